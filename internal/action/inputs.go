@@ -1,0 +1,97 @@
+package action
+
+import (
+	"errors"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/release"
+)
+
+// ErrHelp is returned by Read for --help.
+var ErrHelp = errors.New("help was asked for")
+
+// Inputs is everything the user asks for, checked, with defaults applied. Nothing in it holds a control character, and
+// only Image.Source and Bundle.Path hold anything but letters, digits and plain punctuation.
+type Inputs struct {
+	What     What
+	Identity Identity
+	Image    Image
+	Bundle   Bundle
+	Targets  Targets
+	Rollout  Rollout
+	Time     Time
+	Sight    Sight
+}
+
+// What says what is deployed, and which part of the run.
+type What struct {
+	Release release.Release
+	Phases  Phases
+}
+
+// Phases are the parts of a run; they are done in the order written here.
+type Phases struct {
+	Image, Bundle, Rollout bool
+}
+
+// Identity says who deploys.
+type Identity struct {
+	Region            string
+	Role              string        // ARN; empty: the credentials that are there
+	SessionName       string        // of the role
+	SessionDuration   time.Duration // of the role, whole seconds
+	ExternalID        string        // of the role; may be empty
+	Audience          string        // of the OIDC token
+	AllowedAccountIDs []string      // twelve digits each; empty: any account
+}
+
+// Image says what is pushed, and where to.
+type Image struct {
+	Source     string   // path or registry reference, as given; empty without the image phase
+	Registry   string   // host[:port]; empty: the account's own
+	Repository string   // in the registry
+	Tags       []string // besides the version; moved once the fleet is healthy
+	Digest     string   // sha256:<hex>, for a rollout without the image phase
+}
+
+// Bundle says what is packed, and where it is uploaded.
+type Bundle struct {
+	Path   string // relative to the working directory, or absolute below the workspace
+	Bucket string
+	Prefix string // of the S3 key; ends with a slash
+	KMSKey string // empty: the bucket's default encryption
+	SHA256 string // 64 hex digits, for a rollout without the bundle phase
+}
+
+// Targets says which instances.
+type Targets struct {
+	InstanceIDs []string // in the order given, each once
+}
+
+// Rollout says how the instances change.
+type Rollout struct {
+	AllowDowngrade bool
+	HealthTimeout  time.Duration
+}
+
+// Time bounds the run. All are whole seconds.
+type Time struct {
+	Delivery time.Duration // for an instance to start the command
+	Command  time.Duration // for the command on an instance
+	Run      time.Duration // for the whole run
+}
+
+// Sight says what is shown.
+type Sight struct {
+	StepSummary bool
+}
+
+// Read takes each input from the arguments (--name=value), else from the environment (INPUT_<NAME>), else from the
+// definition's default; empty counts as unset. Every problem is reported, one line each, naming its input. The error is
+// ErrHelp when the arguments ask for help.
+func (d Definition) Read(environ, args []string) (Inputs, error) {
+	return Inputs{}, errors.ErrUnsupported
+}
+
+// Help describes every input and its default for a terminal.
+func (d Definition) Help() string { return "" }

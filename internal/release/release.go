@@ -1,0 +1,81 @@
+package release
+
+import (
+	"errors"
+	"fmt"
+)
+
+const (
+	maxEnvironment = 32
+	maxService     = 48
+)
+
+// Release is one version of one service for one environment. Every tag, key, file and folder is named here, so that
+// the registry, the bucket and the instances agree.
+type Release struct {
+	Service     string
+	Environment string
+	Version     Version
+}
+
+// New checks the three parts and that the version's suffix is the environment. All problems are joined, each naming
+// its part.
+func New(service, environment, version string) (Release, error) {
+	v, ok := parse(version)
+	problems := []error{nameError("service", service, maxService, "atta")}
+	switch err := nameError("environment", environment, maxEnvironment, "dev"); {
+	case err != nil:
+		problems = append(problems, err)
+		if !ok {
+			problems = append(problems, versionError(version, ""))
+		}
+	case !ok:
+		problems = append(problems, versionError(version, environment))
+	case v.Environment() != environment:
+		problems = append(problems, fmt.Errorf("version %.60q: belongs to environment %s, and environment is %s",
+			version, v.Environment(), environment))
+	}
+	if err := errors.Join(problems...); err != nil {
+		return Release{}, err
+	}
+	return Release{Service: service, Environment: environment, Version: v}, nil
+}
+
+func nameError(part, name string, maxLength int, example string) error {
+	want := fmt.Sprintf("want at most %d lower-case letters, digits and single dashes, starting with a letter, as in %s",
+		maxLength, example)
+	switch {
+	case name == "":
+		return fmt.Errorf("%s is missing: %s", part, want)
+	case !validName(name, maxLength):
+		return fmt.Errorf("%s %.60q: %s", part, name, want)
+	}
+	return nil
+}
+
+// VersionFromRef is the tag whose push started the workflow, given GITHUB_REF_TYPE and GITHUB_REF_NAME
+// (https://docs.github.com/en/actions/reference/workflows-and-actions/variables); false for a branch.
+func VersionFromRef(refType, refName string) (string, bool) {
+	if refType != "tag" || refName == "" {
+		return "", false
+	}
+	return refName, true
+}
+
+// ImageTag is the tag that never moves: 0.1.30-dev.
+func (r Release) ImageTag() string { return r.Version.String() }
+
+// Alias is the tag that follows the environment's last healthy release: latest-dev.
+func (r Release) Alias() string { return "latest-" + r.Environment }
+
+// BundleName is the bundle's file name: deploy-bundle-0.1.30-dev.tar.gz.
+func (r Release) BundleName() string { return "deploy-bundle-" + r.Version.String() + ".tar.gz" }
+
+// BundlePrefix is where bundles are kept unless the user says otherwise: bundles/dev/.
+func (r Release) BundlePrefix() string { return "bundles/" + r.Environment + "/" }
+
+// BundleKey is the bundle's S3 key below a prefix that ends with a slash.
+func (r Release) BundleKey(prefix string) string { return prefix + r.BundleName() }
+
+// Folder is where an instance keeps the unpacked bundle: /opt/atta/releases/0.1.30-dev.
+func (r Release) Folder() string { return "/opt/" + r.Service + "/releases/" + r.Version.String() }
