@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+#
+# build_bundle.sh: makes the deploy bundle of a version, byte for byte the file
+# that the action makes from the same folder.
+#
+#   deploy/build_bundle.sh VERSION [--service=NAME] [--path=FOLDER] [--output=FOLDER]
+#
+# --service is the service's name (atta), --path the repository's own deploy folder
+# (deploy), --output where deploy-bundle-VERSION.tar.gz is written (the working
+# folder). The defaults of a bundle are the files beside this script; the files of
+# --path replace them.
+#
+# The same tree gives the same bytes everywhere: regular files only, sorted by
+# name, mode 0755 or 0644, no owner, no time, and the gzip stream holds the tar
+# uncompressed (RFC 1951, section 3.2.4), so no compressor's version shows in it.
+#
+# Needs bash, GNU tar (gtar on macOS), gzip and the usual POSIX tools.
+
+set -euo pipefail
+umask 077
+export LC_ALL=C
+
+main() {
+  read_arguments "$@"
+  STAGE=$(mktemp -d)
+  trap 'rm -rf -- "$STAGE"' EXIT
+  mkdir -p "$STAGE/tree/deploy"
+  put_defaults
+  put_own_files
+  printf '%s\n' "$VERSION" >"$STAGE/tree/VERSION"
+  set_modes
+  write_tar
+  write_gzip
+}
+
+read_arguments() {
+  VERSION='' SERVICE=atta OWN=deploy OUTPUT=.
+  local argument
+  for argument; do
+    case $argument in
+      --service=*) SERVICE=${argument#*=} ;;
+      --path=*) OWN=${argument#*=} ;;
+      --output=*) OUTPUT=${argument#*=} ;;
+      -*) die "unknown option: $argument" ;;
+      *)
+        [[ -z $VERSION ]] || die "one version, please: $VERSION or $argument"
+        VERSION=$argument
+        ;;
+    esac
+  done
+  local name='[a-z][a-z0-9]*(-[a-z0-9]+)*'
+  [[ $SERVICE =~ ^$name$ ]] || die "not a service name: $SERVICE"
+  [[ $VERSION =~ ^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}-$name$ ]] || die "not a version like 0.1.30-dev: ${VERSION:-none given}"
+  DEFAULTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+  TAR=$(command -v gtar || command -v tar)
+  "$TAR" --version | grep -q 'GNU tar' || die "GNU tar is needed; on macOS: brew install gnu-tar"
+  readonly VERSION SERVICE OWN OUTPUT DEFAULTS TAR
+}
+
+put_defaults() {
+  mkdir -p "$STAGE/tree/deploy/systemd"
+  local file
+  for file in ec2_deploy.sh .env.example; do
+    [[ ! -f $DEFAULTS/$file ]] || cp -p -- "$DEFAULTS/$file" "$STAGE/tree/deploy/$file"
+  done
+  [[ ! -f $DEFAULTS/systemd/atta.service ]] || cp -p -- "$DEFAULTS/systemd/atta.service" "$STAGE/tree/deploy/systemd/$SERVICE.service"
+}
+
+put_own_files() {
+  [[ -e $OWN ]] || return 0
+  local odd
+  odd=$(find "$OWN" ! -type f ! -type d)
+  [[ -z $odd ]] || die "only regular files go into a bundle: $odd"
+  odd=$(find "$OWN" -type f -perm /6000)
+  [[ -z $odd ]] || die "a setuid or setgid file does not go into a bundle: $odd"
+  odd=$(find "$OWN" -type f -name .env)
+  [[ -z $odd ]] || die "settings and secrets stay on the host, take them out of the bundle: $odd"
+  odd=$(cd "$OWN" && find . -type f | grep '[^A-Za-z0-9._/+@ -]' || true)
+  [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
+  cp -Rp -- "$OWN/." "$STAGE/tree/deploy/"
+}
+
+set_modes() {
+  find "$STAGE/tree" -type f -perm -100 -exec chmod 0755 {} +
+  find "$STAGE/tree" -type f ! -perm -100 -exec chmod 0644 {} +
+}
+
+write_tar() {
+  (cd "$STAGE/tree" && find VERSION deploy -type f | sort) >"$STAGE/names"
+  "$TAR" -C "$STAGE/tree" --format=ustar --no-recursion --verbatim-files-from --files-from="$STAGE/names" \
+    --mtime=@0 --owner=0 --group=0 --numeric-owner --blocking-factor=1 -cf "$STAGE/bundle.tar"
+}
+
+# A gzip file by hand: header, the tar in stored blocks of at most 65,535 bytes
+# (last flag, length, its complement), and gzip's own checksum and size.
+write_gzip() {
+  local bundle=$OUTPUT/deploy-bundle-$VERSION.tar.gz size blocks block length
+  size=$(wc -c <"$STAGE/bundle.tar")
+  blocks=$(((size + 65534) / 65535))
+  {
+    bytes 31 139 8 0 0 0 0 0 0 255
+    for ((block = 0; block < blocks; block++)); do
+      length=$((block < blocks - 1 ? 65535 : size - block * 65535))
+      bytes $((block == blocks - 1)) $((length & 255)) $((length >> 8)) $((~length & 255)) $((~length >> 8 & 255))
+      dd if="$STAGE/bundle.tar" bs=65535 skip="$block" count=1 2>/dev/null
+    done
+    gzip -c "$STAGE/bundle.tar" | tail -c 8
+  } >"$STAGE/bundle.tar.gz"
+  chmod 0644 "$STAGE/bundle.tar.gz"
+  mv -- "$STAGE/bundle.tar.gz" "$bundle"
+  printf '%s\n' "$bundle"
+}
+
+bytes() {
+  local byte
+  for byte; do
+    printf '%b' "\\0$(printf %o "$byte")"
+  done
+}
+
+die() {
+  printf 'build_bundle.sh: %s\n' "$1" >&2
+  exit 2
+}
+
+main "$@"

@@ -1,0 +1,21 @@
+// Package deploy holds what runs on an instance, as data: the scripts, the unit
+// and the example settings. It knows nothing of how they get there.
+package deploy
+
+import "embed"
+
+// Bootstrap is the constant script that an SSM command carries; the caller puts
+// its quoted parameters in front of it.
+//
+//go:embed bootstrap.sh
+var Bootstrap string
+
+// Files are the defaults of a bundle, which a repository's own files replace:
+// ec2_deploy.sh, .env.example, and systemd/atta.service, a unit that serves any
+// service under that service's name.
+//
+//go:embed ec2_deploy.sh .env.example systemd/atta.service
+var Files embed.FS
+
+// DefaultUnit is the path in Files of the unit that serves any service.
+const DefaultUnit = "systemd/atta.service"
