@@ -1,0 +1,139 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path"
+	"strings"
+)
+
+// archive is an image in a tar, read where it lies: its headers are read once, its files from their offsets.
+type archive struct {
+	*os.File
+	gzipped bool
+	entries map[string]entry
+	first   []string // the first few names, to describe a tar that is no image
+	ended   bool     // the tar has its end mark; one without may be truncated
+}
+
+type entry struct {
+	offset, size int64
+	link         string // the name of the entry that holds the content
+}
+
+func openArchive(ctx context.Context, name string) (*archive, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	a := &archive{File: f, entries: map[string]entry{}}
+	if isGzip(f) {
+		a.gzipped = true
+		spooled, err := spool(ctx, f)
+		if err := errors.Join(err, f.Close()); err != nil {
+			return nil, err
+		}
+		a.File = spooled
+	}
+	if err := a.scan(ctx); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+// scan reads the headers. Of entries with the same name the last counts, as it would after unpacking.
+func (a *archive) scan(ctx context.Context) error {
+	if _, err := a.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	var last string
+	for r := tar.NewReader(a.File); ctx.Err() == nil; {
+		header, err := r.Next()
+		switch {
+		case err == io.EOF:
+			return a.checkEnd()
+		case err != nil && last == "":
+			return fmt.Errorf("not an image: %s", looksLike(a.File))
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return fmt.Errorf("the tar is truncated after %s", last)
+		case err != nil:
+			return fmt.Errorf("the tar is damaged after %s: %v", last, err)
+		}
+		last = header.Name
+		if len(a.first) < 3 {
+			a.first = append(a.first, header.Name)
+		}
+		if err := a.add(header); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx)
+}
+
+func (a *archive) add(header *tar.Header) error {
+	offset, err := a.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	name := inside(header.Name)
+	switch header.Typeflag {
+	case tar.TypeReg:
+		for key := range header.PAXRecords {
+			if strings.HasPrefix(key, "GNU.sparse.") {
+				return fmt.Errorf("%s: a sparse file, which no image holds", header.Name)
+			}
+		}
+		a.entries[name] = entry{offset: offset, size: header.Size}
+	case tar.TypeSymlink:
+		// Docker up to 24 saved a layer that occurs twice as a link to the other image's ../<id>/layer.tar.
+		a.entries[name] = entry{link: inside(path.Join(path.Dir(name), header.Linkname))}
+	case tar.TypeLink:
+		a.entries[name] = entry{link: inside(header.Linkname)}
+	}
+	return nil
+}
+
+// checkEnd looks for the zero block that ends a tar.
+func (a *archive) checkEnd() error {
+	end, err := a.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return err
+	}
+	var block [512]byte
+	n, _ := a.ReadAt(block[:], max(0, end-int64(len(block))))
+	a.ended = n == len(block) && block == [512]byte{}
+	if len(a.entries) == 0 && len(a.first) == 0 {
+		return fmt.Errorf("not an image: %s", looksLike(a.File))
+	}
+	return nil
+}
+
+func (a *archive) find(name string) (file, error) {
+	e, ok := a.entries[inside(name)]
+	for hops := 0; ok && e.link != "" && hops < 8; hops++ {
+		e, ok = a.entries[e.link]
+	}
+	switch {
+	case !ok && !a.ended:
+		return file{}, fmt.Errorf("%s: %w, the tar is truncated", name, errMissing)
+	case !ok:
+		return file{}, fmt.Errorf("%s: %w", name, errMissing)
+	case e.link != "":
+		return file{}, fmt.Errorf("%s: a link that leads nowhere", name)
+	}
+	return file{name, e.size, func() (io.ReadCloser, error) {
+		return io.NopCloser(io.NewSectionReader(a.File, e.offset, e.size)), nil
+	}}, nil
+}
+
+func (a *archive) describe() string {
+	text := "a tar without manifest.json or index.json (it holds " + strings.Join(a.first, ", ") + ", …)"
+	if !a.ended {
+		text += ", truncated"
+	}
+	return text
+}

@@ -1,0 +1,126 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+var hexDigest = regexp.MustCompile(`[0-9a-f]{64}`)
+
+// saved is one image of manifest.json:
+// https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format
+type saved struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+func (s saved) name() string {
+	if len(s.RepoTags) > 0 {
+		return s.RepoTags[0]
+	}
+	return s.Config
+}
+
+// readDockerSave reads what docker save and its likes write. Such an image has no manifest and so no digest until its
+// layers are compressed; its config, and so its image ID, stays.
+func readDockerSave(f files) (*manifest, error) {
+	found, err := f.find("manifest.json")
+	if err != nil {
+		return nil, err
+	}
+	var images []saved
+	if _, _, err := found.decode(&images); err != nil {
+		return nil, err
+	}
+	if len(images) == 0 {
+		return nil, errors.New("manifest.json lists no image")
+	}
+	if len(images) > 1 {
+		var names []string
+		for _, image := range images {
+			names = append(names, image.name())
+		}
+		return nil, severalImages(names)
+	}
+	return images[0].read(f)
+}
+
+func (s saved) read(f files) (*manifest, error) {
+	config, parsed, err := readConfig(f, s.Config)
+	if err != nil {
+		return nil, fmt.Errorf("config %w", err)
+	}
+	m := &manifest{blobs: []*blob{config}}
+	m.MediaType = types.DockerManifestSchema2
+	m.Platform = parsed.Platform()
+	if have, want := len(s.Layers), len(parsed.RootFS.DiffIDs); have != want {
+		return nil, fmt.Errorf("manifest.json lists %d layers, the config %d", have, want)
+	}
+	for i, name := range s.Layers {
+		layer, err := readLayer(f, name)
+		if err != nil {
+			return nil, fmt.Errorf("layer %d of %d (%s): %w", i+1, len(s.Layers), name, err)
+		}
+		layer.name = fmt.Sprintf("layer %d of %d (%s)", i+1, len(s.Layers), name)
+		layer.diffID = parsed.RootFS.DiffIDs[i]
+		m.blobs = append(m.blobs, layer)
+	}
+	return m, nil
+}
+
+func readConfig(f files, name string) (*blob, *v1.ConfigFile, error) {
+	found, err := f.find(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	var parsed v1.ConfigFile
+	raw, digest, err := found.decode(&parsed)
+	if err != nil {
+		return nil, nil, err
+	}
+	// The config is named for its digest: <hex>.json, blobs/sha256/<hex> or, by go-containerregistry, sha256:<hex>.
+	if want := hexDigest.FindString(name); want != "" && want != digest.Hex {
+		return nil, nil, fmt.Errorf("%s: damaged, its content is %s", name, digest)
+	}
+	return &blob{
+		Descriptor: v1.Descriptor{MediaType: types.DockerConfigJSON, Digest: digest, Size: int64(len(raw))},
+		name:       "config " + name,
+		open: func(context.Context) (io.ReadCloser, error) {
+			return io.NopCloser(bytes.NewReader(raw)), nil
+		},
+	}, &parsed, nil
+}
+
+// readLayer tells a layer's tar, which docker saves, from a gzip'd one, which others do.
+func readLayer(f files, name string) (*blob, error) {
+	found, err := f.find(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := found.open()
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	var magic [4]byte
+	n, err := io.ReadFull(r, magic[:])
+	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		return nil, err
+	}
+	if string(magic[:n]) == "\x28\xb5\x2f\xfd" {
+		return nil, errors.New("it is compressed with zstd, which a docker save cannot carry to a registry")
+	}
+	return &blob{
+		Descriptor: v1.Descriptor{MediaType: types.DockerLayer},
+		compress:   [2]byte(magic[:2]) != gzipMagic,
+		open:       func(context.Context) (io.ReadCloser, error) { return found.open() },
+	}, nil
+}

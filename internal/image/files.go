@@ -1,0 +1,92 @@
+package image
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// maxJSON is how large, in bytes, a manifest or config may be; registries take 4 MiB.
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
+const maxJSON = 4 << 20
+
+// errMissing is a file that an image needs and does not hold.
+var errMissing = errors.New("it is missing")
+
+// files are the files of an image, in a folder or in a tar.
+type files interface {
+	find(name string) (file, error)
+	describe() string // what this is if it is no image
+}
+
+type file struct {
+	name string
+	size int64
+	open func() (io.ReadCloser, error)
+}
+
+// read returns the whole of a small file and its digest.
+func (f file) read() ([]byte, v1.Hash, error) {
+	if f.size > maxJSON {
+		return nil, v1.Hash{}, fmt.Errorf("%s: %d bytes are too many, %d is the limit", f.name, f.size, maxJSON)
+	}
+	r, err := f.open()
+	if err != nil {
+		return nil, v1.Hash{}, err
+	}
+	defer r.Close()
+	data := make([]byte, f.size)
+	if _, err := io.ReadFull(r, data); err != nil {
+		return nil, v1.Hash{}, fmt.Errorf("%s: %w", f.name, err)
+	}
+	return data, digestOf(data), nil
+}
+
+// decode reads a small JSON file into v.
+func (f file) decode(v any) ([]byte, v1.Hash, error) {
+	data, digest, err := f.read()
+	if err != nil {
+		return nil, v1.Hash{}, err
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		return nil, v1.Hash{}, fmt.Errorf("%s: %w", f.name, err)
+	}
+	return data, digest, nil
+}
+
+func digestOf(data []byte) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
+}
+
+// inside makes a name from an image a path that cannot leave it.
+func inside(name string) string {
+	return path.Clean("/" + name)[1:]
+}
+
+// folder is an image unpacked in a folder.
+type folder string
+
+func (d folder) find(name string) (file, error) {
+	full := filepath.Join(string(d), filepath.FromSlash(inside(name)))
+	info, err := os.Stat(full)
+	if errors.Is(err, fs.ErrNotExist) {
+		return file{}, fmt.Errorf("%s: %w", name, errMissing)
+	}
+	if err != nil {
+		return file{}, err
+	}
+	if !info.Mode().IsRegular() {
+		return file{}, fmt.Errorf("%s: not a file", name)
+	}
+	return file{name, info.Size(), func() (io.ReadCloser, error) { return os.Open(full) }}, nil
+}
+
+func (d folder) describe() string { return "a folder without index.json" }

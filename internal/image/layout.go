@@ -1,0 +1,117 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// layout is an OCI image layout: https://github.com/opencontainers/image-spec/blob/main/image-layout.md
+type layout struct{ files }
+
+func readLayout(ctx context.Context, f files) (*manifest, error) {
+	found, err := f.find("index.json")
+	if err != nil {
+		return nil, err
+	}
+	var index v1.IndexManifest
+	raw, digest, err := found.decode(&index)
+	if err != nil {
+		return nil, err
+	}
+	images := distinct(index.Manifests)
+	switch {
+	case len(images) == 0:
+		return nil, errors.New("index.json lists no image")
+	case len(images) == 1:
+		return walk(ctx, layout{f}, images[0], 0)
+	case !onePerPlatform(images):
+		var names []string
+		for _, desc := range images {
+			names = append(names, nameOf(desc))
+		}
+		return nil, severalImages(names)
+	}
+	// index.json is itself the index of one image for several platforms.
+	desc := v1.Descriptor{MediaType: types.OCIImageIndex, Digest: digest, Size: int64(len(raw))}
+	m := &manifest{Descriptor: desc, raw: raw}
+	return m, m.readIndex(ctx, layout{f}, 0)
+}
+
+// distinct drops descriptors that differ only in the name they give the same image.
+func distinct(all []v1.Descriptor) []v1.Descriptor {
+	var result []v1.Descriptor
+	seen := map[v1.Hash]bool{}
+	for _, desc := range all {
+		if !seen[desc.Digest] {
+			result = append(result, desc)
+		}
+		seen[desc.Digest] = true
+	}
+	return result
+}
+
+// onePerPlatform reports whether no two of the descriptors can be images for the same platform.
+func onePerPlatform(all []v1.Descriptor) bool {
+	seen := map[string]bool{}
+	for _, desc := range all {
+		if desc.Platform == nil || !desc.MediaType.IsImage() || seen[desc.Platform.String()] {
+			return false
+		}
+		// Attestations, one for each image, all stand under the platform unknown/unknown.
+		seen[desc.Platform.String()] = desc.Platform.OS != "unknown"
+	}
+	return true
+}
+
+// nameOf is what the maker of a layout called an image.
+func nameOf(desc v1.Descriptor) string {
+	// containerd, and so Docker, writes the full name here, and only the tag in the annotation of the specification.
+	for _, key := range []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"} {
+		if name := desc.Annotations[key]; name != "" {
+			return name
+		}
+	}
+	return desc.Digest.String()
+}
+
+func severalImages(names []string) error {
+	return fmt.Errorf("it holds %d images: %s; save one", len(names), strings.Join(names, ", "))
+}
+
+func (l layout) lookup(desc v1.Descriptor) (file, error) {
+	if desc.Digest.Algorithm != "sha256" {
+		return file{}, fmt.Errorf("digest %q: only sha256 is supported", desc.Digest)
+	}
+	found, err := l.find("blobs/sha256/" + desc.Digest.Hex)
+	if err != nil {
+		return file{}, err
+	}
+	if found.size != desc.Size {
+		return file{}, fmt.Errorf("%s: it has %d bytes, not %d", found.name, found.size, desc.Size)
+	}
+	return found, nil
+}
+
+func (l layout) manifest(_ context.Context, desc v1.Descriptor) ([]byte, error) {
+	found, err := l.lookup(desc)
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, err)
+	}
+	raw, _, err := found.read()
+	return raw, err
+}
+
+func (l layout) blob(desc v1.Descriptor) (*blob, error) {
+	found, err := l.lookup(desc)
+	if err != nil {
+		return nil, err
+	}
+	open := func(context.Context) (io.ReadCloser, error) { return found.open() }
+	return &blob{Descriptor: desc, open: open}, nil
+}

@@ -1,0 +1,89 @@
+package image
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
+// renewBefore is how long before its expiry a token is replaced, so that no request leaves with one about to lapse.
+const renewBefore = 5 * time.Minute
+
+type ecrAPI interface {
+	GetAuthorizationToken(context.Context, *ecr.GetAuthorizationTokenInput, ...func(*ecr.Options)) (*ecr.GetAuthorizationTokenOutput, error)
+}
+
+// Login authenticates to the account's ECR. The token is fetched with the first request and again shortly before it
+// expires, 12 hours later: https://docs.aws.amazon.com/AmazonECR/latest/userguide/registry_auth.html
+func Login(api ecrAPI) authn.Authenticator {
+	return &login{api: api}
+}
+
+type login struct {
+	api ecrAPI
+
+	mu      sync.Mutex
+	token   authn.AuthConfig
+	expires time.Time
+}
+
+// Authorization is AuthorizationContext without a context, for callers that have none.
+func (l *login) Authorization() (*authn.AuthConfig, error) {
+	return l.AuthorizationContext(context.Background())
+}
+
+// AuthorizationContext returns the user and password of the current token.
+func (l *login) AuthorizationContext(ctx context.Context) (*authn.AuthConfig, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Until(l.expires) < renewBefore {
+		if err := l.renew(ctx); err != nil {
+			return nil, fmt.Errorf("log in to ECR: %w", err)
+		}
+	}
+	token := l.token
+	return &token, nil
+}
+
+func (l *login) renew(ctx context.Context) error {
+	out, err := l.api.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	if err != nil {
+		return err
+	}
+	if len(out.AuthorizationData) == 0 || out.AuthorizationData[0].AuthorizationToken == nil {
+		return errors.New("the answer holds no token")
+	}
+	data := out.AuthorizationData[0]
+	decoded, err := base64.StdEncoding.DecodeString(*data.AuthorizationToken)
+	if err != nil {
+		return fmt.Errorf("decode token: %w", err)
+	}
+	user, password, ok := strings.Cut(string(decoded), ":")
+	if !ok {
+		return errors.New("the token is not user:password")
+	}
+	l.token = authn.AuthConfig{Username: user, Password: password}
+	l.expires = time.Now().Add(12 * time.Hour)
+	if data.ExpiresAt != nil {
+		l.expires = *data.ExpiresAt
+	}
+	return nil
+}
+
+// Keychain holds the login of each registry host; hosts it does not name use the machine's docker login, or none.
+type Keychain map[string]authn.Authenticator
+
+// Resolve implements authn.Keychain.
+func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	if auth, ok := k[target.RegistryStr()]; ok {
+		return auth, nil
+	}
+	return authn.DefaultKeychain.Resolve(target)
+}

@@ -1,0 +1,153 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"iter"
+
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// maxDepth is how deep an index may hold indexes.
+const maxDepth = 4
+
+// manifest is the manifest of an image, or an index of manifests, as it will be in the registry.
+type manifest struct {
+	v1.Descriptor        // without a digest while layers are yet to be compressed
+	raw           []byte // sent as it is, so that the digest stays
+	children      []*manifest
+	blobs         []*blob // the config, then the layers
+}
+
+// blob is a config or a layer.
+type blob struct {
+	v1.Descriptor                // without a digest while the layer is yet to be compressed
+	name          string         // what errors call it
+	diffID        v1.Hash        // what the unpacked bytes of a docker save's layer must hash to
+	compress      bool           // open gives the layer's tar, which is to be sent gzip'd
+	from          name.Reference // where a registry may take it from by itself; nil if it is in none
+	open          func(context.Context) (io.ReadCloser, error)
+}
+
+// images yields the manifests that are not indexes.
+func (m *manifest) images() iter.Seq[*manifest] {
+	return func(yield func(*manifest) bool) { m.visit(yield) }
+}
+
+func (m *manifest) visit(yield func(*manifest) bool) bool {
+	for _, child := range m.children {
+		if !child.visit(yield) {
+			return false
+		}
+	}
+	return m.MediaType.IsIndex() || yield(m)
+}
+
+// plain reports whether a layer is stored without compression.
+func (m *manifest) plain() bool {
+	for image := range m.images() {
+		for _, b := range image.blobs {
+			if b.MediaType == types.OCIUncompressedLayer || b.MediaType == types.DockerUncompressedLayer {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// store is what holds the parts of an image by digest: an OCI layout or a registry.
+type store interface {
+	manifest(context.Context, v1.Descriptor) ([]byte, error)
+	blob(v1.Descriptor) (*blob, error)
+}
+
+// walk reads the manifest that desc describes and all below it, and checks each against its descriptor.
+func walk(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
+	if depth > maxDepth {
+		return nil, fmt.Errorf("index %s: nested more than %d deep", desc.Digest, maxDepth)
+	}
+	raw, err := s.manifest(ctx, desc)
+	if err != nil {
+		return nil, err
+	}
+	if have := digestOf(raw); have != desc.Digest || int64(len(raw)) != desc.Size {
+		return nil, fmt.Errorf("manifest %s: damaged, its content is %s", desc.Digest, have)
+	}
+	m := &manifest{Descriptor: desc, raw: raw}
+	switch {
+	case desc.MediaType.IsIndex():
+		err = m.readIndex(ctx, s, depth)
+	case desc.MediaType.IsImage():
+		err = m.readImage(ctx, s)
+	default:
+		err = fmt.Errorf("manifest %s: the media type %q is not supported", desc.Digest, desc.MediaType)
+	}
+	return m, err
+}
+
+func (m *manifest) readIndex(ctx context.Context, s store, depth int) error {
+	index, err := v1.ParseIndexManifest(bytes.NewReader(m.raw))
+	if err != nil {
+		return fmt.Errorf("index %s: %w", m.Digest, err)
+	}
+	for _, desc := range index.Manifests {
+		child, err := walk(ctx, s, desc, depth+1)
+		if err != nil {
+			return err
+		}
+		m.children = append(m.children, child)
+	}
+	return nil
+}
+
+func (m *manifest) readImage(ctx context.Context, s store) error {
+	parsed, err := v1.ParseManifest(bytes.NewReader(m.raw))
+	if err != nil {
+		return fmt.Errorf("manifest %s: %w", m.Digest, err)
+	}
+	config, err := s.blob(parsed.Config)
+	if err != nil {
+		return fmt.Errorf("config %s: %w", parsed.Config.Digest, err)
+	}
+	config.name = "config " + parsed.Config.Digest.String()
+	m.blobs = append(m.blobs, config)
+	for i, desc := range parsed.Layers {
+		if !desc.MediaType.IsDistributable() {
+			continue
+		}
+		label := fmt.Sprintf("layer %d of %d (%s)", i+1, len(parsed.Layers), desc.Digest)
+		layer, err := s.blob(desc)
+		if err != nil {
+			return fmt.Errorf("%s: %w", label, err)
+		}
+		layer.name = label
+		m.blobs = append(m.blobs, layer)
+	}
+	if m.Platform == nil && parsed.Config.MediaType.IsConfig() {
+		m.Platform, err = config.platform(ctx)
+	}
+	return err
+}
+
+// platform reads the platform that a config states.
+func (b *blob) platform(ctx context.Context) (*v1.Platform, error) {
+	r, err := b.stored(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	data, err := io.ReadAll(io.LimitReader(r, maxJSON))
+	if err != nil {
+		return nil, err
+	}
+	var config v1.ConfigFile
+	if err := json.Unmarshal(data, &config); err != nil {
+		return nil, fmt.Errorf("%s: %w", b.name, err)
+	}
+	return config.Platform(), nil
+}

@@ -1,0 +1,53 @@
+package image
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// registry is an image in a registry, to be copied to another place as it is.
+type registry struct {
+	repo   name.Repository
+	puller *remote.Puller
+}
+
+func readReference(ctx context.Context, ref name.Reference, keychain authn.Keychain) (*manifest, error) {
+	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keychain))
+	if err != nil {
+		return nil, err
+	}
+	desc, err := puller.Get(ctx, ref)
+	if err != nil {
+		return nil, explain(err)
+	}
+	return walk(ctx, registry{ref.Context(), puller}, desc.Descriptor, 0)
+}
+
+func (r registry) manifest(ctx context.Context, desc v1.Descriptor) ([]byte, error) {
+	found, err := r.puller.Get(ctx, r.repo.Digest(desc.Digest.String()))
+	if err != nil {
+		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, explain(err))
+	}
+	return found.Manifest, nil
+}
+
+func (r registry) blob(desc v1.Descriptor) (*blob, error) {
+	ref := r.repo.Digest(desc.Digest.String())
+	return &blob{
+		Descriptor: desc,
+		from:       ref,
+		open: func(ctx context.Context) (io.ReadCloser, error) {
+			layer, err := r.puller.Layer(ctx, ref)
+			if err != nil {
+				return nil, explain(err)
+			}
+			return layer.Compressed()
+		},
+	}, nil
+}

@@ -1,0 +1,127 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+)
+
+var (
+	// ErrNotFound is returned for a tag or digest that the repository does not hold.
+	ErrNotFound = errors.New("not in the registry")
+	// ErrNoRepository is returned when the registry has no such repository and does not make one by itself.
+	ErrNoRepository = errors.New("the repository does not exist")
+)
+
+// TagConflictError says that a tag already names another image. Nothing was changed.
+type TagConflictError struct {
+	Ref  string // host/name:tag
+	Have string // the digest in the registry
+	Want string // the digest that was to be tagged
+}
+
+func (e *TagConflictError) Error() string {
+	return fmt.Sprintf("tag %s: it already is %s, not %s", e.Ref, e.Have, e.Want)
+}
+
+// Repository is one repository of one registry.
+type Repository struct {
+	name    name.Repository
+	options []remote.Option
+}
+
+// NewRepository returns the repository called name on host, reached as auth. It asks the registry nothing yet.
+// Registries on loopback are spoken to in plain HTTP.
+func NewRepository(host, repository string, auth authn.Authenticator) (*Repository, error) {
+	registry, err := name.NewRegistry(host, name.StrictValidation)
+	if err != nil {
+		return nil, fmt.Errorf("read registry name %q: %w", host, err)
+	}
+	repo, err := name.NewRepository(registry.Name()+"/"+repository, name.StrictValidation)
+	if err != nil {
+		return nil, fmt.Errorf("read repository name %q: %w", repository, err)
+	}
+	return &Repository{name: repo, options: []remote.Option{
+		remote.WithAuth(auth),
+		// Pushing an image must write no tags but its own: without the fallback an attached manifest leaves no sha256-… tag.
+		remote.WithReferrersTagFallback(false),
+	}}, nil
+}
+
+// Resolve returns the digest (sha256:…) that ref, a tag or a digest, names; ErrNotFound when there is none.
+func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
+	reference, err := r.reference(ref)
+	if err != nil {
+		return "", err
+	}
+	desc, err := remote.Head(reference, r.with(ctx)...)
+	if err != nil {
+		return "", fmt.Errorf("resolve %s: %w", reference, explain(err))
+	}
+	return desc.Digest.String(), nil
+}
+
+// Tag makes each of the tags name the image that digest names, moving tags that name another. A tag that the registry
+// holds immutable is a TagConflictError, unless it already names this image.
+func (r *Repository) Tag(ctx context.Context, digest string, tags ...string) error {
+	reference, err := r.reference(digest)
+	if err != nil {
+		return err
+	}
+	desc, err := remote.Get(reference, r.with(ctx)...)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", reference, explain(err))
+	}
+	pusher, err := remote.NewPusher(r.options...)
+	if err != nil {
+		return fmt.Errorf("tag %s: %w", reference, err)
+	}
+	for _, tag := range tags {
+		if err := r.put(ctx, pusher, tag, rawManifest{desc.Manifest, desc.MediaType}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reference reads a tag or a digest of this repository.
+func (r *Repository) reference(ref string) (name.Reference, error) {
+	if digest, err := name.NewDigest(r.name.Name() + "@" + ref); err == nil {
+		return digest, nil
+	}
+	tag, err := name.NewTag(r.name.Name()+":"+ref, name.StrictValidation)
+	if err != nil {
+		return nil, fmt.Errorf("read tag or digest %q: %w", ref, err)
+	}
+	return tag, nil
+}
+
+func (r *Repository) with(ctx context.Context) []remote.Option {
+	return append([]remote.Option{remote.WithContext(ctx)}, r.options...)
+}
+
+// explain says in words what a registry's answer means to a caller.
+func explain(err error) error {
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return err
+	}
+	for _, e := range answer.Errors {
+		if e.Code == transport.NameUnknownErrorCode && answer.Request.Method != http.MethodGet {
+			return ErrNoRepository
+		}
+	}
+	switch answer.StatusCode {
+	case http.StatusNotFound:
+		return ErrNotFound
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return fmt.Errorf("the registry refuses the credentials: %w", err)
+	}
+	return err
+}

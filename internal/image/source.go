@@ -1,0 +1,121 @@
+// Package image takes a built image from where a build left it to a repository of a registry, and says under which
+// digest it is there. It knows nothing of where the image is deployed.
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// Source is an image to be pushed: its manifests are read and checked, its layers are read when they are sent.
+type Source struct {
+	kind  string
+	root  *manifest
+	close func() error
+}
+
+// Open finds out by content what ref is: a file or folder that exists is read as an image, anything else must be a full
+// registry reference, host/name:tag or host/name@sha256:…, which is read with keychain. Close the source after use.
+//
+// A file that does not exist, when ref is no such reference either, is an error that is fs.ErrNotExist.
+func Open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
+	src, err := open(ctx, ref, keychain)
+	if err != nil {
+		return nil, fmt.Errorf("read image %q: %w", ref, err)
+	}
+	return src, nil
+}
+
+func open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
+	if ref == "" {
+		return nil, errors.New("no file, folder or registry reference is given")
+	}
+	info, err := os.Stat(ref)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// Strict, so that a file that is missing, image.tar, is not taken for docker.io/library/image.tar:latest.
+		reference, parseErr := name.ParseReference(ref, name.StrictValidation)
+		if parseErr != nil {
+			return nil, fmt.Errorf("neither a file or folder nor a full registry reference: %w", fs.ErrNotExist)
+		}
+		root, err := readReference(ctx, reference, keychain)
+		if err != nil {
+			return nil, err
+		}
+		return &Source{kind: "registry reference", root: root, close: func() error { return nil }}, nil
+	case err != nil:
+		return nil, err
+	case info.IsDir():
+		return read(ctx, folder(ref), [2]string{"docker-save folder", "OCI layout"})
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("not an image: a %s", info.Mode().Type())
+	}
+	tarball, err := openArchive(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	kinds := [2]string{"docker-save tar", "OCI archive"}
+	if tarball.gzipped {
+		kinds = [2]string{"docker-save tar (gzip)", "OCI archive (gzip)"}
+	}
+	src, err := read(ctx, tarball, kinds)
+	if err != nil {
+		return nil, errors.Join(err, tarball.Close())
+	}
+	src.close = tarball.Close
+	return src, nil
+}
+
+// read tells a docker save from an OCI layout; kinds are what each is to be called. Many files are both: Docker 25 and
+// later saves an OCI layout whose layers are not compressed, and of a multi-platform image only the platforms it has.
+// https://docs.docker.com/engine/release-notes/25.0/
+func read(ctx context.Context, files files, kinds [2]string) (*Source, error) {
+	_, notDocker := files.find("manifest.json")
+	_, notOCI := files.find("index.json")
+	if notOCI == nil {
+		root, err := readLayout(ctx, files)
+		if docker := notDocker == nil; !docker || err == nil && !root.plain() || err != nil && !errors.Is(err, errMissing) {
+			return &Source{kind: kinds[1], root: root, close: func() error { return nil }}, err
+		}
+	}
+	if notDocker == nil {
+		root, err := readDockerSave(files)
+		return &Source{kind: kinds[0], root: root, close: func() error { return nil }}, err
+	}
+	return nil, notImage(files)
+}
+
+// Close releases the source's files.
+func (s *Source) Close() error { return s.close() }
+
+// Kind says what the source is, for people: "docker-save tar", "OCI archive", "OCI layout" or "registry reference",
+// followed by " (gzip)" for a compressed file.
+func (s *Source) Kind() string { return s.kind }
+
+// Digest is the digest (sha256:…) that the image has or will have in the registry. It is empty for a docker save until
+// Push has compressed its layers.
+func (s *Source) Digest() string {
+	if s.root.Digest == (v1.Hash{}) {
+		return ""
+	}
+	return s.root.Digest.String()
+}
+
+// Platforms lists what the image runs on, "linux/amd64". Attestations, which stand in an index as the platform
+// unknown/unknown, are pushed but not listed.
+func (s *Source) Platforms() []string {
+	var platforms []string
+	for m := range s.root.images() {
+		if p := m.Platform; p != nil && p.OS != "unknown" {
+			platforms = append(platforms, p.String())
+		}
+	}
+	return platforms
+}
