@@ -8,9 +8,9 @@ import (
 	"github.com/sethvargo/go-githubactions"
 )
 
-// GitHub keeps ten annotations of a kind for a step and cuts their messages:
-// https://docs.github.com/en/actions/reference/limits
-// One error is left for Fail, and one for the runner's own "exit code 1".
+// The runner keeps ten annotations of a kind for a step, and 4,096 characters of each:
+// https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs
+// Of the ten errors one is left for Fail, and one for the runner's own "exit code 1".
 const (
 	maxErrors   = 8
 	maxWarnings = 10

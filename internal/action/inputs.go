@@ -1,14 +1,10 @@
 package action
 
 import (
-	"errors"
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/release"
 )
-
-// ErrHelp is returned by Read for --help.
-var ErrHelp = errors.New("help was asked for")
 
 // Inputs is everything the user asks for, checked, with defaults applied. Nothing in it holds a control character, and
 // only Image.Source and Bundle.Path hold anything but letters, digits and plain punctuation.
@@ -47,7 +43,7 @@ type Identity struct {
 
 // Image says what is pushed, and where to.
 type Image struct {
-	Source     string   // path or registry reference, as given; empty without the image phase
+	Source     string   // path or registry reference, as given
 	Registry   string   // host[:port]; empty: the account's own
 	Repository string   // in the registry
 	Tags       []string // besides the version; moved once the fleet is healthy
@@ -85,13 +81,3 @@ type Time struct {
 type Sight struct {
 	StepSummary bool
 }
-
-// Read takes each input from the arguments (--name=value), else from the environment (INPUT_<NAME>), else from the
-// definition's default; empty counts as unset. Every problem is reported, one line each, naming its input. The error is
-// ErrHelp when the arguments ask for help.
-func (d Definition) Read(environ, args []string) (Inputs, error) {
-	return Inputs{}, errors.ErrUnsupported
-}
-
-// Help describes every input and its default for a terminal.
-func (d Definition) Help() string { return "" }

@@ -43,12 +43,17 @@ func (a *Action) issue(command *githubactions.Command) {
 	a.gh.IssueCommand(command)
 }
 
-// The runner takes ::name:: at the start of a line, after white space, and ##[name] anywhere in one:
-// https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
-var commandStart = regexp.MustCompile(`(?m)((?:^|\r)[\s\p{Z}\x{85}]*:):`)
+// The runner takes ::name:: at the start of a line, after white space, and ##[name] anywhere in one, and its comparison
+// skips characters that do not show: https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+var (
+	commandStart  = regexp.MustCompile(`(?m)^([\s\pZ\pC\pM]*):(?:[^\PC\n]|\pM)*:`)
+	commandAnchor = regexp.MustCompile(`#(?:[^\PC\n]|\pM)*#(?:[^\PC\n]|\pM)*\[`)
+)
 
 func defuse(text string) string {
-	return strings.ReplaceAll(commandStart.ReplaceAllString(text, "$1 :"), "##[", "## [")
+	text = strings.ReplaceAll(text, "\r", "\n") // the runner ends a line at either
+	text = commandStart.ReplaceAllString(text, "$1: :")
+	return commandAnchor.ReplaceAllString(text, "## [")
 }
 
 // tokenNotIn returns 130 random bits as text that does not occur in text.

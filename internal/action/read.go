@@ -1,0 +1,186 @@
+package action
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/release"
+)
+
+// Read takes each input from the arguments (--name=value), else from the environment (INPUT_<NAME>), else from the
+// definition's default; empty counts as unset. Every problem is reported, one line each, naming its input. The error is
+// ErrHelp when the arguments ask for help.
+func (d Definition) Read(environ, args []string) (Inputs, error) {
+	values, problems := d.values(environ, args)
+	if slices.Contains(problems, ErrHelp) {
+		return Inputs{}, ErrHelp
+	}
+	r := &reader{values: values, asked: map[string]bool{}, problems: problems}
+	inputs := r.inputs(variables(environ))
+	if err := errors.Join(r.problems...); err != nil {
+		return Inputs{}, err
+	}
+	return inputs, nil
+}
+
+func (r *reader) inputs(env map[string]string) Inputs {
+	what, rollout := r.what(env), r.rollout()
+	return Inputs{
+		What:     what,
+		Identity: r.identity(env),
+		Image:    r.image(what),
+		Bundle:   r.bundle(what, env["GITHUB_WORKSPACE"]),
+		Targets:  r.targets(what),
+		Rollout:  rollout,
+		Time:     r.time(what, rollout),
+		Sight:    Sight{StepSummary: r.boolean("step-summary")},
+	}
+}
+
+func (r *reader) what(env map[string]string) What {
+	version := r.value("version")
+	if version == "" {
+		version, _ = release.VersionFromRef(env["GITHUB_REF_TYPE"], env["GITHUB_REF_NAME"])
+	}
+	_, repository, _ := strings.Cut(env["GITHUB_REPOSITORY"], "/")
+	named, err := release.New(cmp.Or(r.value("service"), repository), r.value("environment"), version)
+	if err != nil {
+		r.problems = append(r.problems, err)
+	}
+	phases := r.list("phases", oneOf("image", "bundle", "rollout"))
+	return What{
+		Release: named,
+		Phases: Phases{
+			Image:   slices.Contains(phases, "image"),
+			Bundle:  slices.Contains(phases, "bundle"),
+			Rollout: slices.Contains(phases, "rollout"),
+		},
+	}
+}
+
+func (r *reader) identity(env map[string]string) Identity {
+	// Where the SDK looks for a region, and where configure-aws-credentials leaves it.
+	if r.value("aws-region") == "" {
+		r.values["aws-region"] = cmp.Or(env["AWS_REGION"], env["AWS_DEFAULT_REGION"])
+	}
+	r.require("aws-region", region.words)
+	if r.value("role-to-assume") == "" {
+		r.forbid("role-external-id", "role-to-assume is not set")
+	}
+	return Identity{
+		Region:            r.text("aws-region", region),
+		Role:              r.text("role-to-assume", role),
+		SessionName:       r.text("role-session-name", sessionName),
+		SessionDuration:   time.Duration(r.number("role-duration-seconds", 900, 43200)) * time.Second,
+		ExternalID:        r.text("role-external-id", externalID),
+		Audience:          r.text("audience", audience),
+		AllowedAccountIDs: r.list("allowed-account-ids", accountID),
+	}
+}
+
+func (r *reader) image(what What) Image {
+	switch phases := what.Phases; {
+	case phases.Image:
+		r.require("image", "a path or a registry reference, since the image phase pushes it")
+		r.forbid("image-digest", "the image phase finds it out")
+	case phases.Rollout:
+		r.require("image-digest", imageDigest.words)
+	}
+	if what.Phases.Image || what.Phases.Rollout {
+		r.require("ecr-repository", repository.words)
+	}
+	tags := r.list("image-tags", imageTag)
+	for _, tag := range tags {
+		if _, err := release.ParseVersion(tag); err == nil {
+			r.reject("image-tags", tag, "tags that may move, which a version's does not")
+		}
+	}
+	if tags == nil {
+		tags = []string{what.Release.Alias()}
+	}
+	return Image{
+		Source:     r.text("image", printable),
+		Registry:   r.text("ecr-registry", registry),
+		Repository: r.text("ecr-repository", repository),
+		Tags:       tags,
+		Digest:     r.text("image-digest", imageDigest),
+	}
+}
+
+func (r *reader) bundle(what What, workspace string) Bundle {
+	switch phases := what.Phases; {
+	case phases.Bundle:
+		r.forbid("bundle-sha256", "the bundle phase finds it out")
+	case phases.Rollout:
+		r.require("bundle-sha256", bundleSHA256.words)
+	}
+	if what.Phases.Bundle || what.Phases.Rollout {
+		r.require("deploy-bucket", bucket.words)
+	}
+	prefix := cmp.Or(r.text("bundle-prefix", keyPrefix), what.Release.BundlePrefix())
+	return Bundle{
+		Path:   r.path("bundle-path", workspace),
+		Bucket: r.text("deploy-bucket", bucket),
+		Prefix: strings.TrimSuffix(prefix, "/") + "/",
+		KMSKey: r.text("kms-key-id", kmsKey),
+		SHA256: r.text("bundle-sha256", bundleSHA256),
+	}
+}
+
+// maxInstances is how many ids one command takes:
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
+const maxInstances = 50
+
+func (r *reader) targets(what What) Targets {
+	if what.Phases.Rollout {
+		r.require("instance-ids", instanceID.words)
+	}
+	ids := r.list("instance-ids", instanceID)
+	if len(ids) > maxInstances {
+		r.problems = append(r.problems, fmt.Errorf("instance-ids holds %d instances: want at most %d", len(ids), maxInstances))
+	}
+	return Targets{InstanceIDs: ids}
+}
+
+func (r *reader) rollout() Rollout {
+	return Rollout{
+		AllowDowngrade: r.boolean("allow-downgrade"),
+		HealthTimeout:  r.duration("health-timeout", time.Second, 24*time.Hour),
+	}
+}
+
+// time holds the limits that nest: health within a command, delivery and a command within the run. The bounds of
+// delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and AWS-RunShellScript's
+// executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+func (r *reader) time(what What, rollout Rollout) Time {
+	limits := Time{
+		Delivery: r.duration("delivery-timeout", 30*time.Second, 720*time.Hour),
+		Command:  r.duration("command-timeout", time.Minute, 48*time.Hour),
+		Run:      r.duration("timeout", time.Minute, 120*time.Hour),
+	}
+	if !what.Phases.Rollout || limits.Delivery == 0 || limits.Command == 0 || limits.Run == 0 {
+		return limits
+	}
+	if limits.Command <= rollout.HealthTimeout {
+		r.reject("command-timeout", r.value("command-timeout"),
+			"more than health-timeout, "+short(rollout.HealthTimeout)+", which is part of it")
+	}
+	if limits.Run < limits.Delivery+limits.Command {
+		r.reject("timeout", r.value("timeout"),
+			"at least delivery-timeout and command-timeout together, "+short(limits.Delivery+limits.Command))
+	}
+	return limits
+}
+
+func variables(environ []string) map[string]string {
+	env := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	return env
+}
