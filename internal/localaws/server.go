@@ -5,9 +5,18 @@
 package localaws
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
 // Options says which account and region a Server plays. The zero value is usable.
@@ -19,117 +28,188 @@ type Options struct {
 }
 
 // Server is the running AWS.
-type Server struct{}
+type Server struct {
+	options Options
+	http    http.Server
+	address string
+	stop    context.CancelFunc
+
+	journal journal
+	faults  faults
+	keys    *keyring
+	runner  principal
+
+	oidc     *oidc
+	sts      *sts
+	ecr      *ecr
+	registry *ecrRegistry
+	s3       *s3
+	ssm      *ssm
+}
+
+// service is one of the APIs behind the common address.
+type service interface {
+	// name tells what the request asks for and what it is about.
+	name(r *request) (operation, resource string)
+	// serve authenticates and answers the request. What it returns goes to refuse.
+	serve(w http.ResponseWriter, r *request) error
+	// refuse writes an error in the service's own format.
+	refuse(w http.ResponseWriter, r *request, err *Error)
+}
+
+// request is an HTTP request whose body has arrived, except that of a blob on
+// its way to the registry.
+type request struct {
+	*http.Request
+	operation string
+	body      []byte
+	principal principal
+}
 
 // Start serves on a free port of 127.0.0.1.
-func Start(Options) (*Server, error) { return &Server{}, nil }
+func Start(o Options) (*Server, error) {
+	if o.Account == "" {
+		o.Account = "123456789012"
+	}
+	if o.Region == "" {
+		o.Region = "us-east-1"
+	}
+	if o.SettleDelay == 0 {
+		o.SettleDelay = 50 * time.Millisecond
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("open port: %w", err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &Server{options: o, address: listener.Addr().String(), stop: stop}
+	s.keys = &keyring{region: o.Region, now: o.Now}
+	s.runner = s.keys.issue("AKIA", "arn:aws:iam::"+o.Account+":user/runner", time.Time{})
+	s.oidc = newOIDC(s.URL(), o.Now)
+	s.sts = &sts{account: o.Account, keys: s.keys, oidc: s.oidc}
+	s.ecr = newECR(o, s.keys, s.RegistryHost())
+	s.registry = newRegistry(s.ecr)
+	s.s3 = newS3(o, s.keys)
+	s.ssm = newSSM(ctx, o, s.keys)
+
+	s.http = http.Server{
+		Handler:     http.HandlerFunc(s.handle),
+		BaseContext: func(net.Listener) context.Context { return ctx },
+		ErrorLog:    log.New(io.Discard, "", 0),
+	}
+	go func() { _ = s.http.Serve(listener) }()
+	return s, nil
+}
 
 // Close kills the scripts that still run, waits for them and stops serving.
-func (s *Server) Close() error { return nil }
+func (s *Server) Close() error {
+	s.stop()
+	err := s.http.Close()
+	s.ssm.drain()
+	return err
+}
 
 // URL is where every service answers, for AWS_ENDPOINT_URL.
-func (s *Server) URL() string { return "" }
+func (s *Server) URL() string { return "http://" + s.address }
 
 // RegistryHost is the host and port of the registry, as in an image reference.
-func (s *Server) RegistryHost() string { return "" }
+func (s *Server) RegistryHost() string { return s.address }
 
 // Env is the environment of the runner: endpoint, region and a long-lived key.
-func (s *Server) Env() []string { return nil }
+func (s *Server) Env() []string {
+	return []string{
+		"AWS_ENDPOINT_URL=" + s.URL(),
+		"AWS_REGION=" + s.options.Region,
+		"AWS_ACCESS_KEY_ID=" + s.runner.id,
+		"AWS_SECRET_ACCESS_KEY=" + s.runner.secret,
+		"AWS_EC2_METADATA_DISABLED=true",
+	}
+}
 
 // OIDCEnv is the environment of a job with id-token: write.
-func (s *Server) OIDCEnv() []string { return nil }
+func (s *Server) OIDCEnv() []string {
+	return []string{
+		"ACTIONS_ID_TOKEN_REQUEST_URL=" + s.URL() + oidcPath + "?api-version=2.0",
+		"ACTIONS_ID_TOKEN_REQUEST_TOKEN=" + s.oidc.bearer,
+	}
+}
 
 // Config is an SDK configuration with the endpoint and key of Env.
-func (s *Server) Config() aws.Config { return aws.Config{} }
-
-// CreateRepository adds an ECR repository. mutability is MUTABLE, IMMUTABLE or
-// IMMUTABLE_WITH_EXCLUSION, which leaves tags latest-* movable.
-func (s *Server) CreateRepository(name string, mutability string) {}
-
-// BucketOption sets a property of a new bucket.
-type BucketOption func(*bucket)
-
-type bucket struct{ owner string }
-
-// OwnedBy makes the bucket another account's.
-func OwnedBy(account string) BucketOption { return func(b *bucket) { b.owner = account } }
-
-// CreateBucket adds an empty bucket.
-func (s *Server) CreateBucket(name string, opts ...BucketOption) {}
-
-// Object returns the content of an object.
-func (s *Server) Object(bucket, key string) ([]byte, bool) { return nil, false }
-
-// AddInstance registers a managed instance; one with the same ID is replaced.
-func (s *Server) AddInstance(Instance) {}
-
-// Reboots counts how often scripts on the instance asked for a reboot by exit status 194.
-func (s *Server) Reboots(instanceID string) int { return 0 }
-
-// Fault adds a fault to those in force. The first that matches a call applies.
-func (s *Server) Fault(Fault) {}
-
-// Calls lists every request so far in the order of arrival.
-func (s *Server) Calls() []Call { return nil }
-
-// Call is one request that reached the server.
-type Call struct {
-	Operation string    // "ssm:SendCommand", "s3:PutObject", "registry:PUT manifest", "oidc:GetToken"
-	Resource  string    // what it is about: "bucket/key", "repository:tag", instance ids, a command id
-	Principal string    // ARN of who signed it; empty when nobody did
-	Status    int       // HTTP status; 0 while in progress and when no reply reached the client
-	Time      time.Time // of arrival
+func (s *Server) Config() aws.Config {
+	return aws.Config{
+		Region:       s.options.Region,
+		BaseEndpoint: aws.String(s.URL()),
+		Credentials:  credentials.NewStaticCredentialsProvider(s.runner.id, s.runner.secret, ""),
+	}
 }
 
-// Error is an error as AWS answers it. Status defaults to 400.
-type Error struct {
-	Status  int
-	Code    string
-	Message string
+func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
+	r := &request{Request: hr}
+	api := s.route(hr)
+	if api != s.registry || !isBlob(hr.URL.Path) {
+		var err error
+		if r.body, err = io.ReadAll(hr.Body); err != nil {
+			return // the client has gone
+		}
+	}
+	operation, resource := api.name(r)
+	r.operation = operation[strings.Index(operation, ":")+1:]
+	call := s.journal.begin(Call{Operation: operation, Resource: resource, Time: s.options.Now()})
+
+	out := &reply{ResponseWriter: w}
+	defer func() { s.journal.end(call, r.principal.arn, out.status) }()
+	fault := s.faults.take(operation, resource)
+	if !sleep(hr.Context(), fault.Delay) || fault.Reset {
+		cut(w)
+		return
+	}
+	if fault.DropReply {
+		out.ResponseWriter = &unheard{header: http.Header{}}
+	}
+	err := fault.refusal()
+	if err == nil {
+		err = api.serve(out, r)
+	}
+	if err != nil {
+		answer := &Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: err.Error()}
+		errors.As(err, &answer)
+		api.refuse(out, r, answer.withStatus())
+	}
+	if fault.DropReply {
+		out.status = 0
+		cut(w)
+	}
 }
 
-// Fault makes matching calls go wrong.
-//
-//	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Times: 2, Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
-//	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: "/bundles/", Times: 1, DropReply: true})
-type Fault struct {
-	Operation string        // as in Call; empty matches every operation
-	Resource  string        // part of the call's Resource; empty matches every one
-	Times     int           // how many calls it hits; 0 hits every one
-	Delay     time.Duration // waits before anything else
-	Reset     bool          // cuts the connection, unhandled
-	DropReply bool          // handles the call, then cuts the connection
-	Error     *Error        // answers this, unhandled
+// route tells the services apart by what only their clients send.
+func (s *Server) route(r *http.Request) service {
+	target := r.Header.Get("X-Amz-Target")
+	switch {
+	case strings.HasPrefix(target, "AmazonSSM."):
+		return s.ssm
+	case strings.HasPrefix(target, "AmazonEC2ContainerRegistry_V20150921."):
+		return s.ecr
+	case r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/"):
+		return s.registry
+	case r.URL.Path == oidcPath:
+		return s.oidc
+	case r.Method == http.MethodPost && strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded"):
+		return s.sts
+	}
+	return s.s3
 }
 
-// Instance is a managed EC2 instance.
-type Instance struct {
-	ID           string
-	Name         string // computer name
-	PlatformType string // default Linux
-	PingStatus   string // default Online
-	Tags         map[string]string
-	Address      string                    // private IP address
-	Machine      Machine                   // nil: every command succeeds with empty output
-	Script       func(Invocation) *Verdict // consulted before each delivery; nil result: nothing special
-}
-
-// Invocation is one command on its way to one instance.
-type Invocation struct {
-	CommandID  string
-	InstanceID string
-	Script     string // as the machine would get it
-	Number     int    // 1 for the first command to this instance, 2 for the second
-}
-
-// Verdict is how a delivery goes wrong. The zero value delivers as usual.
-type Verdict struct {
-	Delay   time.Duration // before the command reaches the instance; it is Pending meanwhile
-	Status  string        // reported instead of what the agent found; non-terminal ones stay
-	Details string        // StatusDetails; default Status. Without Status, the one that belongs to Details
-	Code    int           // response code reported with Status
-	Stdout  string        // output reported with Status
-	Stderr  string
-	Runs    int  // how often the machine runs the script; 0: once, or never when a status is forced
-	Late    bool // reports Status at once and lets the script run after Delay
+// sleep waits for d and reports false when ctx ended first.
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }

@@ -1,0 +1,213 @@
+package localaws
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"time"
+)
+
+// Invocation is one command on its way to one instance.
+type Invocation struct {
+	CommandID  string
+	InstanceID string
+	Script     string // as the machine would get it
+	Number     int    // 1 for the first command to this instance, 2 for the second
+}
+
+// Verdict is how a delivery goes wrong. The zero value delivers as usual.
+//
+//	&localaws.Verdict{Status: "DeliveryTimedOut", Runs: 1} // it ran, but the answer was lost
+//	&localaws.Verdict{Status: "InProgress"}                // the agent died: never anything else
+type Verdict struct {
+	Delay  time.Duration // before the command reaches the instance; it is Pending meanwhile
+	Status string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" for ever, …
+	Code   int           // response code beside Status
+	Stdout string        // output beside Status
+	Stderr string
+	Runs   int  // how often the machine runs the script; 0: once, or never with a Status
+	Late   bool // with a Status: reports it at once; the machine runs the script after Delay
+}
+
+// Exit codes that the agent takes as its own
+// (https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html,
+// https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/appconfig/constants.go).
+const (
+	exitStopped = 137 // killed on cancel or timeout
+	exitSucceed = 168
+	exitSkip    = 169
+	exitReboot  = 194
+)
+
+// maxReboots ends a script that asks for a reboot every time.
+const maxReboots = 5
+
+// dispatch delivers c to its instances, as many at a time as it allows.
+func (a *ssm) dispatch(c *command) {
+	slots := make(chan struct{}, share(c.in.MaxConcurrency, len(c.invocations), 1))
+	for _, i := range c.invocations {
+		select {
+		case slots <- struct{}{}:
+		case <-a.life.Done():
+			return
+		}
+		if !a.wanted(i) {
+			<-slots
+			continue
+		}
+		a.agents.Go(func() {
+			defer func() { <-slots }()
+			a.deliver(i)
+		})
+	}
+}
+
+// wanted reports whether i is still to be delivered: not cancelled, and not
+// behind more errors than the command bears.
+func (a *ssm) wanted(i *invocation) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, errors, _ := i.command.counts()
+	if errors > share(i.command.in.MaxErrors, len(i.command.invocations), 0) && !i.ended() {
+		i.end("Cancelled", "Terminated", a.options.Now())
+	}
+	return !i.ended()
+}
+
+func (a *ssm) deliver(i *invocation) {
+	defer i.cancel()
+	script := i.command.in.script()
+	v := a.verdict(i, script)
+	if v.Late {
+		a.report(i, v)
+		if sleep(a.life, v.Delay) {
+			a.run(a.life, i, script, max(v.Runs, 1))
+		}
+		return
+	}
+	delay := min(v.Delay, i.command.in.deliveryTimeout())
+	if !sleep(i.life, delay) {
+		return
+	}
+	if delay < v.Delay {
+		v.Status = "DeliveryTimedOut"
+	}
+	if v.Status != "" {
+		a.run(i.life, i, script, v.Runs)
+		a.report(i, v)
+		if !a.ended(i) {
+			<-i.life.Done()
+		}
+		return
+	}
+	if a.start(i) {
+		a.report(i, a.run(i.life, i, script, max(v.Runs, 1)))
+	}
+}
+
+func (a *ssm) verdict(i *invocation, script string) Verdict {
+	number := a.fleet.delivered(i.instance.ID)
+	if i.instance.PlatformType == "Windows" {
+		return Verdict{Status: "InvalidPlatform"}
+	}
+	if i.instance.Script == nil {
+		return Verdict{}
+	}
+	v := i.instance.Script(Invocation{CommandID: i.command.id, InstanceID: i.instance.ID, Script: script, Number: number})
+	if v == nil {
+		return Verdict{}
+	}
+	return *v
+}
+
+// start moves i to InProgress unless it was cancelled just now.
+func (a *ssm) start(i *invocation) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if i.ended() {
+		return false
+	}
+	i.status, i.details, i.started = "InProgress", "InProgress", a.options.Now()
+	return true
+}
+
+func (a *ssm) ended(i *invocation) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return i.ended()
+}
+
+// report makes v the last word about i.
+func (a *ssm) report(i *invocation, v Verdict) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !i.ended() {
+		i.end(plain(v.Status), v.Status, a.options.Now())
+		i.code, i.stdout, i.stderr = v.Code, v.Stdout, v.Stderr
+	}
+}
+
+// plain is the Status that goes with StatusDetails.
+func plain(details string) string {
+	switch details {
+	case "DeliveryTimedOut", "ExecutionTimedOut":
+		return "TimedOut"
+	case "Undeliverable", "AccessDenied", "InvalidPlatform":
+		return "Failed"
+	case "Terminated":
+		return "Cancelled"
+	}
+	return details
+}
+
+// parameterReference is resolved with the instance's role, which nothing has
+// here: the agent then reports a failure without any output.
+var parameterReference = regexp.MustCompile(`\{\{\s*ssm:[^}]*\}\}`)
+
+// run has the machine execute script as often as told and returns the last exit.
+func (a *ssm) run(life context.Context, i *invocation, script string, times int) Verdict {
+	var last Verdict
+	if parameterReference.MatchString(script) {
+		return Verdict{Status: "Failed", Code: -1}
+	}
+	for range times {
+		last = a.runOnce(life, i, script)
+	}
+	return last
+}
+
+func (a *ssm) runOnce(life context.Context, i *invocation, script string) Verdict {
+	ctx, stop := context.WithTimeout(life, i.command.in.executionTimeout())
+	defer stop()
+	var exit Exit
+	for reboots := 0; i.instance.Machine != nil; reboots++ {
+		exit = i.instance.Machine.Run(ctx, script, []string{
+			"AWS_SSM_REGION_NAME=" + a.options.Region,
+			"AWS_SSM_INSTANCE_ID=" + i.instance.ID,
+			"SSM_COMMAND_ID=" + i.command.id,
+		})
+		if exit.Code != exitReboot || ctx.Err() != nil || reboots == maxReboots {
+			break
+		}
+		a.fleet.rebooted(i.instance.ID)
+	}
+	return outcome(ctx, life, exit)
+}
+
+// outcome is what the agent makes of an exit.
+func outcome(ctx, life context.Context, exit Exit) Verdict {
+	v := Verdict{Code: exit.Code, Stdout: string(exit.Stdout), Stderr: string(exit.Stderr)}
+	switch {
+	case life.Err() != nil:
+		v.Status, v.Code = "Cancelled", exitStopped
+	case ctx.Err() != nil || exit.Code == exitStopped:
+		v.Status, v.Code = "ExecutionTimedOut", exitStopped
+	case exit.Code == 0 || exit.Code == exitSucceed || exit.Code == exitSkip:
+		v.Status = "Success"
+		return v
+	default:
+		v.Status = "Failed"
+	}
+	v.Stderr += fmt.Sprintf("failed to run commands: exit status %d", v.Code)
+	return v
+}

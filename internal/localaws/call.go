@@ -1,0 +1,80 @@
+package localaws
+
+import (
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Call is one request that reached the server.
+type Call struct {
+	Operation string    // "ssm:SendCommand", "s3:PutObject", "registry:PUT manifest", "oidc:GetToken"
+	Resource  string    // what it is about: "bucket/key", "repository:tag", instance ids, a command id
+	Principal string    // ARN of who made it; empty until proven
+	Status    int       // HTTP status; 0 while in progress and when no reply reached the client
+	Time      time.Time // of arrival
+}
+
+// Calls lists every request so far in the order of arrival.
+func (s *Server) Calls() []Call {
+	s.journal.Lock()
+	defer s.journal.Unlock()
+	return slices.Clone(s.journal.calls)
+}
+
+type journal struct {
+	sync.Mutex
+	calls []Call
+}
+
+func (j *journal) begin(c Call) int {
+	j.Lock()
+	defer j.Unlock()
+	j.calls = append(j.calls, c)
+	return len(j.calls) - 1
+}
+
+func (j *journal) end(n int, principal string, status int) {
+	j.Lock()
+	defer j.Unlock()
+	j.calls[n].Principal, j.calls[n].Status = principal, status
+}
+
+// reply remembers the status that goes out.
+type reply struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *reply) WriteHeader(status int) {
+	r.status = status
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *reply) Write(p []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(p)
+}
+
+// unheard is a reply that nobody gets.
+type unheard struct{ header http.Header }
+
+func (u *unheard) Header() http.Header         { return u.header }
+func (u *unheard) WriteHeader(int)             {}
+func (u *unheard) Write(p []byte) (int, error) { return len(p), nil }
+
+// cut resets the connection: the client reads "connection reset by peer".
+func cut(w http.ResponseWriter) {
+	connection, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := connection.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	_ = connection.Close()
+}

@@ -1,0 +1,176 @@
+package localaws
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// command is one SendCommand and its invocations, one for each instance.
+type command struct {
+	id          string
+	in          sendInput
+	requested   time.Time
+	settled     time.Time // on the real clock: from when on invocations can be seen
+	invocations []*invocation
+}
+
+type invocation struct {
+	command  *command
+	instance Instance
+	life     context.Context // ends when the invocation is cancelled
+	cancel   context.CancelFunc
+
+	status, details   string
+	started, finished time.Time
+	code              int
+	stdout, stderr    string
+}
+
+func (i *invocation) end(status, details string, now time.Time) {
+	i.status, i.details, i.finished = status, details, now
+}
+
+func (i *invocation) ended() bool {
+	switch i.status {
+	case "Pending", "InProgress", "Delayed", "Cancelling":
+		return false
+	}
+	return true
+}
+
+// visible reports whether invocations can be seen: the API is eventually consistent.
+func (c *command) visible() bool { return !time.Now().Before(c.settled) }
+
+// counts are the command's counters. Undeliverable invocations are complete
+// without being errors
+// (https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html).
+func (c *command) counts() (completed, errors, undelivered int) {
+	for _, i := range c.invocations {
+		if i.ended() {
+			completed++
+		}
+		switch i.details {
+		case "Failed", "ExecutionTimedOut":
+			errors++
+		case "DeliveryTimedOut":
+			undelivered++
+		}
+	}
+	return completed, errors, undelivered
+}
+
+// status is the parent's: it knows only counters, so that one Success beside
+// four Undeliverable is a Success.
+func (c *command) status() (status, details string) {
+	completed, errors, undelivered := c.counts()
+	have := map[string]bool{}
+	for _, i := range c.invocations {
+		have[i.details] = true
+	}
+	switch {
+	case len(c.invocations) == 0:
+		return "Success", "NoInstancesInTag"
+	case have["Cancelling"]:
+		return "Cancelling", "Cancelling"
+	case completed == 0 && !have["InProgress"] && !have["Delayed"]:
+		return "Pending", "Pending"
+	case completed < len(c.invocations):
+		return "InProgress", "InProgress"
+	case have["Cancelled"]:
+		return "Cancelled", "Cancelled"
+	case errors > 0:
+		return "Failed", "Failed"
+	case undelivered > 0:
+		return "TimedOut", "DeliveryTimedOut"
+	}
+	return "Success", "Success"
+}
+
+// describe is called with the lock of commands held.
+func (c *command) describe() object {
+	status, details := c.status()
+	completed, errors, undelivered := c.counts()
+	count := len(c.invocations)
+	if len(c.in.Targets) > 0 && !c.visible() { // targets are looked up after the reply
+		status, details, count = "Pending", "Pending", 0
+	}
+	ids := c.in.InstanceIDs
+	if ids == nil {
+		ids = []string{}
+	}
+	targets := c.in.Targets
+	if targets == nil {
+		targets = []criterion{}
+	}
+	return object{
+		"CommandId": c.id, "DocumentName": c.in.DocumentName, "DocumentVersion": cmp.Or(c.in.DocumentVersion, "$DEFAULT"),
+		"Comment": c.in.Comment, "Parameters": c.in.Parameters, "InstanceIds": ids, "Targets": targets,
+		"TimeoutSeconds": *c.in.TimeoutSeconds, "MaxConcurrency": c.in.MaxConcurrency, "MaxErrors": c.in.MaxErrors,
+		"RequestedDateTime": epoch(c.requested), "ExpiresAfter": epoch(c.requested.Add(c.in.deliveryTimeout() + c.in.executionTimeout())),
+		"Status": status, "StatusDetails": details,
+		"TargetCount": count, "CompletedCount": completed, "ErrorCount": errors, "DeliveryTimedOutCount": undelivered,
+	}
+}
+
+func (in sendInput) deliveryTimeout() time.Duration {
+	return time.Duration(*in.TimeoutSeconds) * time.Second
+}
+
+// executionTimeout is 3600 seconds when the parameter is absent or cannot be read.
+func (in sendInput) executionTimeout() time.Duration {
+	seconds, err := strconv.Atoi(in.parameter("executionTimeout"))
+	if err != nil || seconds < 1 || seconds > 172800 {
+		seconds = 3600
+	}
+	return time.Duration(seconds) * time.Second
+}
+
+func (in sendInput) parameter(name string) string {
+	return strings.Join(in.Parameters[name], "\n")
+}
+
+// script is the file the agent writes: commands line by line, references to
+// other parameters of the document filled in.
+func (in sendInput) script() string {
+	text := in.parameter("commands") + "\n"
+	for _, name := range []string{"workingDirectory", "executionTimeout"} {
+		for _, reference := range []string{"{{ " + name + " }}", "{{" + name + "}}"} {
+			text = strings.ReplaceAll(text, reference, in.parameter(name))
+		}
+	}
+	directory := in.parameter("workingDirectory")
+	if directory == "" {
+		return text
+	}
+	change := "cd -- '" + strings.ReplaceAll(directory, "'", `'\''`) + "' || exit\n"
+	if first, rest, ok := strings.Cut(text, "\n"); ok && strings.HasPrefix(first, "#!") {
+		return first + "\n" + change + rest
+	}
+	return change + text
+}
+
+// head returns the first n bytes of text without half a character at the end.
+func head(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
+}
+
+// share reads "10" or "10%" of total, at least least.
+func share(text string, total, least int) int {
+	var n int
+	_, _ = fmt.Sscan(strings.TrimSuffix(text, "%"), &n)
+	if strings.HasSuffix(text, "%") {
+		n = n * total / 100
+	}
+	return max(n, least)
+}

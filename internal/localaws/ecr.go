@@ -1,0 +1,185 @@
+package localaws
+
+import (
+	"cmp"
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"sync"
+	"time"
+)
+
+// ecr is the API beside the registry. Both share its repositories.
+type ecr struct {
+	jsonService
+	account, region, host string
+	now                   func() time.Time
+
+	mu           sync.Mutex
+	repositories map[string]*repository
+	logins       map[string]login // by password
+}
+
+type login struct {
+	principal principal
+	expires   time.Time
+}
+
+// repository holds what was pushed. The mutex is held for a whole manifest
+// push, so that two pushes of one immutable tag cannot both win.
+type repository struct {
+	name       string
+	mutability string
+	created    time.Time
+
+	mu     sync.Mutex
+	blobs  map[string][]byte
+	images map[string]image  // by digest
+	tags   map[string]string // tag → digest
+}
+
+type image struct {
+	mediaType, artifactType string
+	size                    int64
+	pushed                  time.Time
+}
+
+func newECR(o Options, keys *keyring, host string) *ecr {
+	e := &ecr{
+		account: o.Account, region: o.Region, host: host, now: o.Now,
+		repositories: map[string]*repository{},
+		logins:       map[string]login{},
+	}
+	e.jsonService = jsonService{id: "ecr", keys: keys, operations: map[string]operation{
+		"GetAuthorizationToken": e.getAuthorizationToken,
+		"DescribeRepositories":  typed(e.describeRepositories),
+		"DescribeImages":        typed(e.describeImages),
+	}}
+	return e
+}
+
+// CreateRepository adds an ECR repository. mutability is MUTABLE, IMMUTABLE or
+// IMMUTABLE_WITH_EXCLUSION, which leaves tags latest-* movable.
+func (s *Server) CreateRepository(name string, mutability string) {
+	s.ecr.mu.Lock()
+	defer s.ecr.mu.Unlock()
+	s.ecr.repositories[name] = &repository{
+		name: name, mutability: mutability, created: s.options.Now(),
+		blobs: map[string][]byte{}, images: map[string]image{}, tags: map[string]string{},
+	}
+}
+
+func (e *ecr) repository(name string) (*repository, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r, ok := e.repositories[name]
+	return r, ok
+}
+
+// fixed reports whether tag can be set only once.
+func (r *repository) fixed(tag string) bool {
+	excluded, _ := path.Match("latest-*", tag)
+	return r.mutability == "IMMUTABLE" || r.mutability == "IMMUTABLE_WITH_EXCLUSION" && !excluded
+}
+
+func (e *ecr) getAuthorizationToken(r *request) (any, error) {
+	// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_GetAuthorizationToken.html
+	password, expires := rand.Text(), e.now().Add(12*time.Hour)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.logins[password] = login{r.principal, expires}
+	return object{"authorizationData": []object{{
+		"authorizationToken": base64.StdEncoding.EncodeToString([]byte("AWS:" + password)),
+		"expiresAt":          epoch(expires),
+		"proxyEndpoint":      "http://" + e.host,
+	}}}, nil
+}
+
+func (e *ecr) describeRepositories(in struct {
+	RepositoryNames []string
+	NextToken       string
+	MaxResults      int
+}) (any, error) {
+	if len(in.RepositoryNames) == 0 {
+		e.mu.Lock()
+		in.RepositoryNames = slices.Sorted(maps.Keys(e.repositories))
+		e.mu.Unlock()
+	}
+	found := []object{}
+	for _, name := range in.RepositoryNames {
+		r, ok := e.repository(name)
+		if !ok {
+			return nil, e.noRepository(name)
+		}
+		described := object{
+			"repositoryName": name, "registryId": e.account, "createdAt": epoch(r.created),
+			"repositoryArn":      "arn:aws:ecr:" + e.region + ":" + e.account + ":repository/" + name,
+			"repositoryUri":      e.host + "/" + name,
+			"imageTagMutability": r.mutability,
+		}
+		if r.mutability == "IMMUTABLE_WITH_EXCLUSION" {
+			described["imageTagMutabilityExclusionFilters"] = []object{{"filterType": "WILDCARD", "filter": "latest-*"}}
+		}
+		found = append(found, described)
+	}
+	items, next, err := page(found, in.NextToken, cmp.Or(in.MaxResults, 100))
+	return object{"repositories": items, "nextToken": next}, err
+}
+
+type imageID struct{ ImageTag, ImageDigest string }
+
+func (e *ecr) describeImages(in struct {
+	RepositoryName string
+	ImageIDs       []imageID
+	NextToken      string
+	MaxResults     int
+}) (any, error) {
+	r, ok := e.repository(in.RepositoryName)
+	if !ok {
+		return nil, e.noRepository(in.RepositoryName)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	digests := slices.Sorted(maps.Keys(r.images))
+	if len(in.ImageIDs) > 0 {
+		digests = nil
+	}
+	for _, id := range in.ImageIDs {
+		digest := cmp.Or(id.ImageDigest, r.tags[id.ImageTag])
+		if _, ok := r.images[digest]; !ok || id.ImageTag != "" && r.tags[id.ImageTag] != digest {
+			return nil, &Error{Code: "ImageNotFoundException", Message: fmt.Sprintf(
+				"The image with imageId {imageDigest:'%s', imageTag:'%s'} does not exist within the repository with name '%s' in the registry with id '%s'",
+				cmp.Or(id.ImageDigest, "null"), cmp.Or(id.ImageTag, "null"), r.name, e.account)}
+		}
+		digests = append(digests, digest)
+	}
+	details := []object{}
+	for _, digest := range digests {
+		details = append(details, e.describe(r, digest))
+	}
+	items, next, err := page(details, in.NextToken, cmp.Or(in.MaxResults, 100))
+	return object{"imageDetails": items, "nextToken": next}, err
+}
+
+func (e *ecr) describe(r *repository, digest string) object {
+	tags := []string{}
+	for _, tag := range slices.Sorted(maps.Keys(r.tags)) {
+		if r.tags[tag] == digest {
+			tags = append(tags, tag)
+		}
+	}
+	i := r.images[digest]
+	return object{
+		"registryId": e.account, "repositoryName": r.name, "imageDigest": digest, "imageTags": tags,
+		"imageSizeInBytes": i.size, "imagePushedAt": epoch(i.pushed),
+		"imageManifestMediaType": i.mediaType, "artifactMediaType": i.artifactType,
+	}
+}
+
+func (e *ecr) noRepository(name string) error {
+	return &Error{Code: "RepositoryNotFoundException", Message: fmt.Sprintf(
+		"The repository with name '%s' does not exist in the registry with id '%s'", name, e.account)}
+}

@@ -1,0 +1,134 @@
+package localaws
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Instance is a managed EC2 instance.
+type Instance struct {
+	ID           string
+	Name         string // computer name
+	PlatformType string // default Linux
+	PingStatus   string // default Online
+	Tags         map[string]string
+	Address      string                    // private IP address
+	Machine      Machine                   // nil: every command succeeds with empty output
+	Script       func(Invocation) *Verdict // consulted before each delivery; nil result: nothing special
+}
+
+// AddInstance registers a managed instance; one with the same ID is replaced.
+func (s *Server) AddInstance(i Instance) {
+	i.PlatformType = cmp.Or(i.PlatformType, "Linux")
+	i.PingStatus = cmp.Or(i.PingStatus, "Online")
+	s.ssm.fleet.mu.Lock()
+	defer s.ssm.fleet.mu.Unlock()
+	s.ssm.fleet.instances[i.ID] = i
+}
+
+// Reboots counts how often scripts on the instance asked for a reboot by exit status 194.
+func (s *Server) Reboots(instanceID string) int {
+	s.ssm.fleet.mu.Lock()
+	defer s.ssm.fleet.mu.Unlock()
+	return s.ssm.fleet.reboots[instanceID]
+}
+
+// fleet is every managed instance and what has happened to it.
+type fleet struct {
+	mu         sync.Mutex
+	instances  map[string]Instance
+	deliveries map[string]int
+	reboots    map[string]int
+}
+
+func newFleet() *fleet {
+	return &fleet{instances: map[string]Instance{}, deliveries: map[string]int{}, reboots: map[string]int{}}
+}
+
+func (f *fleet) rebooted(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.reboots[id]++
+}
+
+func (f *fleet) delivered(id string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.deliveries[id]++
+	return f.deliveries[id]
+}
+
+// find returns the instances that pass, sorted by ID.
+func (f *fleet) find(pass func(Instance) bool) []Instance {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var found []Instance
+	for _, id := range slices.Sorted(maps.Keys(f.instances)) {
+		if pass(f.instances[id]) {
+			found = append(found, f.instances[id])
+		}
+	}
+	return found
+}
+
+// criterion selects instances. Targets and filters share its form.
+type criterion struct {
+	Key    string
+	Values []string
+}
+
+// matches knows the keys of
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_InstanceInformationStringFilter.html.
+func (c criterion) matches(i Instance) (ok, known bool) {
+	if tag, isTag := strings.CutPrefix(c.Key, "tag:"); isTag {
+		value, tagged := i.Tags[tag]
+		return tagged && slices.Contains(c.Values, value), true
+	}
+	switch c.Key {
+	case "InstanceIds":
+		return slices.Contains(c.Values, i.ID), true
+	case "PingStatus":
+		return slices.Contains(c.Values, i.PingStatus), true
+	case "PlatformTypes":
+		return slices.Contains(c.Values, i.PlatformType), true
+	case "ResourceType":
+		return slices.Contains(c.Values, "EC2Instance"), true
+	case "tag-key":
+		return slices.ContainsFunc(c.Values, func(key string) bool { _, ok := i.Tags[key]; return ok }), true
+	}
+	return false, false
+}
+
+// describeInstanceInformation serves
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html.
+func (a *ssm) describeInstanceInformation(in struct {
+	Filters    []criterion
+	MaxResults *int
+	NextToken  string
+}) (any, error) {
+	size, err := pageSize(in.MaxResults, 5)
+	if err != nil {
+		return nil, err
+	}
+	for _, filter := range in.Filters {
+		if _, known := filter.matches(Instance{}); !known {
+			return nil, &Error{Code: "InvalidFilterKey", Message: "The specified key isn't valid: " + filter.Key}
+		}
+	}
+	found := a.fleet.find(func(i Instance) bool {
+		return !slices.ContainsFunc(in.Filters, func(f criterion) bool { ok, _ := f.matches(i); return !ok })
+	})
+	items, next, err := page(found, in.NextToken, size)
+	list := []object{}
+	for _, i := range items {
+		list = append(list, object{
+			"InstanceId": i.ID, "ComputerName": i.Name, "IPAddress": i.Address,
+			"PingStatus": i.PingStatus, "LastPingDateTime": epoch(a.options.Now()),
+			"PlatformType": i.PlatformType, "AgentVersion": "3.3.0.0", "IsLatestVersion": true, "ResourceType": "EC2Instance",
+		})
+	}
+	return object{"InstanceInformationList": list, "NextToken": next}, err
+}

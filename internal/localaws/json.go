@@ -1,0 +1,69 @@
+package localaws
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// jsonService speaks AWS JSON 1.1
+// (https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
+type jsonService struct {
+	id         string // as in "ssm:SendCommand" and in the signature's scope
+	keys       *keyring
+	operations map[string]operation
+}
+
+type operation func(r *request) (any, error)
+
+// typed makes an operation of a func that wants its input decoded.
+func typed[In any](f func(In) (any, error)) operation {
+	return func(r *request) (any, error) {
+		var in In
+		if err := json.Unmarshal(r.body, &in); err != nil {
+			return nil, &Error{Code: "SerializationException", Message: err.Error()}
+		}
+		return f(in)
+	}
+}
+
+func (s *jsonService) name(r *request) (string, string) {
+	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
+	var about struct {
+		RepositoryName, CommandID, InstanceID string
+		InstanceIDs                           []string
+	}
+	_ = json.Unmarshal(r.body, &about)
+	return s.id + ":" + operation, cmp.Or(about.RepositoryName, about.CommandID, about.InstanceID, strings.Join(about.InstanceIDs, ","))
+}
+
+func (s *jsonService) serve(w http.ResponseWriter, r *request) error {
+	// ECR signs for "ecr", SSM for "ssm": the scope is the id.
+	if err := s.keys.verify(r, s.id, hexSHA256(r.body)); err != nil {
+		return err
+	}
+	operation, ok := s.operations[r.operation]
+	if !ok {
+		return &Error{Code: "UnknownOperationException", Message: r.operation}
+	}
+	out, err := operation(r)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	return json.NewEncoder(w).Encode(out)
+}
+
+func (s *jsonService) refuse(w http.ResponseWriter, _ *request, err *Error) {
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	w.WriteHeader(err.Status)
+	_ = json.NewEncoder(w).Encode(map[string]string{"__type": err.Code, "message": err.Message})
+}
+
+// object is a JSON object on its way out.
+type object = map[string]any
+
+// epoch is a timestamp as JSON 1.1 writes it, in seconds.
+func epoch(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -1,0 +1,139 @@
+package localaws
+
+import (
+	"bytes"
+	"crypto/md5"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// stored is an object with the headers that come back as they were given.
+type stored struct {
+	content   []byte
+	etag      string
+	modified  time.Time
+	header    http.Header
+	checksums http.Header // shown on demand
+}
+
+var (
+	noSuchKey    = &Error{Status: http.StatusNotFound, Code: "NoSuchKey", Message: "The specified key does not exist."}
+	preCondition = &Error{Status: http.StatusPreconditionFailed, Code: "PreconditionFailed", Message: "At least one of the pre-conditions you specified did not hold"}
+)
+
+// put follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
+func (s *s3) put(w http.ResponseWriter, r *request, b *bucket, key string) error {
+	if r.Header.Get("X-Amz-Copy-Source") != "" {
+		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "CopyObject is not implemented"}
+	}
+	old, exists := b.objects[key]
+	switch r.Header.Get("If-None-Match") {
+	case "":
+	case "*":
+		if exists {
+			return preCondition
+		}
+	default:
+		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "If-None-Match takes only * on a write"}
+	}
+	if err := match(r, old, exists); err != nil {
+		return err
+	}
+	checksums, err := verifyChecksums(r)
+	if err != nil {
+		return err
+	}
+	o := stored{content: r.body, modified: s.now(), header: kept(r.Header), checksums: checksums}
+	sum := md5.Sum(r.body)
+	if o.header.Get(encryption) == "aws:kms" { // then the ETag is not the MD5 of the content
+		sum = md5.Sum(append(sum[:], "kms"...))
+	}
+	o.etag = `"` + hex.EncodeToString(sum[:]) + `"`
+	b.objects[key] = o
+	w.Header().Set("ETag", o.etag)
+	copyHeader(w.Header(), o.checksums)
+	for name, values := range o.header {
+		if strings.HasPrefix(name, encryption) {
+			w.Header()[name] = values
+		}
+	}
+	w.WriteHeader(http.StatusOK)
+	return nil
+}
+
+const encryption = "X-Amz-Server-Side-Encryption"
+
+// kept returns the headers of a write that a read repeats.
+func kept(h http.Header) http.Header {
+	out := http.Header{"Content-Type": {"binary/octet-stream"}, encryption: {"AES256"}}
+	for name, values := range h {
+		switch {
+		case name == "Content-Type", name == "Cache-Control", name == "Content-Disposition", name == "Content-Language",
+			strings.HasPrefix(name, "X-Amz-Meta-"), strings.HasPrefix(name, encryption):
+			out[name] = values
+		case name == "Content-Encoding":
+			encoding := strings.Trim(strings.Replace(values[0], "aws-chunked", "", 1), ", ")
+			if encoding != "" {
+				out.Set(name, encoding)
+			}
+		}
+	}
+	return out
+}
+
+func copyHeader(to, from http.Header) {
+	for name, values := range from {
+		to[name] = values
+	}
+}
+
+// match checks If-Match.
+func match(r *request, o stored, exists bool) error {
+	want := r.Header.Get("If-Match")
+	switch {
+	case want == "":
+		return nil
+	case !exists:
+		return noSuchKey
+	case want != "*" && strings.Trim(want, `"`) != strings.Trim(o.etag, `"`):
+		return preCondition
+	}
+	return nil
+}
+
+func get(w http.ResponseWriter, r *request, b *bucket, key string) error {
+	o, ok := b.objects[key]
+	if !ok {
+		return noSuchKey
+	}
+	if err := match(r, o, true); err != nil {
+		return err
+	}
+	ranged := r.Header.Get("Range")
+	var first int
+	if n, _ := fmt.Sscanf(ranged, "bytes=%d-", &first); n == 1 && first >= 0 && first >= len(o.content) {
+		return &Error{Status: http.StatusRequestedRangeNotSatisfiable, Code: "InvalidRange", Message: "The requested range is not satisfiable"}
+	}
+	copyHeader(w.Header(), o.header)
+	w.Header().Set("ETag", o.etag)
+	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" && ranged == "" {
+		copyHeader(w.Header(), o.checksums)
+	}
+	r.Header.Del("If-Match") // checked; ServeContent would answer in its own words
+	http.ServeContent(w, r.Request, "", o.modified, bytes.NewReader(o.content))
+	return nil
+}
+
+// remove follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html.
+func remove(w http.ResponseWriter, r *request, b *bucket, key string) error {
+	o, ok := b.objects[key]
+	if err := match(r, o, ok); err != nil {
+		return err
+	}
+	delete(b.objects, key)
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}

@@ -1,0 +1,133 @@
+package localaws
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+)
+
+// s3 serves path-style buckets with conditional writes.
+type s3 struct {
+	account, region string
+	keys            *keyring
+	now             func() time.Time
+
+	mu      sync.Mutex // held for a whole write, which makes conditions atomic
+	buckets map[string]*bucket
+}
+
+type bucket struct {
+	owner   string
+	objects map[string]stored
+}
+
+func newS3(o Options, keys *keyring) *s3 {
+	return &s3{account: o.Account, region: o.Region, keys: keys, now: o.Now, buckets: map[string]*bucket{}}
+}
+
+// BucketOption sets a property of a new bucket.
+type BucketOption func(*bucket)
+
+// OwnedBy makes the bucket another account's.
+func OwnedBy(account string) BucketOption { return func(b *bucket) { b.owner = account } }
+
+// CreateBucket adds an empty bucket.
+func (s *Server) CreateBucket(name string, opts ...BucketOption) {
+	b := &bucket{owner: s.options.Account, objects: map[string]stored{}}
+	for _, set := range opts {
+		set(b)
+	}
+	s.s3.mu.Lock()
+	defer s.s3.mu.Unlock()
+	s.s3.buckets[name] = b
+}
+
+// Object returns the content of an object.
+func (s *Server) Object(bucket, key string) ([]byte, bool) {
+	s.s3.mu.Lock()
+	defer s.s3.mu.Unlock()
+	b, ok := s.s3.buckets[bucket]
+	if !ok {
+		return nil, false
+	}
+	o, ok := b.objects[key]
+	return o.content, ok
+}
+
+func (s *s3) name(r *request) (string, string) {
+	bucket, key := address(r)
+	query := r.URL.Query()
+	operation := map[string]string{
+		http.MethodPut: "PutObject", http.MethodGet: "GetObject", http.MethodHead: "HeadObject", http.MethodDelete: "DeleteObject",
+	}[r.Method]
+	switch {
+	case key != "" && (query.Has("uploadId") || query.Has("uploads") || query.Has("tagging") || query.Has("acl")):
+		operation = "Unsupported"
+	case key != "":
+	case r.Method == http.MethodHead:
+		operation = "HeadBucket"
+	case r.Method == http.MethodGet && query.Has("location"):
+		operation = "GetBucketLocation"
+	case r.Method == http.MethodGet && query.Get("list-type") == "2":
+		operation = "ListObjectsV2"
+	default:
+		operation = "Unsupported"
+	}
+	return "s3:" + operation, strings.TrimSuffix(bucket+"/"+key, "/")
+}
+
+func address(r *request) (bucket, key string) {
+	bucket, key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
+	return bucket, key
+}
+
+func (s *s3) serve(w http.ResponseWriter, r *request) error {
+	payload := r.Header.Get("X-Amz-Content-Sha256")
+	if err := s.keys.verify(r, "s3", payload); err != nil {
+		return err
+	}
+	if err := unwrap(r, payload); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name, key := address(r)
+	b, ok := s.buckets[name]
+	if !ok {
+		return &Error{Status: http.StatusNotFound, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
+	}
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
+	if owner := r.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner {
+		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Access Denied"}
+	}
+	switch r.operation {
+	case "PutObject":
+		return s.put(w, r, b, key)
+	case "GetObject", "HeadObject":
+		return get(w, r, b, key)
+	case "DeleteObject":
+		return remove(w, r, b, key)
+	case "ListObjectsV2":
+		return list(w, r, name, b)
+	case "HeadBucket":
+		w.Header().Set("X-Amz-Bucket-Region", s.region)
+		w.WriteHeader(http.StatusOK)
+		return nil
+	case "GetBucketLocation":
+		location := s.region
+		if location == "us-east-1" { // the oldest region has no name here
+			location = ""
+		}
+		return writeXML(w, http.StatusOK, xmlLocation{Location: location})
+	}
+	return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "A header or query you provided implies functionality that is not implemented"}
+}
+
+func (s *s3) refuse(w http.ResponseWriter, r *request, err *Error) {
+	if r.Method == http.MethodHead {
+		w.WriteHeader(err.Status)
+		return
+	}
+	_ = writeXML(w, err.Status, xmlError{Code: err.Code, Message: err.Message, Resource: r.URL.Path, RequestID: "localaws"})
+}

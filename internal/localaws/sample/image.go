@@ -1,0 +1,118 @@
+package sample
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// epoch is the time of everything in the image, so that the same program and
+// options always give the same digest.
+var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// An Option changes the configuration of an image.
+type Option func(*v1.ConfigFile)
+
+// Version sets what the program prints as its version.
+func Version(v string) Option {
+	return func(c *v1.ConfigFile) {
+		c.Config.Env = append(c.Config.Env, "VERSION="+v)
+		c.Config.Labels["org.opencontainers.image.version"] = v
+	}
+}
+
+// Env sets an environment variable of the program.
+func Env(key, value string) Option {
+	return func(c *v1.ConfigFile) { c.Config.Env = append(c.Config.Env, key+"="+value) }
+}
+
+// ExitCode sets the exit status that the program ends with.
+func ExitCode(n int) Option { return Env("EXIT_CODE", strconv.Itoa(n)) }
+
+// Cmd sets the program's arguments.
+func Cmd(args ...string) Option { return func(c *v1.ConfigFile) { c.Config.Cmd = args } }
+
+// Architecture names the platform that the image claims, linux/arch.
+func Architecture(arch string) Option { return func(c *v1.ConfigFile) { c.Architecture = arch } }
+
+// Image packs program as /app/app into a one-layer OCI image with the working
+// directory /app and the volume /app/output.
+func Image(program string, opts ...Option) (v1.Image, error) {
+	body, err := os.ReadFile(program)
+	if err != nil {
+		return nil, fmt.Errorf("read program: %w", err)
+	}
+	files, err := layerTar(body)
+	if err != nil {
+		return nil, fmt.Errorf("pack layer: %w", err)
+	}
+	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files)), nil },
+		tarball.WithMediaType(types.OCILayer))
+	if err != nil {
+		return nil, fmt.Errorf("make layer: %w", err)
+	}
+	base := mutate.ConfigMediaType(mutate.MediaType(empty.Image, types.OCIManifestSchema1), types.OCIConfigJSON)
+	img, err := mutate.Append(base, mutate.Addendum{Layer: layer, History: v1.History{Created: v1.Time{Time: epoch}, CreatedBy: "sample"}})
+	if err != nil {
+		return nil, fmt.Errorf("append layer: %w", err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, fmt.Errorf("read config: %w", err)
+	}
+	config = config.DeepCopy()
+	config.Created, config.OS, config.Architecture = v1.Time{Time: epoch}, "linux", runtime.GOARCH
+	config.Config = v1.Config{
+		Entrypoint: []string{"/app/app"},
+		WorkingDir: "/app",
+		Volumes:    map[string]struct{}{"/app/output": {}},
+		Labels:     map[string]string{},
+	}
+	for _, opt := range opts {
+		opt(config)
+	}
+	return mutate.ConfigFile(img, config)
+}
+
+// Index puts one image per platform behind a single digest.
+func Index(images ...v1.Image) (v1.ImageIndex, error) {
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, img := range images {
+		config, err := img.ConfigFile()
+		if err != nil {
+			return nil, fmt.Errorf("read config: %w", err)
+		}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: img, Descriptor: v1.Descriptor{Platform: config.Platform()}})
+	}
+	return index, nil
+}
+
+func layerTar(program []byte) ([]byte, error) {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, h := range []*tar.Header{
+		{Name: "app/", Typeflag: tar.TypeDir, Mode: 0o755},
+		{Name: "app/output/", Typeflag: tar.TypeDir, Mode: 0o755},
+		{Name: "app/app", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))},
+	} {
+		h.ModTime = epoch
+		if err := w.WriteHeader(h); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := w.Write(program); err != nil {
+		return nil, err
+	}
+	return buf.Bytes(), w.Close()
+}

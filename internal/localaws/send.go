@@ -1,0 +1,172 @@
+package localaws
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"time"
+)
+
+// sendInput is the body of
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html.
+type sendInput struct {
+	DocumentName    string
+	DocumentVersion string
+	Parameters      map[string][]string
+	InstanceIDs     []string
+	Targets         []criterion
+	Comment         string
+	TimeoutSeconds  *int
+	MaxConcurrency  string
+	MaxErrors       string
+}
+
+var (
+	concurrencyPattern = regexp.MustCompile(`^([1-9][0-9]*|[1-9][0-9]%|[1-9]%|100%)$`)
+	errorsPattern      = regexp.MustCompile(`^([1-9][0-9]*|[0]|[1-9][0-9]%|[0-9]%|100%)$`)
+)
+
+func (in *sendInput) validate() error {
+	in.MaxConcurrency, in.MaxErrors = cmp.Or(in.MaxConcurrency, "50"), cmp.Or(in.MaxErrors, "0")
+	if in.TimeoutSeconds == nil {
+		in.TimeoutSeconds = new(int)
+		*in.TimeoutSeconds = 3600
+	}
+	switch {
+	case in.DocumentName != "AWS-RunShellScript":
+		return &Error{Code: "InvalidDocument", Message: fmt.Sprintf("Document with name %s does not exist.", in.DocumentName)}
+	case len(in.InstanceIDs) > 50:
+		return invalid("instanceIds", "Member must have length less than or equal to 50")
+	case len(in.InstanceIDs) > 0 && len(in.Targets) > 0, len(in.InstanceIDs) == 0 && len(in.Targets) == 0:
+		return &Error{Code: "ValidationException", Message: "Either instanceIds or targets must be given, and not both"}
+	case len(in.Targets) > 5:
+		return invalid("targets", "Member must have length less than or equal to 5")
+	case slices.ContainsFunc(in.Targets, func(t criterion) bool { return len(t.Values) > 50 }):
+		return invalid("targets.member.values", "Member must have length less than or equal to 50")
+	case len([]rune(in.Comment)) > 100:
+		return invalid("comment", "Member must have length less than or equal to 100")
+	case *in.TimeoutSeconds < 30 || *in.TimeoutSeconds > 2592000:
+		return invalid("timeoutSeconds", "Member must have value between 30 and 2592000")
+	case !concurrencyPattern.MatchString(in.MaxConcurrency):
+		return invalid("maxConcurrency", "Member must satisfy regular expression pattern: "+concurrencyPattern.String())
+	case !errorsPattern.MatchString(in.MaxErrors):
+		return invalid("maxErrors", "Member must satisfy regular expression pattern: "+errorsPattern.String())
+	}
+	for name, values := range in.Parameters {
+		if name != "commands" && (len(values) != 1 || name != "workingDirectory" && name != "executionTimeout") {
+			return &Error{Code: "InvalidParameters", Message: "Parameter is not valid for the document: " + name}
+		}
+	}
+	if len(in.Parameters["commands"]) == 0 {
+		return &Error{Code: "InvalidParameters", Message: "Parameter commands is required"}
+	}
+	return nil
+}
+
+func invalid(member, constraint string) error {
+	return &Error{Code: "ValidationException", Message: fmt.Sprintf(
+		"1 validation error detected: Value at '%s' failed to satisfy constraint: %s", member, constraint)}
+}
+
+// chosen returns the instances that a command goes to. One id that is not
+// managed and online fails the whole send; a target skips such instances.
+func (a *ssm) chosen(in sendInput) ([]Instance, error) {
+	if len(in.Targets) > 0 {
+		for _, target := range in.Targets {
+			if _, known := target.matches(Instance{}); !known {
+				return nil, &Error{Code: "InvalidTarget", Message: "The target isn't valid: " + target.Key}
+			}
+		}
+		return a.fleet.find(func(i Instance) bool {
+			return i.PingStatus == "Online" &&
+				!slices.ContainsFunc(in.Targets, func(t criterion) bool { ok, _ := t.matches(i); return !ok })
+		}), nil
+	}
+	found := a.fleet.find(func(i Instance) bool { return i.PingStatus == "Online" && slices.Contains(in.InstanceIDs, i.ID) })
+	seen := map[string]bool{}
+	for _, id := range in.InstanceIDs {
+		switch {
+		case seen[id]:
+			return nil, &Error{Code: "DuplicateInstanceId", Message: "You can't specify a managed node ID in more than one time: " + id}
+		case !slices.ContainsFunc(found, func(i Instance) bool { return i.ID == id }):
+			return nil, &Error{Code: "InvalidInstanceId", Message: fmt.Sprintf("Instances [[%s]] not in a valid state for account %s", id, a.options.Account)}
+		}
+		seen[id] = true
+	}
+	for _, i := range found {
+		if i.PlatformType == "Windows" {
+			return nil, &Error{Code: "UnsupportedPlatformType", Message: "The document doesn't support the platform of " + i.ID}
+		}
+	}
+	return found, nil
+}
+
+func (a *ssm) sendCommand(in sendInput) (any, error) {
+	if err := in.validate(); err != nil {
+		return nil, err
+	}
+	instances, err := a.chosen(in)
+	if err != nil {
+		return nil, err
+	}
+	c := &command{
+		id: uuid(), in: in, requested: a.options.Now(), settled: time.Now().Add(a.options.SettleDelay),
+	}
+	for _, instance := range instances {
+		i := &invocation{command: c, instance: instance, status: "Pending", details: "Pending", code: -1}
+		i.life, i.cancel = context.WithCancel(a.life)
+		c.invocations = append(c.invocations, i)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.closed {
+		return nil, &Error{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable", Message: "the server is closing"}
+	}
+	a.commands = append([]*command{c}, a.commands...)
+	a.agents.Go(func() { a.dispatch(c) })
+	return object{"Command": c.describe()}, nil
+}
+
+func (a *ssm) cancelCommand(in struct {
+	CommandID   string
+	InstanceIDs []string
+}) (any, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, ok := a.command(in.CommandID)
+	if !ok {
+		return nil, &Error{Code: "InvalidCommandId", Message: "The specified command ID isn't valid: " + in.CommandID}
+	}
+	for _, i := range c.invocations {
+		if i.ended() || len(in.InstanceIDs) > 0 && !slices.Contains(in.InstanceIDs, i.instance.ID) {
+			continue
+		}
+		if i.status == "Pending" {
+			i.end("Cancelled", "Cancelled", a.options.Now())
+		} else {
+			i.status, i.details = "Cancelling", "Cancelling"
+		}
+		i.cancel()
+	}
+	return object{}, nil
+}
+
+// command is called with a.mu held.
+func (a *ssm) command(id string) (*command, bool) {
+	n := slices.IndexFunc(a.commands, func(c *command) bool { return c.id == id })
+	if n < 0 {
+		return nil, false
+	}
+	return a.commands[n], true
+}
+
+func uuid() string {
+	b := make([]byte, 16)
+	_, _ = rand.Read(b)
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
+}

@@ -1,0 +1,41 @@
+package localaws
+
+import (
+	"context"
+	"sync"
+)
+
+// ssm is Run Command: send.go takes commands in, agent.go runs them, status.go
+// tells what became of them.
+type ssm struct {
+	jsonService
+	options Options
+	fleet   *fleet
+	life    context.Context // of the server: agents outlive the request that sent their command
+	agents  sync.WaitGroup
+
+	mu       sync.Mutex // guards every command and invocation
+	commands []*command // newest first
+	closed   bool
+}
+
+func newSSM(life context.Context, o Options, keys *keyring) *ssm {
+	a := &ssm{options: o, fleet: newFleet(), life: life}
+	a.jsonService = jsonService{id: "ssm", keys: keys, operations: map[string]operation{
+		"SendCommand":                 typed(a.sendCommand),
+		"CancelCommand":               typed(a.cancelCommand),
+		"ListCommands":                typed(a.listCommands),
+		"ListCommandInvocations":      typed(a.listCommandInvocations),
+		"GetCommandInvocation":        typed(a.getCommandInvocation),
+		"DescribeInstanceInformation": typed(a.describeInstanceInformation),
+	}}
+	return a
+}
+
+// drain takes no more commands and waits for the agents, whose life has ended.
+func (a *ssm) drain() {
+	a.mu.Lock()
+	a.closed = true
+	a.mu.Unlock()
+	a.agents.Wait()
+}

@@ -1,0 +1,52 @@
+// Package instance is what every stand-in shares: where the instance's files
+// are, how a command line is read and how state is kept on disk. It knows no
+// single command.
+package instance
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// Marker is the first argument of an executable that is called as a stand-in.
+const Marker = "standin"
+
+// A Call is one invocation of a stand-in on one instance.
+type Call struct {
+	Root string   // the folder that is the instance's "/"
+	Bin  string   // the folder of the stand-ins
+	Args []string // what follows the command's name
+}
+
+// Path maps an absolute path of the instance to the real one below Root. A path
+// that is below Root already, or relative, stays as it is.
+func (c *Call) Path(path string) string {
+	if !filepath.IsAbs(path) || path == c.Root || strings.HasPrefix(path, c.Root+"/") {
+		return path
+	}
+	return filepath.Join(c.Root, path)
+}
+
+// Detached returns a command that starts a stand-in in a session of its own, so
+// that it outlives the process group of its caller.
+func (c *Call) Detached(name string, args ...string) (*exec.Cmd, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(self, append([]string{Marker, filepath.Join(c.Bin, name)}, args...)...)
+	cmd.Dir = c.Root
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd, nil
+}
+
+// ExitStatus is the status a shell would see: 128+n for signal n.
+func ExitStatus(state *os.ProcessState) int {
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return 128 + int(ws.Signal())
+	}
+	return state.ExitCode()
+}

@@ -1,0 +1,177 @@
+package localaws
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// How much of the output the API returns, in characters
+// (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html).
+const (
+	stdoutLimit = 24000
+	stderrLimit = 8000
+	listLimit   = 2500
+)
+
+// pageSize checks MaxResults against its bounds; 50 is both the most and the default.
+func pageSize(requested *int, least int) (int, error) {
+	if requested == nil {
+		return 50, nil
+	}
+	if *requested < least || *requested > 50 {
+		return 0, invalid("maxResults", fmt.Sprintf("Member must have value between %d and 50", least))
+	}
+	return *requested, nil
+}
+
+// commandFilter is the Key and Value of CommandFilter, in lower case on the wire.
+type commandFilter struct{ Key, Value string }
+
+type listInput struct {
+	CommandID  string
+	InstanceID string
+	Filters    []commandFilter
+	Details    bool
+	MaxResults *int
+	NextToken  string
+}
+
+// admits applies the filters to a command or invocation in the given state.
+func (in listInput) admits(c *command, status string) bool {
+	for _, f := range in.Filters {
+		when, _ := time.Parse(time.RFC3339, f.Value)
+		switch {
+		case f.Key == "Status" && f.Value != status,
+			f.Key == "DocumentName" && f.Value != c.in.DocumentName,
+			f.Key == "InvokedAfter" && !c.requested.After(when),
+			f.Key == "InvokedBefore" && !c.requested.Before(when):
+			return false
+		}
+	}
+	return true
+}
+
+func (in listInput) validate() (size int, err error) {
+	for _, f := range in.Filters {
+		if !slices.Contains([]string{"Status", "DocumentName", "InvokedAfter", "InvokedBefore"}, f.Key) {
+			return 0, &Error{Code: "InvalidFilterKey", Message: "The specified key isn't valid: " + f.Key}
+		}
+	}
+	return pageSize(in.MaxResults, 1)
+}
+
+func (a *ssm) listCommands(in listInput) (any, error) {
+	size, err := in.validate()
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var found []*command
+	for _, c := range a.commands {
+		status, _ := c.status()
+		if (in.CommandID == "" || in.CommandID == c.id) && (in.InstanceID == "" || c.invocation(in.InstanceID) != nil) && in.admits(c, status) {
+			found = append(found, c)
+		}
+	}
+	items, next, err := page(found, in.NextToken, size)
+	list := []object{}
+	for _, c := range items {
+		list = append(list, c.describe())
+	}
+	return object{"Commands": list, "NextToken": next}, err
+}
+
+func (a *ssm) listCommandInvocations(in listInput) (any, error) {
+	size, err := in.validate()
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	var found []*invocation
+	for _, c := range a.commands {
+		if in.CommandID != "" && in.CommandID != c.id || !c.visible() {
+			continue
+		}
+		for _, i := range c.invocations {
+			if (in.InstanceID == "" || in.InstanceID == i.instance.ID) && in.admits(c, i.status) {
+				found = append(found, i)
+			}
+		}
+	}
+	items, next, err := page(found, in.NextToken, size)
+	list := []object{}
+	for _, i := range items {
+		list = append(list, i.describe(in.Details))
+	}
+	return object{"CommandInvocations": list, "NextToken": next}, err
+}
+
+func (a *ssm) getCommandInvocation(in struct{ CommandID, InstanceID, PluginName string }) (any, error) {
+	if len(in.CommandID) != 36 {
+		return nil, invalid("commandId", "Member must have length 36")
+	}
+	if in.PluginName != "" && in.PluginName != plugin {
+		return nil, &Error{Code: "InvalidPluginName", Message: "The plugin name isn't valid: " + in.PluginName}
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	c, ok := a.command(in.CommandID)
+	if !ok || !c.visible() || c.invocation(in.InstanceID) == nil {
+		return nil, &Error{Code: "InvocationDoesNotExist", Message: ""}
+	}
+	i := c.invocation(in.InstanceID)
+	return object{
+		"CommandId": c.id, "InstanceId": i.instance.ID, "Comment": c.in.Comment, "PluginName": plugin,
+		"DocumentName": c.in.DocumentName, "DocumentVersion": cmp.Or(c.in.DocumentVersion, "$DEFAULT"),
+		"Status": i.status, "StatusDetails": i.details, "ResponseCode": i.code,
+		"ExecutionStartDateTime": stamp(i.started), "ExecutionEndDateTime": stamp(i.finished),
+		"StandardOutputContent": head(i.stdout, stdoutLimit), "StandardErrorContent": head(i.stderr, stderrLimit),
+		"StandardOutputUrl": "", "StandardErrorUrl": "",
+	}, nil
+}
+
+const plugin = "aws:runShellScript"
+
+func (c *command) invocation(instanceID string) *invocation {
+	n := slices.IndexFunc(c.invocations, func(i *invocation) bool { return i.instance.ID == instanceID })
+	if n < 0 {
+		return nil
+	}
+	return c.invocations[n]
+}
+
+func (i *invocation) describe(details bool) object {
+	out := object{
+		"CommandId": i.command.id, "InstanceId": i.instance.ID, "InstanceName": i.instance.Name,
+		"Comment": i.command.in.Comment, "DocumentName": i.command.in.DocumentName,
+		"RequestedDateTime": epoch(i.command.requested), "Status": i.status, "StatusDetails": i.details,
+		"StandardOutputUrl": "", "StandardErrorUrl": "", "CommandPlugins": []object{},
+	}
+	if details {
+		output := i.stdout
+		if i.stderr != "" {
+			output += "\n----------ERROR-------\n" + i.stderr
+		}
+		step := object{
+			"Name": plugin, "Status": i.status, "StatusDetails": i.details, "ResponseCode": i.code,
+			"Output": head(output, listLimit), "StandardOutputUrl": "", "StandardErrorUrl": "",
+		}
+		if !i.started.IsZero() && !i.finished.IsZero() {
+			step["ResponseStartDateTime"], step["ResponseFinishDateTime"] = epoch(i.started), epoch(i.finished)
+		}
+		out["CommandPlugins"] = []object{step}
+	}
+	return out
+}
+
+// stamp is the ISO 8601 text of GetCommandInvocation, empty for what has not happened.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("2006-01-02T15:04:05.000Z")
+}
