@@ -14,63 +14,54 @@ type shape struct {
 	words string
 }
 
-func pattern(expression, words string) shape {
-	return shape{regexp.MustCompile(`^(?:` + expression + `)$`).MatchString, words}
+// pattern is a shape of least to most bytes.
+func pattern(least, most int, expression, words string) shape {
+	whole := regexp.MustCompile(`^(?:` + expression + `)$`)
+	fits := func(s string) bool { return len(s) >= least && len(s) <= most && whole.MatchString(s) }
+	return shape{fits, words}
 }
 
 func oneOf(choices ...string) shape {
 	return shape{func(s string) bool { return slices.Contains(choices, s) }, strings.Join(choices, " or ")}
 }
 
+func (s shape) but(not func(string) bool) shape {
+	return shape{func(text string) bool { return s.fits(text) && !not(text) }, s.words}
+}
+
 // Where AWS documents a pattern it is the one used, narrowed to what needs no quoting anywhere.
 var (
-	printable = shape{isPrintable, "text on one line without control characters"}
+	region      = pattern(1, 32, `[a-z]+(-[a-z]+)+-\d{1,2}`, "a region, as in us-east-1")
+	role        = pattern(20, 2048, `arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+`, "a role's ARN, as in arn:aws:iam::123456789012:role/deploy")
+	sessionName = pattern(2, 64, `[\w+=,.@-]+`, "2 to 64 letters, digits or any of _+=,.@-")
+	externalID  = pattern(2, 1224, `[\w+=,.@:/-]+`, "2 to 1224 letters, digits or any of _+=,.@:/-")
+	audience    = pattern(1, 255, `[\w.:/-]+`, "an OIDC audience, as in sts.amazonaws.com")
+	accountID   = pattern(12, 12, `\d+`, "account ids of 12 digits")
 
-	region      = pattern(`[a-z]{2,8}(-[a-z]{2,12})+-\d{1,2}`, "a region, as in us-east-1")
-	role        = pattern(`arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]{1,512}`, "a role's ARN, as in arn:aws:iam::123456789012:role/deploy")
-	sessionName = pattern(`[\w+=,.@-]{2,64}`, "2 to 64 letters, digits or any of _+=,.@-")
-	externalID  = pattern(`[\w+=,.@:/-]{2,1224}`, "2 to 1224 letters, digits or any of _+=,.@:/-")
-	audience    = pattern(`[\w.:/-]{1,255}`, "an OIDC audience, as in sts.amazonaws.com")
-	accountID   = pattern(`\d{12}`, "account ids of 12 digits")
+	registry    = pattern(1, 255, `[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?`, "a registry's host, as in 123456789012.dkr.ecr.us-east-1.amazonaws.com")
+	repository  = pattern(2, 256, `([a-z0-9]+([._-][a-z0-9]+)*/)*[a-z0-9]+([._-][a-z0-9]+)*`, "an ECR repository's name of 2 to 256 characters, as in team/atta")
+	imageTag    = pattern(1, 128, `\w[\w.-]*`, "image tags of at most 128 letters, digits or any of _.-")
+	imageDigest = pattern(71, 71, `sha256:[0-9a-f]+`, "sha256: and 64 hex digits, the output image-digest of the job that pushed it")
 
-	registry    = pattern(`[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?`, "a registry's host, as in 123456789012.dkr.ecr.us-east-1.amazonaws.com")
-	repository  = shape{isRepository, "an ECR repository's name of 2 to 256 characters, as in team/atta"}
-	imageTag    = pattern(`\w[\w.-]{0,127}`, "image tags of at most 128 letters, digits or any of _.-")
-	imageDigest = pattern(`sha256:[0-9a-f]{64}`, "sha256: and 64 hex digits, the output image-digest of the job that pushed it")
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but for reserved words.
+	bucket = pattern(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").but(isAddress)
+	// Half of a key's 1,024 bytes are left to what follows the prefix.
+	keyPrefix    = pattern(1, 512, `[\w.=-]+(/[\w.=-]+)*/?`, "folders of letters, digits or any of _.=-, as in bundles/dev/").but(hasDots)
+	kmsKey       = pattern(1, 256, `[\w:/-]+`, "a KMS key's id or ARN, or alias/<name>")
+	bundleSHA256 = pattern(64, 64, `[0-9a-f]+`, "64 hex digits, the output bundle-sha256 of the job that uploaded it")
 
-	bucket       = shape{isBucket, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts"}
-	keyPrefix    = shape{isKeyPrefix, "folders of letters, digits or any of _.=-, as in bundles/dev/"}
-	kmsKey       = pattern(`[\w:/-]{1,256}`, "a KMS key's id or ARN, or alias/<name>")
-	bundleSHA256 = pattern(`[0-9a-f]{64}`, "64 hex digits, the output bundle-sha256 of the job that uploaded it")
+	instanceID = pattern(10, 20, `i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
 
-	instanceID = pattern(`i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
+	printable = pattern(1, 4096, `[^\pC\p{Zl}\p{Zp}]+`, "text on one line without control characters").but(isBroken)
 )
 
-func isPrintable(s string) bool {
-	return utf8.ValidString(s) && printableText.MatchString(s)
-}
-
-func isRepository(s string) bool {
-	return len(s) >= 2 && len(s) <= 256 && repositoryName.MatchString(s)
-}
-
-// isBucket follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but for reserved words.
-func isBucket(s string) bool {
+func isAddress(s string) bool {
 	_, err := netip.ParseAddr(s)
-	return err != nil && len(s) >= 3 && len(s) <= 63 && bucketName.MatchString(s)
+	return err == nil
 }
 
-// isKeyPrefix leaves 512 of a key's 1,024 bytes to what follows the prefix.
-func isKeyPrefix(s string) bool {
-	segments := strings.Split(strings.TrimSuffix(s, "/"), "/")
-	return len(s) <= 512 && !slices.ContainsFunc(segments, func(segment string) bool {
-		return segment == "." || segment == ".." || !keySegment.MatchString(segment)
-	})
+func hasDots(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." })
 }
 
-var (
-	printableText  = regexp.MustCompile(`^[^\pC\p{Zl}\p{Zp}]+$`)
-	repositoryName = regexp.MustCompile(`^([a-z0-9]+([._-][a-z0-9]+)*/)*[a-z0-9]+([._-][a-z0-9]+)*$`)
-	bucketName     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$`)
-	keySegment     = regexp.MustCompile(`^[\w.=-]+$`)
-)
+func isBroken(s string) bool { return !utf8.ValidString(s) }
