@@ -87,7 +87,7 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 		if damage := source.damage.Load(); damage != nil {
 			return *damage
 		}
-		return fmt.Errorf("%s: %w", b.name, err)
+		return fmt.Errorf("%s: %w", b.name, explain(err))
 	}
 	e.meter.reach(b.Digest, b.Size)
 	return nil
@@ -100,7 +100,7 @@ func (e *engine) put(ctx context.Context, m *manifest) error {
 		}
 	}
 	if err := e.pusher.Push(ctx, e.repo.Digest(m.Digest.String()), rawManifest{m.raw, m.MediaType}); err != nil {
-		return fmt.Errorf("manifest %s: %w", m.Digest, err)
+		return fmt.Errorf("manifest %s: %w", m.Digest, explain(err))
 	}
 	return nil
 }
@@ -120,6 +120,7 @@ func (l *layer) MediaType() (types.MediaType, error)  { return l.blob.MediaType,
 func (l *layer) Uncompressed() (io.ReadCloser, error) { return l.blob.open(l.ctx) }
 
 func (l *layer) Compressed() (io.ReadCloser, error) {
+	l.damage.Store(nil) // of an attempt before
 	r, err := l.blob.stored(l.ctx)
 	if err != nil {
 		l.damage.Store(&err)

@@ -35,7 +35,7 @@ func (r *Repository) Push(ctx context.Context, src *Source, tag string, progress
 	switch {
 	case errors.Is(err, ErrNotFound):
 		if err := engine.send(ctx, src.root); err != nil {
-			return Pushed{}, fmt.Errorf("push %s: %w", reference, explain(err))
+			return Pushed{}, fmt.Errorf("push %s: %w", reference, err)
 		}
 		if err := r.put(ctx, pusher, tag, rawManifest{src.root.raw, src.root.MediaType}); err != nil {
 			return Pushed{}, err

@@ -47,7 +47,11 @@ func (r registry) blob(desc v1.Descriptor) (*blob, error) {
 			if err != nil {
 				return nil, explain(err)
 			}
-			return layer.Compressed()
+			r, err := layer.Compressed()
+			if err != nil {
+				return nil, explain(err)
+			}
+			return r, nil
 		},
 	}, nil
 }

@@ -18,7 +18,7 @@ import (
 type Source struct {
 	kind  string
 	root  *manifest
-	close func() error
+	close func() error // nil when there is nothing to close
 }
 
 // Open finds out by content what ref is: a file or folder that exists is read as an image, anything else must be a full
@@ -49,7 +49,7 @@ func open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, er
 		if err != nil {
 			return nil, err
 		}
-		return &Source{kind: "registry reference", root: root, close: func() error { return nil }}, nil
+		return &Source{kind: "registry reference", root: root}, nil
 	case err != nil:
 		return nil, err
 	case info.IsDir():
@@ -81,19 +81,25 @@ func read(ctx context.Context, files files, kinds [2]string) (*Source, error) {
 	_, notOCI := files.find("index.json")
 	if notOCI == nil {
 		root, err := readLayout(ctx, files)
-		if docker := notDocker == nil; !docker || err == nil && !root.plain() || err != nil && !errors.Is(err, errMissing) {
-			return &Source{kind: kinds[1], root: root, close: func() error { return nil }}, err
+		forDocker := errors.Is(err, errMissing) || err == nil && root.plain()
+		if notDocker != nil || !forDocker {
+			return &Source{kind: kinds[1], root: root}, err
 		}
 	}
 	if notDocker == nil {
 		root, err := readDockerSave(files)
-		return &Source{kind: kinds[0], root: root, close: func() error { return nil }}, err
+		return &Source{kind: kinds[0], root: root}, err
 	}
 	return nil, notImage(files)
 }
 
 // Close releases the source's files.
-func (s *Source) Close() error { return s.close() }
+func (s *Source) Close() error {
+	if s.close == nil {
+		return nil
+	}
+	return s.close()
+}
 
 // Kind says what the source is, for people: "docker-save tar", "OCI archive", "OCI layout" or "registry reference",
 // followed by " (gzip)" for a compressed file.

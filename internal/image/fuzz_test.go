@@ -1,0 +1,44 @@
+package image
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+)
+
+// FuzzOpen looks for files that crash or hang the reader, or that open as an image without saying what they are.
+func FuzzOpen(f *testing.F) {
+	image := randomImage(1)
+	for _, files := range []tree{dockerSaveOf(image), modernDockerSaveOf(image), {"index.json": `{"manifests":[{}]}`}, {"manifest.json": `[{"Layers":["../x"]}]`}, {"a": "-> a", "manifest.json": "-> a"}} {
+		f.Add(files.tar())
+		f.Add(gzipOf(files.tar()))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		name := filepath.Join(t.TempDir(), "image")
+		if err := os.WriteFile(name, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		src, err := Open(t.Context(), name, authn.NewMultiKeychain())
+		if err != nil {
+			return
+		}
+		if src.Kind() == "" {
+			t.Error("an image without a kind")
+		}
+		for image := range src.root.images() {
+			for _, b := range image.blobs {
+				if r, err := b.stored(t.Context()); err == nil {
+					_ = r.Close()
+				}
+				if b.diffID.Hex != "" {
+					_ = b.measure(t.Context())
+				}
+			}
+		}
+		if err := src.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,86 @@
+package image
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+)
+
+type tokens func(context.Context) (*ecr.GetAuthorizationTokenOutput, error)
+
+func (f tokens) GetAuthorizationToken(ctx context.Context, _ *ecr.GetAuthorizationTokenInput, _ ...func(*ecr.Options)) (*ecr.GetAuthorizationTokenOutput, error) {
+	return f(ctx)
+}
+
+func token(text string, expires *time.Time) *ecr.GetAuthorizationTokenOutput {
+	return &ecr.GetAuthorizationTokenOutput{AuthorizationData: []types.AuthorizationData{{
+		AuthorizationToken: aws.String(base64.StdEncoding.EncodeToString([]byte(text))),
+		ExpiresAt:          expires,
+	}}}
+}
+
+func TestLoginFetchesATokenOnceAndRenewsItBeforeItExpires(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		auth := Login(tokens(func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) {
+			calls++
+			return token("AWS:secret:with:colons", aws.Time(time.Now().Add(12*time.Hour))), nil
+		}))
+		if calls != 0 {
+			t.Error("a token was fetched before it was needed")
+		}
+		want := func(n int) {
+			t.Helper()
+			got, err := authn.Authorization(t.Context(), auth)
+			if err != nil || got.Username != "AWS" || got.Password != "secret:with:colons" || calls != n {
+				t.Errorf("%+v, %v after %d calls, want %d", got, err, calls, n)
+			}
+		}
+		want(1)
+		time.Sleep(11 * time.Hour)
+		want(1)
+		time.Sleep(56 * time.Minute)
+		want(2)
+	})
+}
+
+func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
+	denied := errors.New("AccessDeniedException")
+	for want, f := range map[string]tokens{
+		"AccessDenied":  func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return nil, denied },
+		"no token":      func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return &ecr.GetAuthorizationTokenOutput{}, nil },
+		"user:password": func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return token("secret", nil), nil },
+		"context canceled": func(ctx context.Context) (*ecr.GetAuthorizationTokenOutput, error) {
+			return nil, ctx.Err()
+		},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := authn.Authorization(ctx, Login(f))
+		if err == nil || !strings.Contains(err.Error(), "log in to ECR: ") || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("error is %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestKeychainKnowsEachHost(t *testing.T) {
+	t.Setenv("DOCKER_CONFIG", t.TempDir())
+	mine := authn.FromConfig(authn.AuthConfig{Username: "AWS"})
+	keychain := Keychain{"123456789012.dkr.ecr.us-east-1.amazonaws.com": mine}
+	for host, want := range map[string]authn.Authenticator{"123456789012.dkr.ecr.us-east-1.amazonaws.com": mine, "ghcr.io": authn.Anonymous} {
+		got, err := keychain.Resolve(must(name.NewRegistry(host)))
+		if err != nil || got != want {
+			t.Errorf("%s: %v, %v", host, got, err)
+		}
+	}
+}

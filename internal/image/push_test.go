@@ -1,0 +1,436 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+func TestPushTakesEverySource(t *testing.T) {
+	image, index := randomImage(3), twoPlatforms()
+	s := newServer(t)
+	seed := func(repository string, push func(ref name.Reference) error) string {
+		ref := must(name.ParseReference(s.host + "/" + repository))
+		if err := push(ref); err != nil {
+			t.Fatal(err)
+		}
+		return ref.Name()
+	}
+	single := seed("seed/single:1", func(ref name.Reference) error { return remote.Write(ref, image) })
+	multi := seed("seed/multi:1", func(ref name.Reference) error { return remote.WriteIndex(ref, index) })
+
+	written := filepath.Join(t.TempDir(), "written.tar")
+	if err := tarball.WriteToFile(written, must(name.NewTag("app:1")), image); err != nil {
+		t.Fatal(err)
+	}
+	nested := mutate.AppendManifests(twoPlatforms(), mutate.IndexAddendum{Add: twoPlatforms()})
+	inIndexJSON := layoutOf(t, index)
+	inIndexJSON["index.json"] = string(must(index.RawManifest()))
+	amd64 := []string{"linux/amd64"}
+	both := []string{"linux/amd64", "linux/arm64/v8"}
+
+	tests := []struct {
+		name, ref, kind string
+		platforms       []string
+		digest          string // what the image must be called, where the source says it
+		config          bool   // whether the image ID must be that of image
+	}{
+		{"old docker save", write(t, dockerSaveOf(image).tar()), "docker-save tar", amd64, "", true},
+		{"old docker save, gzip", write(t, gzipOf(dockerSaveOf(image).tar())), "docker-save tar (gzip)", amd64, "", true},
+		{"modern docker save", write(t, modernDockerSaveOf(image).tar()), "docker-save tar", amd64, "", true},
+		{"modern docker save, gzip", write(t, gzipOf(modernDockerSaveOf(image).tar())), "docker-save tar (gzip)", amd64, "", true},
+		{"docker save of gzip'd layers", written, "docker-save tar", amd64, "", true},
+		{"OCI archive", write(t, layoutOf(t, image).tar()), "OCI archive", amd64, digestIn(image), true},
+		{"OCI archive, gzip", write(t, gzipOf(layoutOf(t, image).tar())), "OCI archive (gzip)", amd64, digestIn(image), true},
+		{"OCI archive of an index", write(t, layoutOf(t, index).tar()), "OCI archive", both, digestIn(index), false},
+		{"OCI archive of an index in an index", write(t, layoutOf(t, nested).tar()), "OCI archive", append(both, both...), digestIn(nested), false},
+		{"OCI archive with platforms in index.json", write(t, inIndexJSON.tar()), "OCI archive", both, digestIn(index), false},
+		{"OCI layout", layoutOf(t, image).folder(t), "OCI layout", amd64, digestIn(image), true},
+		{"OCI layout of an index", layoutOf(t, index).folder(t), "OCI layout", both, digestIn(index), false},
+		{"registry reference by tag", single, "registry reference", amd64, digestIn(image), true},
+		{"registry reference by digest", s.host + "/seed/multi@" + digestIn(index), "registry reference", both, digestIn(index), false},
+		{"registry reference of an index", multi, "registry reference", both, digestIn(index), false},
+	}
+	for i, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			src := opened(t, tt.ref)
+			if src.Kind() != tt.kind {
+				t.Errorf("kind is %q, want %q", src.Kind(), tt.kind)
+			}
+			if diff := cmp.Diff(tt.platforms, src.Platforms()); diff != "" {
+				t.Errorf("platforms (-want +got):\n%s", diff)
+			}
+			if src.Digest() != tt.digest {
+				t.Errorf("digest before the push is %q, want %q", src.Digest(), tt.digest)
+			}
+			repository := "app" + string(rune('a'+i))
+			got, err := s.repository(t, repository).Push(t.Context(), src, "1.0.0-dev", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			desc := s.valid(t, repository+":1.0.0-dev")
+			want := Pushed{
+				URI: s.host + "/" + repository + "@" + desc.Digest.String(), Tag: "1.0.0-dev",
+				Digest: desc.Digest.String(), Uploaded: true, Bytes: got.Bytes,
+			}
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("pushed (-want +got):\n%s", diff)
+			}
+			if tt.digest != "" && got.Digest != tt.digest {
+				t.Errorf("digest is %s, want %s", got.Digest, tt.digest)
+			}
+			if tt.config {
+				if have, want := must(pulled(t, desc).ConfigName()), must(image.ConfigName()); have != want {
+					t.Errorf("image ID is %s, want %s", have, want)
+				}
+			}
+			if src.Digest() != got.Digest {
+				t.Errorf("the source says %s after the push of %s", src.Digest(), got.Digest)
+			}
+		})
+	}
+}
+
+func digestIn(m interface{ Digest() (v1.Hash, error) }) string { return must(m.Digest()).String() }
+
+func TestPushGivesADockerSaveOneDigestWhateverItsForm(t *testing.T) {
+	image := randomImage(2)
+	s := newServer(t)
+	digests := map[string]bool{}
+	for i, data := range [][]byte{dockerSaveOf(image).tar(), modernDockerSaveOf(image).tar(), gzipOf(dockerSaveOf(image).tar())} {
+		got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, data)), "1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Uploaded != (i == 0) {
+			t.Errorf("push %d: uploaded is %v", i, got.Uploaded)
+		}
+		digests[got.Digest] = true
+	}
+	if len(digests) != 1 {
+		t.Errorf("the same image has the digests %v", digests)
+	}
+}
+
+func TestPushCompressesTheLayersOfADockerSave(t *testing.T) {
+	s := newServer(t)
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, modernDockerSaveOf(randomImage(1)).tar())), "1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, layer := range must(pulled(t, s.valid(t, "app@"+got.Digest)).Layers()) {
+		if have := must(layer.MediaType()); have != types.DockerLayer {
+			t.Errorf("a layer is %s, want %s", have, types.DockerLayer)
+		}
+		r := must(layer.Compressed())
+		head := make([]byte, 2)
+		if _, err := r.Read(head); err != nil || [2]byte(head) != gzipMagic {
+			t.Errorf("a layer begins with %x, %v", head, err)
+		}
+		_ = r.Close()
+	}
+}
+
+func TestPushFollowsTheLayerLinksOfOldDockers(t *testing.T) {
+	image := randomImage(2)
+	files := dockerSaveOf(must(mutate.AppendLayers(image, must(image.Layers())[0])))
+	var list []saved
+	unmarshal(t, files["manifest.json"], &list)
+	files[list[0].Layers[2]] = "-> ../" + list[0].Layers[0]
+	s := newServer(t)
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.valid(t, "app:1")
+}
+
+func TestPushReadsNamesThatBeginWithADot(t *testing.T) {
+	files := tree{}
+	for name, content := range layoutOf(t, randomImage(1)) {
+		files["./"+name] = content
+	}
+	s := newServer(t)
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.valid(t, "app:1")
+}
+
+func TestPushOfAPartlySavedIndexTakesThePlatformThatIsThere(t *testing.T) {
+	index := twoPlatforms()
+	there := must(index.Image(must(index.IndexManifest()).Manifests[0].Digest))
+	files := modernDockerSaveOf(there)
+	for name, content := range layoutOf(t, index) {
+		if name == "index.json" || strings.Contains(content, `"manifests"`) {
+			files[name] = content
+		}
+	}
+	src := opened(t, write(t, files.tar()))
+	if diff := cmp.Diff([]string{"linux/amd64"}, src.Platforms()); diff != "" {
+		t.Errorf("platforms (-want +got):\n%s", diff)
+	}
+	s := newServer(t)
+	if _, err := s.repository(t, "app").Push(t.Context(), src, "1", nil); err != nil {
+		t.Fatal(err)
+	}
+	s.valid(t, "app:1")
+}
+
+func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
+	for name, files := range map[string]tree{"docker save": dockerSaveOf(randomImage(2)), "OCI": layoutOf(t, twoPlatforms())} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			ref := write(t, files.tar())
+			first, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if first.Bytes == 0 || s.written("") == 0 {
+				t.Fatalf("the first push sent %d bytes in %d requests", first.Bytes, s.written(""))
+			}
+			s.forget()
+			again, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			first.Uploaded, first.Bytes = false, 0
+			if diff := cmp.Diff(first, again); diff != "" {
+				t.Errorf("second push (-want +got):\n%s", diff)
+			}
+			if n := s.written(""); n != 0 {
+				t.Errorf("%d requests wrote to the registry: %v", n, s.writes)
+			}
+		})
+	}
+}
+
+func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
+	s := newServer(t)
+	repo := s.repository(t, "app")
+	first, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.forget()
+	other := opened(t, write(t, dockerSaveOf(randomImage(1)).tar()))
+	_, err = repo.Push(t.Context(), other, "1", nil)
+	var conflict *TagConflictError
+	if !errors.As(err, &conflict) {
+		t.Fatalf("error is %v", err)
+	}
+	want := TagConflictError{Ref: s.host + "/app:1", Have: first.Digest, Want: other.Digest()}
+	if diff := cmp.Diff(want, *conflict); diff != "" {
+		t.Errorf("conflict (-want +got):\n%s", diff)
+	}
+	for _, part := range []string{want.Ref, want.Have, want.Want} {
+		if part == "" || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not name %q", err, part)
+		}
+	}
+	if n := s.written(""); n != 0 {
+		t.Errorf("%d requests wrote to the registry", n)
+	}
+}
+
+func TestPushWritesTheTagLast(t *testing.T) {
+	s := newServer(t)
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", nil); err != nil {
+		t.Fatal(err)
+	}
+	if last := s.writes[len(s.writes)-1]; last != "PUT /v2/app/manifests/1" || s.written("manifests/1") != 1 {
+		t.Errorf("the writes are %v", s.writes)
+	}
+}
+
+// race makes another push win the tag between our look and our PUT.
+func race(t *testing.T, s *server, winner v1.Image) {
+	t.Helper()
+	var raced atomic.Bool
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/1") || raced.Swap(true) {
+			return false
+		}
+		if err := remote.Write(must(name.ParseReference(s.host+"/app:1")), winner); err != nil {
+			t.Error(err)
+		}
+		refuse(w, http.StatusBadRequest, "TAG_INVALID")
+		return true
+	})
+}
+
+func TestPushThatLosesARaceToTheSameImageSucceeds(t *testing.T) {
+	s, image := newServer(t), randomImage(1)
+	race(t, s, image)
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", nil); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPushThatLosesARaceToAnotherImageNamesBoth(t *testing.T) {
+	s, image, winner := newServer(t), randomImage(1), randomImage(1)
+	race(t, s, winner)
+	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", nil)
+	var conflict *TagConflictError
+	if !errors.As(err, &conflict) || conflict.Have != digestIn(winner) || conflict.Want != digestIn(image) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestPushNoticesARegistryThatTagsSomethingElse(t *testing.T) {
+	s, other := newServer(t), randomImage(1)
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/1") {
+			return false
+		}
+		s.on(nil)
+		if err := remote.Write(must(name.ParseReference(s.host+"/app:1")), other); err != nil {
+			t.Error(err)
+		}
+		w.WriteHeader(http.StatusCreated)
+		return true
+	})
+	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", nil)
+	if err == nil || !strings.Contains(err.Error(), "verify push") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestPushExplainsWhatTheRegistryRefuses(t *testing.T) {
+	tests := map[string]struct {
+		method, code string
+		status       int
+		want         string
+		is           error
+	}{
+		"no repository":    {http.MethodPost, "NAME_UNKNOWN", http.StatusNotFound, "/app:1", ErrNoRepository},
+		"bad credentials":  {http.MethodHead, "", http.StatusUnauthorized, "refuses the credentials", nil},
+		"no right to push": {http.MethodPost, "DENIED", http.StatusForbidden, "refuses the credentials", nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.Method == tt.method {
+					refuse(w, tt.status, tt.code)
+				}
+				return r.Method == tt.method
+			})
+			_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", nil)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
+				t.Errorf("error is %v", err)
+			}
+			if s.written("PUT") != 0 {
+				t.Errorf("the writes are %v", s.writes)
+			}
+		})
+	}
+}
+
+func TestPushThatIsCancelledTagsNothing(t *testing.T) {
+	s := newServer(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPatch {
+			cancel()
+		}
+		return false
+	})
+	_, err := s.repository(t, "app").Push(ctx, opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", nil)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v", err)
+	}
+	if s.written("manifests") != 0 {
+		t.Errorf("the writes are %v", s.writes)
+	}
+}
+
+func TestPushMountsLayersOfTheSameRegistry(t *testing.T) {
+	s, image := newServer(t), randomImage(2)
+	if err := remote.Write(must(name.ParseReference(s.host+"/dev:1")), image); err != nil {
+		t.Fatal(err)
+	}
+	s.forget()
+	got, err := s.repository(t, "prod").Push(t.Context(), opened(t, s.host+"/dev:1"), "1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Digest != digestIn(image) || got.Bytes != 0 {
+		t.Errorf("pushed %+v", got)
+	}
+	s.valid(t, "prod:1")
+}
+
+func TestPushReportsProgressToTheEnd(t *testing.T) {
+	var last, end int64
+	progress := func(done, total int64) {
+		if done < last || done > total {
+			t.Errorf("%d of %d after %d", done, total, last)
+		}
+		last, end = done, total
+	}
+	s := newServer(t)
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", progress)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last == 0 || last != end || got.Bytes != end {
+		t.Errorf("the last progress is %d of %d, and %d bytes were sent", last, end, got.Bytes)
+	}
+}
+
+func TestTagMovesAnAlias(t *testing.T) {
+	s := newServer(t)
+	repo := s.repository(t, "app")
+	for _, files := range []tree{layoutOf(t, randomImage(1)), layoutOf(t, twoPlatforms())} {
+		src := opened(t, write(t, files.tar()))
+		pushed, err := repo.Push(t.Context(), src, src.Digest()[7:20], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := repo.Tag(t.Context(), pushed.Digest, "latest-dev", "dev"); err != nil {
+			t.Fatal(err)
+		}
+		for _, tag := range []string{"latest-dev", "dev"} {
+			if got, err := repo.Resolve(t.Context(), tag); err != nil || got != pushed.Digest {
+				t.Errorf("%s is %s, %v; want %s", tag, got, err, pushed.Digest)
+			}
+		}
+	}
+}
+
+func TestTagAndResolveSayWhatIsNotThere(t *testing.T) {
+	repo := newServer(t).repository(t, "app")
+	absent := "sha256:" + strings.Repeat("a", 64)
+	for _, ref := range []string{"1", absent} {
+		if _, err := repo.Resolve(t.Context(), ref); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), ref) {
+			t.Errorf("resolving %s: error is %v", ref, err)
+		}
+	}
+	if err := repo.Tag(t.Context(), absent, "latest"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("tagging: error is %v", err)
+	}
+	if _, err := repo.Resolve(t.Context(), "not a tag"); err == nil || !strings.Contains(err.Error(), "not a tag") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestNewRepositoryRefusesNamesThatAreNone(t *testing.T) {
+	for _, tt := range [][2]string{{"", "app"}, {"host:1", ""}, {"host:1", "App"}, {"host/path", "app"}, {"host:1", "app:tag"}} {
+		if r, err := NewRepository(tt[0], tt[1], authn.Anonymous); err == nil {
+			t.Errorf("host %q, name %q: %v", tt[0], tt[1], r.name)
+		}
+	}
+}

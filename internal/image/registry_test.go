@@ -1,0 +1,123 @@
+package image
+
+import (
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	memory "github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+)
+
+// server is a registry that counts, and that a test can make answer otherwise.
+type server struct {
+	host string
+
+	mu        sync.Mutex
+	writes    []string                                          // method and path of every request that is no read
+	intercept func(w http.ResponseWriter, r *http.Request) bool // reports whether it has answered
+}
+
+func newServer(t *testing.T) *server {
+	t.Helper()
+	s := &server{}
+	inner := memory.New(memory.Logger(log.New(io.Discard, "", 0)))
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			s.writes = append(s.writes, r.Method+" "+r.URL.Path)
+		}
+		intercept := s.intercept
+		s.mu.Unlock()
+		if intercept == nil || !intercept(w, r) {
+			inner.ServeHTTP(w, r)
+		}
+	}))
+	t.Cleanup(web.Close)
+	s.host = strings.TrimPrefix(web.URL, "http://")
+	return s
+}
+
+func (s *server) repository(t *testing.T, repository string) *Repository {
+	t.Helper()
+	r, err := NewRepository(s.host, repository, authn.Anonymous)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// forget starts the count of writes anew.
+func (s *server) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writes = nil
+}
+
+func (s *server) written(part string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, write := range s.writes {
+		if strings.Contains(write, part) {
+			n++
+		}
+	}
+	return n
+}
+
+func (s *server) on(f func(w http.ResponseWriter, r *http.Request) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = f
+}
+
+// valid reads back everything that ref names and checks every digest, size and diff_id.
+func (s *server) valid(t *testing.T, ref string) *remote.Descriptor {
+	t.Helper()
+	parsed, err := name.ParseReference(s.host + "/" + ref)
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc, err := remote.Get(parsed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if desc.MediaType.IsIndex() {
+		index, err := desc.ImageIndex()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate.Index(index); err != nil {
+			t.Errorf("%s is not valid: %v", ref, err)
+		}
+		return desc
+	}
+	if err := validate.Image(pulled(t, desc)); err != nil {
+		t.Errorf("%s is not valid: %v", ref, err)
+	}
+	return desc
+}
+
+func pulled(t *testing.T, desc *remote.Descriptor) v1.Image {
+	t.Helper()
+	image, err := desc.Image()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return image
+}
+
+func refuse(w http.ResponseWriter, status int, code string) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, `{"errors":[{"code":"`+code+`","message":"as the test wants"}]}`)
+}
