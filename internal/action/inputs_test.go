@@ -322,7 +322,7 @@ func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 		`command-timeout "5m": want more than health-timeout, 5m, which is part of it`: {
 			"command-timeout": "5m",
 		},
-		`timeout "20m": want at least delivery-timeout and command-timeout together, 32m`: {"timeout": "20m"},
+		`timeout "31m": want at least delivery-timeout and command-timeout together, 32m`: {"timeout": "31m"},
 		`instance-ids holds 51 instances: want at most 50`:                                {"instance-ids": many},
 	} {
 		var args []string

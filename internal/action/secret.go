@@ -27,7 +27,7 @@ func (a *Action) IDToken(ctx context.Context, audience string) (string, error) {
 	if a.gh.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") == "" {
 		return "", errors.New("get OIDC token: ACTIONS_ID_TOKEN_REQUEST_URL is not set; grant the job permissions: id-token: write")
 	}
-	for try := range idTokenTries {
+	for try := 1; ; try++ {
 		token, err := a.gh.GetIDToken(ctx, audience)
 		switch {
 		case err == nil && token != "":
@@ -36,14 +36,13 @@ func (a *Action) IDToken(ctx context.Context, audience string) (string, error) {
 		case err == nil:
 			err = errors.New("the answer holds no token")
 		}
-		if try == idTokenTries-1 {
+		if try == idTokenTries {
 			return "", fmt.Errorf("get OIDC token: %w", err)
 		}
 		select {
 		case <-ctx.Done():
 			return "", fmt.Errorf("get OIDC token: %w", context.Cause(ctx))
-		case <-time.After(time.Second << try):
+		case <-time.After(time.Second << (try - 1)):
 		}
 	}
-	panic("unreachable")
 }

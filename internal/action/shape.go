@@ -25,6 +25,7 @@ func oneOf(choices ...string) shape {
 	return shape{func(s string) bool { return slices.Contains(choices, s) }, strings.Join(choices, " or ")}
 }
 
+// but is the shape without the texts that not is true of.
 func (s shape) but(not func(string) bool) shape {
 	return shape{func(text string) bool { return s.fits(text) && !not(text) }, s.words}
 }
