@@ -133,8 +133,14 @@ func TestDowngradeNamesBothVersionsAndTheInstance(t *testing.T) {
 	}
 }
 
+func TestAnInstanceThatRunsNothingTakesTheLowestVersion(t *testing.T) {
+	if err := release.CheckDowngrade(parse(t, "0.0.0-dev"), release.Version{}, "i-1"); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestNoDowngradeWhenNothingOlderIsWanted(t *testing.T) {
-	for _, current := range []release.Version{{}, parse(t, "0.1.30-dev"), parse(t, "0.1.9-dev")} {
+	for _, current := range []release.Version{parse(t, "0.1.30-dev"), parse(t, "0.1.9-dev")} {
 		if err := release.CheckDowngrade(parse(t, "0.1.30-dev"), current, "i-1"); err != nil {
 			t.Errorf("over %q: %v", current, err)
 		}
