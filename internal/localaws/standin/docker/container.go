@@ -84,14 +84,20 @@ func (e *engine) containers() ([]*container, error) {
 	}
 	var all []*container
 	for _, dir := range dirs {
-		c := &container{}
-		if err := instance.ReadJSON(filepath.Join(dir, "config.v2.json"), c); err != nil {
+		c, err := readContainer(dir)
+		if err != nil {
 			return nil, err
 		}
-		if c.Id == "" { // removed while it was being read
+		dead := c.State.Running && !instance.Locked(filepath.Join(dir, "shim.lock"))
+		if dead { // or it has just ended: a shim says so before it lets go
+			if c, err = readContainer(dir); err != nil {
+				return nil, err
+			}
+		}
+		if c.Id == "" { // removed meanwhile
 			continue
 		}
-		if c.State.Running && !instance.Locked(filepath.Join(dir, "shim.lock")) {
+		if dead && c.State.Running {
 			if c.HostConfig.AutoRemove {
 				_ = os.RemoveAll(dir)
 				continue
@@ -101,6 +107,11 @@ func (e *engine) containers() ([]*container, error) {
 		all = append(all, c)
 	}
 	return all, nil
+}
+
+func readContainer(dir string) (*container, error) {
+	c := &container{}
+	return c, instance.ReadJSON(filepath.Join(dir, "config.v2.json"), c)
 }
 
 // container resolves a name, an id or the beginning of one.

@@ -98,11 +98,11 @@ func (e *engine) materialize(c *container, img image, cidfile string) error {
 			return fmt.Errorf("container ID file found, make sure the other container isn't running or delete %s", cidfile)
 		}
 	}
-	release, err := e.lock()
+	lock, err := e.lock()
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer lock.Close()
 	all, err := e.containers()
 	if err != nil {
 		return err

@@ -113,7 +113,7 @@ func needArguments(command string, args []string, least, most int) error {
 	return nil
 }
 
-func (e *engine) lock() (func(), error) { return instance.Lock(filepath.Join(e.dir, "lock")) }
+func (e *engine) lock() (*os.File, error) { return instance.Lock(filepath.Join(e.dir, "lock")) }
 
 func (e *engine) version(args []string) error {
 	options, _, err := parse(args, "format,f=", true)

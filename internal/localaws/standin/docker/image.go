@@ -146,11 +146,11 @@ func (e *engine) tag(args []string) error {
 	if err := needArguments("tag", rest, 2, 2); err != nil {
 		return err
 	}
-	release, err := e.lock()
+	lock, err := e.lock()
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer lock.Close()
 	img, err := e.find(rest[0])
 	if err != nil {
 		return err

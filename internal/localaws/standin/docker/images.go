@@ -122,11 +122,11 @@ func (e *engine) removeImages(args []string) error {
 	if err := needArguments("rmi", rest, 1, -1); err != nil {
 		return err
 	}
-	release, err := e.lock()
+	lock, err := e.lock()
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer lock.Close()
 	return each(rest, nil, func(ref string) error { return e.removeImage(ref, options.Has("force")) })
 }
 
@@ -190,11 +190,11 @@ func (e *engine) pruneImages(args []string) error {
 	if !options.Has("force") {
 		return fmt.Errorf("docker image prune needs --force where nobody can be asked")
 	}
-	release, err := e.lock()
+	lock, err := e.lock()
 	if err != nil {
 		return err
 	}
-	defer release()
+	defer lock.Close()
 	images, err := e.images()
 	if err != nil {
 		return err

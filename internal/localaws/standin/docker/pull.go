@@ -80,11 +80,11 @@ func (e *engine) fetch(ref name.Reference, platform v1.Platform) (digest v1.Hash
 			return v1.Hash{}, false, pullError(ref, err)
 		}
 	}
-	release, err := e.lock()
+	lock, err := e.lock()
 	if err != nil {
 		return v1.Hash{}, false, err
 	}
-	defer release()
+	defer lock.Close()
 	refs, err := e.references()
 	if err != nil {
 		return v1.Hash{}, false, err

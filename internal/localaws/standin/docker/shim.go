@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"github.com/org/atta-deploy-action/internal/localaws/standin/instance"
 )
@@ -32,11 +33,11 @@ func Shim(call *instance.Call) int {
 }
 
 func (e *engine) shim(id string, caller *os.File) (int, error) {
-	release, err := instance.Lock(filepath.Join(e.containerDir(id), "shim.lock"))
+	lock, err := instance.Lock(filepath.Join(e.containerDir(id), "shim.lock"))
 	if err != nil {
 		return daemonStatus, err
 	}
-	defer release()
+	defer lock.Close()
 	c, err := e.container(id)
 	if err != nil {
 		return daemonStatus, err
@@ -51,6 +52,7 @@ func (e *engine) shim(id string, caller *os.File) (int, error) {
 	cmd := e.program(c)
 	stdout, stderr := output.stream("stdout"), output.stream("stderr")
 	cmd.Stdout, cmd.Stderr = stdout, stderr
+	cmd.WaitDelay = 100 * time.Millisecond
 	c.State = state{Status: "running", Running: true, StartedAt: now()}
 	if err := cmd.Start(); err != nil {
 		status := 127
@@ -69,6 +71,7 @@ func (e *engine) shim(id string, caller *os.File) (int, error) {
 	fmt.Fprintf(caller, "pid %d\n", c.State.Pid)
 	_ = caller.Close()
 	_ = cmd.Wait()
+	_ = syscall.Kill(-c.State.Pid, syscall.SIGKILL) // what the program left behind ends with it
 	stdout.flush()
 	stderr.flush()
 	status := instance.ExitStatus(cmd.ProcessState)

@@ -44,10 +44,14 @@ func WriteFile(path string, body []byte) error {
 	return os.Rename(next, path)
 }
 
-// Lock waits for the exclusive lock on a file. The lock is gone when release
-// is called or the process ends, however it ends.
-func Lock(path string) (release func(), err error) {
-	file, err := openLock(path)
+// Lock waits for the exclusive lock on a file. It is held until the last copy
+// of the returned file is closed: by the caller, by a child that inherited it,
+// or by their ends, however they end.
+func Lock(path string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return nil, err
+	}
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +59,7 @@ func Lock(path string) (release func(), err error) {
 		_ = file.Close()
 		return nil, fmt.Errorf("lock %s: %w", path, err)
 	}
-	return func() { _ = file.Close() }, nil
+	return file, nil
 }
 
 // Locked reports whether another process holds the lock on a file.
@@ -66,11 +70,4 @@ func Locked(path string) bool {
 	}
 	defer file.Close()
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
-}
-
-func openLock(path string) (*os.File, error) {
-	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-		return nil, err
-	}
-	return os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)
 }

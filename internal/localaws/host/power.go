@@ -1,0 +1,77 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// Reboot ends everything that runs on the instance without warning, empties
+// /run and starts the units that are enabled.
+func (h *Host) Reboot() error {
+	if err := h.Close(); err != nil {
+		return err
+	}
+	if err := os.RemoveAll(h.Path("run")); err != nil {
+		return fmt.Errorf("empty /run: %w", err)
+	}
+	if err := os.MkdirAll(h.Path("run", "lock"), 0o755); err != nil {
+		return fmt.Errorf("empty /run: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	if exit := h.Run(ctx, "systemctl default", nil); exit.Code != 0 {
+		return fmt.Errorf("start units: exit status %d: %s", exit.Code, exit.Stderr)
+	}
+	return nil
+}
+
+// Close kills every process of the instance: scripts, supervised services and
+// containers. The folder stays as it is.
+func (h *Host) Close() error {
+	for range 100 {
+		running, err := h.processes()
+		if err != nil {
+			return fmt.Errorf("list processes: %w", err)
+		}
+		if len(running) == 0 {
+			return nil
+		}
+		for _, pid := range running {
+			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+				return fmt.Errorf("kill process %d: %w", pid, err)
+			}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return errors.New("processes of the instance do not end")
+}
+
+// processes finds what was started on this instance by its environment. A
+// container's program has another, but dies with its shim.
+func (h *Host) processes() ([]int, error) {
+	paths, err := filepath.Glob("/proc/[0-9]*/environ")
+	if err != nil {
+		return nil, err
+	}
+	mark := []byte("\x00ATTA_ROOT=" + h.Root() + "\x00")
+	var pids []int
+	for _, path := range paths {
+		environ, err := os.ReadFile(path)
+		if err != nil || !bytes.Contains(append([]byte{0}, environ...), mark) {
+			continue // ended meanwhile, or another's
+		}
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		if err != nil {
+			return nil, err
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
+}

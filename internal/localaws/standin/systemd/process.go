@@ -1,0 +1,126 @@
+package systemd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// process is one started Exec line.
+type process struct {
+	main bool
+	pid  int
+	done chan struct{} // closed when end is known
+	end  ending
+}
+
+// ending is how a process ended: code 1 for an exit with status, 2 for a signal
+// of that number.
+type ending struct{ code, status int }
+
+var signalNames = map[string]syscall.Signal{
+	"SIGHUP": syscall.SIGHUP, "SIGINT": syscall.SIGINT, "SIGQUIT": syscall.SIGQUIT, "SIGKILL": syscall.SIGKILL, "SIGPIPE": syscall.SIGPIPE,
+	"SIGTERM": syscall.SIGTERM, "SIGUSR1": syscall.SIGUSR1, "SIGUSR2": syscall.SIGUSR2,
+}
+
+// clean reports whether an ending counts as success: systemd.service(5),
+// SuccessExitStatus=.
+func (e ending) clean(u *unit) bool {
+	for _, line := range u.settings["Service.SuccessExitStatus"] {
+		for _, word := range strings.Fields(line) {
+			number, err := strconv.Atoi(word)
+			if (err == nil && e.code == 1 && number == e.status) || (e.code == 2 && signalNames[word] == syscall.Signal(e.status)) {
+				return true
+			}
+		}
+	}
+	if e.code == 2 && u.get("Service.Type") != "oneshot" {
+		return slices.Contains([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE}, syscall.Signal(e.status))
+	}
+	return e.code == 1 && e.status == 0
+}
+
+func (e ending) result() string {
+	if e.code == 2 {
+		return "signal"
+	}
+	return "exit-code"
+}
+
+// String is how the journal tells it.
+func (e ending) String() string {
+	if e.code == 2 {
+		for name, number := range signalNames {
+			if int(number) == e.status {
+				return fmt.Sprintf("code=killed, status=%d/%s", e.status, strings.TrimPrefix(name, "SIG"))
+			}
+		}
+		return fmt.Sprintf("code=killed, status=%d", e.status)
+	}
+	name := map[int]string{0: "SUCCESS", 1: "FAILURE", 200: "CHDIR", 203: "EXEC"}[e.status]
+	if name == "" {
+		name = "n/a"
+	}
+	return fmt.Sprintf("code=exited, status=%d/%s", e.status, name)
+}
+
+// spawn starts a command with its output going to the journal. What cannot be
+// started ends with systemd's status for the step that failed:
+// systemd.exec(5), PROCESS EXIT CODES.
+func (s *supervisor) spawn(c command, main bool) *process {
+	p := &process{main: main, done: make(chan struct{})}
+	dir, optional := strings.CutPrefix(s.u.expand(s.u.get("Service.WorkingDirectory")), "-")
+	dir = filepath.Join(s.call.Root, strings.TrimPrefix(dir, s.call.Root))
+	if _, err := os.Stat(dir); err != nil && optional {
+		dir = s.call.Root
+	} else if err != nil {
+		s.say("%s: Changing to the requested working directory failed: %v", s.u.name, err)
+		p.end = ending{1, 200}
+		close(p.done)
+		return p
+	}
+	invocation := s.state.Invocation
+	output := &lines{write: func(pid int, text string) {
+		_ = s.journal(record{Unit: s.u.name, Invocation: invocation, Identifier: filepath.Base(c.path), PID: pid, Message: text, Output: true})
+	}}
+	cmd := &exec.Cmd{
+		Path: c.path, Args: c.argv, Env: s.env, Dir: dir, Stdout: output, Stderr: output,
+		WaitDelay:   100 * time.Millisecond, // a child that keeps the output does not keep the unit
+		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
+	}
+	if err := cmd.Start(); err != nil {
+		s.say("%s: Failed at step EXEC spawning %s: %v", s.u.name, c.argv[0], errors.Unwrap(err))
+		p.end = ending{1, 203}
+		close(p.done)
+		return p
+	}
+	p.pid = cmd.Process.Pid
+	output.started(p.pid)
+	if main {
+		s.state.MainPID, s.state.ExecMainPID, s.state.ExecStart = p.pid, p.pid, time.Now()
+		s.enter(s.state.Active, s.state.Sub)
+	}
+	go func() {
+		_ = cmd.Wait()
+		output.flush()
+		p.end = ending{1, cmd.ProcessState.ExitCode()}
+		if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
+			p.end = ending{2, int(ws.Signal())}
+		}
+		close(p.done)
+	}()
+	return p
+}
+
+func (p *process) killGroup(sig syscall.Signal) {
+	if p.pid > 0 {
+		_ = syscall.Kill(-p.pid, sig)
+	}
+}
