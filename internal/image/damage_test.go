@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,6 +43,9 @@ func refused(t *testing.T, ref string) error {
 	}
 	if s.written("manifests") != 0 {
 		t.Errorf("the writes are %v", s.writes)
+	}
+	if strings.Contains(err.Error(), "http://") {
+		t.Errorf("%q speaks of a request, not of the image", err)
 	}
 	return err
 }
@@ -251,6 +255,55 @@ func TestALayerOtherThanTheConfigSaysIsRefused(t *testing.T) {
 	list[0].Layers = list[0].Layers[:1]
 	files["manifest.json"] = string(must(json.Marshal(list)))
 	if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), "lists 1 layers, the config 2") {
+		t.Errorf("error is %q", err)
+	}
+}
+
+func TestABlobIsCheckedWhileItIsRead(t *testing.T) {
+	content := strings.Repeat("layer", 1000)
+	for name, read := range map[string]string{
+		"damaged":                         flip(content, 3000),
+		"does not have the 5000 bytes of": content[:4999],
+		"not have the 5000 bytes":         content + "x",
+	} {
+		b := &blob{
+			Descriptor: v1.Descriptor{Digest: digestOf([]byte(content)), Size: int64(len(content))},
+			name:       "layer 1 of 1",
+			open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(read)), nil },
+		}
+		got, err := io.ReadAll(must(b.stored(t.Context())))
+		if err == nil || !strings.Contains(err.Error(), "layer 1 of 1: ") || !strings.Contains(err.Error(), name) {
+			t.Errorf("error is %v, want %q in it", err, name)
+		}
+		if len(got) >= len(content) {
+			t.Errorf("all %d bytes were given away", len(got))
+		}
+	}
+}
+
+func TestOpenSeesWhatIsMissingOrShortInALayoutBeforeAnythingIsSent(t *testing.T) {
+	image := randomImage(1)
+	layer := "blobs/sha256/" + must(must(image.Layers())[0].Digest()).Hex
+	files := layoutOf(t, image)
+	for want, content := range map[string]string{"it has 10 bytes": "0123456789", "it is missing": ""} {
+		files[layer] = content
+		if content == "" {
+			delete(files, layer)
+		}
+		if _, err := Open(t.Context(), files.folder(t), authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %v, want %q in it", err, want)
+		}
+	}
+}
+
+func TestALayerInZstdOfADockerSaveIsRefused(t *testing.T) {
+	files := dockerSaveOf(randomImage(1))
+	for name := range files {
+		if strings.HasSuffix(name, "layer.tar") {
+			files[name] = "\x28\xb5\x2f\xfd rest"
+		}
+	}
+	if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), "zstd") {
 		t.Errorf("error is %q", err)
 	}
 }

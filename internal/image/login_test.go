@@ -57,8 +57,10 @@ func TestLoginFetchesATokenOnceAndRenewsItBeforeItExpires(t *testing.T) {
 func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
 	denied := errors.New("AccessDeniedException")
 	for want, f := range map[string]tokens{
-		"AccessDenied":  func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return nil, denied },
-		"no token":      func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return &ecr.GetAuthorizationTokenOutput{}, nil },
+		"AccessDenied": func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return nil, denied },
+		"no token": func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) {
+			return &ecr.GetAuthorizationTokenOutput{}, nil
+		},
 		"user:password": func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return token("secret", nil), nil },
 		"context canceled": func(ctx context.Context) (*ecr.GetAuthorizationTokenOutput, error) {
 			return nil, ctx.Err()

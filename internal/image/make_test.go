@@ -43,12 +43,13 @@ func imageFor(p v1.Platform, layers int64) v1.Image {
 	return must(mutate.ConfigFile(image, config))
 }
 
-// twoPlatforms is an index as buildx writes it: two images and an attestation.
+// twoPlatforms is an index as buildx writes it: two images and an attestation of each.
 func twoPlatforms() v1.ImageIndex {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range []v1.Platform{
 		{OS: "linux", Architecture: "amd64"},
 		{OS: "linux", Architecture: "arm64", Variant: "v8"},
+		{OS: "unknown", Architecture: "unknown"},
 		{OS: "unknown", Architecture: "unknown"},
 	} {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: imageFor(p, 2), Descriptor: v1.Descriptor{Platform: &p}})

@@ -362,15 +362,43 @@ func TestPushMountsLayersOfTheSameRegistry(t *testing.T) {
 	if err := remote.Write(must(name.ParseReference(s.host+"/dev:1")), image); err != nil {
 		t.Fatal(err)
 	}
-	s.forget()
+	// The test's registry shares blobs between repositories; a real one does so only when asked to mount.
+	var mounted atomic.Int64
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		switch {
+		case r.Method == http.MethodHead && strings.HasPrefix(r.URL.Path, "/v2/prod/blobs/"):
+			w.WriteHeader(http.StatusNotFound)
+		case r.Method == http.MethodPost && r.URL.Query().Get("mount") != "" && r.URL.Query().Get("from") == "dev":
+			mounted.Add(1)
+			w.WriteHeader(http.StatusCreated)
+		default:
+			return false
+		}
+		return true
+	})
 	got, err := s.repository(t, "prod").Push(t.Context(), opened(t, s.host+"/dev:1"), "1", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got.Digest != digestIn(image) || got.Bytes != 0 {
-		t.Errorf("pushed %+v", got)
+	if got.Digest != digestIn(image) || got.Bytes != 0 || mounted.Load() != 3 {
+		t.Errorf("pushed %+v, %d blobs mounted, want 3", got, mounted.Load())
 	}
 	s.valid(t, "prod:1")
+}
+
+func TestPushCopiesFromAnotherRegistry(t *testing.T) {
+	from, to, index := newServer(t), newServer(t), twoPlatforms()
+	if err := remote.WriteIndex(must(name.ParseReference(from.host+"/dev:1")), index); err != nil {
+		t.Fatal(err)
+	}
+	got, err := to.repository(t, "prod").Push(t.Context(), opened(t, from.host+"/dev:1"), "1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Digest != digestIn(index) || got.Bytes == 0 {
+		t.Errorf("pushed %+v", got)
+	}
+	to.valid(t, "prod:1")
 }
 
 func TestPushReportsProgressToTheEnd(t *testing.T) {
