@@ -56,7 +56,8 @@ func New(o Options) (*Host, error) {
 	}
 	for _, name := range standin.Commands {
 		path := filepath.Join(dir, "bin", name)
-		line := "exec " + shellescape.QuoteCommand(append(tools, instance.Marker, path)) + ` "$@"`
+		// Built with -race, a program sleeps for a second before it exits, unless told not to.
+		line := "GORACE=atexit_sleep_ms=0 exec " + shellescape.QuoteCommand(append(tools, instance.Marker, path)) + ` "$@"`
 		if name == "aws" {
 			line = o.aws(dir, line)
 		}

@@ -235,7 +235,7 @@ func (e *engine) remove(args []string) error {
 		return err
 	}
 	force := options.Has("force")
-	return each(rest, os.Stdout, func(ref string) error {
+	return each(rest, nil, func(ref string) error {
 		c, err := e.container(ref)
 		if err != nil && force { // https://github.com/docker/cli/pull/2678
 			fmt.Fprintln(os.Stderr, err)
@@ -251,6 +251,7 @@ func (e *engine) remove(args []string) error {
 			_ = e.signal(c, syscall.SIGKILL)
 			e.gone(c, -1)
 		}
+		fmt.Println(ref)
 		return os.RemoveAll(e.containerDir(c.Id))
 	})
 }
