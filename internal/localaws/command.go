@@ -31,8 +31,12 @@ type invocation struct {
 	stdout, stderr    string
 }
 
+// end takes a status that may yet be one without end, of an agent that died.
 func (i *invocation) end(status, details string, now time.Time) {
-	i.status, i.details, i.finished = status, details, now
+	i.status, i.details = status, details
+	if i.ended() {
+		i.finished = now
+	}
 }
 
 func (i *invocation) ended() bool {

@@ -23,7 +23,7 @@ import (
 type Options struct {
 	Account     string           // default "123456789012"
 	Region      string           // default "us-east-1"
-	SettleDelay time.Duration    // how long a new command has no visible invocations; default 50 ms
+	SettleDelay time.Duration    // how long a new command has no visible invocations; default 50 ms, negative: none
 	Now         func() time.Time // clock of signatures, tokens and records; default time.Now
 }
 
@@ -123,6 +123,7 @@ func (s *Server) Env() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.URL(),
 		"AWS_REGION=" + s.options.Region,
+		"AWS_DEFAULT_REGION=" + s.options.Region, // all that the CLI reads
 		"AWS_ACCESS_KEY_ID=" + s.runner.id,
 		"AWS_SECRET_ACCESS_KEY=" + s.runner.secret,
 		"AWS_EC2_METADATA_DISABLED=true",

@@ -18,7 +18,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
-	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
 func (e *engine) pull(args []string) error {
@@ -120,7 +119,7 @@ func (e *engine) store(img v1.Image, id v1.Hash) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := validate.Image(local); err != nil {
+	if err := checkLayers(local); err != nil {
 		return err
 	}
 	config, err := local.RawConfigFile()
@@ -139,6 +138,36 @@ func (e *engine) store(img v1.Image, id v1.Hash) (err error) {
 		return nil
 	}
 	return err
+}
+
+// checkLayers compares what the layers hold with the image's configuration: the
+// registry's digests, checked on the way in, cover only the compressed blobs.
+func checkLayers(img v1.Image) error {
+	config, err := img.ConfigFile()
+	if err != nil {
+		return err
+	}
+	layers, err := img.Layers()
+	if err != nil {
+		return err
+	}
+	if len(layers) != len(config.RootFS.DiffIDs) {
+		return errors.New("layers do not match the image configuration")
+	}
+	for i, layer := range layers {
+		content, err := layer.Uncompressed()
+		if err != nil {
+			return err
+		}
+		diffID, _, err := v1.SHA256(content)
+		if err := errors.Join(err, content.Close()); err != nil {
+			return err
+		}
+		if diffID != config.RootFS.DiffIDs[i] {
+			return fmt.Errorf("layer verification failed for %s: content is %s", config.RootFS.DiffIDs[i], diffID)
+		}
+	}
+	return nil
 }
 
 // unpack writes an image's files. os.Root keeps every one of them below dir.
