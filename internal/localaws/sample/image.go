@@ -58,8 +58,9 @@ func Image(program string, opts ...Option) (v1.Image, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pack layer: %w", err)
 	}
+	// Stored, not squeezed: images are made, pushed and unpacked far more often than kept.
 	layer, err := tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(files)), nil },
-		tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching, tarball.WithCompressionLevel(gzip.BestSpeed))
+		tarball.WithMediaType(types.OCILayer), tarball.WithCompressedCaching, tarball.WithCompressionLevel(gzip.NoCompression))
 	if err != nil {
 		return nil, fmt.Errorf("make layer: %w", err)
 	}
