@@ -82,11 +82,6 @@ func (a *archive) add(header *tar.Header) error {
 	name := inside(header.Name)
 	switch header.Typeflag {
 	case tar.TypeReg:
-		for key := range header.PAXRecords {
-			if strings.HasPrefix(key, "GNU.sparse.") {
-				return fmt.Errorf("%s: a sparse file, which no image holds", header.Name)
-			}
-		}
 		a.entries[name] = entry{offset: offset, size: header.Size}
 	case tar.TypeSymlink:
 		// Docker up to 24 saved a layer that occurs twice as a link to the other image's ../<id>/layer.tar.

@@ -47,11 +47,7 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 	if err != nil {
 		return nil, fmt.Errorf("read repository name %q: %w", repository, err)
 	}
-	return &Repository{name: repo, options: []remote.Option{
-		remote.WithAuth(auth),
-		// Pushing an image must write no tags but its own: without the fallback an attached manifest leaves no sha256-… tag.
-		remote.WithReferrersTagFallback(false),
-	}}, nil
+	return &Repository{name: repo, options: []remote.Option{remote.WithAuth(auth)}}, nil
 }
 
 // Resolve returns the digest (sha256:…) that ref, a tag or a digest, names; ErrNotFound when there is none.
