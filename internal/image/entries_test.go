@@ -90,7 +90,7 @@ func TestWhatNoRegistryTakesIsRefused(t *testing.T) {
 	for want, files := range map[string]tree{
 		"nested more than 4 deep":   layoutOf(t, nested),
 		"bytes are too many":        {"manifest.json": "[" + strings.Repeat(" ", maxJSON) + "]"},
-		"sha512":                    {"index.json": sha512},
+		"only sha256 is supported":  {"index.json": sha512},
 		`"" is not supported`:       unnamed(t, layoutOf(t, randomImage(1))),
 		"a link that leads nowhere": {"manifest.json": `[{"Config":"loop"}]`, "loop": "-> loop"},
 	} {
