@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
 )
 
@@ -89,6 +91,27 @@ func TestDockerStoresNothingOfADamagedImage(t *testing.T) {
 	if err != nil || len(left) != 0 {
 		t.Errorf("left behind: %v %v", left, err)
 	}
+}
+
+func TestDockerRefusesLayersThatAreNotTheConfigured(t *testing.T) {
+	t.Parallel()
+	m, r := boot(t), serve(t)
+	img, err := sample.Image(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config = config.DeepCopy()
+	config.RootFS.DiffIDs[0].Hex = strings.Repeat("0", 64)
+	if img, err = mutate.ConfigFile(img, config); err != nil {
+		t.Fatal(err)
+	}
+	r.login(m)
+	m.wantPart(1, "docker pull "+r.pushContent("1", img), "layer verification failed")
+	m.want(0, "docker images -aq", "")
 }
 
 func TestDockerSaysWhatIsNotThere(t *testing.T) {

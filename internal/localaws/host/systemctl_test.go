@@ -68,7 +68,7 @@ func TestAFailedJobFailsTheStart(t *testing.T) {
 func TestAJobOutlivesTheCommandThatStartedIt(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'sleep 1; echo done > $ATTA_ROOT/done'\n")
+	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'sleep 1; echo done >> $ATTA_ROOT/done'\n")
 	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
 	defer cancel()
 	if exit := m.Run(ctx, "systemctl start job", nil); exit.Code != 137 {
