@@ -40,7 +40,6 @@ func (s *jsonService) name(r *request) (string, string) {
 }
 
 func (s *jsonService) serve(w http.ResponseWriter, r *request) error {
-	// ECR signs for "ecr", SSM for "ssm": the scope is the id.
 	if err := s.keys.verify(r, s.id, hexSHA256(r.body)); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -131,10 +132,16 @@ func TestAnImmutableTagTakesOneDigest(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
 	auth, first, second := login(t, s), randomImage(t), randomImage(t)
-	for _, image := range []v1.Image{first, first} {
-		if err := remote.Write(tag(t, s, "atta:1"), image, auth); err != nil {
+	// A client that does not look first puts the same manifest again.
+	s.Fault(localaws.Fault{Operation: "registry:HEAD manifest", Error: &localaws.Error{Status: 404, Code: "MANIFEST_UNKNOWN"}, Times: 2})
+	for range 2 {
+		if err := remote.Write(tag(t, s, "atta:1"), first, auth); err != nil {
 			t.Fatal(err)
 		}
+	}
+	puts := slices.DeleteFunc(operations(s, "registry:"), func(o string) bool { return o != "PUT manifest" })
+	if len(puts) != 2 {
+		t.Fatalf("%d manifests were put", len(puts))
 	}
 	err := remote.Write(tag(t, s, "atta:1"), second, auth)
 	wantRegistry(t, err, 400, "TAG_INVALID", "The image tag '1' already exists in the 'atta' repository and cannot be overwritten because the tag is immutable.")

@@ -254,6 +254,10 @@ func TestStreamedBodiesAreUnwrapped(t *testing.T) {
 	if content, _ := s.Object("artifacts", "k"); string(content) != "helloyou" {
 		t.Errorf("stored %q", content)
 	}
+	long := map[string]string{"X-Amz-Decoded-Content-Length": "9"}
+	if status := send(trailer, good, long); status != 400 {
+		t.Errorf("body shorter than promised answered %d", status)
+	}
 	if status := send(trailer, good[:20], header); status != 400 {
 		t.Errorf("cut body answered %d", status)
 	}
