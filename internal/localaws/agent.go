@@ -31,7 +31,7 @@ type Verdict struct {
 
 // Exit codes that the agent takes as its own
 // (https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html,
-// https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/appconfig/constants.go).
+// https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/appconfig/constants_unix.go).
 const (
 	exitStopped = 137 // killed on cancel or timeout
 	exitSucceed = 168
@@ -52,6 +52,7 @@ func (a *ssm) dispatch(c *command) {
 			return
 		}
 		if !a.wanted(i) {
+			i.cancel()
 			<-slots
 			continue
 		}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode/utf8"
 )
 
 // command is one SendCommand and its invocations, one for each instance.
@@ -156,17 +155,6 @@ func (in sendInput) script() string {
 		return first + "\n" + change + rest
 	}
 	return change + text
-}
-
-// head returns the first n bytes of text without half a character at the end.
-func head(text string, n int) string {
-	if len(text) <= n {
-		return text
-	}
-	for n > 0 && !utf8.RuneStart(text[n]) {
-		n--
-	}
-	return text[:n]
 }
 
 // share reads "10" or "10%" of total, at least least.

@@ -131,14 +131,31 @@ func TestTheMachineGetsOneScriptAndTheAgentsEnvironment(t *testing.T) {
 
 func TestOutputIsCutAsTheAPICutsIt(t *testing.T) {
 	s := start(t, localaws.Options{})
-	s.AddInstance(localaws.Instance{ID: "i-1", Machine: machine(func(context.Context, string, []string) localaws.Exit {
-		return localaws.Exit{Stdout: []byte(strings.Repeat("o", 24001) + "end"), Stderr: []byte(strings.Repeat("e", 8001))}
-	})})
-	id := send(t, s, shell("true", "i-1"))
-	listed := settle(t, s, id, "Success")
-	got := get(t, s, id, "i-1")
-	if o, e, l := len(*got.StandardOutputContent), len(*got.StandardErrorContent), len(*listed[0].CommandPlugins[0].Output); o != 24000 || e != 8000 || l != 2500 {
-		t.Errorf("lengths are %d, %d and %d", o, e, l)
+	const title, stdoutMark, stderrMark = "\n----------ERROR-------\n", "\n---Output truncated---", "\n---Error truncated----"
+	tests := map[string]struct {
+		stdout, stderr int
+		listed         string
+	}{
+		"short":       {10, 5, strings.Repeat("o", 10) + title + "eeeee"},
+		"long stdout": {24001, 0, strings.Repeat("o", 2500-len(stdoutMark)) + stdoutMark},
+		"long stderr": {10, 8001, strings.Repeat("o", 10) + title + strings.Repeat("e", 2500-10-len(title+stderrMark)) + stderrMark},
+		"both long":   {24001, 8001, strings.Repeat("o", 1215) + stdoutMark + title + strings.Repeat("e", 1215) + stderrMark},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s.AddInstance(localaws.Instance{ID: "i-1", Machine: machine(func(context.Context, string, []string) localaws.Exit {
+				return localaws.Exit{Stdout: []byte(strings.Repeat("o", test.stdout)), Stderr: []byte(strings.Repeat("e", test.stderr))}
+			})})
+			id := send(t, s, shell("true", "i-1"))
+			listed := settle(t, s, id, "Success")
+			if diff := cmp.Diff(test.listed, *listed[0].CommandPlugins[0].Output); diff != "" {
+				t.Error(diff)
+			}
+			got := get(t, s, id, "i-1")
+			if o, e := len(*got.StandardOutputContent), len(*got.StandardErrorContent); o != min(test.stdout, 24000) || e != min(test.stderr, 8000) {
+				t.Errorf("lengths are %d and %d", o, e)
+			}
+		})
 	}
 }
 

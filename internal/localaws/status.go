@@ -7,14 +7,6 @@ import (
 	"time"
 )
 
-// How much of the output the API returns, in characters
-// (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html).
-const (
-	stdoutLimit = 24000
-	stderrLimit = 8000
-	listLimit   = 2500
-)
-
 // pageSize checks MaxResults against its bounds; 50 is both the most and the default.
 func pageSize(requested *int, least int) (int, error) {
 	if requested == nil {
@@ -152,13 +144,9 @@ func (i *invocation) describe(details bool) object {
 		"StandardOutputUrl": "", "StandardErrorUrl": "", "CommandPlugins": []object{},
 	}
 	if details {
-		output := i.stdout
-		if i.stderr != "" {
-			output += "\n----------ERROR-------\n" + i.stderr
-		}
 		step := object{
 			"Name": plugin, "Status": i.status, "StatusDetails": i.details, "ResponseCode": i.code,
-			"Output": head(output, listLimit), "StandardOutputUrl": "", "StandardErrorUrl": "",
+			"Output": summary(i.stdout, i.stderr), "StandardOutputUrl": "", "StandardErrorUrl": "",
 		}
 		if !i.started.IsZero() && !i.finished.IsZero() {
 			step["ResponseStartDateTime"], step["ResponseFinishDateTime"] = epoch(i.started), epoch(i.finished)

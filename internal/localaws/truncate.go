@@ -1,0 +1,49 @@
+package localaws
+
+import "unicode/utf8"
+
+// How much of the output the API returns, in bytes here: what scripts print is
+// mostly ASCII
+// (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html).
+const (
+	stdoutLimit = 24000
+	stderrLimit = 8000
+	listLimit   = 2500
+)
+
+// head returns the first n bytes of text without half a character at the end.
+func head(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	for n > 0 && !utf8.RuneStart(text[n]) {
+		n--
+	}
+	return text[:n]
+}
+
+// summary is the output as lists show it. Either stream may take half of the
+// room, or what the other one leaves
+// (https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go).
+func summary(stdout, stderr string) string {
+	const (
+		stdoutMark = "\n---Output truncated---"
+		stderrMark = "\n---Error truncated----"
+	)
+	title := ""
+	if stderr != "" {
+		title = "\n----------ERROR-------\n"
+	}
+	room := listLimit - len(title)
+	switch {
+	case len(stdout)+len(stderr) < room:
+	case len(stdout) > room/2 && len(stderr) > room/2:
+		half := (room - len(stdoutMark) - len(stderrMark)) / 2
+		stdout, stderr = head(stdout, half)+stdoutMark, head(stderr, half)+stderrMark
+	case len(stdout) < len(stderr):
+		stderr = head(stderr, room-len(stderrMark)-len(stdout)) + stderrMark
+	default:
+		stdout = head(stdout, room-len(stdoutMark)-len(stderr)) + stdoutMark
+	}
+	return stdout + title + stderr
+}
