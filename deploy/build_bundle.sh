@@ -75,7 +75,7 @@ put_own_files() {
   [[ -z $odd ]] || die "a setuid or setgid file does not go into a bundle: $odd"
   odd=$(find "$OWN" -type f -name .env)
   [[ -z $odd ]] || die "settings and secrets stay on the host, take them out of the bundle: $odd"
-  odd=$(cd "$OWN" && find . -type f | grep '[^A-Za-z0-9._/+@ -]' || true)
+  odd=$(find "$OWN" -name '*[!A-Za-z0-9._+@ -]*')
   [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
   cp -Rp -- "$OWN/." "$STAGE/tree/deploy/"
 }
