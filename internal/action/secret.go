@@ -21,10 +21,13 @@ func (a *Action) Mask(secret string) {
 
 const idTokenTries = 4
 
+// HasIDToken tells whether the job may ask for OIDC tokens, which its permission id-token: write decides.
+func (a *Action) HasIDToken() bool { return a.gh.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") != "" }
+
 // IDToken asks GitHub for an OIDC token for the audience and masks it. It tries four times, one, two and four seconds
 // apart.
 func (a *Action) IDToken(ctx context.Context, audience string) (string, error) {
-	if a.gh.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") == "" {
+	if !a.HasIDToken() {
 		return "", errors.New("get OIDC token: ACTIONS_ID_TOKEN_REQUEST_URL is not set; grant the job permissions: id-token: write")
 	}
 	for try := 1; ; try++ {

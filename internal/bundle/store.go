@@ -9,9 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
@@ -53,10 +53,12 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("%s holds another bundle: it has sha256 %s, this one %s; a version is never reused", e.URI, e.Have, e.Want)
 }
 
-// conflictRetries bounds the retries of 409 ConditionalRequestConflict, which S3
-// answers while another conditional write of the key is under way.
+// retryConflicts makes the SDK retry 409 too, which S3 answers while another
+// conditional write of the key is under way.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-const conflictRetries = 5
+func retryConflicts(o *s3.Options) {
+	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
+}
 
 // Put writes the bundle unless its key exists. The same bytes under the key are
 // reused; others are a ConflictError.
@@ -67,6 +69,7 @@ func (s *Store) Put(ctx context.Context, key string, b Bundle) (Stored, error) {
 	}
 	put := &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: &key, ExpectedBucketOwner: &s.owner,
+		Body:              bytes.NewReader(b.Content),
 		IfNoneMatch:       aws.String("*"),
 		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
 		ChecksumSHA256:    aws.String(base64.StdEncoding.EncodeToString(sum)),
@@ -75,22 +78,14 @@ func (s *Store) Put(ctx context.Context, key string, b Bundle) (Stored, error) {
 	if s.kmsKey != "" {
 		put.ServerSideEncryption, put.SSEKMSKeyId = types.ServerSideEncryptionAwsKms, &s.kmsKey
 	}
-	for try := 1; ; try++ {
-		put.Body = bytes.NewReader(b.Content)
-		_, err := s.api.PutObject(ctx, put)
-		switch code := errorCode(err); {
-		case err == nil:
-			return Stored{URI: s.uri(key), SHA256: b.SHA256}, nil
-		case code == "PreconditionFailed":
-			return s.Find(ctx, key, b.SHA256)
-		case code == "ConditionalRequestConflict" && try <= conflictRetries:
-			if err := pause(ctx, time.Duration(try)*200*time.Millisecond); err != nil {
-				return Stored{}, err
-			}
-		default:
-			return Stored{}, fmt.Errorf("write %s: %w", s.uri(key), err)
-		}
+	_, err = s.api.PutObject(ctx, put, retryConflicts)
+	if errorCode(err) == "PreconditionFailed" {
+		return s.Find(ctx, key, b.SHA256)
 	}
+	if err != nil {
+		return Stored{}, fmt.Errorf("write %s: %w", s.uri(key), err)
+	}
+	return Stored{URI: s.uri(key), SHA256: b.SHA256}, nil
 }
 
 // Find returns the bundle under the key when it has that sha256, in hex, and a
@@ -138,15 +133,4 @@ func errorCode(err error) string {
 		return api.ErrorCode()
 	}
 	return ""
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
 }

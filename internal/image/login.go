@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -77,13 +78,20 @@ func (l *login) renew(ctx context.Context) error {
 	return nil
 }
 
-// Keychain holds the login of each registry host; hosts it does not name use the machine's docker login, or none.
-type Keychain map[string]authn.Authenticator
+// Keychain logs in with ECR at every host of ECR, and at Host, which is how an ECR elsewhere is named; other hosts use
+// the machine's docker login, or none.
+type Keychain struct {
+	ECR  authn.Authenticator
+	Host string // host[:port]; may be empty
+}
+
+// ecrHost is a private registry of ECR: https://docs.aws.amazon.com/general/latest/gr/ecr.html
+var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|on\.aws)$`)
 
 // Resolve implements authn.Keychain.
 func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	if auth, ok := k[target.RegistryStr()]; ok {
-		return auth, nil
+	if host := target.RegistryStr(); host == k.Host || ecrHost.MatchString(host) {
+		return k.ECR, nil
 	}
 	return authn.DefaultKeychain.Resolve(target)
 }

@@ -78,7 +78,7 @@ func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
 func TestKeychainKnowsEachHost(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	mine := authn.FromConfig(authn.AuthConfig{Username: "AWS"})
-	keychain := Keychain{"123456789012.dkr.ecr.us-east-1.amazonaws.com": mine}
+	keychain := Keychain{ECR: mine}
 	for host, want := range map[string]authn.Authenticator{"123456789012.dkr.ecr.us-east-1.amazonaws.com": mine, "ghcr.io": authn.Anonymous} {
 		got, err := keychain.Resolve(must(name.NewRegistry(host)))
 		if err != nil || got != want {

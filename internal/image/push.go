@@ -58,7 +58,7 @@ func (r *Repository) Push(ctx context.Context, src *Source, tag string, progress
 		}
 	}
 	return Pushed{
-		URI:      r.name.Name() + "@" + digest,
+		URI:      r.URI(digest),
 		Tag:      tag,
 		Digest:   digest,
 		Uploaded: have == "",

@@ -50,6 +50,9 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 	return &Repository{name: repo, options: []remote.Option{remote.WithAuth(auth)}}, nil
 }
 
+// URI is the image of that digest as a host pulls it, host/name@sha256:….
+func (r *Repository) URI(digest string) string { return r.name.Name() + "@" + digest }
+
 // Resolve returns the digest (sha256:…) that ref, a tag or a digest, names; ErrNotFound when there is none.
 func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 	reference, err := r.reference(ref)

@@ -1,0 +1,71 @@
+package clients
+
+import (
+	"context"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// AWS is one account and region, as the inputs name it.
+type AWS struct {
+	in    action.Inputs
+	cfg   aws.Config
+	login authn.Authenticator
+}
+
+// New prepares the clients. It asks AWS nothing yet.
+func New(ctx context.Context, in action.Inputs, tokens TokenSource) (*AWS, error) {
+	cfg, err := load(ctx, in.Identity, tokens)
+	if err != nil {
+		return nil, err
+	}
+	return &AWS{in: in, cfg: cfg, login: image.Login(ecr.NewFromConfig(cfg))}, nil
+}
+
+// OpenImage reads the image that is to be pushed.
+func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
+	return image.Open(ctx, a.in.Image.Source, image.Keychain{ECR: a.login, Host: a.in.Image.Registry})
+}
+
+// Connect asks who deploys and returns what the account has for it.
+func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
+	id, err := account(ctx, a.cfg, a.in.Identity.AllowedAccountIDs)
+	if err != nil {
+		return rollout.Services{}, err
+	}
+	services := rollout.Services{
+		Account: id,
+		Bucket:  bundle.NewStore(s3.NewFromConfig(a.cfg), a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
+		Fleet:   fleet.New(ssm.NewFromConfig(a.cfg), a.in.Time.Delivery),
+	}
+	if a.in.Image.Repository == "" {
+		return services, nil
+	}
+	host := a.in.Image.Registry
+	if host == "" {
+		host = registryHost(id, a.in.Identity.Region)
+	}
+	services.Repository, err = image.NewRepository(host, a.in.Image.Repository, a.login)
+	return services, err
+}
+
+// registryHost is the account's own private registry.
+// https://docs.aws.amazon.com/general/latest/gr/ecr.html
+func registryHost(account, region string) string {
+	host := account + ".dkr.ecr." + region + ".amazonaws.com"
+	if strings.HasPrefix(region, "cn-") {
+		host += ".cn"
+	}
+	return host
+}

@@ -1,0 +1,82 @@
+// Package clients finds out who deploys, and makes the clients that do it. It is
+// where the AWS SDK is set up, and knows nothing of what is deployed.
+package clients
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+
+	"github.com/org/atta-deploy-action/internal/action"
+)
+
+// TokenSource fetches the workflow's OIDC token for an audience, in a job that may
+// have one.
+type TokenSource interface {
+	HasIDToken() bool
+	IDToken(ctx context.Context, audience string) (string, error)
+}
+
+// load returns the SDK's configuration: the default chain, or the role that it or
+// the workflow's OIDC token may assume. Nothing is requested yet.
+func load(ctx context.Context, who action.Identity, tokens TokenSource) (aws.Config, error) {
+	cfg, err := config.LoadDefaultConfig(ctx,
+		config.WithRegion(who.Region),
+		config.WithRetryer(func() aws.Retryer { return retry.NewAdaptiveMode() }),
+	)
+	if err != nil {
+		return cfg, fmt.Errorf("set up AWS: %w", err)
+	}
+	if who.Role == "" {
+		return cfg, nil
+	}
+	api := sts.NewFromConfig(cfg)
+	if tokens.HasIDToken() {
+		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(api, who.Role,
+			retriever{ctx, tokens, who.Audience}, func(o *stscreds.WebIdentityRoleOptions) {
+				o.RoleSessionName, o.Duration = who.SessionName, who.SessionDuration
+			}))
+		return cfg, nil
+	}
+	cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(api, who.Role, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName, o.Duration = who.SessionName, who.SessionDuration
+		if who.ExternalID != "" {
+			o.ExternalID = &who.ExternalID
+		}
+	}))
+	return cfg, nil
+}
+
+// retriever gives the SDK a token whenever it renews the credentials. The SDK's
+// interface has no context; the run's own ends it.
+type retriever struct {
+	ctx      context.Context
+	tokens   TokenSource
+	audience string
+}
+
+func (r retriever) GetIdentityToken() ([]byte, error) {
+	token, err := r.tokens.IDToken(r.ctx, r.audience)
+	return []byte(token), err
+}
+
+// account returns the account of the credentials when it is one of allowed; an
+// empty list allows any.
+func account(ctx context.Context, cfg aws.Config, allowed []string) (string, error) {
+	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	if err != nil {
+		return "", fmt.Errorf("ask AWS who deploys: %w", err)
+	}
+	id := aws.ToString(who.Account)
+	if len(allowed) > 0 && !slices.Contains(allowed, id) {
+		return "", fmt.Errorf("these credentials belong to account %s, and allowed-account-ids is %s", id, strings.Join(allowed, ", "))
+	}
+	return id, nil
+}

@@ -1,0 +1,34 @@
+package clients
+
+import (
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// Plan is what the inputs ask for, as one deployment that starts now.
+func Plan(in action.Inputs) rollout.Plan {
+	now := time.Now()
+	rel := in.What.Release
+	return rollout.Plan{
+		Release:        rel,
+		DeploymentID:   now.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:8]),
+		Region:         in.Identity.Region,
+		Image:          in.What.Phases.Image,
+		Bundle:         in.What.Phases.Bundle,
+		Rollout:        in.What.Phases.Rollout,
+		ImageDigest:    in.Image.Digest,
+		ImageTags:      in.Image.Tags,
+		BundlePath:     in.Bundle.Path,
+		BundleKey:      rel.BundleKey(in.Bundle.Prefix),
+		BundleSHA256:   in.Bundle.SHA256,
+		InstanceIDs:    in.Targets.InstanceIDs,
+		AllowDowngrade: in.Rollout.AllowDowngrade,
+		HealthTimeout:  in.Rollout.HealthTimeout,
+		CommandTimeout: in.Time.Command,
+		Deadline:       now.Add(in.Time.Run),
+	}
+}

@@ -1,0 +1,69 @@
+package fleet
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Report is the result line that a host prints: what it did, and what it runs at
+// that moment, read from the host and not from what was asked of it.
+type Report struct {
+	Deployment string           `json:"deployment"` // the run that asked
+	Service    string           `json:"service"`
+	Outcome    string           `json:"outcome"` // deployed, unchanged, refused, rolled-back, rollback-failed, status, absent
+	Code       int              `json:"code"`    // the script's own exit code
+	Phase      string           `json:"phase"`   // where it ended
+	Version    string           `json:"version"` // that is installed now; empty: none
+	Digest     string           `json:"digest"`  // of the image of that version
+	Verified   bool             `json:"verified"`
+	Before     string           `json:"before"` // the version installed when the script began
+	Unit       string           `json:"unit"`   // systemd's ActiveState
+	Result     string           `json:"result"` // systemd's Result of the last run
+	Exit       int              `json:"exit"`   // the program's exit status in the last run
+	Millis     map[string]int64 `json:"ms"`     // time of each phase
+	Message    string           `json:"message"`
+}
+
+const reportMark = "ATTA_RESULT "
+
+var (
+	errNoReport = errors.New("no result line")
+	word        = regexp.MustCompile(`^[a-z-]{1,40}$`)
+	optional    = regexp.MustCompile(`^[A-Za-z0-9.:-]{0,128}$`)
+)
+
+// parseReport reads the first result line of a host's output. A host's text is not
+// trusted: every field but the message has to be of its form.
+func parseReport(output string) (*Report, error) {
+	for line := range strings.Lines(output) {
+		text, ok := strings.CutPrefix(line, reportMark)
+		if !ok {
+			continue
+		}
+		var report struct {
+			Format int `json:"v"`
+			Report
+		}
+		if err := json.Unmarshal([]byte(text), &report); err != nil {
+			return nil, fmt.Errorf("an unreadable result line: %w", err)
+		}
+		if report.Format != 1 {
+			return nil, fmt.Errorf("a result line of an unknown format, %d", report.Format)
+		}
+		for _, field := range []string{report.Outcome, report.Phase} {
+			if !word.MatchString(field) {
+				return nil, fmt.Errorf("an odd result line: %.60q", field)
+			}
+		}
+		for _, field := range []string{report.Deployment, report.Service, report.Version, report.Digest, report.Before, report.Unit, report.Result} {
+			if !optional.MatchString(field) {
+				return nil, fmt.Errorf("an odd result line: %.60q", field)
+			}
+		}
+		return &report.Report, nil
+	}
+	return nil, errNoReport
+}

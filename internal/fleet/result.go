@@ -1,0 +1,59 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+)
+
+// Outcome is what is known of a script on one instance.
+type Outcome int
+
+const (
+	// Unknown: it may have run, wholly or in part.
+	Unknown Outcome = iota
+	// NotRun: it never started there.
+	NotRun
+	// Ran: it ran to its end, and the instance itself says what became of it.
+	Ran
+)
+
+// Run is one command and what became of it on every instance, in their order.
+type Run struct {
+	CommandID string
+	Results   []Result
+}
+
+// Result is one instance's own.
+type Result struct {
+	Instance Instance
+	Outcome  Outcome
+	Status   string  // SSM's status details, as Success, Failed, AccessDenied, DeliveryTimedOut
+	ExitCode int     // of the script
+	Report   *Report // what the instance says; set when Outcome is Ran
+	Reason   string  // in words, why Outcome is not Ran
+	Log      string  // the end of the instance's log, foreign text; empty when all went well
+}
+
+// judge decides what is known, from the instance's status and its report. Only a
+// report counts as proof: a command can be Success without having done anything.
+func (r *Result) judge(status types.CommandInvocationStatus, reportProblem error) {
+	r.Outcome, r.Reason = Unknown, ""
+	// Details come with and without spaces, depending on the API.
+	// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+	switch strings.ReplaceAll(r.Status, " ", "") {
+	case "AccessDenied", "Undeliverable", "InvalidPlatform", "Terminated":
+		r.Outcome, r.Report = NotRun, nil
+		r.Reason = fmt.Sprintf("SSM did not deliver the command: %s", r.Status)
+		return
+	}
+	switch {
+	case r.Report != nil && (status == types.CommandInvocationStatusSuccess || status == types.CommandInvocationStatusFailed):
+		r.Outcome = Ran
+	case r.Report != nil:
+		r.Reason = fmt.Sprintf("the command ended as %s", r.Status)
+	default:
+		r.Reason = fmt.Sprintf("the command ended as %s with exit code %d and %v", r.Status, r.ExitCode, reportProblem)
+	}
+}

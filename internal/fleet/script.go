@@ -1,0 +1,33 @@
+package fleet
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"al.essio.dev/pkg/shellescape"
+)
+
+// Script is what instances are to run: a constant text with parameters in front of
+// it. Parameters are data; each becomes one quoted argument of the script.
+type Script struct {
+	Text       string
+	Parameters []string
+	Comment    string        // shown in the SSM console; at most 100 characters
+	Timeout    time.Duration // for the script on an instance, whole seconds
+}
+
+// lines is the script as the document's commands. The agent runs them as one file
+// with `sh -c`, so the first line decides that it is bash that reads the rest.
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html#aws-runShellScript
+func (s Script) lines() ([]string, error) {
+	for _, p := range s.Parameters {
+		// SSM replaces {{ name }} anywhere in a command, quoted or not.
+		// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-doc-syntax-data-elements-parameters.html
+		if strings.Contains(p, "{{") || strings.ContainsFunc(p, unicode.IsControl) {
+			return nil, fmt.Errorf("parameter %.80q has characters that a command must not hold", p)
+		}
+	}
+	return []string{"#!/bin/bash", "set -- " + shellescape.QuoteCommand(s.Parameters), s.Text}, nil
+}

@@ -1,0 +1,35 @@
+package report
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// Error is one error annotation.
+type Error struct{ Title, Message string }
+
+// Failure is the one error of a run: what went wrong and what to do about it.
+func Failure(result rollout.Result, err error) Error {
+	rel := result.Plan.Release
+	lines := append([]string{err.Error()}, Hints(result, err)...)
+	return Error{
+		Title:   fmt.Sprintf("%s %s: %s", rel.Service, rel.Version, result.Status),
+		Message: strings.Join(lines, "\n"),
+	}
+}
+
+// HostErrors is one error for each host that is not known to run the release.
+func HostErrors(err error) []Error {
+	var unhealthy *rollout.UnhealthyError
+	if !errors.As(err, &unhealthy) {
+		return nil
+	}
+	list := make([]Error, 0, len(unhealthy.Hosts))
+	for _, host := range unhealthy.Hosts {
+		list = append(list, Error{Title: fmt.Sprintf("%s: %s", host.ID, host.State), Message: host.Message})
+	}
+	return list
+}

@@ -1,0 +1,66 @@
+package report
+
+import (
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// Output is one output of the action.
+type Output struct{ Name, Value string }
+
+// Outputs are those that are known when a run has ended, however it has ended.
+// They hold digests, versions, ids and states, never text of a host.
+func Outputs(result rollout.Result) []Output {
+	outputs := []Output{
+		{"status", string(result.Status)},
+		{"duration-seconds", strconv.Itoa(int(result.Elapsed.Round(time.Second) / time.Second))},
+	}
+	if !result.Plan.Rollout {
+		return outputs
+	}
+	var failed []string
+	for _, host := range result.Hosts {
+		if host.State != rollout.Deployed {
+			failed = append(failed, host.ID)
+		}
+	}
+	return append(outputs,
+		Output{"failed-instances", strings.Join(failed, ",")},
+		Output{"results", results(result.Hosts)},
+		Output{"console-url", consoleURL(result)},
+	)
+}
+
+func results(hosts []rollout.Host) string {
+	type row struct {
+		Instance string        `json:"instance"`
+		State    rollout.State `json:"state"`
+		Version  string        `json:"version"`
+		Digest   string        `json:"digest"`
+		Before   string        `json:"before"`
+	}
+	rows := make([]row, 0, len(hosts))
+	for _, host := range hosts {
+		r := row{Instance: host.ID, State: host.State, Before: host.Before}
+		if host.Report != nil {
+			r.Version, r.Digest = host.Report.Version, host.Report.Digest
+		}
+		rows = append(rows, r)
+	}
+	text, _ := json.Marshal(rows) // strings only: it cannot fail
+	return string(text)
+}
+
+// consoleURL leads to the last command in the AWS console.
+func consoleURL(result rollout.Result) string {
+	if len(result.CommandIDs) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("https://%s.console.aws.amazon.com/systems-manager/run-command/%s?region=%s",
+		result.Plan.Region, result.CommandIDs[len(result.CommandIDs)-1], result.Plan.Region)
+}

@@ -1,0 +1,37 @@
+package report
+
+import (
+	"errors"
+
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+type publisher interface {
+	Info(format string, args ...any)
+	Error(title, format string, args ...any)
+	Fail(title, format string, args ...any)
+	Output(name, value string) error
+	Summary(markdown string) error
+}
+
+// Publish tells what the run has come to: errors, outputs and, when it is wanted,
+// the summary.
+func Publish(to publisher, result rollout.Result, err error, summary bool) error {
+	var problems []error
+	for _, output := range Outputs(result) {
+		problems = append(problems, to.Output(output.Name, output.Value))
+	}
+	if summary {
+		problems = append(problems, to.Summary(Summary(result, err)))
+	}
+	if err == nil {
+		to.Info("%s", verdict(result, err))
+		return errors.Join(problems...)
+	}
+	for _, e := range HostErrors(err) {
+		to.Error(e.Title, "%s", e.Message)
+	}
+	failure := Failure(result, err)
+	to.Fail(failure.Title, "%s", failure.Message)
+	return errors.Join(problems...)
+}

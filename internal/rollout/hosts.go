@@ -1,0 +1,102 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
+)
+
+// statusTimeout bounds the question what a host runs: it reads two files.
+const statusTimeout = time.Minute
+
+// rollOut deploys to every host at once and settles what became of each.
+func (r *run) rollOut(ctx context.Context) error {
+	on := make([]fleet.Instance, len(r.result.Hosts))
+	for i, host := range r.result.Hosts {
+		on[i] = host.Instance
+	}
+	answer, err := r.services.Fleet.Run(ctx, r.deployScript(), on, func(states fleet.States) {
+		r.console.Info("%s", describe(states))
+	})
+	if answer.CommandID != "" {
+		r.result.CommandIDs = append(r.result.CommandIDs, answer.CommandID)
+	}
+	for i, reply := range answer.Results {
+		host := &r.result.Hosts[i]
+		host.settle(r.plan, r.result.Image.Digest, reply)
+		r.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
+		if host.State != Deployed {
+			r.console.Foreign(host.Log)
+		}
+	}
+	problem := r.output("command-ids", strings.Join(r.result.CommandIDs, ","))
+	return errors.Join(err, failures(r.result.Hosts), problem)
+}
+
+// deployScript is the one command of a deploy. Only parameters differ between two
+// deploys, and each of them is of a fixed form.
+func (r *run) deployScript() fleet.Script {
+	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+	return fleet.Script{
+		Text: deploy.Bootstrap,
+		Parameters: []string{
+			"deploy",
+			"--service=" + r.plan.Release.Service,
+			"--version=" + r.plan.Release.Version.String(),
+			"--image=" + r.result.Image.URI,
+			"--region=" + r.plan.Region,
+			"--bundle=" + r.result.Bundle.URI,
+			"--sha256=" + r.result.Bundle.SHA256,
+			"--deployment=" + r.plan.DeploymentID,
+			"--not-after=" + strconv.FormatInt(r.plan.Deadline.Unix(), 10),
+			"--health-timeout=" + seconds(r.plan.HealthTimeout),
+			"--allow-downgrade=" + strconv.FormatBool(r.plan.AllowDowngrade),
+		},
+		Comment: fmt.Sprintf("deploy %s %s", r.plan.Release.Service, r.plan.Release.Version),
+		Timeout: r.plan.CommandTimeout,
+	}
+}
+
+// describe counts the states in a line: 3 Success, 1 InProgress.
+func describe(states fleet.States) string {
+	parts := make([]string, 0, len(states))
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		parts = append(parts, fmt.Sprintf("%d %s", states[state], state))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// UnhealthyError lists the hosts that are not proved to run the release.
+type UnhealthyError struct {
+	Hosts []Host
+	Of    int // hosts in all
+}
+
+func (e *UnhealthyError) Error() string {
+	lines := []string{fmt.Sprintf("%d of %d instances are not known to run the release", len(e.Hosts), e.Of)}
+	for _, host := range e.Hosts {
+		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func failures(hosts []Host) error {
+	var bad []Host
+	for _, host := range hosts {
+		if host.State != Deployed {
+			bad = append(bad, host)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return &UnhealthyError{Hosts: bad, Of: len(hosts)}
+}

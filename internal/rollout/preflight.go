@@ -1,0 +1,140 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/release"
+)
+
+// read looks at what the run brings along, before anything is asked of anyone.
+func (r *run) read(ctx context.Context, account Account) error {
+	r.console.Info("deployment %s: %s %s to %s", r.plan.DeploymentID, r.plan.Release.Service, r.plan.Release.Version, r.plan.Release.Environment)
+	problems := []error{r.output("version", r.plan.Release.Version.String(), "deployment-id", r.plan.DeploymentID)}
+	if r.plan.Image {
+		source, err := account.OpenImage(ctx)
+		problems = append(problems, err)
+		if r.source = source; err == nil {
+			r.console.Info("image: %s, %s", source.Kind(), strings.Join(source.Platforms(), ", "))
+		}
+	}
+	if r.plan.Bundle {
+		packed, err := bundle.Build(r.plan.BundlePath, r.plan.Release)
+		problems = append(problems, err)
+		if r.packed = packed; err == nil {
+			r.console.Info("bundle: %d files, %d of them from %s, sha256 %s", packed.Files, packed.Own, r.plan.BundlePath, packed.SHA256)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// preflight asks everyone whether the deploy can be carried out, and changes
+// nothing. It reports every reason against it at once.
+func (r *run) preflight(ctx context.Context, account Account) error {
+	services, err := account.Connect(ctx)
+	if err != nil {
+		return err
+	}
+	r.services, r.result.Account = services, services.Account
+	r.console.Info("account %s, region %s", services.Account, r.plan.Region)
+	if !r.plan.Rollout {
+		return nil
+	}
+	problems := []error{r.findImage(ctx), r.findBundle(ctx)}
+	found, err := services.Fleet.Find(ctx, r.plan.InstanceIDs)
+	if problems = append(problems, err); err == nil {
+		problems = append(problems, r.askHosts(ctx, found))
+	}
+	return errors.Join(problems...)
+}
+
+// findImage makes sure of an image that an earlier job has pushed.
+func (r *run) findImage(ctx context.Context) error {
+	if r.plan.Image {
+		return nil
+	}
+	digest, err := r.services.Repository.Resolve(ctx, r.plan.ImageDigest)
+	if err != nil {
+		return err
+	}
+	r.result.Image.Digest, r.result.Image.URI = digest, r.services.Repository.URI(digest)
+	return r.output("image-uri", r.result.Image.URI, "image-digest", digest)
+}
+
+// findBundle makes sure of a bundle that an earlier job has stored.
+func (r *run) findBundle(ctx context.Context) error {
+	if r.plan.Bundle {
+		return nil
+	}
+	stored, err := r.services.Bucket.Find(ctx, r.plan.BundleKey, r.plan.BundleSHA256)
+	if err != nil {
+		return err
+	}
+	r.result.Bundle = stored
+	return r.output("bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
+}
+
+// askHosts learns from the hosts themselves what they run, and refuses to replace
+// a newer version.
+func (r *run) askHosts(ctx context.Context, found []fleet.Instance) error {
+	for _, instance := range found {
+		r.result.Hosts = append(r.result.Hosts, Host{Instance: instance, State: Waiting})
+	}
+	answer, err := r.services.Fleet.Run(ctx, r.statusScript(), found, nil)
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for i, reply := range answer.Results {
+		host := &r.result.Hosts[i]
+		if reply.Outcome != fleet.Ran || reply.Report.Code != 0 || reply.Report.Deployment != r.plan.DeploymentID {
+			host.Message, host.Log = doubt(reply), reply.Log
+			problems = append(problems, fmt.Errorf("instance %s cannot say what it runs: %s", host.ID, host.Message))
+			continue
+		}
+		host.Before, host.Report = reply.Report.Version, reply.Report
+		r.console.Info("%s runs %s", host.Instance, or(host.Before, "nothing yet"))
+		problems = append(problems, r.checkDowngrade(host))
+	}
+	return errors.Join(append(problems, r.output("instance-count", fmt.Sprint(len(found)), "previous-version", r.result.Previous()))...)
+}
+
+// doubt says in words why an answer is not one.
+func doubt(reply fleet.Result) string {
+	if reply.Report != nil {
+		return or(reply.Report.Message, reply.Report.Outcome)
+	}
+	return reply.Reason
+}
+
+func (r *run) checkDowngrade(host *Host) error {
+	if host.Before == "" || r.plan.AllowDowngrade {
+		return nil
+	}
+	current, err := release.ParseVersion(host.Before)
+	if err != nil {
+		return fmt.Errorf("instance %s runs something else: %w", host.ID, err)
+	}
+	return release.CheckDowngrade(r.plan.Release.Version, current, host.Instance.String())
+}
+
+func (r *run) statusScript() fleet.Script {
+	return fleet.Script{
+		Text:       deploy.Bootstrap,
+		Parameters: []string{"status", "--service=" + r.plan.Release.Service, "--deployment=" + r.plan.DeploymentID},
+		Comment:    "status of " + r.plan.Release.Service,
+		Timeout:    statusTimeout,
+	}
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}

@@ -1,0 +1,104 @@
+// Package rollout is the use case: a version and an image go in, and every
+// instance is proved to run it, or the run says which does not. It knows neither
+// AWS nor GitHub, only what its interfaces say.
+package rollout
+
+import (
+	"context"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/release"
+)
+
+// Plan is what is to be done.
+type Plan struct {
+	Release      release.Release
+	DeploymentID string
+	Region       string
+
+	Image, Bundle, Rollout bool // the phases that run
+
+	ImageDigest string   // of an image pushed before, without the image phase
+	ImageTags   []string // moved to the image when every instance is healthy
+
+	BundlePath   string
+	BundleKey    string
+	BundleSHA256 string // of a bundle stored before, without the bundle phase
+
+	InstanceIDs    []string
+	AllowDowngrade bool
+	HealthTimeout  time.Duration
+	CommandTimeout time.Duration
+	Deadline       time.Time // no instance starts after the end of the run
+}
+
+// Account opens what a run needs from outside: the image, which may be a local
+// file, and then, with the first request to AWS, the services.
+type Account interface {
+	OpenImage(context.Context) (*image.Source, error)
+	Connect(context.Context) (Services, error)
+}
+
+// Services is what one account has for a deploy.
+type Services struct {
+	Account    string // the account's id
+	Repository repository
+	Bucket     bucket
+	Fleet      instances
+}
+
+type repository interface {
+	Push(ctx context.Context, src *image.Source, tag string, progress image.Progress) (image.Pushed, error)
+	Resolve(ctx context.Context, ref string) (string, error)
+	Tag(ctx context.Context, digest string, tags ...string) error
+	URI(digest string) string
+}
+
+type bucket interface {
+	Put(ctx context.Context, key string, b bundle.Bundle) (bundle.Stored, error)
+	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error)
+}
+
+type instances interface {
+	Find(ctx context.Context, ids []string) ([]fleet.Instance, error)
+	Run(ctx context.Context, script fleet.Script, on []fleet.Instance, progress func(fleet.States)) (fleet.Run, error)
+}
+
+// Console shows the run to whoever watches it, and hands on what is known the
+// moment it is known.
+type Console interface {
+	Group(title string, f func() error) error
+	Info(format string, args ...any)
+	Foreign(text string)
+	Output(name, value string) error
+}
+
+// Result is what a run has come to, as far as it got.
+type Result struct {
+	Plan       Plan
+	Status     Status
+	Account    string
+	Image      image.Pushed
+	Bundle     bundle.Stored
+	CommandIDs []string // the deploy's first
+	Hosts      []Host
+	Elapsed    time.Duration
+}
+
+// Previous is the version that the instances ran before, when it was the same one
+// on all of them.
+func (r Result) Previous() string {
+	if len(r.Hosts) == 0 {
+		return ""
+	}
+	previous := r.Hosts[0].Before
+	for _, host := range r.Hosts {
+		if host.Before != previous {
+			return ""
+		}
+	}
+	return previous
+}

@@ -1,0 +1,58 @@
+// atta-deploy-action takes a built container image and a version, and leaves EC2
+// instances provably running it, or says which do not.
+package main
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/sethvargo/go-githubactions"
+
+	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/clients"
+	"github.com/org/atta-deploy-action/internal/report"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+//go:embed action.yml
+var definition []byte
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, action.New(githubactions.New()), os.Environ(), os.Args[1:])
+	stop()
+	if err != nil {
+		os.Exit(1)
+	}
+}
+
+// run deploys what the inputs ask for. What goes wrong is reported here, once.
+func run(ctx context.Context, gh *action.Action, environ, args []string) error {
+	inputs, err := action.ParseDefinition(definition)
+	if err != nil {
+		return err
+	}
+	in, err := inputs.Read(environ, args)
+	if errors.Is(err, action.ErrHelp) {
+		fmt.Print(inputs.Help())
+		return nil
+	}
+	if err != nil {
+		gh.Fail("Bad inputs", "%v", err)
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, in.Time.Run)
+	defer stop()
+	account, err := clients.New(ctx, in, gh)
+	if err != nil {
+		gh.Fail("Bad AWS configuration", "%v", err)
+		return err
+	}
+	result, err := rollout.Deploy(ctx, clients.Plan(in), account, gh)
+	return errors.Join(err, report.Publish(gh, result, err, in.Sight.StepSummary))
+}
