@@ -206,11 +206,11 @@ give_up() {
   finish "$1"
 }
 
-# finish CODE: shows the end of the log and leaves with a code that the agent
+# finish CODE: shows the end of this deployment's log and leaves with a code that the agent
 # takes as it is. It treats 168 as success, 169 as a skip, 194 as a wish to reboot.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html
 finish() {
-  tail -n 40 "$LOG" | tail -c 6000 >&2 || true
+  sed -n "/ bootstrap: deployment $DEPLOYMENT:/,\$p" "$LOG" | tail -n 60 | tail -c 6000 >&2 || true
   case $1 in
     10 | 20 | 30 | 40 | 41 | 50 | 51) exit "$1" ;;
     *) exit 30 ;;

@@ -243,6 +243,7 @@ go_back() {
   local why=$2 code to=${BEFORE##*/}
   begin_phase rollback
   systemctl stop "$UNIT" >&2 || true
+  systemctl reset-failed "$UNIT" >&2 || true
   set +e
   (
     set -e

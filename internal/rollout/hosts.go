@@ -81,7 +81,10 @@ type UnhealthyError struct {
 }
 
 func (e *UnhealthyError) Error() string {
-	lines := []string{fmt.Sprintf("%d of %d instances are not known to run the release", len(e.Hosts), e.Of)}
+	lines := make([]string, 0, 1+len(e.Hosts))
+	if e.Of > 1 {
+		lines = append(lines, fmt.Sprintf("%d of %d instances are not known to run the release", len(e.Hosts), e.Of))
+	}
 	for _, host := range e.Hosts {
 		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
 	}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strings"
+)
+
+func title(text string) { fmt.Printf("\n\x1b[1m━━ %s ━━\x1b[0m\n\n", text) }
+
+func show(name, file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	fmt.Printf("\n\x1b[1m%s\x1b[0m\n\n%s\n", name, strings.TrimSpace(string(text)))
+}
+
+// heredoc is one output in the file of outputs.
+var heredoc = regexp.MustCompile(`(?m)^([a-z0-9-]+)<<[A-Z0-9]+\n(.*)\n[A-Z0-9]+$`)
+
+func showOutputs(file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		text = []byte(err.Error())
+	}
+	fmt.Print("\n\x1b[1mOutputs\x1b[0m\n\n")
+	for _, output := range heredoc.FindAllStringSubmatch(string(text), -1) {
+		fmt.Printf("%-17s %s\n", output[1], output[2])
+	}
+}
+
+// logView shows a step's log as GitHub's page does: groups, errors and masks are
+// taken, and text between stop-commands is left as it is.
+type logView struct {
+	to      io.Writer
+	partial []byte
+	token   string // that ends stop-commands
+}
+
+var command = regexp.MustCompile(`^::([A-Za-z0-9-]+)(?: title=([^:]*))?::(.*)$`)
+
+// Write takes a piece of the log.
+func (v *logView) Write(p []byte) (int, error) {
+	v.partial = append(v.partial, p...)
+	for {
+		line, rest, whole := bytes.Cut(v.partial, []byte("\n"))
+		if !whole {
+			return len(p), nil
+		}
+		v.partial = rest
+		if err := v.line(string(line)); err != nil {
+			return 0, err
+		}
+	}
+}
+
+func (v *logView) line(line string) error {
+	found := command.FindStringSubmatch(line)
+	switch {
+	case v.token != "" && line == "::"+v.token+"::":
+		v.token = ""
+		return nil
+	case found == nil || v.token != "":
+		_, err := fmt.Fprintf(v.to, "  %s\n", line)
+		return err
+	}
+	unescape := strings.NewReplacer("%0A", "\n         ", "%0D", "", "%3A", ":", "%2C", ",", "%25", "%")
+	var err error
+	switch name, value := found[1], found[3]; name {
+	case "stop-commands":
+		v.token = value
+	case "group":
+		_, err = fmt.Fprintf(v.to, "▾ %s\n", unescape.Replace(value))
+	case "error", "warning", "notice":
+		_, err = fmt.Fprintf(v.to, "\x1b[31m  %s: %s\n         %s\x1b[0m\n", name, unescape.Replace(found[2]), unescape.Replace(value))
+	}
+	return err
+}
