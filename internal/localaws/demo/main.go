@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"strings"
 
 	"github.com/org/atta-deploy-action/internal/localaws"
 	"github.com/org/atta-deploy-action/internal/localaws/host"
