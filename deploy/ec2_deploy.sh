@@ -58,7 +58,7 @@ deploy() {
     finish unchanged 0 "$VERSION runs already and was seen healthy"
   fi
   phase pull pull_image
-  phase preflight check_unit
+  phase unit check_unit
   phase drain wait_for_running_job
   phase stop stop_unit
   phase switch switch_to "$RELEASE"

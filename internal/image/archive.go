@@ -61,7 +61,7 @@ func (a *archive) scan(ctx context.Context) error {
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return fmt.Errorf("the tar is truncated after %s", last)
 		case err != nil:
-			return fmt.Errorf("the tar is damaged after %s: %v", last, err)
+			return fmt.Errorf("the tar is damaged after %s: %w", last, err)
 		}
 		last = header.Name
 		if len(a.first) < 3 {

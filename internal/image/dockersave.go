@@ -112,7 +112,7 @@ func readLayer(f files, name string) (*blob, error) {
 	defer r.Close()
 	var magic [4]byte
 	n, err := io.ReadFull(r, magic[:])
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
 	if string(magic[:n]) == "\x28\xb5\x2f\xfd" {

@@ -75,7 +75,7 @@ func skopeo(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func TestSkopeoAndDockerRegistryAgreeWithUs(t *testing.T) {
+func TestE2ESkopeoAndDockerRegistryAgreeWithUs(t *testing.T) {
 	host := debianRegistry(t)
 	repo, err := NewRepository(host, "team/app", authn.Anonymous)
 	if err != nil {

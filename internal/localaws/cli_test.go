@@ -67,14 +67,14 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-func TestTheCLIKnowsWhoItIs(t *testing.T) {
+func TestE2ETheCLIKnowsWhoItIs(t *testing.T) {
 	s := start(t, localaws.Options{})
 	if got := query(t, s, "Arn", "sts", "get-caller-identity"); got != "arn:aws:iam::"+account+":user/runner" {
 		t.Errorf("caller is %s", got)
 	}
 }
 
-func TestTheCLICopiesToAndFromS3(t *testing.T) {
+func TestE2ETheCLICopiesToAndFromS3(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateBucket("artifacts")
 	there, back := write(t, "bundle.tar.gz", "bundle"), filepath.Join(t.TempDir(), "back")
@@ -88,7 +88,7 @@ func TestTheCLICopiesToAndFromS3(t *testing.T) {
 	}
 }
 
-func TestTheCLIPutsHeadsAndGetsObjects(t *testing.T) {
+func TestE2ETheCLIPutsHeadsAndGetsObjects(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateBucket("artifacts")
 	object := []string{"--bucket", "artifacts", "--key", "k", "--expected-bucket-owner", account}
@@ -106,7 +106,7 @@ func TestTheCLIPutsHeadsAndGetsObjects(t *testing.T) {
 	}
 }
 
-func TestTheCLILogsInToECRAndSkopeoCopies(t *testing.T) {
+func TestE2ETheCLILogsInToECRAndSkopeoCopies(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "IMMUTABLE")
 	password := cli(t, s, "ecr", "get-login-password")
@@ -144,7 +144,7 @@ func TestTheCLILogsInToECRAndSkopeoCopies(t *testing.T) {
 	}
 }
 
-func TestTheCLISendsFollowsAndCancelsCommands(t *testing.T) {
+func TestE2ETheCLISendsFollowsAndCancelsCommands(t *testing.T) {
 	s := start(t, localaws.Options{})
 	running := make(chan string, 1)
 	s.AddInstance(localaws.Instance{ID: "i-0123456789abcdef0", Name: "web", Machine: machine(func(context.Context, string, []string) localaws.Exit {

@@ -7,6 +7,7 @@ import (
 	"crypto/sha1"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"hash"
 	"hash/crc32"
@@ -56,7 +57,7 @@ func unchunk(body []byte) (content []byte, trailer http.Header, err error) {
 		}
 		if size == 0 {
 			header, err := in.ReadMIMEHeader()
-			if err != nil && err != io.EOF {
+			if err != nil && !errors.Is(err, io.EOF) {
 				return nil, nil, err
 			}
 			return content, http.Header(header), nil

@@ -166,7 +166,7 @@ func TestTheRegistryWantsAnUnexpiredECRLogin(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer response.Body.Close()
-	if !strings.HasPrefix(response.Header.Get("WWW-Authenticate"), "Basic ") || response.StatusCode != 401 {
+	if !strings.HasPrefix(response.Header.Get("WWW-Authenticate"), "Basic ") || response.StatusCode != http.StatusUnauthorized {
 		t.Errorf("challenge is %s %q", response.Status, response.Header.Get("WWW-Authenticate"))
 	}
 	_, err = remote.Get(tag(t, s, "atta:1"), remote.WithAuth(&authn.Basic{Username: "AWS", Password: "guess"}))

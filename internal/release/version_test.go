@@ -28,7 +28,7 @@ func TestVersionsAreOrderedByNumber(t *testing.T) {
 }
 
 func TestEqualVersionsCompareWithTheOperator(t *testing.T) {
-	if parse(t, "0.1.30-dev") != parse(t, "0.1.30-dev") {
+	if a, b := parse(t, "0.1.30-dev"), parse(t, "0.1.30-dev"); a != b {
 		t.Error("0.1.30-dev is not itself")
 	}
 	if parse(t, "0.1.29-dev").Next() != parse(t, "0.1.30-dev") {

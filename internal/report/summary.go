@@ -81,7 +81,7 @@ func hostTable(hosts []rollout.Host) string {
 			if host.Report != nil {
 				runs, unit = host.Report.Version, host.Report.Unit
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(host.Instance.String()), mark(host.State), code(runs), code(host.Before), cell(unit), cell(host.Message))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(host.String()), mark(host.State), code(runs), code(host.Before), cell(unit), cell(host.Message))
 		}
 	}
 	if rows > maxRows {

@@ -120,7 +120,7 @@ func (r *run) checkDowngrade(host *Host) error {
 	if err != nil {
 		return fmt.Errorf("instance %s runs something else: %w", host.ID, err)
 	}
-	return release.CheckDowngrade(r.plan.Release.Version, current, host.Instance.String())
+	return release.CheckDowngrade(r.plan.Release.Version, current, host.String())
 }
 
 func (r *run) statusScript() fleet.Script {

@@ -83,7 +83,7 @@ func (o Options) aws(dir, fallback string) string {
 	if cli == "" {
 		found, err := exec.LookPath("/usr/bin/aws")
 		if err != nil {
-			found, err = exec.LookPath("aws")
+			found, _ = exec.LookPath("aws")
 		}
 		cli = cmp.Or(found, "standin")
 	}

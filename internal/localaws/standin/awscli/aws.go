@@ -57,7 +57,7 @@ func Run(call *instance.Call) int {
 func run(ctx context.Context, args []string) error {
 	given, rest, err := instance.Parse(args, options, true)
 	if err != nil {
-		return exitError{usageError, fmt.Errorf("Unknown options: %w", err)} //nolint:staticcheck // the CLI's own words
+		return exitError{usageError, fmt.Errorf("Unknown options: %w", err)}
 	}
 	if given.Has("version") {
 		fmt.Println("aws-cli/2.9.19 standin")
@@ -65,7 +65,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	region := cmp.Or(given.Last("region"), os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
 	if region == "" {
-		return exitError{configError, errors.New(`You must specify a region. You can also configure your region by running "aws configure".`)} //nolint:staticcheck // the CLI's own words
+		return exitError{configError, errors.New(`You must specify a region. You can also configure your region by running "aws configure".`)}
 	}
 	config := aws.Config{
 		Region: region, BaseEndpoint: aws.String(cmp.Or(given.Last("endpoint-url"), os.Getenv("AWS_ENDPOINT_URL"))),
@@ -112,5 +112,5 @@ func apiError(operation string, err error) error {
 	if !errors.As(err, &answer) {
 		return exitError{generalError, err}
 	}
-	return exitError{serviceError, fmt.Errorf("An error occurred (%s) when calling the %s operation: %s", answer.ErrorCode(), operation, answer.ErrorMessage())} //nolint:staticcheck // the CLI's own words
+	return exitError{serviceError, fmt.Errorf("An error occurred (%s) when calling the %s operation: %s", answer.ErrorCode(), operation, answer.ErrorMessage())}
 }

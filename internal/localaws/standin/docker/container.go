@@ -15,7 +15,7 @@ import (
 
 // container is one container as docker inspect shows it.
 type container struct {
-	Id           string //nolint:revive,staticcheck // docker's own name
+	Id           string
 	Name         string
 	Created      string
 	Path         string

@@ -18,7 +18,7 @@ import (
 
 // image is one image as docker inspect shows it.
 type image struct {
-	Id           string //nolint:revive,staticcheck // docker's own name
+	Id           string
 	RepoTags     []string
 	RepoDigests  []string
 	Created      string
@@ -157,7 +157,7 @@ func (e *engine) tag(args []string) error {
 	}
 	tag, err := name.NewTag(rest[1])
 	if err != nil {
-		return fmt.Errorf("Error parsing reference: %q is not a valid repository/tag: invalid reference format", rest[1]) //nolint:staticcheck // docker's own words
+		return fmt.Errorf("Error parsing reference: %q is not a valid repository/tag: invalid reference format", rest[1])
 	}
 	refs, err := e.references()
 	if err != nil {

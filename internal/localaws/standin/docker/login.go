@@ -47,7 +47,7 @@ func (e *engine) login(args []string) error {
 	password := options.Last("password")
 	if options.Has("password-stdin") {
 		if options.Last("username") == "" {
-			return fmt.Errorf("Must provide --username with --password-stdin") //nolint:staticcheck // docker's own words
+			return fmt.Errorf("Must provide --username with --password-stdin")
 		}
 		body, err := io.ReadAll(os.Stdin)
 		if err != nil {
@@ -56,7 +56,7 @@ func (e *engine) login(args []string) error {
 		password = strings.TrimRight(string(body), "\r\n")
 	}
 	if password == "" {
-		return fmt.Errorf("Error: Password Required") //nolint:staticcheck // docker's own words
+		return fmt.Errorf("Error: Password Required")
 	}
 	if err := e.checkLogin(rest[0], options.Last("username"), password); err != nil {
 		return err

@@ -117,7 +117,7 @@ func (e *engine) inspect(args []string) error {
 		}
 		img, err := e.find(ref)
 		if err != nil {
-			return nil, fmt.Errorf("Error: No such object: %s", ref) //nolint:staticcheck // docker's own words
+			return nil, fmt.Errorf("Error: No such object: %s", ref)
 		}
 		return img, nil
 	})

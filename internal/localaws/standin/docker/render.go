@@ -15,13 +15,11 @@ var functions = template.FuncMap{
 		body, err := json.Marshal(v)
 		return string(body), err
 	},
-	"join":  strings.Join,
-	"split": strings.Split,
-	"lower": strings.ToLower,
-	"upper": strings.ToUpper,
-	"println": func(args ...any) string {
-		return fmt.Sprintln(args...)
-	},
+	"join":    strings.Join,
+	"split":   strings.Split,
+	"lower":   strings.ToLower,
+	"upper":   strings.ToUpper,
+	"println": fmt.Sprintln,
 }
 
 // render prints one line per value through a --format template.

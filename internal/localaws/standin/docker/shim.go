@@ -61,7 +61,7 @@ func (e *engine) shim(id string, caller *os.File) (int, error) {
 		} else if errors.Is(err, syscall.ENOEXEC) {
 			status = 255
 		}
-		err = fmt.Errorf("failed to create task for container: exec: %q: %w", c.Path, err) //nolint:revive // docker's own words
+		err = fmt.Errorf("failed to create task for container: exec: %q: %w", c.Path, err)
 		return status, errors.Join(err, e.ended(c, status, err.Error()))
 	}
 	c.State.Pid = cmd.Process.Pid

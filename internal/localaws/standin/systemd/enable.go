@@ -30,7 +30,7 @@ func (m *manager) links(u *unit) []string {
 func (m *manager) enable(name string, options instance.Options) error {
 	path, text := m.onDisk(name)
 	if path == "" {
-		return fmt.Errorf("Failed to enable unit: Unit file %s does not exist.", name) //nolint:staticcheck // systemctl's own words
+		return fmt.Errorf("Failed to enable unit: Unit file %s does not exist.", name)
 	}
 	links := m.links(parseUnit(name, path, text))
 	if len(links) == 0 {
@@ -61,7 +61,7 @@ func (m *manager) disable(name string, options instance.Options) error {
 		return err
 	}
 	if len(found) == 0 && m.unitPath(name) == "" {
-		return fmt.Errorf("Failed to disable unit: Unit file %s does not exist.", name) //nolint:staticcheck // systemctl's own words
+		return fmt.Errorf("Failed to disable unit: Unit file %s does not exist.", name)
 	}
 	for _, link := range found {
 		if err := os.Remove(link); err != nil {
@@ -118,7 +118,7 @@ func (m *manager) fileState(name string) string {
 func (m *manager) isEnabled(name string, options instance.Options) error {
 	state := m.fileState(name)
 	if state == "" {
-		return fmt.Errorf("Failed to get unit file state for %s: No such file or directory", name) //nolint:staticcheck // systemctl's own words
+		return fmt.Errorf("Failed to get unit file state for %s: No such file or directory", name)
 	}
 	if !options.Has("quiet") {
 		fmt.Println(state)

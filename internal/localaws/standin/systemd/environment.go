@@ -23,7 +23,7 @@ func (m *manager) environment(u *unit, invocation string) ([]string, error) {
 		path, optional := strings.CutPrefix(u.expand(path), "-")
 		body, err := os.ReadFile(m.call.Path(path))
 		if err != nil && !optional {
-			return nil, fmt.Errorf("Failed to load environment files: %w", err) //nolint:staticcheck // systemd's own words
+			return nil, fmt.Errorf("Failed to load environment files: %w", err)
 		}
 		env = append(env, readAssignments(string(body))...)
 	}

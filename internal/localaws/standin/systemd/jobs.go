@@ -38,7 +38,7 @@ func (m *manager) start(name string, options instance.Options) error {
 		switch {
 		case !over:
 		case s.Canceled:
-			return fmt.Errorf("Job for %s canceled.", name) //nolint:staticcheck // systemctl's own words
+			return fmt.Errorf("Job for %s canceled.", name)
 		case s.Started != invocation:
 			return startError(name, s.Result)
 		case !options.Has("wait") || s.settled() && s.Active != "active":
@@ -121,9 +121,9 @@ func startError(name, result string) error {
 		"resources": "of unavailable resources or another system error",
 	}[result]
 	if !ok {
-		return fmt.Errorf("Job for %s failed.", name) //nolint:staticcheck // systemctl's own words
+		return fmt.Errorf("Job for %s failed.", name)
 	}
-	return fmt.Errorf("Job for %s failed because %s.\nSee \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", name, reason, name, name) //nolint:staticcheck // systemctl's own words
+	return fmt.Errorf("Job for %s failed because %s.\nSee \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", name, reason, name, name)
 }
 
 // stop ends a unit and waits until it is down.
@@ -168,7 +168,7 @@ func (m *manager) kill(name string, options instance.Options) error {
 		sig = syscall.SIGTERM
 	}
 	if s.MainPID == 0 {
-		return fmt.Errorf("Failed to kill unit %s: No main process to kill", name) //nolint:staticcheck // systemctl's own words
+		return fmt.Errorf("Failed to kill unit %s: No main process to kill", name)
 	}
 	return syscall.Kill(-s.MainPID, sig)
 }

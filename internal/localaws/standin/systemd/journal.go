@@ -146,7 +146,7 @@ func parseTime(text string) (time.Time, error) {
 	if span, err := parseSpan(ago); err == nil && (past || suffixed) {
 		return time.Now().Add(-span), nil
 	}
-	return time.Time{}, fmt.Errorf("Failed to parse timestamp: %s", text) //nolint:staticcheck // journalctl's own words
+	return time.Time{}, fmt.Errorf("Failed to parse timestamp: %s", text)
 }
 
 // lines turns a process's output into records, a line each. What comes before

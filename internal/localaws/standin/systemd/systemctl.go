@@ -85,10 +85,10 @@ func (m *manager) systemctl(options instance.Options, args []string) error {
 	}
 	do, known := verbs[verb]
 	if !known {
-		return fmt.Errorf("Unknown command verb %s.", verb) //nolint:staticcheck // systemctl's own words
+		return fmt.Errorf("Unknown command verb %s.", verb)
 	}
 	if len(units) == 0 {
-		return errors.New("Too few arguments.") //nolint:staticcheck // systemctl's own words
+		return errors.New("Too few arguments.")
 	}
 	var errs []error
 	for _, name := range units {
@@ -111,7 +111,7 @@ func (m *manager) unit(verb, name string) (*unit, error) {
 		fmt.Fprintf(os.Stderr, "Warning: The unit file, source configuration file or drop-ins of %s changed on disk. Run 'systemctl daemon-reload' to reload units.\n", name)
 	}
 	if len(u.fatal) > 0 && verb == "start" {
-		return nil, fmt.Errorf("Failed to start %s: Unit %s has a bad unit file setting.\nSee system logs and 'systemctl status %s' for details.", name, name, name) //nolint:staticcheck // systemctl's own words
+		return nil, fmt.Errorf("Failed to start %s: Unit %s has a bad unit file setting.\nSee system logs and 'systemctl status %s' for details.", name, name, name)
 	}
 	return u, nil
 }
@@ -154,7 +154,7 @@ func (m *manager) resetFailed(units []string) error {
 func (m *manager) cat(name string, _ instance.Options) error {
 	path, text := m.onDisk(name)
 	if path == "" {
-		return fmt.Errorf("No files found for %s.", name) //nolint:staticcheck // systemctl's own words
+		return fmt.Errorf("No files found for %s.", name)
 	}
 	fmt.Printf("# %s\n%s\n", path, strings.TrimRight(text, "\n"))
 	return nil

@@ -1,0 +1,45 @@
+# Linux, Go and make are all that `make demo` and `make test` need.
+
+GOLANGCI_LINT := v2.15.0
+ACTIONLINT := v1.7.12
+GOVULNCHECK := v1.1.4
+
+BIN := $(CURDIR)/.cache/bin
+SCRIPTS := $(shell git ls-files '*.sh') .ci/run
+RACE := $(if $(shell command -v gcc),-race)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test e2e check vulnerabilities golden
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: ## Deploy a sample image to an instance on this machine: no account, no Docker, no root
+	go run ./internal/localaws/demo
+
+test: ## Run all tests that need nothing but Go
+	go test $(RACE) -shuffle=on -count=1 ./...
+
+e2e: ## Run the tests with the real AWS CLI, skopeo and a registry server (Debian: awscli skopeo docker-registry)
+	go test -tags=e2e -shuffle=on -count=1 -run=E2E ./...
+
+check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats)
+	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
+	go vet -tags=e2e ./...
+	go mod tidy -diff
+	$(BIN)/golangci-lint run
+	$(BIN)/actionlint
+	shellcheck $(SCRIPTS)
+	bats deploy
+
+vulnerabilities: ## Check the dependencies against the Go vulnerability database (needs the network)
+	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
+
+golden: ## Rewrite the golden files and the README's tables from the code
+	go test ./internal/report . -update
+
+$(BIN)/golangci-lint: Makefile
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT) && touch $@
+
+$(BIN)/actionlint: Makefile
+	GOBIN=$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT) && touch $@
