@@ -15,5 +15,5 @@ COPY --from=build /atta-deploy-action /atta-deploy-action
 
 # Root, because the runner's files are only root's to write:
 # https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user
-USER root
+USER 0:0
 ENTRYPOINT ["/atta-deploy-action"]
