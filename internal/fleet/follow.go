@@ -12,16 +12,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-var errNoAnswer = errors.New("no answer within the command's own time limits")
+var errNoAnswer = errors.New("no answer within the time limits of the command")
 
 // States counts instances by the status that SSM gives them; an instance that SSM
 // does not list yet is "Pending".
 type States map[string]int
-
-const (
-	firstPoll = 250 * time.Millisecond
-	lastPoll  = 1500 * time.Millisecond
-)
 
 // patience is how many sweeps in a row may go wrong, each after the SDK's own
 // retries, before the command is given up as unobservable.
@@ -31,37 +26,53 @@ const patience = 10
 // own status is never looked at: it is Success when one instance succeeded and
 // the others were never reached.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-func (f *Fleet) follow(ctx context.Context, run *Run, progress func(States)) error {
+func (f *Fleet) follow(ctx context.Context, run *Run, progress Progress) error {
 	open := map[string]*Result{}
 	for i := range run.Results {
 		r := &run.Results[i]
-		r.Outcome, r.Status, r.Reason = Unknown, "Pending", errNoAnswer.Error()
+		r.Outcome, r.Status, r.Reason = Unknown, "Pending", ""
 		open[r.Instance.ID] = r
 	}
+	err := f.wait(ctx, run, open, progress)
+	if err == nil {
+		return nil
+	}
+	for _, r := range open {
+		r.Reason = fmt.Sprintf("last seen as %s, then: %v", r.Status, err)
+	}
+	return fmt.Errorf("follow command %s: %w", run.CommandID, err)
+}
+
+func (f *Fleet) wait(ctx context.Context, run *Run, open map[string]*Result, progress Progress) error {
 	var last States
 	failures := 0
-	for wait := firstPoll; ; wait = min(wait*5/4, lastPoll) {
-		if err := pause(ctx, wait); err != nil {
-			return fmt.Errorf("follow command %s: %w", run.CommandID, err)
-		}
-		err := f.look(ctx, run.CommandID, open)
-		if failures++; err == nil {
-			failures = 0
-		} else if failures >= patience {
-			return fmt.Errorf("follow command %s: %w", run.CommandID, err)
-		}
-		states := States{}
-		for i := range run.Results {
-			states[run.Results[i].Status]++
-		}
+	for delay := f.pace.first; ; delay = min(delay*5/4, f.pace.last) {
+		states := run.states()
 		if progress != nil && !maps.Equal(states, last) {
-			progress(states)
+			progress(run.CommandID, states)
 		}
 		last = states
 		if len(open) == 0 {
 			return nil
 		}
+		if err := pause(ctx, delay); err != nil {
+			return err
+		}
+		err := f.look(ctx, run.CommandID, open)
+		if failures++; err == nil {
+			failures = 0
+		} else if failures >= patience && ctx.Err() == nil {
+			return err
+		}
 	}
+}
+
+func (r *Run) states() States {
+	states := States{}
+	for i := range r.Results {
+		states[r.Results[i].Status]++
+	}
+	return states
 }
 
 // look takes one sweep over the invocations and closes the results that have
@@ -100,6 +111,10 @@ func (f *Fleet) look(ctx context.Context, command string, open map[string]*Resul
 // saves a call, and otherwise with the first 24,000 characters of its output,
 // where the list has 2,500. It is false when the answer is not to be had yet.
 func (f *Fleet) read(ctx context.Context, invocation types.CommandInvocation, result *Result) (bool, error) {
+	if undelivered(result.Status) {
+		result.judge(invocation.Status, nil)
+		return true, nil
+	}
 	if invocation.Status == types.CommandInvocationStatusSuccess && len(invocation.CommandPlugins) == 1 {
 		report, err := parseReport(aws.ToString(invocation.CommandPlugins[0].Output))
 		if err == nil {

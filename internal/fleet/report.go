@@ -4,8 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
+	"unicode"
 )
 
 // Report is the result line that a host prints: what it did, and what it runs at
@@ -19,12 +22,12 @@ type Report struct {
 	Version    string           `json:"version"` // that is installed now; empty: none
 	Digest     string           `json:"digest"`  // of the image of that version
 	Verified   bool             `json:"verified"`
-	Before     string           `json:"before"` // the version installed when the script began
-	Unit       string           `json:"unit"`   // systemd's ActiveState
-	Result     string           `json:"result"` // systemd's Result of the last run
-	Exit       int              `json:"exit"`   // the program's exit status in the last run
-	Millis     map[string]int64 `json:"ms"`     // time of each phase
-	Message    string           `json:"message"`
+	Before     string           `json:"before"`  // the version installed when the script began
+	Unit       string           `json:"unit"`    // systemd's ActiveState
+	Result     string           `json:"result"`  // systemd's Result of the last run
+	Exit       int              `json:"exit"`    // the program's exit status in the last run
+	Millis     map[string]int64 `json:"ms"`      // time of each phase
+	Message    string           `json:"message"` // foreign text, one line of at most 600 characters
 }
 
 const reportMark = "ATTA_RESULT "
@@ -53,17 +56,45 @@ func parseReport(output string) (*Report, error) {
 		if report.Format != 1 {
 			return nil, fmt.Errorf("a result line of an unknown format, %d", report.Format)
 		}
-		for _, field := range []string{report.Outcome, report.Phase} {
-			if !word.MatchString(field) {
-				return nil, fmt.Errorf("an odd result line: %.60q", field)
-			}
+		if err := report.check(); err != nil {
+			return nil, err
 		}
-		for _, field := range []string{report.Deployment, report.Service, report.Version, report.Digest, report.Before, report.Unit, report.Result} {
-			if !optional.MatchString(field) {
-				return nil, fmt.Errorf("an odd result line: %.60q", field)
-			}
-		}
+		report.Message = oneLine(report.Message)
 		return &report.Report, nil
 	}
 	return nil, errNoReport
+}
+
+func (r *Report) check() error {
+	for _, field := range append(slices.Collect(maps.Keys(r.Millis)), r.Outcome, r.Phase) {
+		if !word.MatchString(field) {
+			return fmt.Errorf("an odd result line: %.60q", field)
+		}
+	}
+	for _, field := range []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Unit, r.Result} {
+		if !optional.MatchString(field) {
+			return fmt.Errorf("an odd result line: %.60q", field)
+		}
+	}
+	for _, status := range []int{r.Code, r.Exit} {
+		if status < 0 || status > 255 {
+			return fmt.Errorf("an odd result line: exit status %d", status)
+		}
+	}
+	return nil
+}
+
+const maxMessage = 600
+
+func oneLine(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if runes := []rune(text); len(runes) > maxMessage {
+		return string(runes[:maxMessage-1]) + "…"
+	}
+	return text
 }

@@ -31,7 +31,7 @@ type Result struct {
 	Outcome  Outcome
 	Status   string  // SSM's status details, as Success, Failed, AccessDenied, DeliveryTimedOut
 	ExitCode int     // of the script
-	Report   *Report // what the instance says; set when Outcome is Ran
+	Report   *Report // what the instance says; always there when Outcome is Ran
 	Reason   string  // in words, why Outcome is not Ran
 	Log      string  // the end of the instance's log, foreign text; empty when all went well
 }
@@ -40,15 +40,9 @@ type Result struct {
 // report counts as proof: a command can be Success without having done anything.
 func (r *Result) judge(status types.CommandInvocationStatus, reportProblem error) {
 	r.Outcome, r.Reason = Unknown, ""
-	// Details come with and without spaces, depending on the API.
-	// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-	switch strings.ReplaceAll(r.Status, " ", "") {
-	case "AccessDenied", "Undeliverable", "InvalidPlatform", "Terminated":
-		r.Outcome, r.Report = NotRun, nil
-		r.Reason = fmt.Sprintf("SSM did not deliver the command: %s", r.Status)
-		return
-	}
 	switch {
+	case undelivered(r.Status):
+		r.Outcome, r.Reason = NotRun, "SSM did not deliver the command: "+r.Status
 	case r.Report != nil && (status == types.CommandInvocationStatusSuccess || status == types.CommandInvocationStatusFailed):
 		r.Outcome = Ran
 	case r.Report != nil:
@@ -56,4 +50,15 @@ func (r *Result) judge(status types.CommandInvocationStatus, reportProblem error
 	default:
 		r.Reason = fmt.Sprintf("the command ended as %s with exit code %d and %v", r.Status, r.ExitCode, reportProblem)
 	}
+}
+
+// undelivered tells whether the status details say that a command never reached
+// its instance. They come with and without spaces.
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+func undelivered(details string) bool {
+	switch strings.ReplaceAll(details, " ", "") {
+	case "AccessDenied", "Undeliverable", "InvalidPlatform", "Terminated":
+		return true
+	}
+	return false
 }

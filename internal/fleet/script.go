@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"al.essio.dev/pkg/shellescape"
 )
@@ -25,7 +26,7 @@ func (s Script) lines() ([]string, error) {
 	for _, p := range s.Parameters {
 		// SSM replaces {{ name }} anywhere in a command, quoted or not.
 		// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-doc-syntax-data-elements-parameters.html
-		if strings.Contains(p, "{{") || strings.ContainsFunc(p, unicode.IsControl) {
+		if strings.Contains(p, "{{") || strings.ContainsFunc(p, unicode.IsControl) || !utf8.ValidString(p) {
 			return nil, fmt.Errorf("parameter %.80q has characters that a command must not hold", p)
 		}
 	}

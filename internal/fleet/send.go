@@ -14,48 +14,67 @@ import (
 // document is AWS's own; it exists in every account and region.
 const document = "AWS-RunShellScript"
 
-// grace is how much longer than its own timeouts a command is waited for, before
-// an instance that says nothing is given up.
-const grace = 30 * time.Second
+// Progress is told the command's id as soon as there is one, and again with the
+// states of its instances whenever these have changed.
+type Progress func(command string, states States)
 
 // Run sends script to every instance in one command and returns when each has a
-// result of its own. progress is told whenever the states have changed.
+// result of its own.
 //
 // The error is about the command as a whole: it could not be sent or followed, or
 // ctx ended, in which case it is cancelled first. The results are complete in every
 // case: an instance without an answer is Unknown, or NotRun when nothing was sent.
-func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, progress func(States)) (Run, error) {
+func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, progress Progress) (Run, error) {
 	run := Run{Results: make([]Result, len(instances))}
 	for i, instance := range instances {
 		run.Results[i] = Result{Instance: instance, Outcome: NotRun, Reason: "the command was not sent"}
 	}
-	id, err := f.send(ctx, script, instances)
+	in, err := f.command(script, instances)
 	if err != nil {
+		return run, fmt.Errorf("write command: %w", err)
+	}
+	sent, err := f.ssm.SendCommand(ctx, in)
+	if err != nil {
+		if !refused(err) {
+			for i := range run.Results {
+				run.Results[i].Outcome, run.Results[i].Reason = Unknown, "nobody knows whether the command was sent"
+			}
+		}
 		return run, fmt.Errorf("send command: %w", err)
 	}
-	run.CommandID = id
-	limit, stop := context.WithTimeoutCause(ctx, f.delivery+script.Timeout+grace, errNoAnswer)
+	run.CommandID = aws.ToString(sent.Command.CommandId)
+	limit, stop := context.WithTimeoutCause(ctx, f.delivery+script.Timeout+f.pace.grace, errNoAnswer)
 	defer stop()
 	err = f.follow(limit, &run, progress)
 	switch {
-	case ctx.Err() != nil:
-		return run, errors.Join(err, f.cancel(ctx, id))
-	case errors.Is(err, errNoAnswer):
+	case err == nil || errors.Is(err, errNoAnswer):
 		return run, nil
+	case ctx.Err() != nil:
+		return run, errors.Join(err, f.cancel(ctx, run.CommandID))
 	}
 	return run, err
 }
 
-func (f *Fleet) send(ctx context.Context, script Script, instances []Instance) (string, error) {
+// refused tells whether SSM has turned a command down. Any other error, such as a
+// lost reply, leaves open whether it was taken.
+func refused(err error) bool {
+	var answer interface {
+		error
+		HTTPStatusCode() int
+	}
+	return errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
+}
+
+func (f *Fleet) command(script Script, instances []Instance) (*ssm.SendCommandInput, error) {
 	lines, err := script.lines()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	ids := make([]string, len(instances))
 	for i, instance := range instances {
 		ids[i] = instance.ID
 	}
-	sent, err := f.ssm.SendCommand(ctx, &ssm.SendCommandInput{
+	return &ssm.SendCommandInput{
 		DocumentName: aws.String(document),
 		InstanceIds:  ids,
 		Comment:      aws.String(script.Comment),
@@ -68,11 +87,7 @@ func (f *Fleet) send(ctx context.Context, script Script, instances []Instance) (
 			"commands":         lines,
 			"executionTimeout": {strconv.Itoa(int(script.Timeout / time.Second))},
 		},
-	})
-	if err != nil {
-		return "", err
-	}
-	return aws.ToString(sent.Command.CommandId), nil
+	}, nil
 }
 
 // cancel asks SSM to stop a command, also when ctx has ended already.

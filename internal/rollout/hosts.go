@@ -23,12 +23,15 @@ func (r *run) rollOut(ctx context.Context) error {
 	for i, host := range r.result.Hosts {
 		on[i] = host.Instance
 	}
-	answer, err := r.services.Fleet.Run(ctx, r.deployScript(), on, func(states fleet.States) {
+	var problem error
+	answer, err := r.services.Fleet.Run(ctx, r.deployScript(), on, func(command string, states fleet.States) {
+		if len(r.result.CommandIDs) == 0 {
+			r.result.CommandIDs = []string{command}
+			r.console.Info("command %s", command)
+			problem = r.output("command-ids", command)
+		}
 		r.console.Info("%s", describe(states))
 	})
-	if answer.CommandID != "" {
-		r.result.CommandIDs = append(r.result.CommandIDs, answer.CommandID)
-	}
 	for i, reply := range answer.Results {
 		host := &r.result.Hosts[i]
 		host.settle(r.plan, r.result.Image.Digest, reply)
@@ -37,7 +40,6 @@ func (r *run) rollOut(ctx context.Context) error {
 			r.console.Foreign(host.Log)
 		}
 	}
-	problem := r.output("command-ids", strings.Join(r.result.CommandIDs, ","))
 	return errors.Join(err, failures(r.result.Hosts), problem)
 }
 

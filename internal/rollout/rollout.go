@@ -64,7 +64,7 @@ type bucket interface {
 
 type instances interface {
 	Find(ctx context.Context, ids []string) ([]fleet.Instance, error)
-	Run(ctx context.Context, script fleet.Script, on []fleet.Instance, progress func(fleet.States)) (fleet.Run, error)
+	Run(ctx context.Context, script fleet.Script, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error)
 }
 
 // Console shows the run to whoever watches it, and hands on what is known the

@@ -1,0 +1,84 @@
+package fleet_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/localaws"
+)
+
+func TestFindKeepsTheOrderOfTheIDs(t *testing.T) {
+	s := start(t, localaws.Options{})
+	add(s, localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1", Address: "10.0.0.1"}, localaws.Instance{ID: "i-2"}, localaws.Instance{ID: "i-3"})
+	got, err := reach(s).Find(t.Context(), []string{"i-3", "i-1"})
+	want := []fleet.Instance{{ID: "i-3", Platform: "Linux"}, {ID: "i-1", Name: "ip-10-0-0-1", Address: "10.0.0.1", Platform: "Linux"}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	if got[0].String() != "i-3" || got[1].String() != "i-1 (ip-10-0-0-1)" {
+		t.Errorf("they are called %s and %s", got[0], got[1])
+	}
+}
+
+func TestFindSeesMoreInstancesThanOneCallDescribes(t *testing.T) {
+	s := start(t, localaws.Options{})
+	var ids []string
+	for n := range 120 {
+		ids = append(ids, fmt.Sprintf("i-%03d", n))
+		s.AddInstance(localaws.Instance{ID: ids[n]})
+	}
+	if got, err := reach(s).Find(t.Context(), ids); len(got) != 120 || got[119].ID != "i-119" || err != nil {
+		t.Errorf("%d found, %v", len(got), err)
+	}
+}
+
+func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
+	s := start(t, localaws.Options{})
+	add(s,
+		localaws.Instance{ID: "i-1"},
+		localaws.Instance{ID: "i-3", PingStatus: "ConnectionLost"},
+		localaws.Instance{ID: "i-4", PlatformType: "Windows"},
+	)
+	before := time.Now()
+	_, err := reach(s).Find(t.Context(), []string{"i-1", "i-2", "i-3", "i-4"})
+	if err == nil {
+		t.Fatal("all are ready")
+	}
+	lines := strings.Split(err.Error(), "\n")
+	want := []string{
+		"instance i-2 is not managed by SSM in this account and region",
+		"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heard of ",
+		"instance i-4 runs Windows; only Linux instances can be deployed to",
+	}
+	if len(lines) != 3 {
+		t.Fatalf("problems are %q", lines)
+	}
+	heard, parseErr := time.Parse(time.RFC3339, strings.TrimPrefix(lines[1], want[1]))
+	if parseErr != nil || heard.Sub(before).Abs() > time.Minute {
+		t.Errorf("last heard of %s, %v", heard, parseErr)
+	}
+	lines[1] = want[1]
+	if diff := cmp.Diff(want, lines); diff != "" {
+		t.Error(diff)
+	}
+	var notReady *fleet.NotReadyError
+	if !errors.As(err, &notReady) || notReady.Instance != "i-2" {
+		t.Errorf("error is %#v", notReady)
+	}
+	if sent := calls(s, "ssm:SendCommand"); len(sent) != 0 {
+		t.Errorf("sent %v", sent)
+	}
+}
+
+func TestFindWithNothingToFindIsAnError(t *testing.T) {
+	s := start(t, localaws.Options{})
+	if _, err := reach(s).Find(t.Context(), nil); err == nil || len(s.Calls()) != 0 {
+		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
+	}
+}

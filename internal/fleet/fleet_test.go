@@ -1,0 +1,93 @@
+package fleet_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/localaws"
+)
+
+const delivery = 30 * time.Second
+
+var script = fleet.Script{Text: "true", Comment: "a test", Timeout: time.Minute}
+
+// start serves until the test ends.
+func start(t *testing.T, o localaws.Options) *localaws.Server {
+	t.Helper()
+	s, err := localaws.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// reach returns the server's fleet, without the SDK's retries.
+func reach(s *localaws.Server) *fleet.Fleet {
+	config := s.Config()
+	config.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	return fleet.New(ssm.NewFromConfig(config), delivery).Hurry(0)
+}
+
+// prints is a machine on which every script prints the same and ends with code.
+type prints struct {
+	stdout, stderr string
+	code           int
+}
+
+func (p prints) Run(context.Context, string, []string) localaws.Exit {
+	return localaws.Exit{Code: p.code, Stdout: []byte(p.stdout), Stderr: []byte(p.stderr)}
+}
+
+const good = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outcome":"deployed","code":0,"phase":"verify","version":"0.1.30-dev","verified":true}` + "\n"
+
+var healthy = prints{stdout: good}
+
+// answers is an instance to which SSM or its agent does v instead of running anything.
+func answers(id string, v localaws.Verdict) localaws.Instance {
+	return localaws.Instance{ID: id, Script: func(localaws.Invocation) *localaws.Verdict { return &v }}
+}
+
+// add registers the instances and returns them as Find would.
+func add(s *localaws.Server, list ...localaws.Instance) []fleet.Instance {
+	var found []fleet.Instance
+	for _, instance := range list {
+		s.AddInstance(instance)
+		found = append(found, fleet.Instance{ID: instance.ID})
+	}
+	return found
+}
+
+// calls are the requests of one operation so far.
+func calls(s *localaws.Server, operation string) (list []localaws.Call) {
+	for _, call := range s.Calls() {
+		if call.Operation == operation {
+			list = append(list, call)
+		}
+	}
+	return list
+}
+
+// outcomes are the results in a line each.
+func outcomes(run fleet.Run) string {
+	names := map[fleet.Outcome]string{fleet.Unknown: "unknown", fleet.NotRun: "not run", fleet.Ran: "ran"}
+	var lines []string
+	for _, result := range run.Results {
+		lines = append(lines, fmt.Sprintf("%s %s %s", result.Instance.ID, names[result.Outcome], result.Status))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func wantOutcomes(t *testing.T, run fleet.Run, want ...string) {
+	t.Helper()
+	if got := outcomes(run); got != strings.Join(want, "\n") {
+		t.Errorf("results are\n%s\nwant\n%s", got, strings.Join(want, "\n"))
+	}
+}

@@ -1,0 +1,77 @@
+package fleet_test
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+)
+
+func TestTheFirstResultLineCounts(t *testing.T) {
+	const line = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outcome":"rolled-back","code":40,"phase":"health","version":"0.1.29-dev",` +
+		`"digest":"sha256:ab","verified":true,"before":"0.1.29-dev","unit":"inactive","result":"exit-code","exit":3,"ms":{"pull":1200,"roll-back":7},"message":"it failed"}`
+	want := &fleet.Report{
+		Deployment: "d-1", Service: "atta", Outcome: "rolled-back", Code: 40, Phase: "health", Version: "0.1.29-dev", Digest: "sha256:ab", Verified: true,
+		Before: "0.1.29-dev", Unit: "inactive", Result: "exit-code", Exit: 3, Millis: map[string]int64{"pull": 1200, "roll-back": 7}, Message: "it failed",
+	}
+	for name, output := range map[string]string{
+		"alone":               line,
+		"after other output":  "pulling\n" + line + "\n",
+		"before a second one": line + "\n" + good,
+		"with a field more":   strings.Replace(line, `"v":1`, `"v":1,"later":{"x":[1]}`, 1),
+	} {
+		got, err := fleet.ParseReport(output)
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%s: %v\n%s", name, err, diff)
+		}
+	}
+}
+
+func TestAMessageIsOneBoundedLine(t *testing.T) {
+	got, err := fleet.ParseReport(`ATTA_RESULT {"v":1,"outcome":"refused","phase":"pull","message":"a\n::error::b\r\u001b[31mé` + strings.Repeat("é", 700) + `"}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "a ::error::b  [31mé"; !strings.HasPrefix(got.Message, want) || utf8.RuneCountInString(got.Message) != 600 || !strings.HasSuffix(got.Message, "é…") {
+		t.Errorf("message of %d characters is %q", utf8.RuneCountInString(got.Message), got.Message)
+	}
+}
+
+// plain is every character that a field of a report may have.
+var plain = regexp.MustCompile(`^[A-Za-z0-9.:-]*$`)
+
+func FuzzParseReport(f *testing.F) {
+	f.Add(good)
+	f.Add(`ATTA_RESULT {"v":1,"outcome":"deployed","phase":"x","version":"<b>","ms":{"a|b":1},"code":-1}`)
+	f.Add(`ATTA_RESULT {"v":1,"outcome":"deployed\n","phase":"x","message":"a\nb"}`)
+	f.Add("x\nATTA_RESULT {\"V\":1,\"OUTCOME\":\"a\",\"phase\":\"b\",\"Exit\":256}")
+	f.Fuzz(func(t *testing.T, output string) {
+		report, err := fleet.ParseReport(output)
+		if (err == nil) != (report != nil) {
+			t.Fatalf("report is %+v, error %v", report, err)
+		}
+		if err != nil {
+			return
+		}
+		fields := []string{report.Deployment, report.Service, report.Outcome, report.Phase, report.Version, report.Digest, report.Before, report.Unit, report.Result}
+		for phase := range report.Millis {
+			fields = append(fields, phase)
+		}
+		for _, field := range fields {
+			if !plain.MatchString(field) || len(field) > 128 {
+				t.Errorf("a field is %q", field)
+			}
+		}
+		if min(report.Code, report.Exit) < 0 || max(report.Code, report.Exit) > 255 {
+			t.Errorf("exit statuses are %d and %d", report.Code, report.Exit)
+		}
+		if strings.ContainsFunc(report.Message, unicode.IsControl) || utf8.RuneCountInString(report.Message) > 600 {
+			t.Errorf("message is %q", report.Message)
+		}
+	})
+}

@@ -1,0 +1,253 @@
+package fleet_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/localaws"
+)
+
+// parent is the command as a whole.
+func parent(t *testing.T, s *localaws.Server, id string) types.Command {
+	t.Helper()
+	out, err := ssm.NewFromConfig(s.Config()).ListCommands(t.Context(), &ssm.ListCommandsInput{CommandId: &id})
+	if err != nil || len(out.Commands) != 1 {
+		t.Fatalf("commands are %+v, %v", out, err)
+	}
+	return out.Commands[0]
+}
+
+func TestTheParentsSuccessHidesNoInstance(t *testing.T) {
+	tests := map[string]struct{ reported, status string }{
+		"undeliverable":           {"Undeliverable", "Undeliverable"},
+		"access denied":           {"AccessDenied", "AccessDenied"},
+		"access denied in words":  {"Access Denied", "Access Denied"},
+		"invalid platform":        {"InvalidPlatform", "InvalidPlatform"},
+		"invalid platform, words": {"Invalid Platform", "Invalid Platform"},
+		"terminated":              {"Terminated", "Terminated"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, localaws.Options{})
+			lost := localaws.Verdict{Status: test.reported, Code: -1}
+			on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, answers("i-2", lost), answers("i-3", lost), answers("i-4", lost), answers("i-5", lost))
+			run, err := reach(s).Run(t.Context(), script, on, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status := parent(t, s, run.CommandID).Status; status != "Success" {
+				t.Errorf("the parent is %s: it lies no more", status)
+			}
+			wantOutcomes(t, run, "i-1 ran Success", "i-2 not run "+test.status, "i-3 not run "+test.status, "i-4 not run "+test.status, "i-5 not run "+test.status)
+			if want := "SSM did not deliver the command: " + test.status; run.Results[1].Reason != want {
+				t.Errorf("reason is %q, want %q", run.Results[1].Reason, want)
+			}
+		})
+	}
+}
+
+func TestOnlyAReportIsProof(t *testing.T) {
+	const noReport = "no result line"
+	odd := func(pair string) localaws.Verdict {
+		return localaws.Verdict{Status: "Success", Stdout: `ATTA_RESULT {"v":1,"outcome":"deployed","phase":"verify",` + pair + "}\n"}
+	}
+	tests := map[string]struct {
+		verdict localaws.Verdict
+		outcome fleet.Outcome
+		reason  string // a part of it
+	}{
+		"success":                     {localaws.Verdict{Status: "Success", Stdout: good}, fleet.Ran, ""},
+		"failure with a report":       {localaws.Verdict{Status: "Failed", Code: 40, Stdout: good}, fleet.Ran, ""},
+		"success and silent":          {localaws.Verdict{Status: "Success"}, fleet.Unknown, "ended as Success with exit code 0 and " + noReport},
+		"failure and silent":          {localaws.Verdict{Status: "Failed", Code: 3}, fleet.Unknown, "ended as Failed with exit code 3 and " + noReport},
+		"a status nobody knows":       {localaws.Verdict{Status: "Foo"}, fleet.Unknown, "ended as Foo"},
+		"such a status with a report": {localaws.Verdict{Status: "Foo", Stdout: good}, fleet.Unknown, "ended as Foo"},
+		"delivery timed out":          {localaws.Verdict{Status: "DeliveryTimedOut", Code: -1}, fleet.Unknown, "ended as DeliveryTimedOut"},
+		"execution timed out":         {localaws.Verdict{Status: "ExecutionTimedOut", Code: 137, Stdout: good}, fleet.Unknown, "ended as ExecutionTimedOut"},
+		"cancelled":                   {localaws.Verdict{Status: "Cancelled", Code: 137, Stdout: good}, fleet.Unknown, "ended as Cancelled"},
+		"another format":              {localaws.Verdict{Status: "Success", Stdout: `ATTA_RESULT {"v":2,"outcome":"deployed","phase":"verify"}` + "\n"}, fleet.Unknown, "unknown format, 2"},
+		"no JSON":                     {localaws.Verdict{Status: "Success", Stdout: "ATTA_RESULT yes\n"}, fleet.Unknown, "unreadable result line"},
+		"a huge number":               {odd(`"code":99999999999999999999`), fleet.Unknown, "unreadable result line"},
+		"a number of no exit status":  {odd(`"code":4294967296`), fleet.Unknown, "odd result line"},
+		"a negative exit status":      {odd(`"exit":-1`), fleet.Unknown, "odd result line"},
+		"an odd version":              {odd(`"version":"1.0.0; rm -rf /"`), fleet.Unknown, "odd result line"},
+		"an odd phase time":           {odd(`"ms":{"<b>":1}`), fleet.Unknown, "odd result line"},
+		"a mark inside a line":        {localaws.Verdict{Status: "Success", Stdout: "x " + good}, fleet.Unknown, noReport},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, localaws.Options{})
+			run, err := reach(s).Run(t.Context(), script, add(s, answers("i-1", test.verdict)), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := run.Results[0]
+			if got.Outcome != test.outcome || !strings.Contains(got.Reason, test.reason) || (test.reason == "") != (got.Reason == "") {
+				t.Errorf("outcome is %d, %q", got.Outcome, got.Reason)
+			}
+			if got.Outcome == fleet.Ran && got.Report == nil {
+				t.Error("it ran without a report")
+			}
+		})
+	}
+}
+
+func TestAnEmptyListIsNeitherFailureNorSuccess(t *testing.T) {
+	s := start(t, localaws.Options{SettleDelay: 200 * time.Millisecond})
+	on := add(s, localaws.Instance{ID: "i-1", Machine: healthy})
+	var seen []string
+	run, err := reach(s).Run(t.Context(), script, on, func(command string, states fleet.States) {
+		seen = append(seen, fmt.Sprint(command != "", states))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOutcomes(t, run, "i-1 ran Success")
+	if n := len(calls(s, "ssm:ListCommandInvocations")); n < 6 {
+		t.Errorf("listed %d times: the list was never empty five times", n)
+	}
+	if diff := cmp.Diff([]string{"true map[Pending:1]", "true map[Success:1]"}, seen); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAnInvocationThatIsNotThereYetIsAskedForAgain(t *testing.T) {
+	s := start(t, localaws.Options{})
+	s.Fault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 5, Error: &localaws.Error{Code: "InvocationDoesNotExist"}})
+	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: prints{stdout: good, code: 40}}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantOutcomes(t, run, "i-1 ran Failed")
+	if n := len(calls(s, "ssm:GetCommandInvocation")); n != 6 {
+		t.Errorf("asked %d times", n)
+	}
+}
+
+func TestThrottlingIsSatOut(t *testing.T) {
+	throttled := &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}
+	t.Run("by the SDK and then by patience", func(t *testing.T) {
+		s := start(t, localaws.Options{})
+		s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 20, Error: throttled})
+		config := s.Config()
+		config.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond) }
+		run, err := fleet.New(ssm.NewFromConfig(config), delivery).Hurry(0).
+			Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantOutcomes(t, run, "i-1 ran Success")
+	})
+	t.Run("again and again", func(t *testing.T) {
+		s := start(t, localaws.Options{})
+		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, localaws.Instance{ID: "i-2", Machine: prints{stdout: good, code: 40}})
+		s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 9, Error: throttled})
+		s.Fault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 9, Error: throttled})
+		run, err := reach(s).Run(t.Context(), script, on, nil)
+		if err == nil {
+			t.Fatal("eighteen sweeps went wrong in a row, and nobody minds")
+		}
+		wantOutcomes(t, run, "i-1 ran Success", "i-2 unknown Failed")
+	})
+}
+
+func TestACommandThatCannotBeFollowedIsNamedAndLeftAlone(t *testing.T) {
+	s := start(t, localaws.Options{})
+	s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: &localaws.Error{Code: "AccessDeniedException", Message: "no"}})
+	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
+	if err == nil || run.CommandID == "" || !strings.Contains(err.Error(), run.CommandID) || !strings.Contains(err.Error(), "AccessDeniedException") {
+		t.Fatalf("error about %q is %v", run.CommandID, err)
+	}
+	wantOutcomes(t, run, "i-1 unknown Pending")
+	if cancelled := calls(s, "ssm:CancelCommand"); len(cancelled) != 0 {
+		t.Errorf("cancelled %v", cancelled)
+	}
+}
+
+func TestALongOutputDoesNotHideTheReport(t *testing.T) {
+	const megabyte = 1 << 20
+	padded := strings.Replace(good, `"verified"`, `"message":"`+strings.Repeat("m", 2600)+`","verified"`, 1)
+	tests := map[string]struct {
+		stdout string
+		gets   int
+	}{
+		"the line first":               {good + strings.Repeat("x", megabyte), 0},
+		"a line longer than a listing": {padded + strings.Repeat("x", megabyte), 1},
+		"the line behind other output": {strings.Repeat("x\n", 5000) + good + strings.Repeat("x", megabyte), 1},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, localaws.Options{})
+			run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: prints{stdout: test.stdout}}), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantOutcomes(t, run, "i-1 ran Success")
+			if got := run.Results[0].Report; got == nil || got.Version != "0.1.30-dev" || !got.Verified {
+				t.Errorf("report is %+v", got)
+			}
+			if n := len(calls(s, "ssm:GetCommandInvocation")); n != test.gets {
+				t.Errorf("asked for the answer %d times, want %d", n, test.gets)
+			}
+		})
+	}
+}
+
+func TestAFailureBringsTheInstancesLog(t *testing.T) {
+	s := start(t, localaws.Options{})
+	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: prints{stdout: good, stderr: "::error::the disk is full\n", code: 40}}), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run.Results[0]; got.Log != "::error::the disk is full\nfailed to run commands: exit status 40" || got.ExitCode != 40 {
+		t.Errorf("exit code %d, log %q", got.ExitCode, got.Log)
+	}
+}
+
+func TestOneCommandReachesFiftyInstances(t *testing.T) {
+	s := start(t, localaws.Options{})
+	var list []localaws.Instance
+	for n := range fleet.MaxTargets {
+		list = append(list, localaws.Instance{ID: fmt.Sprintf("i-%02d", n), Machine: healthy})
+	}
+	on := add(s, list...)
+	slices.Reverse(on)
+	wanted := fleet.Script{Text: "echo\ntrue", Parameters: []string{"deploy", "--a=it's"}, Comment: "deploy atta", Timeout: 90 * time.Second}
+	run, err := reach(s).Run(t.Context(), wanted, on, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, result := range run.Results {
+		if result.Instance.ID != on[i].ID || result.Outcome != fleet.Ran {
+			t.Errorf("result %d is %+v, want %s", i, result, on[i])
+		}
+	}
+	if sent := calls(s, "ssm:SendCommand"); len(sent) != 1 {
+		t.Errorf("sent %d commands", len(sent))
+	}
+	got := parent(t, s, run.CommandID)
+	for name, pair := range map[string][2]string{
+		"document": {*got.DocumentName, "AWS-RunShellScript"}, "comment": {*got.Comment, "deploy atta"},
+		"concurrency": {*got.MaxConcurrency, "100%"}, "errors": {*got.MaxErrors, "100%"},
+		"delivery timeout":  {fmt.Sprint(*got.TimeoutSeconds), "30"},
+		"execution timeout": {strings.Join(got.Parameters["executionTimeout"], "|"), "90"},
+		"commands":          {strings.Join(got.Parameters["commands"], "|"), "#!/bin/bash|set -- deploy '--a=it'\"'\"'s'|echo\ntrue"},
+	} {
+		if pair[0] != pair[1] {
+			t.Errorf("%s is %q, want %q", name, pair[0], pair[1])
+		}
+	}
+}
