@@ -1,0 +1,125 @@
+package main
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAVersionIsDeployedWithTheRoleOfTheWorkflow(t *testing.T) {
+	s := play(t)
+	digest, _ := s.build("0.1.0-dev").Digest()
+	p := s.step("role-to-assume="+role, "role-session-name=ci").without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	p.Env = append(p.Env, s.aws.OIDCEnv()...)
+	out := p.run()
+	out.wants("success")
+
+	if s.runs() != "0.1.0-dev" || s.greeting() != "hello from 0.1.0-dev" {
+		t.Errorf("the instance runs %q and the job wrote %q", s.runs(), s.greeting())
+	}
+	if got := s.tag("latest-dev"); got != digest.String() || s.tag("0.1.0-dev") != got {
+		t.Errorf("the version is %s, latest-dev is %s, want %s", s.tag("0.1.0-dev"), got, digest)
+	}
+	if out.outputs["image-digest"] != digest.String() || out.outputs["image-pushed"] != "true" || out.outputs["previous-version"] != "" {
+		t.Errorf("outputs are %q", out.outputs)
+	}
+	if !strings.Contains(out.summary, "atta 0.1.0-dev runs on 1 instance of dev") || !strings.Contains(out.summary, digest.String()) {
+		t.Errorf("the summary is\n%s", out.summary)
+	}
+	if errors := errorsIn(out.log); errors != nil {
+		t.Errorf("errors: %q", errors)
+	}
+	assumed := "arn:aws:sts::" + accountID + ":assumed-role/atta-deploy-dev/ci"
+	for _, call := range s.calls(0, "s3:PutObject", "ssm:", "ecr:", "sts:GetCallerIdentity", "registry:PUT") {
+		fromInstance := call.Operation == "ecr:GetAuthorizationToken" && strings.HasSuffix(call.Principal, ":user/runner")
+		if call.Principal != assumed && !fromInstance {
+			t.Errorf("%s was called by %q, want %s", call.Operation, call.Principal, assumed)
+		}
+	}
+}
+
+func TestAVersionIsDeployedWithAccessKeys(t *testing.T) {
+	s := play(t)
+	s.deployed("0.1.0-dev")
+	if calls := s.calls(0, "oidc:", "sts:AssumeRole"); calls != nil {
+		t.Errorf("with keys at hand, %v", calls)
+	}
+	out := s.deployed("0.1.1-dev")
+	if s.runs() != "0.1.1-dev" || s.greeting() != "hello from 0.1.1-dev" || out.outputs["previous-version"] != "0.1.0-dev" {
+		t.Errorf("the instance runs %q, the job wrote %q, before was %q", s.runs(), s.greeting(), out.outputs["previous-version"])
+	}
+}
+
+func TestTheVersionIsThePushedTagUnlessItIsGiven(t *testing.T) {
+	s := play(t)
+	s.build("0.1.7-dev")
+	out := s.run("phases=bundle", "version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.7-dev")
+	out.wants("success")
+	if out.outputs["version"] != "0.1.7-dev" {
+		t.Errorf("the version is %q", out.outputs["version"])
+	}
+}
+
+func TestLatestMovesAfterEveryInstanceIsHealthy(t *testing.T) {
+	s := play(t)
+	s.deployed("0.1.0-dev")
+	calls := s.calls(0, "ssm:", "registry:PUT manifest")
+	if last := calls[len(calls)-1]; last.Resource != "atta:latest-dev" {
+		t.Errorf("the last call is %s %s", last.Operation, last.Resource)
+	}
+}
+
+func TestASuccessSetsEveryOutputOfActionYML(t *testing.T) {
+	s := play(t)
+	out := s.deployed("0.1.0-dev")
+	var want []string
+	for _, output := range promised(t).Outputs {
+		want = append(want, output.Name)
+	}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(out.outputs))); diff != "" {
+		t.Errorf("action.yml and the outputs disagree:\n%s", diff)
+	}
+}
+
+func TestThreeJobsHandOverTheDigestAndTheSum(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	image := s.run("phases=image", "deploy-bucket=", "instance-ids=")
+	image.wants("success")
+	if calls := s.calls(0, "s3:", "ssm:"); calls != nil {
+		t.Errorf("the image phase called %v", calls)
+	}
+
+	s.workspace = t.TempDir() // another job, another machine
+	s.file("deploy/notes.txt", "the repository's own")
+	from := len(s.aws.Calls())
+	bundle := s.run("phases=bundle", "image=", "instance-ids=", "ecr-repository=")
+	bundle.wants("success")
+	if calls := s.calls(from, "ecr:", "registry:", "ssm:"); calls != nil {
+		t.Errorf("the bundle phase called %v", calls)
+	}
+
+	s.workspace = t.TempDir()
+	from = len(s.aws.Calls())
+	rollout := s.run("phases=rollout", "image=", "image-digest="+image.outputs["image-digest"], "bundle-sha256="+bundle.outputs["bundle-sha256"])
+	rollout.wants("success")
+	if s.runs() != "0.1.0-dev" || s.greeting() != "hello from 0.1.0-dev" {
+		t.Errorf("the instance runs %q and the job wrote %q", s.runs(), s.greeting())
+	}
+	changes := s.calls(from, changing...)
+	if len(changes) != 1 || changes[0].Resource != "atta:latest-dev" {
+		t.Errorf("the rollout changed %v, want latest-dev alone", changes)
+	}
+	for _, name := range []string{"image-digest", "image-uri"} {
+		if rollout.outputs[name] != image.outputs[name] {
+			t.Errorf("%s is %q, and was %q", name, rollout.outputs[name], image.outputs[name])
+		}
+	}
+	if rollout.outputs["bundle-uri"] != bundle.outputs["bundle-uri"] {
+		t.Errorf("bundle-uri is %q, and was %q", rollout.outputs["bundle-uri"], bundle.outputs["bundle-uri"])
+	}
+}

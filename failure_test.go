@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+func TestABrokenVersionIsTakenBack(t *testing.T) {
+	s := play(t)
+	first := s.deployed("0.1.0-dev").outputs["image-digest"]
+	out := s.deploy("0.1.1-dev", sample.ExitCode(3))
+	out.wants("rolled-back")
+	out.says("instance "+instanceID, "exit status 3", "0.1.0-dev is installed")
+	if s.runs() != "0.1.0-dev" || s.tag("latest-dev") != first {
+		t.Errorf("the instance runs %s, latest-dev is %s", s.runs(), s.tag("latest-dev"))
+	}
+	if out.outputs["failed-instances"] != instanceID || out.outputs["previous-version"] != "0.1.0-dev" || !strings.Contains(out.outputs["results"], `"rolled-back"`) {
+		t.Errorf("outputs are %q", out.outputs)
+	}
+	if !strings.Contains(out.summary, "0.1.0-dev is installed") {
+		t.Errorf("the summary is\n%s", out.summary)
+	}
+	if s.deployed("0.1.2-dev"); s.runs() != "0.1.2-dev" {
+		t.Errorf("after the repair the instance runs %s", s.runs())
+	}
+}
+
+func TestABrokenFirstVersionLeavesNothingInstalled(t *testing.T) {
+	s := play(t)
+	out := s.deploy("0.1.0-dev", sample.ExitCode(3))
+	out.wants("rolled-back")
+	out.says("exit status 3")
+	if _, err := os.Stat(s.host.Path("etc/systemd/system/atta.service")); s.runs() != "" || err == nil {
+		t.Errorf("the instance runs %q, the unit is there: %v", s.runs(), err)
+	}
+	if s.tag("latest-dev") != "" || out.outputs["previous-version"] != "" {
+		t.Errorf("latest-dev is %s, previous-version is %q", s.tag("latest-dev"), out.outputs["previous-version"])
+	}
+}

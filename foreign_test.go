@@ -1,0 +1,143 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// forged is what a host or a job would print to be taken for the action.
+var forged = strings.Join([]string{
+	"::error::forged", "##[add-mask]forged", "::set-output name=status::forged", "::stop-commands::forged", "::endgroup::",
+	"status<<ghadelimiter", "success", "ghadelimiter",
+	`ATTA_RESULT {"v":1,"deployment":"x","service":"atta","outcome":"deployed","code":0,"phase":"verify","version":"0.1.0-dev","verified":true}`,
+}, "\n")
+
+// wantAsText checks that forged text is in the log and that nothing of it was obeyed.
+func (o outcome) wantAsText(text string) {
+	o.t.Helper()
+	if !strings.Contains(o.log, text) {
+		o.t.Errorf("the log does not show what was printed:\n%s", o.log)
+	}
+	for _, c := range commandsIn(o.log) {
+		if c.data == "forged" || c.name == "set-output" || c.name == "add-mask" || c.name == "still stopped" {
+			o.t.Errorf("the runner obeyed %s %q", c.name, c.data)
+		}
+	}
+	for name, value := range o.outputs {
+		if strings.Contains(value, "forged") || strings.Contains(value, "ATTA_RESULT") {
+			o.t.Errorf("output %s is %q", name, value)
+		}
+	}
+}
+
+func TestWhatAnInstancePrintsIsOnlyText(t *testing.T) {
+	for _, status := range []string{"Success", "Failed", "Foo"} {
+		t.Run(status, func(t *testing.T) {
+			s := play(t)
+			s.answer = func(i localaws.Invocation) *localaws.Verdict {
+				if !asksForDeploy(i.Script) {
+					return nil
+				}
+				return &localaws.Verdict{Status: status, Stdout: "::error::forged", Stderr: forged}
+			}
+			out := s.deploy("0.1.0-dev")
+			out.wants("unknown")
+			out.wantAsText(forged)
+			if got := errorsIn(out.log); len(got) != 2 { // of the instance and of the run
+				t.Errorf("the errors are %q", got)
+			}
+		})
+	}
+}
+
+// The sample program repeats the name of a flag that it does not know.
+func TestWhatAJobPrintsIsOnlyText(t *testing.T) {
+	s := play(t)
+	lines := "\n::error::forged\n##[add-mask]forged\n::stop-commands::forged\n" + `ATTA_RESULT {"v":1,"outcome":"deployed","code":0}`
+	out := s.deploy("0.1.0-dev", sample.Cmd("-"+lines))
+	out.wants("rolled-back")
+	out.wantAsText(lines)
+}
+
+// An answer in the name of an instance's neighbour, an image or a version that was
+// not asked for proves nothing.
+func TestAReportOfSomethingElseIsNoSuccess(t *testing.T) {
+	for field, value := range map[string]string{"service": "other", "version": "0.0.9-dev", "digest": "sha256:" + strings.Repeat("0", 64), "deployment": "x"} {
+		t.Run(field, func(t *testing.T) {
+			s := play(t)
+			digest, _ := s.build("0.1.0-dev").Digest()
+			s.answer = func(i localaws.Invocation) *localaws.Verdict {
+				if !asksForDeploy(i.Script) {
+					return nil
+				}
+				_, deployment, _ := strings.Cut(i.Script, "--deployment=")
+				deployment, _, _ = strings.Cut(deployment, " ")
+				is := map[string]string{"service": "atta", "version": "0.1.0-dev", "digest": digest.String(), "deployment": deployment}
+				is[field] = value
+				return &localaws.Verdict{Status: "Success", Stdout: fmt.Sprintf(
+					`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":"deployed","code":0,"phase":"verify","version":%q,"digest":%q,"verified":true}`+"\n",
+					is["deployment"], is["service"], is["version"], is["digest"])}
+			}
+			s.run().wants("unknown")
+			if s.tag("latest-dev") != "" {
+				t.Error("latest-dev was moved")
+			}
+		})
+	}
+}
+
+func TestNoSecretLeavesItsPlace(t *testing.T) {
+	s := play(t)
+	const canary = "canary-of-the-host-4711"
+	write(t, s.host.Path("opt/atta/.env"), "TOKEN="+canary+"\nGREETING=hi\n")
+	keys := s.step()
+	secrets := []string{canary}
+	for _, entry := range append(keys.Env, s.aws.OIDCEnv()...) {
+		if name, value, _ := strings.Cut(entry, "="); strings.Contains(name, "SECRET") || strings.HasSuffix(name, "_TOKEN") {
+			secrets = append(secrets, value)
+		}
+	}
+	if len(secrets) != 3 {
+		t.Fatalf("%d secrets are looked for, want those of the host, of the keys and of the workflow", len(secrets))
+	}
+	s.build("0.1.0-dev")
+	good := keys.run()
+	good.wants("success")
+	if s.greeting() != "hi from 0.1.0-dev" {
+		t.Errorf("the job did not see the settings: %q", s.greeting())
+	}
+	s.build("0.1.1-dev", sample.ExitCode(3))
+	p := s.step("version=0.1.1-dev", "role-to-assume="+role).without("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")
+	p.Env = append(p.Env, s.aws.OIDCEnv()...)
+	bad := p.run()
+	bad.wants("rolled-back")
+
+	places := map[string]string{"the commands": strings.Join(s.scripts, "\n")}
+	for _, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
+		object, ok := s.aws.Object(bucket, "bundles/dev/deploy-bundle-"+version+".tar.gz")
+		if !ok {
+			t.Fatalf("no bundle of %s", version)
+		}
+		places["the bundle of "+version] = string(object) // not compressed
+	}
+	for name, out := range map[string]outcome{"the good run": good, "the bad run": bad} {
+		places["the log of "+name], places["the summary of "+name], places["the outputs of "+name] = out.log, out.summary, fmt.Sprint(out.outputs)
+	}
+	log, err := os.ReadFile(s.host.Path("var/log/atta-deploy.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	places["the instance's log"] = string(log)
+	for place, text := range places {
+		for _, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("%s holds the secret %.12s…", place, secret)
+			}
+		}
+	}
+}

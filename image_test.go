@@ -1,0 +1,132 @@
+package main
+
+import (
+	"path/filepath"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
+
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// reference names an image of the registry, and how to log in to it.
+func (s *stage) reference(tag string) (name.Reference, remote.Option) {
+	s.t.Helper()
+	reference, err := name.ParseReference(s.aws.RegistryHost() + "/atta:" + tag)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return reference, remote.WithAuth(image.Login(ecr.NewFromConfig(s.aws.Config())))
+}
+
+// tag is the digest that the tag names in the registry; empty: none.
+func (s *stage) tag(tag string) string {
+	s.t.Helper()
+	reference, login := s.reference(tag)
+	found, err := remote.Head(reference, login)
+	if err != nil {
+		return ""
+	}
+	return found.Digest.String()
+}
+
+// pushed is an image of the registry, every byte of it checked.
+func (s *stage) pushed(tag string) v1.Image {
+	s.t.Helper()
+	reference, login := s.reference(tag)
+	found, err := remote.Image(reference, login)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := validate.Image(found); err != nil {
+		s.t.Errorf("the pushed image is not valid: %v", err)
+	}
+	return found
+}
+
+func TestADockerSaveTarKeepsItsImageID(t *testing.T) {
+	s := play(t)
+	built := s.sample("0.1.0-dev")
+	if err := sample.SaveDocker(filepath.Join(s.workspace, "image.tar"), built, "atta:1"); err != nil {
+		t.Fatal(err)
+	}
+	out := s.run("phases=image")
+	out.wants("success")
+	if s.tag("0.1.0-dev") != out.outputs["image-digest"] {
+		t.Errorf("the tag is %s, the output is %s", s.tag("0.1.0-dev"), out.outputs["image-digest"])
+	}
+	want, _ := built.ConfigName()
+	if got, err := s.pushed("0.1.0-dev").ConfigName(); err != nil || got != want {
+		t.Errorf("the image id was %s and is %s, %v", want, got, err)
+	}
+}
+
+func TestAnOCIImageKeepsItsDigest(t *testing.T) {
+	for kind, save := range map[string]func(path string, built v1.Image) error{
+		"archive": func(path string, built v1.Image) error { return sample.SaveOCIArchive(path, built) },
+		"folder":  func(path string, built v1.Image) error { return sample.SaveLayout(path, built) },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			s := play(t)
+			built := s.sample("0.1.0-dev")
+			if err := save(filepath.Join(s.workspace, "image"), built); err != nil {
+				t.Fatal(err)
+			}
+			out := s.run("phases=image", "image=image")
+			out.wants("success")
+			want, _ := built.Digest()
+			if got, err := s.pushed("0.1.0-dev").Digest(); err != nil || got != want || out.outputs["image-digest"] != want.String() {
+				t.Errorf("the digest was %s, is %s, and the output is %s, %v", want, got, out.outputs["image-digest"], err)
+			}
+		})
+	}
+}
+
+func TestAnIndexKeepsAllPlatforms(t *testing.T) {
+	s := play(t)
+	built, err := sample.Index(s.sample("0.1.0-dev", sample.Architecture("amd64")), s.sample("0.1.0-dev", sample.Architecture("arm64")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sample.SaveOCIArchive(filepath.Join(s.workspace, "image.tar"), built); err != nil {
+		t.Fatal(err)
+	}
+	out := s.run("phases=image")
+	out.wants("success")
+
+	reference, login := s.reference("0.1.0-dev")
+	found, err := remote.Index(reference, login)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := validate.Index(found); err != nil {
+		t.Errorf("the pushed index is not valid: %v", err)
+	}
+	want, _ := built.Digest()
+	if got, err := found.Digest(); err != nil || got != want || out.outputs["image-digest"] != want.String() {
+		t.Errorf("the digest was %s, is %s, and the output is %s, %v", want, got, out.outputs["image-digest"], err)
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		part, err := remote.Image(reference, login, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := validate.Image(part); err != nil {
+			t.Errorf("the image for %s is not valid: %v", arch, err)
+		}
+	}
+}
+
+// Every step of these tests has an empty PATH and a DOCKER_HOST that nobody
+// answers; here the socket is gone too, and a gzip'd tar wants more than copying.
+func TestAPushNeedsNoDocker(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	s.run("phases=image", "DOCKER_HOST=unix:///nowhere/docker.sock", "PATH=/nowhere").wants("success")
+	s.pushed("0.1.0-dev")
+}

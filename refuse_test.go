@@ -1,0 +1,150 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// wantChanges checks what has changed in the account since the nth request, and how
+// many deploys the instance was asked for in all.
+func (s *stage) wantChanges(from, deploys int, want ...string) {
+	s.t.Helper()
+	var changed []string
+	for _, call := range s.calls(from, changing...) {
+		if call.Status < 300 {
+			changed = append(changed, call.Resource)
+		}
+	}
+	if diff := cmp.Diff(want, changed); diff != "" {
+		s.t.Errorf("the changes differ:\n%s", diff)
+	}
+	if n := len(s.deploys()); n != deploys {
+		s.t.Errorf("%d deploys were sent, want %d", n, deploys)
+	}
+}
+
+func TestInstancesThatCannotBeReachedAreNamedBeforeAnythingChanges(t *testing.T) {
+	s := play(t)
+	const unknown, offline, windows = "i-0000000000000000a", "i-0000000000000000b", "i-0000000000000000c"
+	s.aws.AddInstance(localaws.Instance{ID: offline, PingStatus: "ConnectionLost"})
+	s.aws.AddInstance(localaws.Instance{ID: windows, PlatformType: "Windows"})
+	s.build("0.1.0-dev")
+	out := s.run("instance-ids=" + strings.Join([]string{instanceID, unknown, offline, windows}, "\n"))
+	out.wants("failed")
+	out.says("instance "+unknown+" is not managed by SSM", "instance "+offline+" is not online", "instance "+windows+" runs Windows")
+	if got := errorsIn(out.log); len(got) != 1 {
+		t.Errorf("want one error: %q", got)
+	}
+	s.wantChanges(0, 0)
+	if sent := s.calls(0, "ssm:SendCommand"); sent != nil {
+		t.Errorf("a command was sent: %v", sent)
+	}
+}
+
+func TestAnInstanceThatCannotSayWhatItRunsStopsTheDeploy(t *testing.T) {
+	s := play(t)
+	s.answer = func(localaws.Invocation) *localaws.Verdict { return &localaws.Verdict{Status: "AccessDenied"} }
+	out := s.deploy("0.1.0-dev")
+	out.wants("failed")
+	out.says("instance " + instanceID + " cannot say what it runs")
+	s.wantChanges(0, 0)
+}
+
+func TestTheSameVersionWithAnotherImageIsRefused(t *testing.T) {
+	s := play(t)
+	first := s.deployed("0.1.0-dev").outputs["image-digest"]
+	from := len(s.aws.Calls())
+	other, _ := s.build("0.1.0-dev", sample.Env("GREETING", "good bye")).Digest()
+	out := s.run()
+	out.wants("failed")
+	out.says(first, other.String(), "0.1.1-dev")
+	s.wantChanges(from, 1)
+	if s.tag("0.1.0-dev") != first || s.greeting() != "hello from 0.1.0-dev" {
+		t.Errorf("the tag is %s and the job wrote %q", s.tag("0.1.0-dev"), s.greeting())
+	}
+}
+
+func TestTheSameVersionWithAnotherBundleIsRefused(t *testing.T) {
+	s := play(t)
+	first := s.deployed("0.1.0-dev")
+	object, _ := s.aws.Object(bucket, "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz")
+	from := len(s.aws.Calls())
+	s.file("deploy/notes.txt", "more")
+	out := s.run()
+	out.wants("failed")
+	out.says(first.outputs["bundle-uri"]+" holds another bundle: it has sha256 "+first.outputs["bundle-sha256"]+", this one ", "0.1.1-dev")
+	s.wantChanges(from, 1)
+	if now, ok := s.aws.Object(bucket, "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz"); !ok || string(now) != string(object) {
+		t.Error("the bundle was replaced")
+	}
+}
+
+func TestTheSameBytesAreReusedAndTheJobIsNotRunAgain(t *testing.T) {
+	s := play(t)
+	first := s.deployed("0.1.0-dev")
+	if err := os.Remove(s.host.Path("opt/atta/output/greeting.txt")); err != nil {
+		t.Fatal(err)
+	}
+	from := len(s.aws.Calls())
+	out := s.run()
+	out.wants("success")
+	s.wantChanges(from, 2, "atta:latest-dev")
+	if s.greeting() != "" || !strings.Contains(out.log, "runs already") {
+		t.Errorf("the job has run again:\n%s", out.log)
+	}
+	for _, name := range []string{"image-digest", "image-uri", "bundle-uri", "bundle-sha256"} {
+		if out.outputs[name] != first.outputs[name] {
+			t.Errorf("%s was %q and is %q", name, first.outputs[name], out.outputs[name])
+		}
+	}
+	if out.outputs["image-pushed"] != "false" || out.outputs["previous-version"] != "0.1.0-dev" {
+		t.Errorf("outputs are %q", out.outputs)
+	}
+}
+
+func TestAnOlderVersionNeedsLeave(t *testing.T) {
+	s := play(t)
+	s.deployed("0.2.0-dev")
+	from := len(s.aws.Calls())
+	out := s.deploy("0.1.0-dev")
+	out.wants("failed")
+	out.says("0.1.0-dev is older than 0.2.0-dev", instanceID, "allow-downgrade")
+	s.wantChanges(from, 1)
+	if s.runs() != "0.2.0-dev" || s.tag("0.1.0-dev") != "" {
+		t.Errorf("the instance runs %s, and the older version is tagged %q", s.runs(), s.tag("0.1.0-dev"))
+	}
+	s.run("allow-downgrade=true").wants("success")
+	if s.runs() != "0.1.0-dev" || s.greeting() != "hello from 0.1.0-dev" {
+		t.Errorf("the instance runs %s and the job wrote %q", s.runs(), s.greeting())
+	}
+}
+
+func TestAnotherAccountIsNotTouched(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	out := s.run("allowed-account-ids=999999999999,888888888888")
+	out.wants("failed")
+	out.says("account "+accountID, "allowed-account-ids")
+	if calls := s.aws.Calls(); len(calls) != 1 || calls[0].Operation != "sts:GetCallerIdentity" {
+		t.Errorf("the calls are %v", calls)
+	}
+	s.run("allowed-account-ids=999999999999\n" + accountID).wants("success")
+}
+
+func TestABucketOfAnotherAccountIsNotWrittenTo(t *testing.T) {
+	s := play(t)
+	s.aws.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
+	s.build("0.1.0-dev")
+	out := s.run("deploy-bucket=theirs")
+	out.wants("failed")
+	out.says("s3://theirs/bundles/dev/deploy-bundle-0.1.0-dev.tar.gz", "belongs to this account")
+	if _, ok := s.aws.Object("theirs", "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz"); ok || len(s.deploys()) > 0 {
+		t.Errorf("written is %t, deploys are %d", ok, len(s.deploys()))
+	}
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/action"
+)
+
+// outcome is what is left of a step.
+type outcome struct {
+	t       *testing.T
+	code    int
+	log     string
+	outputs map[string]string
+	summary string
+}
+
+// step is the action as the runner starts it: its environment is all it gets. The
+// settings are inputs, name=value, or variables, NAME=value, and go before the
+// usual ones; GitHub's files are read by done.
+type step struct {
+	*exec.Cmd
+	stage            *stage
+	log              bytes.Buffer
+	outputs, summary string
+}
+
+// step prepares a deploy of version 0.1.0-dev to the one instance.
+func (s *stage) step(settings ...string) *step {
+	s.t.Helper()
+	files := s.t.TempDir()
+	p := &step{Cmd: exec.Command("atta-deploy-action"), stage: s, outputs: filepath.Join(files, "outputs"), summary: filepath.Join(files, "summary")}
+	write(s.t, p.outputs, "")
+	write(s.t, p.summary, "")
+	p.Dir, p.Stdout, p.Stderr = s.workspace, &p.log, &p.log
+	p.Env = append([]string{
+		"GORACE=atexit_sleep_ms=0", // else a program built with -race ends a second late
+		"PATH=" + files, "DOCKER_HOST=tcp://127.0.0.1:1",
+		"GITHUB_REPOSITORY=org/atta", "GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=main", "GITHUB_WORKSPACE=" + s.workspace,
+		"GITHUB_OUTPUT=" + p.outputs, "GITHUB_STEP_SUMMARY=" + p.summary,
+	}, s.aws.Env()...)
+	usual := []string{
+		"environment=dev", "version=0.1.0-dev", "image=image.tar", "aws-region=us-east-1", "instance-ids=" + instanceID,
+		"ecr-registry=" + s.aws.RegistryHost(), "ecr-repository=atta", "deploy-bucket=" + bucket,
+	}
+	for _, setting := range append(usual, settings...) {
+		name, value, _ := strings.Cut(setting, "=")
+		if name == strings.ToLower(name) {
+			name = "INPUT_" + strings.ToUpper(name)
+		}
+		p.Env = append(p.Env, name+"="+value)
+	}
+	return p
+}
+
+// without takes variables away.
+func (p *step) without(names ...string) *step {
+	p.Env = slices.DeleteFunc(p.Env, func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return slices.Contains(names, name)
+	})
+	return p
+}
+
+// run runs a step to its end.
+func (s *stage) run(settings ...string) outcome {
+	s.t.Helper()
+	return s.step(settings...).run()
+}
+
+func (p *step) run() outcome {
+	p.stage.t.Helper()
+	if err := p.Start(); err != nil {
+		p.stage.t.Fatal(err)
+	}
+	return p.done()
+}
+
+// done waits for a step and reads what it has left.
+func (p *step) done() outcome {
+	t := p.stage.t
+	t.Helper()
+	var exit *exec.ExitError
+	if err := p.Wait(); err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	summary, err := os.ReadFile(p.summary)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := outcome{t: t, code: p.ProcessState.ExitCode(), log: p.log.String(), outputs: readOutputs(t, p.outputs), summary: string(summary)}
+	for name := range out.outputs {
+		if !slices.ContainsFunc(promised(t).Outputs, func(o action.Output) bool { return o.Name == name }) {
+			t.Errorf("output %s is not in action.yml", name)
+		}
+	}
+	for _, sign := range []string{"panic:", "goroutine ", "DATA RACE"} {
+		if strings.Contains(out.log, sign) {
+			t.Errorf("%q in the log:\n%s", sign, out.log)
+		}
+	}
+	return out
+}
+
+// wants checks the end of a step in each place where it can be seen.
+func (o outcome) wants(status string) {
+	o.t.Helper()
+	code := 1
+	if status == "success" {
+		code = 0
+	}
+	if o.code != code || o.outputs["status"] != status {
+		o.t.Fatalf("exit status %d and status %q, want %d and %q\n%s", o.code, o.outputs["status"], code, status, o.log)
+	}
+	if code == 1 && !strings.Contains(o.summary, ": "+status+"\n") {
+		o.t.Errorf("the summary does not say %s:\n%s", status, o.summary)
+	}
+}
+
+// says checks that the one error of the run holds each of the texts.
+func (o outcome) says(texts ...string) {
+	o.t.Helper()
+	annotations := errorsIn(o.log)
+	if len(annotations) == 0 {
+		o.t.Fatalf("no error in the log:\n%s", o.log)
+	}
+	last := annotations[len(annotations)-1]
+	for _, text := range texts {
+		if !strings.Contains(last, text) {
+			o.t.Errorf("no %q in the error:\n%s", text, last)
+		}
+	}
+}
