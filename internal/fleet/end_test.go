@@ -115,3 +115,44 @@ func TestAScriptThatCannotBeWrittenIsNotSent(t *testing.T) {
 	}
 	wantOutcomes(t, run, "i-1 not run ")
 }
+
+func TestACommandOnItsWayWhenTheRunEndsIsStillCancelled(t *testing.T) {
+	t.Parallel()
+	s := start(t, localaws.Options{})
+	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Delay: 200 * time.Millisecond})
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	run, err := reach(s).Run(ctx, script, add(s, answers("i-1", dead)), nil)
+	if !errors.Is(err, context.DeadlineExceeded) || run.CommandID == "" {
+		t.Fatalf("error about %q is %v", run.CommandID, err)
+	}
+	if cancelled := calls(s, "ssm:CancelCommand"); len(cancelled) != 1 || cancelled[0].Resource != run.CommandID {
+		t.Errorf("cancelled %+v", cancelled)
+	}
+}
+
+func TestASendThatHangsIsGivenUpAfterTheRun(t *testing.T) {
+	t.Parallel()
+	s := start(t, localaws.Options{})
+	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Delay: time.Minute})
+	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer stop()
+	began := time.Now()
+	run, err := reach(s).Run(ctx, script, add(s, answers("i-1", dead)), nil)
+	if took := time.Since(began); err == nil || took > 5*time.Second {
+		t.Errorf("after %s the error is %v", took, err)
+	}
+	wantOutcomes(t, run, "i-1 unknown ")
+}
+
+func TestNothingIsSentAfterTheEndOfTheRun(t *testing.T) {
+	s := start(t, localaws.Options{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	signal := errors.New("interrupt signal received")
+	cancel(signal)
+	run, err := reach(s).Run(ctx, script, add(s, answers("i-1", dead)), nil)
+	if !errors.Is(err, signal) || len(s.Calls()) != 0 {
+		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
+	}
+	wantOutcomes(t, run, "i-1 not run ")
+}

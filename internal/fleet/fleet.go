@@ -32,13 +32,16 @@ type Fleet struct {
 // pace is how a command is followed.
 type pace struct {
 	first, last time.Duration // between two looks, longer each time
+	reply       time.Duration // for a command on its way to SSM when the run ends
 	grace       time.Duration // on top of a command's own time limits, before a silent instance is given up
 }
 
 // New returns a fleet. delivery, whole seconds and at least 30 s, bounds the time
 // from sending a command to its start on an instance.
 func New(api ssmAPI, delivery time.Duration) *Fleet {
-	return &Fleet{ssm: api, delivery: delivery, pace: pace{first: 250 * time.Millisecond, last: 1500 * time.Millisecond, grace: 30 * time.Second}}
+	return &Fleet{ssm: api, delivery: delivery, pace: pace{
+		first: 250 * time.Millisecond, last: 1500 * time.Millisecond, reply: 2 * time.Second, grace: 30 * time.Second,
+	}}
 }
 
 // Instance is one managed instance.

@@ -33,7 +33,7 @@ func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, pr
 	if err != nil {
 		return run, fmt.Errorf("write command: %w", err)
 	}
-	sent, err := f.ssm.SendCommand(ctx, in)
+	sent, err := f.send(ctx, in)
 	if err != nil {
 		if !refused(err) {
 			for i := range run.Results {
@@ -55,14 +55,28 @@ func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, pr
 	return run, err
 }
 
-// refused tells whether SSM has turned a command down. Any other error, such as a
-// lost reply, leaves open whether it was taken.
+// send waits a little for the reply to a request under way when ctx ends: without
+// its id the command could not be cancelled.
+func (f *Fleet) send(ctx context.Context, in *ssm.SendCommandInput) (*ssm.SendCommandOutput, error) {
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("%w: %w", errNotSent, context.Cause(ctx))
+	}
+	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(f.pace.reply, stop) })()
+	return f.ssm.SendCommand(sending, in)
+}
+
+var errNotSent = errors.New("not sent")
+
+// refused tells whether a command was certainly not taken: never sent, or turned
+// down by SSM. Any other error, such as a lost reply, leaves it open.
 func refused(err error) bool {
 	var answer interface {
 		error
 		HTTPStatusCode() int
 	}
-	return errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
+	return errors.Is(err, errNotSent) || errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
 }
 
 func (f *Fleet) command(script Script, instances []Instance) (*ssm.SendCommandInput, error) {

@@ -45,6 +45,18 @@ const (
 	Cancelled     Status = "cancelled"
 )
 
+// Runs is the version that is known to be installed now; empty when it is none, or
+// not known.
+func (h Host) Runs() string {
+	switch {
+	case h.Report != nil && h.Report.Version != "":
+		return h.Report.Version
+	case h.State == Waiting || h.State == NotDeployed:
+		return h.Before
+	}
+	return ""
+}
+
 // settle says what became of a host that was asked to run image digest of the
 // plan's version. Whatever is not proved is not deployed.
 func (h *Host) settle(plan Plan, digest string, answer fleet.Result) {
@@ -65,7 +77,7 @@ func (h *Host) settle(plan Plan, digest string, answer fleet.Result) {
 	}
 	switch report.Outcome {
 	case "deployed", "unchanged":
-		if problem := unproved(plan, digest, report); problem != "" {
+		if problem := unproved(plan, digest, answer); problem != "" {
 			h.State, h.Message = Unknown, problem
 			return
 		}
@@ -82,9 +94,11 @@ func (h *Host) settle(plan Plan, digest string, answer fleet.Result) {
 }
 
 // unproved says what is missing in a report that claims success.
-func unproved(plan Plan, digest string, report *fleet.Report) string {
-	want := plan.Release.Version.String()
+func unproved(plan Plan, digest string, answer fleet.Result) string {
+	want, report := plan.Release.Version.String(), answer.Report
 	switch {
+	case answer.Status != "Success":
+		return fmt.Sprintf("the host claims success and its command ended as %s", answer.Status)
 	case report.Code != 0:
 		return fmt.Sprintf("the host claims success with exit code %d", report.Code)
 	case report.Version != want:
@@ -97,23 +111,23 @@ func unproved(plan Plan, digest string, report *fleet.Report) string {
 	return ""
 }
 
-// status sums up the hosts after the rollout.
+// status sums up the hosts after the rollout, the most urgent first.
 func status(ctx context.Context, hosts []Host, err error) Status {
 	count := map[State]int{}
 	for _, host := range hosts {
 		count[host.State]++
 	}
 	switch {
-	case errors.Is(ctx.Err(), context.Canceled):
-		return Cancelled
+	case err == nil && count[Deployed] == len(hosts):
+		return Success
 	case count[RollbackFailed] > 0:
 		return BackFailed
+	case errors.Is(ctx.Err(), context.Canceled):
+		return Cancelled
 	case count[Unknown] > 0:
 		return NotKnown
 	case count[Deployed] == 0 && count[RolledBack] > 0:
 		return AllRolledBack
-	case err != nil || count[Deployed] != len(hosts):
-		return Failed
 	}
-	return Success
+	return Failed
 }

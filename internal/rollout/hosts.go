@@ -82,13 +82,19 @@ type UnhealthyError struct {
 	Of    int // hosts in all
 }
 
+// maxNamed is how many hosts an error names.
+const maxNamed = 5
+
 func (e *UnhealthyError) Error() string {
-	lines := make([]string, 0, 1+len(e.Hosts))
+	var lines []string
 	if e.Of > 1 {
 		lines = append(lines, fmt.Sprintf("%d of %d instances are not known to run the release", len(e.Hosts), e.Of))
 	}
-	for _, host := range e.Hosts {
+	for _, host := range e.Hosts[:min(len(e.Hosts), maxNamed)] {
 		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
+	}
+	if more := len(e.Hosts) - maxNamed; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	return strings.Join(lines, "\n")
 }

@@ -1,0 +1,254 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+func TestADeployGoesThroughItsPhasesInOrder(t *testing.T) {
+	s := newStage(t)
+	s.host("i-1", "0.1.29-dev")
+	s.host("i-2", "0.1.29-dev")
+	result, err := s.deploy(s.plan("0.1.30-dev", "i-2", "i-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Push image", "Upload bundle", "Roll out", "Move tags")
+	wantLines(t, "changes", s.changes(),
+		"ssm:SendCommand i-2,i-1",
+		"registry:PUT manifest atta@"+result.Image.Digest,
+		"registry:PUT manifest atta:0.1.30-dev",
+		"s3:PutObject artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz",
+		"ssm:SendCommand i-2,i-1",
+		"registry:PUT manifest atta:latest-dev",
+	)
+	wantLines(t, "outputs", s.console.outputs,
+		"Read: version", "Read: deployment-id",
+		"Preflight: instance-count", "Preflight: previous-version",
+		"Push image: image-uri", "Push image: image-digest", "Push image: image-pushed",
+		"Upload bundle: bundle-uri", "Upload bundle: bundle-sha256",
+		"Roll out: command-ids",
+	)
+	if result.Status != rollout.Success || states(result) != "i-2 deployed, i-1 deployed" || result.Previous() != "0.1.29-dev" || result.Elapsed <= 0 {
+		t.Errorf("%s: %s, before %s, in %s", result.Status, states(result), result.Previous(), result.Elapsed)
+	}
+	for name, want := range map[string]string{
+		"version": "0.1.30-dev", "previous-version": "0.1.29-dev", "instance-count": "2", "image-pushed": "true", "deployment-id": "d-0-1-30-dev",
+		"image-uri": s.RegistryHost() + "/atta@" + result.Image.Digest, "image-digest": result.Image.Digest,
+		"bundle-uri": "s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz", "bundle-sha256": result.Bundle.SHA256, "command-ids": result.CommandIDs[0],
+	} {
+		if got := s.console.values[name]; got != want || want == "" {
+			t.Errorf("output %s is %q, want %q", name, got, want)
+		}
+	}
+	if s.alias() != result.Image.Digest {
+		t.Errorf("latest-dev is %s", s.alias())
+	}
+}
+
+func TestAnErrorEndsTheRunBeforeTheNextPhase(t *testing.T) {
+	refused := &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}
+	tests := map[string]struct {
+		fault  localaws.Fault
+		last   string // the group
+		output string // is known already
+		not    string // is not
+	}{
+		"push":   {localaws.Fault{Operation: "registry:PUT manifest", Error: refused}, "Push image", "previous-version", "image-digest"},
+		"upload": {localaws.Fault{Operation: "s3:PutObject", Error: refused}, "Upload bundle", "image-digest", "bundle-sha256"},
+		"tags":   {localaws.Fault{Operation: "registry:PUT manifest", Resource: "latest-dev", Error: refused}, "Move tags", "command-ids", ""},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t)
+			machine := s.host("i-1", "0.1.29-dev")
+			s.Fault(test.fault)
+			result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
+			if err == nil || result.Status != rollout.Failed {
+				t.Fatalf("%s, %v", result.Status, err)
+			}
+			if last := s.console.groups[len(s.console.groups)-1]; last != test.last {
+				t.Errorf("the run ended in %s", last)
+			}
+			if s.console.values[test.output] == "" || s.console.values[test.not] != "" {
+				t.Errorf("outputs are %v", s.console.values)
+			}
+			if tags := test.last == "Move tags"; (machine.deploys == 1) != tags || strings.Contains(err.Error(), "every instance runs 0.1.30-dev") != tags {
+				t.Errorf("%d deploys, %v", machine.deploys, err)
+			}
+			if s.alias() != "" {
+				t.Error("latest-dev was moved")
+			}
+		})
+	}
+}
+
+func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
+	s := newStage(t)
+	s.host("i-1", "0.1.29-dev")
+	bad := s.host("i-2", "0.1.29-dev")
+	bad.outcome, bad.code = "rolled-back", 40
+	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2"))
+	wantParts(t, err, "1 of 2 instances are not known to run the release", "instance i-2 (name-of-i-2): rolled-back: so it is")
+	if result.Status != rollout.Failed || states(result) != "i-1 deployed, i-2 rolled-back" || s.alias() != "" {
+		t.Errorf("%s: %s, latest-dev is %q", result.Status, states(result), s.alias())
+	}
+	if s.console.values["command-ids"] == "" {
+		t.Error("the command's id is lost")
+	}
+	if len(s.console.foreign) != 1 || !strings.HasPrefix(s.console.foreign[0], "a line of its log\n") || slices.ContainsFunc(s.console.log, func(line string) bool {
+		return strings.Contains(line, "a line of its log")
+	}) {
+		t.Errorf("foreign text is %q", s.console.foreign)
+	}
+
+	bad.outcome, bad.code = "", 0
+	again := s.plan("0.1.30-dev", "i-1", "i-2")
+	again.BundleKey = "another"
+	if result, err = s.deploy(again); err != nil || result.Image.Uploaded || s.alias() != result.Image.Digest {
+		t.Errorf("latest-dev is %q after %v", s.alias(), err)
+	}
+}
+
+func TestTheCommandsIDIsKnownWhileTheInstancesAreAtWork(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.1.29-dev")
+	machine.running = make(chan struct{})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	signal := errors.New("interrupt signal received")
+	go func() {
+		<-machine.running
+		cancel(signal)
+	}()
+	result, err := rollout.Deploy(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
+	wantParts(t, err, "interrupt signal received", "instance i-1 (name-of-i-1): unknown")
+	if result.Status != rollout.Cancelled || states(result) != "i-1 unknown" || len(result.CommandIDs) != 1 {
+		t.Fatalf("%s: %s, commands %v", result.Status, states(result), result.CommandIDs)
+	}
+	if changes := s.changes(); changes[len(changes)-1] != "ssm:CancelCommand "+result.CommandIDs[0] {
+		t.Errorf("changes are %q", changes)
+	}
+	if s.console.values["command-ids"] != result.CommandIDs[0] || s.alias() != "" {
+		t.Errorf("outputs are %v, latest-dev is %q", s.console.values, s.alias())
+	}
+}
+
+func TestEveryReasonAgainstADeployIsReportedAtOnce(t *testing.T) {
+	s := newStage(t)
+	s.host("i-1", "0.1.29-dev")
+	s.AddInstance(localaws.Instance{ID: "i-3", PingStatus: "ConnectionLost"})
+	plan := s.plan("0.1.30-dev", "i-1", "i-2", "i-3")
+	plan.Image, plan.Bundle = false, false
+	plan.ImageDigest, plan.BundleSHA256 = "sha256:"+strings.Repeat("0", 64), strings.Repeat("0", 64)
+	result, err := s.deploy(plan)
+	wantParts(t, err,
+		"atta@sha256:0000", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
+		"instance i-2 is not managed by SSM", "instance i-3 is not online",
+	)
+	if !errors.Is(err, image.ErrNotFound) || result.Status != rollout.Failed {
+		t.Errorf("%s: %v", result.Status, err)
+	}
+	wantLines(t, "changes", s.changes())
+	wantLines(t, "groups", s.console.groups, "Read", "Preflight")
+}
+
+func TestWhatIsWrongInTheWorkspaceIsReportedBeforeAWSIsAsked(t *testing.T) {
+	s := newStage(t)
+	s.image = "no-such-image.tar"
+	plan := s.plan("0.1.30-dev", "i-1")
+	plan.BundlePath = "no-such-folder"
+	_, err := s.deploy(plan)
+	wantParts(t, err, "no-such-image.tar", "no-such-folder")
+	if len(s.Calls()) != 0 {
+		t.Errorf("asked %v", s.Calls())
+	}
+}
+
+func TestAnInstanceThatCannotSayWhatItRunsIsNotTouched(t *testing.T) {
+	s := newStage(t)
+	healthy := s.host("i-1", "0.1.29-dev")
+	s.AddInstance(localaws.Instance{ID: "i-2"}) // prints nothing
+	s.AddInstance(localaws.Instance{ID: "i-3", Script: func(localaws.Invocation) *localaws.Verdict {
+		return &localaws.Verdict{Status: "AccessDenied", Code: -1}
+	}})
+	s.host("i-4", "1.0.0-dev")
+	s.host("i-5", "by hand")
+	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2", "i-3", "i-4", "i-5"))
+	wantParts(t, err,
+		"instance i-2 cannot say what it runs: the command ended as Success with exit code 0 and no result line",
+		"instance i-3 cannot say what it runs: SSM did not deliver the command: AccessDenied",
+		"0.1.30-dev is older than 1.0.0-dev, which runs on i-4 (name-of-i-4); set allow-downgrade: true",
+		"instance i-5 cannot say what it runs: the command ended as Success with exit code 0 and an odd result line",
+	)
+	if healthy.deploys != 0 || result.Status != rollout.Failed || s.console.values["instance-count"] != "5" {
+		t.Errorf("%d deploys, %s, outputs %v", healthy.deploys, result.Status, s.console.values)
+	}
+	wantLines(t, "changes", s.changes(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5")
+}
+
+func TestADowngradeNeedsItsInput(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.2.0-dev")
+	plan := s.plan("0.1.30-dev", "i-1")
+	var downgrade *release.DowngradeError
+	if _, err := s.deploy(plan); !errors.As(err, &downgrade) || downgrade.Instance != "i-1 (name-of-i-1)" || machine.deploys != 0 {
+		t.Errorf("after %d deploys the error is %v", machine.deploys, err)
+	}
+	plan.AllowDowngrade = true
+	if result, err := s.deploy(plan); err != nil || result.Previous() != "0.2.0-dev" || machine.version != "0.1.30-dev" {
+		t.Errorf("%s runs after %v", machine.version, err)
+	}
+}
+
+func TestEachPhaseRunsAlone(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "")
+	plan := s.plan("0.1.30-dev", "i-1")
+	only := func(phase *bool) rollout.Plan {
+		plan.Image, plan.Bundle, plan.Rollout = false, false, false
+		*phase = true
+		return plan
+	}
+	pushed, err := s.deploy(only(&plan.Image))
+	if err != nil || pushed.Status != rollout.Success || machine.deploys != 0 {
+		t.Fatalf("image: %s, %v", pushed.Status, err)
+	}
+	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Push image")
+	stored, err := s.deploy(only(&plan.Bundle))
+	if err != nil || stored.Status != rollout.Success || machine.deploys != 0 {
+		t.Fatalf("bundle: %s, %v", stored.Status, err)
+	}
+	before := len(s.changes())
+	*s.console = console{}
+	plan.ImageDigest, plan.BundleSHA256 = pushed.Image.Digest, stored.Bundle.SHA256
+	result, err := s.deploy(only(&plan.Rollout))
+	if err != nil || result.Status != rollout.Success || machine.digest != pushed.Image.Digest {
+		t.Fatalf("rollout: %s, %v", result.Status, err)
+	}
+	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Roll out", "Move tags")
+	wantLines(t, "outputs", s.console.outputs,
+		"Read: version", "Read: deployment-id", "Preflight: image-uri", "Preflight: image-digest", "Preflight: bundle-uri", "Preflight: bundle-sha256",
+		"Preflight: instance-count", "Preflight: previous-version", "Roll out: command-ids",
+	)
+	for _, c := range s.Calls() { t.Log(c) }
+	wantLines(t, "changes", s.changes()[before:], "ssm:SendCommand i-1", "ssm:SendCommand i-1", "registry:PUT manifest atta:latest-dev")
+	if s.alias() != pushed.Image.Digest {
+		t.Errorf("latest-dev is %s", s.alias())
+	}
+}
+
+// SSM takes {{ name }} in a command for a parameter, and cannot run it.
+func TestTheBootstrapScriptHoldsNothingThatSSMReplaces(t *testing.T) {
+	if strings.Contains(deploy.Bootstrap, "{{") {
+		t.Error("it holds {{")
+	}
+}

@@ -1,0 +1,159 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/release"
+)
+
+const digest = "sha256:1111"
+
+func plan(t *testing.T) Plan {
+	t.Helper()
+	rel, err := release.New("atta", "dev", "0.1.30-dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Plan{Release: rel, DeploymentID: "d-1"}
+}
+
+// answer is a host's whole success, but for change.
+func answer(change func(*fleet.Result)) fleet.Result {
+	result := fleet.Result{Outcome: fleet.Ran, Status: "Success", Report: &fleet.Report{
+		Deployment: "d-1", Service: "atta", Outcome: "deployed", Phase: "verify", Version: "0.1.30-dev", Digest: digest, Verified: true, Message: "its words",
+	}}
+	change(&result)
+	return result
+}
+
+func TestOnlyAProvedReleaseIsDeployed(t *testing.T) {
+	says := func(outcome string, code int) func(*fleet.Result) {
+		return func(r *fleet.Result) {
+			r.Report.Outcome, r.Report.Code, r.Report.Version = outcome, code, "0.1.29-dev"
+			r.Status = "Failed"
+		}
+	}
+	tests := map[string]struct {
+		change  func(*fleet.Result)
+		state   State
+		message string
+		runs    string
+	}{
+		"deployed":        {func(*fleet.Result) {}, Deployed, "its words", "0.1.30-dev"},
+		"unchanged":       {func(r *fleet.Result) { r.Report.Outcome = "unchanged" }, Deployed, "its words", "0.1.30-dev"},
+		"refused":         {says("refused", 10), NotDeployed, "its words", "0.1.29-dev"},
+		"rolled back":     {says("rolled-back", 40), RolledBack, "its words", "0.1.29-dev"},
+		"rollback failed": {says("rollback-failed", 41), RollbackFailed, "its words", "0.1.29-dev"},
+		"refused before it looked": {func(r *fleet.Result) {
+			r.Report = &fleet.Report{Deployment: "d-1", Service: "atta", Outcome: "refused", Code: 20, Message: "its words"}
+		}, NotDeployed, "its words", "0.1.28-dev"},
+		"never delivered": {func(r *fleet.Result) {
+			*r = fleet.Result{Outcome: fleet.NotRun, Status: "AccessDenied", Reason: "SSM says no"}
+		}, NotDeployed, "SSM says no", "0.1.28-dev"},
+		"no answer": {func(r *fleet.Result) {
+			*r = fleet.Result{Outcome: fleet.Unknown, Status: "InProgress", Reason: "silence"}
+		}, Unknown, "silence", ""},
+		"an outcome nobody knows": {func(r *fleet.Result) { r.Report.Outcome = "great" }, Unknown, `the host answers "great": its words`, "0.1.30-dev"},
+		"status":                  {func(r *fleet.Result) { r.Report.Outcome = "status" }, Unknown, `the host answers "status": its words`, "0.1.30-dev"},
+		"wrong digest":            {func(r *fleet.Result) { r.Report.Digest = "sha256:2222" }, Unknown, `runs image "sha256:2222", not ` + digest, "0.1.30-dev"},
+		"no digest":               {func(r *fleet.Result) { r.Report.Digest = "" }, Unknown, `runs image ""`, "0.1.30-dev"},
+		"wrong version":           {func(r *fleet.Result) { r.Report.Version = "0.1.29-dev" }, Unknown, `runs version "0.1.29-dev", not 0.1.30-dev`, "0.1.29-dev"},
+		"not verified":            {func(r *fleet.Result) { r.Report.Verified = false }, Unknown, "has not seen the release healthy", "0.1.30-dev"},
+		"with an exit code":       {func(r *fleet.Result) { r.Report.Code = 1 }, Unknown, "with exit code 1", "0.1.30-dev"},
+		"its command failed":      {func(r *fleet.Result) { r.Status = "Failed" }, Unknown, "its command ended as Failed", "0.1.30-dev"},
+		"another deployment":      {func(r *fleet.Result) { r.Report.Deployment = "d-0" }, Unknown, "about deployment d-0 of atta", "0.1.30-dev"},
+		"another service":         {func(r *fleet.Result) { r.Report.Service = "beta" }, Unknown, "about deployment d-1 of beta", "0.1.30-dev"},
+		"another one's rollback": {func(r *fleet.Result) {
+			says("rolled-back", 40)(r)
+			r.Report.Deployment = "d-0"
+		}, Unknown, "about deployment d-0", "0.1.29-dev"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			host := Host{State: Waiting, Before: "0.1.28-dev"}
+			host.settle(plan(t), digest, answer(test.change))
+			if host.State != test.state || !strings.Contains(host.Message, test.message) || host.Runs() != test.runs {
+				t.Errorf("%s, runs %q: %s", host.State, host.Runs(), host.Message)
+			}
+		})
+	}
+}
+
+func TestTheStatusIsTheMostUrgentThatIsKnown(t *testing.T) {
+	ok, problem := context.Background(), errors.New("a problem")
+	cancelled, cancel := context.WithCancel(ok)
+	cancel()
+	late, stop := context.WithTimeout(ok, 0)
+	defer stop()
+	tests := []struct {
+		states string
+		ctx    context.Context
+		err    error
+		want   Status
+	}{
+		{"", ok, nil, Success},
+		{"", ok, problem, Failed},
+		{"", cancelled, problem, Cancelled},
+		{"", late, problem, Failed},
+		{"deployed", ok, nil, Success},
+		{"deployed", cancelled, nil, Success},
+		{"deployed deployed", ok, problem, Failed},
+		{"waiting waiting", ok, problem, Failed},
+		{"waiting", ok, nil, Failed},
+		{"waiting", cancelled, problem, Cancelled},
+		{"deployed not-deployed", ok, problem, Failed},
+		{"not-deployed", ok, problem, Failed},
+		{"rolled-back", ok, problem, AllRolledBack},
+		{"rolled-back not-deployed", ok, problem, AllRolledBack},
+		{"deployed rolled-back", ok, problem, Failed},
+		{"deployed unknown", ok, problem, NotKnown},
+		{"unknown rolled-back", ok, problem, NotKnown},
+		{"unknown", late, problem, NotKnown},
+		{"unknown", cancelled, problem, Cancelled},
+		{"unknown rollback-failed", ok, problem, BackFailed},
+		{"rollback-failed", cancelled, problem, BackFailed},
+		{"deployed rolled-back rollback-failed", ok, problem, BackFailed},
+	}
+	for _, test := range tests {
+		var hosts []Host
+		for state := range strings.FieldsSeq(test.states) {
+			hosts = append(hosts, Host{State: State(state)})
+		}
+		if got := status(test.ctx, hosts, test.err); got != test.want {
+			t.Errorf("%q, %v, %v: %s, want %s", test.states, test.ctx.Err(), test.err, got, test.want)
+		}
+	}
+}
+
+func TestThePreviousVersionIsTheOneThatAllRan(t *testing.T) {
+	for ran, want := range map[string]string{
+		"": "", "0.1.29-dev": "0.1.29-dev", "0.1.29-dev 0.1.29-dev": "0.1.29-dev", "0.1.28-dev 0.1.29-dev": "", "0.1.29-dev -": "",
+	} {
+		var result Result
+		for version := range strings.FieldsSeq(ran) {
+			result.Hosts = append(result.Hosts, Host{Before: strings.Trim(version, "-")})
+		}
+		if got := result.Previous(); got != want {
+			t.Errorf("after %q: %q", ran, got)
+		}
+	}
+}
+
+func TestAnErrorNamesAFewHostsAndCountsTheRest(t *testing.T) {
+	one := Host{Instance: fleet.Instance{ID: "i-1"}, State: Unknown, Message: "silence"}
+	if got := (&UnhealthyError{Hosts: []Host{one}, Of: 1}).Error(); got != "instance i-1: unknown: silence" {
+		t.Errorf("one: %s", got)
+	}
+	many := make([]Host, 12)
+	for i := range many {
+		many[i] = one
+	}
+	lines := strings.Split((&UnhealthyError{Hosts: many, Of: 500}).Error(), "\n")
+	if len(lines) != 7 || lines[0] != "12 of 500 instances are not known to run the release" || lines[1] != "instance i-1: unknown: silence" || lines[6] != "and 7 more" {
+		t.Errorf("many: %q", lines)
+	}
+}

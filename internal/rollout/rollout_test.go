@@ -1,0 +1,224 @@
+package rollout_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+const bucket = "artifacts"
+
+// stage is an account with an image to deploy, and the console that watches.
+type stage struct {
+	*localaws.Server
+	t          *testing.T
+	image      string // the file
+	repository *image.Repository
+	store      *bundle.Store
+	console    *console
+}
+
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	t.Parallel()
+	server, err := localaws.Start(localaws.Options{SettleDelay: -1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	server.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
+	server.CreateBucket(bucket)
+	config := server.Config()
+	s := &stage{Server: server, t: t, image: filepath.Join(t.TempDir(), "image.tar"), console: &console{}}
+	s.repository, err = image.NewRepository(server.RegistryHost(), "atta", image.Login(ecr.NewFromConfig(config)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.store = bundle.NewStore(s3.NewFromConfig(config), bucket, "123456789012", "")
+	s.build("a program")
+	return s
+}
+
+// build leaves an image with that program where the plan looks for one.
+func (s *stage) build(program string) {
+	s.t.Helper()
+	file := filepath.Join(s.t.TempDir(), "program")
+	if err := os.WriteFile(file, []byte(program), 0o755); err != nil {
+		s.t.Fatal(err)
+	}
+	built, err := sample.Image(file)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := sample.SaveDocker(s.image, built, "atta:latest"); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// OpenImage and Connect make the stage a rollout.Account.
+func (s *stage) OpenImage(ctx context.Context) (*image.Source, error) {
+	return image.Open(ctx, s.image, authn.DefaultKeychain)
+}
+
+func (s *stage) Connect(context.Context) (rollout.Services, error) {
+	return rollout.Services{
+		Account: "123456789012", Repository: s.repository, Bucket: s.store,
+		Fleet: fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
+	}, nil
+}
+
+// plan is a deploy of version to the instances, all phases.
+func (s *stage) plan(version string, instances ...string) rollout.Plan {
+	s.t.Helper()
+	rel, err := release.New("atta", "dev", version)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return rollout.Plan{
+		Release: rel, DeploymentID: "d-" + strings.ReplaceAll(version, ".", "-"), Region: "us-east-1",
+		Image: true, Bundle: true, Rollout: true, ImageTags: []string{rel.Alias()},
+		BundlePath: s.t.TempDir(), BundleKey: rel.BundleKey(rel.BundlePrefix()), InstanceIDs: instances,
+		HealthTimeout: time.Minute, CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
+	}
+}
+
+func (s *stage) deploy(plan rollout.Plan) (rollout.Result, error) {
+	return rollout.Deploy(s.t.Context(), plan, s, s.console)
+}
+
+// changes are the requests that change something, apart from commands that only ask.
+func (s *stage) changes() (list []string) {
+	for _, call := range s.Calls() {
+		switch call.Operation {
+		case "registry:PUT manifest", "s3:PutObject", "ssm:SendCommand", "ssm:CancelCommand":
+			list = append(list, call.Operation+" "+call.Resource)
+		}
+	}
+	return list
+}
+
+// alias is the digest that latest-dev names.
+func (s *stage) alias() string {
+	digest, err := s.repository.Resolve(s.t.Context(), "latest-dev")
+	if err != nil {
+		return ""
+	}
+	return digest
+}
+
+// machine is a host that does as it is told, and says so, unless it is told an
+// outcome.
+type machine struct {
+	sync.Mutex
+	version, digest string
+	outcome         string
+	code            int
+	deploys         int
+	running         chan struct{} // when not nil, is sent a value by a deploy, which then never ends
+}
+
+var parameter = regexp.MustCompile(`--([a-z-]+)=(\S+)`)
+
+func (m *machine) Run(ctx context.Context, script string, _ []string) localaws.Exit {
+	line := strings.Split(script, "\n")[1]
+	given := map[string]string{}
+	for _, match := range parameter.FindAllStringSubmatch(line, -1) {
+		given[match[1]] = match[2]
+	}
+	m.Lock()
+	defer m.Unlock()
+	outcome, code, before := "status", 0, m.version
+	if strings.HasPrefix(line, "set -- deploy ") {
+		m.deploys++
+		if m.running != nil {
+			m.running <- struct{}{}
+			<-ctx.Done()
+			return localaws.Exit{Code: 137}
+		}
+		if outcome, code = m.outcome, m.code; outcome == "" {
+			_, m.digest, _ = strings.Cut(given["image"], "@")
+			outcome, m.version = "deployed", given["version"]
+		}
+	}
+	result := fmt.Sprintf(`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":%q,"code":%d,"phase":"verify","version":%q,"digest":%q,"verified":true,"before":%q,"message":"so it is"}`,
+		given["deployment"], given["service"], outcome, code, m.version, m.digest, before)
+	return localaws.Exit{Code: code, Stdout: []byte(result + "\n"), Stderr: []byte("a line of its log\n")}
+}
+
+// host adds a healthy instance.
+func (s *stage) host(id, version string) *machine {
+	m := &machine{version: version}
+	s.AddInstance(localaws.Instance{ID: id, Name: "name-of-" + id, Machine: m})
+	return m
+}
+
+// console keeps what a run says, in order.
+type console struct {
+	groups, log, foreign, outputs []string
+	values                        map[string]string
+}
+
+func (c *console) Group(title string, f func() error) error {
+	c.groups = append(c.groups, title)
+	return f()
+}
+
+func (c *console) Info(format string, args ...any) {
+	c.log = append(c.log, fmt.Sprintf(format, args...))
+}
+
+func (c *console) Foreign(text string) { c.foreign = append(c.foreign, text) }
+
+func (c *console) Output(name, value string) error {
+	if c.values == nil {
+		c.values = map[string]string{}
+	}
+	c.values[name] = value
+	c.outputs = append(c.outputs, c.groups[len(c.groups)-1]+": "+name)
+	return nil
+}
+
+// states are the hosts in a line.
+func states(result rollout.Result) string {
+	var list []string
+	for _, host := range result.Hosts {
+		list = append(list, fmt.Sprintf("%s %s", host.ID, host.State))
+	}
+	return strings.Join(list, ", ")
+}
+
+func wantLines(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if !slices.Equal(got, want) {
+		t.Errorf("%s:\n%s\nwant\n%s", what, strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func wantParts(t *testing.T, err error, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("error is %v, want %s", err, part)
+		}
+	}
+}
