@@ -14,7 +14,6 @@ import (
 var forged = strings.Join([]string{
 	"::error::forged", "##[add-mask]forged", "::set-output name=status::forged", "::stop-commands::forged", "::endgroup::",
 	"status<<ghadelimiter", "success", "ghadelimiter",
-	`ATTA_RESULT {"v":1,"deployment":"x","service":"atta","outcome":"deployed","code":0,"phase":"verify","version":"0.1.0-dev","verified":true}`,
 }, "\n")
 
 // wantAsText checks that forged text is in the log and that nothing of it was obeyed.
@@ -43,7 +42,7 @@ func TestWhatAnInstancePrintsIsOnlyText(t *testing.T) {
 				if !asksForDeploy(i.Script) {
 					return nil
 				}
-				return &localaws.Verdict{Status: status, Stdout: "::error::forged", Stderr: forged}
+				return &localaws.Verdict{Status: status, Stdout: "::error::forged\n", Stderr: forged}
 			}
 			out := s.deploy("0.1.0-dev")
 			out.wants("unknown")

@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -12,31 +14,34 @@ import (
 
 	"github.com/org/atta-deploy-action/internal/action"
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
-	"github.com/org/atta-deploy-action/internal/localaws/standin"
 )
 
-// program is the sample image's, built once for all tests.
-var program string
+var (
+	program string // the sample image's
+	tools   string // those of the instances: docker, systemctl, aws
+)
 
-// TestMain makes this binary three programs: the tests, the action itself under
-// its own name on PATH, and the tools of the instances.
+// TestMain makes this binary two programs: the tests, and the action itself under
+// its own name on PATH.
 func TestMain(m *testing.M) {
-	if standin.Invoked() {
-		os.Exit(standin.Run())
-	}
 	testscript.Main(suite{m}, map[string]func(){"atta-deploy-action": main})
 }
 
 type suite struct{ *testing.M }
 
+// Run builds what all tests share. The tools of an instance are a program of their
+// own, since this one takes long to start when it is built with -race.
 func (s suite) Run() int {
-	dir, err := os.MkdirTemp("", "sample-")
+	dir, err := os.MkdirTemp("", "programs-")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if program, err = sample.Build(context.Background(), dir); err != nil {
-		log.Print(err)
+	tools = filepath.Join(dir, "tools")
+	out, toolsErr := exec.Command("go", "build", "-o", tools, "./internal/localaws/demo").CombinedOutput()
+	program, err = sample.Build(context.Background(), dir)
+	if err := errors.Join(toolsErr, err); err != nil {
+		log.Printf("%v\n%s", err, out)
 		return 1
 	}
 	return s.M.Run()
