@@ -7,6 +7,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
 func TestAVersionIsDeployedWithTheRoleOfTheWorkflow(t *testing.T) {
@@ -121,5 +124,16 @@ func TestThreeJobsHandOverTheDigestAndTheSum(t *testing.T) {
 	}
 	if rollout.outputs["bundle-uri"] != bundle.outputs["bundle-uri"] {
 		t.Errorf("bundle-uri is %q, and was %q", rollout.outputs["bundle-uri"], bundle.outputs["bundle-uri"])
+	}
+}
+
+func TestEveryStatusIsDescribedInActionYML(t *testing.T) {
+	outputs := promised(t).Outputs
+	status := outputs[slices.IndexFunc(outputs, func(o action.Output) bool { return o.Name == "status" })]
+	words := strings.FieldsFunc(status.Description, func(r rune) bool { return r == ' ' || r == ',' || r == '.' })
+	for _, s := range []rollout.Status{rollout.Success, rollout.Failed, rollout.AllRolledBack, rollout.BackFailed, rollout.NotKnown, rollout.Cancelled} {
+		if !slices.Contains(words, string(s)) {
+			t.Errorf("%s is not in %q", s, status.Description)
+		}
 	}
 }

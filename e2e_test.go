@@ -1,0 +1,118 @@
+//go:build e2e
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// debian returns the path of a program; without it the test would prove nothing.
+func debian(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Fatalf("%s is missing: apt-get install %s", name, name)
+	}
+	return path
+}
+
+func skopeo(t *testing.T, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(debian(t, "skopeo"), append([]string{"--insecure-policy", "--tmpdir", t.TempDir()}, args...)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("skopeo %s: %v: %s", strings.Join(args, " "), err, &stderr)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// dockerRegistry starts Debian's registry server and returns its host.
+func dockerRegistry(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	host := listener.Addr().String()
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(t.TempDir(), "config.yml")
+	write(t, config, fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", t.TempDir(), host))
+	server := exec.Command(debian(t, "docker-registry"), "serve", config)
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = server.Process.Kill()
+		_ = server.Wait()
+	})
+	eventually(t, "docker-registry answers", func() bool {
+		answer, err := http.Get("http://" + host + "/v2/")
+		if err != nil {
+			return false
+		}
+		_ = answer.Body.Close()
+		return true
+	})
+	return host
+}
+
+// Skopeo writes the archive, the action pushes it, skopeo reads it back: from a
+// registry of strangers and from the one that stands for ECR.
+func TestE2EAnArchiveOfSkopeoArrivesUnchanged(t *testing.T) {
+	for name, index := range map[string]bool{"image": false, "index": true} {
+		t.Run(name, func(t *testing.T) {
+			s := play(t)
+			var built mutate.Appendable = s.sample("0.1.0-dev")
+			if index {
+				var err error
+				if built, err = sample.Index(s.sample("0.1.0-dev", sample.Architecture("amd64")), s.sample("0.1.0-dev", sample.Architecture("arm64"))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			layout := filepath.Join(t.TempDir(), "layout")
+			if err := sample.SaveLayout(layout, built); err != nil {
+				t.Fatal(err)
+			}
+			skopeo(t, "copy", "--all", "--preserve-digests", "oci:"+layout, "oci-archive:"+filepath.Join(s.workspace, "image.tar"))
+			want, err := built.Digest()
+			if err != nil {
+				t.Fatal(err)
+			}
+			login, err := image.Login(ecr.NewFromConfig(s.aws.Config())).Authorization()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, host := range []string{dockerRegistry(t), s.aws.RegistryHost()} {
+				s.run("phases=image", "ecr-registry="+host).wants("success")
+				remote, creds := "docker://"+host+"/atta:0.1.0-dev", login.Username+":"+login.Password
+				if got := skopeo(t, "inspect", "--no-tags", "--tls-verify=false", "--creds", creds, "--format", "{{.Digest}}", remote); got != want.String() {
+					t.Errorf("skopeo inspects %s, want %s", got, want)
+				}
+				back := filepath.Join(t.TempDir(), "back")
+				skopeo(t, "copy", "--all", "--preserve-digests", "--src-tls-verify=false", "--src-creds", creds, remote, "oci:"+back)
+				manifest, err := os.ReadFile(filepath.Join(back, "blobs", "sha256", want.Hex))
+				if err != nil || len(manifest) == 0 {
+					t.Errorf("skopeo copied back something else: %v", err)
+				}
+			}
+		})
+	}
+}
