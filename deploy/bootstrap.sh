@@ -12,13 +12,14 @@
 # the caller only puts validated, quoted parameters in front of it.
 #
 # The agent runs it as root with no HOME, in /usr/bin, and may end it at any time
-# with SIGKILL, so nothing here relies on a trap. Only the first 24,000 characters
+# with SIGKILL, so nothing here relies on a trap to tidy up. Only the first 24,000 characters
 # of standard output reach the caller: the result line is therefore printed first,
 # everything else goes to the log.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-rc-setting-up-logging.html
 #
 # Needs bash 4.2, coreutils 8.22, GNU tar 1.26, util-linux flock, the AWS CLI (1 or 2).
 # ATTA_ROOT, when set, is put before every path of the host (as DESTDIR is).
+# ATTA_LOCK_WAIT is how many seconds to wait for another deploy to end (60).
 
 set -euo pipefail
 umask 022
@@ -33,6 +34,7 @@ main() {
 }
 
 deploy() {
+  trap ended_early EXIT
   require_tools
   open_log
   lock_host
@@ -40,7 +42,7 @@ deploy() {
   fetch_bundle
   unpack_bundle
   install_release
-  hand_over
+  hand_over "$RELEASE/deploy/ec2_deploy.sh" "$VERSION" "$VERSION"
 }
 
 status() {
@@ -49,7 +51,8 @@ status() {
     result absent 0 status "no release of $SERVICE is installed"
     return
   fi
-  ATTA_DEPLOYMENT=$DEPLOYMENT "$script" status --line
+  log "deployment $DEPLOYMENT: status of $SERVICE"
+  hand_over "$script" status --line
 }
 
 # --- parameters -------------------------------------------------------------
@@ -76,22 +79,19 @@ read_parameters() {
   done
 
   local name='[a-z][a-z0-9]*(-[a-z0-9]+)*'
+  [[ $COMMAND == deploy || $COMMAND == status ]] || refuse "unknown command: ${COMMAND:-none}; use deploy or status"
   must --deployment "$DEPLOYMENT" '[A-Za-z0-9-]{1,64}'
   must --service "$SERVICE" "$name"
-  case $COMMAND in
-    status) ;;
-    deploy)
-      must --version "$VERSION" "(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$name"
-      must --image "$IMAGE" '[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}'
-      must --region "$REGION" '[a-z]{2}(-[a-z]+)+-[0-9]+'
-      must --bundle "$BUNDLE" 's3://[a-z0-9.-]+/[A-Za-z0-9._/-]+'
-      must --sha256 "$SHA256" '[0-9a-f]{64}'
-      must --not-after "$NOT_AFTER" '[0-9]{1,12}'
-      must --health-timeout "$HEALTH_TIMEOUT" '[0-9]{1,6}'
-      must --allow-downgrade "$ALLOW_DOWNGRADE" 'true|false'
-      ;;
-    *) refuse "unknown command: ${COMMAND:-none}; use deploy or status" ;;
-  esac
+  if [[ $COMMAND == deploy ]]; then
+    must --version "$VERSION" "(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$name"
+    must --image "$IMAGE" '[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}'
+    must --region "$REGION" '[a-z]{2}(-[a-z]+)+-[0-9]+'
+    must --bundle "$BUNDLE" 's3://[a-z0-9.-]+/[A-Za-z0-9._/-]+'
+    must --sha256 "$SHA256" '[0-9a-f]{64}'
+    must --not-after "$NOT_AFTER" '[1-9][0-9]{0,11}'
+    must --health-timeout "$HEALTH_TIMEOUT" '[1-9][0-9]{0,5}'
+    must --allow-downgrade "$ALLOW_DOWNGRADE" 'true|false'
+  fi
 
   readonly COMMAND SERVICE VERSION IMAGE REGION BUNDLE SHA256 DEPLOYMENT NOT_AFTER HEALTH_TIMEOUT ALLOW_DOWNGRADE
   readonly ROOT=${ATTA_ROOT:-}
@@ -99,6 +99,7 @@ read_parameters() {
   readonly RELEASE=$HOME_OF_SERVICE/releases/$VERSION
   readonly INCOMING=$HOME_OF_SERVICE/incoming/$DEPLOYMENT
   readonly LOG=$ROOT/var/log/$SERVICE-deploy.log
+  readonly LOCK_WAIT=${ATTA_LOCK_WAIT:-60}
 }
 
 # must NAME VALUE PATTERN: the whole value has to match.
@@ -125,7 +126,7 @@ open_log() {
 # process lives; children that may outlive it are started with it closed.
 lock_host() {
   exec 9>"$ROOT/run/lock/$SERVICE-deploy.lock"
-  flock --wait 60 9 || give_up 51 lock "another deploy of $SERVICE has held this host's lock for 60 s"
+  flock --wait "$LOCK_WAIT" 9 || give_up 51 lock "another deploy of $SERVICE has held this host's lock for $LOCK_WAIT s"
 }
 
 # A command can reach the agent up to two days after it was sent.
@@ -143,17 +144,20 @@ fetch_bundle() {
   [[ ${got%% *} == "$SHA256" ]] || give_up 20 integrity "$BUNDLE has sha256 ${got%% *}, expected $SHA256"
 }
 
-# Only regular files and folders, only inside the bundle, no setuid or setgid.
+# Only regular files and folders, no setuid or setgid, nothing but VERSION and what
+# is below deploy/: beside them the host keeps marks of its own.
 unpack_bundle() {
   local archive=$INCOMING/bundle.tar.gz types names odd
   types=$(tar -tvzf "$archive" 2>>"$LOG") || give_up 20 integrity "$BUNDLE is not a readable tar.gz"
   odd=$(grep -Ev '^(-[rwx-]{9}|d[rwx-]{9}) ' <<<"$types" || true)
   [[ -z $odd ]] || give_up 20 integrity "$BUNDLE holds more than plain files: ${odd%%$'\n'*}"
   names=$(tar -tzf "$archive" 2>>"$LOG") || give_up 20 integrity "$BUNDLE is not a readable tar.gz"
-  odd=$(grep -E '^/|(^|/)\.\.(/|$)|[^A-Za-z0-9._/+@ -]' <<<"$names" || true)
+  odd=$(grep -Ev '^(VERSION|deploy(/[A-Za-z0-9._+@ -]+)*/?)$' <<<"$names" || true)
+  [[ -z $odd ]] || give_up 20 integrity "$BUNDLE holds more than VERSION and deploy/: ${odd%%$'\n'*}"
+  odd=$(grep -E '/\.\.?(/|$)' <<<"$names" || true)
   [[ -z $odd ]] || give_up 20 integrity "$BUNDLE leaves its folder: ${odd%%$'\n'*}"
 
-  tar -xzf "$archive" --no-same-owner -C "$INCOMING/tree" >>"$LOG" 2>&1 || give_up 10 unpack "$BUNDLE cannot be unpacked: $(last_line)"
+  tar -xzf "$archive" --no-same-owner --no-same-permissions -C "$INCOMING/tree" >>"$LOG" 2>&1 || give_up 10 unpack "$BUNDLE cannot be unpacked: $(last_line)"
   [[ $(cat "$INCOMING/tree/VERSION" 2>/dev/null) == "$VERSION" ]] || give_up 20 integrity "$BUNDLE is not the bundle of $VERSION"
   [[ -x $INCOMING/tree/deploy/ec2_deploy.sh ]] || give_up 20 integrity "$BUNDLE holds no executable deploy/ec2_deploy.sh"
 }
@@ -173,34 +177,43 @@ install_release() {
   rm -rf -- "$HOME_OF_SERVICE/incoming"
 }
 
+# hand_over SCRIPT ARGUMENT…: the release's own script may print what it likes and
+# end as it likes; only its result line and a known exit code are passed on.
 hand_over() {
   local answer code=0 line
   answer=$(mktemp "$ROOT/run/lock/$SERVICE-answer.XXXXXX")
+  trap - EXIT
   ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_HEALTH_TIMEOUT=$HEALTH_TIMEOUT ATTA_ALLOW_DOWNGRADE=$ALLOW_DOWNGRADE \
-    "$RELEASE/deploy/ec2_deploy.sh" "$VERSION" "$VERSION" >"$answer" 2>>"$LOG" 9>&- || code=$?
-  line=$(grep -m 1 '^ATTA_RESULT ' "$answer" || true)
+    "$@" >"$answer" 2>>"$LOG" 9>&- || code=$?
+  line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer" || true)
   rm -f -- "$answer"
-  if [[ -z $line ]]; then
-    give_up 30 hand-over "$RELEASE/deploy/ec2_deploy.sh ended with $code and no result line: $(last_line)"
-  fi
+  [[ -n $line ]] || give_up 30 hand-over "$1 ended with $code and no result line: $(last_line)"
   printf '%s\n' "${line:0:2000}"
   ((code == 0)) || finish "$code"
 }
 
 # --- answers ----------------------------------------------------------------
 
-log() { printf '%s bootstrap: %s\n' "$(date -u +%FT%TZ)" "$*" >>"$LOG"; }
+log() { printf '%s bootstrap: %s\n' "$(date -u +%FT%TZ)" "$*" >>"$LOG" || true; }
 
 last_line() { tail -n 1 "$LOG" 2>/dev/null || true; }
 
 # refuse MESSAGE: the parameters or the host are not fit; nothing was changed.
 refuse() {
+  trap - EXIT
   result refused 10 preflight "$1"
   exit 10
 }
 
+# A command that failed without a verdict, before the release's own script ran.
+ended_early() {
+  local code=$? command=$BASH_COMMAND
+  refuse "'$command' ended with $code: $(last_line)"
+}
+
 # give_up CODE PHASE MESSAGE: ends a deploy before the release's own script ran.
 give_up() {
+  trap - EXIT
   log "$3"
   result refused "$1" "$2" "$3"
   finish "$1"

@@ -66,16 +66,18 @@ put_defaults() {
   [[ ! -f $DEFAULTS/systemd/atta.service ]] || cp -p -- "$DEFAULTS/systemd/atta.service" "$STAGE/tree/deploy/systemd/$SERVICE.service"
 }
 
+# The conventional folder may be absent; one that was named on purpose may not.
 put_own_files() {
-  [[ -e $OWN ]] || return 0
+  [[ $OWN != deploy || -e deploy ]] || return 0
+  [[ -d $OWN ]] || die "no such folder: $OWN"
   local odd
   odd=$(find "$OWN" ! -type f ! -type d)
   [[ -z $odd ]] || die "only regular files go into a bundle: $odd"
-  odd=$(find "$OWN" -type f -perm /6000)
+  odd=$(find "$OWN" -type f \( -perm -4000 -o -perm -2000 \))
   [[ -z $odd ]] || die "a setuid or setgid file does not go into a bundle: $odd"
   odd=$(find "$OWN" -type f -name .env)
   [[ -z $odd ]] || die "settings and secrets stay on the host, take them out of the bundle: $odd"
-  odd=$(find "$OWN" -name '*[!A-Za-z0-9._+@ -]*')
+  odd=$(cd "$OWN" && find . -name '*[!A-Za-z0-9._+@ -]*')
   [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
   cp -Rp -- "$OWN/." "$STAGE/tree/deploy/"
 }

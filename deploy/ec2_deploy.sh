@@ -94,7 +94,8 @@ check_request() {
   [[ ${1:-} == "$VERSION" && ${2:-} == "$IMAGE_TAG" && $# -eq 2 ]] ||
     refuse "this is the release $VERSION with image tag $IMAGE_TAG; usage: ec2_deploy.sh $VERSION $IMAGE_TAG"
   [[ -f $RELEASE/deploy/systemd/$UNIT ]] || refuse "the bundle holds no deploy/systemd/$UNIT"
-  docker info --format '{{.ServerVersion}}' >/dev/null || refuse "the Docker engine does not answer"
+  timeout 60 docker info --format '{{.ServerVersion}}' >/dev/null || refuse "the Docker engine does not answer"
+  property LoadState >/dev/null || refuse "systemd does not answer"
 
   BEFORE=$(installed_release current)
   local running=${BEFORE##*/}
@@ -123,16 +124,20 @@ is_older() {
 }
 
 runs_already() {
-  [[ $BEFORE == "$RELEASE" && -f $RELEASE/verified ]] && cmp -s "$RELEASE/deploy/systemd/$UNIT" "$UNIT_FILE"
+  [[ $BEFORE == "$RELEASE" && -f $RELEASE/verified ]] || return 1
+  cmp -s "$RELEASE/deploy/systemd/$UNIT" "$UNIT_FILE" && has_image || return 1
+  [[ $(property Type) == oneshot || $(property ActiveState) == active ]]
 }
 
 # --- image ------------------------------------------------------------------
+
+has_image() { docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
 
 # The registry's password lives for 12 hours; the file it is kept in lives until
 # the pull has ended. The local tag keeps `docker image prune` from taking an
 # image that is otherwise known only by its digest.
 pull_image() {
-  if ! docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; then
+  if ! has_image; then
     rm -rf -- "$ROOT/run/lock/$SERVICE-docker."*
     DOCKER_CONFIG=$(mktemp -d "$ROOT/run/lock/$SERVICE-docker.XXXXXX")
     export DOCKER_CONFIG
@@ -146,7 +151,6 @@ pull_image() {
     unset DOCKER_CONFIG
     [[ -z $problem ]] || refuse "$problem"
   fi
-  docker tag "$IMAGE" "$REPOSITORY:$IMAGE_TAG"
 
   local image host
   image=$(docker image inspect --format '{{.Architecture}}' "$IMAGE")
@@ -156,6 +160,7 @@ pull_image() {
     *) host=$(uname -m) ;;
   esac
   [[ $image == "$host" ]] || refuse "the image is for $image, this host is $host"
+  docker tag "$IMAGE" "$REPOSITORY:$IMAGE_TAG"
 }
 
 # --- unit -------------------------------------------------------------------
@@ -175,17 +180,17 @@ wait_for_running_job() {
 }
 
 stop_unit() {
-  if [[ $(property LoadState) == loaded ]]; then
-    systemctl stop "$UNIT"
-  fi
+  local known
+  known=$(property LoadState)
+  [[ $known != loaded ]] || systemctl stop "$UNIT"
 }
 
 # switch_to RELEASE: files, unit and link become those of the release. Also the
 # way back, so it needs no network.
 switch_to() {
   mkdir -p "$BASE/output" "${UNIT_FILE%/*}"
-  [[ -e $BASE/.env ]] || install -m 0600 "$1/deploy/.env.example" "$BASE/.env"
-  install -m 0644 "$1/deploy/systemd/$UNIT" "$UNIT_FILE.new"
+  [[ -e $BASE/.env ]] || install -T -m 0600 "$1/deploy/.env.example" "$BASE/.env"
+  install -T -m 0644 "$1/deploy/systemd/$UNIT" "$UNIT_FILE.new"
   mv -T -- "$UNIT_FILE.new" "$UNIT_FILE"
   point current "$1"
   systemctl daemon-reload
@@ -204,22 +209,26 @@ start_unit() {
   systemctl reset-failed "$UNIT" >&2 || true
   INVOCATION_BEFORE=$(property InvocationID)
   START_CODE=0
-  timeout "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 || START_CODE=$?
+  timeout --foreground "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 || START_CODE=$?
 }
 
 # A job is healthy when this start made a new invocation that ended well, or that
 # is still at work when the time is over: `systemctl start` of a oneshot unit waits
-# for its end, and afterwards the unit is inactive, failed or not.
+# for its end, and afterwards the unit is inactive, failed or not. One that waits
+# for systemd to try it again is activating, too, and not at work.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Type=
 check_health() {
   local invocation result status
+  while [[ $(property ActiveState) == deactivating ]]; do
+    sleep 0.2
+  done
   invocation=$(property InvocationID)
   if [[ -z $invocation || $invocation == "$INVOCATION_BEFORE" ]]; then
     go_back 30 "$UNIT could not be started: systemctl start ended with $START_CODE and made no new run"
   fi
   result=$(property Result) status=$(property ExecMainStatus)
   case $(property Type):$(property ActiveState) in
-    oneshot:activating) return 0 ;;
+    oneshot:activating) [[ $result:$START_CODE != success:124 ]] || return 0 ;;
     oneshot:inactive | *:active) [[ $result:$status != success:0 ]] || return 0 ;;
   esac
   { journalctl --quiet --no-pager --output=cat --lines=20 "_SYSTEMD_INVOCATION_ID=$invocation" || true; } >&2
@@ -265,7 +274,7 @@ restart_service() {
 }
 
 remove_unit() {
-  systemctl disable "$UNIT" >&2
+  [[ ! -e $UNIT_FILE ]] || systemctl disable "$UNIT" >&2
   rm -f -- "$UNIT_FILE" "$BASE/current"
   systemctl daemon-reload
 }
@@ -285,7 +294,7 @@ begin_phase() {
   end_phase
   PHASE=$1
   PHASE_STARTED=$(date +%s%3N)
-  printf '%s %s: %s\n' "$(date -u +%FT%TZ)" "$VERSION" "$PHASE" >&2
+  note "$PHASE"
 }
 
 end_phase() {
@@ -293,12 +302,16 @@ end_phase() {
   PHASE_STARTED=0
 }
 
+# A full disk must not stop the way back, so a line that is lost is no error.
+note() { printf '%s %s: %s\n' "$(date -u +%FT%TZ)" "$VERSION" "$1" >&2 || true; }
+
 # A command that failed without a verdict ends the deploy here, after the way back
 # when something was changed.
 ended_early() {
   local code=$? command=$BASH_COMMAND
   case $PHASE in
     stop | switch | start | health | verify) go_back 30 "$PHASE: '$command' ended with $code" ;;
+    rollback) finish rollback-failed 41 "rollback: '$command' ended with $code" ;;
     *) finish refused 10 "$PHASE: '$command' ended with $code" ;;
   esac
 }
@@ -310,7 +323,7 @@ finish() {
   trap - EXIT
   local phase=$PHASE
   end_phase
-  printf '%s %s: %s: %s\n' "$(date -u +%FT%TZ)" "$VERSION" "$1" "$3" >&2
+  note "$1: $3"
   result "$1" "$2" "$phase" "$3"
   exit "$2"
 }

@@ -96,6 +96,9 @@ func read(folder string) (map[string]file, error) {
 		if err != nil || entry.IsDir() {
 			return err
 		}
+		if name == folder {
+			return fmt.Errorf("%s is no folder", folder)
+		}
 		inside, err := filepath.Rel(folder, name)
 		if err != nil {
 			return err

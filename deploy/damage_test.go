@@ -1,0 +1,181 @@
+package deploy_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+)
+
+// damaged are copies of a bundle: cut at every kilobyte, and with one bit flipped
+// in the headers, in the trailer and here and there between.
+func damaged(b bundle.Bundle) map[string][]byte {
+	copies := map[string][]byte{}
+	for size := 0; size < len(b.Content); size += 1024 {
+		copies["cut to "+fmt.Sprint(size)] = b.Content[:size]
+	}
+	for i := range 16 {
+		copies["cut by "+fmt.Sprint(i+1)] = b.Content[:len(b.Content)-i-1]
+	}
+	positions := []int{0, 2, 3, 4, 9, 10, 11, 13, 15, 20, 120, 140, 163, 172, 272}
+	for at := 600; at < len(b.Content); at += 997 {
+		positions = append(positions, at)
+	}
+	for _, at := range append(positions, len(b.Content)-8, len(b.Content)-5, len(b.Content)-4, len(b.Content)-1) {
+		content := bytes.Clone(b.Content)
+		content[at] ^= 1 << (at % 8)
+		copies["flipped at "+fmt.Sprint(at)] = content
+	}
+	return copies
+}
+
+func TestADamagedBundleIsRefusedBeforeItIsUnpacked(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	image := m.push()
+	before := m.tree("opt")
+	m.untouched(func() {
+		for name, content := range damaged(m.build("0.1.1-dev", nil)) {
+			a := m.deploy("0.1.1-dev", parameter("image", image), func(a *attempt) { a.bundle = func(bundle.Bundle) []byte { return content } })
+			if a.Outcome != "refused" || a.exit != 20 || !strings.Contains(a.Message, "has sha256") {
+				t.Fatalf("%s: %d %s", name, a.exit, a.Message)
+			}
+			after := m.tree("opt")
+			maps.DeleteFunc(after, func(path, _ string) bool { return strings.HasSuffix(path, "/bundle.tar.gz") })
+			m.same(before, after)
+		}
+	})
+}
+
+// The sum of a damaged file may have been taken after the damage. Then it does not
+// unpack, or it unpacks to the very same files: a gzip header has bytes that do not count.
+func TestABundleDamagedBeforeItsSumWasTakenIsRefusedOrWhole(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	missing := parameter("image", cloud.RegistryHost()+"/"+m.name+"@sha256:"+strings.Repeat("0", 64))
+	m.expect(m.deploy("0.1.1-dev", missing), "refused", 10, "pull")
+	whole := m.tree("opt/atta/releases/0.1.1-dev")
+	maps.DeleteFunc(whole, isReleaseEnv)
+	refused := 0
+	m.untouched(func() {
+		for name, content := range damaged(m.build("0.1.1-dev", nil)) {
+			if err := os.RemoveAll(m.Path("opt/atta/releases/0.1.1-dev")); err != nil {
+				t.Fatal(err)
+			}
+			a := m.deploy("0.1.1-dev", missing, repacked(func(bundle.Bundle) []byte { return content }))
+			if a.exit == 20 && a.Outcome == "refused" {
+				refused++
+				continue
+			}
+			unpacked := m.tree("opt/atta/releases/0.1.1-dev")
+			maps.DeleteFunc(unpacked, isReleaseEnv)
+			if a.exit != 10 || !strings.Contains(a.Message, "pull") || !maps.Equal(whole, unpacked) {
+				t.Errorf("%s: %d %s", name, a.exit, a.Message)
+			}
+		}
+	})
+	if refused < 50 {
+		t.Errorf("only %d were refused", refused)
+	}
+}
+
+func isReleaseEnv(path, _ string) bool { return strings.HasSuffix(path, "/release.env") }
+
+func TestAHostileBundleIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	image := m.push()
+	before := m.tree("")
+	maps.DeleteFunc(before, leavesTraces)
+	regular := func(name string) entry {
+		return entry{tar.Header{Typeflag: tar.TypeReg, Name: name, Mode: 0o644}, "evil"}
+	}
+	special := func(kind byte, target string) entry {
+		return entry{tar.Header{Typeflag: kind, Name: "deploy/odd", Linkname: target, Mode: 0o755, Devmajor: 1, Devminor: 3}, ""}
+	}
+	for name, c := range map[string]struct {
+		entry   entry
+		message string
+	}{
+		"up":                {regular("../evil"), "../evil"},
+		"up from within":    {regular("deploy/../../evil"), "leaves its folder"},
+		"up at the end":     {entry{tar.Header{Typeflag: tar.TypeDir, Name: "deploy/..", Mode: 0o755}, ""}, "leaves its folder"},
+		"here":              {regular("deploy/./evil"), "leaves its folder"},
+		"absolute":          {regular("/etc/evil"), "/etc/evil"},
+		"beside deploy":     {regular("verified"), "more than VERSION and deploy/: verified"},
+		"other beginning":   {regular("deployed/x"), "more than VERSION and deploy/: deployed/x"},
+		"symbolic link":     {special(tar.TypeSymlink, "/etc"), "more than plain files"},
+		"hard link":         {special(tar.TypeLink, "VERSION"), "more than plain files"},
+		"character device":  {special(tar.TypeChar, ""), "more than plain files"},
+		"block device":      {special(tar.TypeBlock, ""), "more than plain files"},
+		"fifo":              {special(tar.TypeFifo, ""), "more than plain files"},
+		"setuid":            {entry{tar.Header{Typeflag: tar.TypeReg, Name: "deploy/su", Mode: 0o4755}, "evil"}, "more than plain files"},
+		"setgid folder":     {entry{tar.Header{Typeflag: tar.TypeDir, Name: "deploy/su/", Mode: 0o2755}, ""}, "more than plain files"},
+		"sticky":            {entry{tar.Header{Typeflag: tar.TypeReg, Name: "deploy/su", Mode: 0o1755}, "evil"}, "more than plain files"},
+		"newline":           {regular("deploy/a\nb"), "more than VERSION and deploy/"},
+		"newline, disguise": {regular("deploy/a\ndeploy/b"), "more than VERSION and deploy/"},
+		"backslash":         {regular(`deploy/a\b`), "more than VERSION and deploy/"},
+		"quote":             {regular(`deploy/a"b`), "more than VERSION and deploy/"},
+		"not ASCII":         {regular("deploy/ä"), "more than VERSION and deploy/"},
+	} {
+		for _, first := range []bool{true, false} {
+			a := m.deploy("0.1.1-dev", parameter("image", image), repacked(func(b bundle.Bundle) []byte {
+				all := append(entries(t, b), c.entry)
+				if first {
+					all = slices.Insert(entries(t, b), 0, c.entry)
+				}
+				return pack(t, all...)
+			}))
+			if a.Outcome != "refused" || a.exit != 20 || !strings.Contains(a.Message, c.message) {
+				t.Errorf("%s: %s %d %q, want …%s…", name, a.Outcome, a.exit, a.Message, c.message)
+			}
+		}
+	}
+	after := m.tree("")
+	maps.DeleteFunc(after, leavesTraces)
+	m.same(before, after)
+}
+
+// leavesTraces are the places where a refused deploy may leave something.
+func leavesTraces(path, _ string) bool {
+	return strings.HasPrefix(path, "/opt/atta/incoming/") || strings.HasPrefix(path, "/var/log/") || strings.HasPrefix(path, "/run/lock/")
+}
+
+func TestABundleOfSomethingElseIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	for message, edit := range map[string]func(bundle.Bundle) []byte{
+		"is not the bundle of 0.1.1-dev":           func(bundle.Bundle) []byte { return m.build("0.1.2-dev", nil).Content },
+		"holds no executable deploy/ec2_deploy.sh": func(b bundle.Bundle) []byte { return pack(t, drop(entries(t, b), "deploy/ec2_deploy.sh")...) },
+		"is not a readable tar.gz":                 func(bundle.Bundle) []byte { return []byte("<html>not found</html>") },
+	} {
+		m.untouched(func() { m.expect(m.deploy("0.1.1-dev", repacked(edit)), "refused", 20, message) })
+	}
+}
+
+func TestUnpackedFilesAreTheirOwnersToWrite(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev", repacked(func(b bundle.Bundle) []byte {
+		all := entries(t, b)
+		for i := range all {
+			all[i].Mode |= 0o666
+		}
+		return pack(t, all...)
+	}))
+	for path, value := range m.tree("opt/atta/releases") {
+		if mode, _, _ := strings.Cut(value, " "); mode[8] == 'w' {
+			t.Errorf("%s has mode %s", path, mode)
+		}
+	}
+}

@@ -1,0 +1,72 @@
+package deploy_test
+
+import (
+	"context"
+	"encoding/base64"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// What all tests share. Each has a host, a repository and a bucket of its own.
+var (
+	cloud    *localaws.Server
+	program  string // in the sample image
+	tools    string // does the work of docker, systemctl and aws
+	registry authn.Authenticator
+)
+
+func TestMain(m *testing.M) {
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "sample-")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	if program, err = sample.Build(context.Background(), dir); err != nil {
+		log.Print(err)
+		return 1
+	}
+	// Built with -race, as this very executable may be, the stand-ins start four
+	// times as slowly, and a deploy starts forty of them.
+	tools = filepath.Join(dir, "tools")
+	if out, err := exec.Command("go", "build", "-o", tools, "github.com/org/atta-deploy-action/internal/localaws/demo").CombinedOutput(); err != nil {
+		log.Printf("build tools: %v\n%s", err, out)
+		return 1
+	}
+	if cloud, err = localaws.Start(localaws.Options{}); err != nil {
+		log.Print(err)
+		return 1
+	}
+	defer cloud.Close()
+	if registry, err = login(context.Background()); err != nil {
+		log.Print(err)
+		return 1
+	}
+	return m.Run()
+}
+
+func login(ctx context.Context) (authn.Authenticator, error) {
+	out, err := ecr.NewFromConfig(cloud.Config()).GetAuthorizationToken(ctx, nil)
+	if err != nil {
+		return nil, err
+	}
+	token, err := base64.StdEncoding.DecodeString(*out.AuthorizationData[0].AuthorizationToken)
+	if err != nil {
+		return nil, err
+	}
+	user, password, _ := strings.Cut(string(token), ":")
+	return &authn.Basic{Username: user, Password: password}, nil
+}

@@ -1,0 +1,63 @@
+package deploy_test
+
+import (
+	"strings"
+	"testing"
+
+	"al.essio.dev/pkg/shellescape"
+
+	"github.com/org/atta-deploy-action/deploy"
+)
+
+func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	image := m.push()
+	before := m.tree("")
+	bad := map[string][]string{
+		"service":         {"", "Atta", "../atta", "atta/x", "-atta", "atta-", "a b"},
+		"version":         {"", "1.2", "1.2.3", "v1.2.3-dev", "01.2.3-dev", "1.2.3-Dev", "1.2.3-dev/..", "../../etc"},
+		"image":           {"atta:latest", "host/atta@sha256:12", image + "0", "-" + image + " "},
+		"region":          {"", "mars", "us-east-1 --debug"},
+		"bundle":          {"", "http://host/x", "s3://bucket", "s3://b/k --no-sign-request", "s3://b/k?x"},
+		"sha256":          {"", "12", strings.Repeat("g", 64), strings.Repeat("0", 65)},
+		"deployment":      {"", "a.b", "a/b", strings.Repeat("a", 65)},
+		"not-after":       {"", "0", "08", "-1", "1e9", "a[$(touch /tmp/x)]", "1234567890123"},
+		"health-timeout":  {"", "0", "010", "1.5", "20s", "1234567"},
+		"allow-downgrade": {"", "yes", "TRUE", "true false"},
+		"unheard-of":      {"1"},
+	}
+	for name, values := range bad {
+		for _, value := range append(values, "x{{ssm:/y}}", "dev\n", "\ndev", `'`, `"`, `$(touch "$ATTA_ROOT/pwned")`, "`id`", ";id", "$$", `\`, "*", "é") {
+			if name == "image" && value == "" {
+				continue
+			}
+			a := m.deploy("0.0.1-dev", parameter("image", image), parameter(name, value))
+			if a.Outcome != "refused" || a.exit != 10 || !strings.Contains(a.Message, name) {
+				t.Errorf("--%s=%q: %s %d %q", name, value, a.Outcome, a.exit, a.Message)
+			}
+		}
+	}
+	m.same(before, m.tree(""))
+}
+
+func TestACommandOfItsOwnKindIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	for _, args := range [][]string{{}, {"--service=atta"}, {"remove", "--service=atta"}, {"deploy; id", "--service=atta"}} {
+		m.expect(m.send(args), "refused", 10, "unknown command")
+	}
+	m.expect(m.send([]string{"status", "--service=atta", "atta"}), "refused", 10, "unknown parameter: atta")
+}
+
+// SSM replaces {{ name }} anywhere in a command, and takes 64 KB with everything around it.
+func TestTheCommandIsConstantAndSmall(t *testing.T) {
+	t.Parallel()
+	if strings.Contains(deploy.Bootstrap, "{{") {
+		t.Error("bootstrap.sh has {{")
+	}
+	longest := shellescape.QuoteCommand([]string{"deploy", strings.Repeat("--service="+strings.Repeat("a", 250)+" ", 10)})
+	if size := len(deploy.Bootstrap) + len(longest); size > 24_000 {
+		t.Errorf("the command has %d bytes", size)
+	}
+}

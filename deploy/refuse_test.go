@@ -1,0 +1,192 @@
+package deploy_test
+
+import (
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// fault makes one AWS call about this machine's things go wrong.
+func (m machine) fault(operation, code string) {
+	cloud.Fault(localaws.Fault{Operation: operation, Resource: m.name, Error: &localaws.Error{Status: 403, Code: code, Message: "not today"}})
+}
+
+// replace puts a script in the place of one of the instance's commands.
+func (m machine) replace(command, script string) {
+	m.t.Helper()
+	path := m.Path("..", "bin", command)
+	if err := os.Remove(path); err != nil {
+		m.t.Fatal(err)
+	}
+	if script != "" {
+		m.write(filepath.Join("..", "bin", command), "#!/bin/sh\n"+script+"\n", 0o755)
+	}
+}
+
+// passOn is a command's stand-in, from within a script that takes its place.
+func (m machine) passOn(command string) string {
+	return `exec "` + tools + `" standin "` + m.Path("..", "bin", command) + `" "$@"`
+}
+
+func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
+	t.Parallel()
+	const elsewhere = "/atta@sha256:0000000000000000000000000000000000000000000000000000000000000000"
+	for name, c := range map[string]struct {
+		prepare func(machine)
+		change  change
+		message string
+	}{
+		"no such bundle": {change: parameter("bundle", "s3://nowhere/x.tar.gz"), message: "s3://nowhere/x.tar.gz cannot be downloaded"},
+		"bundle denied":  {prepare: func(m machine) { m.fault("s3:GetObject", "AccessDenied") }, message: "AccessDenied"},
+		"no such image":  {change: parameter("image", cloud.RegistryHost()+elsewhere), message: "pull " + cloud.RegistryHost() + elsewhere},
+		"login refused": {prepare: func(m machine) {
+			m.replace("aws", "case $1 in ecr) echo denied >&2; exit 254 ;; esac\n"+m.awsWithKeys())
+		}, message: "ecr:GetAuthorizationToken"},
+		"other architecture":      {change: image(sample.Architecture("s390x")), message: "the image is for s390x"},
+		"damaged unit":            {change: own("systemd/atta.service", "[Service]\nType=oneshot\n"), message: "systemd does not accept"},
+		"Docker does not answer":  {prepare: func(m machine) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},
+		"systemd does not answer": {prepare: func(m machine) { m.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1") }, message: "systemd does not answer"},
+		"failed tag":              {prepare: func(m machine) { m.replace("docker", "case $1 in tag) exit 194 ;; esac\n"+m.passOn("docker")) }, message: "ended with 194"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.1.0-dev")
+			if c.prepare != nil {
+				c.prepare(m)
+			}
+			change := c.change
+			if change == nil {
+				change = image()
+			}
+			m.untouched(func() { m.expect(m.deploy("0.1.1-dev", change), "refused", 10, c.message) })
+		})
+	}
+}
+
+// awsWithKeys is the aws command as it was, keys included.
+func (m machine) awsWithKeys() string {
+	m.t.Helper()
+	wrapper, err := os.ReadFile(m.Path("..", "bin", "aws"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return strings.TrimPrefix(string(wrapper), "#!/bin/sh\n")
+}
+
+func TestABundleWithoutTheUnitIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	m.untouched(func() {
+		a := m.deploy("0.1.1-dev", repacked(func(b bundle.Bundle) []byte { return pack(t, drop(entries(t, b), "deploy/systemd/atta.service")...) }))
+		m.expect(a, "refused", 10, "the bundle holds no deploy/systemd/atta.service")
+	})
+}
+
+func TestAMissingToolIsNamed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	// A PATH of links to everything but two of the tools.
+	bin := filepath.Join(t.TempDir(), "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, folder := range []string{m.Path("..", "bin"), "/usr/bin", "/bin"} {
+		files, err := os.ReadDir(folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if file.Name() != "docker" && file.Name() != "flock" {
+				_ = os.Symlink(filepath.Join(folder, file.Name()), filepath.Join(bin, file.Name()))
+			}
+		}
+	}
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev", env("PATH="+bin)), "refused", 10, "not installed on this host: docker flock")
+	})
+}
+
+func TestACommandThatComesTooLateIsNotCarriedOut(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	before := m.tree("opt")
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev", parameter("not-after", "1700000000")), "refused", 50, "2023-11-14T22:13:20Z")
+	})
+	m.same(before, m.tree("opt"))
+}
+
+func TestOneDeployAtATime(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	holder := make(chan struct{})
+	go func() {
+		defer close(holder)
+		m.sh("flock $ATTA_ROOT/run/lock/atta-deploy.lock sh -c 'touch $ATTA_ROOT/held; until test -e $ATTA_ROOT/enough; do sleep 0.1; done'")
+	}()
+	for deadline := time.Now().Add(20 * time.Second); !m.exists("held"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the lock is not held")
+		}
+	}
+	before := m.tree("opt")
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev", env("ATTA_LOCK_WAIT=1")), "refused", 51, "another deploy of atta has held this host's lock for 1 s")
+	})
+	m.same(before, m.tree("opt"))
+	m.write("enough", "", 0o644)
+	<-holder
+	m.deployed("0.1.1-dev")
+}
+
+func TestNoPasswordStaysBehind(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev")
+	m.deploy("0.1.1-dev", parameter("image", cloud.RegistryHost()+"/"+m.name+"@sha256:"+strings.Repeat("0", 64)))
+	for path := range m.tree("run/lock", "root", "tmp", "../home") {
+		if strings.Contains(path, "config.json") {
+			t.Error("left behind:", path)
+		}
+	}
+}
+
+func TestASecretInTheSettingsIsNowhereElse(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	const canary = "open-sesame-4711"
+	m.write("opt/atta/.env", "PASSWORD="+canary+"\n", 0o600)
+	outputs := []answer{m.deployed("0.1.0-dev"), m.deploy("0.1.1-dev", image(sample.ExitCode(3))), m.status()}
+	outputs = append(outputs, m.sh("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh status"))
+	for _, a := range outputs {
+		if strings.Contains(a.stdout+a.stderr, canary) {
+			t.Errorf("printed:\n%s\n%s", a.stdout, a.stderr)
+		}
+	}
+	files := m.tree("opt", "var/log", "run/lock", "etc", "../commands")
+	maps.DeleteFunc(files, func(path, _ string) bool { return path == "/opt/atta/.env" })
+	if len(files) < 10 {
+		t.Fatalf("looked at %d files only", len(files))
+	}
+	for path := range files {
+		file := m.Path(path)
+		if !strings.HasPrefix(path, "/") {
+			file = path
+		}
+		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), canary) {
+			t.Error("kept in", path)
+		}
+	}
+}

@@ -1,0 +1,162 @@
+package deploy_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// oneshot is a unit whose job is a shell command.
+func oneshot(settings, command string) change {
+	return own("systemd/atta.service", "[Service]\nType=oneshot\n"+settings+"ExecStart=/bin/sh -c '"+command+"'\n[Install]\nWantedBy=multi-user.target\n")
+}
+
+// The SSM agent gives 168, 169 and 194 a meaning of their own, and takes 137 for a timeout.
+func TestAJobThatFailsIsTakenBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("opt/atta/.env", "GREETING=good day\n", 0o600)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	before, images := m.live(), m.sh("docker images --digests | grep -w 0.0.2-dev").stdout
+	for i, code := range []int{1, 137, 168, 169, 194} {
+		a := m.deploy(fmt.Sprintf("0.1.%d-dev", i), image(sample.ExitCode(code)))
+		m.expect(a, "rolled-back", 40, fmt.Sprintf("atta.service failed: result exit-code, exit status %d; 0.0.2-dev is installed", code))
+		if a.Phase != "rollback" || a.Version != "0.0.2-dev" || a.Before != "0.0.2-dev" || a.Exit != code || !a.Verified {
+			t.Errorf("%+v", a.Report)
+		}
+		if !strings.Contains(a.stderr, fmt.Sprintf("done, exit %d", code)) {
+			t.Errorf("the job's own words are missing:\n%s", a.stderr)
+		}
+		m.same(before, m.live())
+	}
+	if after := m.sh("docker images --digests | grep -w 0.0.2-dev").stdout; after != images || images == "" {
+		t.Errorf("image before %q, after %q", images, after)
+	}
+	if a := m.sh("systemctl start atta"); a.exit != 0 {
+		t.Errorf("what is back does not start: %s", a.stderr)
+	}
+	m.wantOutput("good day from 0.0.2-dev\n")
+}
+
+func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	before := m.live()
+	for version, c := range map[string]struct {
+		change  change
+		message string
+	}{
+		"0.1.1-dev": {oneshot("", "kill -KILL $$$$"), "result signal, exit status 9"},
+		"0.1.2-dev": {oneshot("TimeoutStartSec=300ms\n", "exec sleep 60"), "result timeout, exit status 15"},
+		"0.1.3-dev": {oneshot("EnvironmentFile=/nowhere\n", "true"), "result resources"},
+		"0.1.4-dev": {oneshot("Restart=on-failure\nRestartSec=600\n", "exit 1"), "result exit-code, exit status 1"},
+		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nExecStart=/bin/sh -c 'exit 7'\nType=exec\n"), "atta.service failed"},
+	} {
+		m.expect(m.deploy(version, c.change, own("extra.txt", "extra")), "rolled-back", 40, c.message)
+		m.same(before, m.live())
+	}
+}
+
+func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", own("systemd/atta.service", stays))
+	a := m.deploy("0.0.2-dev", image(sample.ExitCode(1)))
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	if a.Unit != "active" {
+		t.Error("unit", a.Unit)
+	}
+}
+
+func TestAStartThatMakesNoRunIsTakenBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	before := m.live()
+	unit := "[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\nExecStart=/bin/true\n"
+	m.expect(m.deploy("0.0.2-dev", own("systemd/atta.service", unit)), "rolled-back", 30, "made no new run")
+	m.same(before, m.live())
+}
+
+func TestAStepThatFailsIsTakenBack(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ script, message string }{
+		"stop":   {"case $1 in stop) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "stop: 'systemctl stop"},
+		"switch": {"case $1 in daemon-reload) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "switch: 'systemctl daemon-reload' ended with 194"},
+		"start":  {"case $1 in enable) exit 137 ;; esac", "start: 'systemctl enable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev")
+			before := m.live()
+			m.replace("systemctl", c.script+"\n"+m.passOn("systemctl"))
+			m.expect(m.deploy("0.0.2-dev"), "rolled-back", 30, c.message)
+			m.same(before, m.live())
+		})
+	}
+}
+
+func TestTheFirstReleaseEverFailsAndLeavesNothingRunning(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	a := m.deploy("0.0.1-dev", image(sample.ExitCode(3)))
+	m.expect(a, "rolled-back", 40, "exit status 3; nothing, as before, is installed")
+	if a.Version != "" || a.Digest != "" || a.Verified {
+		t.Errorf("%+v", a.Report)
+	}
+	if files := m.tree("etc/systemd", "opt/atta/current", "opt/atta/previous"); len(files) != 0 {
+		t.Errorf("left behind: %v", files)
+	}
+	if state := m.show("LoadState"); state != "not-found" {
+		t.Error("the unit is", state)
+	}
+	if left := m.sh("docker ps --all --quiet").stdout; left != "" {
+		t.Error("containers:", left)
+	}
+	m.deployed("0.0.2-dev")
+}
+
+func TestTheFirstReleaseEverFailsBeforeItsUnitIsThere(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("etc/systemd/system/atta.service.new/in-the-way", "", 0o644)
+	a := m.deploy("0.0.1-dev")
+	m.expect(a, "rolled-back", 30, "nothing, as before, is installed")
+	if m.exists("opt/atta/current") || m.exists("etc/systemd/system/atta.service") {
+		t.Error("something was installed")
+	}
+}
+
+func TestAWayBackThatIsBlockedIsReported(t *testing.T) {
+	t.Parallel()
+	for name, block := range map[string]string{
+		"unit folder":   "mkdir -p $ATTA_ROOT/etc/systemd/system/atta.service.new",
+		"systemd":       "touch $ATTA_ROOT/blocked",
+		"release moved": "mv $ATTA_ROOT/opt/atta/releases/0.0.1-dev/deploy $ATTA_ROOT/opt/atta/away",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev")
+			m.replace("systemctl", "case $1 in daemon-reload) test ! -e $ATTA_ROOT/blocked || exit 194 ;; esac\n"+m.passOn("systemctl"))
+			a := m.deploy("0.0.2-dev", oneshot("", block+"; exit 3"))
+			m.expect(a, "rollback-failed", 41, "exit status 3; going back to 0.0.1-dev went wrong")
+		})
+	}
+}
+
+func TestAFullDiskUnderTheLogDoesNotStopTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	before := m.live()
+	m.expect(m.deploy("0.0.2-dev", oneshot("", "exit 3")), "rolled-back", 40, "exit status 3")
+	again := m.read("$ATTA_ROOT/opt/atta/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev 2>/dev/full")
+	m.expect(again, "rolled-back", 40, "exit status 3")
+	m.same(before, m.live())
+}
