@@ -16,7 +16,7 @@ func Failure(result rollout.Result, err error) Error {
 	rel := result.Plan.Release
 	lines := append([]string{err.Error()}, Hints(result, err)...)
 	return Error{
-		Title:   fmt.Sprintf("%s %s: %s", rel.Service, rel.Version, result.Status),
+		Title:   fmt.Sprintf("%s %s to %s: %s", rel.Service, rel.Version, rel.Environment, result.Status),
 		Message: strings.Join(lines, "\n"),
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
@@ -18,61 +19,89 @@ import (
 // Hints says what to do about an error, a sentence each; none when nothing is
 // known that the error does not say itself.
 func Hints(result rollout.Result, err error) []string {
+	if err == nil {
+		return nil
+	}
 	var hints []string
-	add := func(format string, args ...any) { hints = append(hints, fmt.Sprintf(format, args...)) }
+	add := func(more ...string) {
+		for _, hint := range more {
+			if hint != "" && !slices.Contains(hints, hint) {
+				hints = append(hints, hint)
+			}
+		}
+	}
+	switch {
+	case result.Status == rollout.Cancelled:
+		add("Start the run again when you are ready: it skips what is done.")
+	case errors.Is(err, context.DeadlineExceeded):
+		add("If the run was longer than timeout allows: start it again, it skips what is done, or give it more time.")
+	}
+	for _, part := range parts(err) {
+		var hosts *rollout.UnhealthyError
+		if errors.As(part, &hosts) {
+			add(hostHints(result, hosts.Hosts)...)
+		}
+		add(phaseHint(result, part), awsHint(part))
+	}
+	return hints
+}
 
+// parts are the errors that were joined, each a problem of its own.
+func parts(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var list []error
+	for _, e := range joined.Unwrap() {
+		list = append(list, parts(e)...)
+	}
+	return list
+}
+
+func phaseHint(result rollout.Result, err error) string {
 	var (
 		tagged   *image.TagConflictError
 		stored   *bundle.ConflictError
 		notReady *fleet.NotReadyError
-		hosts    *rollout.UnhealthyError
 	)
 	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, context.Canceled):
-		add("The run was cancelled. An instance shown as unknown may be in the middle of the deploy: start the run again, it skips what is done.")
-	case errors.Is(err, context.DeadlineExceeded):
-		add("The run took longer than timeout allows. Start it again, it skips what is done; or give it more time.")
-	case errors.As(err, &hosts):
-		hints = hostHints(result, hosts.Hosts)
+	case errors.As(err, &tagged) || errors.As(err, &stored):
+		return fmt.Sprintf("A version is released once. Release the change as %s.", result.Plan.Release.Version.Next())
+	case errors.As(err, &notReady):
+		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
+	case errors.Is(err, fs.ErrNotExist):
+		return "Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"
+	case errors.Is(err, image.ErrNoRepository):
+		return "Create the repository in ECR first, with immutable tags except latest-*."
+	case errors.Is(err, image.ErrNotFound):
+		return "The image is not in the repository: run the image phase, or check ecr-repository and image-digest."
 	}
-	if errors.As(err, &tagged) || errors.As(err, &stored) {
-		add("A version is released once. Release the change as %s.", result.Plan.Release.Version.Next())
-	}
-	if errors.As(err, &notReady) {
-		add("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
-	}
-	if errors.Is(err, fs.ErrNotExist) {
-		add("Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?")
-	}
-	if errors.Is(err, image.ErrNoRepository) {
-		add("Create the repository in ECR first, with immutable tags except latest-*.")
-	}
-	return append(hints, awsHints(err)...)
+	return ""
 }
 
+// hostHints says for each state what to do on the hosts that are in it.
 func hostHints(result rollout.Result, hosts []rollout.Host) []string {
-	var hints []string
-	seen := map[rollout.State]bool{}
 	service := result.Plan.Release.Service
+	seen := map[rollout.State]string{}
 	for _, host := range hosts {
-		if host.Report == nil && strings.Contains(strings.ReplaceAll(host.Message, " ", ""), "AccessDenied") {
-			hints = append(hints, fmt.Sprintf("Grant ssm:SendCommand on instance %s to the role that deploys.", host.ID))
-		}
-		if seen[host.State] {
+		if host.State == rollout.NotDeployed && host.Report == nil && strings.Contains(strings.ReplaceAll(host.Message, " ", ""), "AccessDenied") {
+			seen["denied"] = "Grant ssm:SendCommand on every instance, such as " + host.ID + ", to the role that deploys."
 			continue
 		}
-		seen[host.State] = true
-		switch host.State {
-		case rollout.RolledBack:
-			hints = append(hints, fmt.Sprintf("The instance is back on what it ran before. Its log is above; more on the instance: journalctl -u %s, /var/log/%s-deploy.log.", service, service))
-		case rollout.RollbackFailed:
-			hints = append(hints, fmt.Sprintf("Look after the instance now: systemctl status %s, journalctl -u %s, /var/log/%s-deploy.log.", service, service, service))
-		case rollout.Unknown:
-			hints = append(hints, fmt.Sprintf("Nobody knows what the instance runs. Ask it: /opt/%s/current/deploy/ec2_deploy.sh status. A new run of this version is safe.", service))
+		seen[host.State] = host.ID
+	}
+	var hints []string
+	add := func(state rollout.State, format string, args ...any) {
+		if seen[state] != "" {
+			hints = append(hints, fmt.Sprintf(format, args...))
 		}
 	}
+	logs := fmt.Sprintf("journalctl -u %s and /var/log/%s-deploy.log", service, service)
+	add(rollout.RollbackFailed, "rollback-failed: look after the instance now, it may run nothing: systemctl status %s, %s.", service, logs)
+	add(rollout.Unknown, "unknown: ask the instance what it runs: /opt/%s/current/deploy/ec2_deploy.sh status. Deploying this version again is safe.", service)
+	add(rollout.RolledBack, "rolled-back: the instance is on what it ran before. Why is in the log of this step, and on the instance in %s.", logs)
+	add("denied", "%s", seen["denied"])
 	return hints
 }
 
@@ -87,43 +116,48 @@ type (
 		error
 		Service() string
 		Operation() string
+		Unwrap() error
 	}
 )
 
-func awsHints(err error) []string {
-	var api apiError
-	var call operation
-	if !errors.As(err, &call) {
-		return nil
+func awsHint(err error) string {
+	// The innermost call is the one that failed: any call may have to assume a role first.
+	var call, inner operation
+	for rest := err; errors.As(rest, &inner); rest = inner.Unwrap() {
+		call = inner
 	}
-	if !errors.As(err, &api) {
+	if call == nil {
+		return ""
+	}
+	var api apiError
+	if !errors.As(call, &api) {
 		if strings.Contains(err.Error(), "credentials") {
-			return []string{"No AWS credentials. Set role-to-assume and grant the job permissions: id-token: write, or run aws-actions/configure-aws-credentials in an earlier step."}
+			return "No AWS credentials. Set role-to-assume and grant the job permissions: id-token: write, or run aws-actions/configure-aws-credentials in an earlier step."
 		}
-		return nil
+		return ""
 	}
 	switch api.ErrorCode() {
 	case "AccessDenied", "AccessDeniedException", "Forbidden", "UnauthorizedOperation":
-		return []string{fmt.Sprintf("Grant %s to the role that deploys, and check that what it names belongs to this account.", permission(call))}
+		if strings.HasPrefix(call.Operation(), "AssumeRole") {
+			return fmt.Sprintf("Allow %s in the trust policy of role-to-assume, for this repository and environment.", permission(call))
+		}
+		return fmt.Sprintf("Grant %s to the role that deploys, and check that what it names belongs to this account.", permission(call))
 	case "NoSuchBucket":
-		return []string{"Is deploy-bucket the right name, and in this region?"}
+		return "Is deploy-bucket the right name, and in this region?"
 	case "NotFound", "NoSuchKey":
-		return []string{"The bundle is not there: run the bundle phase, or check bundle-prefix."}
+		return "The bundle is not there: run the bundle phase, or check deploy-bucket and bundle-prefix."
 	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch":
-		return []string{"The AWS credentials are not valid, or not any more."}
+		return "The AWS credentials are not valid, or not any more."
 	}
-	return nil
+	return ""
 }
 
 // permission is the IAM action of a call; a HEAD is allowed by the action of GET.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 func permission(call operation) string {
 	name := strings.ToLower(call.Service()) + ":" + call.Operation()
-	switch name {
-	case "s3:HeadObject":
+	if name == "s3:HeadObject" {
 		return "s3:GetObject"
-	case "sts:AssumeRoleWithWebIdentity":
-		return name + " in the trust policy of the role"
 	}
 	return name
 }

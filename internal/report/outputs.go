@@ -46,9 +46,9 @@ func results(hosts []rollout.Host) string {
 	}
 	rows := make([]row, 0, len(hosts))
 	for _, host := range hosts {
-		r := row{Instance: host.ID, State: host.State, Before: host.Before}
+		r := row{Instance: host.ID, State: host.State, Version: host.Runs(), Before: host.Before}
 		if host.Report != nil {
-			r.Version, r.Digest = host.Report.Version, host.Report.Digest
+			r.Digest = host.Report.Digest
 		}
 		rows = append(rows, r)
 	}
@@ -56,11 +56,19 @@ func results(hosts []rollout.Host) string {
 	return string(text)
 }
 
-// consoleURL leads to the last command in the AWS console.
+// consoleURL leads to the last command in the console of the region's partition.
+// https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
 func consoleURL(result rollout.Result) string {
 	if len(result.CommandIDs) == 0 {
 		return ""
 	}
-	return fmt.Sprintf("https://%s.console.aws.amazon.com/systems-manager/run-command/%s?region=%s",
-		result.Plan.Region, result.CommandIDs[len(result.CommandIDs)-1], result.Plan.Region)
+	region, domain := result.Plan.Region, "console.aws.amazon.com"
+	switch {
+	case strings.HasPrefix(region, "cn-"):
+		domain = "console.amazonaws.cn"
+	case strings.HasPrefix(region, "us-gov-"):
+		domain = "console.amazonaws-us-gov.com"
+	}
+	return fmt.Sprintf("https://%s.%s/systems-manager/run-command/%s?region=%s",
+		region, domain, result.CommandIDs[len(result.CommandIDs)-1], region)
 }

@@ -19,10 +19,12 @@ func Summary(result rollout.Result, err error) string {
 	fmt.Fprintf(&b, "## %s\n\n", verdict(result, err))
 	if err != nil {
 		fmt.Fprintf(&b, "<pre>%s</pre>\n\n", html.EscapeString(err.Error()))
-		for _, hint := range Hints(result, err) {
-			fmt.Fprintf(&b, "- %s\n", cell(hint))
+		if hints := Hints(result, err); len(hints) > 0 {
+			for _, hint := range hints {
+				fmt.Fprintf(&b, "- %s\n", cell(hint))
+			}
+			b.WriteString("\n")
 		}
-		b.WriteString("\n")
 	}
 
 	b.WriteString("| | |\n|---|---|\n")
@@ -33,7 +35,7 @@ func Summary(result rollout.Result, err error) string {
 	}
 	row("Service", code(rel.Service))
 	row("Version", code(rel.Version.String()))
-	row("Before", code(result.Previous()))
+	row("Ran before", code(result.Previous()))
 	row("Image", code(result.Image.URI))
 	row("Bundle", code(result.Bundle.URI))
 	row("Account, region", code(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
@@ -54,7 +56,7 @@ func verdict(result rollout.Result, err error) string {
 	name := fmt.Sprintf("%s %s", rel.Service, rel.Version)
 	switch {
 	case err != nil || result.Status != rollout.Success:
-		return fmt.Sprintf("❌ %s is not deployed to %s: %s", name, rel.Environment, result.Status)
+		return fmt.Sprintf("❌ %s to %s: %s%s", name, rel.Environment, result.Status, extent(result))
 	case result.Plan.Rollout:
 		return fmt.Sprintf("✅ %s runs on %s of %s", name, count(len(result.Hosts), "instance"), rel.Environment)
 	case result.Plan.Image && result.Plan.Bundle:
@@ -65,9 +67,31 @@ func verdict(result rollout.Result, err error) string {
 	return fmt.Sprintf("✅ The bundle of %s is ready", name)
 }
 
+// extent says how far a run got that was no success, after its status: ", 2 of 3
+// instances deployed, 1 unknown". It is empty when the status says it all.
+func extent(result rollout.Result) string {
+	states := map[rollout.State]int{}
+	for _, host := range result.Hosts {
+		states[host.State]++
+	}
+	switch {
+	case states[rollout.Waiting] == len(result.Hosts):
+		return ", no instance was touched"
+	case len(result.Hosts) == 1 && string(result.Hosts[0].State) == string(result.Status):
+		return ""
+	}
+	list := []string{fmt.Sprintf("%d of %s deployed", states[rollout.Deployed], count(len(result.Hosts), "instance"))}
+	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Waiting} {
+		if n := states[state]; n > 0 {
+			list = append(list, fmt.Sprintf("%d %s", n, state))
+		}
+	}
+	return ", " + strings.Join(list, ", ")
+}
+
 func hostTable(hosts []rollout.Host) string {
 	var b strings.Builder
-	b.WriteString("| Instance | State | Runs | Before | Unit | |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| Instance | State | Runs now | Before | Unit | Says |\n|---|---|---|---|---|---|\n")
 	rows := 0
 	for _, wantBad := range []bool{true, false} {
 		for _, host := range hosts {
@@ -77,11 +101,11 @@ func hostTable(hosts []rollout.Host) string {
 			if rows++; rows > maxRows {
 				continue
 			}
-			runs, unit := "", ""
+			unit := ""
 			if host.Report != nil {
-				runs, unit = host.Report.Version, host.Report.Unit
+				unit = host.Report.Unit
 			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(host.String()), mark(host.State), code(runs), code(host.Before), cell(unit), cell(host.Message))
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(host.String()), mark(host.State), code(host.Runs()), code(host.Before), cell(unit), cell(host.Message))
 		}
 	}
 	if rows > maxRows {
@@ -91,8 +115,11 @@ func hostTable(hosts []rollout.Host) string {
 }
 
 func mark(state rollout.State) string {
-	if state == rollout.Deployed {
+	switch state {
+	case rollout.Deployed:
 		return "✅ " + string(state)
+	case rollout.Waiting:
+		return string(state)
 	}
 	return "❌ " + string(state)
 }

@@ -239,7 +239,6 @@ func TestEachPhaseRunsAlone(t *testing.T) {
 		"Read: version", "Read: deployment-id", "Preflight: image-uri", "Preflight: image-digest", "Preflight: bundle-uri", "Preflight: bundle-sha256",
 		"Preflight: instance-count", "Preflight: previous-version", "Roll out: command-ids",
 	)
-	for _, c := range s.Calls() { t.Log(c) }
 	wantLines(t, "changes", s.changes()[before:], "ssm:SendCommand i-1", "ssm:SendCommand i-1", "registry:PUT manifest atta:latest-dev")
 	if s.alias() != pushed.Image.Digest {
 		t.Errorf("latest-dev is %s", s.alias())

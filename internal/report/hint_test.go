@@ -1,0 +1,98 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+
+	"github.com/aws/smithy-go"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/report"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// call is an AWS call that was answered with an error.
+func call(service, operation, code, message string) error {
+	return &smithy.OperationError{ServiceID: service, OperationName: operation, Err: &smithy.GenericAPIError{Code: code, Message: message}}
+}
+
+const (
+	ownAccount = ", and check that what it names belongs to this account."
+	notValid   = "The AWS credentials are not valid, or not any more."
+	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
+	online     = "Is the instance running, in region us-east-1, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?"
+	noBundle   = "The bundle is not there: run the bundle phase, or check deploy-bucket and bundle-prefix."
+)
+
+func TestHints(t *testing.T) {
+	nobody := &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",
+		Err: errors.New("get identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found")}
+	assume := &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",
+		Err: fmt.Errorf("get identity: %w", call("STS", "AssumeRoleWithWebIdentity", "AccessDenied", "Not authorized"))}
+	tests := map[string]struct {
+		err  error
+		want []string
+	}{
+		"nothing":           {nil, nil},
+		"anything":          {errors.New("anything"), nil},
+		"tag taken":         {fmt.Errorf("push: %w", &image.TagConflictError{}), []string{nextOne}},
+		"bundle taken":      {&bundle.ConflictError{}, []string{nextOne}},
+		"both taken":        {errors.Join(&bundle.ConflictError{}, &image.TagConflictError{}), []string{nextOne}},
+		"not ready":         {&fleet.NotReadyError{Instance: "i-1"}, []string{online}},
+		"no file":           {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"}},
+		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*."}},
+		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},
+		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject to the role that deploys" + ownAccount}},
+		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject to the role that deploys" + ownAccount}},
+		"SSM refuses":       {fmt.Errorf("send command: %w", call("SSM", "SendCommand", "AccessDeniedException", "no")), []string{"Grant ssm:SendCommand to the role that deploys" + ownAccount}},
+		"ECR refuses":       {call("ECR", "GetAuthorizationToken", "AccessDeniedException", "no"), []string{"Grant ecr:GetAuthorizationToken to the role that deploys" + ownAccount}},
+		"the role refuses":  {assume, []string{"Allow sts:AssumeRoleWithWebIdentity in the trust policy of role-to-assume, for this repository and environment."}},
+		"no bucket":         {call("S3", "PutObject", "NoSuchBucket", "no"), []string{"Is deploy-bucket the right name, and in this region?"}},
+		"no bundle":         {call("S3", "HeadObject", "NotFound", "no"), []string{noBundle}},
+		"no bundle on GET":  {call("S3", "GetObject", "NoSuchKey", "no"), []string{noBundle}},
+		"expired":           {call("STS", "GetCallerIdentity", "ExpiredToken", "no"), []string{notValid}},
+		"wrong key":         {call("SSM", "SendCommand", "UnrecognizedClientException", "no"), []string{notValid}},
+		"wrong secret":      {call("S3", "PutObject", "SignatureDoesNotMatch", "no"), []string{notValid}},
+		"no credentials":    {nobody, []string{"No AWS credentials. Set role-to-assume and grant the job permissions: id-token: write, or run aws-actions/configure-aws-credentials in an earlier step."}},
+		"another code":      {call("SSM", "SendCommand", "ThrottlingException", "Rate exceeded"), nil},
+		"no answer":         {&smithy.OperationError{ServiceID: "SSM", OperationName: "SendCommand", Err: errors.New("connection refused")}, nil},
+		"too long": {fmt.Errorf("follow command: %w", context.DeadlineExceeded),
+			[]string{"If the run was longer than timeout allows: start it again, it skips what is done, or give it more time."}},
+		"several": {errors.Join(&fleet.NotReadyError{Instance: "i-1"}, errors.Join(
+			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: "i-2"}),
+			[]string{online, "Grant s3:GetObject to the role that deploys" + ownAccount, "Grant ssm:SendCommand to the role that deploys" + ownAccount}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			if diff := cmp.Diff(test.want, report.Hints(finished(), test.err)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestHintsForHostsComeOnceForEachState(t *testing.T) {
+	const logs = "journalctl -u atta and /var/log/atta-deploy.log."
+	back := "rolled-back: the instance is on what it ran before. Why is in the log of this step, and on the instance in " + logs
+	failed := "rollback-failed: look after the instance now, it may run nothing: systemctl status atta, " + logs
+	unknown := "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
+	denied := "Grant ssm:SendCommand on every instance, such as i-5, to the role that deploys."
+	result, err := unhealthy(finished(
+		host("i-1", rollout.RolledBack, "", "", "x"), host("i-2", rollout.RolledBack, "", "", "x"), host("i-3", rollout.Unknown, "", "", "x"),
+		host("i-4", rollout.RollbackFailed, "", "", "x"), host("i-5", rollout.NotDeployed, "", "", "SSM did not deliver the command: Access Denied"),
+		host("i-6", rollout.NotDeployed, "", "0.1.29-dev", "s3://x cannot be downloaded: AccessDenied"),
+	), rollout.BackFailed)
+	if diff := cmp.Diff([]string{failed, unknown, back, denied}, report.Hints(result, err)); diff != "" {
+		t.Error(diff)
+	}
+	result.Status = rollout.Cancelled
+	if got := report.Hints(result, err)[0]; got != "Start the run again when you are ready: it skips what is done." {
+		t.Errorf("cancelled: %s", got)
+	}
+}

@@ -1,0 +1,148 @@
+package report_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/report"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// paper is what Publish writes on.
+type paper struct {
+	lines   []string
+	outputs map[string]string
+	broken  error // of every file
+}
+
+func (p *paper) write(kind, title, format string, args []any) {
+	p.lines = append(p.lines, strings.TrimSuffix(kind+" "+title, " ")+": "+fmt.Sprintf(format, args...))
+}
+func (p *paper) Info(format string, args ...any)         { p.write("info", "", format, args) }
+func (p *paper) Error(title, format string, args ...any) { p.write("error", title, format, args) }
+func (p *paper) Fail(title, format string, args ...any)  { p.write("fail", title, format, args) }
+func (p *paper) Summary(markdown string) error {
+	p.write("summary", "", "%s", []any{strings.SplitN(markdown, "\n", 2)[0]})
+	return p.broken
+}
+
+func (p *paper) Output(name, value string) error {
+	if p.outputs == nil {
+		p.outputs = map[string]string{}
+	}
+	p.outputs[name] = value
+	return p.broken
+}
+
+func TestASuccessIsOneLineAndNoError(t *testing.T) {
+	p := &paper{}
+	if err := report.Publish(p, finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "")), nil, true); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"summary: ## ✅ atta 0.1.30-dev runs on 1 instance of dev", "info: ✅ atta 0.1.30-dev runs on 1 instance of dev"}
+	if diff := cmp.Diff(want, p.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAFailureIsOneErrorAndOneForEachHost(t *testing.T) {
+	result, err := unhealthy(finished(
+		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
+		host("i-2", rollout.Unknown, "0.1.29-dev", "", "100%d sure"),
+		host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: Undeliverable"),
+	), rollout.NotKnown)
+	p := &paper{}
+	if err := report.Publish(p, result, errors.Join(errors.New("follow command x: refused"), err), false); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{
+		"error i-2: unknown: 100%d sure",
+		"error i-3: not-deployed: SSM did not deliver the command: Undeliverable",
+		"fail atta 0.1.30-dev to dev: unknown: follow command x: refused\n" +
+			"2 of 3 instances are not known to run the release\n" +
+			"instance i-2 (ip-10-0-0-2): unknown: 100%d sure\n" +
+			"instance i-3 (ip-10-0-0-3): not-deployed: SSM did not deliver the command: Undeliverable\n" +
+			"unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe.",
+	}
+	if diff := cmp.Diff(want, p.lines); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestOutputsSayHowTheRunEnded(t *testing.T) {
+	result, err := unhealthy(finished(
+		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
+		host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "x"),
+		host("i-3", rollout.Unknown, "", "", "x"),
+		host("i-4", rollout.NotDeployed, "0.1.28-dev", "", "x"),
+	), rollout.NotKnown)
+	p := &paper{}
+	if err := report.Publish(p, result, err, false); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{
+		"status": "unknown", "duration-seconds": "83", "failed-instances": "i-2,i-3,i-4",
+		"console-url": "https://us-east-1.console.aws.amazon.com/systems-manager/run-command/01234567-89ab-cdef-0123-456789abcdef?region=us-east-1",
+		"results": `[{"instance":"i-1","state":"deployed","version":"0.1.30-dev","digest":"` + newDigest + `","before":"0.1.29-dev"},` +
+			`{"instance":"i-2","state":"rolled-back","version":"0.1.29-dev","digest":"` + oldDigest + `","before":"0.1.29-dev"},` +
+			`{"instance":"i-3","state":"unknown","version":"","digest":"","before":""},` +
+			`{"instance":"i-4","state":"not-deployed","version":"0.1.28-dev","digest":"","before":"0.1.28-dev"}]`,
+	}
+	if diff := cmp.Diff(want, p.outputs); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestARunWithoutARolloutHasNoResultsOfHosts(t *testing.T) {
+	result := finished()
+	result.Plan.Rollout = false
+	p := &paper{}
+	if err := report.Publish(p, result, nil, false); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(map[string]string{"status": "success", "duration-seconds": "83"}, p.outputs); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNoOutputHoldsTextOfAHost(t *testing.T) {
+	result, _ := hostile()
+	h := &result.Hosts[0]
+	h.State = rollout.NotDeployed
+	named := host("i-1", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "SECRET")
+	named.Name, named.Log, named.Report.Message = "SECRET", "SECRET", "SECRET"
+	result.Hosts = append(result.Hosts, named)
+	for _, output := range report.Outputs(result) {
+		for _, text := range []string{"SECRET", "script", "user", "::"} {
+			if strings.Contains(output.Value, text) {
+				t.Errorf("%s holds %s: %s", output.Name, text, output.Value)
+			}
+		}
+	}
+}
+
+func TestAnOutputThatCannotBeWrittenIsAnErrorAndHidesNothing(t *testing.T) {
+	p := &paper{broken: errors.New("the disk is full")}
+	err := report.Publish(p, finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "")), nil, true)
+	if !errors.Is(err, p.broken) || len(p.lines) != 2 {
+		t.Errorf("%v after %q", err, p.lines)
+	}
+}
+
+func TestTheConsoleIsThatOfTheRegionsPartition(t *testing.T) {
+	for region, want := range map[string]string{
+		"eu-west-1": "https://eu-west-1.console.aws.amazon.com/", "cn-north-1": "https://cn-north-1.console.amazonaws.cn/",
+		"us-gov-west-1": "https://us-gov-west-1.console.amazonaws-us-gov.com/",
+	} {
+		result := finished()
+		result.Plan.Region = region
+		p := &paper{}
+		if err := report.Publish(p, result, nil, false); err != nil || !strings.HasPrefix(p.outputs["console-url"], want) {
+			t.Errorf("%s: %s, %v", region, p.outputs["console-url"], err)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package report_test
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/report"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var (
+	oldDigest = "sha256:" + strings.Repeat("a", 64)
+	newDigest = "sha256:" + strings.Repeat("b", 64)
+)
+
+// finished is a run of all phases on the hosts, with nothing wrong.
+func finished(hosts ...rollout.Host) rollout.Result {
+	rel, err := release.New("atta", "dev", "0.1.30-dev")
+	if err != nil {
+		panic(err)
+	}
+	return rollout.Result{
+		Plan: rollout.Plan{
+			Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Image: true, Bundle: true, Rollout: true,
+		},
+		Status:     rollout.Success,
+		Account:    "123456789012",
+		Image:      image.Pushed{URI: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@" + newDigest, Tag: "0.1.30-dev", Digest: newDigest, Uploaded: true},
+		Bundle:     bundle.Stored{URI: "s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz", SHA256: strings.Repeat("c", 64)},
+		CommandIDs: []string{"01234567-89ab-cdef-0123-456789abcdef"},
+		Hosts:      hosts,
+		Elapsed:    83 * time.Second,
+	}
+}
+
+func host(id string, state rollout.State, before, runs, message string) rollout.Host {
+	h := rollout.Host{Instance: fleet.Instance{ID: id, Name: "ip-10-0-0-" + id[2:]}, State: state, Before: before, Message: message}
+	if runs != "" {
+		h.Report = &fleet.Report{Version: runs, Digest: oldDigest, Unit: "inactive", Result: "success"}
+		if state == rollout.Deployed {
+			h.Report.Digest = newDigest
+		}
+	}
+	return h
+}
+
+// unhealthy ends the run with the hosts that are not deployed.
+func unhealthy(result rollout.Result, status rollout.Status) (rollout.Result, error) {
+	result.Status = status
+	bad := &rollout.UnhealthyError{Of: len(result.Hosts)}
+	for _, h := range result.Hosts {
+		if h.State != rollout.Deployed {
+			bad.Hosts = append(bad.Hosts, h)
+		}
+	}
+	return result, bad
+}
+
+func refusedBeforeRollout() (rollout.Result, error) {
+	result := finished()
+	result.Status, result.CommandIDs, result.Image, result.Bundle = rollout.Failed, nil, image.Pushed{}, bundle.Stored{}
+	result.Plan.Image, result.Plan.Bundle, result.Elapsed = false, false, 1400*time.Millisecond
+	return result, errors.Join(
+		fmt.Errorf("read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
+		errors.Join(
+			&fleet.NotReadyError{Instance: "i-2", Reason: "is not managed by SSM in this account and region"},
+			&fleet.NotReadyError{Instance: "i-3", Reason: "is not online: the SSM agent's status is ConnectionLost, last heard of 2026-01-02T03:04:05Z"},
+		),
+		fmt.Errorf("look up: %w", call("SSM", "SendCommand", "AccessDeniedException", "User: arn:aws:sts::123456789012:assumed-role/deploy is not authorized")),
+	)
+}
+
+func cancelled() (rollout.Result, error) {
+	result, err := unhealthy(finished(
+		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
+		host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: interrupt signal received"),
+	), rollout.Cancelled)
+	return result, errors.Join(fmt.Errorf("follow command %s: %w", result.CommandIDs[0], context.Canceled), err)
+}
+
+func many() (rollout.Result, error) {
+	var hosts []rollout.Host
+	for n := range 500 {
+		h := host(fmt.Sprintf("i-%03d", n), rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs")
+		if n%50 == 49 {
+			h = host(h.ID, rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
+		}
+		hosts = append(hosts, h)
+	}
+	return unhealthy(finished(hosts...), rollout.Failed)
+}
+
+const foreign = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
+
+func hostile() (rollout.Result, error) {
+	h := host("i-1", rollout.Unknown, "", "", foreign)
+	h.Name, h.Log = foreign, foreign
+	return unhealthy(finished(h), rollout.NotKnown)
+}
+
+func TestSummary(t *testing.T) {
+	tests := map[string]func() (rollout.Result, error){
+		"first": func() (rollout.Result, error) {
+			return finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "0.1.30-dev runs")), nil
+		},
+		"success": func() (rollout.Result, error) {
+			return finished(
+				host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
+				host("i-2", rollout.Deployed, "0.1.28-dev", "0.1.30-dev", "0.1.30-dev runs already and was seen healthy"),
+			), nil
+		},
+		"rolled-back": func() (rollout.Result, error) {
+			return unhealthy(finished(
+				host("i-1", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
+			), rollout.AllRolledBack)
+		},
+		"unknown": func() (rollout.Result, error) {
+			return unhealthy(finished(
+				host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
+				host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: no answer within the time limits of the command"),
+				host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: AccessDenied"),
+			), rollout.NotKnown)
+		},
+		"rollback-failed": func() (rollout.Result, error) {
+			return unhealthy(finished(
+				host("i-1", rollout.RollbackFailed, "0.1.29-dev", "0.1.30-dev", "atta.service failed: result exit-code, exit status 3; going back to 0.1.29-dev went wrong, see the log above"),
+				host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
+			), rollout.BackFailed)
+		},
+		"tags": func() (rollout.Result, error) {
+			result := finished(host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"))
+			result.Status = rollout.Failed
+			return result, errors.New("every instance runs 0.1.30-dev, but moving the image's tags went wrong: the registry refuses the credentials")
+		},
+		"image": func() (rollout.Result, error) {
+			result := finished()
+			result.Plan.Bundle, result.Plan.Rollout, result.Bundle, result.CommandIDs = false, false, bundle.Stored{}, nil
+			return result, nil
+		},
+		"preflight": refusedBeforeRollout,
+		"cancelled": cancelled,
+		"500-hosts": many,
+		"hostile":   hostile,
+	}
+	for name, end := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := report.Summary(end())
+			file := filepath.Join("testdata", name+".md")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestForeignTextIsShownAsTextInTheSummary(t *testing.T) {
+	summary := report.Summary(hostile())
+	for _, live := range []string{"<script", "`c`", "[f](", "*d*", " _e_ "} {
+		if table := summary[strings.LastIndex(summary, "\n\n"):]; strings.Contains(table, live) {
+			t.Errorf("the table holds %s", live)
+		}
+	}
+	if strings.Contains(summary, "<script") || strings.Count(summary, "</pre>") != 1 {
+		t.Errorf("the summary holds HTML of the host:\n%s", summary)
+	}
+	table := summary[strings.Index(summary, "| Instance"):]
+	for line := range strings.Lines(table) {
+		if strings.Count(line, "|") != 7 || strings.Contains(line, "@") {
+			t.Errorf("a line of the table is %q", line)
+		}
+	}
+}
+
+func TestAThousandHostsFitIntoASummary(t *testing.T) {
+	result, err := many()
+	for range 19 {
+		result.Hosts = append(result.Hosts, result.Hosts[:500]...)
+	}
+	for i := range result.Hosts {
+		result.Hosts[i].State, result.Hosts[i].Message = rollout.Unknown, strings.Repeat("|", 600)
+	}
+	result, err = unhealthy(result, rollout.NotKnown)
+	if size := len(report.Summary(result, err)); size >= 1<<20 {
+		t.Errorf("the summary of %d hosts has %d bytes", len(result.Hosts), size)
+	}
+	if size := len(report.Failure(result, err).Message); size > 4096 {
+		t.Errorf("the error has %d bytes", size)
+	}
+}
