@@ -181,12 +181,10 @@ func TestASecretInTheSettingsIsNowhereElse(t *testing.T) {
 		t.Fatalf("looked at %d files only", len(files))
 	}
 	for path := range files {
-		file := m.Path(path)
-		if !strings.HasPrefix(path, "/") {
-			file = path
-		}
-		if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), canary) {
-			t.Error("kept in", path)
+		for _, file := range []string{path, m.Path(path)} { // beside the instance's root, or below it
+			if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), canary) {
+				t.Error("kept in", path)
+			}
 		}
 	}
 }

@@ -1,0 +1,32 @@
+#!/usr/bin/env bats
+# What a person sees of build_bundle.sh. That its file is the action's own, byte
+# for byte, is in the tests of internal/bundle.
+
+setup() {
+  cd "$BATS_TEST_TMPDIR"
+}
+
+build() { "$BATS_TEST_DIRNAME/build_bundle.sh" "$@"; }
+
+@test "prints the name of the file it has made" {
+  run build 0.1.30-dev
+  [ "$status" -eq 0 ]
+  [ "$output" = ./deploy-bundle-0.1.30-dev.tar.gz ]
+  [ "$(tar -tzf "$output" | head -n 1)" = VERSION ]
+}
+
+@test "puts the working folder's own files over the defaults" {
+  mkdir -p deploy/systemd
+  echo ours >deploy/systemd/web.service
+  build 0.1.30-dev --service=web
+  [ "$(tar -xzOf deploy-bundle-0.1.30-dev.tar.gz deploy/systemd/web.service)" = ours ]
+}
+
+@test "leaves nothing behind when it refuses" {
+  mkdir deploy
+  echo SECRET=1 >deploy/.env
+  TMPDIR=$PWD run build 0.1.30-dev
+  [ "$status" -eq 2 ]
+  [[ $output == *"settings and secrets stay on the host"* ]]
+  [ "$(ls)" = deploy ]
+}

@@ -1,0 +1,244 @@
+package bundle_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/release"
+)
+
+func atta(t *testing.T) release.Release { return version(t, "atta") }
+
+func version(t *testing.T, service string) release.Release {
+	t.Helper()
+	rel, err := release.New(service, "dev", "0.1.30-dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rel
+}
+
+// own is one file of a repository's folder.
+type own struct {
+	name, text string
+	mode       fs.FileMode
+}
+
+func folder(t *testing.T, files ...own) string {
+	t.Helper()
+	dir := filepath.Join(t.TempDir(), "ours")
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		path := filepath.Join(dir, f.name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(f.text), 0o600), os.Chmod(path, f.mode)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
+}
+
+func build(t *testing.T, dir string) bundle.Bundle {
+	t.Helper()
+	b, err := bundle.Build(dir, atta(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// fixed replaces every file that the defaults bring, so that its sum depends on nothing else.
+var fixed = []own{
+	{"ec2_deploy.sh", "#!/bin/bash\necho deployed\n", 0o755},
+	{".env.example", "GREETING=\n", 0o644},
+	{"systemd/atta.service", "[Service]\nExecStart=/bin/true\n", 0o644},
+	{"two words/a+b@c.txt", strings.Repeat("x", 70_000), 0o644},
+	{"empty", "", 0o644},
+}
+
+func TestTheSameTreeGivesTheSameBytesOnEveryMachine(t *testing.T) {
+	t.Parallel()
+	// A change of this sum makes every bundle that is in a bucket another one.
+	const golden = "e0a7ff055cfe4fabedfa092fd63c50727952ebc9679253b8a7a7bbed878e1464"
+	here := build(t, folder(t, fixed...))
+	if here.SHA256 != golden {
+		t.Errorf("sha256 %s, want %s", here.SHA256, golden)
+	}
+	reversed := slices.Clone(fixed)
+	slices.Reverse(reversed)
+	for i := range reversed {
+		reversed[i].mode |= 0o066 // another umask
+	}
+	elsewhere := folder(t, reversed...)
+	err := filepath.WalkDir(elsewhere, func(path string, _ fs.DirEntry, err error) error {
+		return errors.Join(err, os.Chtimes(path, time.Unix(1, 0), time.Unix(1, 0)))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	there := build(t, elsewhere)
+	if !bytes.Equal(here.Content, there.Content) {
+		t.Error("the bytes differ")
+	}
+	if sum := sha256.Sum256(here.Content); hex.EncodeToString(sum[:]) != here.SHA256 {
+		t.Error("the sum is another file's")
+	}
+}
+
+type packed struct {
+	Name, Text string
+	Mode       int64
+}
+
+func unpack(t *testing.T, content []byte) (all []packed) {
+	t.Helper()
+	unzipped, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for archive := tar.NewReader(unzipped); ; {
+		header, err := archive.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(archive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !header.ModTime.Equal(time.Unix(0, 0)) || header.Uid != 0 || header.Gid != 0 || header.Uname != "" || header.Typeflag != tar.TypeReg {
+			t.Errorf("%s tells of the machine: %+v", header.Name, header)
+		}
+		all = append(all, packed{header.Name, string(text), header.Mode})
+	}
+}
+
+func TestTheRepositorysOwnFilesWin(t *testing.T) {
+	t.Parallel()
+	b := build(t, folder(t, fixed...))
+	want := []packed{
+		{"VERSION", "0.1.30-dev\n", 0o644},
+		{"deploy/.env.example", fixed[1].text, 0o644},
+		{"deploy/ec2_deploy.sh", fixed[0].text, 0o755},
+		{"deploy/empty", "", 0o644},
+		{"deploy/systemd/atta.service", fixed[2].text, 0o644},
+		{"deploy/two words/a+b@c.txt", fixed[3].text, 0o644},
+	}
+	if diff := cmp.Diff(want, unpack(t, b.Content)); diff != "" {
+		t.Error(diff)
+	}
+	if b.Files != 6 || b.Own != 5 {
+		t.Errorf("%d files, %d of them own", b.Files, b.Own)
+	}
+}
+
+func TestGNUTarReadsABundle(t *testing.T) {
+	t.Parallel()
+	b, dir := build(t, folder(t, fixed...)), t.TempDir()
+	unpacking := exec.Command("tar", "-xzf", "-", "-C", dir)
+	unpacking.Stdin = bytes.NewReader(b.Content)
+	if out, err := unpacking.CombinedOutput(); err != nil || len(out) > 0 {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, f := range fixed {
+		path := filepath.Join(dir, "deploy", f.name)
+		info, err := os.Stat(path)
+		if err != nil || info.Mode() != f.mode {
+			t.Errorf("%s: %v %v", f.name, info, err)
+		}
+		if text, err := os.ReadFile(path); err != nil || string(text) != f.text {
+			t.Errorf("%s: %d bytes, %v", f.name, len(text), err)
+		}
+	}
+}
+
+func TestTheDefaultUnitServesAnyServiceUnderItsName(t *testing.T) {
+	t.Parallel()
+	b, err := bundle.Build(folder(t), version(t, "web-shop"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, file := range unpack(t, b.Content) {
+		names = append(names, file.Name)
+		if executable := file.Mode&0o100 != 0; executable != strings.HasSuffix(file.Name, ".sh") {
+			t.Errorf("%s has mode %o", file.Name, file.Mode)
+		}
+	}
+	want := []string{"VERSION", "deploy/.env.example", "deploy/ec2_deploy.sh", "deploy/systemd/web-shop.service"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestEverythingThatMustNotTravelIsReportedAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, own{".env", "SECRET=1", 0o600}, own{"sub/.env", "SECRET=2", 0o600}, own{"odd\nname", "", 0o644}, own{`back\slash`, "", 0o644},
+		own{"good.txt", "", 0o644}, own{"su", "", 0o755 | fs.ModeSetuid}, own{"sg", "", 0o755 | fs.ModeSetgid})
+	if err := errors.Join(os.Symlink("/etc/passwd", filepath.Join(dir, "link")), os.Symlink("/etc", filepath.Join(dir, "folder")), syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := bundle.Build(dir, atta(t))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`".env" holds settings`, `"sub/.env" holds settings`, `"odd\nname" has a name`, `"back\\slash" has a name`, `"su" is setuid`, `"sg" is setuid`,
+		`"link" is a link`, `"folder" is a link`, `"pipe" is a p special file;`,
+	} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("no %s in\n%v", want, err)
+		}
+	}
+	if lines := strings.Count(err.Error(), "\n") + 1; lines != 9 {
+		t.Errorf("%d problems:\n%v", lines, err)
+	}
+}
+
+func TestProgramsBelongInTheImage(t *testing.T) {
+	t.Parallel()
+	dir := folder(t, own{"program", "", 0o755})
+	if err := os.Truncate(filepath.Join(dir, "program"), 33<<20); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bundle.Build(dir, atta(t)); err == nil || !strings.Contains(err.Error(), "programs belong in the image") {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestOnlyTheConventionalFolderMayBeAbsent(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, path := range []string{"deploy", "./deploy/"} {
+		if b := build(t, path); b.Own != 0 || b.Files != 4 {
+			t.Errorf("%s: %d files, %d own", path, b.Files, b.Own)
+		}
+	}
+	if err := os.WriteFile("file", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"delpoy": "no such file", "file": "is no folder"} {
+		if _, err := bundle.Build(path, atta(t)); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package bundle_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// script makes a bundle with deploy/build_bundle.sh.
+func script(t *testing.T, arguments ...string) ([]byte, string, error) {
+	t.Helper()
+	output := t.TempDir()
+	program, err := filepath.Abs("../../deploy/build_bundle.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, append(arguments, "--output="+output)...)
+	cmd.Dir = t.TempDir()
+	said, err := cmd.CombinedOutput()
+	if err != nil {
+		return nil, string(said), err
+	}
+	content, err := os.ReadFile(filepath.Join(output, "deploy-bundle-0.1.30-dev.tar.gz"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content, string(said), nil
+}
+
+func TestTheShellMakesTheIdenticalFile(t *testing.T) {
+	t.Parallel()
+	trees := map[string][]own{"defaults": nil, "own": fixed, "modes": {
+		{"run", "x", 0o700}, {"group only", "x", 0o654}, {"read only", "x", 0o444}, {"a/.hidden", "x", 0o777}, {"a.b", "", 0o600}, {"a-b", "", 0o644}, {"-x", "", 0o644},
+	}, "long names": {
+		{strings.Repeat("d/", 60) + "file", "x", 0o644}, {strings.Repeat("long-folder/", 10) + strings.Repeat("n", 90), "x", 0o644},
+	}}
+	// The archive of the defaults and a file of n bytes comes near the length of a stored block.
+	base := len(build(t, folder(t)).Content)
+	for _, size := range []int{65_535, 65_536, 131_070, 131_071, 196_605, 200_000} {
+		rest := size - base
+		for _, n := range []int{rest - 1024, rest - 512, rest, rest + 512, size - 1, size, size + 1} {
+			trees[fmt.Sprintf("a file of %d bytes", n)] = []own{{"big", strings.Repeat("0123456789abcdef", n/16+1)[:max(n, 0)], 0o644}}
+		}
+	}
+	for name, files := range trees {
+		dir := folder(t, files...)
+		want := build(t, dir).Content
+		got, said, err := script(t, "0.1.30-dev", "--path="+dir)
+		if err != nil {
+			t.Fatalf("%s: %v: %s", name, err, said)
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s: the script makes %d bytes, the package %d", name, len(got), len(want))
+		}
+	}
+}
+
+func TestTheShellRefusesWhatThePackageRefuses(t *testing.T) {
+	t.Parallel()
+	linked := folder(t)
+	if err := os.Symlink("/etc/passwd", filepath.Join(linked, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for want, arguments := range map[string][]string{
+		"only regular files":           {"0.1.30-dev", "--path=" + linked},
+		"setuid":                       {"0.1.30-dev", "--path=" + folder(t, own{"su", "", 0o755 | os.ModeSetuid})},
+		"settings and secrets":         {"0.1.30-dev", "--path=" + folder(t, own{"sub/.env", "", 0o600})},
+		"a name in a bundle":           {"0.1.30-dev", "--path=" + folder(t, own{"odd\nname", "", 0o600})},
+		"no such folder: nowhere":      {"0.1.30-dev", "--path=nowhere"},
+		"not a version like":           {"0.1.30"},
+		"none given":                   {},
+		"one version, please":          {"0.1.30-dev", "0.1.31-dev"},
+		"unknown option: --speed=fast": {"0.1.30-dev", "--speed=fast"},
+		"not a service name: Web":      {"0.1.30-dev", "--service=Web"},
+	} {
+		if _, said, err := script(t, arguments...); err == nil || !strings.Contains(said, want) {
+			t.Errorf("%v: %v: %s", arguments, err, said)
+		}
+	}
+}

@@ -1,0 +1,177 @@
+package bundle_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/localaws"
+)
+
+const (
+	account = "123456789012"
+	bucket  = "artifacts"
+	key     = "bundles/dev/deploy-bundle-0.1.30-dev.tar.gz"
+	uri     = "s3://" + bucket + "/" + key
+)
+
+// cloud is an AWS with one bucket, and a client that is quick to try again.
+func cloud(t *testing.T, opts ...localaws.BucketOption) (*localaws.Server, *s3.Client) {
+	t.Helper()
+	server, err := localaws.Start(localaws.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	server.CreateBucket(bucket, opts...)
+	return server, s3.NewFromConfig(server.Config(), func(o *s3.Options) { o.UsePathStyle = true })
+}
+
+func put(t *testing.T, client *s3.Client, b bundle.Bundle) (bundle.Stored, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	return bundle.NewStore(client, bucket, account, "").Put(ctx, key, b)
+}
+
+func operations(server *localaws.Server) (all []string) {
+	for _, call := range server.Calls() {
+		all = append(all, call.Operation)
+	}
+	return all
+}
+
+func wantOperations(t *testing.T, server *localaws.Server, want ...string) {
+	t.Helper()
+	if got := operations(server); !slices.Equal(got, want) {
+		t.Errorf("S3 saw %v, want %v", got, want)
+	}
+}
+
+func TestABundleIsWrittenOnceAndReused(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t)
+	b := build(t, folder(t))
+	for _, reused := range []bool{false, true} {
+		got, err := put(t, client, b)
+		if want := (bundle.Stored{URI: uri, SHA256: b.SHA256, Reused: reused}); err != nil || got != want {
+			t.Errorf("got %+v %v, want %+v", got, err, want)
+		}
+	}
+	if content, ok := server.Object(bucket, key); !ok || !bytes.Equal(content, b.Content) {
+		t.Error("S3 holds something else")
+	}
+	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject")
+}
+
+func TestOtherBytesUnderTheNameAreAConflictThatNamesBoth(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t)
+	first, second := build(t, folder(t)), build(t, folder(t, own{"more", "more", 0o644}))
+	if _, err := put(t, client, first); err != nil {
+		t.Fatal(err)
+	}
+	_, err := put(t, client, second)
+	conflict := (*bundle.ConflictError)(nil)
+	if !errors.As(err, &conflict) || !strings.Contains(err.Error(), first.SHA256) || !strings.Contains(err.Error(), second.SHA256) || !strings.Contains(err.Error(), uri) {
+		t.Errorf("got %v", err)
+	}
+	if content, _ := server.Object(bucket, key); !bytes.Equal(content, first.Content) {
+		t.Error("the first bundle was overwritten")
+	}
+}
+
+func TestAStrangersBucketIsNeitherWrittenNorTrusted(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t, localaws.OwnedBy("999999999999"))
+	b := build(t, folder(t))
+	if _, err := put(t, client, b); err == nil || !strings.Contains(err.Error(), "write "+uri) || !strings.Contains(err.Error(), "AccessDenied") {
+		t.Errorf("Put: %v", err)
+	}
+	if _, ok := server.Object(bucket, key); ok {
+		t.Error("it was written")
+	}
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(b.Content)}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := bundle.NewStore(client, bucket, account, "").Find(t.Context(), key, b.SHA256); err == nil || !strings.Contains(err.Error(), "read "+uri) {
+		t.Errorf("Find: %v", err)
+	}
+}
+
+func TestFindLooksForABundleByItsSum(t *testing.T) {
+	t.Parallel()
+	_, client := cloud(t)
+	store, b := bundle.NewStore(client, bucket, account, ""), build(t, folder(t))
+	if _, err := store.Find(t.Context(), key, b.SHA256); err == nil || !strings.Contains(err.Error(), "read "+uri) {
+		t.Errorf("without it: %v", err)
+	}
+	if _, err := put(t, client, b); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := store.Find(t.Context(), key, b.SHA256); err != nil || !got.Reused || got.SHA256 != b.SHA256 {
+		t.Errorf("with it: %+v %v", got, err)
+	}
+	conflict := (*bundle.ConflictError)(nil)
+	if _, err := store.Find(t.Context(), key, strings.Repeat("0", 64)); !errors.As(err, &conflict) {
+		t.Errorf("with another: %v", err)
+	}
+}
+
+func TestTheKMSKeyIsSent(t *testing.T) {
+	t.Parallel()
+	_, client := cloud(t)
+	const arn = "arn:aws:kms:us-east-1:123456789012:key/4711"
+	if _, err := bundle.NewStore(client, bucket, account, arn).Put(t.Context(), key, build(t, folder(t))); err != nil {
+		t.Fatal(err)
+	}
+	head, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
+	if err != nil || aws.ToString(head.SSEKMSKeyId) != arn || head.ServerSideEncryption != "aws:kms" {
+		t.Errorf("encrypted with %s by %s, %v", aws.ToString(head.SSEKMSKeyId), head.ServerSideEncryption, err)
+	}
+}
+
+func TestABundleThatAnotherToolHasPutThereIsRead(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t)
+	b := build(t, folder(t))
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(b.Content)}); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := put(t, client, b); err != nil || !got.Reused {
+		t.Errorf("%+v %v", got, err)
+	}
+	conflict := (*bundle.ConflictError)(nil)
+	if _, err := put(t, client, build(t, folder(t, own{"more", "", 0o644}))); !errors.As(err, &conflict) || conflict.Have != b.SHA256 {
+		t.Errorf("other bytes: %v", err)
+	}
+	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject", "s3:GetObject", "s3:PutObject", "s3:HeadObject", "s3:GetObject")
+}
+
+func TestAConcurrentWriteIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t)
+	server.Fault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Error: &localaws.Error{Status: 409, Code: "ConditionalRequestConflict", Message: "concurrent"}})
+	if got, err := put(t, client, build(t, folder(t))); err != nil || got.Reused {
+		t.Errorf("%+v %v", got, err)
+	}
+	wantOperations(t, server, "s3:PutObject", "s3:PutObject")
+}
+
+func TestALostReplyIsNoConflict(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t)
+	server.Fault(localaws.Fault{Operation: "s3:PutObject", Times: 1, DropReply: true})
+	if got, err := put(t, client, build(t, folder(t))); err != nil || !got.Reused {
+		t.Errorf("%+v %v", got, err)
+	}
+	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject")
+}
