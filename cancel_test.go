@@ -1,10 +1,14 @@
 package main
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
 )
@@ -15,12 +19,7 @@ func TestACancelledRunCancelsTheCommandAndSaysSo(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			s := play(t)
-			s.build("0.1.0-dev", sample.Env("SLEEP", "1m"))
-			p := s.step()
-			if err := p.Start(); err != nil {
-				t.Fatal(err)
-			}
-			eventually(t, "the job runs", func() bool { return s.greeting() != "" })
+			p := s.busy()
 			sent := time.Now()
 			if err := p.Process.Signal(signal); err != nil {
 				t.Fatal(err)
@@ -29,7 +28,7 @@ func TestACancelledRunCancelsTheCommandAndSaysSo(t *testing.T) {
 			took := time.Since(sent)
 
 			out.wants("cancelled")
-			out.says("cancelled", "start the run again")
+			out.says("signal received", "Start the run again")
 			cancels := s.calls(0, "ssm:CancelCommand")
 			if len(cancels) != 1 || cancels[0].Status != 200 || !strings.Contains(out.outputs["command-ids"], cancels[0].Resource) {
 				t.Fatalf("the cancels are %v of commands %s", cancels, out.outputs["command-ids"])
@@ -41,6 +40,31 @@ func TestACancelledRunCancelsTheCommandAndSaysSo(t *testing.T) {
 				t.Errorf("failed-instances is %q, latest-dev is %q", out.outputs["failed-instances"], s.tag("latest-dev"))
 			}
 		})
+	}
+}
+
+// busy is a step whose job has begun and will take a minute.
+func (s *stage) busy() *step {
+	s.t.Helper()
+	s.build("0.1.0-dev", sample.Env("SLEEP", "1m"))
+	p := s.step()
+	if err := p.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	eventually(s.t, "the job runs", func() bool { return s.greeting() != "" })
+	return p
+}
+
+func TestAKilledRunHasWrittenWhatItKnew(t *testing.T) {
+	s := play(t)
+	p := s.busy()
+	known := []string{"version", "deployment-id", "previous-version", "instance-count", "image-uri", "image-digest", "image-pushed", "bundle-uri", "bundle-sha256", "command-ids"}
+	eventually(t, "every output that is known is written", func() bool { return len(readOutputs(t, p.outputs)) >= len(known) })
+	if err := p.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(slices.Sorted(slices.Values(known)), slices.Sorted(maps.Keys(p.done().outputs))); diff != "" {
+		t.Errorf("the outputs differ:\n%s", diff)
 	}
 }
 

@@ -63,10 +63,23 @@ func TestWhatAJobPrintsIsOnlyText(t *testing.T) {
 	out.wantAsText(lines)
 }
 
+// resultLine is the result line of a deploy that went well, but for one field.
+func resultLine(script, digest, field, value string) string {
+	_, deployment, _ := strings.Cut(script, "--deployment=")
+	deployment, _, _ = strings.Cut(deployment, " ")
+	is := map[string]string{"deployment": deployment, "service": "atta", "version": "0.1.0-dev", "digest": digest}
+	if value != "" {
+		is[field] = value
+	}
+	return fmt.Sprintf(`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":"deployed","code":0,"phase":"verify","version":%q,"digest":%q,"verified":true}`+"\n",
+		is["deployment"], is["service"], is["version"], is["digest"])
+}
+
 // An answer in the name of an instance's neighbour, an image or a version that was
 // not asked for proves nothing.
-func TestAReportOfSomethingElseIsNoSuccess(t *testing.T) {
-	for field, value := range map[string]string{"service": "other", "version": "0.0.9-dev", "digest": "sha256:" + strings.Repeat("0", 64), "deployment": "x"} {
+func TestOnlyTheRightReportInTheRightPlaceIsASuccess(t *testing.T) {
+	other := map[string]string{"service": "other", "version": "0.0.9-dev", "digest": "sha256:" + strings.Repeat("0", 64), "deployment": "x"}
+	for _, field := range []string{"none", "service", "version", "digest", "deployment", "stream"} {
 		t.Run(field, func(t *testing.T) {
 			s := play(t)
 			digest, _ := s.build("0.1.0-dev").Digest()
@@ -74,17 +87,19 @@ func TestAReportOfSomethingElseIsNoSuccess(t *testing.T) {
 				if !asksForDeploy(i.Script) {
 					return nil
 				}
-				_, deployment, _ := strings.Cut(i.Script, "--deployment=")
-				deployment, _, _ = strings.Cut(deployment, " ")
-				is := map[string]string{"service": "atta", "version": "0.1.0-dev", "digest": digest.String(), "deployment": deployment}
-				is[field] = value
-				return &localaws.Verdict{Status: "Success", Stdout: fmt.Sprintf(
-					`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":"deployed","code":0,"phase":"verify","version":%q,"digest":%q,"verified":true}`+"\n",
-					is["deployment"], is["service"], is["version"], is["digest"])}
+				line := resultLine(i.Script, digest.String(), field, other[field])
+				if field == "stream" {
+					return &localaws.Verdict{Status: "Success", Stderr: line}
+				}
+				return &localaws.Verdict{Status: "Success", Stdout: line}
 			}
-			s.run().wants("unknown")
-			if s.tag("latest-dev") != "" {
-				t.Error("latest-dev was moved")
+			status, alias := "unknown", ""
+			if field == "none" {
+				status, alias = "success", digest.String()
+			}
+			s.run().wants(status)
+			if got := s.tag("latest-dev"); got != alias {
+				t.Errorf("latest-dev is %q, want %q", got, alias)
 			}
 		})
 	}

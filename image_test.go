@@ -87,7 +87,7 @@ func TestAnOCIImageKeepsItsDigest(t *testing.T) {
 	}
 }
 
-func TestAnIndexKeepsAllPlatforms(t *testing.T) {
+func TestAnIndexKeepsAllPlatformsAndTheInstanceTakesItsOwn(t *testing.T) {
 	s := play(t)
 	built, err := sample.Index(s.sample("0.1.0-dev", sample.Architecture("amd64")), s.sample("0.1.0-dev", sample.Architecture("arm64")))
 	if err != nil {
@@ -96,7 +96,7 @@ func TestAnIndexKeepsAllPlatforms(t *testing.T) {
 	if err := sample.SaveOCIArchive(filepath.Join(s.workspace, "image.tar"), built); err != nil {
 		t.Fatal(err)
 	}
-	out := s.run("phases=image")
+	out := s.run()
 	out.wants("success")
 
 	reference, login := s.reference("0.1.0-dev")
@@ -120,10 +120,13 @@ func TestAnIndexKeepsAllPlatforms(t *testing.T) {
 			t.Errorf("the image for %s is not valid: %v", arch, err)
 		}
 	}
+	if s.greeting() != "hello from 0.1.0-dev" {
+		t.Errorf("the job wrote %q", s.greeting())
+	}
 }
 
-// Every step of these tests has an empty PATH and a DOCKER_HOST that nobody
-// answers; here the socket is gone too, and a gzip'd tar wants more than copying.
+// No step of these tests finds a program on its PATH or a daemon at its DOCKER_HOST;
+// here there is not even a folder to look in.
 func TestAPushNeedsNoDocker(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")

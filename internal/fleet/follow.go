@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -107,6 +108,10 @@ func (f *Fleet) look(ctx context.Context, command string, open map[string]*Resul
 	return nil
 }
 
+// standardError comes between the two streams in a list's output.
+// https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go
+const standardError = "\n----------ERROR-------\n"
+
 // read takes an instance's own answer: from the list when all went well, which
 // saves a call, and otherwise with the first 24,000 characters of its output,
 // where the list has 2,500. It is false when the answer is not to be had yet.
@@ -116,7 +121,8 @@ func (f *Fleet) read(ctx context.Context, invocation types.CommandInvocation, re
 		return true, nil
 	}
 	if invocation.Status == types.CommandInvocationStatusSuccess && len(invocation.CommandPlugins) == 1 {
-		report, err := parseReport(aws.ToString(invocation.CommandPlugins[0].Output))
+		stdout, _, _ := strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
+		report, err := parseReport(stdout)
 		if err == nil {
 			result.Report = report
 			result.judge(invocation.Status, nil)
