@@ -188,3 +188,10 @@ func TestASecretInTheSettingsIsNowhereElse(t *testing.T) {
 		}
 	}
 }
+
+func TestAHostWhereNothingCanBeWrittenIsReported(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("opt/atta", "in the way", 0o644)
+	m.expect(m.deploy("0.1.0-dev"), "refused", 10, "'mkdir -p ")
+}
