@@ -1,12 +1,14 @@
 package fleet_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
@@ -26,14 +28,28 @@ func TestFindKeepsTheOrderOfTheIDs(t *testing.T) {
 	}
 }
 
+// few is a client that minds how many instances it is asked for at once.
+type few struct {
+	*ssm.Client
+	t *testing.T
+}
+
+func (f few) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, options ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
+	if n := len(in.Filters[0].Values); n > fleet.MaxTargets {
+		f.t.Errorf("asked for %d instances at once", n)
+	}
+	return f.Client.DescribeInstanceInformation(ctx, in, options...)
+}
+
 func TestFindSeesMoreInstancesThanOneCallDescribes(t *testing.T) {
 	s := start(t, localaws.Options{})
+	f := fleet.New(few{ssm.NewFromConfig(s.Config()), t}, delivery)
 	var ids []string
 	for n := range 120 {
 		ids = append(ids, fmt.Sprintf("i-%03d", n))
 		s.AddInstance(localaws.Instance{ID: ids[n]})
 	}
-	if got, err := reach(s).Find(t.Context(), ids); len(got) != 120 || got[119].ID != "i-119" || err != nil {
+	if got, err := f.Find(t.Context(), ids); len(got) != 120 || got[119].ID != "i-119" || err != nil {
 		t.Errorf("%d found, %v", len(got), err)
 	}
 }

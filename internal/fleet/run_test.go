@@ -150,7 +150,29 @@ func TestThrottlingIsSatOut(t *testing.T) {
 		}
 		wantOutcomes(t, run, "i-1 ran Success")
 	})
-	t.Run("again and again", func(t *testing.T) {
+	t.Run("from time to time", func(t *testing.T) {
+		s := start(t, localaws.Options{})
+		list := func(times int) {
+			s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: times, Error: throttled})
+		}
+		slow := answers("i-2", localaws.Verdict{Delay: 300 * time.Millisecond})
+		slow.Machine = healthy
+		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, slow)
+		list(9)
+		run, err := reach(s).Run(t.Context(), script, on, func(_ string, states fleet.States) {
+			if states["Success"] == 1 {
+				list(9)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantOutcomes(t, run, "i-1 ran Success", "i-2 ran Success")
+		if n := len(calls(s, "ssm:ListCommandInvocations")); n < 20 {
+			t.Errorf("listed %d times", n)
+		}
+	})
+	t.Run("without an end", func(t *testing.T) {
 		s := start(t, localaws.Options{})
 		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, localaws.Instance{ID: "i-2", Machine: prints{stdout: good, code: 40}})
 		s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 9, Error: throttled})
