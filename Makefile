@@ -20,8 +20,8 @@ demo: ## Deploy a sample image to an instance on this machine: no account, no Do
 test: ## Run all tests that need nothing but Go
 	go test $(RACE) -shuffle=on -count=1 ./...
 
-e2e: ## Run the tests with the real AWS CLI, skopeo and a registry server (Debian: awscli skopeo docker-registry)
-	go test -tags=e2e -shuffle=on -count=1 -run=E2E ./...
+e2e: ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
+	go test -tags=e2e -shuffle=on -count=1 -timeout=20m -run=E2E ./...
 
 check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }

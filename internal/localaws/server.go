@@ -21,6 +21,7 @@ import (
 
 // Options says which account and region a Server plays. The zero value is usable.
 type Options struct {
+	Listen      string           // address without a port; default 127.0.0.1
 	Account     string           // default "123456789012"
 	Region      string           // default "us-east-1"
 	SettleDelay time.Duration    // how long a new command has no visible invocations; default 50 ms, negative: none
@@ -66,8 +67,11 @@ type request struct {
 	principal principal
 }
 
-// Start serves on a free port of 127.0.0.1.
+// Start serves on a free port.
 func Start(o Options) (*Server, error) {
+	if o.Listen == "" {
+		o.Listen = "127.0.0.1"
+	}
 	if o.Account == "" {
 		o.Account = "123456789012"
 	}
@@ -80,7 +84,7 @@ func Start(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := net.Listen("tcp", net.JoinHostPort(o.Listen, "0"))
 	if err != nil {
 		return nil, fmt.Errorf("open port: %w", err)
 	}

@@ -1,0 +1,62 @@
+package container
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+)
+
+// Engine makes sure of a Docker engine for this process: the one that answers, or
+// one that is started in a folder of its own, which needs root. stop ends what was
+// started.
+func Engine(ctx context.Context) (stop func() error, err error) {
+	if _, err := docker(ctx, nil, "info"); err == nil {
+		return func() error { return nil }, nil
+	}
+	dir, err := os.MkdirTemp("", "dockerd-")
+	if err != nil {
+		return nil, fmt.Errorf("make folder: %w", err)
+	}
+	socket := "unix://" + filepath.Join(dir, "docker.sock")
+	engine := exec.Command("dockerd", "--host", socket, "--data-root", filepath.Join(dir, "data"),
+		"--exec-root", filepath.Join(dir, "exec"), "--pidfile", filepath.Join(dir, "pid"))
+	log, err := os.Create(filepath.Join(dir, "log"))
+	if err != nil {
+		return nil, fmt.Errorf("make log: %w", err)
+	}
+	engine.Stdout, engine.Stderr = log, log
+	if err := engine.Start(); err != nil {
+		return nil, fmt.Errorf("start dockerd (Debian: docker.io): %w", err)
+	}
+	stop = func() error {
+		err := engine.Process.Signal(syscall.SIGTERM)
+		_ = engine.Wait()
+		return errors.Join(err, log.Close(), os.RemoveAll(dir))
+	}
+	if err := os.Setenv("DOCKER_HOST", socket); err != nil {
+		return nil, errors.Join(err, stop())
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		if _, err := docker(ctx, nil, "info"); err == nil {
+			return stop, nil
+		}
+		select {
+		case <-ctx.Done():
+			text, _ := os.ReadFile(log.Name())
+			return nil, errors.Join(fmt.Errorf("dockerd does not answer:\n%s", text), stop())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// Gateway is the address of this machine that containers reach.
+func Gateway(ctx context.Context) (string, error) {
+	return docker(ctx, nil, "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+}
