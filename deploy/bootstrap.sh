@@ -104,7 +104,7 @@ read_parameters() {
 
 # must NAME VALUE PATTERN: the whole value has to match.
 must() {
-  [[ $2 =~ ^($3)$ && $2 != *$'\n'* ]] || refuse "$1 is not valid: ${2:0:80}"
+  [[ $2 =~ ^($3)$ ]] || refuse "$1 is not valid: ${2:0:80}"
 }
 
 # --- steps ------------------------------------------------------------------
