@@ -221,7 +221,7 @@ func TestProgramsBelongInTheImage(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "program"), 33<<20); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bundle.Build(dir, atta(t)); err == nil || !strings.Contains(err.Error(), "programs belong in the image") {
+	if _, err := bundle.Build(dir, atta(t)); err == nil || !strings.Contains(err.Error(), "holds more than 32 MB: programs belong in the image") {
 		t.Errorf("got %v", err)
 	}
 }

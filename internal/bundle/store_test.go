@@ -11,6 +11,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/localaws"
@@ -99,7 +100,7 @@ func TestAStrangersBucketIsNeitherWrittenNorTrusted(t *testing.T) {
 	if _, ok := server.Object(bucket, key); ok {
 		t.Error("it was written")
 	}
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(b.Content)}); err != nil {
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(b.Content), ChecksumAlgorithm: types.ChecksumAlgorithmSha256}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := bundle.NewStore(client, bucket, account, "").Find(t.Context(), key, b.SHA256); err == nil || !strings.Contains(err.Error(), "read "+uri) {
