@@ -86,11 +86,12 @@ func (s *stage) deliver(i localaws.Invocation) *localaws.Verdict {
 	return s.answer(i)
 }
 
-// deploys are the commands that ask for a deploy, not for what runs.
+// deploys are the commands that ask for a deploy, not for what runs. The SDK sends
+// a command again when it has not heard the reply: one deploy, word for word.
 func (s *stage) deploys() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(s.scripts), func(script string) bool { return !asksForDeploy(script) })
+	return slices.DeleteFunc(slices.Compact(slices.Clone(s.scripts)), func(script string) bool { return !asksForDeploy(script) })
 }
 
 func asksForDeploy(script string) bool {

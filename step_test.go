@@ -43,7 +43,7 @@ func (s *stage) step(settings ...string) *step {
 	p.Env = append([]string{
 		"GORACE=atexit_sleep_ms=0", // else a program built with -race ends a second late
 		"PATH=" + files, "DOCKER_HOST=tcp://127.0.0.1:1",
-		"GITHUB_REPOSITORY=org/atta", "GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=main", "GITHUB_WORKSPACE=" + s.workspace,
+		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=main", "GITHUB_WORKSPACE=" + s.workspace,
 		"GITHUB_OUTPUT=" + p.outputs, "GITHUB_STEP_SUMMARY=" + p.summary,
 	}, s.aws.Env()...)
 	usual := []string{

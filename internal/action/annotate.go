@@ -47,7 +47,7 @@ func (a *Action) annotate(kind string, limit int, title, message string) {
 		return
 	}
 	a.issued[kind]++
-	a.gh.IssueCommand(&githubactions.Command{
+	a.command(&githubactions.Command{
 		Name:       kind,
 		Message:    cut(message, maxMessage),
 		Properties: githubactions.CommandProperties{"title": cut(title, maxTitle)},

@@ -32,15 +32,30 @@ func (a *Action) Foreign(text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	token := tokenNotIn(text)
-	a.gh.IssueCommand(&githubactions.Command{Name: "stop-commands", Message: token})
+	a.command(&githubactions.Command{Name: "stop-commands", Message: token})
 	a.gh.Infof("%s", strings.TrimSuffix(text, "\n"))
-	a.gh.IssueCommand(&githubactions.Command{Name: token})
+	a.command(&githubactions.Command{Name: token})
 }
 
 func (a *Action) issue(command *githubactions.Command) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.gh.IssueCommand(command)
+	a.command(command)
+}
+
+// command issues a workflow command. Outside GitHub, where nobody would take it, it is what a person at a terminal wants
+// to read of it. a.mu is held.
+func (a *Action) command(command *githubactions.Command) {
+	if a.gh.Getenv("GITHUB_ACTIONS") == "true" {
+		a.gh.IssueCommand(command)
+		return
+	}
+	switch command.Name {
+	case "group":
+		a.gh.Infof("%s", command.Message)
+	case "error", "warning", "notice":
+		a.gh.Infof("%s: %s\n%s", command.Name, command.Properties["title"], command.Message)
+	}
 }
 
 // The runner takes ::name:: at the start of a line, after white space, and ##[name] anywhere in one, and its comparison

@@ -113,3 +113,17 @@ func FuzzNoTextIsACommand(f *testing.F) {
 		}
 	})
 }
+
+func TestOutsideGitHubTheLogIsPlainText(t *testing.T) {
+	var log strings.Builder
+	a := newAction(&log, map[string]string{"GITHUB_ACTIONS": ""})
+	err := a.Group("Push image", func() error {
+		a.Foreign("::error::from a host")
+		a.Mask("secret")
+		a.Fail("atta 0.1.0-dev: failed", "first line\nsecond line, 100%%")
+		return nil
+	})
+	if want := "Push image\n::error::from a host\nerror: atta 0.1.0-dev: failed\nfirst line\nsecond line, 100%\n"; err != nil || log.String() != want {
+		t.Errorf("%v, got %q, want %q", err, log.String(), want)
+	}
+}

@@ -16,11 +16,16 @@ import (
 	"github.com/org/atta-deploy-action/internal/action"
 )
 
-// newAction is an action outside GitHub, but for the given variables.
+// newAction is an action on GitHub, with no variables but the given.
 func newAction(log io.Writer, env map[string]string) *action.Action {
 	return action.New(githubactions.New(
 		githubactions.WithWriter(log),
-		githubactions.WithGetenv(func(name string) string { return env[name] }),
+		githubactions.WithGetenv(func(name string) string {
+			if value, ok := env[name]; ok || name != "GITHUB_ACTIONS" {
+				return value
+			}
+			return "true"
+		}),
 	))
 }
 

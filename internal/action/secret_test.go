@@ -44,6 +44,7 @@ func (s *tokenService) RoundTrip(request *http.Request) (*http.Response, error) 
 
 func (s *tokenService) action(log io.Writer) *action.Action {
 	env := map[string]string{
+		"GITHUB_ACTIONS":                 "true",
 		"ACTIONS_ID_TOKEN_REQUEST_URL":   "https://github.test/token?api-version=2",
 		"ACTIONS_ID_TOKEN_REQUEST_TOKEN": "bearer",
 	}

@@ -105,7 +105,13 @@ func (a *ssm) chosen(in sendInput) ([]Instance, error) {
 	return found, nil
 }
 
+// leastLatency is how long a command takes to be accepted. An answer that arrives
+// while net/http's client still looks for the end of the body it has sent makes it
+// close the connection, and the SDK send again: https://go.dev/src/net/http/transfer.go
+const leastLatency = 25 * time.Millisecond
+
 func (a *ssm) sendCommand(in sendInput) (any, error) {
+	time.Sleep(leastLatency)
 	if err := in.validate(); err != nil {
 		return nil, err
 	}

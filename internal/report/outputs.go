@@ -25,7 +25,7 @@ func Outputs(result rollout.Result) []Output {
 	}
 	var failed []string
 	for _, host := range result.Hosts {
-		if host.State != rollout.Deployed {
+		if host.State != rollout.Deployed && host.State != rollout.Waiting {
 			failed = append(failed, host.ID)
 		}
 	}

@@ -79,6 +79,7 @@ func TestOutputsSayHowTheRunEnded(t *testing.T) {
 		host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "x"),
 		host("i-3", rollout.Unknown, "", "", "x"),
 		host("i-4", rollout.NotDeployed, "0.1.28-dev", "", "x"),
+		host("i-5", rollout.Waiting, "0.1.29-dev", "0.1.29-dev", "x"),
 	), rollout.NotKnown)
 	p := &paper{}
 	if err := report.Publish(p, result, err, false); err != nil {
@@ -90,7 +91,8 @@ func TestOutputsSayHowTheRunEnded(t *testing.T) {
 		"results": `[{"instance":"i-1","state":"deployed","version":"0.1.30-dev","digest":"` + newDigest + `","before":"0.1.29-dev"},` +
 			`{"instance":"i-2","state":"rolled-back","version":"0.1.29-dev","digest":"` + oldDigest + `","before":"0.1.29-dev"},` +
 			`{"instance":"i-3","state":"unknown","version":"","digest":"","before":""},` +
-			`{"instance":"i-4","state":"not-deployed","version":"0.1.28-dev","digest":"","before":"0.1.28-dev"}]`,
+			`{"instance":"i-4","state":"not-deployed","version":"0.1.28-dev","digest":"","before":"0.1.28-dev"},` +
+			`{"instance":"i-5","state":"waiting","version":"0.1.29-dev","digest":"` + oldDigest + `","before":"0.1.29-dev"}]`,
 	}
 	if diff := cmp.Diff(want, p.outputs); diff != "" {
 		t.Error(diff)

@@ -142,7 +142,7 @@ func (s *stage) deploy(ctx context.Context, version string, opts ...sample.Optio
 	action.Stdout, action.Stderr = log, log
 	action.Env = append([]string{
 		"PATH=" + os.Getenv("PATH"),
-		"GITHUB_REPOSITORY=org/atta", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=" + version,
+		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=" + version,
 		"GITHUB_WORKSPACE=" + workspace, "GITHUB_OUTPUT=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
 		"AWS_ENDPOINT_URL=" + s.aws.URL(),
 		"INPUT_ENVIRONMENT=demo", "INPUT_IMAGE=image.tar", "INPUT_AWS-REGION=us-east-1", "INPUT_ROLE-TO-ASSUME=" + role,
