@@ -137,3 +137,36 @@ func TestEveryStatusIsDescribedInActionYML(t *testing.T) {
 		}
 	}
 }
+
+func TestAnExternalIDIsNoPartOfOIDC(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	p := s.step("role-to-assume="+role, "role-external-id=x1")
+	p.Env = append(p.Env, s.aws.OIDCEnv()...)
+	out := p.run()
+	if out.code != 1 || !strings.Contains(out.log, "role-external-id: a role that is assumed with an OIDC token takes none") || len(s.aws.Calls()) != 0 {
+		t.Errorf("%d, %d requests\n%s", out.code, len(s.aws.Calls()), out.log)
+	}
+}
+
+func TestARepositoryWhoseTagsNeverMoveNeedsNoAlias(t *testing.T) {
+	s := play(t)
+	s.aws.CreateRepository("fixed", "IMMUTABLE")
+	s.build("0.1.0-dev")
+	s.run("ecr-repository=fixed").wants("success")
+	s.build("0.1.1-dev")
+	out := s.run("version=0.1.1-dev", "ecr-repository=fixed")
+	out.wants("failed")
+	out.says("every instance runs 0.1.1-dev, but moving the image's tags went wrong", "image-tags: none")
+	s.build("0.1.2-dev")
+	s.run("version=0.1.2-dev", "ecr-repository=fixed", "image-tags=none").wants("success")
+}
+
+func TestALostSummaryIsAWarning(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	out := s.run("GITHUB_STEP_SUMMARY=/nowhere/summary.md")
+	if out.code != 0 || out.outputs["status"] != "success" || !strings.Contains(out.log, "::warning title=No summary::") {
+		t.Errorf("%d %q\n%s", out.code, out.outputs, out.log)
+	}
+}

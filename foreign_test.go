@@ -47,7 +47,7 @@ func TestWhatAnInstancePrintsIsOnlyText(t *testing.T) {
 			out := s.deploy("0.1.0-dev")
 			out.wants("unknown")
 			out.wantAsText(forged)
-			if got := errorsIn(out.log); len(got) != 2 { // of the instance and of the run
+			if got := errorsIn(out.log); len(got) != 1 { // of the run
 				t.Errorf("the errors are %q", got)
 			}
 		})

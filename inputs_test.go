@@ -12,7 +12,7 @@ import (
 // sent or written, and returns the problems.
 func (s *stage) wantRefused(out outcome) []string {
 	s.t.Helper()
-	if out.code != 1 || len(out.outputs) > 0 || out.summary != "" {
+	if out.code != 1 || len(out.outputs) != 1 || out.outputs["status"] != "failed" || out.summary != "" {
 		s.t.Errorf("exit status %d, outputs %q, summary %q", out.code, out.outputs, out.summary)
 	}
 	if calls := s.aws.Calls(); len(calls) > 0 {

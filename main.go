@@ -35,6 +35,7 @@ func main() {
 func run(ctx context.Context, gh *action.Action, environ, args []string) error {
 	inputs, err := action.ParseDefinition(definition)
 	if err != nil {
+		gh.Fail("Bad action.yml", "%v", err)
 		return err
 	}
 	in, err := inputs.Read(environ, args)
@@ -44,7 +45,7 @@ func run(ctx context.Context, gh *action.Action, environ, args []string) error {
 	}
 	if err != nil {
 		gh.Fail("Bad inputs", "%v", err)
-		return err
+		return errors.Join(err, gh.Output("status", string(rollout.Failed)))
 	}
 	ctx, stop := context.WithTimeout(ctx, in.Time.Run)
 	defer stop()

@@ -46,13 +46,11 @@ deploy() {
 }
 
 status() {
-  local script=$HOME_OF_SERVICE/current/deploy/ec2_deploy.sh
-  if [[ ! -x $script ]]; then
+  if [[ -f $HOME_OF_SERVICE/current/release.env ]]; then
+    result status 0 status "$SERVICE is installed"
+  else
     result absent 0 status "no release of $SERVICE is installed"
-    return
   fi
-  log "deployment $DEPLOYMENT: status of $SERVICE"
-  hand_over "$script" status --line
 }
 
 # --- parameters -------------------------------------------------------------
@@ -99,6 +97,7 @@ read_parameters() {
   readonly RELEASE=$HOME_OF_SERVICE/releases/$VERSION
   readonly INCOMING=$HOME_OF_SERVICE/incoming/$DEPLOYMENT
   readonly LOG=$ROOT/var/log/$SERVICE-deploy.log
+  readonly RUN=$ROOT/run/atta-deploy
   readonly LOCK_WAIT=${ATTA_LOCK_WAIT:-60}
 }
 
@@ -118,14 +117,17 @@ require_tools() {
 }
 
 open_log() {
-  mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}" "$ROOT/run/lock"
+  mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}"
+  install -d -m 0700 "$RUN"
+  # The log may hold what the program has printed.
+  [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
   log "deployment $DEPLOYMENT: $SERVICE $VERSION, $IMAGE"
 }
 
 # One deploy at a time on a host. Descriptor 9 holds the lock for as long as this
 # process lives; children that may outlive it are started with it closed.
 lock_host() {
-  exec 9>"$ROOT/run/lock/$SERVICE-deploy.lock"
+  exec 9>"$RUN/$SERVICE.lock"
   flock --wait "$LOCK_WAIT" 9 || give_up 51 lock "another deploy of $SERVICE has held this host's lock for $LOCK_WAIT s"
 }
 
@@ -167,11 +169,16 @@ unpack_bundle() {
 install_release() {
   printf '%s\n' "SERVICE=$SERVICE" "VERSION=$VERSION" "IMAGE=$IMAGE" "IMAGE_TAG=$VERSION" "REGION=$REGION" "BUNDLE_SHA256=$SHA256" \
     >"$INCOMING/tree/release.env"
-  if cmp -s "$INCOMING/tree/release.env" "$RELEASE/release.env"; then
-    log "$RELEASE is already here"
-  elif [[ -e $RELEASE ]]; then
+  if [[ ! -e $RELEASE ]]; then
+    mv -T -- "$INCOMING/tree" "$RELEASE"
+  elif ! cmp -s "$INCOMING/tree/release.env" "$RELEASE/release.env"; then
     give_up 20 integrity "$RELEASE was made from another bundle or image; a version is never reused"
+  elif diff -r --exclude=verified "$INCOMING/tree" "$RELEASE" >>"$LOG" 2>&1; then
+    log "$RELEASE is already here"
+  elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then
+    give_up 20 integrity "$RELEASE was changed on this host, and it is what runs: mend it, or deploy the next version"
   else
+    rm -rf -- "$RELEASE"
     mv -T -- "$INCOMING/tree" "$RELEASE"
   fi
   rm -rf -- "$HOME_OF_SERVICE/incoming"
@@ -181,13 +188,17 @@ install_release() {
 # end as it likes; only its result line and a known exit code are passed on.
 hand_over() {
   local answer code=0 line
-  answer=$(mktemp "$ROOT/run/lock/$SERVICE-answer.XXXXXX")
+  answer=$(mktemp "$RUN/$SERVICE-answer.XXXXXX")
   trap - EXIT
   ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_HEALTH_TIMEOUT=$HEALTH_TIMEOUT ATTA_ALLOW_DOWNGRADE=$ALLOW_DOWNGRADE \
     "$@" >"$answer" 2>>"$LOG" 9>&- || code=$?
   line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer" || true)
   rm -f -- "$answer"
-  [[ -n $line ]] || give_up 30 hand-over "$1 ended with $code and no result line: $(last_line)"
+  if [[ -z $line ]]; then
+    log "$1 ended with $code and no result line"
+    result unknown 30 hand-over "$1 ended with $code and no result line, so nobody knows how far it got"
+    finish 30
+  fi
   printf '%s\n' "${line:0:2000}"
   ((code == 0)) || finish "$code"
 }
@@ -230,10 +241,19 @@ finish() {
   esac
 }
 
-# result OUTCOME CODE PHASE MESSAGE: the one line that the caller reads.
+# result OUTCOME CODE PHASE MESSAGE: the one line that the caller reads. What is
+# installed is read from the host at this moment, and no script of a release is run
+# for it.
 result() {
-  printf 'ATTA_RESULT {"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"phase":"%s","message":"%s"}\n' \
-    "$(json "$DEPLOYMENT")" "$(json "$SERVICE")" "$1" "$2" "$3" "$(json "$4")"
+  local current=${HOME_OF_SERVICE:-/nonexistent}/current version='' digest='' verified=false unit=''
+  if [[ -f $current/release.env ]]; then
+    version=$(sed -n 's/^VERSION=//p' "$current/release.env")
+    digest=$(sed -n 's/^IMAGE=.*@//p' "$current/release.env")
+    [[ ! -f $current/verified ]] || verified=true
+    unit=$(systemctl show --property=ActiveState "$SERVICE.service" 2>/dev/null | sed 's/^ActiveState=//' || true)
+  fi
+  printf 'ATTA_RESULT {"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"phase":"%s","version":"%s","digest":"%s","verified":%s,"unit":"%s","message":"%s"}\n' \
+    "$(json "$DEPLOYMENT")" "$(json "$SERVICE")" "$1" "$2" "$3" "$(json "$version")" "$(json "$digest")" "$verified" "$(json "$unit")" "$(json "$4")"
 }
 
 json() {

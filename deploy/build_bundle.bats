@@ -30,3 +30,18 @@ build() { "$BATS_TEST_DIRNAME/build_bundle.sh" "$@"; }
   [[ $output == *"settings and secrets stay on the host"* ]]
   [ "$(ls)" = deploy ]
 }
+
+@test "refuses to make a bundle that no host could use" {
+  cp "$BATS_TEST_DIRNAME/build_bundle.sh" .
+  mkdir deploy
+  run ./build_bundle.sh 0.1.30-dev
+  [ "$status" -eq 2 ]
+  [[ $output == *"the bundle would hold no deploy/ec2_deploy.sh"* ]]
+  [ ! -e deploy-bundle-0.1.30-dev.tar.gz ]
+}
+
+@test "explains itself" {
+  run build --help
+  [ "$status" -eq 0 ]
+  [[ ${lines[0]} == build_bundle.sh:* ]]
+}

@@ -27,6 +27,7 @@ main() {
   mkdir -p "$STAGE/tree/deploy"
   put_defaults
   put_own_files
+  must_hold deploy/ec2_deploy.sh "deploy/systemd/$SERVICE.service"
   printf '%s\n' "$VERSION" >"$STAGE/tree/VERSION"
   set_modes
   write_tar
@@ -38,6 +39,10 @@ read_arguments() {
   local argument
   for argument; do
     case $argument in
+      -h | --help)
+        sed -n '3,/^$/{/^#/!q;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+        exit 0
+        ;;
       --service=*) SERVICE=${argument#*=} ;;
       --path=*) OWN=${argument#*=} ;;
       --output=*) OUTPUT=${argument#*=} ;;
@@ -80,6 +85,13 @@ put_own_files() {
   odd=$(cd "$OWN" && find . -name '*[!A-Za-z0-9._+@ -]*')
   [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
   cp -Rp -- "$OWN/." "$STAGE/tree/deploy/"
+}
+
+must_hold() {
+  local file
+  for file; do
+    [[ -f $STAGE/tree/$file ]] || die "the bundle would hold no $file: keep the defaults beside this script"
+  done
 }
 
 set_modes() {

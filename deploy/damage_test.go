@@ -147,7 +147,7 @@ func TestAHostileBundleIsRefused(t *testing.T) {
 
 // leavesTraces are the places where a refused deploy may leave something.
 func leavesTraces(path, _ string) bool {
-	return strings.HasPrefix(path, "/opt/atta/incoming/") || strings.HasPrefix(path, "/var/log/") || strings.HasPrefix(path, "/run/lock/")
+	return strings.HasPrefix(path, "/opt/atta/incoming/") || strings.HasPrefix(path, "/var/log/") || strings.HasPrefix(path, "/run/atta-deploy")
 }
 
 func TestABundleOfSomethingElseIsRefused(t *testing.T) {

@@ -25,7 +25,9 @@
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html
 #
 # Needs bash 4.2, coreutils 8.22, systemd 232 or later, Docker 20.10 or later, the
-# AWS CLI 1 or 2. ATTA_ROOT, when set, is put before every path of the host.
+# AWS CLI 1 or 2. ATTA_ROOT, when set, is put before every path of the host;
+# ATTA_DRAIN_TIMEOUT is how many seconds a running job may take to end (600),
+# ATTA_STAY_UP how many a service must stay up to be healthy (10).
 
 set -euo pipefail
 umask 022
@@ -35,6 +37,7 @@ readonly ROOT=${ATTA_ROOT:-}
 readonly DEPLOYMENT=${ATTA_DEPLOYMENT:-by-hand}
 readonly HEALTH_TIMEOUT=${ATTA_HEALTH_TIMEOUT:-300}
 readonly DRAIN_TIMEOUT=${ATTA_DRAIN_TIMEOUT:-600}
+readonly STAY_UP=${ATTA_STAY_UP:-10}
 readonly ALLOW_DOWNGRADE=${ATTA_ALLOW_DOWNGRADE:-false}
 
 main() {
@@ -72,6 +75,10 @@ deploy() {
 
 read_release() {
   RELEASE=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+  if [[ ! -f $RELEASE/release.env ]]; then
+    printf '%s\n' "this script works from inside a release: /opt/SERVICE/current/deploy/ec2_deploy.sh --help" >&2
+    exit 10
+  fi
   SERVICE='' VERSION='' IMAGE='' IMAGE_TAG='' REGION=''
   local key value
   while IFS='=' read -r key value; do
@@ -85,7 +92,7 @@ read_release() {
   done <"$RELEASE/release.env"
   readonly RELEASE SERVICE VERSION IMAGE IMAGE_TAG REGION
   readonly REPOSITORY=${IMAGE%@*} REGISTRY=${IMAGE%%/*}
-  readonly BASE=$ROOT/opt/$SERVICE
+  readonly BASE=$ROOT/opt/$SERVICE RUN=$ROOT/run/atta-deploy
   readonly UNIT=$SERVICE.service
   readonly UNIT_FILE=$ROOT/etc/systemd/system/$UNIT
 }
@@ -99,9 +106,24 @@ check_request() {
 
   BEFORE=$(installed_release current)
   local running=${BEFORE##*/}
+  [[ -n $running ]] || refuse_foreign_unit
+  [[ -z $running || ${running#*-} == "${VERSION#*-}" ]] || refuse "$running runs here, which belongs to another environment"
   if [[ -n $running && $ALLOW_DOWNGRADE != true ]] && is_older "$VERSION" "$running"; then
     refuse "$VERSION is older than $running, which runs here; allow-downgrade was not given"
   fi
+}
+
+# A unit of this name that no release has brought is somebody else's.
+refuse_foreign_unit() {
+  local path release
+  path=$(property FragmentPath)
+  [[ -n $path || -e $UNIT_FILE ]] || return 0
+  if [[ ${path:-/etc/systemd/system/$UNIT} == "/etc/systemd/system/$UNIT" ]]; then
+    for release in "$BASE"/releases/*; do
+      ! cmp -s "$release/deploy/systemd/$UNIT" "$UNIT_FILE" || return 0
+    done
+  fi
+  refuse "${path:-$UNIT_FILE} was here before any release of $SERVICE; remove it first, or choose another service name"
 }
 
 # The version folder that a link (current, previous) points to, or nothing.
@@ -126,7 +148,11 @@ is_older() {
 runs_already() {
   [[ $BEFORE == "$RELEASE" && -f $RELEASE/verified ]] || return 1
   cmp -s "$RELEASE/deploy/systemd/$UNIT" "$UNIT_FILE" && has_image || return 1
-  [[ $(property Type) == oneshot || $(property ActiveState) == active ]]
+  case $(property Type):$(property ActiveState) in
+    oneshot:failed) return 1 ;;
+    oneshot:* | *:active) return 0 ;;
+  esac
+  return 1
 }
 
 # --- image ------------------------------------------------------------------
@@ -138,8 +164,9 @@ has_image() { docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; 
 # image that is otherwise known only by its digest.
 pull_image() {
   if ! has_image; then
-    rm -rf -- "$ROOT/run/lock/$SERVICE-docker."*
-    DOCKER_CONFIG=$(mktemp -d "$ROOT/run/lock/$SERVICE-docker.XXXXXX")
+    install -d -m 0700 "$RUN"
+    rm -rf -- "$RUN/$SERVICE-docker."*
+    DOCKER_CONFIG=$(mktemp -d "$RUN/$SERVICE-docker.XXXXXX")
     export DOCKER_CONFIG
     local problem=''
     if ! aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$REGISTRY" >&2; then
@@ -169,10 +196,11 @@ check_unit() {
   systemd-analyze verify "$RELEASE/deploy/systemd/$UNIT" >&2 || refuse "systemd does not accept deploy/systemd/$UNIT"
 }
 
-# A job in flight is never killed by a deploy.
+# A job in flight is never killed by a deploy; one that waits for systemd to try it
+# again is not in flight.
 wait_for_running_job() {
   local waited=0
-  while [[ $(property Type) == oneshot && $(property ActiveState) == activating ]]; do
+  while [[ $(property Type):$(property ActiveState) == oneshot:activating && $(property SubState) != auto-restart ]]; do
     ((waited < DRAIN_TIMEOUT)) || finish refused 51 "a run of $UNIT has not ended within $DRAIN_TIMEOUT s; nothing was changed"
     sleep 1
     waited=$((waited + 1))
@@ -215,10 +243,11 @@ start_unit() {
 # A job is healthy when this start made a new invocation that ended well, or that
 # is still at work when the time is over: `systemctl start` of a oneshot unit waits
 # for its end, and afterwards the unit is inactive, failed or not. One that waits
-# for systemd to try it again is activating, too, and not at work.
+# for systemd to try it again is activating, too, and not at work. A service is
+# healthy when the same invocation has stayed up for a while.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Type=
 check_health() {
-  local invocation result status
+  local invocation
   while [[ $(property ActiveState) == deactivating ]]; do
     sleep 0.2
   done
@@ -226,13 +255,29 @@ check_health() {
   if [[ -z $invocation || $invocation == "$INVOCATION_BEFORE" ]]; then
     go_back 30 "$UNIT could not be started: systemctl start ended with $START_CODE and made no new run"
   fi
-  result=$(property Result) status=$(property ExecMainStatus)
+  if ! is_healthy "$invocation"; then
+    { journalctl --quiet --no-pager --output=cat --lines=20 "_SYSTEMD_INVOCATION_ID=$invocation" || true; } >&2
+    go_back 40 "$UNIT failed: result $(property Result), exit status $(property ExecMainStatus)"
+  fi
+}
+
+is_healthy() {
   case $(property Type):$(property ActiveState) in
-    oneshot:activating) [[ $result:$START_CODE != success:124 ]] || return 0 ;;
-    oneshot:inactive | *:active) [[ $result:$status != success:0 ]] || return 0 ;;
+    oneshot:activating) [[ $(property Result):$START_CODE == success:124 ]] ;;
+    oneshot:inactive | oneshot:active) [[ $(property Result):$(property ExecMainStatus) == success:0 ]] ;;
+    *:active) stays_up "$1" ;;
+    *) return 1 ;;
   esac
-  { journalctl --quiet --no-pager --output=cat --lines=20 "_SYSTEMD_INVOCATION_ID=$invocation" || true; } >&2
-  go_back 40 "$UNIT failed: result $result, exit status $status"
+}
+
+# stays_up INVOCATION: systemd gives every start an invocation of its own, so a
+# restart in between shows.
+stays_up() {
+  local second
+  for ((second = 0; second < STAY_UP; second++)); do
+    sleep 1
+    [[ $(property ActiveState):$(property InvocationID) == "active:$1" ]] || return 1
+  done
 }
 
 property() { systemctl show --property="$1" "$UNIT" | sed 's/^[^=]*=//'; }

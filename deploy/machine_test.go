@@ -152,7 +152,7 @@ func (m machine) sh(script string, env ...string) answer {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
 	defer cancel()
-	exit := m.Run(ctx, script, env)
+	exit := m.Run(ctx, script, append([]string{"ATTA_STAY_UP=1"}, env...))
 	return answer{exit: exit.Code, stdout: string(exit.Stdout), stderr: string(exit.Stderr)}
 }
 

@@ -134,7 +134,7 @@ func TestOneDeployAtATime(t *testing.T) {
 	holder := make(chan struct{})
 	go func() {
 		defer close(holder)
-		m.sh("flock $ATTA_ROOT/run/lock/atta-deploy.lock sh -c 'touch $ATTA_ROOT/held; until test -e $ATTA_ROOT/enough; do sleep 0.1; done'")
+		m.sh("flock $ATTA_ROOT/run/atta-deploy/atta.lock sh -c 'touch $ATTA_ROOT/held; until test -e $ATTA_ROOT/enough; do sleep 0.1; done'")
 	}()
 	for deadline := time.Now().Add(20 * time.Second); !m.exists("held"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -156,7 +156,7 @@ func TestNoPasswordStaysBehind(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.1.0-dev")
 	m.deploy("0.1.1-dev", parameter("image", cloud.RegistryHost()+"/"+m.name+"@sha256:"+strings.Repeat("0", 64)))
-	for path := range m.tree("run/lock", "root", "tmp", "../home") {
+	for path := range m.tree("run", "root", "tmp", "../home") {
 		if strings.Contains(path, "config.json") {
 			t.Error("left behind:", path)
 		}
@@ -175,7 +175,7 @@ func TestASecretInTheSettingsIsNowhereElse(t *testing.T) {
 			t.Errorf("printed:\n%s\n%s", a.stdout, a.stderr)
 		}
 	}
-	files := m.tree("opt", "var/log", "run/lock", "etc", "../commands")
+	files := m.tree("opt", "var/log", "run", "etc", "../commands")
 	maps.DeleteFunc(files, func(path, _ string) bool { return path == "/opt/atta/.env" })
 	if len(files) < 10 {
 		t.Fatalf("looked at %d files only", len(files))

@@ -99,8 +99,11 @@ func (r *reader) image(what What) Image {
 			r.reject("image-tags", tag, "tags that may move, which a version's does not")
 		}
 	}
-	if tags == nil {
+	switch {
+	case tags == nil:
 		tags = []string{what.Release.Alias()}
+	case slices.Equal(tags, []string{"none"}):
+		tags = nil
 	}
 	return Image{
 		Source:     r.text("image", printable),

@@ -4,6 +4,7 @@ package clients
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/org/atta-deploy-action/internal/action"
 )
@@ -29,6 +31,7 @@ type TokenSource interface {
 func load(ctx context.Context, who action.Identity, tokens TokenSource) (aws.Config, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(who.Region),
+		config.WithLogger(logging.Nop{}), // what matters comes back as an error
 		config.WithRetryer(func() aws.Retryer { return retry.NewAdaptiveMode() }),
 	)
 	if err != nil {
@@ -38,6 +41,10 @@ func load(ctx context.Context, who action.Identity, tokens TokenSource) (aws.Con
 		return cfg, nil
 	}
 	api := sts.NewFromConfig(cfg)
+	if tokens.HasIDToken() && who.ExternalID != "" {
+		// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html has no such parameter.
+		return cfg, errors.New("role-external-id: a role that is assumed with an OIDC token takes none; leave it out")
+	}
 	if tokens.HasIDToken() {
 		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(api, who.Role,
 			retriever{ctx, tokens, who.Audience}, func(o *stscreds.WebIdentityRoleOptions) {

@@ -16,7 +16,7 @@ import (
 type Report struct {
 	Deployment string           `json:"deployment"` // the run that asked
 	Service    string           `json:"service"`
-	Outcome    string           `json:"outcome"` // deployed, unchanged, refused, rolled-back, rollback-failed, status, absent
+	Outcome    string           `json:"outcome"` // deployed, unchanged, refused, rolled-back, rollback-failed, unknown, status, absent
 	Code       int              `json:"code"`    // the script's own exit code
 	Phase      string           `json:"phase"`   // where it ended
 	Version    string           `json:"version"` // that is installed now; empty: none

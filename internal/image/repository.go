@@ -37,7 +37,7 @@ type Repository struct {
 }
 
 // NewRepository returns the repository called name on host, reached as auth. It asks the registry nothing yet.
-// Registries on loopback are spoken to in plain HTTP.
+// Registries on loopback and private addresses are spoken to in plain HTTP, as by every tool on this library.
 func NewRepository(host, repository string, auth authn.Authenticator) (*Repository, error) {
 	registry, err := name.NewRegistry(host, name.StrictValidation)
 	if err != nil {

@@ -21,10 +21,11 @@ func Failure(result rollout.Result, err error) Error {
 	}
 }
 
-// HostErrors is one error for each host that is not known to run the release.
+// HostErrors is one error for each host that is not known to run the release; none
+// when it is the only one, since the run's own error says the same.
 func HostErrors(err error) []Error {
 	var unhealthy *rollout.UnhealthyError
-	if !errors.As(err, &unhealthy) {
+	if !errors.As(err, &unhealthy) || unhealthy.Of == 1 {
 		return nil
 	}
 	list := make([]Error, 0, len(unhealthy.Hosts))

@@ -66,7 +66,11 @@ func phaseHint(result rollout.Result, err error) string {
 		notReady *fleet.NotReadyError
 	)
 	switch {
-	case errors.As(err, &tagged) || errors.As(err, &stored):
+	case errors.As(err, &tagged) && !strings.HasSuffix(tagged.Ref, result.Plan.Release.ImageTag()):
+		return "Let the ECR repository move this tag: exclude latest-* from its tag immutability, or set image-tags: none."
+	case errors.As(err, &tagged):
+		return fmt.Sprintf("A version is released once. Release the change as %s, or deploy the image that is there: image: %s", result.Plan.Release.Version.Next(), tagged.Ref)
+	case errors.As(err, &stored):
 		return fmt.Sprintf("A version is released once. Release the change as %s.", result.Plan.Release.Version.Next())
 	case errors.As(err, &notReady):
 		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
@@ -132,7 +136,7 @@ func awsHint(err error) string {
 	var api apiError
 	if !errors.As(call, &api) {
 		if strings.Contains(err.Error(), "credentials") {
-			return "No AWS credentials. Set role-to-assume and grant the job permissions: id-token: write, or run aws-actions/configure-aws-credentials in an earlier step."
+			return "No AWS credentials. For role-to-assume, grant the job permissions: id-token: write; or run aws-actions/configure-aws-credentials in an earlier step."
 		}
 		return ""
 	}

@@ -26,6 +26,8 @@ const (
 	ownAccount = ", and check that what it names belongs to this account."
 	notValid   = "The AWS credentials are not valid, or not any more."
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
+	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the image that is there: image: r/atta:0.1.30-dev"
+	movable    = "Let the ECR repository move this tag: exclude latest-* from its tag immutability, or set image-tags: none."
 	online     = "Is the instance running, in region us-east-1, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?"
 	noBundle   = "The bundle is not there: run the bundle phase, or check deploy-bucket and bundle-prefix."
 )
@@ -41,9 +43,10 @@ func TestHints(t *testing.T) {
 	}{
 		"nothing":           {nil, nil},
 		"anything":          {errors.New("anything"), nil},
-		"tag taken":         {fmt.Errorf("push: %w", &image.TagConflictError{}), []string{nextOne}},
+		"tag taken":         {fmt.Errorf("push: %w", &image.TagConflictError{Ref: "r/atta:0.1.30-dev"}), []string{thisOrNext}},
+		"alias taken":       {fmt.Errorf("move: %w", &image.TagConflictError{Ref: "r/atta:latest-dev"}), []string{movable}},
 		"bundle taken":      {&bundle.ConflictError{}, []string{nextOne}},
-		"both taken":        {errors.Join(&bundle.ConflictError{}, &image.TagConflictError{}), []string{nextOne}},
+		"both taken":        {errors.Join(&bundle.ConflictError{}, &bundle.ConflictError{}), []string{nextOne}},
 		"not ready":         {&fleet.NotReadyError{Instance: "i-1"}, []string{online}},
 		"no file":           {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"}},
 		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*."}},
@@ -59,7 +62,7 @@ func TestHints(t *testing.T) {
 		"expired":           {call("STS", "GetCallerIdentity", "ExpiredToken", "no"), []string{notValid}},
 		"wrong key":         {call("SSM", "SendCommand", "UnrecognizedClientException", "no"), []string{notValid}},
 		"wrong secret":      {call("S3", "PutObject", "SignatureDoesNotMatch", "no"), []string{notValid}},
-		"no credentials":    {nobody, []string{"No AWS credentials. Set role-to-assume and grant the job permissions: id-token: write, or run aws-actions/configure-aws-credentials in an earlier step."}},
+		"no credentials":    {nobody, []string{"No AWS credentials. For role-to-assume, grant the job permissions: id-token: write; or run aws-actions/configure-aws-credentials in an earlier step."}},
 		"another code":      {call("SSM", "SendCommand", "ThrottlingException", "Rate exceeded"), nil},
 		"no answer":         {&smithy.OperationError{ServiceID: "SSM", OperationName: "SendCommand", Err: errors.New("connection refused")}, nil},
 		"too long": {fmt.Errorf("follow command: %w", context.DeadlineExceeded),

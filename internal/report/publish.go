@@ -8,6 +8,7 @@ import (
 
 type publisher interface {
 	Info(format string, args ...any)
+	Warning(title, format string, args ...any)
 	Error(title, format string, args ...any)
 	Fail(title, format string, args ...any)
 	Output(name, value string) error
@@ -22,11 +23,17 @@ func Publish(to publisher, result rollout.Result, err error, summary bool) error
 		problems = append(problems, to.Output(output.Name, output.Value))
 	}
 	if summary {
-		problems = append(problems, to.Summary(Summary(result, err)))
+		if problem := to.Summary(Summary(result, err)); problem != nil {
+			to.Warning("No summary", "%v", problem)
+		}
 	}
 	if err == nil {
 		to.Info("%s", verdict(result, err))
-		return errors.Join(problems...)
+		err = errors.Join(problems...)
+		if err != nil {
+			to.Fail("The outputs are not complete", "%v", err)
+		}
+		return err
 	}
 	for _, e := range HostErrors(err) {
 		to.Error(e.Title, "%s", e.Message)

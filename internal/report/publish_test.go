@@ -22,7 +22,10 @@ type paper struct {
 func (p *paper) write(kind, title, format string, args []any) {
 	p.lines = append(p.lines, strings.TrimSuffix(kind+" "+title, " ")+": "+fmt.Sprintf(format, args...))
 }
-func (p *paper) Info(format string, args ...any)         { p.write("info", "", format, args) }
+func (p *paper) Info(format string, args ...any) { p.write("info", "", format, args) }
+func (p *paper) Warning(title, format string, args ...any) {
+	p.write("warning", title, format, args)
+}
 func (p *paper) Error(title, format string, args ...any) { p.write("error", title, format, args) }
 func (p *paper) Fail(title, format string, args ...any)  { p.write("fail", title, format, args) }
 func (p *paper) Summary(markdown string) error {
@@ -130,7 +133,7 @@ func TestNoOutputHoldsTextOfAHost(t *testing.T) {
 func TestAnOutputThatCannotBeWrittenIsAnErrorAndHidesNothing(t *testing.T) {
 	p := &paper{broken: errors.New("the disk is full")}
 	err := report.Publish(p, finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "")), nil, true)
-	if !errors.Is(err, p.broken) || len(p.lines) != 2 {
+	if !errors.Is(err, p.broken) || len(p.lines) != 4 || !strings.HasPrefix(p.lines[1], "warning No summary: ") || !strings.HasPrefix(p.lines[3], "fail ") {
 		t.Errorf("%v after %q", err, p.lines)
 	}
 }

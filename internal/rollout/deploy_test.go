@@ -151,7 +151,7 @@ func TestEveryReasonAgainstADeployIsReportedAtOnce(t *testing.T) {
 	plan.ImageDigest, plan.BundleSHA256 = "sha256:"+strings.Repeat("0", 64), strings.Repeat("0", 64)
 	result, err := s.deploy(plan)
 	wantParts(t, err,
-		"atta@sha256:0000", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
+		"atta:0.1.30-dev: not in the registry", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
 		"instance i-2 is not managed by SSM", "instance i-3 is not online",
 	)
 	if !errors.Is(err, image.ErrNotFound) || result.Status != rollout.Failed {
@@ -182,17 +182,19 @@ func TestAnInstanceThatCannotSayWhatItRunsIsNotTouched(t *testing.T) {
 	}})
 	s.host("i-4", "1.0.0-dev")
 	s.host("i-5", "by hand")
-	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2", "i-3", "i-4", "i-5"))
+	s.host("i-6", "0.1.1-prod")
+	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2", "i-3", "i-4", "i-5", "i-6"))
 	wantParts(t, err,
 		"instance i-2 cannot say what it runs: the command ended as Success with exit code 0 and no result line",
 		"instance i-3 cannot say what it runs: SSM did not deliver the command: AccessDenied",
 		"0.1.30-dev is older than 1.0.0-dev, which runs on i-4 (name-of-i-4); set allow-downgrade: true",
 		"instance i-5 cannot say what it runs: the command ended as Success with exit code 0 and an odd result line",
+		"instance i-6 (name-of-i-6) runs 0.1.1-prod, which belongs to environment prod; is it the right instance?",
 	)
-	if healthy.deploys != 0 || result.Status != rollout.Failed || s.console.values["instance-count"] != "5" {
+	if healthy.deploys != 0 || result.Status != rollout.Failed || s.console.values["instance-count"] != "6" {
 		t.Errorf("%d deploys, %s, outputs %v", healthy.deploys, result.Status, s.console.values)
 	}
-	wantLines(t, "changes", s.changes(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5")
+	wantLines(t, "changes", s.changes(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5,i-6")
 }
 
 func TestADowngradeNeedsItsInput(t *testing.T) {
@@ -227,9 +229,15 @@ func TestEachPhaseRunsAlone(t *testing.T) {
 	if err != nil || stored.Status != rollout.Success || machine.deploys != 0 {
 		t.Fatalf("bundle: %s, %v", stored.Status, err)
 	}
+	plan.ImageDigest, plan.BundleSHA256 = "sha256:"+strings.Repeat("0", 64), stored.Bundle.SHA256
+	_, err = s.deploy(only(&plan.Rollout))
+	var conflict *image.TagConflictError
+	if !errors.As(err, &conflict) || conflict.Have != pushed.Image.Digest || machine.deploys != 0 {
+		t.Errorf("a digest that the version does not name: %v", err)
+	}
 	before := len(s.changes())
 	*s.console = console{}
-	plan.ImageDigest, plan.BundleSHA256 = pushed.Image.Digest, stored.Bundle.SHA256
+	plan.ImageDigest = pushed.Image.Digest
 	result, err := s.deploy(only(&plan.Rollout))
 	if err != nil || result.Status != rollout.Success || machine.digest != pushed.Image.Digest {
 		t.Fatalf("rollout: %s, %v", result.Status, err)

@@ -9,10 +9,11 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-// read looks at what the run brings along, before anything is asked of anyone.
+// read looks at what the run brings along, before anything is asked of the account.
 func (r *run) read(ctx context.Context, account Account) error {
 	r.console.Info("deployment %s: %s %s to %s", r.plan.DeploymentID, r.plan.Release.Service, r.plan.Release.Version, r.plan.Release.Environment)
 	problems := []error{r.output("version", r.plan.Release.Version.String(), "deployment-id", r.plan.DeploymentID)}
@@ -28,6 +29,9 @@ func (r *run) read(ctx context.Context, account Account) error {
 		problems = append(problems, err)
 		if r.packed = packed; err == nil {
 			r.console.Info("bundle: %d files, %d of them from %s, sha256 %s", packed.Files, packed.Own, r.plan.BundlePath, packed.SHA256)
+			if packed.Own == 0 {
+				r.console.Notice("Built-in deploy files only", "%s holds no files of the repository's own; if it should, check the repository out first", r.plan.BundlePath)
+			}
 		}
 	}
 	return errors.Join(problems...)
@@ -53,14 +57,18 @@ func (r *run) preflight(ctx context.Context, account Account) error {
 	return errors.Join(problems...)
 }
 
-// findImage makes sure of an image that an earlier job has pushed.
+// findImage makes sure that an earlier job has pushed this image as this version.
 func (r *run) findImage(ctx context.Context) error {
 	if r.plan.Image {
 		return nil
 	}
-	digest, err := r.services.Repository.Resolve(ctx, r.plan.ImageDigest)
+	tag := r.plan.Release.ImageTag()
+	digest, err := r.services.Repository.Resolve(ctx, tag)
 	if err != nil {
 		return err
+	}
+	if digest != r.plan.ImageDigest {
+		return &image.TagConflictError{Ref: tag, Have: digest, Want: r.plan.ImageDigest}
 	}
 	r.result.Image.Digest, r.result.Image.URI = digest, r.services.Repository.URI(digest)
 	return r.output("image-uri", r.result.Image.URI, "image-digest", digest)
@@ -99,7 +107,7 @@ func (r *run) askHosts(ctx context.Context, found []fleet.Instance) error {
 		}
 		host.Before, host.Report = reply.Report.Version, reply.Report
 		r.console.Info("%s runs %s", host.Instance, or(host.Before, "nothing yet"))
-		problems = append(problems, r.checkDowngrade(host))
+		problems = append(problems, r.checkBefore(host))
 	}
 	return errors.Join(append(problems, r.output("instance-count", fmt.Sprint(len(found)), "previous-version", r.result.Previous()))...)
 }
@@ -112,13 +120,20 @@ func doubt(reply fleet.Result) string {
 	return reply.Reason
 }
 
-func (r *run) checkDowngrade(host *Host) error {
-	if host.Before == "" || r.plan.AllowDowngrade {
+// checkBefore refuses to replace another environment's release, or a newer one
+// without leave.
+func (r *run) checkBefore(host *Host) error {
+	if host.Before == "" {
 		return nil
 	}
 	current, err := release.ParseVersion(host.Before)
-	if err != nil {
+	switch {
+	case err != nil:
 		return fmt.Errorf("instance %s runs something else: %w", host.ID, err)
+	case current.Environment() != r.plan.Release.Environment:
+		return fmt.Errorf("instance %s runs %s, which belongs to environment %s; is it the right instance?", host.Instance, current, current.Environment())
+	case r.plan.AllowDowngrade:
+		return nil
 	}
 	return release.CheckDowngrade(r.plan.Release.Version, current, host.String())
 }

@@ -73,6 +73,7 @@ type Console interface {
 	Group(title string, f func() error) error
 	Info(format string, args ...any)
 	Foreign(text string)
+	Notice(title, format string, args ...any)
 	Output(name, value string) error
 }
 

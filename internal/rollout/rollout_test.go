@@ -187,6 +187,10 @@ func (c *console) Info(format string, args ...any) {
 	c.log = append(c.log, fmt.Sprintf(format, args...))
 }
 
+func (c *console) Notice(title, format string, args ...any) {
+	c.log = append(c.log, title+": "+fmt.Sprintf(format, args...))
+}
+
 func (c *console) Foreign(text string) { c.foreign = append(c.foreign, text) }
 
 func (c *console) Output(name, value string) error {

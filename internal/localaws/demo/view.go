@@ -9,14 +9,27 @@ import (
 	"strings"
 )
 
-func title(text string) { fmt.Printf("\n\x1b[1m━━ %s ━━\x1b[0m\n\n", text) }
+const (
+	bold = "1"
+	red  = "31"
+)
+
+// paint colours text for a terminal; in a file the codes would only be in the way.
+func paint(code, text string) string {
+	if info, err := os.Stdout.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func title(text string) { fmt.Printf("\n%s\n\n", paint(bold, "━━ "+text+" ━━")) }
 
 func show(name, file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		text = []byte(err.Error())
 	}
-	fmt.Printf("\n\x1b[1m%s\x1b[0m\n\n%s\n", name, strings.TrimSpace(string(text)))
+	fmt.Printf("\n%s\n\n%s\n", paint(bold, name), strings.TrimSpace(string(text)))
 }
 
 // heredoc is one output in the file of outputs.
@@ -27,7 +40,7 @@ func showOutputs(file string) {
 	if err != nil {
 		text = []byte(err.Error())
 	}
-	fmt.Print("\n\x1b[1mOutputs\x1b[0m\n\n")
+	fmt.Printf("\n%s\n\n", paint(bold, "Outputs"))
 	for _, output := range heredoc.FindAllStringSubmatch(string(text), -1) {
 		fmt.Printf("%-17s %s\n", output[1], output[2])
 	}
@@ -76,7 +89,7 @@ func (v *logView) line(line string) error {
 	case "group":
 		_, err = fmt.Fprintf(v.to, "▾ %s\n", unescape.Replace(value))
 	case "error", "warning", "notice":
-		_, err = fmt.Fprintf(v.to, "\x1b[31m  %s: %s\n         %s\x1b[0m\n", name, unescape.Replace(found[2]), unescape.Replace(value))
+		_, err = fmt.Fprintln(v.to, paint(red, fmt.Sprintf("  %s: %s\n         %s", name, unescape.Replace(found[2]), unescape.Replace(value))))
 	}
 	return err
 }

@@ -1,0 +1,100 @@
+package deploy_test
+
+import (
+	"os"
+	"testing"
+)
+
+func TestAServiceThatFallsOverIsTakenBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", own("systemd/atta.service", stays))
+	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7'\n")
+	a := m.deploy("0.0.2-dev", falls, env("ATTA_STAY_UP=3"))
+	m.expect(a, "rolled-back", 40, "atta.service failed: result exit-code, exit status 7; 0.0.1-dev is installed")
+	restarts := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7'\nRestart=always\nRestartSec=0\n")
+	m.expect(m.deploy("0.0.3-dev", restarts, env("ATTA_STAY_UP=3")), "rolled-back", 40, "0.0.1-dev is installed")
+}
+
+func TestAnotherEnvironmentsReleaseIsNotReplaced(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.5.0-prod")
+	m.untouched(func() {
+		a := m.deploy("0.6.0-dev", parameter("allow-downgrade", "true"))
+		m.expect(a, "refused", 10, "0.5.0-prod runs here, which belongs to another environment")
+	})
+}
+
+func TestAJobThatHasFailedSinceIsRunAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	job := oneshot("", "echo run >>$ATTA_ROOT/journal; test ! -e $ATTA_ROOT/broken")
+	m.deployed("0.0.1-dev", job)
+	m.write("broken", "", 0o644)
+	m.sh("systemctl start atta")
+	m.expect(m.deploy("0.0.1-dev", job), "rolled-back", 40, "exit status 1")
+	if err := os.Remove(m.Path("broken")); err != nil {
+		t.Fatal(err)
+	}
+	m.sh("systemctl start atta; echo run >>$ATTA_ROOT/journal")
+	m.expect(m.deploy("0.0.1-dev", job), "unchanged", 0, "runs already")
+}
+
+func TestAUnitOfSomebodyElsesIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("etc/systemd/system/atta.service", stays, 0o644)
+	m.sh("systemctl daemon-reload; systemctl enable --now atta")
+	files, unit := m.tree("etc"), m.unit()
+	m.expect(m.deploy("0.0.1-dev"), "refused", 10, "atta.service was here before any release of atta")
+	m.same(files, m.tree("etc"))
+	m.same(unit, m.unit())
+	m.sh("systemctl disable --now atta; rm $ATTA_ROOT/etc/systemd/system/atta.service; systemctl daemon-reload")
+	m.deployed("0.0.1-dev")
+}
+
+func TestAUnitThatAnInterruptedFirstDeployLeftIsOurs(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.sh("rm $ATTA_ROOT/opt/atta/current")
+	m.deployed("0.0.2-dev")
+}
+
+func TestAJobThatWaitsForItsNextTryDoesNotBlockTheReleaseThatMendsIt(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", oneshot("Restart=on-failure\nRestartSec=600\n", "test ! -e $ATTA_ROOT/broken"))
+	m.write("broken", "", 0o644)
+	m.sh("timeout 2 systemctl start atta")
+	if state := m.show("SubState"); state != "auto-restart" {
+		t.Fatalf("the job is %s", state)
+	}
+	m.deployed("0.0.2-dev", env("ATTA_DRAIN_TIMEOUT=2"))
+}
+
+func TestAReleaseThatWasChangedOnTheHostIsUnpackedAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	first := m.push()
+	m.deployed("0.0.1-dev", parameter("image", first))
+	m.deployed("0.0.2-dev")
+	m.write("opt/atta/releases/0.0.1-dev/deploy/ec2_deploy.sh", "#!/bin/bash\n", 0o755)
+	m.deployed("0.0.1-dev", parameter("image", first), parameter("allow-downgrade", "true"))
+
+	m.write("opt/atta/current/deploy/ec2_deploy.sh", "#!/bin/bash\n", 0o755)
+	m.untouched(func() {
+		m.expect(m.deploy("0.0.1-dev", parameter("image", first)), "refused", 20, "was changed on this host, and it is what runs")
+	})
+}
+
+func TestTheLogIsForRootOnly(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	info, err := os.Stat(m.Path("var/log/atta-deploy.log"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info.Mode(), err)
+	}
+}
