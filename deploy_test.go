@@ -160,6 +160,11 @@ func TestARepositoryWhoseTagsNeverMoveNeedsNoAlias(t *testing.T) {
 	out.says("every instance runs 0.1.1-dev, but moving the image's tags went wrong", "image-tags: none")
 	s.build("0.1.2-dev")
 	s.run("version=0.1.2-dev", "ecr-repository=fixed", "image-tags=none").wants("success")
+	for _, call := range s.calls(0, "registry:PUT") {
+		if call.Resource == "fixed:none" {
+			t.Error("none was taken for a tag")
+		}
+	}
 }
 
 func TestALostSummaryIsAWarning(t *testing.T) {

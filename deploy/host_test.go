@@ -98,3 +98,35 @@ func TestTheLogIsForRootOnly(t *testing.T) {
 		t.Errorf("%v, %v", info.Mode(), err)
 	}
 }
+
+func TestAUnitThatWasStartedTooOftenCanBeReplaced(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", oneshot("", "true"))
+	m.sh("for i in 1 2 3 4 5 6 7; do systemctl start atta; done")
+	m.deployed("0.0.2-dev", oneshot("", "true"))
+}
+
+func TestAReleaseThatWasNeverSeenHealthyIsNotTheOneToGoBackTo(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.sh("rm $ATTA_ROOT/opt/atta/current/verified")
+	m.deployed("0.0.2-dev")
+	if m.exists("opt/atta/previous") {
+		t.Error("0.0.1-dev became the previous release")
+	}
+}
+
+func TestAReleaseThatCannotBeMarkedIsTakenBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", oneshot("", "test ! -e $ATTA_ROOT/slow || sleep 600"))
+	m.write("slow", "", 0o644)
+	m.sh("systemctl start --no-block atta")
+	next := m.push()
+	job := oneshot("", "true")
+	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next), env("ATTA_DRAIN_TIMEOUT=0")), "refused", 51, "")
+	m.sh("rm $ATTA_ROOT/slow; systemctl stop atta; mkdir $ATTA_ROOT/opt/atta/releases/0.0.2-dev/verified")
+	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next)), "rolled-back", 30, "0.0.1-dev is installed")
+}
