@@ -36,9 +36,7 @@ func (f *Fleet) Find(ctx context.Context, ids []string) ([]Instance, error) {
 			problems = append(problems, &NotReadyError{Instance: id, Reason: reason})
 			continue
 		}
-		found = append(found, Instance{
-			ID: id, Name: aws.ToString(info.ComputerName), Address: aws.ToString(info.IPAddress), Platform: string(info.PlatformType),
-		})
+		found = append(found, Instance{ID: id, Name: aws.ToString(info.ComputerName)})
 	}
 	return found, errors.Join(problems...)
 }

@@ -46,10 +46,8 @@ func New(api ssmAPI, delivery time.Duration) *Fleet {
 
 // Instance is one managed instance.
 type Instance struct {
-	ID       string
-	Name     string // the host's own name; may be empty
-	Address  string
-	Platform string // Linux, Windows, MacOS
+	ID   string
+	Name string // the host's own name; may be empty
 }
 
 // String names the instance for a log line.
