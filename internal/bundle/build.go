@@ -12,7 +12,6 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
-	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/release"
@@ -136,7 +135,7 @@ func unfit(name string, info fs.FileInfo) string {
 	case mode&fs.ModeSymlink != 0:
 		return "is a link; only regular files go into a bundle"
 	case !mode.IsRegular():
-		return "is a " + strings.TrimSuffix(mode.Type().String(), "---------") + " special file; only regular files go into a bundle"
+		return "is a special file; only regular files go into a bundle"
 	case mode&(fs.ModeSetuid|fs.ModeSetgid) != 0:
 		return "is setuid or setgid; such a file does not go into a bundle"
 	case path.Base(name) == ".env":

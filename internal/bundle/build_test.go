@@ -204,7 +204,7 @@ func TestEverythingThatMustNotTravelIsReportedAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{
 		`".env" holds settings`, `"sub/.env" holds settings`, `"odd\nname" has a name`, `"back\\slash" has a name`, `"su" is setuid`, `"sg" is setuid`,
-		`"link" is a link`, `"folder" is a link`, `"pipe" is a p special file;`,
+		`"link" is a link`, `"folder" is a link`, `"pipe" is a special file;`,
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("no %s in\n%v", want, err)

@@ -89,4 +89,4 @@ func (d folder) find(name string) (file, error) {
 	return file{name, info.Size(), func() (io.ReadCloser, error) { return os.Open(full) }}, nil
 }
 
-func (d folder) describe() string { return "a folder without index.json" }
+func (d folder) describe() string { return "a folder without index.json, which an OCI layout has" }

@@ -55,7 +55,7 @@ func open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, er
 	case info.IsDir():
 		return read(ctx, folder(ref), [2]string{"docker-save folder", "OCI layout"})
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("not an image: a %s", info.Mode().Type())
+		return nil, errors.New("not an image: neither a file nor a folder")
 	}
 	tarball, err := openArchive(ctx, ref)
 	if err != nil {
