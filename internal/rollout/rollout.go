@@ -84,7 +84,7 @@ type Result struct {
 	Account    string
 	Image      image.Pushed
 	Bundle     bundle.Stored
-	CommandIDs []string // the deploy's first
+	CommandIDs []string // of the SSM commands that deployed
 	Hosts      []Host
 	Elapsed    time.Duration
 }
