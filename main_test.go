@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"log"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/localaws/host"
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
 )
 
@@ -29,19 +28,19 @@ func TestMain(m *testing.M) {
 
 type suite struct{ *testing.M }
 
-// Run builds what all tests share. The tools of an instance are a program of their
-// own, since this one takes long to start when it is built with -race.
+// Run builds what all tests share.
 func (s suite) Run() int {
 	dir, err := os.MkdirTemp("", "programs-")
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	tools = filepath.Join(dir, "tools")
-	out, toolsErr := exec.Command("go", "build", "-o", tools, "./internal/localaws/demo").CombinedOutput()
-	program, err = sample.Build(context.Background(), dir)
-	if err := errors.Join(toolsErr, err); err != nil {
-		log.Printf("%v\n%s", err, out)
+	if tools, err = host.BuildTools(context.Background(), dir); err != nil {
+		log.Print(err)
+		return 1
+	}
+	if program, err = sample.Build(context.Background(), dir); err != nil {
+		log.Print(err)
 		return 1
 	}
 	return s.M.Run()

@@ -5,8 +5,6 @@ import (
 	"encoding/base64"
 	"log"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -14,6 +12,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/host"
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
 )
 
@@ -39,11 +38,8 @@ func run(m *testing.M) int {
 		log.Print(err)
 		return 1
 	}
-	// Built with -race, as this very executable may be, the stand-ins start four
-	// times as slowly, and a deploy starts forty of them.
-	tools = filepath.Join(dir, "tools")
-	if out, err := exec.Command("go", "build", "-o", tools, "github.com/org/atta-deploy-action/internal/localaws/demo").CombinedOutput(); err != nil {
-		log.Printf("build tools: %v\n%s", err, out)
+	if tools, err = host.BuildTools(context.Background(), dir); err != nil {
+		log.Print(err)
 		return 1
 	}
 	if cloud, err = localaws.Start(localaws.Options{}); err != nil {

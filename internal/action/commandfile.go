@@ -19,19 +19,6 @@ func (a *Action) Output(name, value string) error {
 	return nil
 }
 
-// State keeps a value for the post step, which finds it in the variable STATE_<name>. Outside GitHub there is no post
-// step, and nothing is kept.
-func (a *Action) State(name, value string) error {
-	file := a.gh.Getenv("GITHUB_STATE")
-	if file == "" {
-		return nil
-	}
-	if err := appendTo(file, entry(name, value)); err != nil {
-		return fmt.Errorf("write state %s: %w", name, err)
-	}
-	return nil
-}
-
 // entry is one value of a command file. A fixed delimiter, which go-githubactions uses, lets a value that holds it set
 // further outputs; this one cannot be known before:
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#multiline-strings

@@ -42,11 +42,10 @@ func TestOutputsOutsideGitHubAreLogged(t *testing.T) {
 func TestUnwritableFilesAreErrorsThatNameWhatIsLost(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "no", "folder")
 	a := newAction(&strings.Builder{}, map[string]string{
-		"GITHUB_OUTPUT": missing, "GITHUB_STATE": missing, "GITHUB_STEP_SUMMARY": missing,
+		"GITHUB_OUTPUT": missing, "GITHUB_STEP_SUMMARY": missing,
 	})
 	for want, err := range map[string]error{
 		"write output version: ": a.Output("version", "x"),
-		"write state lock: ":     a.State("lock", "x"),
 		"write step summary: ":   a.Summary("x"),
 	} {
 		if err == nil || !strings.HasPrefix(err.Error(), want) {
@@ -55,22 +54,9 @@ func TestUnwritableFilesAreErrorsThatNameWhatIsLost(t *testing.T) {
 	}
 }
 
-func TestStateIsKeptForThePostStep(t *testing.T) {
-	file := commandFile(t)
-	if err := newAction(&strings.Builder{}, map[string]string{"GITHUB_STATE": file}).State("command", "a\nb"); err != nil {
-		t.Fatal(err)
-	}
-	if diff := cmp.Diff(map[string]string{"command": "a\nb"}, readCommandFile(t, file)); diff != "" {
-		t.Error(diff)
-	}
-}
-
-func TestStateAndSummaryOutsideGitHubAreDropped(t *testing.T) {
+func TestASummaryOutsideGitHubIsDropped(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, nil)
-	if err := a.State("a", "b"); err != nil {
-		t.Error(err)
-	}
 	if err := a.Summary("# Done"); err != nil {
 		t.Error(err)
 	}
