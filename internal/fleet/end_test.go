@@ -108,7 +108,7 @@ func TestOnlyARefusedCommandIsKnownNotToHaveRun(t *testing.T) {
 
 func TestAScriptThatCannotBeWrittenIsNotSent(t *testing.T) {
 	s := start(t, localaws.Options{})
-	bad := fleet.Script{Text: "true", Parameters: []string{"{{ssm:/x}}"}, Timeout: time.Minute}
+	bad := fleet.Script{Text: "true", Parameters: []string{"a\nb"}, Timeout: time.Minute}
 	run, err := reach(s).Run(t.Context(), bad, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
 	if err == nil || len(s.Calls()) != 0 {
 		t.Errorf("error is %v after %d calls", err, len(s.Calls()))

@@ -22,12 +22,14 @@ type Report struct {
 	Version    string           `json:"version"` // that is installed now; empty: none
 	Digest     string           `json:"digest"`  // of the image of that version
 	Verified   bool             `json:"verified"`
-	Before     string           `json:"before"`  // the version installed when the script began
-	Unit       string           `json:"unit"`    // systemd's ActiveState
-	Result     string           `json:"result"`  // systemd's Result of the last run
-	Exit       int              `json:"exit"`    // the program's exit status in the last run
-	Millis     map[string]int64 `json:"ms"`      // time of each phase
-	Message    string           `json:"message"` // foreign text, one line of at most 600 characters
+	Before     string           `json:"before"`     // the version installed when the script began
+	Wanted     string           `json:"wanted"`     // the version that was asked for; empty: the host does not say
+	Generation int64            `json:"generation"` // of the deploy that the host accepted last; 0: none
+	Unit       string           `json:"unit"`       // systemd's ActiveState
+	Result     string           `json:"result"`     // systemd's Result of the last run
+	Exit       int              `json:"exit"`       // the program's exit status in the last run
+	Millis     map[string]int64 `json:"ms"`         // time of each phase
+	Message    string           `json:"message"`    // foreign text, one line of at most 600 characters
 }
 
 const reportMark = "ATTA_RESULT "
@@ -71,7 +73,7 @@ func (r *Report) check() error {
 			return fmt.Errorf("an odd result line: %.60q", field)
 		}
 	}
-	for _, field := range []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Unit, r.Result} {
+	for _, field := range []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Wanted, r.Unit, r.Result} {
 		if !optional.MatchString(field) {
 			return fmt.Errorf("an odd result line: %.60q", field)
 		}
@@ -80,6 +82,9 @@ func (r *Report) check() error {
 		if status < 0 || status > 255 {
 			return fmt.Errorf("an odd result line: exit status %d", status)
 		}
+	}
+	if r.Generation < 0 {
+		return fmt.Errorf("an odd result line: generation %d", r.Generation)
 	}
 	return nil
 }

@@ -14,10 +14,10 @@ import (
 
 func TestTheFirstResultLineCounts(t *testing.T) {
 	const line = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outcome":"rolled-back","code":40,"phase":"health","version":"0.1.29-dev",` +
-		`"digest":"sha256:ab","verified":true,"before":"0.1.29-dev","unit":"inactive","result":"exit-code","exit":3,"ms":{"pull":1200,"roll-back":7},"message":"it failed"}`
+		`"digest":"sha256:ab","verified":true,"before":"0.1.29-dev","unit":"inactive","result":"exit-code","exit":3,"wanted":"0.1.30-dev","generation":12,"ms":{"pull":1200,"roll-back":7},"message":"it failed"}`
 	want := &fleet.Report{
 		Deployment: "d-1", Service: "atta", Outcome: "rolled-back", Code: 40, Phase: "health", Version: "0.1.29-dev", Digest: "sha256:ab", Verified: true,
-		Before: "0.1.29-dev", Unit: "inactive", Result: "exit-code", Exit: 3, Millis: map[string]int64{"pull": 1200, "roll-back": 7}, Message: "it failed",
+		Before: "0.1.29-dev", Unit: "inactive", Result: "exit-code", Exit: 3, Wanted: "0.1.30-dev", Generation: 12, Millis: map[string]int64{"pull": 1200, "roll-back": 7}, Message: "it failed",
 	}
 	for name, output := range map[string]string{
 		"alone":               line,
@@ -49,6 +49,7 @@ func FuzzParseReport(f *testing.F) {
 	f.Add(good)
 	f.Add(`ATTA_RESULT {"v":1,"outcome":"deployed","phase":"x","version":"<b>","ms":{"a|b":1},"code":-1}`)
 	f.Add(`ATTA_RESULT {"v":1,"outcome":"deployed\n","phase":"x","message":"a\nb"}`)
+	f.Add(`ATTA_RESULT {"v":1,"outcome":"deployed","phase":"x","wanted":"a b","generation":-1}`)
 	f.Add("x\nATTA_RESULT {\"V\":1,\"OUTCOME\":\"a\",\"phase\":\"b\",\"Exit\":256}")
 	f.Fuzz(func(t *testing.T, output string) {
 		report, err := fleet.ParseReport(output)
@@ -58,7 +59,7 @@ func FuzzParseReport(f *testing.F) {
 		if err != nil {
 			return
 		}
-		fields := []string{report.Deployment, report.Service, report.Outcome, report.Phase, report.Version, report.Digest, report.Before, report.Unit, report.Result}
+		fields := []string{report.Deployment, report.Service, report.Outcome, report.Phase, report.Version, report.Digest, report.Before, report.Wanted, report.Unit, report.Result}
 		for phase := range report.Millis {
 			fields = append(fields, phase)
 		}
@@ -66,6 +67,9 @@ func FuzzParseReport(f *testing.F) {
 			if !plain.MatchString(field) || len(field) > 128 {
 				t.Errorf("a field is %q", field)
 			}
+		}
+		if report.Generation < 0 {
+			t.Errorf("generation is %d", report.Generation)
 		}
 		if min(report.Code, report.Exit) < 0 || max(report.Code, report.Exit) > 255 {
 			t.Errorf("exit statuses are %d and %d", report.Code, report.Exit)

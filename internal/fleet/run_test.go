@@ -82,6 +82,8 @@ func TestOnlyAReportIsProof(t *testing.T) {
 		"a number of no exit status":  {odd(`"code":4294967296`), fleet.Unknown, "odd result line"},
 		"a negative exit status":      {odd(`"exit":-1`), fleet.Unknown, "odd result line"},
 		"an odd version":              {odd(`"version":"1.0.0; rm -rf /"`), fleet.Unknown, "odd result line"},
+		"an odd wanted version":       {odd(`"wanted":"a b"`), fleet.Unknown, "odd result line"},
+		"a negative generation":       {odd(`"generation":-1`), fleet.Unknown, "odd result line"},
 		"an odd phase time":           {odd(`"ms":{"<b>":1}`), fleet.Unknown, "odd result line"},
 		"a mark inside a line":        {localaws.Verdict{Status: "Success", Stdout: "x " + good}, fleet.Unknown, noReport},
 	}

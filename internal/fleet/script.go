@@ -24,11 +24,13 @@ type Script struct {
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html#aws-runShellScript
 func (s Script) lines() ([]string, error) {
 	for _, p := range s.Parameters {
-		// SSM replaces {{ name }} anywhere in a command, quoted or not.
-		// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-doc-syntax-data-elements-parameters.html
-		if strings.Contains(p, "{{") || strings.ContainsFunc(p, unicode.IsControl) || !utf8.ValidString(p) {
+		if strings.ContainsFunc(p, unicode.IsControl) || !utf8.ValidString(p) {
 			return nil, fmt.Errorf("parameter %.80q has characters that a command must not hold", p)
 		}
 	}
-	return []string{"#!/bin/bash", "set -- " + shellescape.QuoteCommand(s.Parameters), s.Text}, nil
+	// SSM replaces {{ name }} anywhere in a command, quoted or not. A brace is always quoted; closing and opening the
+	// quotes after it keeps two from being neighbours, and is nothing to bash.
+	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-doc-syntax-data-elements-parameters.html
+	quoted := strings.ReplaceAll(shellescape.QuoteCommand(s.Parameters), "{", "{''")
+	return []string{"#!/bin/bash", "set -- " + quoted, s.Text}, nil
 }
