@@ -255,13 +255,3 @@ func (e *engine) remove(args []string) error {
 		return os.RemoveAll(e.containerDir(c.Id))
 	})
 }
-
-func (e *engine) pruneContainers([]string) error {
-	all, err := e.containers()
-	for _, c := range all {
-		if !c.State.Running {
-			err = os.RemoveAll(e.containerDir(c.Id))
-		}
-	}
-	return err
-}

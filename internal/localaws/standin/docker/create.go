@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/name"
@@ -111,6 +112,9 @@ func (e *engine) materialize(c *container, img image, cidfile string) error {
 		if other.Name == c.Name {
 			return daemonError("Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", c.Name, other.Id)
 		}
+	}
+	if e.full() {
+		return daemonError("mkdir %s: %w", filepath.Join(e.dir, "overlay2", c.Id+"-init"), syscall.ENOSPC)
 	}
 	rootfs := filepath.Join(e.containerDir(c.Id), "rootfs")
 	if err := os.CopyFS(rootfs, os.DirFS(filepath.Join(e.imageDir(img.Id), "rootfs"))); err != nil {

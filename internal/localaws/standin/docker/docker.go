@@ -63,7 +63,7 @@ func (e *engine) dispatch(args []string) (int, error) {
 	if len(args) > 0 {
 		name, args = args[0], args[1:]
 	}
-	if group := name + " "; (name == "image" || name == "container") && len(args) > 0 {
+	if group := name + " "; (name == "image" || name == "container" || name == "system") && len(args) > 0 {
 		name, args = group+args[0], args[1:]
 		if plain, ok := strings.CutPrefix(name, "container "); ok && plain != "inspect" && plain != "prune" {
 			name = map[string]string{"ls": "ps", "list": "ps"}[plain]
@@ -79,15 +79,17 @@ func (e *engine) dispatch(args []string) (int, error) {
 		return e.start(args)
 	case "wait":
 		return e.wait(args)
+	case "exec":
+		return e.exec(args)
 	}
 	commands := map[string]func([]string) error{
 		"version": e.version, "--version": e.version, "-v": e.version, "info": e.info,
 		"login": e.login, "logout": e.logout,
 		"pull": e.pull, "image pull": e.pull, "tag": e.tag, "image tag": e.tag,
 		"images": e.listImages, "image ls": e.listImages, "rmi": e.removeImages, "image rm": e.removeImages,
-		"image prune": e.pruneImages, "image inspect": e.inspectImages, "inspect": e.inspect, "container inspect": e.inspectContainers,
+		"image prune": e.pruneImagesCommand, "image inspect": e.inspectImages, "inspect": e.inspect, "container inspect": e.inspectContainers,
 		"create": e.create, "ps": e.ps, "rm": e.remove, "stop": e.stop, "kill": e.kill, "logs": e.logs,
-		"container prune": e.pruneContainers,
+		"container prune": e.pruneContainersCommand, "system prune": e.pruneSystem, "load": e.load, "image load": e.load,
 	}
 	command, ok := commands[name]
 	if !ok {
@@ -114,6 +116,12 @@ func needArguments(command string, args []string, least, most int) error {
 }
 
 func (e *engine) lock() (*os.File, error) { return instance.Lock(filepath.Join(e.dir, "lock")) }
+
+// full reports whether the disk is to be taken for full: a file says so.
+func (e *engine) full() bool {
+	_, err := os.Stat(filepath.Join(e.dir, "full"))
+	return err == nil
+}
 
 func (e *engine) version(args []string) error {
 	options, _, err := parse(args, "format,f=", true)

@@ -6,8 +6,6 @@ import (
 	"path"
 	"slices"
 	"strings"
-
-	"github.com/google/go-containerregistry/pkg/name"
 )
 
 // row is one line of docker images.
@@ -112,103 +110,4 @@ func splitReference(ref string) (repository, tag, digest string) {
 	}
 	colon := strings.LastIndex(ref, ":")
 	return ref[:colon], ref[colon+1:], ""
-}
-
-func (e *engine) removeImages(args []string) error {
-	options, rest, err := parse(args, "force,f no-prune", true)
-	if err != nil {
-		return err
-	}
-	if err := needArguments("rmi", rest, 1, -1); err != nil {
-		return err
-	}
-	lock, err := e.lock()
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	return each(rest, nil, func(ref string) error { return e.removeImage(ref, options.Has("force")) })
-}
-
-// removeImage takes one name from an image, and the image itself with its last
-// tag: digests of the same repository go with the tag.
-func (e *engine) removeImage(ref string, force bool) error {
-	img, err := e.find(ref)
-	if err != nil {
-		return err
-	}
-	drop := img.names
-	if byID := isID(img.Id, ref); byID && len(img.RepoTags) > 1 && !force {
-		return daemonError("conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories", ref)
-	} else if parsed, err := name.ParseReference(ref); !byID && err == nil {
-		drop = []string{familiar(parsed)}
-		repository, tag, _ := splitReference(drop[0])
-		last := tag != "" && !slices.ContainsFunc(img.RepoTags, func(t string) bool {
-			return t != drop[0] && strings.HasPrefix(t, repository+":")
-		})
-		for _, digest := range img.RepoDigests {
-			if last && digest != drop[0] && strings.HasPrefix(digest, repository+"@") {
-				drop = append(drop, digest)
-			}
-		}
-	}
-	remaining := len(img.names) - len(drop)
-	if user := e.userOf(img.Id); user != nil && remaining == 0 && (!force || user.State.Running) {
-		return daemonError("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s",
-			ref, user.Id[:12], strings.TrimPrefix(img.Id, "sha256:")[:12])
-	}
-	return e.drop(img, drop)
-}
-
-func (e *engine) drop(img image, gone []string) error {
-	refs, err := e.references()
-	if err != nil {
-		return err
-	}
-	for _, ref := range gone {
-		delete(refs, ref)
-		fmt.Println("Untagged:", ref)
-	}
-	if err := e.saveReferences(refs); err != nil {
-		return err
-	}
-	if len(gone) < len(img.names) {
-		return nil
-	}
-	fmt.Println("Deleted:", img.Id)
-	return os.RemoveAll(e.imageDir(img.Id))
-}
-
-// pruneImages deletes images without a tag, a digest does not save them; with
-// --all every image that no container uses, running or not.
-// https://docs.docker.com/reference/cli/docker/image/prune/
-func (e *engine) pruneImages(args []string) error {
-	options, _, err := parse(args, "all,a force,f", true)
-	if err != nil {
-		return err
-	}
-	if !options.Has("force") {
-		return fmt.Errorf("docker image prune needs --force where nobody can be asked")
-	}
-	lock, err := e.lock()
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	images, err := e.images()
-	if err != nil {
-		return err
-	}
-	var freed int64
-	for _, img := range images {
-		if e.userOf(img.Id) != nil || (len(img.RepoTags) > 0 && !options.Has("all")) {
-			continue
-		}
-		if err := e.drop(img, img.names); err != nil {
-			return err
-		}
-		freed += img.Size
-	}
-	fmt.Printf("\nTotal reclaimed space: %dB\n", freed)
-	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"syscall"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -72,6 +73,9 @@ func (e *engine) fetch(ref name.Reference, platform v1.Platform) (digest v1.Hash
 	id, err := img.ConfigName()
 	if err != nil {
 		return v1.Hash{}, false, pullError(ref, err)
+	}
+	if e.full() {
+		return v1.Hash{}, false, fmt.Errorf("failed to register layer: write /app: %w", syscall.ENOSPC)
 	}
 	if _, err := os.Stat(e.imageDir(id.String())); err != nil {
 		fresh = true

@@ -49,18 +49,13 @@ func (e *engine) shim(id string, caller *os.File) (int, error) {
 	// The program dies with its shim. The kernel ties that to the thread that
 	// started it: prctl(2), PR_SET_PDEATHSIG.
 	runtime.LockOSThread()
-	cmd := e.program(c)
+	cmd := e.program(c, c.Path, c.Args)
 	stdout, stderr := output.stream("stdout"), output.stream("stderr")
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = 100 * time.Millisecond
 	c.State = state{Status: "running", Running: true, StartedAt: now()}
 	if err := cmd.Start(); err != nil {
-		status := 127
-		if errors.Is(err, syscall.EACCES) {
-			status = 126
-		} else if errors.Is(err, syscall.ENOEXEC) {
-			status = 255
-		}
+		status := execStatus(err)
 		err = fmt.Errorf("failed to create task for container: exec: %q: %w", c.Path, err)
 		return status, errors.Join(err, e.ended(c, status, err.Error()))
 	}
@@ -86,13 +81,24 @@ func (e *engine) ended(c *container, status int, message string) error {
 	return e.save(c)
 }
 
-// program is the container's process: its files are the container's copy, its
-// environment is the container's alone.
-func (e *engine) program(c *container) *exec.Cmd {
+// execStatus is what docker exits with when a program cannot be started.
+func execStatus(err error) int {
+	switch {
+	case errors.Is(err, syscall.EACCES):
+		return 126
+	case errors.Is(err, syscall.ENOEXEC):
+		return 255
+	}
+	return 127
+}
+
+// program is a process of the container: its files are the container's copy,
+// its environment is the container's alone.
+func (e *engine) program(c *container, path string, args []string) *exec.Cmd {
 	rootfs := filepath.Join(e.containerDir(c.Id), "rootfs")
 	cmd := &exec.Cmd{
-		Path: filepath.Join(rootfs, c.Path),
-		Args: append([]string{c.Path}, c.Args...),
+		Path: filepath.Join(rootfs, path),
+		Args: append([]string{path}, args...),
 		Env:  append([]string{"HOSTNAME=" + c.Config.Hostname}, c.Config.Env...),
 		Dir:  filepath.Join(rootfs, c.Config.WorkingDir),
 		SysProcAttr: &syscall.SysProcAttr{
@@ -100,12 +106,12 @@ func (e *engine) program(c *container) *exec.Cmd {
 		},
 	}
 	switch {
-	case strings.ContainsRune(c.Path, '/') && !filepath.IsAbs(c.Path):
-		cmd.Path = filepath.Join(cmd.Dir, c.Path)
-	case !filepath.IsAbs(c.Path):
+	case strings.ContainsRune(path, '/') && !filepath.IsAbs(path):
+		cmd.Path = filepath.Join(cmd.Dir, path)
+	case !filepath.IsAbs(path):
 		for _, value := range cmd.Env {
 			if dirs, ok := strings.CutPrefix(value, "PATH="); ok {
-				cmd.Path = search(rootfs, filepath.SplitList(dirs), c.Path)
+				cmd.Path = search(rootfs, filepath.SplitList(dirs), path)
 			}
 		}
 	}
