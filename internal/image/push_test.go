@@ -462,3 +462,42 @@ func TestNewRepositoryRefusesNamesThatAreNone(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSizeOfAnImageIsWhatAHostDownloads(t *testing.T) {
+	stored := func(image v1.Image) int64 {
+		m := must(image.Manifest())
+		size := m.Config.Size
+		for _, layer := range m.Layers {
+			size += layer.Size
+		}
+		return size
+	}
+	s, one, both := newServer(t), randomImage(3), twoPlatforms()
+	largest := int64(0)
+	for _, platform := range must(both.IndexManifest()).Manifests {
+		largest = max(largest, stored(must(both.Image(platform.Digest))))
+	}
+	for name, test := range map[string]struct {
+		tree tree
+		want int64
+	}{
+		"docker save":      {dockerSaveOf(one), 0},
+		"layout":           {layoutOf(t, one), stored(one)},
+		"of two platforms": {layoutOf(t, both), largest},
+	} {
+		repo := s.repository(t, strings.ReplaceAll(name, " ", "-"))
+		pushed, err := repo.Push(t.Context(), opened(t, write(t, test.tree.tar())), "1", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if test.want == 0 {
+			test.want = pushed.Bytes // all is sent, and nothing was there
+		}
+		if got, err := repo.Size(t.Context(), pushed.Digest); err != nil || got != test.want {
+			t.Errorf("%s: %d bytes, want %d: %v", name, got, test.want, err)
+		}
+	}
+	if _, err := s.repository(t, "layout").Size(t.Context(), "sha256:"+strings.Repeat("0", 64)); !errors.Is(err, ErrNotFound) {
+		t.Errorf("of no image: %v", err)
+	}
+}

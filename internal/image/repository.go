@@ -2,12 +2,14 @@ package image
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
@@ -64,6 +66,38 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 		return "", fmt.Errorf("resolve %s: %w", reference, explain(err))
 	}
 	return desc.Digest.String(), nil
+}
+
+// Size is how many bytes a host downloads for the image that digest names: its config and its layers, as the registry
+// stores them. Of several platforms it is the largest one's.
+func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
+	reference, err := r.reference(digest)
+	if err != nil {
+		return 0, err
+	}
+	desc, err := remote.Get(reference, r.with(ctx)...)
+	if err != nil {
+		return 0, fmt.Errorf("read %s: %w", reference, explain(err))
+	}
+	var m struct {
+		Config            v1.Descriptor
+		Layers, Manifests []v1.Descriptor
+	}
+	if err := json.Unmarshal(desc.Manifest, &m); err != nil {
+		return 0, fmt.Errorf("read %s: %w", reference, err)
+	}
+	size := m.Config.Size
+	for _, layer := range m.Layers {
+		size += layer.Size
+	}
+	for _, platform := range m.Manifests {
+		one, err := r.Size(ctx, platform.Digest.String())
+		if err != nil {
+			return 0, err
+		}
+		size = max(size, one)
+	}
+	return size, nil
 }
 
 // Tag makes each of the tags name the image that digest names, moving tags that name another. A tag that the registry
