@@ -37,7 +37,8 @@ func TestEveryBadInputIsOneLineOfOneErrorAndNothingIsSent(t *testing.T) {
 				"role-to-assume=admin", "role-session-name=a b", "role-duration-seconds=1h", "audience=a b", "allowed-account-ids=1,22",
 				"ecr-registry=https://x", "ecr-repository=Atta", "image-tags=a b", "bundle-path=../deploy", "deploy-bucket=My_Bucket",
 				"bundle-prefix=/x", "kms-key-id=a b", "instance-ids=web-1", "health-timeout=5", "delivery-timeout=1s", "command-timeout=49h",
-				"timeout=forever", "step-summary=1",
+				"timeout=forever", "step-summary=1", "mode=daemon", "run-on-deploy=no", "on-running=ask", "drain-timeout=0", "min-healthy-time=0",
+				"health-command=a\nb", "health-url=https://x", "keep-releases=0", "allow-quarantined=no",
 			},
 			[]string{
 				`service "my service"`, `environment "Dev"`, `version "v1"`, `phases "deploy"`, `allow-downgrade "yes"`, `health-timeout "5"`,
@@ -45,16 +46,18 @@ func TestEveryBadInputIsOneLineOfOneErrorAndNothingIsSent(t *testing.T) {
 				`allowed-account-ids "1"`, `allowed-account-ids "22"`, `image-tags "a b"`, `ecr-registry "https://x"`, `ecr-repository "Atta"`,
 				`kms-key-id "a b"`, `bundle-path "../deploy"`, `deploy-bucket "My_Bucket"`, `bundle-prefix "/x"`, `instance-ids "web-1"`,
 				`delivery-timeout "1s"`, `command-timeout "49h"`, `timeout "forever"`, `step-summary "1"`,
+				`mode "daemon"`, `run-on-deploy "no"`, `on-running "ask"`, `drain-timeout "0"`, `min-healthy-time "0"`,
+				`health-command "a\nb"`, `health-url "https://x"`, `keep-releases "0"`, `allow-quarantined "no"`,
 			},
 		},
 		"contradicting": {
 			[]string{
 				"environment=prod", "role-external-id=xx", "image-digest=sha256:" + strings.Repeat("0", 64), "bundle-sha256=" + strings.Repeat("0", 64),
-				"image-tags=0.1.0-dev", "health-timeout=1h", "timeout=5m",
+				"image-tags=0.1.0-dev", "health-timeout=1h", "min-healthy-time=2h", "timeout=5m",
 			},
 			[]string{
 				`version "0.1.0-dev": belongs to environment dev`, "role-external-id must not be set", "image-digest must not be set", "bundle-sha256 must not be set",
-				`image-tags "0.1.0-dev"`, `command-timeout "30m"`, `timeout "5m"`,
+				`image-tags "0.1.0-dev"`, `health-timeout "1h"`, `command-timeout "30m"`, `timeout "5m"`,
 			},
 		},
 		"unknown": {
@@ -116,9 +119,9 @@ func TestNoInputCarriesACommand(t *testing.T) {
 			}
 			problems := s.wantRefused(s.run(settings...))
 			for _, input := range promised(t).Inputs {
-				path := input.Name == "image" || input.Name == "bundle-path" // of any name
+				free := slices.Contains([]string{"image", "bundle-path", "health-command"}, input.Name) // any text on one line
 				named := slices.ContainsFunc(problems, func(line string) bool { return strings.HasPrefix(line, input.Name+" ") })
-				if wanted := !path || strings.Contains(text, "\n"); named != wanted {
+				if wanted := !free || strings.Contains(text, "\n"); named != wanted {
 					t.Errorf("refused is %t for %s %q", named, input.Name, text)
 				}
 			}

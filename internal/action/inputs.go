@@ -7,7 +7,8 @@ import (
 )
 
 // Inputs is everything the user asks for, checked, with defaults applied. Nothing in it holds a control character, and
-// only Image.Source and Bundle.Path hold anything but letters, digits and plain punctuation.
+// only Image.Source, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL hold anything but letters, digits and plain
+// punctuation.
 type Inputs struct {
 	What     What
 	Identity Identity
@@ -55,6 +56,7 @@ type Bundle struct {
 	Path   string // relative to the working directory, or absolute below the workspace
 	Bucket string
 	Prefix string // of the S3 key; ends with a slash
+	Mode   string // job or service; empty: the unit in Path says, and without one it is a job
 	KMSKey string // empty: the bucket's default encryption
 	SHA256 string // 64 hex digits, for a rollout without the bundle phase
 }
@@ -66,8 +68,16 @@ type Targets struct {
 
 // Rollout says how the instances change.
 type Rollout struct {
-	AllowDowngrade bool
-	HealthTimeout  time.Duration
+	AllowDowngrade   bool
+	AllowQuarantined bool          // an image that was found unhealthy before
+	RunOnDeploy      bool          // a job
+	OnRunning        string        // wait or kill, a job of the release before
+	DrainTimeout     time.Duration // for such a job to end; this and the other durations are whole seconds
+	HealthCommand    string        // for bash; may be empty
+	HealthURL        string        // may be empty
+	HealthTimeout    time.Duration
+	MinHealthyTime   time.Duration // for a service to stay up; less than HealthTimeout
+	KeepReleases     int           // besides the one before
 }
 
 // Time bounds the run. All are whole seconds.

@@ -100,9 +100,11 @@ func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 		Image:   action.Image{Source: "image.tar", Repository: "atta", Tags: []string{"latest-dev"}},
 		Bundle:  action.Bundle{Path: "deploy", Bucket: "atta-deploy-artifacts", Prefix: "bundles/dev/"},
 		Targets: action.Targets{InstanceIDs: []string{"i-0123456789abcdef0"}},
-		Rollout: action.Rollout{HealthTimeout: 5 * time.Minute},
-		Time:    action.Time{Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
-		Sight:   action.Sight{StepSummary: true},
+		Rollout: action.Rollout{
+			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5,
+		},
+		Time:  action.Time{Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
+		Sight: action.Sight{StepSummary: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
 		t.Error(diff)
@@ -132,7 +134,16 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		"INPUT_BUNDLE-SHA256":         sha,
 		"INPUT_INSTANCE-IDS":          "i-01234567,i-01234567\nmi-0123456789abcdef0",
 		"INPUT_ALLOW-DOWNGRADE":       "true",
-		"INPUT_HEALTH-TIMEOUT":        "1s",
+		"INPUT_ALLOW-QUARANTINED":     "true",
+		"INPUT_MODE":                  "service",
+		"INPUT_RUN-ON-DEPLOY":         "false",
+		"INPUT_ON-RUNNING":            "kill",
+		"INPUT_DRAIN-TIMEOUT":         "24h",
+		"INPUT_HEALTH-COMMAND":        `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`,
+		"INPUT_HEALTH-URL":            "http://127.0.0.1:8080/health?deep=1",
+		"INPUT_HEALTH-TIMEOUT":        "59s",
+		"INPUT_MIN-HEALTHY-TIME":      "58s",
+		"INPUT_KEEP-RELEASES":         "100",
 		"INPUT_DELIVERY-TIMEOUT":      "30s",
 		"INPUT_COMMAND-TIMEOUT":       "1m",
 		"INPUT_TIMEOUT":               "90s",
@@ -152,11 +163,15 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			Registry: "localhost:5000", Repository: "atta", Tags: []string{"stable", "eu"}, Digest: "sha256:" + sha,
 		},
 		Bundle: action.Bundle{
-			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", KMSKey: "alias/atta", SHA256: sha,
+			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", Mode: "service", KMSKey: "alias/atta", SHA256: sha,
 		},
 		Targets: action.Targets{InstanceIDs: []string{"i-01234567", "mi-0123456789abcdef0"}},
-		Rollout: action.Rollout{AllowDowngrade: true, HealthTimeout: time.Second},
-		Time:    action.Time{Delivery: 30 * time.Second, Command: time.Minute, Run: 90 * time.Second},
+		Rollout: action.Rollout{
+			AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: 24 * time.Hour,
+			HealthCommand: `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`, HealthURL: "http://127.0.0.1:8080/health?deep=1",
+			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100,
+		},
+		Time: action.Time{Delivery: 30 * time.Second, Command: time.Minute, Run: 90 * time.Second},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
 		t.Error(diff)
@@ -265,7 +280,16 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		"INPUT_BUNDLE-SHA256":         "x",
 		"INPUT_INSTANCE-IDS":          "i-01234567\nweb-1\nweb-2",
 		"INPUT_ALLOW-DOWNGRADE":       "yes",
+		"INPUT_ALLOW-QUARANTINED":     "1",
+		"INPUT_MODE":                  "daemon",
+		"INPUT_RUN-ON-DEPLOY":         "never",
+		"INPUT_ON-RUNNING":            "ask",
+		"INPUT_DRAIN-TIMEOUT":         "0s",
+		"INPUT_HEALTH-COMMAND":        "curl\nlocalhost",
+		"INPUT_HEALTH-URL":            "https://localhost/",
 		"INPUT_HEALTH-TIMEOUT":        "5",
+		"INPUT_MIN-HEALTHY-TIME":      "1.5s",
+		"INPUT_KEEP-RELEASES":         "0",
 		"INPUT_DELIVERY-TIMEOUT":      "1s",
 		"INPUT_COMMAND-TIMEOUT":       "49h",
 		"INPUT_TIMEOUT":               "soon",
@@ -279,7 +303,15 @@ service "Atta": want at most 48 lower-case letters, digits and single dashes, st
 version is missing: want MAJOR.MINOR.PATCH-dev
 phases "roll-out": want image or bundle or rollout
 allow-downgrade "yes": want true or false
+allow-quarantined "1": want true or false
+run-on-deploy "never": want true or false
+on-running "ask": want wait or kill
+drain-timeout "0s": want a duration in whole seconds from 1s to 24h, as in 90s, 15m or 1h30m
+health-command "curl\nlocalhost": want a command on one line, at most 1000 bytes without control characters
+health-url "https://localhost/": want an http address without spaces or quotes, as in http://127.0.0.1:8080/health
 health-timeout "5": want a duration in whole seconds from 1s to 24h, as in 90s, 15m or 1h30m
+min-healthy-time "1.5s": want a duration in whole seconds from 1s to 24h, as in 90s, 15m or 1h30m
+keep-releases "0": want a whole number from 1 to 100
 aws-region "Virginia": want a region, as in us-east-1
 role-to-assume "atta-deploy": want a role's ARN, as in arn:aws:iam::123456789012:role/deploy
 role-session-name "a b": want 2 to 64 letters, digits or any of _+=,.@-
@@ -296,6 +328,7 @@ bundle-sha256 must not be set: the bundle phase finds it out
 bundle-prefix "/bundles": want folders of letters, digits or any of _.=-, as in bundles/dev/
 bundle-path "../deploy": want a path inside the workspace
 deploy-bucket "s3://atta": want an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts
+mode "daemon": want job or service
 kms-key-id "{{x}}": want a KMS key's id or ARN, or alias/<name>
 bundle-sha256 "x": want 64 hex digits, the output bundle-sha256 of the job that uploaded it
 instance-ids "web-1": want instance ids, as in i-0123456789abcdef0
@@ -315,15 +348,15 @@ func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 		many += fmt.Sprintf("i-%08x\n", i)
 	}
 	for want, given := range map[string]map[string]string{
-		`version "0.1.30-dev": belongs to environment dev, and environment is prod`: {"environment": "prod"},
-		`role-external-id must not be set: role-to-assume is not set`:               {"role-external-id": "x1"},
-		`image-digest must not be set: the image phase finds it out`:                {"image-digest": "sha256:" + strings.Repeat("a", 64)},
-		`bundle-sha256 must not be set: the bundle phase finds it out`:              {"bundle-sha256": strings.Repeat("a", 64)},
-		`command-timeout "5m": want more than health-timeout, 5m, which is part of it`: {
-			"command-timeout": "5m",
-		},
-		`timeout "31m": want at least delivery-timeout and command-timeout together, 32m`: {"timeout": "31m"},
-		`instance-ids holds 51 instances: want at most 50`:                                {"instance-ids": many},
+		`version "0.1.30-dev": belongs to environment dev, and environment is prod`:                                 {"environment": "prod"},
+		`role-external-id must not be set: role-to-assume is not set`:                                               {"role-external-id": "x1"},
+		`image-digest must not be set: the image phase finds it out`:                                                {"image-digest": "sha256:" + strings.Repeat("a", 64)},
+		`bundle-sha256 must not be set: the bundle phase finds it out`:                                              {"bundle-sha256": strings.Repeat("a", 64)},
+		`command-timeout "15m": want more than drain-timeout and health-timeout together, 15m, which is part of it`: {"command-timeout": "15m"},
+		`command-timeout "5m": want more than health-timeout, 5m, which is part of it`:                              {"command-timeout": "5m", "on-running": "kill"},
+		`health-timeout "10s": want more than min-healthy-time, 10s, which is part of it`:                           {"health-timeout": "10s"},
+		`timeout "31m": want at least delivery-timeout and command-timeout together, 32m`:                           {"timeout": "31m"},
+		`instance-ids holds 51 instances: want at most 50`:                                                          {"instance-ids": many},
 	} {
 		var args []string
 		for name, value := range given {
@@ -335,7 +368,7 @@ func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 	}
 }
 
-// plain is every text in Inputs but Image.Source and Bundle.Path.
+// plain is every text in Inputs but Image.Source, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]*$`)
 
 // injected gives every input the value in turn, and fails when it is neither refused by name nor harmless data.
@@ -354,10 +387,16 @@ func injected(t *testing.T, value string) {
 		if input.Name == "image" && strings.TrimSpace(value) != "" && inputs.Image.Source != strings.TrimSpace(value) {
 			t.Errorf("image %q arrived as %q", value, inputs.Image.Source)
 		}
-		if strings.ContainsAny(inputs.Image.Source+inputs.Bundle.Path, "\n\r\x00\x1b") {
+		if input.Name == "health-command" && inputs.Rollout.HealthCommand != strings.TrimSpace(value) {
+			t.Errorf("health-command %q arrived as %q", value, inputs.Rollout.HealthCommand)
+		}
+		if strings.ContainsAny(inputs.Rollout.HealthURL, " \"'`$\\{}<>|") {
+			t.Errorf("health-url %q arrived", inputs.Rollout.HealthURL)
+		}
+		if strings.ContainsAny(inputs.Image.Source+inputs.Bundle.Path+inputs.Rollout.HealthCommand+inputs.Rollout.HealthURL, "\n\r\x00\x1b") {
 			t.Errorf("%s %q left a control character in %+v", input.Name, value, inputs)
 		}
-		inputs.Image.Source, inputs.Bundle.Path = "", ""
+		inputs.Image.Source, inputs.Bundle.Path, inputs.Rollout.HealthCommand, inputs.Rollout.HealthURL = "", "", "", ""
 		for _, text := range texts(reflect.ValueOf(inputs)) {
 			if !plain.MatchString(text) {
 				t.Errorf("%s %q put %q into %+v", input.Name, value, text, inputs)

@@ -129,6 +129,7 @@ func (r *reader) bundle(what What, workspace string) Bundle {
 		Path:   r.path("bundle-path", workspace),
 		Bucket: r.text("deploy-bucket", bucket),
 		Prefix: strings.TrimSuffix(prefix, "/") + "/",
+		Mode:   r.text("mode", oneOf("job", "service")),
 		KMSKey: r.text("kms-key-id", kmsKey),
 		SHA256: r.text("bundle-sha256", bundleSHA256),
 	}
@@ -151,26 +152,42 @@ func (r *reader) targets(what What) Targets {
 
 func (r *reader) rollout() Rollout {
 	return Rollout{
-		AllowDowngrade: r.boolean("allow-downgrade"),
-		HealthTimeout:  r.duration("health-timeout", time.Second, 24*time.Hour),
+		AllowDowngrade:   r.boolean("allow-downgrade"),
+		AllowQuarantined: r.boolean("allow-quarantined"),
+		RunOnDeploy:      r.boolean("run-on-deploy"),
+		OnRunning:        r.text("on-running", oneOf("wait", "kill")),
+		DrainTimeout:     r.duration("drain-timeout", time.Second, 24*time.Hour),
+		HealthCommand:    r.text("health-command", healthCommand),
+		HealthURL:        r.text("health-url", healthURL),
+		HealthTimeout:    r.duration("health-timeout", time.Second, 24*time.Hour),
+		MinHealthyTime:   r.duration("min-healthy-time", time.Second, 24*time.Hour),
+		KeepReleases:     r.number("keep-releases", 1, 100),
 	}
 }
 
-// time holds the limits that nest: health within a command, delivery and a command within the run. The bounds of
-// delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and AWS-RunShellScript's
-// executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+// time holds the limits that nest: staying up within health, waiting and health within a command, delivery and a command
+// within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
+// AWS-RunShellScript's executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 func (r *reader) time(what What, rollout Rollout) Time {
 	limits := Time{
 		Delivery: r.duration("delivery-timeout", 30*time.Second, 720*time.Hour),
 		Command:  r.duration("command-timeout", time.Minute, 48*time.Hour),
 		Run:      r.duration("timeout", time.Minute, 120*time.Hour),
 	}
-	if !what.Phases.Rollout || limits.Delivery == 0 || limits.Command == 0 || limits.Run == 0 {
+	wrong := slices.Contains([]time.Duration{limits.Delivery, limits.Command, limits.Run, rollout.DrainTimeout, rollout.HealthTimeout, rollout.MinHealthyTime}, 0)
+	if !what.Phases.Rollout || wrong {
 		return limits
 	}
-	if limits.Command <= rollout.HealthTimeout {
-		r.reject("command-timeout", r.value("command-timeout"),
-			"more than health-timeout, "+short(rollout.HealthTimeout)+", which is part of it")
+	if rollout.HealthTimeout <= rollout.MinHealthyTime {
+		r.reject("health-timeout", r.value("health-timeout"),
+			"more than min-healthy-time, "+short(rollout.MinHealthyTime)+", which is part of it")
+	}
+	parts, work := "health-timeout", rollout.HealthTimeout
+	if rollout.OnRunning == "wait" {
+		parts, work = "drain-timeout and health-timeout together", work+rollout.DrainTimeout
+	}
+	if limits.Command <= work {
+		r.reject("command-timeout", r.value("command-timeout"), "more than "+parts+", "+short(work)+", which is part of it")
 	}
 	if limits.Run < limits.Delivery+limits.Command {
 		r.reject("timeout", r.value("timeout"),

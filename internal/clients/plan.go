@@ -23,11 +23,11 @@ func Plan(in action.Inputs) rollout.Plan {
 		ImageDigest:    in.Image.Digest,
 		ImageTags:      in.Image.Tags,
 		BundlePath:     in.Bundle.Path,
+		Mode:           in.Bundle.Mode,
 		BundleKey:      rel.BundleKey(in.Bundle.Prefix),
 		BundleSHA256:   in.Bundle.SHA256,
 		InstanceIDs:    in.Targets.InstanceIDs,
-		AllowDowngrade: in.Rollout.AllowDowngrade,
-		HealthTimeout:  in.Rollout.HealthTimeout,
+		Policy:         rollout.Policy(in.Rollout),
 		CommandTimeout: in.Time.Command,
 		Deadline:       now.Add(in.Time.Run),
 	}

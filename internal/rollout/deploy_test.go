@@ -3,9 +3,14 @@ package rollout_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"al.essio.dev/pkg/shellescape"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/image"
@@ -257,5 +262,39 @@ func TestEachPhaseRunsAlone(t *testing.T) {
 func TestTheBootstrapScriptHoldsNothingThatSSMReplaces(t *testing.T) {
 	if strings.Contains(deploy.Bootstrap, "{{") {
 		t.Error("it holds {{")
+	}
+}
+
+func TestTheCommandOfADeployHoldsWhatThePlanSays(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "")
+	plan := s.plan("0.1.30-dev", "i-1")
+	result, err := s.deploy(plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size, err := s.repository.Size(t.Context(), result.Image.Digest)
+	if err != nil || size == 0 {
+		t.Fatalf("the image has %d bytes: %v", size, err)
+	}
+	known := fmt.Sprintf("set -- deploy --service=atta --version=0.1.30-dev --image=%s --image-bytes=%d --region=us-east-1 --bundle=%s --sha256=%s "+
+		"--deployment=d-0-1-30-dev --not-after=%d ", shellescape.Quote(result.Image.URI), size, result.Bundle.URI, result.Bundle.SHA256, plan.Deadline.Unix())
+	want := known + "--allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=10 --run-on-deploy=true " +
+		"--health-timeout=60 --min-healthy-time=1 --keep-releases=5"
+	if diff := cmp.Diff(want, machine.command); diff != "" {
+		t.Error(diff)
+	}
+	plan.Policy = rollout.Policy{
+		AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: time.Hour, HealthTimeout: 90 * time.Second,
+		MinHealthyTime: time.Minute, KeepReleases: 100, HealthCommand: "curl -f 'http://x'", HealthURL: "http://127.0.0.1:80/?a=b",
+	}
+	if _, err := s.deploy(plan); err != nil {
+		t.Fatal(err)
+	}
+	want = known + "--allow-downgrade=true --allow-quarantined=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
+		"--health-timeout=90 --min-healthy-time=60 --keep-releases=100 " +
+		`'--health-command=curl -f '"'"'http://x'"'"'' '--health-url=http://127.0.0.1:80/?a=b'`
+	if diff := cmp.Diff(want, machine.command); diff != "" {
+		t.Error(diff)
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -23,8 +22,12 @@ func (r *run) rollOut(ctx context.Context) error {
 	for i, host := range r.result.Hosts {
 		on[i] = host.Instance
 	}
+	size, err := r.services.Repository.Size(ctx, r.result.Image.Digest)
+	if err != nil {
+		return err
+	}
 	var problem error
-	answer, err := r.services.Fleet.Run(ctx, r.deployScript(), on, func(command string, states fleet.States) {
+	answer, err := r.services.Fleet.Run(ctx, r.deployScript(size), on, func(command string, states fleet.States) {
 		if len(r.result.CommandIDs) == 0 {
 			r.result.CommandIDs = []string{command}
 			r.console.Info("command %s", command)
@@ -43,27 +46,41 @@ func (r *run) rollOut(ctx context.Context) error {
 	return errors.Join(err, failures(r.result.Hosts), problem)
 }
 
-// deployScript is the one command of a deploy. Only parameters differ between two
-// deploys, and each of them is of a fixed form.
-func (r *run) deployScript() fleet.Script {
-	seconds := func(d time.Duration) string { return strconv.Itoa(int(d / time.Second)) }
+// deployScript is the one command of a deploy of an image of that many bytes. Only
+// parameters differ between two deploys, and each but the health check's own two is
+// of a fixed form.
+func (r *run) deployScript(size int64) fleet.Script {
+	parameters := []string{"deploy"}
+	add := func(name string, value any) { parameters = append(parameters, fmt.Sprintf("--%s=%v", name, value)) }
+	seconds := func(d time.Duration) int { return int(d / time.Second) }
+	add("service", r.plan.Release.Service)
+	add("version", r.plan.Release.Version)
+	add("image", r.result.Image.URI)
+	add("image-bytes", size)
+	add("region", r.plan.Region)
+	add("bundle", r.result.Bundle.URI)
+	add("sha256", r.result.Bundle.SHA256)
+	add("deployment", r.plan.DeploymentID)
+	add("not-after", r.plan.Deadline.Unix())
+	add("allow-downgrade", r.plan.AllowDowngrade)
+	add("allow-quarantined", r.plan.AllowQuarantined)
+	add("on-running", r.plan.OnRunning)
+	add("drain-timeout", seconds(r.plan.DrainTimeout))
+	add("run-on-deploy", r.plan.RunOnDeploy)
+	add("health-timeout", seconds(r.plan.HealthTimeout))
+	add("min-healthy-time", seconds(r.plan.MinHealthyTime))
+	add("keep-releases", r.plan.KeepReleases)
+	if r.plan.HealthCommand != "" {
+		add("health-command", r.plan.HealthCommand)
+	}
+	if r.plan.HealthURL != "" {
+		add("health-url", r.plan.HealthURL)
+	}
 	return fleet.Script{
-		Text: deploy.Bootstrap,
-		Parameters: []string{
-			"deploy",
-			"--service=" + r.plan.Release.Service,
-			"--version=" + r.plan.Release.Version.String(),
-			"--image=" + r.result.Image.URI,
-			"--region=" + r.plan.Region,
-			"--bundle=" + r.result.Bundle.URI,
-			"--sha256=" + r.result.Bundle.SHA256,
-			"--deployment=" + r.plan.DeploymentID,
-			"--not-after=" + strconv.FormatInt(r.plan.Deadline.Unix(), 10),
-			"--health-timeout=" + seconds(r.plan.HealthTimeout),
-			"--allow-downgrade=" + strconv.FormatBool(r.plan.AllowDowngrade),
-		},
-		Comment: fmt.Sprintf("deploy %s %s", r.plan.Release.Service, r.plan.Release.Version),
-		Timeout: r.plan.CommandTimeout,
+		Text:       deploy.Bootstrap,
+		Parameters: parameters,
+		Comment:    fmt.Sprintf("deploy %s %s", r.plan.Release.Service, r.plan.Release.Version),
+		Timeout:    r.plan.CommandTimeout,
 	}
 }
 

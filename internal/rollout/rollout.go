@@ -25,14 +25,28 @@ type Plan struct {
 	ImageTags   []string // moved to the image when every instance is healthy
 
 	BundlePath   string
+	Mode         string // of the bundle's unit: job or service; empty: as the unit says
 	BundleKey    string
 	BundleSHA256 string // of a bundle stored before, without the bundle phase
 
-	InstanceIDs    []string
-	AllowDowngrade bool
-	HealthTimeout  time.Duration
+	InstanceIDs []string
+	Policy
 	CommandTimeout time.Duration
 	Deadline       time.Time // no instance starts after the end of the run
+}
+
+// Policy is how a deploy goes about it on an instance. Durations are whole seconds.
+type Policy struct {
+	AllowDowngrade   bool
+	AllowQuarantined bool   // an image that was found unhealthy there
+	RunOnDeploy      bool   // a job; otherwise its timer starts it
+	OnRunning        string // wait or kill, a job of the release before
+	DrainTimeout     time.Duration
+	HealthCommand    string // for bash; may be empty
+	HealthURL        string // may be empty
+	HealthTimeout    time.Duration
+	MinHealthyTime   time.Duration
+	KeepReleases     int // besides the one before
 }
 
 // Account opens what a run needs from outside: the image, which may be a local
@@ -53,6 +67,7 @@ type Services struct {
 type repository interface {
 	Push(ctx context.Context, src *image.Source, tag string, progress image.Progress) (image.Pushed, error)
 	Resolve(ctx context.Context, ref string) (string, error)
+	Size(ctx context.Context, digest string) (int64, error)
 	Tag(ctx context.Context, digest string, tags ...string) error
 	URI(digest string) string
 }

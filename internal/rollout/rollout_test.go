@@ -98,7 +98,10 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 		Release: rel, DeploymentID: "d-" + strings.ReplaceAll(version, ".", "-"), Region: "us-east-1",
 		Image: true, Bundle: true, Rollout: true, ImageTags: []string{rel.Alias()},
 		BundlePath: s.t.TempDir(), BundleKey: rel.BundleKey(rel.BundlePrefix()), InstanceIDs: instances,
-		HealthTimeout: time.Minute, CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
+		Policy: rollout.Policy{
+			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
+		},
+		CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
 	}
 }
 
@@ -134,6 +137,7 @@ type machine struct {
 	outcome         string
 	code            int
 	deploys         int
+	command         string        // the line with the parameters of the last deploy
 	running         chan struct{} // when not nil, is sent a value by a deploy, which then never ends
 }
 
@@ -150,6 +154,7 @@ func (m *machine) Run(ctx context.Context, script string, _ []string) localaws.E
 	outcome, code, before := "status", 0, m.version
 	if strings.HasPrefix(line, "set -- deploy ") {
 		m.deploys++
+		m.command = line
 		if m.running != nil {
 			m.running <- struct{}{}
 			<-ctx.Done()
