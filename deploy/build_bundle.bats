@@ -22,6 +22,13 @@ build() { "$BATS_TEST_DIRNAME/build_bundle.sh" "$@"; }
   [ "$(tar -xzOf deploy-bundle-0.1.30-dev.tar.gz deploy/systemd/web.service)" = ours ]
 }
 
+@test "packs a job or a service" {
+  build 0.1.30-dev --service=web
+  tar -xzOf deploy-bundle-0.1.30-dev.tar.gz deploy/systemd/web.service | grep -qx Type=oneshot
+  build 0.1.30-dev --service=web --mode=service
+  tar -xzOf deploy-bundle-0.1.30-dev.tar.gz deploy/systemd/web.service | grep -qx Restart=always
+}
+
 @test "leaves nothing behind when it refuses" {
   mkdir deploy
   echo SECRET=1 >deploy/.env

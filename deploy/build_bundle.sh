@@ -3,12 +3,12 @@
 # build_bundle.sh: makes the deploy bundle of a version, byte for byte the file
 # that the action makes from the same folder.
 #
-#   deploy/build_bundle.sh VERSION [--service=NAME] [--path=FOLDER] [--output=FOLDER]
+#   deploy/build_bundle.sh VERSION [--service=NAME] [--mode=job|service] [--path=FOLDER] [--output=FOLDER]
 #
-# --service is the service's name (atta), --path the repository's own deploy folder
-# (deploy), --output where deploy-bundle-VERSION.tar.gz is written (the working
-# folder). The defaults of a bundle are the files beside this script; the files of
-# --path replace them.
+# --service is the service's name (atta), --mode what it is when --path brings no unit
+# (job), --path the repository's own deploy folder (deploy), --output where
+# deploy-bundle-VERSION.tar.gz is written (the working folder). The defaults of a
+# bundle are the files beside this script; the files of --path replace them.
 #
 # The same tree gives the same bytes everywhere: regular files only, sorted by
 # name, mode 0755 or 0644, no owner, no time, and the gzip stream holds the tar
@@ -24,9 +24,10 @@ main() {
   read_arguments "$@"
   STAGE=$(mktemp -d)
   trap 'rm -rf -- "$STAGE"' EXIT
-  mkdir -p "$STAGE/tree/deploy"
+  mkdir -p "$STAGE/tree/deploy" "$STAGE/own"
   put_defaults
   put_own_files
+  check_units
   must_hold deploy/ec2_deploy.sh "deploy/systemd/$SERVICE.service"
   printf '%s\n' "$VERSION" >"$STAGE/tree/VERSION"
   set_modes
@@ -35,7 +36,7 @@ main() {
 }
 
 read_arguments() {
-  VERSION='' SERVICE=atta OWN=deploy OUTPUT=.
+  VERSION='' SERVICE=atta MODE='' OWN=deploy OUTPUT=.
   local argument
   for argument; do
     case $argument in
@@ -44,6 +45,7 @@ read_arguments() {
         exit 0
         ;;
       --service=*) SERVICE=${argument#*=} ;;
+      --mode=*) MODE=${argument#*=} ;;
       --path=*) OWN=${argument#*=} ;;
       --output=*) OUTPUT=${argument#*=} ;;
       -*) die "unknown option: $argument" ;;
@@ -56,19 +58,21 @@ read_arguments() {
   local name='[a-z][a-z0-9]*(-[a-z0-9]+)*'
   [[ $SERVICE =~ ^$name$ ]] || die "not a service name: $SERVICE"
   [[ $VERSION =~ ^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}-$name$ ]] || die "not a version like 0.1.30-dev: ${VERSION:-none given}"
+  [[ $MODE =~ ^(job|service)?$ ]] || die "not a mode, job or service: $MODE"
   DEFAULTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   TAR=$(command -v gtar || command -v tar)
   "$TAR" --version | grep -q 'GNU tar' || die "GNU tar is needed; on macOS: brew install gnu-tar"
-  readonly VERSION SERVICE OWN OUTPUT DEFAULTS TAR
+  readonly VERSION SERVICE MODE OWN OUTPUT DEFAULTS TAR
 }
 
 put_defaults() {
   mkdir -p "$STAGE/tree/deploy/systemd"
-  local file
+  local file unit=atta
+  [[ $MODE != service ]] || unit=daemon
   for file in ec2_deploy.sh .env.example; do
     [[ ! -f $DEFAULTS/$file ]] || cp -p -- "$DEFAULTS/$file" "$STAGE/tree/deploy/$file"
   done
-  [[ ! -f $DEFAULTS/systemd/atta.service ]] || cp -p -- "$DEFAULTS/systemd/atta.service" "$STAGE/tree/deploy/systemd/$SERVICE.service"
+  [[ ! -f $DEFAULTS/systemd/$unit.service ]] || cp -p -- "$DEFAULTS/systemd/$unit.service" "$STAGE/tree/deploy/systemd/$SERVICE.service"
 }
 
 # The conventional folder may be absent; one that was named on purpose may not.
@@ -84,7 +88,38 @@ put_own_files() {
   [[ -z $odd ]] || die "settings and secrets stay on the host, take them out of the bundle: $odd"
   odd=$(cd "$OWN" && find . -name '*[!A-Za-z0-9._+@ -]*')
   [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
-  cp -Rp -- "$OWN/." "$STAGE/tree/deploy/"
+  cp -Rp -- "$OWN/." "$STAGE/own/"
+  # A copy of a default unit is not the repository's own.
+  for odd in systemd/atta.service systemd/daemon.service; do
+    ! cmp -s -- "$DEFAULTS/$odd" "$STAGE/own/$odd" || rm -- "$STAGE/own/$odd"
+  done
+  cp -Rp -- "$STAGE/own/." "$STAGE/tree/deploy/"
+}
+
+# Units that would not be installed, a unit of another mode, a timer without what it starts.
+check_units() {
+  local units=$STAGE/tree/deploy/systemd unit=$SERVICE.service name starts is=service
+  while IFS= read -r name; do
+    [[ $name != "$SERVICE-recover.service" ]] || die "a name that the deploy itself takes: systemd/$name"
+    [[ $name =~ ^$SERVICE(-[A-Za-z0-9_.-]+)?\.(service|timer)$ ]] ||
+      [[ ! $name =~ \.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$ ]] ||
+      die "this unit would not be installed, name it $SERVICE.service, $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer: systemd/$name"
+  done < <(cd "$units" && find . -type f | sed 's|^\./||')
+  if [[ -n $MODE && -f $STAGE/own/systemd/$unit ]]; then
+    [[ $(setting Type "$units/$unit") != oneshot ]] || is=job
+    [[ $is == "$MODE" ]] || die "--mode is $MODE and systemd/$unit is a $is; a job has Type=oneshot"
+  fi
+  for name in "$units"/*.timer; do
+    [[ -f $name ]] || continue
+    starts=$(setting Unit "$name")
+    : "${starts:=$(basename -- "$name" .timer).service}"
+    [[ -f $units/$starts ]] || die "systemd/${name##*/} starts $starts, which the bundle does not hold"
+  done
+}
+
+# setting KEY FILE: the last value that a unit gives a key.
+setting() {
+  sed -n "s/^[[:blank:]]*$1[[:blank:]]*=//p" "$2" | tail -n 1 | sed 's/^[[:space:]]*//;s/[[:space:]]*$//'
 }
 
 must_hold() {

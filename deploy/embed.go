@@ -11,11 +11,14 @@ import "embed"
 var Bootstrap string
 
 // Files are the defaults of a bundle, which a repository's own files replace:
-// ec2_deploy.sh, .env.example, and systemd/atta.service, a unit that serves any
-// service under that service's name.
+// ec2_deploy.sh, .env.example, and two units of which a bundle holds one, under the
+// service's name.
 //
-//go:embed ec2_deploy.sh .env.example systemd/atta.service
+//go:embed ec2_deploy.sh .env.example systemd/*.service
 var Files embed.FS
 
-// DefaultUnit is the path in Files of the unit that serves any service.
-const DefaultUnit = "systemd/atta.service"
+// The paths in Files of the units that serve any service.
+const (
+	JobUnit     = "systemd/atta.service"
+	ServiceUnit = "systemd/daemon.service"
+)

@@ -135,7 +135,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		"INPUT_INSTANCE-IDS":          "i-01234567,i-01234567\nmi-0123456789abcdef0",
 		"INPUT_ALLOW-DOWNGRADE":       "true",
 		"INPUT_ALLOW-QUARANTINED":     "true",
-		"INPUT_MODE":                  "service",
+		"INPUT_MODE":                  "job",
 		"INPUT_RUN-ON-DEPLOY":         "false",
 		"INPUT_ON-RUNNING":            "kill",
 		"INPUT_DRAIN-TIMEOUT":         "24h",
@@ -163,7 +163,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			Registry: "localhost:5000", Repository: "atta", Tags: []string{"stable", "eu"}, Digest: "sha256:" + sha,
 		},
 		Bundle: action.Bundle{
-			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", Mode: "service", KMSKey: "alias/atta", SHA256: sha,
+			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", Mode: "job", KMSKey: "alias/atta", SHA256: sha,
 		},
 		Targets: action.Targets{InstanceIDs: []string{"i-01234567", "mi-0123456789abcdef0"}},
 		Rollout: action.Rollout{
@@ -354,6 +354,7 @@ func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 		`bundle-sha256 must not be set: the bundle phase finds it out`:                                              {"bundle-sha256": strings.Repeat("a", 64)},
 		`command-timeout "15m": want more than drain-timeout and health-timeout together, 15m, which is part of it`: {"command-timeout": "15m"},
 		`command-timeout "5m": want more than health-timeout, 5m, which is part of it`:                              {"command-timeout": "5m", "on-running": "kill"},
+		`run-on-deploy "false": want true, since mode is service and only a job can be left to its timer`:           {"mode": "service", "run-on-deploy": "false"},
 		`health-timeout "10s": want more than min-healthy-time, 10s, which is part of it`:                           {"health-timeout": "10s"},
 		`timeout "31m": want at least delivery-timeout and command-timeout together, 32m`:                           {"timeout": "31m"},
 		`instance-ids holds 51 instances: want at most 50`:                                                          {"instance-ids": many},

@@ -151,6 +151,9 @@ func (r *reader) targets(what What) Targets {
 }
 
 func (r *reader) rollout() Rollout {
+	if r.value("mode") == "service" && r.value("run-on-deploy") == "false" {
+		r.reject("run-on-deploy", "false", "true, since mode is service and only a job can be left to its timer")
+	}
 	return Rollout{
 		AllowDowngrade:   r.boolean("allow-downgrade"),
 		AllowQuarantined: r.boolean("allow-quarantined"),

@@ -54,7 +54,7 @@ var (
 	instanceID = pattern(10, 20, `i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
 
 	healthCommand = pattern(1, 1000, `[^\pC\p{Zl}\p{Zp}]+`, "a command on one line, at most 1000 bytes without control characters").but(isBroken)
-	healthURL     = pattern(1, 1000, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")
+	healthURL     = pattern(1, 500, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")
 
 	printable = pattern(1, 4096, `[^\pC\p{Zl}\p{Zp}]+`, "text on one line without control characters").but(isBroken)
 )

@@ -3,11 +3,13 @@
 package bundle
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -40,19 +42,18 @@ type file struct {
 }
 
 // Build packs the repository's folder over the defaults, with VERSION beside them.
-// The same files give the same bytes on every machine. Everything in the folder
-// that must not travel is reported at once.
-func Build(folder string, rel release.Release) (Bundle, error) {
-	files, err := defaults(rel.Service)
+// The same files give the same bytes on every machine. Mode is job, service or
+// empty, and says which default unit is taken; one of the repository's own has to
+// agree. Everything in the folder that must not travel is reported at once.
+func Build(folder string, rel release.Release, mode string) (Bundle, error) {
+	files, err := defaults(rel.Service, mode)
 	if err != nil {
 		return Bundle{}, err
 	}
-	own, err := read(folder)
-	if err != nil {
+	own, err := read(folder, rel.Service)
+	maps.Copy(files, own)
+	if err := errors.Join(err, checkUnits(folder, rel.Service, mode, own, files)); err != nil {
 		return Bundle{}, err
-	}
-	for name, f := range own {
-		files[name] = f
 	}
 	files["VERSION"] = file{content: []byte(rel.Version.String() + "\n")}
 	content, err := pack(files)
@@ -67,15 +68,19 @@ func Build(folder string, rel release.Release) (Bundle, error) {
 	return Bundle{Content: content, SHA256: hex.EncodeToString(sum[:]), Files: len(files), Own: len(own)}, nil
 }
 
-func defaults(service string) (map[string]file, error) {
+func defaults(service, mode string) (map[string]file, error) {
 	files := map[string]file{}
+	unit := defaultUnits()[cmp.Or(mode, "job")]
 	err := fs.WalkDir(deploy.Files, ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
 			return err
 		}
 		content, err := deploy.Files.ReadFile(name)
-		if name == deploy.DefaultUnit {
+		switch {
+		case name == unit:
 			name = "systemd/" + service + ".service"
+		case path.Dir(name) == "systemd":
+			return err
 		}
 		// An embedded file has no mode of its own (https://pkg.go.dev/embed).
 		files[path.Join("deploy", name)] = file{content, path.Ext(name) == ".sh"}
@@ -87,7 +92,7 @@ func defaults(service string) (map[string]file, error) {
 // plainName keeps every name readable in a listing and in a shell.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._/+@ -]+$`)
 
-func read(folder string) (map[string]file, error) {
+func read(folder, service string) (map[string]file, error) {
 	files := map[string]file{}
 	var problems []error
 	size := int64(0)
@@ -102,11 +107,12 @@ func read(folder string) (map[string]file, error) {
 		if err != nil {
 			return err
 		}
+		inside = filepath.ToSlash(inside)
 		info, err := entry.Info()
 		if err != nil {
 			return err
 		}
-		if problem := unfit(filepath.ToSlash(inside), info); problem != "" {
+		if problem := unfit(inside, info); problem != "" {
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
 			return nil
 		}
@@ -114,9 +120,15 @@ func read(folder string) (map[string]file, error) {
 			return fmt.Errorf("bundle-path %s holds more than %d MB: programs belong in the image", folder, maxSize>>20)
 		}
 		content, err := os.ReadFile(name)
-		// Git keeps one bit of a file's mode, whether it may be executed; the rest is
-		// the umask of whoever checked it out.
-		files["deploy/"+filepath.ToSlash(inside)] = file{content, info.Mode()&0o100 != 0}
+		switch problem := misplaced(inside, service); {
+		case isDefaultUnit(inside, content):
+		case problem != "":
+			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
+		default:
+			// Git keeps one bit of a file's mode, whether it may be executed; the rest is
+			// the umask of whoever checked it out.
+			files["deploy/"+inside] = file{content, info.Mode()&0o100 != 0}
+		}
 		return err
 	})
 	if errors.Is(err, fs.ErrNotExist) && filepath.Clean(folder) == DefaultPath {

@@ -58,7 +58,7 @@ func folder(t *testing.T, files ...own) string {
 
 func build(t *testing.T, dir string) bundle.Bundle {
 	t.Helper()
-	b, err := bundle.Build(dir, atta(t))
+	b, err := bundle.Build(dir, atta(t), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +174,7 @@ func TestGNUTarReadsABundle(t *testing.T) {
 
 func TestTheDefaultUnitServesAnyServiceUnderItsName(t *testing.T) {
 	t.Parallel()
-	b, err := bundle.Build(folder(t), version(t, "web-shop"))
+	b, err := bundle.Build(folder(t), version(t, "web-shop"), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestEverythingThatMustNotTravelIsReportedAtOnce(t *testing.T) {
 	if err := errors.Join(os.Symlink("/etc/passwd", filepath.Join(dir, "link")), os.Symlink("/etc", filepath.Join(dir, "folder")), syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	_, err := bundle.Build(dir, atta(t))
+	_, err := bundle.Build(dir, atta(t), "")
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -221,7 +221,7 @@ func TestProgramsBelongInTheImage(t *testing.T) {
 	if err := os.Truncate(filepath.Join(dir, "program"), 33<<20); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bundle.Build(dir, atta(t)); err == nil || !strings.Contains(err.Error(), "holds more than 32 MB: programs belong in the image") {
+	if _, err := bundle.Build(dir, atta(t), ""); err == nil || !strings.Contains(err.Error(), "holds more than 32 MB: programs belong in the image") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -237,7 +237,7 @@ func TestOnlyTheConventionalFolderMayBeAbsent(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, want := range map[string]string{"delpoy": "no such file", "file": "is no folder"} {
-		if _, err := bundle.Build(path, atta(t)); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := bundle.Build(path, atta(t), ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

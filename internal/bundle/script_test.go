@@ -8,6 +8,9 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/bundle"
 )
 
 // script makes a bundle with deploy/build_bundle.sh.
@@ -47,15 +50,32 @@ func TestTheShellMakesTheIdenticalFile(t *testing.T) {
 		}
 	}
 	for name, files := range trees {
-		dir := folder(t, files...)
-		want := build(t, dir).Content
-		got, said, err := script(t, "0.1.30-dev", "--path="+dir)
-		if err != nil {
-			t.Fatalf("%s: %v: %s", name, err, said)
-		}
-		if !bytes.Equal(got, want) {
-			t.Errorf("%s: the script makes %d bytes, the package %d", name, len(got), len(want))
-		}
+		same(t, name, "", files)
+	}
+	units := []own{{"systemd/atta.timer", "", 0o644}, {"systemd/atta-x.timer", "[Timer]\nUnit= atta-y.service \r\n", 0o644}, {"systemd/atta-y.service", job, 0o644}}
+	for _, mode := range []string{"", "job", "service"} {
+		same(t, "defaults, mode "+mode, mode, nil)
+		same(t, "timers, mode "+mode, mode, units)
+		same(t, "copies of the defaults, mode "+mode, mode, []own{{deploy.JobUnit, builtIn(t, deploy.JobUnit), 0o755}, {deploy.ServiceUnit, builtIn(t, deploy.ServiceUnit), 0o644}})
+	}
+	same(t, "an own job", "job", []own{{"systemd/atta.service", "[Service]\n Type\t= oneshot \r\n", 0o600}})
+	same(t, "an own service", "service", fixed)
+}
+
+// same fails when the script and the package make different bundles of a folder.
+func same(t *testing.T, name, mode string, files []own) {
+	t.Helper()
+	dir := folder(t, files...)
+	b, err := bundle.Build(dir, atta(t), mode)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	got, said, err := script(t, "0.1.30-dev", "--path="+dir, "--mode="+mode)
+	if err != nil {
+		t.Fatalf("%s: %v: %s", name, err, said)
+	}
+	if !bytes.Equal(got, b.Content) {
+		t.Errorf("%s: the script makes %d bytes, the package %d", name, len(got), len(b.Content))
 	}
 }
 
@@ -66,16 +86,25 @@ func TestTheShellRefusesWhatThePackageRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for want, arguments := range map[string][]string{
-		"only regular files":           {"0.1.30-dev", "--path=" + linked},
-		"setuid":                       {"0.1.30-dev", "--path=" + folder(t, own{"su", "", 0o755 | os.ModeSetuid})},
-		"settings and secrets":         {"0.1.30-dev", "--path=" + folder(t, own{"sub/.env", "", 0o600})},
-		"a name in a bundle":           {"0.1.30-dev", "--path=" + folder(t, own{"odd\nname", "", 0o600})},
-		"no such folder: nowhere":      {"0.1.30-dev", "--path=nowhere"},
-		"not a version like":           {"0.1.30"},
-		"none given":                   {},
-		"one version, please":          {"0.1.30-dev", "0.1.31-dev"},
-		"unknown option: --speed=fast": {"0.1.30-dev", "--speed=fast"},
-		"not a service name: Web":      {"0.1.30-dev", "--service=Web"},
+		"only regular files":   {"0.1.30-dev", "--path=" + linked},
+		"setuid":               {"0.1.30-dev", "--path=" + folder(t, own{"su", "", 0o755 | os.ModeSetuid})},
+		"settings and secrets": {"0.1.30-dev", "--path=" + folder(t, own{"sub/.env", "", 0o600})},
+		"mode is job and systemd/atta.service is a service": {"0.1.30-dev", "--mode=job", "--path=" + folder(t, fixed...)},
+		"mode is service and systemd/atta.service is a job": {"0.1.30-dev", "--mode=service", "--path=" + folder(t, own{"systemd/atta.service", job, 0o644})},
+		"would not be installed":                            {"0.1.30-dev", "--path=" + folder(t, own{"systemd/web.service", job, 0o644})},
+		"systemd/x/atta.service":                            {"0.1.30-dev", "--path=" + folder(t, own{"systemd/x/atta.service", job, 0o644})},
+		"systemd/daemon.service":                            {"0.1.30-dev", "--path=" + folder(t, own{"systemd/daemon.service", job, 0o644})},
+		"that the deploy itself takes":                      {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-recover.service", job, 0o644})},
+		"systemd/atta-a.timer starts atta-a.service":        {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-a.timer", "", 0o644})},
+		"systemd/atta.timer starts atta-b.service":          {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta.timer", "Unit=atta-b.service", 0o644})},
+		"not a mode, job or service: daemon":                {"0.1.30-dev", "--mode=daemon"},
+		"a name in a bundle":                                {"0.1.30-dev", "--path=" + folder(t, own{"odd\nname", "", 0o600})},
+		"no such folder: nowhere":                           {"0.1.30-dev", "--path=nowhere"},
+		"not a version like":                                {"0.1.30"},
+		"none given":                                        {},
+		"one version, please":                               {"0.1.30-dev", "0.1.31-dev"},
+		"unknown option: --speed=fast":                      {"0.1.30-dev", "--speed=fast"},
+		"not a service name: Web":                           {"0.1.30-dev", "--service=Web"},
 	} {
 		if _, said, err := script(t, arguments...); err == nil || !strings.Contains(said, want) {
 			t.Errorf("%v: %v: %s", arguments, err, said)

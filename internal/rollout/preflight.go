@@ -25,7 +25,7 @@ func (r *run) read(ctx context.Context, account Account) error {
 		}
 	}
 	if r.plan.Bundle {
-		packed, err := bundle.Build(r.plan.BundlePath, r.plan.Release)
+		packed, err := bundle.Build(r.plan.BundlePath, r.plan.Release, r.plan.Mode)
 		problems = append(problems, err)
 		if r.packed = packed; err == nil {
 			r.console.Info("bundle: %d files, %d of them from %s, sha256 %s", packed.Files, packed.Own, r.plan.BundlePath, packed.SHA256)
