@@ -94,6 +94,15 @@ func hostHints(result rollout.Result, hosts []rollout.Host) []string {
 			continue
 		}
 		seen[host.State] = host.ID
+		switch {
+		case host.Report == nil:
+		case host.Report.Code == 50:
+			seen["late"] = host.ID
+		case host.Report.Code == 51:
+			seen["busy"] = host.ID
+		case host.State == rollout.NotDeployed && strings.Contains(host.Message, "quarantined"):
+			seen["quarantined"] = host.ID
+		}
 	}
 	var hints []string
 	add := func(state rollout.State, format string, args ...any) {
@@ -106,6 +115,9 @@ func hostHints(result rollout.Result, hosts []rollout.Host) []string {
 	add(rollout.Unknown, "unknown: ask the instance what it runs: /opt/%s/current/deploy/ec2_deploy.sh status. Deploying this version again is safe.", service)
 	add(rollout.RolledBack, "rolled-back: the instance is on what it ran before. Why is in the log of this step, and on the instance in %s.", logs)
 	add("denied", "%s", seen["denied"])
+	add("late", "The command came too late, or after a newer one, and was not carried out: start the run again if this version is still wanted.")
+	add("busy", "A job or another deploy was at work on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill.")
+	add("quarantined", "The instance has found this image unhealthy before: release the repair as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
 	return hints
 }
 

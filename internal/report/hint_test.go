@@ -94,6 +94,24 @@ func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 	if diff := cmp.Diff([]string{failed, unknown, back, denied}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
+	said := func(id string, state rollout.State, code int, message string) rollout.Host {
+		h := host(id, state, "0.1.29-dev", "0.1.29-dev", message)
+		h.Report.Code = code
+		return h
+	}
+	quarantined, busy := "this image is quarantined: 0.1.30-dev was found unhealthy", "a run of atta has not ended within 5 s"
+	result, err = unhealthy(finished(
+		said("i-1", rollout.NotDeployed, 10, quarantined), said("i-2", rollout.NotDeployed, 51, busy), said("i-3", rollout.NotDeployed, 50, "x"),
+		said("i-4", rollout.RollbackFailed, 41, "the image cannot be quarantined"), said("i-5", rollout.NotDeployed, 10, "no space left"), said("i-6", rollout.NotDeployed, 51, busy),
+	), rollout.BackFailed)
+	if diff := cmp.Diff([]string{
+		failed,
+		"The command came too late, or after a newer one, and was not carried out: start the run again if this version is still wanted.",
+		"A job or another deploy was at work on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill.",
+		"The instance has found this image unhealthy before: release the repair as 0.1.31-dev, or set allow-quarantined: true if the cause was elsewhere.",
+	}, report.Hints(result, err)); diff != "" {
+		t.Error(diff)
+	}
 	result.Status = rollout.Cancelled
 	if got := report.Hints(result, err)[0]; got != "Start the run again when you are ready: it skips what is done." {
 		t.Errorf("cancelled: %s", got)
