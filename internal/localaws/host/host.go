@@ -46,6 +46,12 @@ func New(o Options) (*Host, error) {
 			return nil, fmt.Errorf("make folder: %w", err)
 		}
 	}
+	booted := h.Path("run", "systemd", "booted")
+	if _, err := os.Stat(booted); errors.Is(err, os.ErrNotExist) {
+		if err := instance.WriteFile(booted, nil); err != nil {
+			return nil, fmt.Errorf("write time of boot: %w", err)
+		}
+	}
 	tools := o.Tools
 	if len(tools) == 0 {
 		self, err := os.Executable()

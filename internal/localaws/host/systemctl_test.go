@@ -137,17 +137,8 @@ func TestUnknownUnitsAreReported(t *testing.T) {
 	m.wantPart(4, "systemctl status none", "could not be found")
 	m.want(0, "systemctl show -p LoadState --value none", "not-found")
 	m.wantPart(1, "systemctl is-enabled none", "No such file or directory")
+	m.wantPart(1, "systemctl reset-failed none", "Unit none.service not loaded.")
 	m.want(0, "systemctl is-active docker", "active")
-}
-
-func TestATimerIsAState(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.unit("job.timer", "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n")
-	m.sh(0, "systemctl enable --now job.timer")
-	m.want(0, "systemctl is-active job.timer; systemctl is-enabled job.timer; systemctl show -p SubState --value job.timer", "active\nenabled\nwaiting")
-	m.sh(0, "systemctl disable --now job.timer")
-	m.want(1, "systemctl is-active job.timer; systemctl is-enabled job.timer", "inactive\ndisabled")
 }
 
 func TestVerifyNamesWhatSystemdWouldRefuse(t *testing.T) {
@@ -175,6 +166,27 @@ func TestAConditionThatDoesNotHoldIsNoFailure(t *testing.T) {
 	m := boot(t)
 	m.unit("job.service", "[Unit]\nConditionPathExists=/opt/%N/.env\n[Service]\nType=oneshot\nExecStart=/bin/touch ${ATTA_ROOT}/ran\n")
 	m.want(1, "systemctl start job && test -e $ATTA_ROOT/ran", "")
+	m.want(0, "journalctl -q -o cat -u job; systemctl show -p ActiveState,Result,ConditionResult --value job",
+		"job.service was skipped because of an unmet condition check (ConditionPathExists=/opt/job/.env).\nsuccess\ninactive\nno")
 	m.write("/opt/job/.env", "")
 	m.sh(0, "systemctl start job && test -e $ATTA_ROOT/ran")
+	m.unit("job.service", "[Unit]\nDescription=A job\nConditionPathExists=!/opt/%N/.env\n[Service]\nType=oneshot\nExecStart=/bin/false\n")
+	m.wantPart(0, "systemctl start job; journalctl -o cat -u job -n 1", "job.service - A job was skipped because of an unmet condition check (ConditionPathExists=!/opt/job/.env).")
+}
+
+func TestSeveralUnitsAreAnsweredOneByOne(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.unit("a.service", "[Service]\nExecStart=/bin/sleep 60\n[Install]\nWantedBy=multi-user.target\n")
+	m.unit("b.service", "[Service]\nExecStart=/bin/sleep 60\n[Install]\nWantedBy=multi-user.target\n")
+	m.want(3, "systemctl is-active a b", "inactive\ninactive")
+	m.want(1, "systemctl is-enabled a b", "disabled\ndisabled")
+	m.want(0, "systemctl enable b 2>/dev/null; systemctl start b; systemctl is-active a b; systemctl is-enabled a b", "inactive\nactive\ndisabled\nenabled")
+	m.want(0, "systemctl show --property=Id,ActiveState a b", "Id=a.service\nActiveState=inactive\n\nId=b.service\nActiveState=active")
+	m.want(0, "systemctl show -p ExecMainStartTimestampMonotonic -p NRestarts -p ActiveEnterTimestamp a", "NRestarts=0\nExecMainStartTimestampMonotonic=0\nActiveEnterTimestamp=")
+	m.sh(0, "(($(systemctl show -p ExecMainStartTimestampMonotonic --value b) > 0)); [[ -n $(systemctl show -p ActiveEnterTimestamp --value b) ]]")
+	first := m.sh(0, "systemctl show -p ExecMainStartTimestampMonotonic --value b")
+	if second := m.sh(0, "systemctl restart b; systemctl show -p ExecMainStartTimestampMonotonic --value b"); first == second {
+		t.Error("the second start was when the first was:", second)
+	}
 }

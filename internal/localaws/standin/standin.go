@@ -49,6 +49,8 @@ func Run() int {
 		return systemd.Journalctl(call)
 	case systemd.SupervisorName:
 		return systemd.Supervise(call)
+	case systemd.JobName:
+		return systemd.RunJob(call)
 	}
 	fmt.Fprintf(os.Stderr, "%s: no such stand-in\n", command)
 	return 127

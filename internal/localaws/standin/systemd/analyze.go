@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/org/atta-deploy-action/internal/localaws/standin/instance"
@@ -19,27 +20,82 @@ func Analyze(call *instance.Call) int {
 		fmt.Fprintln(os.Stderr, "systemd-analyze: only verify FILE... is known here")
 		return 1
 	}
-	result := 0
+	v := &verification{manager: m, given: map[string]string{}}
 	for _, file := range args[1:] {
 		path := call.Path(file)
-		body, err := os.ReadFile(path)
-		if err != nil {
+		if _, err := os.Stat(path); err != nil {
 			fmt.Fprintf(os.Stderr, "Failed to prepare filename %s: No such file or directory\n", file)
 			return 1
 		}
-		u := parseUnit(filepath.Base(file), path, string(body))
-		for _, warning := range u.warnings {
-			fmt.Fprintf(os.Stderr, "%s:%s\n", path, warning)
-		}
-		for _, problem := range append(u.fatal, m.missing(u)...) {
-			fmt.Fprintf(os.Stderr, "%s: %s\n", u.name, problem)
+		v.given[filepath.Base(file)] = path
+	}
+	result := 0
+	for _, file := range args[1:] {
+		if !v.sound(filepath.Base(file)) {
 			result = 1
-		}
-		if len(u.fatal) > 0 {
-			fmt.Fprintf(os.Stderr, "Unit %s has a bad unit file setting.\n", u.name)
 		}
 	}
 	return result
+}
+
+// verification is of units that are given as files; what they need may lie next
+// to any of them.
+type verification struct {
+	*manager
+	given map[string]string // name: path
+	done  []string
+}
+
+// sound tells what is wrong with a unit. As with systemd 252, what is wrong with
+// the unit that a timer starts is told, and is no error of the timer: not even
+// that it is missing.
+func (v *verification) sound(name string) bool {
+	path := v.find(name)
+	if path == "" || slices.Contains(v.done, name) {
+		return true
+	}
+	v.done = append(v.done, name)
+	body, err := os.ReadFile(path)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+		return false
+	}
+	u := parseUnit(name, path, string(body))
+	for _, warning := range u.warnings {
+		fmt.Fprintf(os.Stderr, "%s:%s\n", path, warning)
+	}
+	_, given := v.given[name]
+	problems := u.fatal
+	if given {
+		problems = append(problems, v.missing(u)...)
+	}
+	for _, problem := range problems {
+		fmt.Fprintf(os.Stderr, "%s: %s\n", name, problem)
+	}
+	if len(u.fatal) > 0 && given {
+		fmt.Fprintf(os.Stderr, "Unit %s has a bad unit file setting.\n", name)
+	}
+	if trigger := u.triggers(); strings.HasSuffix(name, ".timer") && v.given[trigger] == "" {
+		v.sound(trigger)
+	}
+	return len(problems) == 0
+}
+
+// find is where a unit's file is: given, next to one given, or installed.
+func (v *verification) find(name string) string {
+	if path := v.given[name]; path != "" {
+		return path
+	}
+	for _, file := range v.given {
+		path := filepath.Join(filepath.Dir(file), name)
+		if _, err := os.Stat(path); err == nil {
+			return path
+		}
+	}
+	if path := v.unitPath(name); path != "" {
+		return v.call.Path(path)
+	}
+	return ""
 }
 
 // missing names the programs of a unit that cannot be run.

@@ -114,17 +114,3 @@ func (m *manager) fileState(name string) string {
 	}
 	return "disabled"
 }
-
-func (m *manager) isEnabled(name string, options instance.Options) error {
-	state := m.fileState(name)
-	if state == "" {
-		return fmt.Errorf("Failed to get unit file state for %s: No such file or directory", name)
-	}
-	if !options.Has("quiet") {
-		fmt.Println(state)
-	}
-	if state == "disabled" {
-		return status(1)
-	}
-	return nil
-}

@@ -1,6 +1,7 @@
 package systemd
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -21,13 +22,17 @@ func (m *manager) start(name string, options instance.Options) error {
 	if err != nil {
 		return err
 	}
-	invocation, supervised, err := m.begin(u)
-	if err != nil || invocation == "" || options.Has("no-block") {
+	invocation, queued, err := m.begin(u)
+	if err != nil || options.Has("no-block") {
 		return err
 	}
-	// Reaped here, or the ended supervisor would be a zombie while others wait.
-	if supervised != nil {
-		go func() { _ = supervised.Wait() }()
+	if queued != "" {
+		if invocation, err = m.granted(name, queued); err != nil {
+			return err
+		}
+	}
+	if invocation == "" {
+		return nil
 	}
 	for ; ; time.Sleep(poll) {
 		s, err := m.state(name)
@@ -50,50 +55,69 @@ func (m *manager) start(name string, options instance.Options) error {
 	}
 }
 
-// begin starts a supervisor under a new invocation id, unless one is at work.
-func (m *manager) begin(u *unit) (invocation string, supervised *exec.Cmd, err error) {
-	for {
-		lock, err := m.lock()
-		if err != nil {
-			return "", nil, err
-		}
-		s, err := m.state(u.name)
-		if err == nil && s.Active == "deactivating" {
-			_ = lock.Close()
-			time.Sleep(poll)
-			continue
-		}
-		if err == nil && s.Active == "activating" {
-			_ = lock.Close()
-			return s.Invocation, nil, nil
-		}
-		if err == nil && s.Active != "active" {
-			invocation, supervised, err = m.launch(u, s)
-		}
-		_ = lock.Close()
-		return invocation, supervised, err
+// begin starts a unit under a new invocation id, unless it is at work; or it
+// leaves the start to a job, where another unit's start or its own stop is first.
+func (m *manager) begin(u *unit) (invocation, queued string, err error) {
+	lock, err := m.lock()
+	if err != nil {
+		return "", "", err
 	}
+	defer lock.Close()
+	s, err := m.state(u.name)
+	if err != nil || s.Active == "active" {
+		return "", "", err
+	}
+	if s.Active == "activating" {
+		return s.Invocation, "", nil
+	}
+	if j, waits, err := m.queued(u.name); err != nil || waits {
+		return "", j.ID, err
+	}
+	held, err := m.held(u)
+	if err != nil {
+		return "", "", err
+	}
+	if !held && s.Active != "deactivating" {
+		invocation, supervised, err := m.launch(u, s)
+		if supervised != nil { // reaped, or the ended supervisor would be a zombie while others wait
+			go func() { _ = supervised.Wait() }()
+		}
+		return invocation, "", err
+	}
+	id, alive, err := m.enqueue(u.name)
+	if err != nil {
+		return "", "", err
+	}
+	defer alive.Close()
+	return "", id, m.wait(u.name, id, alive)
 }
 
-func (m *manager) launch(u *unit, s state) (string, *exec.Cmd, error) {
-	if !strings.HasSuffix(u.name, ".service") { // timers and the like only have a state
-		s.Invocation = newInvocation()
-		s.enter("active", "waiting")
-		return "", nil, m.saveState(u.name, s)
-	}
-	for _, path := range u.settings["Unit.ConditionPathExists"] {
-		path, negated := strings.CutPrefix(u.expand(path), "!")
-		if _, err := os.Stat(m.call.Path(path)); (err == nil) == negated {
-			return "", nil, nil // a condition that does not hold is no failure
-		}
-	}
+// launch starts a unit that is down. The invocation is empty where nobody has to
+// wait: the unit is up at once, or its conditions do not hold.
+func (m *manager) launch(u *unit, s state) (invocation string, supervised *exec.Cmd, err error) {
 	if s.limited(u) {
 		s.Result = "start-limit-hit"
 		s.enter("failed", "failed")
-		if err := m.saveState(u.name, s); err != nil {
-			return "", nil, err
+		return "", nil, errors.Join(m.saveState(u.name, s), startError(u.name, s.Result))
+	}
+	s.Unmet = m.skipped(u)
+	if s.Unmet {
+		return "", nil, m.saveState(u.name, s)
+	}
+	s.Invocation, s.Started, s.Supervisor, s.Restarts, s.Canceled, s.Result = newInvocation(), "", -1, 0, false, "success"
+	switch {
+	case strings.HasSuffix(u.name, ".timer"):
+		if trigger, _, err := m.load(u.triggers()); err != nil || trigger == nil || len(trigger.fatal) > 0 {
+			m.say(u.name, "", "%s: Refusing to start, unit %s to trigger not loaded.", u.name, u.triggers())
+			return "", nil, errors.Join(err, startError(u.name, ""))
 		}
-		return "", nil, startError(u.name, s.Result)
+		s.enter("active", "waiting")
+	case strings.HasSuffix(u.name, ".service"):
+		s.enter("activating", "start")
+	default: // targets and the like only have a state
+		s.Supervisor = 0
+		s.enter("active", "active")
+		return "", nil, m.saveState(u.name, s)
 	}
 	// The lock is handed to the supervisor: at no moment does nobody hold it.
 	alive, err := instance.Lock(m.aliveLock(u.name))
@@ -101,17 +125,21 @@ func (m *manager) launch(u *unit, s state) (string, *exec.Cmd, error) {
 		return "", nil, err
 	}
 	defer alive.Close()
-	s.Invocation, s.Started, s.Supervisor, s.Restarts, s.Canceled, s.Result = newInvocation(), "", -1, 0, false, "success"
-	s.enter("activating", "start")
 	if err := m.saveState(u.name, s); err != nil {
 		return "", nil, err
 	}
-	supervised, err := m.call.Detached(SupervisorName, u.name, s.Invocation)
+	supervised, err = m.call.Detached(SupervisorName, u.name, s.Invocation)
 	if err != nil {
 		return "", nil, err
 	}
 	supervised.ExtraFiles = []*os.File{alive}
-	return s.Invocation, supervised, supervised.Start()
+	if err := supervised.Start(); err != nil {
+		return "", nil, err
+	}
+	if s.Active == "active" {
+		return "", supervised, nil
+	}
+	return s.Invocation, supervised, nil
 }
 
 func startError(name, result string) error {
@@ -121,7 +149,7 @@ func startError(name, result string) error {
 		"resources": "of unavailable resources or another system error",
 	}[result]
 	if !ok {
-		return fmt.Errorf("Job for %s failed.", name)
+		return fmt.Errorf("Job for %s failed.\nSee \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", name, name, name)
 	}
 	return fmt.Errorf("Job for %s failed because %s.\nSee \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", name, reason, name, name)
 }
@@ -130,6 +158,9 @@ func startError(name, result string) error {
 func (m *manager) stop(name string, options instance.Options) error {
 	if name == "docker.service" {
 		return nil
+	}
+	if err := m.cancel(name); err != nil {
+		return err
 	}
 	if s, err := m.state(name); err != nil || (s.Active == "inactive" && s.Supervisor == 0) {
 		if _, missing := m.unit("stop", name); missing != nil {

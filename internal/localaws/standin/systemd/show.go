@@ -1,12 +1,9 @@
 package systemd
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 
 	"github.com/org/atta-deploy-action/internal/localaws/standin/instance"
 )
@@ -28,42 +25,22 @@ func (m *manager) show(name string, options instance.Options) error {
 	} else if len(u.fatal) > 0 {
 		loaded = "bad-setting"
 	}
-	oneshot := u.get("Service.Type") == "oneshot"
-	startLimit := 90 * time.Second
-	if oneshot {
-		startLimit = forever
-	}
-	properties := [][2]string{
-		{"Type", cmp.Or(u.get("Service.Type"), "simple")},
-		{"Restart", cmp.Or(u.get("Service.Restart"), "no")},
-		{"RestartUSec", formatSpan(u.span("Service.RestartSec", 100*time.Millisecond))},
-		{"TimeoutStartUSec", formatSpan(u.span("Service.TimeoutStartSec", u.span("Service.TimeoutSec", startLimit)))},
-		{"TimeoutStopUSec", formatSpan(u.span("Service.TimeoutStopSec", u.span("Service.TimeoutSec", 90*time.Second)))},
-		{"RemainAfterExit", yesNo(u.yes("Service.RemainAfterExit"))},
-		{"MainPID", strconv.Itoa(s.MainPID)},
-		{"Result", s.Result},
-		{"NRestarts", strconv.Itoa(s.Restarts)},
-		{"ExecMainStartTimestamp", stamp(s.ExecStart)},
-		{"ExecMainExitTimestamp", stamp(s.ExecExit)},
-		{"ExecMainPID", strconv.Itoa(s.ExecMainPID)},
-		{"ExecMainCode", strconv.Itoa(s.Code)},
-		{"ExecMainStatus", strconv.Itoa(s.Status)},
+	properties := slices.Concat(m.ofType(u, s), [][2]string{
 		{"Id", name},
 		{"Names", name},
+	}, u.dependencies(), [][2]string{
 		{"Description", u.description()},
 		{"LoadState", loaded},
 		{"ActiveState", s.Active},
 		{"SubState", s.Sub},
 		{"FragmentPath", u.path},
 		{"UnitFileState", m.fileState(name)},
-		{"StateChangeTimestamp", stamp(s.Changed)},
-		{"InactiveExitTimestamp", stamp(s.InactiveExit)},
-		{"ActiveEnterTimestamp", stamp(s.ActiveEnter)},
-		{"ActiveExitTimestamp", stamp(s.ActiveExit)},
-		{"InactiveEnterTimestamp", stamp(s.InactiveEnter)},
-		{"NeedDaemonReload", yesNo(stale)},
-		{"InvocationID", s.Invocation},
-	}
+	}, m.stamps("StateChange", s.Changed), m.stamps("InactiveExit", s.InactiveExit), m.stamps("ActiveEnter", s.ActiveEnter),
+		m.stamps("ActiveExit", s.ActiveExit), m.stamps("InactiveEnter", s.InactiveEnter), [][2]string{
+			{"NeedDaemonReload", yesNo(stale)},
+			{"ConditionResult", yesNo(!s.Unmet && !s.InactiveExit.IsZero())},
+			{"InvocationID", s.Invocation},
+		})
 	var wanted []string
 	for _, list := range options["property"] {
 		wanted = append(wanted, strings.Split(list, ",")...)
@@ -78,29 +55,4 @@ func (m *manager) show(name string, options instance.Options) error {
 		}
 	}
 	return nil
-}
-
-func yesNo(yes bool) string {
-	if yes {
-		return "yes"
-	}
-	return "no"
-}
-
-// formatSpan prints a time span as systemd does: 1min 30s.
-func formatSpan(d time.Duration) string {
-	if d == forever {
-		return "infinity"
-	}
-	var parts []string
-	for _, unit := range []struct {
-		size time.Duration
-		name string
-	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
-		if n := d / unit.size; n > 0 {
-			parts = append(parts, fmt.Sprintf("%d%s", n, unit.name))
-			d %= unit.size
-		}
-	}
-	return cmp.Or(strings.Join(parts, " "), "0")
 }

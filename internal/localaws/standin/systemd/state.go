@@ -27,9 +27,11 @@ type state struct {
 	Status      int // ExecMainStatus
 	Restarts    int
 	Canceled    bool        // the start was overtaken by a stop
+	Unmet       bool        // a condition did not hold at the last start
 	Starts      []time.Time // for the start limit
 	ExecStart, ExecExit, Changed, ActiveEnter, ActiveExit,
 	InactiveEnter, InactiveExit time.Time
+	Triggered, Elapses time.Time // a timer's last and next
 }
 
 func newInvocation() string {

@@ -1,9 +1,9 @@
 package systemd
 
 import (
-	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -43,6 +43,10 @@ func Supervise(call *instance.Call) int {
 		return 1
 	}
 	s.state.Supervisor = os.Getpid()
+	if strings.HasSuffix(u.name, ".timer") {
+		s.keepTime()
+		return 0
+	}
 	for s.once() {
 		s.state.Restarts++
 		s.state.Invocation = newInvocation()
@@ -242,5 +246,5 @@ func after(d time.Duration) (<-chan time.Time, func()) {
 
 // say puts a message of systemd's own into the journal.
 func (s *supervisor) say(format string, args ...any) {
-	_ = s.journal(record{Unit: s.u.name, Invocation: s.state.Invocation, Identifier: "systemd", PID: 1, Message: fmt.Sprintf(format, args...)})
+	s.manager.say(s.u.name, s.state.Invocation, format, args...)
 }

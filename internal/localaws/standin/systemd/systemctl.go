@@ -6,12 +6,11 @@ import (
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/org/atta-deploy-action/internal/localaws/standin/instance"
 )
 
-const systemctlOptions = "property,p= value no-block now quiet,q no-pager no-legend full,l plain all,a lines,n= output,o= signal,s= kill-who= type,t= state= wait no-reload no-warn force,f system no-ask-password job-mode= version"
+const systemctlOptions = "property,p= value no-block now quiet,q no-pager no-legend legend= full,l plain all,a lines,n= output,o= signal,s= kill-who= type,t= state= wait no-reload no-warn force,f system no-ask-password job-mode= version"
 
 // Exit statuses of systemctl: systemctl(1), EXIT STATUS.
 const (
@@ -66,10 +65,12 @@ func (m *manager) systemctl(options instance.Options, args []string) error {
 		return m.resetFailed(units)
 	case "list-unit-files":
 		return m.listUnitFiles(units, options)
+	case "list-timers":
+		return m.listTimers(units, options)
 	}
 	verbs := map[string]func(string, instance.Options) error{
 		"start": m.start, "stop": m.stop, "kill": m.kill, "cat": m.cat, "show": m.show, "status": m.status,
-		"enable": m.enable, "disable": m.disable, "is-enabled": m.isEnabled, "is-active": m.isActive, "is-failed": m.isFailed,
+		"enable": m.enable, "disable": m.disable,
 		"restart": func(name string, o instance.Options) error {
 			if err := m.stop(name, instance.Options{}); err != nil {
 				return err
@@ -83,15 +84,22 @@ func (m *manager) systemctl(options instance.Options, args []string) error {
 			return errors.Join(m.stop(name, instance.Options{}), m.start(name, o))
 		},
 	}
+	questions := map[string]func([]string, instance.Options) error{"is-enabled": m.isEnabled, "is-active": m.isActive, "is-failed": m.isFailed}
 	do, known := verbs[verb]
-	if !known {
+	ask, isQuestion := questions[verb]
+	switch {
+	case !known && !isQuestion:
 		return fmt.Errorf("Unknown command verb %s.", verb)
-	}
-	if len(units) == 0 {
+	case len(units) == 0:
 		return errors.New("Too few arguments.")
+	case isQuestion:
+		return ask(units, options)
 	}
 	var errs []error
-	for _, name := range units {
+	for i, name := range units {
+		if i > 0 && (verb == "show" || verb == "cat" || verb == "status") {
+			fmt.Println()
+		}
 		errs = append(errs, do(name, options))
 	}
 	return errors.Join(errs...)
@@ -116,20 +124,11 @@ func (m *manager) unit(verb, name string) (*unit, error) {
 	return u, nil
 }
 
-// boot starts what is enabled, as a boot does.
-func (m *manager) boot() error {
-	if err := m.reload(); err != nil {
-		return err
-	}
-	var errs []error
-	for _, name := range m.enabled() {
-		errs = append(errs, m.start(name, instance.Options{"no-block": {"true"}}))
-	}
-	return errors.Join(errs...)
-}
-
 func (m *manager) resetFailed(units []string) error {
 	for _, name := range units {
+		if u, _, err := m.load(name); err != nil || u == nil {
+			return errors.Join(err, fmt.Errorf("Failed to reset failed state of unit %s: Unit %s not loaded.", name, name))
+		}
 		lock, err := m.lock()
 		if err != nil {
 			return err
@@ -160,70 +159,6 @@ func (m *manager) cat(name string, _ instance.Options) error {
 	return nil
 }
 
-func (m *manager) isActive(name string, options instance.Options) error {
-	s, err := m.state(name)
-	if err != nil {
-		return err
-	}
-	if !options.Has("quiet") {
-		fmt.Println(s.Active)
-	}
-	if s.Active != "active" {
-		return status(notActive)
-	}
-	return nil
-}
-
-func (m *manager) isFailed(name string, options instance.Options) error {
-	s, err := m.state(name)
-	if err != nil {
-		return err
-	}
-	if !options.Has("quiet") {
-		fmt.Println(s.Active)
-	}
-	if s.Active != "failed" {
-		return status(1)
-	}
-	return nil
-}
-
-// status prints what people look at first; the exit status says active or not.
-func (m *manager) status(name string, options instance.Options) error {
-	u, _, err := m.load(name)
-	if err != nil {
-		return err
-	}
-	if u == nil {
-		fmt.Fprintf(os.Stderr, "Unit %s could not be found.\n", name)
-		return status(noUnit)
-	}
-	s, err := m.state(name)
-	if err != nil {
-		return err
-	}
-	detail := s.Sub
-	if s.Active == "failed" {
-		detail = "Result: " + s.Result
-	}
-	fmt.Printf("● %s - %s\n     Loaded: loaded (%s; %s)\n     Active: %s (%s) since %s\n", name, u.description(), u.path, m.fileState(name), s.Active, detail, stamp(s.Changed))
-	if s.ExecMainPID != 0 {
-		fmt.Printf("   Main PID: %d (%s)\n", s.ExecMainPID, ending{s.Code, s.Status})
-	}
-	records, err := m.records(func(r record) bool { return r.Unit == name })
-	if err != nil {
-		return err
-	}
-	fmt.Println()
-	for _, r := range records[max(0, len(records)-10):] {
-		fmt.Println(r.format(options.Last("output")))
-	}
-	if s.Active != "active" {
-		return status(notActive)
-	}
-	return nil
-}
-
 func (m *manager) listUnitFiles(units []string, options instance.Options) error {
 	units = slices.DeleteFunc(units, func(name string) bool { return m.unitPath(name) == "" })
 	if !options.Has("no-legend") {
@@ -236,11 +171,4 @@ func (m *manager) listUnitFiles(units []string, options instance.Options) error 
 		fmt.Printf("\n%d unit files listed.\n", len(units))
 	}
 	return nil
-}
-
-func stamp(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.Format("Mon 2006-01-02 15:04:05 MST")
 }

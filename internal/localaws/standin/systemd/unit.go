@@ -81,20 +81,34 @@ func (m *manager) load(name string) (u *unit, stale bool, err error) {
 	return parseUnit(name, path, string(body)), string(body) != text, nil
 }
 
-// reload forgets what was loaded and loads what is there.
+// reload takes over what is on disk, file by file: whoever loads a unit at the
+// same time sees the old one or the new one.
 func (m *manager) reload() error {
-	if err := os.RemoveAll(m.runtime("loaded")); err != nil {
-		return err
-	}
-	paths, err := filepath.Glob(m.call.Path("/etc/systemd/system/*.*"))
+	lock, err := m.lock()
 	if err != nil {
 		return err
 	}
-	for _, path := range paths {
-		if info, err := os.Stat(path); err != nil || info.IsDir() {
+	defer lock.Close()
+	loaded, err := filepath.Glob(m.runtime("loaded", "*.*"))
+	if err != nil {
+		return err
+	}
+	found, err := filepath.Glob(m.call.Path("/etc/systemd/system/*.*"))
+	if err != nil {
+		return err
+	}
+	for _, file := range slices.Concat(loaded, found) {
+		name := filepath.Base(file)
+		if unitName(name) != name {
 			continue
 		}
-		if _, _, err := m.load(filepath.Base(path)); err != nil {
+		path, text := m.onDisk(name)
+		if path == "" {
+			err = os.RemoveAll(m.runtime("loaded", name))
+		} else if info, _ := os.Stat(m.call.Path(path)); info == nil || !info.IsDir() {
+			err = instance.WriteFile(m.runtime("loaded", name), []byte(text))
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -182,6 +196,14 @@ func invalid(key, value string) string {
 		if _, err := parseSpan(value); err != nil {
 			return fmt.Sprintf("Failed to parse %s= parameter, ignoring: %s", key, value)
 		}
+	case "OnActiveSec", "OnBootSec", "OnStartupSec", "OnUnitActiveSec", "OnUnitInactiveSec":
+		if _, err := parseSpan(value); err != nil {
+			return "Failed to parse timer value, ignoring: " + value
+		}
+	case "OnCalendar":
+		if !isCalendar(value) {
+			return "Failed to parse calendar specification, ignoring: " + value
+		}
 	}
 	return ""
 }
@@ -190,6 +212,8 @@ func (u *unit) check() {
 	starts := len(u.settings["Service.ExecStart"])
 	oneshot := u.get("Service.Type") == "oneshot"
 	switch {
+	case strings.HasSuffix(u.name, ".timer"):
+		u.checkTimer()
 	case !strings.HasSuffix(u.name, ".service"):
 	case starts == 0 && u.settings["Service.ExecStop"] == nil:
 		u.fatal = append(u.fatal, "Service has no ExecStart=, ExecStop=, or SuccessAction=. Refusing.")
