@@ -2,9 +2,7 @@
 #
 # bootstrap.sh: the part of a deploy that travels in the SSM command itself.
 #
-#   bootstrap.sh deploy --service=NAME --version=V --image=REPOSITORY@sha256:… --region=R
-#                       --bundle=s3://BUCKET/KEY --sha256=HEX --deployment=ID --not-after=EPOCH
-#                       --health-timeout=SECONDS --allow-downgrade=true|false
+#   bootstrap.sh deploy --service=NAME --version=V --deployment=ID …    see FORMS
 #   bootstrap.sh status --service=NAME --deployment=ID
 #
 # It brings the release's bundle to the host, proves that it is the right one,
@@ -38,7 +36,9 @@ deploy() {
   require_tools
   open_log
   lock_host
-  refuse_when_late
+  refuse_when_stale
+  recover_cut_off_deploy
+  answer_again
   fetch_bundle
   unpack_bundle
   install_release
@@ -55,95 +55,143 @@ status() {
 
 # --- parameters -------------------------------------------------------------
 
+# The form of every parameter of a deploy; a ? in front: it may be left out.
+readonly NAME='[a-z][a-z0-9]*(-[a-z0-9]+)*' NUMBER='[1-9][0-9]{0,11}' TIME='[1-9][0-9]{0,5}' SWITCH='(true|false)'
+declare -rA FORMS=(
+  ['service']="$NAME"
+  ['deployment']='[A-Za-z0-9-]{1,64}'
+  ['version']="(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$NAME"
+  ['image']='[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}'
+  ['image-bytes']="(0|$NUMBER)"
+  ['region']='[a-z]{2}(-[a-z]+)+-[0-9]+'
+  ['bundle']='s3://[a-z0-9.-]+/[A-Za-z0-9._/-]+'
+  ['sha256']='[0-9a-f]{64}'
+  ['not-after']="$NUMBER"
+  ['generation']="?$NUMBER"
+  ['allow-downgrade']="$SWITCH"
+  ['allow-quarantined']="$SWITCH"
+  ['on-running']='(wait|kill)'
+  ['drain-timeout']="(0|$TIME)"
+  ['run-on-deploy']="$SWITCH"
+  ['health-command']='?[^[:cntrl:]]{1,1000}'
+  ['health-url']='?http://[^[:cntrl:][:space:]]{1,500}'
+  ['health-timeout']="$TIME"
+  ['min-healthy-time']="$TIME"
+  ['keep-releases']='[1-9][0-9]{0,2}'
+)
+declare -A GIVEN=()
+
 read_parameters() {
-  COMMAND=${1:-} SERVICE='' VERSION='' IMAGE='' REGION='' BUNDLE='' SHA256='' DEPLOYMENT=none
-  NOT_AFTER='' HEALTH_TIMEOUT='' ALLOW_DOWNGRADE=false
+  local parameter name form
+  COMMAND=${1:-}
   (($# == 0)) || shift
-  local parameter
   for parameter; do
-    case $parameter in
-      --service=*) SERVICE=${parameter#*=} ;;
-      --version=*) VERSION=${parameter#*=} ;;
-      --image=*) IMAGE=${parameter#*=} ;;
-      --region=*) REGION=${parameter#*=} ;;
-      --bundle=*) BUNDLE=${parameter#*=} ;;
-      --sha256=*) SHA256=${parameter#*=} ;;
-      --deployment=*) DEPLOYMENT=${parameter#*=} ;;
-      --not-after=*) NOT_AFTER=${parameter#*=} ;;
-      --health-timeout=*) HEALTH_TIMEOUT=${parameter#*=} ;;
-      --allow-downgrade=*) ALLOW_DOWNGRADE=${parameter#*=} ;;
-      *) refuse "unknown parameter: $parameter" ;;
-    esac
+    name=${parameter%%=*}
+    name=${name#--}
+    [[ $parameter == --*=* && $name =~ ^[a-z0-9-]+$ && -n ${FORMS[$name]:-} ]] || refuse "unknown parameter: $parameter"
+    GIVEN[$name]=${parameter#*=}
+  done
+  [[ $COMMAND == deploy || $COMMAND == status ]] || refuse "unknown command: ${COMMAND:-none}; use deploy or status"
+  for name in deployment service "${!FORMS[@]}"; do
+    form=${FORMS[$name]}
+    [[ $COMMAND == deploy || $name == service || -n ${GIVEN[$name]:-} ]] || continue
+    [[ ${form:0:1} != '?' || -n ${GIVEN[$name]:-} ]] || continue
+    [[ ${GIVEN[$name]:-} =~ ^(${form#\?})$ ]] || refuse "--$name is not valid: ${GIVEN[$name]:0:80}"
   done
 
-  local name='[a-z][a-z0-9]*(-[a-z0-9]+)*'
-  [[ $COMMAND == deploy || $COMMAND == status ]] || refuse "unknown command: ${COMMAND:-none}; use deploy or status"
-  must --deployment "$DEPLOYMENT" '[A-Za-z0-9-]{1,64}'
-  must --service "$SERVICE" "$name"
-  if [[ $COMMAND == deploy ]]; then
-    must --version "$VERSION" "(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$name"
-    must --image "$IMAGE" '[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}'
-    must --region "$REGION" '[a-z]{2}(-[a-z]+)+-[0-9]+'
-    must --bundle "$BUNDLE" 's3://[a-z0-9.-]+/[A-Za-z0-9._/-]+'
-    must --sha256 "$SHA256" '[0-9a-f]{64}'
-    must --not-after "$NOT_AFTER" '[1-9][0-9]{0,11}'
-    must --health-timeout "$HEALTH_TIMEOUT" '[1-9][0-9]{0,5}'
-    must --allow-downgrade "$ALLOW_DOWNGRADE" 'true|false'
-  fi
-
-  readonly COMMAND SERVICE VERSION IMAGE REGION BUNDLE SHA256 DEPLOYMENT NOT_AFTER HEALTH_TIMEOUT ALLOW_DOWNGRADE
+  readonly COMMAND GIVEN
+  readonly SERVICE=${GIVEN[service]} VERSION=${GIVEN[version]:-} DEPLOYMENT=${GIVEN[deployment]:-none} BUNDLE=${GIVEN[bundle]:-}
   readonly ROOT=${ATTA_ROOT:-}
   readonly HOME_OF_SERVICE=$ROOT/opt/$SERVICE
   readonly RELEASE=$HOME_OF_SERVICE/releases/$VERSION
   readonly INCOMING=$HOME_OF_SERVICE/incoming/$DEPLOYMENT
+  readonly HISTORY=$HOME_OF_SERVICE/history
   readonly LOG=$ROOT/var/log/$SERVICE-deploy.log
   readonly RUN=$ROOT/run/atta-deploy
-  readonly LOCK_WAIT=${ATTA_LOCK_WAIT:-60}
-}
-
-# must NAME VALUE PATTERN: the whole value has to match.
-must() {
-  [[ $2 =~ ^($3)$ ]] || refuse "$1 is not valid: ${2:0:80}"
+  readonly LOCK=$RUN/$SERVICE.lock LOCK_WAIT=${ATTA_LOCK_WAIT:-60}
 }
 
 # --- steps ------------------------------------------------------------------
 
 require_tools() {
   local tool missing=()
-  for tool in aws docker systemctl tar sha256sum flock timeout; do
+  for tool in aws docker systemctl tar sha256sum flock setsid timeout; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   ((${#missing[@]} == 0)) || refuse "not installed on this host: ${missing[*]}"
 }
 
+# The log may hold what the program has printed, so it is root's alone.
 open_log() {
+  local size
   mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}"
   install -d -m 0700 "$RUN"
-  # The log may hold what the program has printed.
+  size=$(stat -c %s -- "$LOG" 2>/dev/null) || size=0
+  ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1"
   [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
-  log "deployment $DEPLOYMENT: $SERVICE $VERSION, $IMAGE"
+  log "deployment $DEPLOYMENT: $SERVICE $VERSION, ${GIVEN[image]}"
 }
 
 # One deploy at a time on a host. Descriptor 9 holds the lock for as long as this
-# process lives; children that may outlive it are started with it closed.
+# process or the release's script lives. A command that came twice waits for its
+# first copy, for as long as the agent lets it.
 lock_host() {
-  exec 9>"$RUN/$SERVICE.lock"
-  flock --wait "$LOCK_WAIT" 9 || give_up 51 lock "another deploy of $SERVICE has held this host's lock for $LOCK_WAIT s"
+  exec 9>>"$LOCK"
+  if ! flock -w "$LOCK_WAIT" 9; then
+    [[ $(cat "$LOCK") == "$DEPLOYMENT" ]] ||
+      give_up 51 lock "another deploy of $SERVICE has held this host's lock for $LOCK_WAIT s: $(cat "$LOCK")"
+    flock 9
+  fi
+  printf '%s\n' "$DEPLOYMENT" >"$LOCK"
 }
 
-# A command can reach the agent up to two days after it was sent.
-refuse_when_late() {
-  (($(date +%s) <= NOT_AFTER)) || give_up 50 lock "the command came too late (not after $(date -u -d "@$NOT_AFTER" +%FT%TZ)) and was not carried out"
+# A command can reach the agent up to two days after it was sent, and after the
+# command of a later run. The generation, when there is one, only rises.
+refuse_when_stale() {
+  local limit=${GIVEN[not-after]} generation=${GIVEN[generation]:-0} seen
+  (($(date +%s) <= limit)) || give_up 50 lock "the command came too late (not after $(date -u -d "@$limit" +%FT%TZ)) and was not carried out"
+  ((generation > 0)) || return 0
+  seen=$(cat "$HOME_OF_SERVICE/generation" 2>/dev/null) || seen=0
+  ((generation >= seen)) || give_up 50 lock "the command is of generation $generation, and this host has seen $seen; it was not carried out"
+  printf '%s\n' "$generation" >"$HOME_OF_SERVICE/.generation.new"
+  flush "$HOME_OF_SERVICE/.generation.new"
+  mv -T -- "$HOME_OF_SERVICE/.generation.new" "$HOME_OF_SERVICE/generation"
+  flush "$HOME_OF_SERVICE"
+}
+
+# The script of the deploy that was cut off knows how to take it back.
+recover_cut_off_deploy() {
+  [[ -L $HOME_OF_SERVICE/recover ]] || return 0
+  log "the deploy before was cut off"
+  ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes "$HOME_OF_SERVICE/recover" recover >>"$LOG" 2>&1 ||
+    give_up 51 lock "the deploy before was cut off and cannot be taken back: $(last_line)"
+}
+
+# SendCommand has no token against being repeated, so a command can come twice. The
+# second one changes nothing, and gets the first one's answer.
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
+answer_again() {
+  local line
+  line=$(grep -sF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" | tail -n 1) || return 0
+  [[ $line == "$(tail -n 1 "$HISTORY")" ]] || give_up 50 lock "this deployment was carried out before, and others after it"
+  trap - EXIT
+  log "this deployment was carried out before"
+  printf 'ATTA_RESULT %s\n' "${line#* * }"
+  [[ $line =~ \"code\":([0-9]+), ]]
+  ((BASH_REMATCH[1] == 0)) || finish "${BASH_REMATCH[1]}"
+  exit 0
 }
 
 fetch_bundle() {
+  local got free
+  free=$(df --block-size=1M --output=avail -- "$HOME_OF_SERVICE" | tail -n 1)
+  ((free >= 64)) || give_up 10 download "not enough room: $HOME_OF_SERVICE has ${free// /} MB free, 64 MB are needed"
   rm -rf -- "$HOME_OF_SERVICE/incoming"
   mkdir -p "$INCOMING/tree"
-  aws s3 cp --region "$REGION" --only-show-errors "$BUNDLE" "$INCOMING/bundle.tar.gz" >>"$LOG" 2>&1 ||
+  aws s3 cp --region "${GIVEN[region]}" --only-show-errors "$BUNDLE" "$INCOMING/bundle.tar.gz" >>"$LOG" 2>&1 ||
     give_up 10 download "$BUNDLE cannot be downloaded: $(last_line)"
-  local got
   got=$(sha256sum <"$INCOMING/bundle.tar.gz")
-  [[ ${got%% *} == "$SHA256" ]] || give_up 20 integrity "$BUNDLE has sha256 ${got%% *}, expected $SHA256"
+  [[ ${got%% *} == "${GIVEN[sha256]}" ]] || give_up 20 integrity "$BUNDLE has sha256 ${got%% *}, expected ${GIVEN[sha256]}"
 }
 
 # Only regular files and folders, no setuid or setgid, nothing but VERSION and what
@@ -164,23 +212,32 @@ unpack_bundle() {
   [[ -x $INCOMING/tree/deploy/ec2_deploy.sh ]] || give_up 20 integrity "$BUNDLE holds no executable deploy/ec2_deploy.sh"
 }
 
-# The finished tree gets its name by one rename. A version's bytes never change,
-# so a release that is already here with the same bundle and image stays as it is.
+# The finished tree gets its name by one rename, when all of it is on the disk. A
+# version's bytes never change, so a release that is already here with the same bundle
+# and image stays as it is; how it is rolled out may be another each time.
 install_release() {
-  printf '%s\n' "SERVICE=$SERVICE" "VERSION=$VERSION" "IMAGE=$IMAGE" "IMAGE_TAG=$VERSION" "REGION=$REGION" "BUNDLE_SHA256=$SHA256" \
-    >"$INCOMING/tree/release.env"
-  if [[ ! -e $RELEASE ]]; then
-    mv -T -- "$INCOMING/tree" "$RELEASE"
-  elif ! cmp -s "$INCOMING/tree/release.env" "$RELEASE/release.env"; then
-    give_up 20 integrity "$RELEASE was made from another bundle or image; a version is never reused"
-  elif diff -r --exclude=verified "$INCOMING/tree" "$RELEASE" >>"$LOG" 2>&1; then
-    log "$RELEASE is already here"
-  elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then
-    give_up 20 integrity "$RELEASE was changed on this host, and it is what runs: mend it, or deploy the next version"
-  else
-    rm -rf -- "$RELEASE"
-    mv -T -- "$INCOMING/tree" "$RELEASE"
+  local tree=$INCOMING/tree
+  printf '%s\n' "SERVICE=$SERVICE" "VERSION=$VERSION" "IMAGE=${GIVEN[image]}" "IMAGE_TAG=$VERSION" "REGION=${GIVEN[region]}" "BUNDLE_SHA256=${GIVEN[sha256]}" \
+    >"$tree/release.env"
+  printf '%s\n' "IMAGE_BYTES=${GIVEN[image-bytes]}" "ON_RUNNING=${GIVEN[on-running]}" "DRAIN_TIMEOUT=${GIVEN[drain-timeout]}" \
+    "RUN_ON_DEPLOY=${GIVEN[run-on-deploy]}" "HEALTH_COMMAND=${GIVEN[health-command]:-}" "HEALTH_URL=${GIVEN[health-url]:-}" \
+    "HEALTH_TIMEOUT=${GIVEN[health-timeout]}" "MIN_HEALTHY_TIME=${GIVEN[min-healthy-time]}" "KEEP_RELEASES=${GIVEN[keep-releases]}" \
+    >"$tree/rollout.env"
+  find "$tree" -print0 | xargs -0 sync 2>/dev/null || sync
+  if [[ -e $RELEASE ]]; then
+    cmp -s "$tree/release.env" "$RELEASE/release.env" ||
+      give_up 20 integrity "$RELEASE was made from another bundle or image; a version is never reused"
+    if diff -r --exclude=verified --exclude=rollout.env "$tree" "$RELEASE" >>"$LOG" 2>&1; then
+      log "$RELEASE is already here"
+      mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
+    elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then
+      give_up 20 integrity "$RELEASE was changed on this host, and it is what runs: mend it, or deploy the next version"
+    else
+      rm -rf -- "$RELEASE"
+    fi
   fi
+  [[ -e $RELEASE ]] || mv -T -- "$tree" "$RELEASE"
+  flush "$HOME_OF_SERVICE/releases"
   rm -rf -- "$HOME_OF_SERVICE/incoming"
 }
 
@@ -190,16 +247,19 @@ hand_over() {
   local answer code=0 line
   answer=$(mktemp "$RUN/$SERVICE-answer.XXXXXX")
   trap - EXIT
-  ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_HEALTH_TIMEOUT=$HEALTH_TIMEOUT ATTA_ALLOW_DOWNGRADE=$ALLOW_DOWNGRADE \
-    "$@" >"$answer" 2>>"$LOG" 9>&- || code=$?
+  ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes \
+    ATTA_ALLOW_DOWNGRADE=${GIVEN[allow-downgrade]} ATTA_ALLOW_QUARANTINED=${GIVEN[allow-quarantined]} \
+    "$@" >"$answer" 2>>"$LOG" || code=$?
   line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer" || true)
   rm -f -- "$answer"
   if [[ -z $line ]]; then
     log "$1 ended with $code and no result line"
-    result unknown 30 hand-over "$1 ended with $code and no result line, so nobody knows how far it got"
-    finish 30
+    line=$(result unknown 30 hand-over "$1 ended with $code and no result line, so nobody knows how far it got")
+    code=30
   fi
-  printf '%s\n' "${line:0:2000}"
+  line=${line:0:2000}
+  printf '%s\n' "$line"
+  remember "${line#* }"
   ((code == 0)) || finish "$code"
 }
 
@@ -208,6 +268,10 @@ hand_over() {
 log() { printf '%s bootstrap: %s\n' "$(date -u +%FT%TZ)" "$*" >>"$LOG" || true; }
 
 last_line() { tail -n 1 "$LOG" 2>/dev/null || true; }
+
+# flush PATH…: what was written is on the disk. Before coreutils 8.24 sync takes no
+# arguments, says so, and writes everything.
+flush() { sync "$@" 2>/dev/null || sync; }
 
 # refuse MESSAGE: the parameters or the host are not fit; nothing was changed.
 refuse() {
@@ -224,10 +288,20 @@ ended_early() {
 
 # give_up CODE PHASE MESSAGE: ends a deploy before the release's own script ran.
 give_up() {
+  local line
   trap - EXIT
   log "$3"
-  result refused "$1" "$2" "$3"
+  line=$(result refused "$1" "$2" "$3")
+  printf '%s\n' "$line"
+  (($1 >= 50)) || remember "${line#* }"
   finish "$1"
+}
+
+# remember LINE: what became of a deployment is written down once, by the release's
+# script if it got so far.
+remember() {
+  grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" ||
+    (umask 077 && printf '%s deploy %s\n' "$(date -u +%FT%TZ)" "$1" >>"$HISTORY" && flush "$HISTORY") || log "the history cannot be written"
 }
 
 # finish CODE: shows the end of this deployment's log and leaves with a code that the agent
@@ -245,15 +319,17 @@ finish() {
 # installed is read from the host at this moment, and no script of a release is run
 # for it.
 result() {
-  local current=${HOME_OF_SERVICE:-/nonexistent}/current version='' digest='' verified=false unit=''
-  if [[ -f $current/release.env ]]; then
-    version=$(sed -n 's/^VERSION=//p' "$current/release.env")
-    digest=$(sed -n 's/^IMAGE=.*@//p' "$current/release.env")
-    [[ ! -f $current/verified ]] || verified=true
+  local home=${HOME_OF_SERVICE:-/nonexistent} version='' digest='' verified=false unit='' generation
+  if [[ -f $home/current/release.env ]]; then
+    version=$(sed -n 's/^VERSION=//p' "$home/current/release.env")
+    digest=$(sed -n 's/^IMAGE=.*@//p' "$home/current/release.env")
+    [[ ! -f $home/current/verified ]] || verified=true
     unit=$(systemctl show --property=ActiveState "$SERVICE.service" 2>/dev/null | sed 's/^ActiveState=//' || true)
   fi
-  printf 'ATTA_RESULT {"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"phase":"%s","version":"%s","digest":"%s","verified":%s,"unit":"%s","message":"%s"}\n' \
-    "$(json "$DEPLOYMENT")" "$(json "$SERVICE")" "$1" "$2" "$3" "$(json "$version")" "$(json "$digest")" "$verified" "$(json "$unit")" "$(json "$4")"
+  generation=$(cat "$home/generation" 2>/dev/null) || generation=0
+  printf 'ATTA_RESULT {"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"before":"%s","generation":%d,"unit":"%s","message":"%s"}\n' \
+    "$(json "${DEPLOYMENT:-none}")" "$(json "${SERVICE:-}")" "$1" "$2" "$3" "$(json "${VERSION:-}")" "$(json "$version")" "$(json "$digest")" "$verified" \
+    "$(json "$version")" "$generation" "$(json "$unit")" "$(json "$4")"
 }
 
 json() {

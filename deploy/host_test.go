@@ -8,12 +8,12 @@ import (
 func TestAServiceThatFallsOverIsTakenBack(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.deployed("0.0.1-dev", own("systemd/atta.service", stays))
+	m.deployed("0.0.1-dev", daemon())
 	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7'\n")
-	a := m.deploy("0.0.2-dev", falls, env("ATTA_STAY_UP=3"))
-	m.expect(a, "rolled-back", 40, "atta.service failed: result exit-code, exit status 7; 0.0.1-dev is installed")
+	a := m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "3"))
+	m.expect(a, "rolled-back", 40, "atta.service did not stay up: result exit-code, exit status 7; 0.0.1-dev is installed")
 	restarts := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7'\nRestart=always\nRestartSec=0\n")
-	m.expect(m.deploy("0.0.3-dev", restarts, env("ATTA_STAY_UP=3")), "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.3-dev", restarts, parameter("min-healthy-time", "3")), "rolled-back", 40, "0.0.1-dev is installed")
 }
 
 func TestAnotherEnvironmentsReleaseIsNotReplaced(t *testing.T) {
@@ -44,7 +44,7 @@ func TestAJobThatHasFailedSinceIsRunAgain(t *testing.T) {
 func TestAUnitOfSomebodyElsesIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.write("etc/systemd/system/atta.service", stays, 0o644)
+	m.write("etc/systemd/system/atta.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n", 0o644)
 	m.sh("systemctl daemon-reload; systemctl enable --now atta")
 	files, unit := m.tree("etc"), m.unit()
 	m.expect(m.deploy("0.0.1-dev"), "refused", 10, "atta.service was here before any release of atta")
@@ -71,7 +71,7 @@ func TestAJobThatWaitsForItsNextTryDoesNotBlockTheReleaseThatMendsIt(t *testing.
 	if state := m.show("SubState"); state != "auto-restart" {
 		t.Fatalf("the job is %s", state)
 	}
-	m.deployed("0.0.2-dev", env("ATTA_DRAIN_TIMEOUT=2"))
+	m.deployed("0.0.2-dev", parameter("drain-timeout", "2"))
 }
 
 func TestAReleaseThatWasChangedOnTheHostIsUnpackedAgain(t *testing.T) {
@@ -126,7 +126,7 @@ func TestAReleaseThatCannotBeMarkedIsTakenBack(t *testing.T) {
 	m.sh("systemctl start --no-block atta")
 	next := m.push()
 	job := oneshot("", "true")
-	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next), env("ATTA_DRAIN_TIMEOUT=0")), "refused", 51, "")
+	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next), parameter("drain-timeout", "0")), "refused", 51, "")
 	m.sh("rm $ATTA_ROOT/slow; systemctl stop atta; mkdir $ATTA_ROOT/opt/atta/releases/0.0.2-dev/verified")
 	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next)), "rolled-back", 30, "0.0.1-dev is installed")
 }

@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,6 +30,9 @@ import (
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
 	"github.com/org/atta-deploy-action/internal/release"
 )
+
+// deployments counts, so that each has an id of its own.
+var deployments atomic.Int64
 
 // machine is an instance, with a repository and a bucket of the same name.
 type machine struct {
@@ -79,6 +83,19 @@ func image(opts ...sample.Option) change {
 
 func own(file, text string) change { return func(a *attempt) { a.own[file] = text } }
 
+// daemon makes the release a long-lived service: the sample that stays up until it is
+// told to end, under the unit for services.
+func daemon(opts ...sample.Option) change {
+	unit, err := deploy.Files.ReadFile("systemd/daemon.service")
+	return func(a *attempt) {
+		if err != nil {
+			panic(err)
+		}
+		a.own["systemd/atta.service"] = string(unit)
+		a.image = append(append(a.image, sample.Cmd("-serve"), sample.Env("PORT", "0")), opts...)
+	}
+}
+
 func parameter(name, value string) change { return func(a *attempt) { a.parameters[name] = value } }
 
 func env(pair string) change { return func(a *attempt) { a.env = append(a.env, pair) } }
@@ -105,9 +122,11 @@ func (m machine) deploy(version string, changes ...change) answer {
 	key := "bundles/deploy-bundle-" + version + ".tar.gz"
 	m.put(key, content)
 	parameters := map[string]string{
-		"service": "atta", "version": version, "region": "us-east-1", "deployment": "to-" + strings.ReplaceAll(version, ".", "-"),
+		"service": "atta", "version": version, "region": "us-east-1", "deployment": fmt.Sprintf("to-%s-%d", strings.ReplaceAll(version, ".", "-"), deployments.Add(1)),
 		"bundle": "s3://" + m.name + "/" + key, "sha256": b.SHA256, "image": "",
 		"not-after": fmt.Sprint(time.Now().Add(time.Hour).Unix()), "health-timeout": "20", "allow-downgrade": "false",
+		"image-bytes": "0", "allow-quarantined": "false", "on-running": "wait", "drain-timeout": "20", "run-on-deploy": "true",
+		"min-healthy-time": "1", "keep-releases": "5",
 	}
 	maps.Copy(parameters, a.parameters)
 	if parameters["image"] == "" {
@@ -152,7 +171,7 @@ func (m machine) sh(script string, env ...string) answer {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
 	defer cancel()
-	exit := m.Run(ctx, script, append([]string{"ATTA_STAY_UP=1"}, env...))
+	exit := m.Run(ctx, script, env)
 	return answer{exit: exit.Code, stdout: string(exit.Stdout), stderr: string(exit.Stderr)}
 }
 
@@ -190,7 +209,7 @@ func (m machine) build(version string, own map[string]string) bundle.Bundle {
 	if err != nil {
 		m.t.Fatal(err)
 	}
-	b, err := bundle.Build(folder, rel)
+	b, err := bundle.Build(folder, rel, "")
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -24,8 +24,11 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 		"deployment":      {"", "a.b", "a/b", strings.Repeat("a", 65)},
 		"not-after":       {"", "0", "08", "-1", "1e9", "a[$(touch /tmp/x)]", "1234567890123"},
 		"health-timeout":  {"", "0", "010", "1.5", "20s", "1234567"},
-		"allow-downgrade": {"", "yes", "TRUE", "true false"},
-		"unheard-of":      {"1"},
+		"allow-downgrade": {"", "yes", "TRUE", "true false"}, "allow-quarantined": {"", "1"}, "run-on-deploy": {"", "no"},
+		"on-running": {"", "stop"}, "drain-timeout": {"", "-1", "10m"}, "min-healthy-time": {"", "0"}, "keep-releases": {"", "0", "1234567"},
+		"image-bytes": {"", "1k"}, "generation": {"0", "01", "-1", "1234567890123"},
+		"health-url": {"https://h/", "http://", "http://h/ x", "file:///etc"},
+		"unheard-of": {"1"},
 	}
 	for name, values := range bad {
 		for _, value := range append(values, "x{{ssm:/y}}", "dev\n", "\ndev", `'`, `"`, `$(touch "$ATTA_ROOT/pwned")`, "`id`", ";id", "$$", `\`, "*", "é") {

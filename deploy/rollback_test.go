@@ -24,7 +24,7 @@ func TestAJobThatFailsIsTakenBack(t *testing.T) {
 	for i, code := range []int{1, 137, 168, 169, 194} {
 		a := m.deploy(fmt.Sprintf("0.1.%d-dev", i), image(sample.ExitCode(code)))
 		m.expect(a, "rolled-back", 40, fmt.Sprintf("atta.service failed: result exit-code, exit status %d; 0.0.2-dev is installed", code))
-		if a.Phase != "rollback" || a.Version != "0.0.2-dev" || a.Before != "0.0.2-dev" || a.Exit != code || !a.Verified {
+		if a.Phase != "health" || a.Version != "0.0.2-dev" || a.Before != "0.0.2-dev" || a.Exit != code || !a.Verified {
 			t.Errorf("%+v", a.Report)
 		}
 		if !strings.Contains(a.stderr, fmt.Sprintf("done, exit %d", code)) {
@@ -54,8 +54,7 @@ func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
 		"0.1.2-dev": {oneshot("TimeoutStartSec=300ms\n", "exec sleep 60"), "result timeout, exit status 15"},
 		"0.1.3-dev": {oneshot("EnvironmentFile=/nowhere\n", "true"), "result resources"},
 		"0.1.4-dev": {oneshot("Restart=on-failure\nRestartSec=600\n", "exit 1"), "result exit-code, exit status 1"},
-		"0.1.6-dev": {oneshot("SuccessExitStatus=3\n", "exit 3"), "result success, exit status 3"},
-		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nExecStart=/bin/sh -c 'exit 7'\nType=exec\n"), "atta.service failed"},
+		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nExecStart=/bin/sh -c 'exit 7'\nType=exec\n"), "atta.service did not stay up: result exit-code, exit status 7"},
 	} {
 		m.expect(m.deploy(version, c.change, own("extra.txt", "extra")), "rolled-back", 40, c.message)
 		m.same(before, m.live())
@@ -65,7 +64,7 @@ func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
 func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.deployed("0.0.1-dev", own("systemd/atta.service", stays))
+	m.deployed("0.0.1-dev", daemon())
 	a := m.deploy("0.0.2-dev", image(sample.ExitCode(1)))
 	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
 	if a.Unit != "active" {
@@ -86,14 +85,15 @@ func TestAStartThatMakesNoRunIsTakenBack(t *testing.T) {
 func TestAStepThatFailsIsTakenBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ script, message string }{
-		"stop":   {"case $1 in stop) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "stop: 'systemctl stop"},
+		"stop":   {"case $1 in stop) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "stop: 'systemctl stop atta.service' ended with 194"},
 		"switch": {"case $1 in daemon-reload) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "switch: 'systemctl daemon-reload' ended with 194"},
-		"start":  {"case $1 in enable) exit 137 ;; esac", "start: 'systemctl enable"},
+		"enable": {"case $1 in enable) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 137; } ;; esac", "switch: 'systemctl enable atta.service' ended with 137"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := boot(t)
-			m.deployed("0.0.1-dev")
+			m.deployed("0.0.1-dev", daemon())
+			m.sh("systemctl disable atta")
 			before := m.live()
 			m.replace("systemctl", c.script+"\n"+m.passOn("systemctl"))
 			m.expect(m.deploy("0.0.2-dev"), "rolled-back", 30, c.message)
@@ -157,7 +157,8 @@ func TestAFullDiskUnderTheLogDoesNotStopTheWayBack(t *testing.T) {
 	m.deployed("0.0.1-dev")
 	before := m.live()
 	m.expect(m.deploy("0.0.2-dev", oneshot("", "exit 3")), "rolled-back", 40, "exit status 3")
-	again := m.read("$ATTA_ROOT/opt/atta/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev 2>/dev/full")
+	m.sh("ln -sf /dev/full $ATTA_ROOT/var/log/atta-deploy.log")
+	again := m.read("$ATTA_ROOT/opt/atta/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev", "ATTA_ALLOW_QUARANTINED=true")
 	m.expect(again, "rolled-back", 40, "exit status 3")
 	m.same(before, m.live())
 }

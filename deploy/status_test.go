@@ -26,8 +26,9 @@ func TestStatusSaysWhatRuns(t *testing.T) {
 		}
 		people := m.sh("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh status").stdout
 		for _, line := range []string{
-			"service    atta\n", "version    0.0.2-dev\n", "verified   yes\n", "@" + deployed.Digest + "\n",
-			"unit       inactive, last result success, exit status 0\n", "previous   0.0.1-dev\n",
+			"service        atta\n", "version        0.0.2-dev\n", "seen healthy   20", "@" + deployed.Digest + "\n",
+			"unit           inactive (dead), last run: result success, exit status 0\n", "go back to     0.0.1-dev\n",
+			"deploy 0.0.1-dev -> 0.0.2-dev: deployed (0) in close: 0.0.2-dev runs\n",
 		} {
 			if !strings.Contains(people, line) {
 				t.Errorf("no %q in\n%s", line, people)
@@ -41,13 +42,13 @@ func TestTheScriptExplainsItself(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.0.1-dev")
 	script := "$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh "
-	for _, help := range []string{"--help", "-h"} {
+	for _, help := range []string{"", "--help", "-h"} {
 		a := m.sh(script + help)
-		if a.exit != 0 || !strings.HasPrefix(a.stdout, "ec2_deploy.sh: makes") || !strings.Contains(a.stdout, "  51  a job") || strings.Contains(a.stdout, "set -e") {
+		if a.exit != 0 || !strings.HasPrefix(a.stdout, "ec2_deploy.sh: makes") || !strings.Contains(a.stdout, "  51  a job,") || strings.Contains(a.stdout, "set -e") {
 			t.Errorf("%s: %d\n%s", help, a.exit, a.stdout)
 		}
 	}
-	for _, arguments := range []string{"", "0.0.2-dev 0.0.2-dev", "0.0.1-dev", "0.0.1-dev latest", "0.0.1-dev 0.0.1-dev more"} {
+	for _, arguments := range []string{"0.0.2-dev 0.0.2-dev", "0.0.1-dev", "0.0.1-dev latest", "0.0.1-dev 0.0.1-dev more"} {
 		m.untouched(func() { m.expect(m.read(script+arguments), "refused", 10, "usage: ec2_deploy.sh 0.0.1-dev 0.0.1-dev") })
 	}
 }
