@@ -58,7 +58,7 @@ func TestTheShellMakesTheIdenticalFile(t *testing.T) {
 		same(t, "timers, mode "+mode, mode, units)
 		same(t, "copies of the defaults, mode "+mode, mode, []own{{deploy.JobUnit, builtIn(t, deploy.JobUnit), 0o755}, {deploy.ServiceUnit, builtIn(t, deploy.ServiceUnit), 0o644}})
 	}
-	same(t, "an own job", "job", []own{{"systemd/atta.service", "[Service]\n Type\t= oneshot \r\n", 0o600}})
+	same(t, "an own job", "job", []own{{"systemd/atta.service", "[Service]\nType=simple\n Type\t= oneshot \r\n", 0o600}})
 	same(t, "an own service", "service", fixed)
 }
 

@@ -112,6 +112,10 @@ func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 	}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
+	result, err = unhealthy(finished(said("i-4", rollout.RollbackFailed, 41, "the image cannot be quarantined")), rollout.BackFailed)
+	if diff := cmp.Diff([]string{failed}, report.Hints(result, err)); diff != "" {
+		t.Error(diff)
+	}
 	result.Status = rollout.Cancelled
 	if got := report.Hints(result, err)[0]; got != "Start the run again when you are ready: it skips what is done." {
 		t.Errorf("cancelled: %s", got)
