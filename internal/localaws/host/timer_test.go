@@ -36,7 +36,7 @@ func TestATimerTriggersItsUnitUntilItIsStopped(t *testing.T) {
 	m.sh(0, "systemctl start often.timer")
 	m.eventually("[ $(wc -l < $ATTA_ROOT/runs) -ge 3 ]")
 	m.wantPart(0, "systemctl list-timers --no-legend", "ago")
-	before := m.sh(0, "systemctl stop often.timer; systemctl show -p SubState --value often.timer; wc -l < $ATTA_ROOT/runs")
+	before := m.sh(0, "systemctl stop often.timer; systemctl stop job; systemctl show -p SubState --value often.timer; wc -l < $ATTA_ROOT/runs")
 	if after := m.sh(0, "sleep .5; systemctl show -p SubState --value often.timer; wc -l < $ATTA_ROOT/runs"); after != before || !strings.HasPrefix(after, "dead") {
 		t.Errorf("got %q after %q", after, before)
 	}
@@ -49,7 +49,7 @@ func TestATimerIsRunningWhileItsUnitIs(t *testing.T) {
 	m.unit("job.timer", "[Timer]\nOnActiveSec=0\n")
 	m.sh(0, "systemctl start job.timer")
 	m.eventually("[ $(systemctl show -p SubState --value job.timer) = running ]")
-	m.want(3, "systemctl is-active job", "activating")
+	m.want(3, "sleep .2; systemctl show -p SubState --value job.timer; systemctl is-active job", "running\nactivating")
 	m.write("/go", "")
 	m.eventually("[ $(systemctl show -p SubState --value job.timer) = elapsed ]")
 	m.want(0, "systemctl is-active job.timer", "active")
@@ -59,7 +59,7 @@ func TestATimerCountsFromTheBoot(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("job.service", counting)
-	m.unit("job.timer", "[Timer]\nOnBootSec=1\n[Install]\nWantedBy=timers.target\n")
+	m.unit("job.timer", "[Timer]\nOnBootSec=2\n[Install]\nWantedBy=timers.target\n")
 	m.sh(0, "systemctl enable job.timer")
 	m.want(0, "sleep 1; cat $ATTA_ROOT/runs 2>/dev/null || true", "") // enabled is not started
 	m.sh(0, "systemctl start job.timer")                              // its moment is over, so now
@@ -75,7 +75,7 @@ func TestATimerCountsFromTheBoot(t *testing.T) {
 func TestATimerNeedsItsUnitAndASetting(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.unit("job.timer", "[Timer]\nOnActiveSec=300ms\n")
+	m.unit("job.timer", "[Timer]\nOnActiveSec=2\n")
 	m.wantPart(1, "systemctl start job.timer", "Job for job.timer failed.")
 	m.wantPart(0, "journalctl -u job.timer -o cat", "Refusing to start, unit job.service to trigger not loaded.")
 	m.want(3, "systemctl is-active job.timer", "inactive")

@@ -79,7 +79,8 @@ func (e *engine) pruneContainers() error {
 
 // pruneImages deletes images without a tag, a digest does not save them; when
 // all, every image that no container uses, running or not. As with docker, it
-// takes one name after the other, so that an image in use keeps only the last.
+// takes one name after the other, in their order, until the image is known in one
+// repository by one tag: an image in use may lose names.
 // https://github.com/moby/moby/blob/v28.2.2/daemon/images/image_prune.go
 func (e *engine) pruneImages(all bool) (freed int64, err error) {
 	lock, err := e.lock()
@@ -95,8 +96,7 @@ func (e *engine) pruneImages(all bool) (freed int64, err error) {
 		if len(img.RepoTags) > 0 && !all {
 			continue
 		}
-		// Docker's order is that of a map; the digest first is what hurts.
-		names := slices.Concat(img.RepoDigests, img.RepoTags)
+		names := slices.Sorted(slices.Values(img.names))
 		if len(names) == 0 {
 			names = []string{img.Id}
 		}
