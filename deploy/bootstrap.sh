@@ -64,7 +64,7 @@ declare -rA FORMS=(
   ['image']='[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}'
   ['image-bytes']="(0|$NUMBER)"
   ['region']='[a-z]{2}(-[a-z]+)+-[0-9]+'
-  ['bundle']='s3://[a-z0-9.-]+/[A-Za-z0-9._/-]+'
+  ['bundle']='s3://[a-z0-9.-]+/[A-Za-z0-9._/=-]+'
   ['sha256']='[0-9a-f]{64}'
   ['not-after']="$NUMBER"
   ['generation']="?$NUMBER"

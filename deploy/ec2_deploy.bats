@@ -38,8 +38,27 @@ setup() {
   [ "${#quotes}" -eq 1200 ]
 }
 
-@test "what is no number is 0 in the result line" {
-  [ "$(number 17)" = 17 ]
-  [ "$(number '')" = 0 ]
-  [ "$(number '[not set]')" = 0 ]
+@test "what is no number is replaced" {
+  [ "$(number 17 5)" = 17 ]
+  [ "$(number 0 5)" = 0 ]
+  [ "$(number '' 5)" = 5 ]
+  [ "$(number 08 5)" = 5 ]
+  [ "$(number '[not set]' 5)" = 5 ]
+}
+
+@test "an entry is all that stands after its first equals sign" {
+  local file=$BATS_TEST_TMPDIR/release.env
+  printf '%s\n' 'A=1' 'AB=x=y z ' 'A=2' >"$file"
+  printf 'LAST=no newline' >>"$file"
+  [ "$(entry A "$file")" = 1 ]
+  [ "$(entry AB "$file")" = 'x=y z ' ]
+  [ -z "$(entry B "$file")" ]
+  [ -z "$(entry A "$file.missing")" ]
+}
+
+@test "a line of the history is told in words" {
+  run describe '2026-11-23T09:00:00Z deploy {"v":1,"deployment":"d","service":"atta","outcome":"rolled-back","code":40,"phase":"health","wanted":"0.1.2-dev","version":"0.1.1-dev","digest":"","verified":true,"before":"0.1.1-dev","generation":0,"unit":"inactive","message":"it failed"}'
+  [ "$output" = '2026-11-23T09:00:00Z deploy 0.1.1-dev -> 0.1.2-dev: rolled-back (40) in health: it failed' ]
+  run describe 'torn line {"v":1'
+  [ -z "$output" ]
 }

@@ -116,7 +116,13 @@ prepare() {
 }
 
 # entry KEY FILE: the value of a KEY=value line.
-entry() { sed -n "s/^$1=//p" "$2" 2>/dev/null | head -n 1; }
+entry() {
+  local line
+  [[ -f $2 ]] || return 0
+  while IFS= read -r line; do
+    [[ $line != "$1="* ]] || { printf '%s' "${line#*=}" && return; }
+  done <"$2"
+}
 
 # installed LINK: the version that current or previous leads to, or nothing.
 installed() {
@@ -140,6 +146,7 @@ load_release() {
   IMAGE_BYTES=$(number "$(entry IMAGE_BYTES "$settings")" 0)
 }
 
+# number TEXT OTHERWISE
 number() { [[ $1 =~ ^(0|[1-9][0-9]*)$ ]] && printf '%s' "$1" || printf '%s' "$2"; }
 
 # begin_work ACTION: one at a time on a host. The SSM command's own script holds the
@@ -214,7 +221,7 @@ check_units() {
       refuse "deploy/systemd/$unit must be called $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer"
     is_ours "$unit" || refuse "$(property FragmentPath "$unit") was here before any release of $SERVICE; remove it first, or choose another service name"
   done
-  type=$(sed -n 's/^Type=//p' "$folder/$UNIT" | tail -n 1)
+  type=$(sed -n 's/^[[:blank:]]*Type[[:blank:]]*=[[:blank:]]*//p' "$folder/$UNIT" | tail -n 1)
   [[ $RUN_ON_DEPLOY != false || $type == oneshot ]] || refuse "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is no Type=oneshot"
   for unit in $(units_of "$TO"); do
     printf '%s\n' "$folder/$unit"
@@ -404,7 +411,7 @@ open_change() {
 record() {
   REACHED=$1
   printf '%s=%s\n' DEPLOYMENT "$DEPLOYMENT" ACTION "$ACTION" FROM "$FROM" TO "$TO" WAS_UP "$WAS_UP" ENABLED "$ENABLED" \
-    REACHED "$REACHED" OUTCOME "$OUTCOME" CODE "$CODE" WHY "$(plain "$WHY")" TIME "$(date -u +%FT%TZ)" >"$BASE/.state.new" &&
+    REACHED "$REACHED" OUTCOME "$OUTCOME" CODE "$CODE" WHY "$(plain "$WHY")" TIME "$(now)" >"$BASE/.state.new" &&
     flush "$BASE/.state.new" &&
     mv -T -- "$BASE/.state.new" "$BASE/state" &&
     flush "$BASE"
@@ -509,7 +516,7 @@ quarantine() {
   [[ ! -f $(folder "$TO")/verified ]] || return 0
   image=$(entry IMAGE "$(folder "$TO")/release.env")
   grep -qsF "${image##*@} " "$BASE/quarantine" ||
-    printf '%s %s was found unhealthy at %s (%s)\n' "${image##*@}" "$TO" "$(date -u +%FT%TZ)" "$(plain "$WHY")" >>"$BASE/quarantine" || return
+    printf '%s %s was found unhealthy at %s (%s)\n' "${image##*@}" "$TO" "$(now)" "$(plain "$WHY")" >>"$BASE/quarantine" || return
   flush "$BASE/quarantine"
 }
 
@@ -526,7 +533,11 @@ units_of() {
 }
 
 # property NAME [UNIT]: what systemd says of it.
-property() { systemctl show --property="$1" "${2:-$UNIT}" | sed 's/^[^=]*=//'; }
+property() {
+  local line
+  line=$(systemctl show --property="$1" "${2:-$UNIT}") || return
+  printf '%s' "${line#*=}"
+}
 
 # systemctl, without the host's lock: what it starts may live longer.
 ctl() {
@@ -887,12 +898,14 @@ open_log() {
   ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1"
   [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
   exec 8>&2 2>>"$LOG"
-  printf '%s bootstrap: deployment %s: %s\n' "$(date -u +%FT%TZ)" "$DEPLOYMENT" "${ACTION:-recover}" >&2 || true
+  printf '%s bootstrap: deployment %s: %s\n' "$(now)" "$DEPLOYMENT" "${ACTION:-recover}" >&2 || true
 }
+
+now() { TZ=UTC printf '%(%FT%TZ)T' -1; }
 
 # A full disk must not stop the way back, so a line that is lost is no error.
 note() {
-  printf '%s %s: %s\n' "$(date -u +%FT%TZ)" "${TO:-$OWN}" "$1" >&2 || true
+  printf '%s %s: %s\n' "$(now)" "${TO:-$OWN}" "$1" >&2 || true
   { [[ ! -e /dev/fd/8 ]] || printf '%s\n' "$1" >&8; } 2>/dev/null || true
 }
 
@@ -934,7 +947,7 @@ leave() {
 # remember LINE: what became of a deployment is written down once.
 remember() {
   if ! grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$BASE/history"; then
-    { printf '%s %s %s\n' "$(date -u +%FT%TZ)" "$ACTION" "$1" >>"$BASE/history" && flush "$BASE/history"; } || note "the history cannot be written"
+    { printf '%s %s %s\n' "$(now)" "$ACTION" "$1" >>"$BASE/history" && flush "$BASE/history"; } || note "the history cannot be written"
   fi
 }
 
