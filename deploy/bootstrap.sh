@@ -259,7 +259,8 @@ hand_over() {
   fi
   line=${line:0:2000}
   printf '%s\n' "$line"
-  remember "${line#* }"
+  # How a deploy that was cut off ends is written down by its recovery.
+  [[ -L $HOME_OF_SERVICE/recover ]] || remember "${line#* }"
   ((code == 0)) || finish "$code"
 }
 

@@ -154,6 +154,7 @@ number() { [[ $1 =~ ^(0|[1-9][0-9]*)$ ]] && printf '%s' "$1" || printf '%s' "$2"
 begin_work() {
   ACTION=$1
   trap ended_early EXIT
+  trap 'trap - EXIT; exit 30' TERM
   open_log
   TO=$OWN
   if ! lock_host "${ATTA_LOCK_WAIT:-60}"; then
@@ -399,11 +400,11 @@ open_change() {
     active | activating) WAS_UP=yes ;;
   esac
   record open
+  # In a session of its own, so that what kills this process group leaves it alone.
+  ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$(folder "$OWN")/deploy/ec2_deploy.sh" watch </dev/null >/dev/null 2>&1 8>&- 9>&- &
   ln -sfn -- "releases/$OWN/deploy/ec2_deploy.sh" "$BASE/recover"
   flush "$BASE"
   install_recovery
-  # In a session of its own, so that what kills this process group leaves it alone.
-  ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$BASE/recover" watch </dev/null >/dev/null 2>&1 8>&- 9>&- &
 }
 
 # record PHASE: writes down how far the change is. It is read after a crash, so it is
@@ -476,7 +477,7 @@ settle() {
   note "$OUTCOME: $WHY"
   line=$(result "$OUTCOME" "$CODE" "$WHY")
   remember "$line"
-  rm -f -- "$UNITS/multi-user.target.wants/$RECOVERY" "$UNITS/$RECOVERY" "$UNITS/$RECOVERY.new" "$BASE/.state.new" "$BASE/recover"
+  rm -f -- "$UNITS/multi-user.target.wants/$RECOVERY" "$UNITS/$RECOVERY" "$UNITS/$RECOVERY.new" "$BASE/".{state,current,previous}.new "$BASE/recover"
   leave "$line"
 }
 
@@ -764,6 +765,7 @@ request() {
 # first. No network is needed.
 go_back() {
   local well=0
+  yield_to_shutdown
   CODE=$1 WHY=$2 OUTCOME='' FAILED_IN=$PHASE
   begin_phase rollback
   record "$REACHED" || note "the way back cannot be written down"
@@ -782,12 +784,26 @@ go_back() {
 # conclude_back STATUS
 conclude_back() {
   if (($1 != 0)); then
+    yield_to_shutdown
     conclude rollback-failed 41 "$WHY; going back to ${FROM:-no release at all} went wrong: $(last_line)"
   elif is_untouched; then
     conclude refused "$CODE" "$WHY; nothing was changed"
   else
     conclude rolled-back "$CODE" "$WHY; ${FROM:-nothing, as before,} is installed"
   fi
+}
+
+# While the host goes down systemd stops what runs and starts nothing, which says
+# nothing of a release; the unit at boot takes the deploy back. The end of a shutdown
+# is SIGTERM.
+yield_to_shutdown() {
+  case $(systemctl is-system-running 2>/dev/null) in
+    stopping | offline | unknown) ;;
+    *) return 0 ;;
+  esac
+  note "the host is going down; the deploy is taken back when it is up again"
+  trap - EXIT
+  exit 30
 }
 
 is_untouched() { [[ $REACHED == open || $REACHED == drain ]]; }
@@ -1028,7 +1044,7 @@ logs() {
   local lines
   lines=$(number "${1:-100}" 100)
   printf '== %s: the last deploy\n' "$LOG"
-  tac "$LOG" 2>/dev/null | sed '/ bootstrap: deployment /q' | head -n "$lines" | tac
+  { tac "$LOG" 2>/dev/null | sed '/ bootstrap: deployment /q' | head -n "$lines" || true; } | tac
   printf '== journal of %s\n' "$UNIT"
   journalctl --quiet --no-pager --lines="$lines" --unit="$UNIT"
 }

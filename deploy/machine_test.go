@@ -98,7 +98,9 @@ func daemon(opts ...sample.Option) change {
 
 func parameter(name, value string) change { return func(a *attempt) { a.parameters[name] = value } }
 
-func env(pair string) change { return func(a *attempt) { a.env = append(a.env, pair) } }
+func env(pair string) change { return environment([]string{pair}) }
+
+func environment(pairs []string) change { return func(a *attempt) { a.env = append(a.env, pairs...) } }
 
 // answer is what comes back from a command.
 type answer struct {
@@ -107,8 +109,14 @@ type answer struct {
 	stdout, stderr string
 }
 
-// deploy sends the command that deploys a version of atta.
+// deploy sends the command that deploys a version of atta and reads its answer.
 func (m machine) deploy(version string, changes ...change) answer {
+	m.t.Helper()
+	return m.parse(m.attempt(version, changes...))
+}
+
+// attempt sends that command, which may be killed before it answers.
+func (m machine) attempt(version string, changes ...change) answer {
 	m.t.Helper()
 	a := &attempt{own: map[string]string{}, parameters: map[string]string{}, image: []sample.Option{sample.Version(version)}}
 	for _, change := range changes {
@@ -136,7 +144,7 @@ func (m machine) deploy(version string, changes ...change) answer {
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		args = append(args, "--"+name+"="+parameters[name])
 	}
-	return m.send(args, a.env...)
+	return m.sh(script(args), a.env...)
 }
 
 // status sends the command that only asks.
@@ -148,14 +156,21 @@ func (m machine) status() answer {
 // send runs bootstrap.sh as a command does and reads the first line of its answer.
 func (m machine) send(args []string, env ...string) answer {
 	m.t.Helper()
-	script := strings.Join([]string{"#!/bin/bash", "set -- " + shellescape.QuoteCommand(args), deploy.Bootstrap}, "\n")
-	return m.read(script, env...)
+	return m.read(script(args), env...)
+}
+
+func script(args []string) string {
+	return strings.Join([]string{"#!/bin/bash", "set -- " + shellescape.QuoteCommand(args), deploy.Bootstrap}, "\n")
 }
 
 // read runs a script whose first line of output is a result.
 func (m machine) read(script string, env ...string) answer {
 	m.t.Helper()
-	a := m.sh(script, env...)
+	return m.parse(m.sh(script, env...))
+}
+
+func (m machine) parse(a answer) answer {
+	m.t.Helper()
 	first, _, _ := strings.Cut(a.stdout, "\n")
 	text, ok := strings.CutPrefix(first, "ATTA_RESULT ")
 	if !ok || json.Unmarshal([]byte(text), &a.Report) != nil || len(first) >= 2000 {
@@ -296,8 +311,11 @@ func (m machine) tree(paths ...string) map[string]string {
 // not part of it.
 func (m machine) live() map[string]string {
 	m.t.Helper()
-	current, _ := os.Readlink(m.Path("opt/atta/current"))
-	return m.tree("etc/systemd/system", "opt/atta/current", "opt/atta/previous", "opt/atta/.env", "opt/atta/"+current)
+	paths := []string{"etc/systemd/system", "opt/atta/current", "opt/atta/previous", "opt/atta/.env"}
+	if current, err := os.Readlink(m.Path("opt/atta/current")); err == nil {
+		paths = append(paths, "opt/atta/"+current)
+	}
+	return m.tree(paths...)
 }
 
 // unit is what systemd remembers of the service: it changes with every start, stop and reset.

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"context"
 	"encoding/base64"
+	"fmt"
 	"log"
 	"os"
 	"strings"
@@ -51,7 +52,11 @@ func run(m *testing.M) int {
 		log.Print(err)
 		return 1
 	}
-	return m.Run()
+	code := m.Run()
+	if points := swept.points.Load(); points > 0 {
+		fmt.Printf("%d kill points, %d consistent\n", points, swept.consistent.Load())
+	}
+	return code
 }
 
 func login(ctx context.Context) (authn.Authenticator, error) {

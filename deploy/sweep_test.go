@@ -1,0 +1,166 @@
+package deploy_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// swept counts the kill points of all sweeps, for the line that `make sweep` ends with.
+var swept struct{ points, consistent atomic.Int64 }
+
+// sweep is a deploy that is cut off at each of its commands.
+type sweep struct {
+	before func(machine)                  // what the host runs
+	run    func(machine, []string) answer // what is cut off; the environment has the hook
+}
+
+// Every command of the scripts that is not bash's own is a place to be killed at, and
+// so is every write. Afterwards the host is left to its next boot, to its next
+// command, or to itself, and must be exactly as before or exactly as meant.
+func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
+	timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
+	report := own("systemd/atta-report.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
+	job := own("systemd/atta-report.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
+	for name, s := range map[string]sweep{
+		"a service": {
+			before: func(m machine) {
+				m.deployed("0.0.1-dev", daemon())
+				m.deployed("0.0.2-dev", daemon(), report, job)
+			},
+			run: func(m machine, env []string) answer {
+				return m.attempt("0.0.3-dev", daemon(), own("docker.env", "DOCKER_ARGS=--env=A=B\n"), environment(env))
+			},
+		},
+		"a job with a timer": {
+			before: func(m machine) { m.deployed("0.0.1-dev", timer) },
+			run: func(m machine, env []string) answer {
+				return m.attempt("0.0.2-dev", timer, own("more.txt", "more"), environment(env))
+			},
+		},
+		"the first deploy": {
+			before: func(m machine) { m.write("opt/atta/.env", "", 0o600) },
+			run:    func(m machine, env []string) answer { return m.attempt("0.0.1-dev", timer, environment(env)) },
+		},
+		"a deploy that goes back": {
+			before: func(m machine) { m.deployed("0.0.1-dev", daemon()) },
+			run: func(m machine, env []string) answer {
+				return m.attempt("0.0.2-dev", image(sample.ExitCode(3)), report, job, environment(env))
+			},
+		},
+		"a rollback": {
+			before: func(m machine) {
+				m.deployed("0.0.1-dev", daemon())
+				m.deployed("0.0.2-dev", daemon(), report, job)
+			},
+			run: func(m machine, env []string) answer {
+				return m.sh("exec $ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh rollback", env...)
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			const workers = 4
+			for worker := range workers {
+				t.Run(fmt.Sprint("part ", worker+1), func(t *testing.T) {
+					t.Parallel()
+					s.part(t, worker, workers)
+				})
+			}
+		})
+	}
+}
+
+// part goes through every workers-th kill point.
+func (s sweep) part(t *testing.T, worker, workers int) {
+	m := boot(t)
+	s.before(m)
+	m.save()
+	k := m.withHook()
+	m.restore()
+	old := m.whole()
+	s.run(m, k.env(0))
+	points := k.points()
+	wanted := m.whole()
+	for at := 1 + worker; at <= len(points); at += workers {
+		swept.points.Add(1)
+		m.restore()
+		recovery := []string{"boot", "command", "itself"}[at/workers%3]
+		m.setsid(recovery == "itself")
+		s.run(m, k.env(at))
+		m.recovered(recovery)
+		got := m.whole()
+		for deadline := time.Now().Add(10 * time.Second); !cmp.Equal(got, old) && !cmp.Equal(got, wanted) && time.Now().Before(deadline); got = m.whole() {
+			time.Sleep(50 * time.Millisecond) // a service is only just being started again
+		}
+		if cmp.Equal(got, old) || cmp.Equal(got, wanted) {
+			swept.consistent.Add(1)
+			continue
+		}
+		t.Errorf("killed at %d of %d, before %s, then left to its %s: neither as before (-before +after):\n%snor as meant (-meant +after):\n%s\n%s",
+			at, len(points), points[at-1], recovery, cmp.Diff(old, got), cmp.Diff(wanted, got), m.sh("tail -n 30 $ATTA_ROOT/var/log/atta-deploy.log").stdout)
+	}
+}
+
+// setsid takes the command of this name away, or gives it back: with it a deploy has
+// somebody who waits for its end.
+func (m machine) setsid(there bool) {
+	m.t.Helper()
+	if there {
+		_ = os.Remove(m.Path("..", "bin", "setsid"))
+	} else {
+		m.write("../bin/setsid", "#!/bin/sh\n", 0o755)
+	}
+}
+
+// recovered returns when the host has had what it needs to come to rest.
+func (m machine) recovered(by string) {
+	m.t.Helper()
+	switch by {
+	case "boot":
+		if err := m.Reboot(); err != nil {
+			m.t.Fatal(err)
+		}
+		// Cut off before the unit for the next boot was there, and before anything was
+		// touched, the link waits for the next command.
+		if state := m.sh("cat $ATTA_ROOT/opt/atta/state").stdout; m.exists("opt/atta/recover") && strings.Contains(state, "\nREACHED=open\n") {
+			m.recovered("command")
+		}
+	case "command":
+		// It comes no further than to its bundle, which is nowhere.
+		m.expect(m.send(strings.Fields("deploy --service=atta --version=9.9.9-dev --region=us-east-1 --deployment=next --not-after=99999999999 "+
+			"--image=h/i@sha256:"+strings.Repeat("0", 64)+" --image-bytes=0 --bundle=s3://nowhere/x --sha256="+strings.Repeat("0", 64)+
+			" --allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=20 --run-on-deploy=true"+
+			" --health-timeout=20 --min-healthy-time=1 --keep-releases=5")), "refused", 10, "cannot be downloaded")
+	}
+	for deadline := time.Now().Add(20 * time.Second); m.exists("opt/atta/recover"); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Errorf("after its %s the host still has a deploy under way:\n%s", by, m.sh("cat $ATTA_ROOT/opt/atta/state; tail -n 30 $ATTA_ROOT/var/log/atta-deploy.log").stdout)
+			return
+		}
+	}
+}
+
+// whole is all that a deploy changes: what decides what runs, what does run, and the
+// images that the two releases to go to need.
+func (m machine) whole() map[string]string {
+	m.t.Helper()
+	all := m.live()
+	ask := `systemctl show --property=LoadState,ActiveState,SubState,UnitFileState atta.service | tr '\n' ' '; `
+	for _, timer := range []string{"atta.timer", "atta-report.timer"} {
+		ask += "systemctl show --property=ActiveState " + timer + "; "
+	}
+	all["units"] = m.sh(ask).stdout
+	all["containers"] = m.sh("docker ps --format '{{.Names}} {{.Image}}'").stdout
+	for _, link := range []string{"current", "previous"} {
+		all["image of "+link] = m.sh(`i=$(sed -n s/^IMAGE=//p $ATTA_ROOT/opt/atta/` + link + `/release.env 2>/dev/null) && docker image inspect --format '{{.Id}} {{.RepoTags}}' "$i" 2>/dev/null`).stdout
+		all["container that keeps it, "+link] = m.sh(`docker ps --all --format '{{.Names}}' | grep -x "atta-$(sed -n s/^VERSION=//p $ATTA_ROOT/opt/atta/` + link + `/release.env 2>/dev/null)"`).stdout
+	}
+	return all
+}
