@@ -39,10 +39,24 @@ type Container struct{ name string }
 
 var _ localaws.Machine = (*Container)(nil)
 
+// Recipe is what an instance is made of.
+type Recipe struct {
+	Suite  string // of Debian
+	Engine string // the package of its container engine
+}
+
+// The instances that deploys are tried on: systemd 252 with AWS CLI 2, and systemd
+// 247 with AWS CLI 1.
+var (
+	Bookworm = Recipe{Suite: "bookworm", Engine: "docker.io"}
+	Bullseye = Recipe{Suite: "bullseye", Engine: "docker.io"}
+)
+
 // Build makes the image of an instance unless the engine has it, and returns its
 // name. The first time takes about two minutes.
-func Build(ctx context.Context) (string, error) {
+func Build(ctx context.Context, r Recipe) (string, error) {
 	hash := sha256.New()
+	fmt.Fprintln(hash, r)
 	dir, err := os.MkdirTemp("", "instance-image-")
 	if err != nil {
 		return "", fmt.Errorf("make folder: %w", err)
@@ -59,11 +73,11 @@ func Build(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("write recipe: %w", err)
 	}
-	tag := "atta-instance:" + hex.EncodeToString(hash.Sum(nil))[:12]
+	tag := "atta-instance:" + r.Suite + "-" + hex.EncodeToString(hash.Sum(nil))[:12]
 	if _, err := docker(ctx, nil, "image", "inspect", tag); err == nil {
 		return tag, nil
 	}
-	build := exec.CommandContext(ctx, filepath.Join(dir, "build.sh"), tag)
+	build := exec.CommandContext(ctx, filepath.Join(dir, "build.sh"), tag, r.Suite, r.Engine)
 	if out, err := build.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build instance image: %w\n%s", err, out)
 	}
@@ -132,7 +146,7 @@ func (c *Container) Run(ctx context.Context, script string, env []string) locala
 	run := exec.Command("docker", append([]string{"exec", c.name, "setsid", "--wait", "agent", path}, env...)...)
 	run.Stdout, run.Stderr = &stdout, &stderr
 	stop := context.AfterFunc(ctx, func() {
-		_, _ = docker(alive, nil, "exec", c.name, "sh", "-c", `kill -KILL -- "-$(cat "$1.pid")"`, "kill", path)
+		_, _ = docker(alive, nil, "exec", c.name, "sh", "-c", `kill -s KILL -- "-$(cat "$1.pid")"`, "kill", path)
 	})
 	defer stop()
 	err := run.Run()
@@ -157,6 +171,31 @@ func (c *Container) Reboot(ctx context.Context) error {
 		return fmt.Errorf("reboot %s: %w", c.name, err)
 	}
 	return c.wait(ctx)
+}
+
+// Restart restarts the instance as an operator would: by systemd, in good order.
+func (c *Container) Restart(ctx context.Context) error {
+	// The command is cut off by its own success.
+	_, _ = docker(ctx, nil, "exec", c.name, "systemctl", "reboot")
+	for _, step := range []string{"wait", "start"} {
+		if _, err := docker(ctx, nil, step, c.name); err != nil {
+			return fmt.Errorf("restart %s: %w", c.name, err)
+		}
+	}
+	return c.wait(ctx)
+}
+
+// Unplug cuts the instance off every network, also after a reboot.
+func (c *Container) Unplug(ctx context.Context) error { return c.network(ctx, "disconnect") }
+
+// Plug undoes Unplug.
+func (c *Container) Plug(ctx context.Context) error { return c.network(ctx, "connect") }
+
+func (c *Container) network(ctx context.Context, verb string) error {
+	if _, err := docker(ctx, nil, "network", verb, "bridge", c.name); err != nil {
+		return fmt.Errorf("%s %s: %w", verb, c.name, err)
+	}
+	return nil
 }
 
 // Close removes the instance and its disk.

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 #
-# build.sh TAG: makes the Docker image of an instance: Debian with systemd as PID 1,
-# a Docker engine and the AWS CLI. Needs root, debootstrap and a Docker engine.
+# build.sh TAG SUITE PACKAGE…: makes the Docker image of an instance: a Debian with
+# systemd as PID 1, the AWS CLI and the packages of a container engine. Needs root,
+# debootstrap and a Docker engine.
 
 set -euo pipefail
 
@@ -9,14 +10,14 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(mktemp -d)
 trap 'rm -rf -- "$root"' EXIT
 
-debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates,iproute2,iptables,procps bookworm "$root" >&2
-chroot "$root" sh -c 'DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends docker.io awscli' >&2
+debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,ca-certificates,iproute2,iptables,procps "$2" "$root" >&2
+chroot "$root" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends awscli "${@:3}" >&2
 rm -rf "$root"/var/cache/apt/archives/*.deb
 
 install -m 0755 "$here/boot" "$root/sbin/boot"
 install -m 0755 "$here/agent" "$root/usr/local/sbin/agent"
 # Another address range than the outer engine's; the registry of the local AWS is plain HTTP.
-mkdir -p "$root/etc/docker"
+mkdir -p "$root/etc/docker" "$root/etc/containers"
 printf '{"bip":"192.168.213.1/24","insecure-registries":["172.16.0.0/12"],"log-driver":"json-file"}\n' >"$root/etc/docker/daemon.json"
 
 tar -C "$root" -c . | docker import --change 'CMD ["/sbin/boot"]' - "$1"

@@ -1,0 +1,64 @@
+//go:build e2e
+
+package container_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+)
+
+// otherLayer makes the image one of which the instance has nothing yet.
+func otherLayer(t *testing.T) change {
+	content, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := filepath.Join(t.TempDir(), "app")
+	if err := os.WriteFile(other, append(content, t.Name()...), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return func(a *attempt) { a.program = other }
+}
+
+const fill = "dd if=/dev/zero of=/opt/SERVICE/filler bs=64K 2>/dev/null; dd if=/dev/zero of=/opt/SERVICE/crumbs bs=1K 2>/dev/null"
+
+func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.sh("mkdir /opt/$s; mount -t tmpfs -o size=96m tmpfs /opt/$s")
+	m.deployed("0.0.1-dev", serving("8081"))
+	m.deployed("0.0.2-dev", serving("8081"))
+	before := m.live()
+	for i, c := range []struct {
+		at, script string // what fills the disk, and when
+		outcome    string
+		code       int
+		message    string
+	}{
+		{"tar -xzf *", fill, "refused", 10, "cannot be unpacked"},
+		{"docker create *", fill, "refused", 10, "nothing was changed"},
+		{"systemctl stop SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
+		{"systemctl start SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
+		{"docker pull *", "mount -t tmpfs -o size=1m tmpfs /var/lib/docker/tmp", "refused", 10, "no space left on device"},
+	} {
+		version := fmt.Sprintf("0.1.%d-dev", i)
+		next := []change{serving("8081")}
+		if c.at == "docker pull *" {
+			next = append(next, otherLayer(t))
+		}
+		m.before(c.at, c.script)
+		m.expect(m.deploy(version, next...), c.outcome, c.code, c.message)
+		m.sh("test ! -e /root/hook; rm -f /opt/$s/filler /opt/$s/crumbs; ! mountpoint -q /var/lib/docker/tmp || umount /var/lib/docker/tmp")
+		m.settled()
+		m.same(before, m.live())
+		m.isServing("0.0.2-dev", "8081")
+	}
+	m.expect(m.deploy("0.2.0-dev", serving("8081"), parameter("image-bytes", "999999999999")), "refused", 10, "not enough room for the image")
+	m.same(before, m.live())
+	for i := range 3 {
+		m.deployed(fmt.Sprintf("0.1.%d-dev", i), serving("8081"))
+	}
+	m.expect(m.byHand("rollback"), "deployed", 0, "0.1.1-dev runs")
+}
