@@ -90,7 +90,7 @@ change() {
   phase switch switch_to "$TO" forward
   phase start start_release
   phase health check_health
-  phase timers start_timers "$TO"
+  phase timers start_rest "$TO"
   phase close mark_verified
   conclude deployed 0 "$TO $(is_up_or_installed)"
 }
@@ -392,13 +392,14 @@ pull_image() {
 # From here on a crash leads to `recover`.
 open_change() {
   local unit
-  WAS_UP=no ENABLED='' OUTCOME='' CODE='' WHY=''
+  UP='' ENABLED='' OUTCOME='' CODE='' WHY=''
   for unit in $(units_of "$FROM"); do
     [[ $(property UnitFileState "$unit") != enabled ]] || ENABLED+="${ENABLED:+ }$unit"
+    case $unit:$(property Type "$unit"):$(property ActiveState "$unit") in
+      *.timer:* | *:oneshot:*) ;;
+      *:active | *:activating) UP+="${UP:+ }$unit" ;;
+    esac
   done
-  case $(property ActiveState) in
-    active | activating) WAS_UP=yes ;;
-  esac
   record open
   # In a session of its own, so that what kills this process group leaves it alone.
   ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$(folder "$OWN")/deploy/ec2_deploy.sh" watch </dev/null >/dev/null 2>&1 8>&- 9>&- &
@@ -411,7 +412,7 @@ open_change() {
 # on the disk, whole, before the phase begins.
 record() {
   REACHED=$1
-  printf '%s=%s\n' DEPLOYMENT "$DEPLOYMENT" ACTION "$ACTION" FROM "$FROM" TO "$TO" WAS_UP "$WAS_UP" ENABLED "$ENABLED" \
+  printf '%s=%s\n' DEPLOYMENT "$DEPLOYMENT" ACTION "$ACTION" FROM "$FROM" TO "$TO" UP "$UP" ENABLED "$ENABLED" \
     REACHED "$REACHED" OUTCOME "$OUTCOME" CODE "$CODE" WHY "$(plain "$WHY")" TIME "$(now)" >"$BASE/.state.new" &&
     flush "$BASE/.state.new" &&
     mv -T -- "$BASE/.state.new" "$BASE/state" &&
@@ -420,7 +421,7 @@ record() {
 
 read_state() {
   local state=$BASE/state
-  DEPLOYMENT=$(entry DEPLOYMENT "$state") ACTION=$(entry ACTION "$state") WAS_UP=$(entry WAS_UP "$state")
+  DEPLOYMENT=$(entry DEPLOYMENT "$state") ACTION=$(entry ACTION "$state") UP=$(entry UP "$state")
   FROM=$(entry FROM "$state") TO=$(entry TO "$state") REACHED=$(entry REACHED "$state")
   ENABLED=$(entry ENABLED "$state") OUTCOME=$(entry OUTCOME "$state") CODE=$(entry CODE "$state") WHY=$(entry WHY "$state")
 }
@@ -429,9 +430,10 @@ read_state() {
 # arguments, says so, and writes everything.
 flush() { sync "$@" 2>/dev/null || sync; }
 
-# At boot the unit is started after recovery, whichever of its files is there.
+# At boot the services are started after recovery, whichever of their files is there.
 install_recovery() {
-  local link=$UNITS/multi-user.target.wants/$RECOVERY
+  local link=$UNITS/multi-user.target.wants/$RECOVERY services
+  services=$(units_of "$FROM" "$TO" | sed '/\.service$/!d' | paste -s -d ' ')
   install -d -m 0755 "${link%/*}"
   cat >"$UNITS/$RECOVERY.new" <<END
 # There only while a deploy is under way.
@@ -439,7 +441,7 @@ install_recovery() {
 Description=Takes back a deploy of $SERVICE that was cut off
 ConditionPathExists=/opt/$SERVICE/recover
 RequiresMountsFor=/opt/$SERVICE
-Before=$UNIT
+Before=$services
 
 [Service]
 Type=oneshot
@@ -471,7 +473,7 @@ settle() {
     keep_the_one_before || note "the link previous cannot be set"
     lift_quarantine || note "the quarantine of $TO cannot be lifted"
   elif [[ -n $TO && ! -f $(folder "$TO")/verified ]]; then
-    docker rm --volumes "$SERVICE-$TO" >&2 || true
+    timeout 60 docker rm --volumes "$SERVICE-$TO" >&2 || true
   fi
   PHASE=${FAILED_IN:-$PHASE}
   note "$OUTCOME: $WHY"
@@ -628,12 +630,19 @@ point() {
   ln -sfn -- "releases/$2" "$BASE/.$1.new" && mv -T -- "$BASE/.$1.new" "$BASE/$1"
 }
 
-start_timers() {
+# start_rest VERSION [--no-block]: timers come last, and what was up beside the unit.
+start_rest() {
   local unit
   for unit in $(units_of "$1"); do
-    [[ $unit != *.timer ]] || ctl start "$unit"
+    if [[ $unit == *.timer ]]; then
+      ctl start "$unit"
+    elif [[ $unit != "$UNIT" ]] && was_up "$unit"; then
+      ctl start ${2:+"$2"} "$unit"
+    fi
   done
 }
+
+was_up() { [[ " $UP " == *" $1 "* ]]; }
 
 # --- start and health -------------------------------------------------------
 
@@ -654,6 +663,7 @@ run_of_unit() {
 start_release() {
   is_started || return 0
   ctl reset-failed "$UNIT" || true
+  START_CODE=0
   RUN_BEFORE=$(run_of_unit)
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
   timeout --foreground "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 8>&- 9>&- || START_CODE=$?
@@ -808,13 +818,14 @@ yield_to_shutdown() {
 
 is_untouched() { [[ $REACHED == open || $REACHED == drain ]]; }
 
+# take_back [--no-block]
 take_back() {
   if ! is_untouched; then
     stop_services
     switch_to "$FROM" back
     ctl reset-failed "$UNIT" || true
   fi
-  [[ -z $FROM ]] || start_timers "$FROM"
+  start_rest "$FROM" "$@"
 }
 
 # The release that is back must be as healthy as it was.
@@ -822,7 +833,7 @@ is_back() {
   [[ -n $FROM ]] && ! is_untouched || return 0
   load_release "$FROM"
   has_image || { note "the image of $FROM is not on this host" && return 1; }
-  [[ $(property Type) != oneshot && $WAS_UP == yes ]] || return 0
+  was_up "$UNIT" || return 0
   TO=$FROM
   start_release
   is_healthy || { note "$UNWELL" && return 1; }
@@ -849,10 +860,8 @@ recover() {
   set +e
   (
     set -e
-    take_back
-    if [[ -n $FROM && $WAS_UP == yes && $(property Type) != oneshot ]] && ! is_untouched; then
-      ctl start --no-block "$UNIT"
-    fi
+    take_back --no-block
+    is_untouched || ! was_up "$UNIT" || ctl start --no-block "$UNIT"
   )
   well=$?
   set -e
@@ -880,7 +889,7 @@ watch() {
 
 # --- answers ----------------------------------------------------------------
 
-PHASE=preflight PHASE_STARTED=0 TIMES='' FAILED_IN='' ACTION='' TO='' REACHED='' WAS_UP=no ENABLED='' OUTCOME='' CODE='' WHY='' RECOVERING=no
+PHASE=preflight PHASE_STARTED=0 TIMES='' FAILED_IN='' ACTION='' TO='' REACHED='' UP='' ENABLED='' OUTCOME='' CODE='' WHY='' RECOVERING=no
 
 # phase NAME COMMAND…: runs one step and keeps how long it took.
 phase() {
