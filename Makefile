@@ -9,7 +9,7 @@ SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test e2e check vulnerabilities golden
+.PHONY: help demo test sweep e2e check vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,6 +19,10 @@ demo: ## Deploy a sample image to an instance on this machine: no account, no Do
 
 test: ## Run all tests that need nothing but Go
 	go test $(RACE) -shuffle=on -count=1 ./...
+
+sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
+	go test -c -o .cache/sweep ./deploy
+	cd deploy && KILL_ALL=yes ../.cache/sweep -test.timeout=60m -test.run=KilledAnywhere
 
 e2e: ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=20m -run=E2E ./...

@@ -35,7 +35,7 @@ kill_point() {
   number=$((number + 1))
   printf '%s\n' "$number" >"$KILL_COUNT"
   printf '%s %s\n' "$number" "${command//$'\n'/ }" >>"$KILL_COUNT.names"
-  [[ $number != "$KILL_AT" ]] || kill -KILL 0
+  [[ $number != "$KILL_AT" && ( -z ${KILL_BEFORE:-} || "$command ${DOING:-}" != *"$KILL_BEFORE"* ) ]] || kill -KILL 0
 }
 set -o functrace
 trap 'kill_point "$BASH_COMMAND"' DEBUG
@@ -66,6 +66,10 @@ func (k killed) env(at int) []string {
 	}
 	return []string{"BASH_ENV=" + k.hook, "KILL_AT=" + strconv.Itoa(at), "KILL_COUNT=" + k.count, "KILL_ALL=" + os.Getenv("KILL_ALL")}
 }
+
+// before is the environment in which a script dies before its first command that begins
+// with text.
+func (k killed) before(text string) []string { return append(k.env(-1), "KILL_BEFORE="+text) }
 
 // points are the commands of the last run, by number from 1.
 func (k killed) points() []string {

@@ -20,6 +20,7 @@ var swept struct{ points, consistent atomic.Int64 }
 type sweep struct {
 	before func(machine)                  // what the host runs
 	run    func(machine, []string) answer // what is cut off; the environment has the hook
+	forth  bool                           // there is no way but to the end
 }
 
 // Every command of the scripts that is not bash's own is a place to be killed at, and
@@ -55,6 +56,17 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 				return m.attempt("0.0.2-dev", image(sample.ExitCode(3)), report, job, environment(env))
 			},
 		},
+		"a deploy that is taken back": {
+			before: func(m machine) {
+				m.deployed("0.0.1-dev", daemon())
+				k := m.withHook()
+				k.setsid(false)
+				k.attempt("0.0.2-dev", daemon(), report, job, environment(k.before("systemctl daemon-reload")))
+				m.sh("rm $ATTA_ROOT/etc/systemd/system/{,multi-user.target.wants/}atta-recover.service")
+			},
+			run:   func(m machine, env []string) answer { return m.sh("exec $ATTA_ROOT/opt/atta/recover recover", env...) },
+			forth: true,
+		},
 		"a rollback": {
 			before: func(m machine) {
 				m.deployed("0.0.1-dev", daemon())
@@ -88,10 +100,16 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	s.run(m, k.env(0))
 	points := k.points()
 	wanted := m.whole()
+	if s.forth {
+		old = nil
+	}
 	for at := 1 + worker; at <= len(points); at += workers {
 		swept.points.Add(1)
 		m.restore()
-		recovery := []string{"boot", "command", "itself"}[at/workers%3]
+		recovery := []string{"command", "boot", "itself"}[at/workers%3]
+		if s.forth {
+			recovery = "command"
+		}
 		m.setsid(recovery == "itself")
 		s.run(m, k.env(at))
 		m.recovered(recovery)
