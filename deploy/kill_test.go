@@ -20,7 +20,9 @@ kill_point() {
   while [[ $command =~ ^[A-Za-z_]+=(\'\'|\"[^\"]*\"|[^\ \'\"\$]*)\ +(.*)$ ]]; do command=${BASH_REMATCH[2]}; done
   word=${command%%[[:space:]]*}
   [[ ! $word =~ ^[A-Za-z_]+(\[[^]]*\])?\+?= ]] || return 0
-  [[ $word != '(('* && $command != '"$@"' ]] || return 0
+  case $command in
+    '(('* | '[['* | '"$@"' | '"$1"' | return* | number* | 'command -v'*) return 0 ;;
+  esac
   if [[ -z ${KILL_ALL:-} ]]; then
     case $command in
       'systemctl show'* | 'docker '*inspect* | 'docker ps'* | 'docker info'* | 'timeout 60 docker ps'* | systemd-analyze* | journalctl*) return 0 ;;

@@ -62,7 +62,7 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 				k := m.withHook()
 				k.setsid(false)
 				k.attempt("0.0.2-dev", daemon(), report, job, environment(k.before("systemctl daemon-reload")))
-				m.sh("rm $ATTA_ROOT/etc/systemd/system/{,multi-user.target.wants/}atta-recover.service")
+				m.sh("cd $ATTA_ROOT/etc/systemd/system && rm atta-recover.service multi-user.target.wants/atta-recover.service")
 			},
 			run:   func(m machine, env []string) answer { return m.sh("exec $ATTA_ROOT/opt/atta/recover recover", env...) },
 			forth: true,
@@ -96,10 +96,10 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	m.save()
 	k := m.withHook()
 	m.restore()
-	old := m.whole()
+	old := m.atRest()
 	s.run(m, k.env(0))
 	points := k.points()
-	wanted := m.whole()
+	wanted := m.atRest()
 	if s.forth {
 		old = nil
 	}
@@ -161,6 +161,20 @@ func (m machine) recovered(by string) {
 		if time.Now().After(deadline) {
 			m.t.Errorf("after its %s the host still has a deploy under way:\n%s", by, m.sh("cat $ATTA_ROOT/opt/atta/state; tail -n 30 $ATTA_ROOT/var/log/atta-deploy.log").stdout)
 			return
+		}
+	}
+}
+
+// atRest is the whole of a host where nothing is being started or stopped.
+func (m machine) atRest() map[string]string {
+	m.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+		all := m.whole()
+		if !strings.Contains(all["units"], "activating") {
+			return all
+		}
+		if time.Now().After(deadline) {
+			m.t.Fatalf("the host does not come to rest: %s", all["units"])
 		}
 	}
 }
