@@ -62,3 +62,97 @@ setup() {
   run describe 'torn line {"v":1'
   [ -z "$output" ]
 }
+
+# release VERSION [verified]: a release folder of the service atta.
+release() {
+  SERVICE=atta BASE=$BATS_TEST_TMPDIR TO=$1
+  mkdir -p "$BASE/releases/$1/deploy/systemd"
+  printf 'IMAGE=host/atta@sha256:%s\n' "$1" >"$BASE/releases/$1/release.env"
+  [[ -z ${2:-} ]] || touch "$BASE/releases/$1/verified"
+}
+
+@test "settings must have every key of the example, and a value where it has none" {
+  refuse() { printf '%s\n' "$1" && exit 10; }
+  release 1.0.0-dev
+  printf '%s\n' '# OPTIONAL=1' 'PORT=8080' 'TOKEN=' 'NAME=' 'no key at all' >"$BASE/releases/1.0.0-dev/deploy/.env.example"
+  printf '%s\n' 'TOKEN=' '#NAME=x' 'PORT=' >"$BASE/.env"
+  run check_settings
+  [ "$status" -eq 10 ]
+  [ "$output" = "/opt/atta/.env lacks TOKEN NAME, which 1.0.0-dev needs: add them on the host and deploy again" ]
+  printf '%s\n' 'TOKEN=a=b' 'NAME=x' 'PORT=' >"$BASE/.env"
+  check_settings
+}
+
+@test "units of several releases are named once each" {
+  release 1.0.0-dev
+  release 1.1.0-dev
+  touch "$BASE/releases/1.0.0-dev/deploy/systemd/"{atta.service,atta.timer,notes.txt} "$BASE/releases/1.1.0-dev/deploy/systemd/"{atta.service,atta-x.timer}
+  [ "$(units_of 1.0.0-dev '' 1.1.0-dev | paste -s -d ' ')" = 'atta-x.timer atta.service atta.timer' ]
+  [ -z "$(units_of '')" ]
+}
+
+@test "releases seen healthy are sorted by their numbers" {
+  release 0.9.0-dev verified
+  release 0.10.0-dev verified
+  release 0.11.0-dev
+  [ "$(verified_releases | paste -s -d ' ')" = '0.10.0-dev 0.9.0-dev' ]
+}
+
+@test "after a deploy the release before is kept, after a rollback the one below" {
+  local version
+  for version in 0.1.0-dev 0.2.0-dev 0.3.0-dev; do release "$version" verified; done
+  ACTION=deploy FROM=0.2.0-dev TO=0.3.0-dev
+  keep_the_one_before
+  [ "$(readlink "$BASE/previous")" = releases/0.2.0-dev ]
+  ACTION=rollback FROM=0.3.0-dev TO=0.2.0-dev
+  keep_the_one_before
+  [ "$(readlink "$BASE/previous")" = releases/0.1.0-dev ]
+  ACTION=rollback FROM=0.2.0-dev TO=0.1.0-dev
+  keep_the_one_before
+  [ ! -e "$BASE/previous" ]
+}
+
+@test "a release that was never seen healthy is not kept to go back to" {
+  release 0.1.0-dev
+  release 0.2.0-dev
+  ACTION=deploy FROM=0.1.0-dev TO=0.2.0-dev
+  keep_the_one_before
+  [ ! -e "$BASE/previous" ]
+}
+
+@test "an image is quarantined once, with its reason, until it was seen healthy" {
+  release 0.1.0-dev
+  WHY=$'it\nfell over'
+  quarantine
+  quarantine
+  [ "$(wc -l <"$BASE/quarantine")" -eq 1 ]
+  [[ $(cat "$BASE/quarantine") == 'sha256:0.1.0-dev 0.1.0-dev was found unhealthy at '*' (it fell over)' ]]
+  release 0.2.0-dev
+  quarantine
+  lift_quarantine
+  [[ $(cat "$BASE/quarantine") == sha256:0.1.0-dev\ * && $(wc -l <"$BASE/quarantine") -eq 1 ]]
+}
+
+@test "an image that was seen healthy is not quarantined" {
+  release 0.1.0-dev verified
+  WHY=broken
+  quarantine
+  [ ! -e "$BASE/quarantine" ]
+}
+
+@test "the journal gives back what was written, on one line each" {
+  release 0.2.0-dev
+  DEPLOYMENT=d-1 ACTION=deploy FROM=0.1.0-dev UP='atta.service atta-x.service' ENABLED=atta.service OUTCOME='' CODE=40 WHY=$'a=b\nc'
+  record switch
+  DEPLOYMENT='' ACTION='' FROM='' TO='' UP='' ENABLED='' CODE='' WHY='' REACHED=''
+  read_state
+  [ "$DEPLOYMENT/$ACTION/$FROM/$TO/$UP/$ENABLED/$REACHED/$OUTCOME/$CODE/$WHY" = 'd-1/deploy/0.1.0-dev/0.2.0-dev/atta.service atta-x.service/atta.service/switch//40/a=b c' ]
+}
+
+@test "a link is replaced in one step" {
+  release 0.1.0-dev
+  point current 0.1.0-dev
+  point current 0.2.0-dev
+  [ "$(readlink "$BASE/current")" = releases/0.2.0-dev ]
+  [ ! -e "$BASE/.current.new" ]
+}

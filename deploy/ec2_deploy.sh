@@ -805,10 +805,10 @@ conclude_back() {
 
 # While the host goes down systemd stops what runs and starts nothing, which says
 # nothing of a release; the unit at boot takes the deploy back. The end of a shutdown
-# is SIGTERM.
+# is SIGTERM, which systemctl may get before this script does.
 yield_to_shutdown() {
   case $(systemctl is-system-running 2>/dev/null) in
-    stopping | offline | unknown) ;;
+    '' | stopping | offline | unknown) ;;
     *) return 0 ;;
   esac
   note "the host is going down; the deploy is taken back when it is up again"
