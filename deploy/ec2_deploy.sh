@@ -515,9 +515,11 @@ lift_quarantine() {
 # quarantine: the next deploy of an image that was never seen healthy here is refused,
 # unless it is told otherwise.
 quarantine() {
-  local image
-  [[ ! -f $(folder "$TO")/verified ]] || return 0
+  local image version
   image=$(entry IMAGE "$(folder "$TO")/release.env")
+  for version in $(verified_releases); do
+    [[ $(entry IMAGE "$(folder "$version")/release.env") != "$image" ]] || return 0
+  done
   grep -qsF "${image##*@} " "$BASE/quarantine" ||
     printf '%s %s was found unhealthy at %s (%s)\n' "${image##*@}" "$TO" "$(now)" "$(plain "$WHY")" >>"$BASE/quarantine" || return
   flush "$BASE/quarantine"

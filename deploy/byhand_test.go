@@ -1,0 +1,170 @@
+package deploy_test
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+// byHand runs the installed release's own script, as an operator does.
+func (m machine) byHand(arguments string, env ...string) answer {
+	m.t.Helper()
+	return m.sh("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh "+arguments, env...)
+}
+
+func (m machine) rollback(version string, env ...string) answer {
+	m.t.Helper()
+	return m.parse(m.byHand("rollback "+version, env...))
+}
+
+// offline cuts the instance off from AWS and from the registry.
+func (m machine) offline() {
+	m.t.Helper()
+	m.replace("aws", "echo 'Could not connect to the endpoint URL' >&2; exit 255")
+	m.replace("docker", "case $1 in pull | login) echo 'connection refused' >&2; exit 1 ;; esac\n"+m.passOn("docker"))
+}
+
+// appears returns when something is there under that path.
+func (m machine) appears(path string) {
+	m.t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !m.exists(path); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			m.t.Fatalf("there is still no %s", path)
+		}
+	}
+}
+
+// text is what a file of the instance holds, or nothing.
+func (m machine) text(path string) string {
+	m.t.Helper()
+	content, err := os.ReadFile(m.Path(path))
+	if err != nil && !os.IsNotExist(err) {
+		m.t.Fatal(err)
+	}
+	return string(content)
+}
+
+// settings adds lines to the [Service] section of the release's unit.
+func settings(lines string) change {
+	return func(a *attempt) {
+		a.own["systemd/atta.service"] = strings.Replace(a.own["systemd/atta.service"], "[Service]\n", "[Service]\n"+lines+"\n", 1)
+	}
+}
+
+func (m machine) wantInstalled(current, previous string) {
+	m.t.Helper()
+	for link, want := range map[string]string{"current": current, "previous": previous} {
+		if got, _ := os.Readlink(m.Path("opt/atta", link)); strings.TrimPrefix(got, "releases/") != want {
+			m.t.Errorf("%s leads to %q, want %q", link, got, want)
+		}
+	}
+}
+
+func TestARollbackByHandGoesFurtherBackEachTimeAndNeedsNoNetwork(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	m.deployed("0.0.3-dev", own("more.txt", "more"))
+	m.offline()
+	a := m.rollback("")
+	m.expect(a, "deployed", 0, "0.0.2-dev is installed; systemctl start atta runs it")
+	if a.Version != "0.0.2-dev" || a.Before != "0.0.3-dev" || !a.Verified || !strings.HasPrefix(a.Deployment, "by-hand-") {
+		t.Errorf("%+v", a.Report)
+	}
+	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev is installed")
+	m.wantInstalled("0.0.1-dev", "")
+	m.untouched(func() {
+		m.expect(m.rollback(""), "refused", 10, "no release before 0.0.1-dev to go back to; seen healthy here: 0.0.3-dev 0.0.2-dev 0.0.1-dev")
+	})
+	m.expect(m.rollback("0.0.3-dev"), "deployed", 0, "0.0.3-dev is installed")
+	m.wantInstalled("0.0.3-dev", "0.0.2-dev")
+	if units := m.live(); units["/etc/systemd/system/atta.service"] != units["/opt/atta/releases/0.0.3-dev/deploy/systemd/atta.service"] {
+		t.Error("the unit is not that of 0.0.3-dev")
+	}
+}
+
+func TestARollbackOfAServiceStartsItAndOfAJobDoesNot(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", oneshot("", "echo job >>$ATTA_ROOT/runs"))
+	m.deployed("0.0.2-dev", daemon())
+	m.deployed("0.0.3-dev", daemon())
+	a := m.rollback("")
+	m.expect(a, "deployed", 0, "0.0.2-dev runs")
+	if got := m.sh("docker ps --format '{{.Image}}'").stdout; a.Unit != "active" || !strings.HasSuffix(got, "@"+a.Digest+"\n") || strings.Count(got, "\n") != 1 {
+		t.Errorf("unit %s, in containers %q", a.Unit, got)
+	}
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev is installed")
+	if got := m.text("runs"); got != "job\n" || m.sh("docker ps --quiet").stdout != "" {
+		t.Errorf("the job ran: %q", got)
+	}
+}
+
+func TestAReleaseThatWasLeftByARollbackCanBeDeployedAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	m.rollback("")
+	m.deployed("0.0.2-dev")
+	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
+}
+
+func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	m.deploy("0.0.3-dev", oneshot("", "exit 3"))
+	for version, message := range map[string]string{
+		"0.0.9-dev":             "0.0.9-dev was never seen healthy here; those that were: 0.0.2-dev 0.0.1-dev",
+		"0.0.3-dev":             "0.0.3-dev was never seen healthy here",
+		"0.0.2-dev":             "0.0.2-dev is what runs here",
+		"../releases/0.0.1-dev": "../releases/0.0.1-dev is no version",
+		"/opt":                  "/opt is no version",
+		"..":                    ".. was never seen healthy here",
+	} {
+		m.untouched(func() { m.expect(m.rollback(version), "refused", 10, message) })
+	}
+}
+
+func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev", oneshot("", "true"))
+	answers := make(chan answer)
+	go func() {
+		answers <- m.attempt("0.0.3-dev", parameter("deployment", "the-other"), oneshot("", "touch $ATTA_ROOT/begun; until test -e $ATTA_ROOT/enough; do sleep 0.1; done"))
+	}()
+	m.appears("begun")
+	before := m.tree("opt", "etc")
+	m.expect(m.rollback("", "ATTA_LOCK_WAIT=1"), "refused", 51, "another deploy of atta is at work on this host: the-other")
+	m.same(before, m.tree("opt", "etc"))
+	m.write("enough", "", 0o644)
+	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
+}
+
+func TestARollbackToAReleaseThatIsUnhealthyNowGoesBackToWhereItCameFrom(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
+	m.deployed("0.0.2-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/lost'"))
+	m.write("broken", "", 0o644)
+	before := m.live()
+	a := m.rollback("")
+	m.expect(a, "rolled-back", 40, "0.0.2-dev is installed")
+	m.same(before, m.live())
+	if a.Unit != "active" || m.exists("opt/atta/quarantine") {
+		t.Errorf("unit %s, quarantine %q", a.Unit, m.text("opt/atta/quarantine"))
+	}
+	m.write("lost", "", 0o644)
+	a = m.rollback("")
+	m.expect(a, "rollback-failed", 41, "atta.service")
+	if !strings.Contains(a.Message, "going back to 0.0.2-dev went wrong: ") || strings.Count(a.Message, "atta.service") != 2 {
+		t.Error(a.Message)
+	}
+}
