@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,7 +57,25 @@ func Engine(ctx context.Context) (stop func() error, err error) {
 	}
 }
 
-// Gateway is the address of this machine that containers reach.
+// Gateway is the address of this machine that containers reach. An engine that has
+// only just made its bridge does not name it, so the bridge itself is asked.
 func Gateway(ctx context.Context) (string, error) {
-	return docker(ctx, nil, "network", "inspect", "bridge", "--format", "{{(index .IPAM.Config 0).Gateway}}")
+	name, err := docker(ctx, nil, "network", "inspect", "bridge", "--format", `{{index .Options "com.docker.network.bridge.name"}}`)
+	if err != nil {
+		return "", err
+	}
+	bridge, err := net.InterfaceByName(name)
+	if err != nil {
+		return "", fmt.Errorf("find bridge %s: %w", name, err)
+	}
+	addresses, err := bridge.Addrs()
+	if err != nil {
+		return "", fmt.Errorf("read addresses of %s: %w", name, err)
+	}
+	for _, address := range addresses {
+		if ip, ok := address.(*net.IPNet); ok && ip.IP.To4() != nil {
+			return ip.IP.String(), nil
+		}
+	}
+	return "", fmt.Errorf("bridge %s has no address", name)
 }
