@@ -21,7 +21,7 @@ demo: ## Deploy a sample image to an instance on this machine: no account, no Do
 	go run ./internal/localaws/demo
 
 test: ## Run all tests that need nothing but Go
-	go test $(RACE) -shuffle=on -count=1 ./...
+	go test $(RACE) -shuffle=on -count=1 -timeout=20m ./...
 
 sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
 	go test -c -o .cache/sweep ./deploy
