@@ -481,7 +481,7 @@ func TestTheSizeOfAnImageIsWhatAHostDownloads(t *testing.T) {
 		tree tree
 		want int64
 	}{
-		"docker save":      {dockerSaveOf(one), 0},
+		"docker save":      {dockerSaveOf(randomImage(4)), 0}, // shares no blob with the others
 		"layout":           {layoutOf(t, one), stored(one)},
 		"of two platforms": {layoutOf(t, both), largest},
 	} {
