@@ -1,8 +1,11 @@
 package localaws_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -30,7 +33,25 @@ func start(t *testing.T, o localaws.Options) *localaws.Server {
 func once(s *localaws.Server) aws.Config {
 	c := s.Config()
 	c.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	c.HTTPClient = &http.Client{Transport: ownBody{}}
 	return c
+}
+
+// ownBody sends a copy of a request's body. The SDK ends the body it gave when an answer
+// arrives; on loopback net/http may still look for that body's end, and then closes the
+// connection under an answer that has not been read: https://go.dev/src/net/http/transfer.go
+type ownBody struct{}
+
+func (ownBody) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return http.DefaultTransport.RoundTrip(r)
 }
 
 // wantCode fails the test unless err is AWS's error of that code.
