@@ -90,7 +90,7 @@ change() {
   phase switch switch_to "$TO" forward
   phase start start_release
   phase health check_health
-  phase timers start_rest "$TO"
+  phase timers start_rest "$TO" forward
   phase close mark_verified
   conclude deployed 0 "$TO $(is_up_or_installed)"
 }
@@ -396,7 +396,7 @@ open_change() {
   for unit in $(units_of "$FROM"); do
     [[ $(property UnitFileState "$unit") != enabled ]] || ENABLED+="${ENABLED:+ }$unit"
     case $unit:$(property Type "$unit"):$(property ActiveState "$unit") in
-      *.timer:* | *:oneshot:*) ;;
+      *.service:oneshot:*) ;;
       *:active | *:activating) UP+="${UP:+ }$unit" ;;
     esac
   done
@@ -632,14 +632,13 @@ point() {
   ln -sfn -- "releases/$2" "$BASE/.$1.new" && mv -T -- "$BASE/.$1.new" "$BASE/$1"
 }
 
-# start_rest VERSION [--no-block]: timers come last, and what was up beside the unit.
+# start_rest VERSION forward|back [--no-block]: timers, and what was up beside the unit. On
+# the way back a timer that somebody had stopped stays so.
 start_rest() {
   local unit
   for unit in $(units_of "$1"); do
-    if [[ $unit == *.timer ]]; then
-      ctl start "$unit"
-    elif [[ $unit != "$UNIT" ]] && was_up "$unit"; then
-      ctl start ${2:+"$2"} "$unit"
+    if [[ $unit != "$UNIT" ]] && { was_up "$unit" || [[ $2 == forward && $unit == *.timer ]]; }; then
+      ctl start ${3:+"$3"} "$unit"
     fi
   done
 }
@@ -827,7 +826,7 @@ take_back() {
     switch_to "$FROM" back
     ctl reset-failed "$UNIT" || true
   fi
-  start_rest "$FROM" "$@"
+  start_rest "$FROM" back "$@"
 }
 
 # The release that is back must be as healthy as it was.

@@ -1,0 +1,152 @@
+package deploy_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/localaws/sample"
+)
+
+// kept are the releases that are here whole, by what there is of them.
+func (m machine) kept() map[string]string {
+	m.t.Helper()
+	releases, err := os.ReadDir(m.Path("opt/atta/releases"))
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	names := ""
+	for _, release := range releases {
+		names += release.Name() + "\n"
+	}
+	return map[string]string{
+		"releases":   names,
+		"images":     m.sh("docker images --format '{{.Tag}}' | grep -v none | sort").stdout,
+		"containers": m.sh("docker ps --all --format '{{.Names}}' | sed -n s/^atta-//p | sort").stdout,
+	}
+}
+
+func (m machine) wantKept(versions ...string) {
+	m.t.Helper()
+	want := strings.Join(versions, "\n") + "\n"
+	if diff := cmp.Diff(map[string]string{"releases": want, "images": want, "containers": want}, m.kept()); diff != "" {
+		m.t.Errorf("kept (-want +got):\n%s", diff)
+	}
+}
+
+// wantStart starts the job, and it must be the one of that version.
+func (m machine) wantStart(version string) {
+	m.t.Helper()
+	if a := m.sh("systemctl start atta"); a.exit != 0 {
+		m.t.Errorf("%s does not start: %s", version, a.stderr)
+	}
+	m.wantOutput("hello from " + version + "\n")
+}
+
+func TestOldReleasesGoAndTheOnesToGoBackToStay(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	for i := range 6 {
+		m.deployed(fmt.Sprintf("0.0.%d-dev", i+1), parameter("keep-releases", "2"))
+	}
+	m.wantKept("0.0.4-dev", "0.0.5-dev", "0.0.6-dev")
+	m.wantStart("0.0.6-dev")
+	m.offline()
+	for _, version := range []string{"0.0.5-dev", "0.0.4-dev"} {
+		m.expect(m.rollback(""), "deployed", 0, version)
+		m.wantStart(version)
+	}
+}
+
+// What runs and what was before it stay, however old they are.
+func TestTheNewestReleasesAreNotTheOnlyOnesThatStay(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	for i := range 5 {
+		m.deployed(fmt.Sprintf("0.0.%d-dev", i+1), parameter("keep-releases", "9"))
+	}
+	m.rollback("0.0.2-dev")
+	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
+	m.expect(m.deploy("0.0.6-dev", parameter("keep-releases", "1"), oneshot("", "exit 3")), "rolled-back", 40, "")
+	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
+	if got := m.kept()["releases"]; got != "0.0.1-dev\n0.0.2-dev\n0.0.5-dev\n0.0.6-dev\n" {
+		t.Error(got)
+	}
+	m.wantStart("0.0.2-dev")
+	m.rollback("")
+	m.wantStart("0.0.1-dev")
+}
+
+func TestWhatIsSomebodyElsesIsNotPruned(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	theirs := m.push(sample.Version("theirs"))
+	first := m.push(sample.Version("0.0.1-dev"))
+	repository, _, _ := strings.Cut(first, "@")
+	m.deployed("0.0.1-dev", parameter("image", first), parameter("keep-releases", "1"))
+	login := "aws ecr get-login-password --region us-east-1 | docker login --username AWS --password-stdin " + cloud.RegistryHost() + "; "
+	if a := m.sh("set -e; " + login + "docker pull -q " + theirs + "; docker tag " + theirs + " " + repository + ":theirs; docker create --name theirs " + theirs +
+		"; docker tag " + first + " " + repository + ":also-theirs; docker create --name atta-of-theirs " + first); a.exit != 0 {
+		t.Fatal(a.stderr)
+	}
+	ours := m.sh("docker images --format '{{.Tag}} {{.ID}}' | grep theirs; docker ps --all --format '{{.Names}} {{.ID}}' | grep theirs").stdout
+	for i := range 3 {
+		m.deployed(fmt.Sprintf("0.0.%d-dev", i+2), parameter("keep-releases", "1"))
+	}
+	if got := m.sh("docker images --format '{{.Tag}} {{.ID}}' | grep theirs; docker ps --all --format '{{.Names}} {{.ID}}' | grep theirs").stdout; got != ours || strings.Count(ours, "\n") != 4 {
+		t.Errorf("before:\n%safter:\n%s", ours, got)
+	}
+	if m.exists("opt/atta/releases/0.0.1-dev") || strings.Contains(m.sh("docker images --format '{{.Tag}}'; docker ps -a --format '{{.Names}}'").stdout, "0.0.1-dev") {
+		t.Error("0.0.1-dev is still there")
+	}
+}
+
+func TestFiveFailedReleasesDoNotPushOutTheGoodOne(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	few := parameter("keep-releases", "1")
+	m.deployed("0.0.1-dev", few)
+	m.deployed("0.0.2-dev", few)
+	for i := range 5 {
+		m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i), few, image(sample.ExitCode(3))), "rolled-back", 40, "0.0.2-dev is installed")
+	}
+	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
+	m.sh("docker image prune --force --all")
+	m.offline()
+	m.wantStart("0.0.2-dev")
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev")
+	m.wantStart("0.0.1-dev")
+	if got := m.kept(); got["releases"] != "0.0.1-dev\n0.0.2-dev\n0.1.4-dev\n" || got["containers"] != "0.0.1-dev\n0.0.2-dev\n" {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestAReleaseThatCannotBeRemovedDoesNotStopADeploy(t *testing.T) {
+	t.Parallel()
+	for name, block := range map[string]func(machine){
+		"folder": func(m machine) {
+			m.write("../bin/mv", "#!/bin/sh\ncase \"$*\" in *0.0.1-dev*.dropped) echo 'busy' >&2; exit 1 ;; esac\nexec /bin/mv \"$@\"\n", 0o755)
+		},
+		"files": func(m machine) {
+			m.write("../bin/rm", "#!/bin/sh\ncase \"$*\" in *.dropped) exit 1 ;; esac\nexec /bin/rm \"$@\"\n", 0o755)
+		},
+		"image":     func(m machine) { m.replace("docker", "case $1$2 in imagerm) exit 1 ;; esac\n"+m.passOn("docker")) },
+		"container": func(m machine) { m.replace("docker", "case $1 in rm) exit 1 ;; esac\n"+m.passOn("docker")) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			few := parameter("keep-releases", "1")
+			m.deployed("0.0.1-dev", few)
+			m.deployed("0.0.2-dev", few)
+			block(m)
+			m.deployed("0.0.3-dev", few)
+			m.deployed("0.0.4-dev", few)
+			m.deployed("0.0.5-dev", few)
+			m.wantInstalled("0.0.5-dev", "0.0.4-dev")
+		})
+	}
+}

@@ -1,0 +1,109 @@
+package deploy_test
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+func TestAnImageThatDoesNotFitIsRefusedBeforeItIsPulled(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	images := m.sh("docker images --digests --quiet").stdout
+	m.replace("docker", "case $1 in pull) touch $ATTA_ROOT/pulled ;; esac\n"+m.passOn("docker"))
+	m.untouched(func() {
+		a := m.deploy("0.0.2-dev", parameter("image-bytes", "999999999999"))
+		m.expect(a, "refused", 10, "not enough room for the image: ")
+		if !regexp.MustCompile(`var/lib/docker has [0-9]+ MB free, 3814761 MB are needed$`).MatchString(a.Message) || a.Phase != "room" {
+			t.Errorf("in %s: %s", a.Phase, a.Message)
+		}
+	})
+	if m.exists("pulled") || m.sh("docker images --digests --quiet").stdout != images {
+		t.Error("something was pulled")
+	}
+	m.deployed("0.0.2-dev", parameter("image-bytes", "1000"))
+}
+
+func TestADiskThatIsFullWhileTheImageIsPulledLeavesWhatRuns(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	m.write("var/lib/docker/full", "", 0o644)
+	before := m.kept()
+	m.untouched(func() {
+		m.expect(m.deploy("0.0.3-dev"), "refused", 10, "no space left on device")
+	})
+	after := m.kept()
+	if before["images"] != after["images"] || before["containers"] != after["containers"] {
+		t.Errorf("before %q, after %q", before, after)
+	}
+	if err := os.Remove(m.Path("var/lib/docker/full")); err != nil {
+		t.Fatal(err)
+	}
+	m.wantStart("0.0.2-dev")
+	m.deployed("0.0.3-dev")
+}
+
+func TestAChangeThatCannotBeWrittenDownIsNotBegun(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.sh("ln -s /dev/full $ATTA_ROOT/opt/atta/.state.new")
+	m.untouched(func() {
+		m.expect(m.deploy("0.0.2-dev", daemon()), "refused", 10, "nothing was changed")
+	})
+	if m.exists("opt/atta/recover") || m.exists("etc/systemd/system/atta-recover.service") {
+		t.Error("the deploy is still under way")
+	}
+	m.deployed("0.0.2-dev", daemon())
+}
+
+// The disk fills up at one of the steps, and stays full.
+func TestAChangeThatCannotBeWrittenDownAnyMoreIsTakenBack(t *testing.T) {
+	t.Parallel()
+	const full = "ln -sfn /dev/full $ATTA_ROOT/opt/atta/.state.new"
+	for name, c := range map[string]struct {
+		at      string // the call of systemctl
+		message string
+	}{
+		"at the switch": {"daemon-reload", "start: "},
+		"at the start":  {"start atta.service", "health: "},
+		"at the end":    {"start atta.timer", "the success cannot be written down"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
+			m.deployed("0.0.1-dev", daemon(), timer)
+			before := m.live()
+			m.replace("systemctl", `case "$*" in "`+c.at+`") `+full+` ;; esac; `+m.passOn("systemctl"))
+			a := m.deploy("0.0.2-dev", daemon(), timer)
+			m.expect(a, "rolled-back", 30, "0.0.1-dev is installed")
+			if !strings.Contains(a.Message, c.message) || a.Unit != "active" {
+				t.Errorf("unit %s: %s", a.Unit, a.Message)
+			}
+			m.same(before, m.live())
+			if m.exists("opt/atta/recover") {
+				t.Error("the deploy is still under way")
+			}
+		})
+	}
+}
+
+func TestAHistoryThatCannotBeWrittenStopsNothing(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("opt/atta/history/in-the-way", "", 0o644)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	m.expect(m.deploy("0.0.3-dev", oneshot("", "exit 3")), "rolled-back", 40, "0.0.2-dev is installed")
+	if a := m.rollback(""); a.exit != 0 || a.Version != "0.0.1-dev" {
+		t.Errorf("%+v", a)
+	}
+	if !strings.Contains(m.text("var/log/atta-deploy.log"), "the history cannot be written") {
+		t.Error("the log does not say so")
+	}
+}

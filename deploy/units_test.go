@@ -1,0 +1,151 @@
+package deploy_test
+
+import (
+	"archive/tar"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+)
+
+// timer is a timer of that name, and other a job beside the service's own unit.
+func timer(unit string) change {
+	return own("systemd/"+unit+".timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
+}
+
+func other(unit, command string) change {
+	return own("systemd/"+unit+".service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c '"+command+"'\n[Install]\nWantedBy=multi-user.target\n")
+}
+
+// calls writes down which units are started and stopped from here on, in order.
+func (m machine) calls(do func()) []string {
+	m.t.Helper()
+	m.write("calls", "", 0o644)
+	m.replace("systemctl", `case $1 in start | stop) echo "$1 $2" >>$ATTA_ROOT/calls ;; esac; `+m.passOn("systemctl"))
+	do()
+	return strings.Fields(strings.ReplaceAll(strings.ReplaceAll(m.text("calls"), "start ", "+"), "stop ", "-"))
+}
+
+func (m machine) enabled(unit string) string {
+	m.t.Helper()
+	return strings.TrimSpace(m.sh("systemctl is-enabled " + unit).stdout)
+}
+
+func TestAUnitOfAnotherNameIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	image := parameter("image", m.push())
+	for _, name := range []string{"sshd.service", "attax.service", "atta-.service", "atta-recover.service", "other-atta.timer", "atta-x@y.timer"} {
+		m.untouched(func() {
+			a := m.deploy("0.0.2-dev", image, repacked(func(b bundle.Bundle) []byte {
+				return pack(t, append(entries(t, b), entry{tar.Header{Typeflag: tar.TypeReg, Name: "deploy/systemd/" + name, Mode: 0o644}, "[Service]\nType=oneshot\nExecStart=/bin/true\n"})...)
+			}))
+			m.expect(a, "refused", 10, "deploy/systemd/"+name+" must be called atta.timer, atta-SOMETHING.service or atta-SOMETHING.timer")
+		})
+		if err := os.RemoveAll(m.Path("opt/atta/releases/0.0.2-dev")); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestUnitsComeAndGoWithTheirReleaseTimersFirstToStopAndLastToStart(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	x := []change{daemon(), timer("atta-x"), other("atta-x", "true"), other("atta-y", "true")}
+	m.deployed("0.0.1-dev", x...)
+	got := m.calls(func() { m.deployed("0.0.2-dev", x...) })
+	if diff := cmp.Diff([]string{"-atta-x.timer", "-atta.service", "+atta.service", "+atta-x.timer"}, got); diff != "" {
+		t.Error(diff)
+	}
+	for unit, want := range map[string]string{"atta": "enabled", "atta-x.timer": "enabled", "atta-x": "disabled", "atta-y": "disabled"} {
+		if got := m.enabled(unit); got != want {
+			t.Errorf("%s is %s", unit, got)
+		}
+	}
+	before := m.live()
+	got = m.calls(func() {
+		m.expect(m.deploy("0.0.3-dev", daemon(), settings("ExecStartPre=/bin/false")), "rolled-back", 40, "")
+	})
+	if first, last := got[0], got[len(got)-1]; first != "-atta-x.timer" || last != "+atta.service" && last != "+atta-x.timer" {
+		t.Errorf("%v", got)
+	}
+	m.same(before, m.live())
+	if state := strings.TrimSpace(m.sh("systemctl is-active atta-x.timer").stdout); state != "active" {
+		t.Error("the timer is", state)
+	}
+	m.deployed("0.0.4-dev", daemon())
+	for path := range m.tree("etc/systemd") {
+		if strings.Contains(path, "atta-") {
+			t.Error("left behind:", path)
+		}
+	}
+	if state := strings.TrimSpace(m.sh("systemctl is-active atta-x.timer").stdout); state == "active" {
+		t.Error("the timer is still", state)
+	}
+}
+
+func TestAUnitThatTheOperatorHasDisabledOrStoppedStaysSoOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	release := []change{daemon(), timer("atta-x"), timer("atta-y"), other("atta-x", "true"), other("atta-y", "true")}
+	m.deployed("0.0.1-dev", release...)
+	m.sh("systemctl disable atta atta-x.timer; systemctl stop atta atta-x.timer")
+	before := m.live()
+	a := m.deploy("0.0.2-dev", append(release, settings("ExecStartPre=/bin/false"))...)
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	m.same(before, m.live())
+	if a.Unit == "active" || m.sh("docker ps --quiet").stdout != "" {
+		t.Error("the service was started")
+	}
+	for unit, want := range map[string]string{"atta": "disabled", "atta-x.timer": "disabled", "atta-y.timer": "enabled"} {
+		if got := m.enabled(unit); got != want {
+			t.Errorf("%s is %s", unit, got)
+		}
+	}
+	if got := m.sh("systemctl is-active atta-x.timer atta-y.timer").stdout; got != "inactive\nactive\n" {
+		t.Errorf("the timers are %q", got)
+	}
+	m.deployed("0.0.3-dev", release...)
+	if got := m.enabled("atta") + m.enabled("atta-x.timer"); got != "enabledenabled" {
+		t.Error("the next release has left it", got)
+	}
+}
+
+func TestAJobThatHasATimerIsNotStartedAtBootAsWell(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	job := oneshot("", "echo run >>$ATTA_ROOT/runs")
+	m.deployed("0.0.1-dev", job)
+	m.deployed("0.0.2-dev", job, timer("atta"))
+	if m.enabled("atta") != "disabled" || m.enabled("atta.timer") != "enabled" {
+		t.Errorf("the job is %s, the timer %s", m.enabled("atta"), m.enabled("atta.timer"))
+	}
+	m.write("runs", "", 0o644)
+	if err := m.Reboot(); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.text("runs") + m.sh("systemctl is-active atta.timer").stdout; got != "active\n" {
+		t.Errorf("after boot: %q", got)
+	}
+	m.deployed("0.0.3-dev", job)
+	if m.enabled("atta") != "enabled" || m.exists("etc/systemd/system/atta.timer") {
+		t.Errorf("without the timer, the job is %s", m.enabled("atta"))
+	}
+}
+
+func TestAUnitThatWasEditedOnTheHostIsReplacedByTheNextRelease(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.write("etc/systemd/system/atta.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n", 0o600)
+	m.sh("systemctl daemon-reload")
+	m.deployed("0.0.2-dev")
+	live := m.live()
+	if unit := live["/etc/systemd/system/atta.service"]; unit[len("-rw-r--r-- "):] != live["/opt/atta/releases/0.0.2-dev/deploy/systemd/atta.service"][len("-rw-r--r-- "):] || !strings.HasPrefix(unit, "-rw-r--r-- ") {
+		t.Error(unit)
+	}
+}
