@@ -707,7 +707,13 @@ is_healthy() {
   esac
 }
 
-how_it_ended() { printf 'result %s, exit status %s' "$(property Result)" "$(property ExecMainStatus)"; }
+# how_it_ended: with the exit status, unless it was a step before or after the program that failed.
+how_it_ended() {
+  local result status
+  result=$(property Result) status=$(property ExecMainStatus)
+  printf 'result %s' "$result"
+  [[ $result != success && $status == 0 ]] || printf ', exit status %s' "$status"
+}
 
 # stays_up RUN: systemd gives every start a run of its own, so a restart in between
 # shows.
@@ -719,12 +725,13 @@ stays_up() {
       UNWELL="$UNIT did not stay up: it was started again, $(how_it_ended)"
       return 1
     fi
-    case $(property ActiveState) in
-      active)
+    case $(property ActiveState):$(property SubState) in
+      active:*)
         since=${since:-$SECONDS}
         ((SECONDS - since < MIN_HEALTHY_TIME)) || { has_container && passes_checks && return 0; }
         ;;
-      activating) ;;
+      *:auto-restart*) UNWELL="$UNIT did not stay up: $(how_it_ended)" && return 1 ;;
+      activating:*) ;;
       *) UNWELL="$UNIT did not stay up: $(how_it_ended)" && return 1 ;;
     esac
     ((SECONDS < DEADLINE)) || return 1
@@ -743,7 +750,7 @@ has_container() {
 passes_checks() {
   local code=0
   if [[ -n $HEALTH_COMMAND ]]; then
-    SERVICE=$SERVICE VERSION=$TO timeout 60 bash -c "$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
+    env SERVICE="$SERVICE" VERSION="$TO" timeout 60 bash -c "$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
     ((code == 0)) || { UNWELL="health-command ended with $code" && return 1; }
   fi
   if [[ -n $HEALTH_URL ]] && ! answers "$HEALTH_URL"; then
@@ -935,7 +942,8 @@ note() {
   { [[ ! -e /dev/fd/8 ]] || printf '%s\n' "$1" >&8; } 2>/dev/null || true
 }
 
-last_line() { tail -n 1 "$LOG" 2>/dev/null || true; }
+# last_line: of the log, without the time and the version that this script puts before its own.
+last_line() { tail -n 1 "$LOG" 2>/dev/null | sed 's/^20[0-9TZ:-]* [^ ]*: //' || true; }
 
 # A command that failed without a verdict ends the deploy here, after the way back
 # when something was changed.

@@ -1,0 +1,171 @@
+package deploy_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// noted is a job that writes down that it ran, and then runs a command.
+func noted(command string) change { return oneshot("", "echo run >>$ATTA_ROOT/journal; "+command) }
+
+func TestAJobThatIsNotToRunOnDeployIsInstalledOnly(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	later := parameter("run-on-deploy", "false")
+	a := m.deployed("0.0.1-dev", noted("exit 3"), later)
+	if !strings.Contains(a.Message, "0.0.1-dev is installed; systemctl start atta runs it") || m.exists("journal") {
+		t.Errorf("%s; the job left %q", a.Message, m.text("journal"))
+	}
+	m.deployed("0.0.2-dev", noted("true"), later)
+	m.sh("systemctl start atta")
+	m.untouched(func() { m.expect(m.deploy("0.0.2-dev", noted("true"), later), "unchanged", 0, "runs already") })
+	if got := m.text("journal"); got != "run\n" {
+		t.Errorf("the job left %q", got)
+	}
+	m.untouched(func() {
+		m.expect(m.deploy("0.0.3-dev", daemon(), later), "refused", 10, "run-on-deploy: false is for jobs, and deploy/systemd/atta.service is no Type=oneshot")
+	})
+}
+
+func TestAJobInFlightIsEndedWhenThatIsWanted(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", noted("test ! -e $ATTA_ROOT/slow || exec sleep 60; echo ended >>$ATTA_ROOT/journal"))
+	m.write("slow", "", 0o644)
+	m.sh("systemctl start --no-block atta")
+	m.deployed("0.0.2-dev", noted("true"), parameter("on-running", "kill"))
+	if got := m.text("journal"); got != "run\nended\nrun\nrun\n" {
+		t.Errorf("the jobs left %q", got)
+	}
+}
+
+// A release may bring more than one job, and its timers could start them in the middle.
+func TestEveryJobOfTheReleaseIsWaitedForAndNoTimerStartsOne(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	release := []change{daemon(), timer("atta-x"), other("atta-x", "until test -e $ATTA_ROOT/enough; do sleep 0.1; done")}
+	m.deployed("0.0.1-dev", release...)
+	m.sh("systemctl start --no-block atta-x.service")
+	m.untouched(func() {
+		m.expect(m.deploy("0.0.2-dev", append(release, parameter("drain-timeout", "1"))...), "refused", 51, "a run of atta-x.service has not ended within 1 s; nothing was changed")
+	})
+	if got := m.sh("systemctl is-active atta-x.timer atta.service").stdout; got != "active\nactive\n" {
+		t.Errorf("timer and service are %q", got)
+	}
+	answers := make(chan answer)
+	go func() { answers <- m.attempt("0.0.3-dev", release...) }()
+	for deadline := time.Now().Add(20 * time.Second); m.sh("systemctl is-active --quiet atta-x.timer").exit == 0; time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the timer still runs")
+		}
+	}
+	m.write("enough", "", 0o644)
+	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
+	if got := m.sh("systemctl is-active atta-x.timer").stdout; got != "active\n" {
+		t.Errorf("the timer is %q", got)
+	}
+}
+
+func TestAHealthCommandDecides(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", noted("true"), parameter("health-command", `echo "$SERVICE $VERSION" >$ATTA_ROOT/checked`))
+	if got := m.text("checked"); got != "atta 0.0.1-dev\n" {
+		t.Errorf("the command saw %q", got)
+	}
+	a := m.deploy("0.0.2-dev", noted("true"), parameter("health-command", "echo the queue is full >&2; exit 194"))
+	m.expect(a, "rolled-back", 40, "health-command ended with 194; 0.0.1-dev is installed")
+	if !strings.Contains(m.text("var/log/atta-deploy.log"), "the queue is full") {
+		t.Error("the log lacks the command's own words")
+	}
+	m.deployed("0.0.3-dev", daemon(), parameter("health-command", "test -e $ATTA_ROOT/warm || { touch $ATTA_ROOT/warm; exit 1; }"))
+	a = m.deploy("0.0.4-dev", daemon(), parameter("health-command", "false"), parameter("health-timeout", "3"))
+	m.expect(a, "rolled-back", 40, "health-command ended with 1; 0.0.3-dev is installed")
+	if a.Unit != "active" {
+		t.Errorf("unit %s", a.Unit)
+	}
+}
+
+func TestAHealthURLMustAnswerWell(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	var calls atomic.Int32
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.RequestURI() {
+		case "/warm?a=b":
+			if calls.Add(1) < 3 {
+				w.WriteHeader(http.StatusServiceUnavailable)
+			}
+		case "/moved":
+			w.Header().Set("Location", "http://127.0.0.1:1/")
+			w.WriteHeader(http.StatusFound)
+		default:
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	defer server.Close()
+	m.deployed("0.0.1-dev", daemon(), parameter("health-url", server.URL+"/warm?a=b"))
+	if calls.Load() != 3 {
+		t.Errorf("%d calls", calls.Load())
+	}
+	m.deployed("0.0.2-dev", daemon(), parameter("health-url", server.URL+"/moved"))
+	for version, url := range map[string]string{"0.1.0-dev": server.URL + "/lost", "0.1.1-dev": "http://127.0.0.1:1", "0.1.2-dev": "http://nowhere.invalid/"} {
+		a := m.deploy(version, daemon(), parameter("health-url", url), parameter("health-timeout", "3"))
+		m.expect(a, "rolled-back", 40, url+" does not answer with 2xx or 3xx; 0.0.2-dev is installed")
+	}
+}
+
+// A server that takes the connection and says nothing must not hold the deploy.
+func TestAHealthURLThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	ended := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
+	defer server.Close()
+	defer close(ended)
+	a := m.deploy("0.0.1-dev", daemon(), parameter("health-url", server.URL), parameter("health-timeout", "2"))
+	m.expect(a, "rolled-back", 40, "does not answer")
+}
+
+func TestAServiceMustStayUpForAsLongAsItIsTold(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	begin := time.Now()
+	m.deployed("0.0.1-dev", daemon(), parameter("min-healthy-time", "4"))
+	if took := time.Since(begin); took < 4*time.Second {
+		t.Errorf("deployed after %v", took)
+	}
+	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 3; exit 7'\n")
+	m.expect(m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "6")), "rolled-back", 40, "did not stay up: result exit-code, exit status 7")
+}
+
+// A unit that is up without a container of the release runs something else.
+func TestAServiceThatRunsAnotherImageIsTakenBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	something := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sleep 600\n")
+	a := m.deploy("0.0.2-dev", something, parameter("health-timeout", "3"))
+	m.expect(a, "rolled-back", 40, "atta.service is up, but no container runs ")
+	if a.Unit != "active" {
+		t.Errorf("unit %s", a.Unit)
+	}
+}
+
+func TestAWayBackToAReleaseThatIsUnhealthyNowIsReported(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
+	m.write("broken", "", 0o644)
+	a := m.deploy("0.0.2-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'exit 3'"))
+	m.expect(a, "rollback-failed", 41, "atta.service did not stay up: result exit-code; going back to 0.0.1-dev went wrong: atta.service did not stay up: result exit-code")
+	if a.Unit == "active" || a.Version != "0.0.1-dev" || m.exists("opt/atta/recover") {
+		t.Errorf("%+v", a.Report)
+	}
+	m.sh("rm $ATTA_ROOT/broken")
+	m.deployed("0.0.3-dev", daemon())
+}
