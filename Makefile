@@ -4,15 +4,12 @@ GOLANGCI_LINT := v2.15.0
 ACTIONLINT := v1.7.12
 GOVULNCHECK := v1.1.4
 
-# What make e2e-host tries beside the one deploy with the action itself.
-HOST_SCENARIOS := E2E(AnOperator|AService|AReboot|AJob|AShutdown|ADamaged|TheUnits|AFullDisk|AFirstDeploy|ACommand|ATimer|APruned)
-
 BIN := $(CURDIR)/.cache/bin
 SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep e2e e2e-host check vulnerabilities golden
+.PHONY: help demo test sweep e2e check vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,10 +25,7 @@ sweep: ## Kill a deploy before each of its commands, those that only read as wel
 	cd deploy && KILL_ALL=yes ../.cache/sweep -test.timeout=60m -test.run=KilledAnywhere
 
 e2e: ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
-	go test -tags=e2e -shuffle=on -count=1 -timeout=20m -run=E2E -skip='$(HOST_SCENARIOS)' ./...
-
-e2e-host: ## Run the scenarios of the instance's scripts on real systemd and Docker, as root (needs what e2e needs)
-	go test -tags=e2e -count=1 -timeout=25m -run='$(HOST_SCENARIOS)' ./internal/localaws/container
+	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run=E2E ./...
 
 check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
