@@ -36,9 +36,9 @@ deploy() {
   require_tools
   open_log
   lock_host
-  refuse_when_stale
   recover_cut_off_deploy
   answer_again
+  refuse_when_stale
   fetch_bundle
   unpack_bundle
   install_release

@@ -208,13 +208,13 @@ check_rollback() {
 }
 
 check_tools() {
-  timeout 60 docker ps --quiet >/dev/null || refuse "the Docker engine does not answer"
+  timeout -k 5 60 docker ps --quiet >/dev/null || refuse "the Docker engine does not answer"
   systemctl show --property=LoadState "$UNIT" >/dev/null || refuse "systemd does not answer"
 }
 
 # The unit, its timers and what they start; all that a release may bring.
 check_units() {
-  local folder unit type
+  local folder unit type path
   folder=$(folder "$TO")/deploy/systemd
   [[ -f $folder/$UNIT ]] || refuse "the bundle holds no deploy/systemd/$UNIT"
   for unit in $(units_of "$TO"); do
@@ -222,6 +222,10 @@ check_units() {
       refuse "deploy/systemd/$unit must be called $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer"
     is_ours "$unit" || refuse "$(property FragmentPath "$unit") was here before any release of $SERVICE; remove it first, or choose another service name"
   done
+  path=$(property FragmentPath "$RECOVERY")
+  [[ ! -f $UNITS/$RECOVERY ]] || path=/etc/systemd/system/$RECOVERY
+  [[ ! -f $ROOT/$path ]] || grep -qxF "ConditionPathExists=/opt/$SERVICE/recover" "$ROOT/$path" ||
+    refuse "$path is in the way: a deploy of $SERVICE makes and removes a unit of that name"
   type=$(sed -n 's/^[[:blank:]]*Type[[:blank:]]*=[[:blank:]]*//p' "$folder/$UNIT" | tail -n 1)
   [[ $RUN_ON_DEPLOY != false || $type == oneshot ]] || refuse "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is no Type=oneshot"
   for unit in $(units_of "$TO"); do
@@ -287,11 +291,12 @@ runs_already() {
     cmp -s "$(folder "$TO")/deploy/systemd/$unit" "$UNITS/$unit" || return 1
     [[ $unit != *.timer || $(property ActiveState "$unit") == active ]] || return 1
   done
-  case $(property Type):$(property ActiveState) in
-    oneshot:failed) return 1 ;;
+  case $(property Type):$(property RemainAfterExit):$(property ActiveState) in
+    oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;
+    oneshot:*:failed) return 1 ;;
     oneshot:* | *:active) return 0 ;;
+    *) return 1 ;;
   esac
-  return 1
 }
 
 # --- releases and room ------------------------------------------------------
@@ -313,7 +318,7 @@ make_room() {
     keeps "$version" || drop_release "$version" || note "$version could not be removed"
   done
   if ! has_image; then
-    root=$(docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
+    root=$(timeout -k 5 60 docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
     # Packed and unpacked for a while, and three times as large unpacked.
     needs_room "$root" $((IMAGE_BYTES * 4 / 1024 + 64 * 1024)) "the image"
   fi
@@ -333,7 +338,9 @@ drop_release() {
   mv -T -- "$(folder "$1")" "$BASE/.dropped" || return
   note "removed the release $1"
   docker rm --volumes "$SERVICE-$1" >&2 || true
-  [[ -z $image ]] || docker image rm "${image%@*}:$tag" >&2 || true
+  if [[ -n $image ]] && ! docker image rm "${image%@*}:$tag" >&2 && ! grep -qsxF "IMAGE=$image" "$BASE"/releases/*/release.env; then
+    docker image rm "$image" >&2 || true # pulled, and refused before it had a tag
+  fi
   rm -rf -- "$BASE/.dropped"
 }
 
@@ -346,7 +353,7 @@ needs_room() {
 
 # --- image ------------------------------------------------------------------
 
-has_image() { docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
+has_image() { timeout -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
 
 # The image comes by digest and keeps two things: a local tag, since `docker image
 # prune` takes what has only a digest, and a container that is never started, since
@@ -373,8 +380,8 @@ get_image() {
 pull_image() {
   local problem='' registry=${IMAGE%%/*}
   install -d -m 0700 "$RUN"
-  rm -rf -- "$RUN/$SERVICE-docker."*
-  DOCKER_CONFIG=$(mktemp -d "$RUN/$SERVICE-docker.XXXXXX")
+  rm -rf -- "$RUN/$SERVICE:docker."*
+  DOCKER_CONFIG=$(mktemp -d "$RUN/$SERVICE:docker.XXXXXX")
   REGISTRY_AUTH_FILE=$DOCKER_CONFIG/config.json
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
   if ! aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$registry" >&2; then
@@ -396,7 +403,7 @@ open_change() {
   for unit in $(units_of "$FROM"); do
     [[ $(property UnitFileState "$unit") != enabled ]] || ENABLED+="${ENABLED:+ }$unit"
     case $unit:$(property Type "$unit"):$(property ActiveState "$unit") in
-      *.service:oneshot:*) ;;
+      *.service:oneshot:activating) ;;
       *:active | *:activating) UP+="${UP:+ }$unit" ;;
     esac
   done
@@ -473,8 +480,9 @@ settle() {
     keep_the_one_before || note "the link previous cannot be set"
     lift_quarantine || note "the quarantine of $TO cannot be lifted"
   elif [[ -n $TO && ! -f $(folder "$TO")/verified ]]; then
-    timeout 60 docker rm --volumes "$SERVICE-$TO" >&2 || true
+    timeout -k 5 60 docker rm --volumes "$SERVICE-$TO" >&2 || true
   fi
+  end_phase
   PHASE=${FAILED_IN:-$PHASE}
   note "$OUTCOME: $WHY"
   line=$(result "$OUTCOME" "$CODE" "$WHY")
@@ -537,11 +545,15 @@ units_of() {
   done | sort -u
 }
 
-# property NAME [UNIT]: what systemd says of it.
+# property NAME [UNIT]: what systemd says of it. One question that gets no answer says
+# nothing of a release, so it is put again.
 property() {
-  local line
-  line=$(systemctl show --property="$1" "${2:-$UNIT}") || return
-  printf '%s' "${line#*=}"
+  local line wait
+  for wait in 0.5 1 0; do
+    line=$(systemctl show --property="$1" "${2:-$UNIT}") && printf '%s' "${line#*=}" && return
+    sleep "$wait"
+  done
+  return 1
 }
 
 # systemctl, without the host's lock: what it starts may live longer.
@@ -611,13 +623,15 @@ switch_to() {
 
 # enable_units VERSION [back]: a job that has a timer is started by that, and not at boot
 # as well. A unit that something wants stays loaded when it has ended, and with it the
-# result of its run.
+# result of its run. Other services start at boot when the operator has said so.
 enable_units() {
   local unit want
   for unit in $(units_of "$1"); do
     want=disabled
     if [[ $2 == back ]]; then
       [[ " $ENABLED " != *" $unit "* ]] || want=enabled
+    elif [[ $unit != "$UNIT" && " $ENABLED " == *" $unit "* ]]; then
+      want=enabled
     elif [[ $unit == *.timer || ($unit == "$UNIT" && ! -f $(folder "$1")/deploy/systemd/$SERVICE.timer) ]]; then
       want=enabled
     fi
@@ -649,20 +663,28 @@ was_up() { [[ " $UP " == *" $1 "* ]]; }
 
 RUN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL=''
 
-# A job is not run again by going back to it: it was seen healthy in its time.
-is_started() { [[ $(property Type) != oneshot || ($RUN_ON_DEPLOY != false && $ACTION == deploy) ]]; }
+# A job is not run again by going back to it: it was seen healthy in its time. One that
+# stays up when its program has ended is a service in this.
+is_started() {
+  case $(property Type):$(property RemainAfterExit) in
+    oneshot:yes) [[ $RUN_ON_DEPLOY != false ]] ;;
+    oneshot:*) [[ $RUN_ON_DEPLOY != false && $ACTION == deploy ]] ;;
+  esac
+}
 
 is_up_or_installed() { is_started && printf runs || printf 'is installed; systemctl start %s runs it' "$SERVICE"; }
 
 # run_of_unit: which start of the unit this is. systemd before 232 gives a run no id.
 run_of_unit() {
   local id
-  id=$(property InvocationID)
-  printf '%s' "${id:-$(property ExecMainStartTimestampMonotonic)}"
+  id=$(property InvocationID) || return
+  [[ -n $id ]] || id=$(property ExecMainStartTimestampMonotonic) || return
+  printf '%s' "$id"
 }
 
-start_release() {
-  is_started || return 0
+start_release() { ! is_started || start_unit; }
+
+start_unit() {
   ctl reset-failed "$UNIT" || true
   START_CODE=0
   RUN_BEFORE=$(run_of_unit)
@@ -696,12 +718,17 @@ is_healthy() {
   case $(property Type):$(property ActiveState):$(property SubState) in
     oneshot:activating:auto-restart) UNWELL="$UNIT failed: $(how_it_ended)" && return 1 ;;
     oneshot:activating:*)
-      UNWELL="systemctl start $UNIT ended with $START_CODE before the run did"
+      UNWELL="systemctl start $UNIT ended with $START_CODE before the run did" STARTED=30
       ((START_CODE == 124))
       ;;
     oneshot:*)
       UNWELL="$UNIT failed: $(how_it_ended)"
-      [[ $(property Result):$(property ActiveState) =~ ^success:(inactive|active)$ ]] && passes_checks
+      [[ $(property Result):$(property ActiveState) =~ ^success:(inactive|active)$ ]] || return 1
+      if ((START_CODE != 0 && START_CODE != 124)); then
+        UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30
+        return 1
+      fi
+      passes_checks
       ;;
     *) stays_up "$run" ;;
   esac
@@ -718,10 +745,11 @@ how_it_ended() {
 # stays_up RUN: systemd gives every start a run of its own, so a restart in between
 # shows.
 stays_up() {
-  local since=''
+  local since='' run
   UNWELL="$UNIT did not come up within $HEALTH_TIMEOUT s"
   while :; do
-    if [[ $(run_of_unit) != "$1" ]]; then
+    run=$(run_of_unit) || run=$1
+    if [[ $run != "$1" ]]; then
       UNWELL="$UNIT did not stay up: it was started again, $(how_it_ended)"
       return 1
     fi
@@ -741,8 +769,8 @@ stays_up() {
 
 has_container() {
   local id
-  id=$(docker image inspect --format '{{.Id}}' "$IMAGE") &&
-    [[ -n $(docker ps --quiet --filter "ancestor=$id") ]] && return 0
+  id=$(timeout -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE") &&
+    [[ -n $(timeout -k 5 60 docker ps --quiet --filter "ancestor=$id") ]] && return 0
   UNWELL="$UNIT is up, but no container runs $IMAGE"
   return 1
 }
@@ -750,7 +778,7 @@ has_container() {
 passes_checks() {
   local code=0
   if [[ -n $HEALTH_COMMAND ]]; then
-    env SERVICE="$SERVICE" VERSION="$TO" timeout 60 bash -c "$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
+    env SERVICE="$SERVICE" VERSION="$TO" timeout -k 5 60 bash -c "$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
     ((code == 0)) || { UNWELL="health-command ended with $code" && return 1; }
   fi
   if [[ -n $HEALTH_URL ]] && ! answers "$HEALTH_URL"; then
@@ -760,18 +788,20 @@ passes_checks() {
 }
 
 answers() {
-  local place=${1#http://} host path=/
+  local place=${1#http://} host port=80 path=/
   host=${place%%/*}
   [[ $place != */* ]] || path=/${place#*/}
-  [[ $host == *:* ]] || host+=:80
-  timeout 10 bash "${BASH_SOURCE[0]}" request "${host%:*}" "${host##*:}" "$path"
+  if [[ $host =~ ^(.*):([0-9]+)$ ]]; then
+    host=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
+  fi
+  timeout -k 5 10 bash "${BASH_SOURCE[0]}" request "$host" "$port" "$path"
 }
 
 # request HOST PORT PATH: by bash itself, since curl is not everywhere. A connection
 # has no time limit of its own, so this runs in a process that can be ended.
 request() {
-  local status
-  exec 7<>"/dev/tcp/$1/$2"
+  local status host=${1#[}
+  exec 7<>"/dev/tcp/${host%]}/$2"
   printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\nConnection: close\r\n\r\n' "$3" "$1" "$2" >&7
   IFS= read -r status <&7
   [[ $status =~ ^HTTP/[0-9.]+\ [23][0-9][0-9] ]]
@@ -840,11 +870,12 @@ take_back() {
 is_back() {
   [[ -n $FROM ]] && ! is_untouched || return 0
   load_release "$FROM"
-  has_image || { note "the image of $FROM is not on this host" && return 1; }
-  was_up "$UNIT" || return 0
-  TO=$FROM
-  start_release
-  is_healthy || { note "$UNWELL" && return 1; }
+  if was_up "$UNIT"; then
+    TO=$FROM
+    start_unit
+    is_healthy || { note "$UNWELL" && return 1; }
+  fi
+  has_image || { note "the image of $FROM is not on this host, or the Docker engine does not answer" && return 1; }
 }
 
 # recover: a deploy that was cut off is taken back, or brought to its end when it had
@@ -889,10 +920,23 @@ wait_for_cut_off_job() {
   done
 }
 
-# watch: waits for the end of the deploy that has started it, however it ends.
+# watch: waits for the end of the deploy that has started it, however it ends, and then
+# for that of a job that is at work. The lock comes before the first look: the link may
+# not be there yet. errexit does not live in a condition, so there is none around recover.
 watch() {
-  ATTA_LOCK_WAIT=1000000
-  recover
+  local code
+  while :; do
+    set +e
+    (
+      set -e
+      lock_host 1000000
+      recover
+    )
+    code=$?
+    set -e
+    ((code == 51)) || exit "$code"
+    sleep 20
+  done
 }
 
 # --- answers ----------------------------------------------------------------

@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -168,4 +169,91 @@ func TestAWayBackToAReleaseThatIsUnhealthyNowIsReported(t *testing.T) {
 	}
 	m.sh("rm $ATTA_ROOT/broken")
 	m.deployed("0.0.3-dev", daemon())
+}
+
+// A job that stays up when its program has ended, as compose files are started, is a
+// service to whoever uses it.
+func TestAJobThatStaysUpIsStartedAgainOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	up := func(version string) change {
+		return oneshot("RemainAfterExit=yes\nExecStop=/bin/sh -c 'echo down >>$ATTA_ROOT/journal'\n", "echo up "+version+" >>$ATTA_ROOT/journal")
+	}
+	m.deployed("0.0.1-dev", up("1"))
+	a := m.deploy("0.0.2-dev", oneshot("", "exit 3"))
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	if got := m.text("journal"); a.Unit != "active" || got != "up 1\ndown\nup 1\n" {
+		t.Errorf("unit %s, journal %q", a.Unit, got)
+	}
+	m.deployed("0.0.3-dev", up("3"))
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev runs")
+	m.sh("systemctl stop atta; : >$ATTA_ROOT/journal")
+	m.deployed("0.0.1-dev", up("1"))
+	if got := m.text("journal"); got != "up 1\n" {
+		t.Errorf("journal %q", got)
+	}
+}
+
+// A job that somebody stops in its first run has proved nothing, neither way.
+func TestAJobThatIsStoppedInItsFirstRunIsTakenBackAndNotQuarantined(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", noted("true"))
+	answers := make(chan answer)
+	go func() {
+		answers <- m.attempt("0.0.2-dev", oneshot("", "trap \"exit 0\" TERM; touch $ATTA_ROOT/begun; while :; do sleep 0.1; done"))
+	}()
+	m.appears("begun")
+	m.sh("systemctl stop atta")
+	m.expect(m.parse(<-answers), "rolled-back", 30, "atta.service was stopped before its end: ")
+	if m.exists("opt/atta/quarantine") {
+		t.Error(m.text("opt/atta/quarantine"))
+	}
+}
+
+func TestAHealthCommandThatDoesNotEndIsEnded(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.wrap("timeout", `[ "$1 $2 $3" != "-k 5 60" ] || { shift 3; set -- -k 1 1 "$@"; }`)
+	begin := time.Now()
+	a := m.deploy("0.0.1-dev", noted("true"), parameter("health-command", "trap '' TERM; sleep 40 & wait; sleep 40"))
+	m.expect(a, "rolled-back", 40, "health-command ended with 137")
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("after %v", took)
+	}
+}
+
+func TestAHealthURLMayBeAnAddressOfIPv6(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("no IPv6 here: ", err)
+	}
+	hosts := make(chan string, 10)
+	server := &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host })}}
+	server.Start()
+	defer server.Close()
+	m := boot(t)
+	m.deployed("0.0.1-dev", noted("true"), parameter("health-url", server.URL+"/"))
+	if host := <-hosts; "http://"+host != server.URL {
+		t.Errorf("asked for %s at %s", host, server.URL)
+	}
+}
+
+// One question to systemd or to Docker that gets no answer is no verdict.
+func TestAnEngineThatDoesNotAnswerOnceCondemnsNothing(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.replace("systemctl", `case "$*" in "show --property=InvocationID"*) test ! -e $ATTA_ROOT/silent || { rm $ATTA_ROOT/silent; exit 1; } ;; "start atta.service") touch $ATTA_ROOT/silent ;; esac; `+m.passOn("systemctl"))
+	m.deployed("0.0.2-dev", daemon(), parameter("min-healthy-time", "3"))
+	if m.exists("silent") {
+		t.Error("it was never asked")
+	}
+	m.replace("docker", `case "$1 $2" in "image inspect") test ! -e $ATTA_ROOT/hiccup || { rm $ATTA_ROOT/hiccup; echo "Cannot connect to the Docker daemon" >&2; exit 1; } ;; esac; `+m.passOn("docker"))
+	a := m.deploy("0.0.3-dev", oneshot("", "touch $ATTA_ROOT/hiccup; exit 3"))
+	m.expect(a, "rolled-back", 40, "exit status 3; 0.0.2-dev is installed")
+	if a.Unit != "active" {
+		t.Errorf("what was up is %s", a.Unit)
+	}
 }

@@ -150,3 +150,19 @@ func TestAReleaseThatCannotBeRemovedDoesNotStopADeploy(t *testing.T) {
 		})
 	}
 }
+
+func TestAnImageThatWasRefusedAfterItsPullIsRemovedWithItsRelease(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.wrap("uname", "echo riscv64; exit")
+	for i := range 3 {
+		m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i)), "refused", 10, "this host is riscv64")
+	}
+	m.wrap("uname", "")
+	m.deployed("0.2.0-dev")
+	m.deployed("0.3.0-dev")
+	if got := m.sh("docker images --quiet | sort -u | wc -l").stdout; got != "3\n" {
+		t.Errorf("images:\n%s", m.sh("docker images --digests").stdout)
+	}
+}

@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -28,6 +29,17 @@ func (m machine) replace(command, script string) {
 	if script != "" {
 		m.write(filepath.Join("..", "bin", command), "#!/bin/sh\n"+script+"\n", 0o755)
 	}
+}
+
+// wrap has a script run before one of the commands that the instance shares with this
+// machine.
+func (m machine) wrap(command, script string) {
+	m.t.Helper()
+	path, err := exec.LookPath(command)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	m.write(filepath.Join("..", "bin", command), "#!/bin/sh\n"+script+"\nexec "+path+" \"$@\"\n", 0o755)
 }
 
 // passOn is a command's stand-in, from within a script that takes its place.

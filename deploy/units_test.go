@@ -149,3 +149,31 @@ func TestAUnitThatWasEditedOnTheHostIsReplacedByTheNextRelease(t *testing.T) {
 		t.Error(unit)
 	}
 }
+
+func TestAServiceBesideTheUnitThatTheOperatorHasEnabledStaysSo(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	worker := own("systemd/atta-worker.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n")
+	m.deployed("0.0.1-dev", daemon(), worker)
+	m.sh("systemctl enable --now atta-worker")
+	m.deployed("0.0.2-dev", daemon(), worker)
+	if err := m.Reboot(); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.sh("systemctl is-enabled atta-worker; systemctl is-active atta-worker").stdout; got != "enabled\nactive\n" {
+		t.Errorf("after a deploy and a boot it is %q", got)
+	}
+}
+
+func TestWhatIsInTheWayOfTheRecoveryIsLeftAlone(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("etc/systemd/system/atta-recover.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n", 0o644)
+	m.sh("systemctl daemon-reload; systemctl enable --now atta-recover")
+	before := m.tree("etc")
+	m.expect(m.deploy("0.0.1-dev"), "refused", 10, "/etc/systemd/system/atta-recover.service is in the way")
+	m.same(before, m.tree("etc"))
+	m.sh("systemctl disable --now atta-recover; rm $ATTA_ROOT/etc/systemd/system/atta-recover.service; systemctl daemon-reload")
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+}

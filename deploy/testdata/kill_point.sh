@@ -22,7 +22,7 @@ kill_point() {
   esac
   if [[ -z ${KILL_ALL:-} ]]; then
     case $command in
-      'systemctl show'* | 'docker '*inspect* | 'docker ps'* | 'docker info'* | 'timeout 60 docker ps'* | systemd-analyze* | journalctl*) return 0 ;;
+      'systemctl show'* | 'docker '*inspect* | 'docker ps'* | 'docker info'* | 'timeout -k 5 60 docker '*inspect* | 'timeout -k 5 60 docker ps'* | 'timeout -k 5 60 docker info'* | systemd-analyze* | journalctl*) return 0 ;;
       date* | cmp* | diff* | grep* | sed* | df* | stat* | tail* | head* | sort* | paste* | uname* | readlink* | basename* | dirname* | cat\ \"* | xargs* | sleep*) return 0 ;;
       'tar -t'* | sha256sum* | find* | sync*) return 0 ;;
     esac
