@@ -25,7 +25,7 @@
 #
 #    0  the release runs and was seen healthy (or already did)
 #   10  not fit to start: nothing was changed
-#   30  could not be started, or was cut off; the release before it is back
+#   30  could not be started, or was stopped or cut off; the release before it is back
 #   40  started, found unhealthy; the release before it is back
 #   41  unhealthy, and going back went wrong as well
 #   51  a job, or another deploy, did not end in time; nothing was changed
