@@ -156,3 +156,29 @@ release() {
   [ "$(readlink "$BASE/current")" = releases/0.2.0-dev ]
   [ ! -e "$BASE/.current.new" ]
 }
+
+@test "a service that was started again did not stay up, and an unknown run is no other run" {
+  UNIT=atta.service MIN_HEALTHY_TIME=0 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9))
+  property() { printf '%s' "${1/ActiveState/active}"; }
+  sleep() { :; }
+  has_container() { :; }
+  passes_checks() { :; }
+
+  run_of_unit() { printf another; }
+  ! stays_up first || false
+  [[ $UNWELL == 'atta.service did not stay up: it was started again, '* ]]
+
+  run_of_unit() { printf first; }
+  stays_up first
+  run_of_unit() { return 1; }
+  stays_up first
+}
+
+@test "a service that is up for too short a time is looked at again" {
+  UNIT=atta.service MIN_HEALTHY_TIME=9 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9)) LOOKED=0
+  property() { printf '%s' "${1/ActiveState/active}"; }
+  run_of_unit() { printf first; }
+  sleep() { LOOKED=$((LOOKED + 1)); ((LOOKED < 3)) || DEADLINE=0; }
+  ! stays_up first || false
+  [ "$LOOKED" = 3 ]
+}
