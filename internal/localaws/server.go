@@ -162,7 +162,9 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	}
 	operation, resource := api.name(r)
 	r.operation = operation[strings.Index(operation, ":")+1:]
-	call := s.journal.begin(Call{Operation: operation, Resource: resource, Time: s.options.Now()})
+	now := s.options.Now()
+	call := s.journal.begin(Call{Operation: operation, Resource: resource, Time: now})
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 
 	out := &reply{ResponseWriter: w}
 	defer func() { s.journal.end(call, r.principal.arn, out.status) }()

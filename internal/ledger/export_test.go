@@ -1,0 +1,15 @@
+package ledger
+
+import "time"
+
+// Hurry makes the ledger's locks live by these times.
+func (l *Ledger) Hurry(expiry, beat, again time.Duration) *Ledger {
+	l.pace = pace{expiry: expiry, beat: beat, again: again}
+	return l
+}
+
+// Die ends the signs of life as SIGKILL does.
+func (k *Lock) Die() {
+	k.stop(nil)
+	<-k.done
+}

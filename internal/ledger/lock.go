@@ -1,0 +1,224 @@
+package ledger
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	mathrand "math/rand/v2"
+	"time"
+)
+
+// Holder is the run that holds a lock, in words that help whoever waits for it.
+type Holder struct {
+	Deployment string    `json:"deployment"`
+	Version    string    `json:"version"`
+	Repository string    `json:"repository,omitempty"`
+	RunURL     string    `json:"run_url,omitempty"`
+	Actor      string    `json:"actor,omitempty"`
+	Since      time.Time `json:"since"` // by the run's own clock
+}
+
+// String names the run in a message.
+func (h Holder) String() string {
+	text := "deployment " + h.Deployment
+	if h.Version != "" {
+		text += " of " + h.Version
+	}
+	if h.Actor != "" {
+		text += " by " + h.Actor
+	}
+	if h.RunURL != "" {
+		text += ", " + h.RunURL
+	}
+	return text
+}
+
+// HeldError says that the lock was not free in time.
+type HeldError struct {
+	Holder Holder
+	Held   time.Duration // since the holder's last sign of life, by S3's clock
+	Waited time.Duration
+}
+
+func (e *HeldError) Error() string {
+	return fmt.Sprintf("the lock is held by %s, since %s (last sign of life %s ago); waited %s",
+		e.Holder, e.Holder.Since.UTC().Format(time.RFC3339), e.Held.Round(time.Second), e.Waited.Round(time.Second))
+}
+
+// ErrLost is the cause of a lock's context when another run may have taken the lock.
+var ErrLost = errors.New("the deploy lock was lost: another run may deploy now")
+
+// entry is lock.json. It is never deleted, so that the generation only rises.
+type entry struct {
+	Version    int    `json:"v"`
+	Generation int64  `json:"generation"`
+	Token      string `json:"token,omitempty"` // of the holder; empty: free
+	Expiry     int    `json:"expiry_seconds,omitempty"`
+	Beat       int    `json:"beat,omitempty"` // so that each write is another object
+	Holder     Holder `json:"holder,omitzero"`
+}
+
+const lockName = "lock.json"
+
+// Lock is held by this run until it is released, or lost.
+type Lock struct {
+	// Generation is this lock's number: higher than that of every lock before. Hosts
+	// refuse a command whose generation is lower than one they have seen.
+	Generation int64
+	// Token frees the lock from another process, as the post step is.
+	Token string
+
+	ledger  *Ledger
+	context context.Context
+	stop    context.CancelCauseFunc
+	done    chan struct{}
+
+	// The last write that S3 has confirmed, and when it was begun.
+	entry entry
+	etag  string
+	alive time.Time
+}
+
+// Acquire takes the lock, and waits for that as long as it is told: not at all with 0.
+// waiting is called when somebody is found to hold it, once for each holder. The
+// error is a HeldError when the time is over. A lock whose holder has given no sign
+// of life for its expiry, by S3's clock, is taken over.
+func (l *Ledger) Acquire(ctx context.Context, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lock, error) {
+	begun, token, told := time.Now(), rand.Text(), ""
+	var tried time.Time
+	for {
+		var now entry
+		found, err := l.read(ctx, lockName, &now)
+		if err != nil {
+			return nil, err
+		}
+		if found.etag != "" && now.Token == token { // a write whose reply was lost
+			return l.hold(ctx, now, found.etag, tried), nil
+		}
+		silent := found.read.Sub(found.modified)
+		if now.Token == "" || silent > time.Duration(now.Expiry)*time.Second {
+			tried = time.Now()
+			holder.Since = tried.UTC()
+			next := entry{Version: 1, Generation: now.Generation + 1, Token: token, Expiry: int(l.pace.expiry / time.Second), Holder: holder}
+			etag, err := l.write(ctx, lockName, next, found.etag)
+			if err == nil {
+				return l.hold(ctx, next, etag, tried), nil
+			}
+			if !errors.Is(err, errChanged) {
+				return nil, err
+			}
+			continue // somebody else was quicker, or it was ourselves
+		}
+		held := &HeldError{Holder: now.Holder, Held: silent, Waited: time.Since(begun)}
+		if held.Waited >= wait {
+			return nil, held
+		}
+		if waiting != nil && told != now.Token {
+			waiting(held)
+		}
+		told = now.Token
+		pause := l.pace.again/2 + mathrand.N(l.pace.again)
+		if err := sleep(ctx, min(pause, wait-held.Waited)); err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (l *Ledger) hold(ctx context.Context, e entry, etag string, alive time.Time) *Lock {
+	k := &Lock{Generation: e.Generation, Token: e.Token, ledger: l, done: make(chan struct{}), entry: e, etag: etag, alive: alive}
+	k.context, k.stop = context.WithCancelCause(ctx)
+	go k.keep()
+	return k
+}
+
+// Context ends with the context that the lock was acquired with, or with ErrLost as its
+// cause.
+func (k *Lock) Context() context.Context { return k.context }
+
+// keep gives a sign of life now and then. When S3 has confirmed none for most of the
+// expiry the lock counts as lost, before anybody may take it.
+func (k *Lock) keep() {
+	defer close(k.done)
+	pace := k.ledger.pace
+	for sleep(k.context, pace.beat) == nil {
+		limit := k.alive.Add(pace.expiry - pace.beat/2)
+		for {
+			ctx, cancel := context.WithDeadline(k.context, limit)
+			err := k.beat(ctx)
+			cancel()
+			if err == nil {
+				break
+			}
+			if k.context.Err() != nil {
+				return
+			}
+			if errors.Is(err, ErrLost) || !time.Now().Before(limit) {
+				k.stop(fmt.Errorf("%w: %w", ErrLost, err))
+				return
+			}
+			_ = sleep(k.context, min(time.Second, pace.beat/4))
+		}
+	}
+}
+
+// beat writes one more sign of life. The error is ErrLost when another run has the
+// lock, and errChanged when an earlier beat of our own has arrived after all.
+func (k *Lock) beat(ctx context.Context) error {
+	begun, next := time.Now(), k.entry
+	next.Beat++
+	etag, err := k.ledger.write(ctx, lockName, next, k.etag)
+	if err == nil {
+		k.entry, k.etag, k.alive = next, etag, begun
+		return nil
+	}
+	if !errors.Is(err, errChanged) {
+		return err
+	}
+	var now entry
+	found, problem := k.ledger.read(ctx, lockName, &now)
+	if problem != nil {
+		return problem
+	}
+	if now.Token != k.Token {
+		return ErrLost
+	}
+	k.entry, k.etag = now, found.etag
+	return err
+}
+
+// Release frees the lock. It is no error to release a lock that was lost.
+func (k *Lock) Release(ctx context.Context) error {
+	k.stop(context.Canceled)
+	<-k.done
+	return k.ledger.Free(ctx, k.Token)
+}
+
+// Free frees the lock that was acquired with this token, if it is still held.
+func (l *Ledger) Free(ctx context.Context, token string) error {
+	for {
+		var now entry
+		found, err := l.read(ctx, lockName, &now)
+		if err != nil {
+			return err
+		}
+		if found.etag == "" || now.Token != token {
+			return nil
+		}
+		_, err = l.write(ctx, lockName, entry{Version: now.Version, Generation: now.Generation}, found.etag)
+		if !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-timer.C:
+		return nil
+	}
+}
