@@ -54,6 +54,6 @@ func run(ctx context.Context, gh *action.Action, environ, args []string) error {
 		gh.Fail("Bad AWS configuration", "%v", err)
 		return err
 	}
-	result, err := rollout.Deploy(ctx, clients.Plan(in), account, gh)
+	result, err := rollout.Deploy(ctx, clients.Plan(in, gh), account, gh)
 	return errors.Join(err, report.Publish(gh, result, err, in.Sight.StepSummary))
 }

@@ -143,7 +143,10 @@ func TestABucketOfAnotherAccountIsNotWrittenTo(t *testing.T) {
 	s.build("0.1.0-dev")
 	out := s.run("deploy-bucket=theirs")
 	out.wants("failed")
-	out.says("s3://theirs/bundles/dev/deploy-bundle-0.1.0-dev.tar.gz", "belongs to this account")
+	out.says("s3://theirs/deployments/dev/atta/lock.json", "belongs to this account")
+	if pushed := s.calls(0, "registry:PUT"); len(pushed) > 0 {
+		t.Errorf("pushed %v", pushed)
+	}
 	if _, ok := s.aws.Object("theirs", "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz"); ok || len(s.deploys()) > 0 {
 		t.Errorf("written is %t, deploys are %d", ok, len(s.deploys()))
 	}

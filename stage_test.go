@@ -154,10 +154,11 @@ func (s *stage) greeting() string {
 	return strings.TrimSpace(string(text))
 }
 
-// calls are the requests from the nth on whose operation has one of the prefixes.
+// calls are the requests from the nth on whose operation has one of the prefixes, apart
+// from those of the lock.
 func (s *stage) calls(from int, prefixes ...string) (found []localaws.Call) {
 	for _, call := range s.aws.Calls()[from:] {
-		if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(call.Operation, p) }) {
+		if !strings.HasSuffix(call.Resource, "/lock.json") && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(call.Operation, p) }) {
 			found = append(found, call)
 		}
 	}

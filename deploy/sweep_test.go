@@ -169,12 +169,13 @@ func (m machine) recovered(by string) {
 	}
 }
 
-// atRest is the whole of a host where nothing is being started or stopped.
+// atRest is the whole of a host where nothing is being started or stopped: a service is
+// active a moment before its container is there.
 func (m machine) atRest() map[string]string {
 	m.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		all := m.whole()
-		if !strings.Contains(all["units"], "activating") {
+		if !strings.Contains(all["units"], "activating") && strings.Contains(all["units"], "SubState=running") == (all["containers"] != "") {
 			return all
 		}
 		if time.Now().After(deadline) {

@@ -82,6 +82,7 @@ type Rollout struct {
 
 // Time bounds the run. All are whole seconds.
 type Time struct {
+	Lock     time.Duration // to wait for another run's deploy to end
 	Delivery time.Duration // for an instance to start the command
 	Command  time.Duration // for the command on an instance
 	Run      time.Duration // for the whole run

@@ -103,7 +103,7 @@ func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 		Rollout: action.Rollout{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5,
 		},
-		Time:  action.Time{Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
+		Time:  action.Time{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
 		Sight: action.Sight{StepSummary: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
@@ -144,9 +144,10 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		"INPUT_HEALTH-TIMEOUT":        "59s",
 		"INPUT_MIN-HEALTHY-TIME":      "58s",
 		"INPUT_KEEP-RELEASES":         "100",
+		"INPUT_LOCK-TIMEOUT":          "5s",
 		"INPUT_DELIVERY-TIMEOUT":      "30s",
 		"INPUT_COMMAND-TIMEOUT":       "1m",
-		"INPUT_TIMEOUT":               "90s",
+		"INPUT_TIMEOUT":               "95s",
 		"INPUT_STEP-SUMMARY":          "false",
 	})
 	if got.What.Release.ImageTag() != "2.0.0-eu-prod" {
@@ -171,7 +172,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			HealthCommand: `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`, HealthURL: "http://127.0.0.1:8080/health?deep=1",
 			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100,
 		},
-		Time: action.Time{Delivery: 30 * time.Second, Command: time.Minute, Run: 90 * time.Second},
+		Time: action.Time{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
 		t.Error(diff)
@@ -290,6 +291,7 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		"INPUT_HEALTH-TIMEOUT":        "5",
 		"INPUT_MIN-HEALTHY-TIME":      "1.5s",
 		"INPUT_KEEP-RELEASES":         "0",
+		"INPUT_LOCK-TIMEOUT":          "-1s",
 		"INPUT_DELIVERY-TIMEOUT":      "1s",
 		"INPUT_COMMAND-TIMEOUT":       "49h",
 		"INPUT_TIMEOUT":               "soon",
@@ -333,6 +335,7 @@ kms-key-id "{{x}}": want a KMS key's id or ARN, or alias/<name>
 bundle-sha256 "x": want 64 hex digits, the output bundle-sha256 of the job that uploaded it
 instance-ids "web-1": want instance ids, as in i-0123456789abcdef0
 instance-ids "web-2": want instance ids, as in i-0123456789abcdef0
+lock-timeout "-1s": want a duration in whole seconds from 0s to 24h, as in 90s, 15m or 1h30m
 delivery-timeout "1s": want a duration in whole seconds from 30s to 720h, as in 90s, 15m or 1h30m
 command-timeout "49h": want a duration in whole seconds from 1m to 48h, as in 90s, 15m or 1h30m
 timeout "soon": want a duration in whole seconds from 1m to 120h, as in 90s, 15m or 1h30m
@@ -356,7 +359,7 @@ func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 		`command-timeout "5m": want more than health-timeout, 5m, which is part of it`:                              {"command-timeout": "5m", "on-running": "kill"},
 		`run-on-deploy "false": want true, since mode is service and only a job can be left to its timer`:           {"mode": "service", "run-on-deploy": "false"},
 		`health-timeout "10s": want more than min-healthy-time, 10s, which is part of it`:                           {"health-timeout": "10s"},
-		`timeout "31m": want at least delivery-timeout and command-timeout together, 32m`:                           {"timeout": "31m"},
+		`timeout "41m": want at least lock-timeout, delivery-timeout and command-timeout together, 42m`:             {"timeout": "41m"},
 		`instance-ids holds 51 instances: want at most 50`:                                                          {"instance-ids": many},
 	} {
 		var args []string

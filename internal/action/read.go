@@ -168,11 +168,12 @@ func (r *reader) rollout() Rollout {
 	}
 }
 
-// time holds the limits that nest: staying up within health, waiting and health within a command, delivery and a command
-// within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
+// time holds the limits that nest: staying up within health, waiting and health within a command, the lock, delivery and
+// a command within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
 // AWS-RunShellScript's executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 func (r *reader) time(what What, rollout Rollout) Time {
 	limits := Time{
+		Lock:     r.duration("lock-timeout", 0, 24*time.Hour),
 		Delivery: r.duration("delivery-timeout", 30*time.Second, 720*time.Hour),
 		Command:  r.duration("command-timeout", time.Minute, 48*time.Hour),
 		Run:      r.duration("timeout", time.Minute, 120*time.Hour),
@@ -192,9 +193,8 @@ func (r *reader) time(what What, rollout Rollout) Time {
 	if limits.Command <= work {
 		r.reject("command-timeout", r.value("command-timeout"), "more than "+parts+", "+short(work)+", which is part of it")
 	}
-	if limits.Run < limits.Delivery+limits.Command {
-		r.reject("timeout", r.value("timeout"),
-			"at least delivery-timeout and command-timeout together, "+short(limits.Delivery+limits.Command))
+	if parts := limits.Lock + limits.Delivery + limits.Command; limits.Run < parts {
+		r.reject("timeout", r.value("timeout"), "at least lock-timeout, delivery-timeout and command-timeout together, "+short(parts))
 	}
 	return limits
 }

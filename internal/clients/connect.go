@@ -14,6 +14,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -44,10 +45,14 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	if err != nil {
 		return rollout.Services{}, err
 	}
+	storage := s3.NewFromConfig(a.cfg)
 	services := rollout.Services{
 		Account: id,
-		Bucket:  bundle.NewStore(s3.NewFromConfig(a.cfg), a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
-		Fleet:   fleet.New(ssm.NewFromConfig(a.cfg), a.in.Time.Delivery),
+		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
+		Ledger: ledger.New(storage, ledger.Place{
+			Bucket: a.in.Bundle.Bucket, Owner: id, Prefix: a.in.What.Release.LedgerPrefix(), KMSKey: a.in.Bundle.KMSKey,
+		}),
+		Fleet: fleet.New(ssm.NewFromConfig(a.cfg), a.in.Time.Delivery),
 	}
 	if a.in.Image.Repository == "" {
 		return services, nil

@@ -48,7 +48,7 @@ type Ledger struct {
 type pace struct {
 	expiry time.Duration // after the last beat; whole seconds, since S3 counts in these
 	beat   time.Duration // between two beats
-	again  time.Duration // between two looks at a lock that somebody else holds
+	again  time.Duration // between two looks at a lock that somebody else holds; less at first
 }
 
 // New returns the ledger at that place. It asks S3 nothing yet.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
+	"sync"
 	"time"
 )
 
@@ -59,13 +60,13 @@ type entry struct {
 	Holder     Holder `json:"holder,omitzero"`
 }
 
-const lockName = "lock.json"
+const (
+	lockName   = "lock.json"
+	firstPause = 200 * time.Millisecond
+)
 
 // Lock is held by this run until it is released, or lost.
 type Lock struct {
-	// Generation is this lock's number: higher than that of every lock before. Hosts
-	// refuse a command whose generation is lower than one they have seen.
-	Generation int64
 	// Token frees the lock from another process, as the post step is.
 	Token string
 
@@ -75,6 +76,7 @@ type Lock struct {
 	done    chan struct{}
 
 	// The last write that S3 has confirmed, and when it was begun.
+	mu    sync.Mutex // held while one is under way
 	entry entry
 	etag  string
 	alive time.Time
@@ -87,6 +89,7 @@ type Lock struct {
 func (l *Ledger) Acquire(ctx context.Context, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lock, error) {
 	begun, token, told := time.Now(), rand.Text(), ""
 	var tried time.Time
+	pause := min(firstPause, l.pace.again)
 	for {
 		var now entry
 		found, err := l.read(ctx, lockName, &now)
@@ -118,15 +121,15 @@ func (l *Ledger) Acquire(ctx context.Context, holder Holder, wait time.Duration,
 			waiting(held)
 		}
 		told = now.Token
-		pause := l.pace.again/2 + mathrand.N(l.pace.again)
-		if err := sleep(ctx, min(pause, wait-held.Waited)); err != nil {
+		if err := sleep(ctx, min(pause/2+mathrand.N(pause), wait-held.Waited)); err != nil {
 			return nil, err
 		}
+		pause = min(pause*3/2, l.pace.again)
 	}
 }
 
 func (l *Ledger) hold(ctx context.Context, e entry, etag string, alive time.Time) *Lock {
-	k := &Lock{Generation: e.Generation, Token: e.Token, ledger: l, done: make(chan struct{}), entry: e, etag: etag, alive: alive}
+	k := &Lock{Token: e.Token, ledger: l, done: make(chan struct{}), entry: e, etag: etag, alive: alive}
 	k.context, k.stop = context.WithCancelCause(ctx)
 	go k.keep()
 	return k
@@ -136,16 +139,37 @@ func (l *Ledger) hold(ctx context.Context, e entry, etag string, alive time.Time
 // cause.
 func (k *Lock) Context() context.Context { return k.context }
 
+// Generation is this lock's number: higher than that of every lock before. Hosts refuse
+// a command whose generation is lower than one they have seen.
+func (k *Lock) Generation() int64 {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.entry.Generation
+}
+
+// Raise makes the generation higher than seen, which hosts may have from a ledger in
+// another bucket. Only the lock's holder can do so; the error is ErrLost when this run
+// is no more that.
+func (k *Lock) Raise(ctx context.Context, seen int64) error {
+	for k.Generation() <= seen {
+		err := k.change(ctx, func(e *entry) { e.Generation = seen + 1 })
+		if err != nil && !errors.Is(err, errChanged) {
+			return err
+		}
+	}
+	return nil
+}
+
 // keep gives a sign of life now and then. When S3 has confirmed none for most of the
 // expiry the lock counts as lost, before anybody may take it.
 func (k *Lock) keep() {
 	defer close(k.done)
 	pace := k.ledger.pace
 	for sleep(k.context, pace.beat) == nil {
-		limit := k.alive.Add(pace.expiry - pace.beat/2)
+		limit := k.limit()
 		for {
 			ctx, cancel := context.WithDeadline(k.context, limit)
-			err := k.beat(ctx)
+			err := k.change(ctx, func(e *entry) { e.Beat++ })
 			cancel()
 			if err == nil {
 				break
@@ -162,11 +186,21 @@ func (k *Lock) keep() {
 	}
 }
 
-// beat writes one more sign of life. The error is ErrLost when another run has the
-// lock, and errChanged when an earlier beat of our own has arrived after all.
-func (k *Lock) beat(ctx context.Context) error {
+// limit is when the lock counts as lost unless S3 confirms another write.
+func (k *Lock) limit() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.alive.Add(k.ledger.pace.expiry - k.ledger.pace.beat/2)
+}
+
+// change writes the entry anew, which is a sign of life, too. The error is ErrLost when
+// another run has the lock, and errChanged when an earlier write of our own has arrived
+// after all.
+func (k *Lock) change(ctx context.Context, set func(*entry)) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	begun, next := time.Now(), k.entry
-	next.Beat++
+	set(&next)
 	etag, err := k.ledger.write(ctx, lockName, next, k.etag)
 	if err == nil {
 		k.entry, k.etag, k.alive = next, etag, begun

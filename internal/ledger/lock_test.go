@@ -91,7 +91,7 @@ func TestOneOfFiftyHoldsTheLockAndGenerationsRise(t *testing.T) {
 				t.Error("two hold the lock")
 			}
 			mu.Lock()
-			generations = append(generations, lock.Generation)
+			generations = append(generations, lock.Generation())
 			mu.Unlock()
 			time.Sleep(time.Millisecond)
 			inside.Add(-1)
@@ -128,8 +128,8 @@ func TestALockWhoseHolderDiedIsTakenOverOnceAfterItsExpiry(t *testing.T) {
 			if err == nil {
 				winners.Add(1)
 				t.Cleanup(lock.Die)
-				if lock.Generation != 2 {
-					t.Errorf("generation %d", lock.Generation)
+				if lock.Generation() != 2 {
+					t.Errorf("generation %d", lock.Generation())
 				}
 			}
 		})
@@ -214,8 +214,8 @@ func TestALockLivesAsLongAsItsHolder(t *testing.T) {
 	if err := lock.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if next := acquired(t, s.ledger(), "next"); next.Generation != 2 {
-		t.Errorf("generation %d", next.Generation)
+	if next := acquired(t, s.ledger(), "next"); next.Generation() != 2 {
+		t.Errorf("generation %d", next.Generation())
 	}
 }
 
@@ -240,7 +240,7 @@ func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
 	lost := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true}
 	s.Fault(lost)
 	lock, err := s.ledger().Hurry(2*time.Minute, 20*time.Millisecond, time.Millisecond).Acquire(t.Context(), holder("lossy"), 0, nil)
-	if err != nil || lock.Generation != 1 {
+	if err != nil || lock.Generation() != 1 {
 		t.Fatalf("%+v, %v", lock, err)
 	}
 	s.Fault(lost)
@@ -296,7 +296,7 @@ func TestWhoeverWaitsIsToldForWhomAndHowLong(t *testing.T) {
 	}
 	time.AfterFunc(100*time.Millisecond, func() { _ = first.Release(context.WithoutCancel(t.Context())) })
 	second, err := s.ledger().Acquire(t.Context(), holder("patient"), time.Minute, waiting)
-	if err != nil || second.Generation != 2 {
+	if err != nil || second.Generation() != 2 {
 		t.Fatalf("%+v, %v", second, err)
 	}
 	ctx, cancel := context.WithCancelCause(t.Context())
@@ -309,6 +309,30 @@ func TestWhoeverWaitsIsToldForWhomAndHowLong(t *testing.T) {
 		t.Fatal(err)
 	}
 	acquired(t, s.ledger(), "fourth")
+}
+
+func TestAGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
+	s := newStorage(t)
+	lock := acquired(t, s.ledger(), "moved")
+	for seen, want := range map[int64]int64{0: 1, 57: 58} {
+		if seen == 57 {
+			s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+		}
+		if err := lock.Raise(t.Context(), seen); err != nil || lock.Generation() < want {
+			t.Errorf("after %d: %d, %v", seen, lock.Generation(), err)
+		}
+	}
+	if err := lock.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	next := acquired(t, s.ledger(), "next")
+	if next.Generation() != 59 {
+		t.Errorf("the next is %d", next.Generation())
+	}
+	s.take(t)
+	if err := next.Raise(t.Context(), 99); !errors.Is(err, ledger.ErrLost) {
+		t.Error(err)
+	}
 }
 
 func TestWhatIsInTheLockSaysWhoHoldsIt(t *testing.T) {

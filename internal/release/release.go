@@ -77,5 +77,9 @@ func (r Release) BundlePrefix() string { return "bundles/" + r.Environment + "/"
 // BundleKey is the bundle's S3 key below a prefix that ends with a slash.
 func (r Release) BundleKey(prefix string) string { return prefix + r.BundleName() }
 
+// LedgerPrefix is where the bucket keeps who may deploy and what has become of it:
+// deployments/dev/atta/.
+func (r Release) LedgerPrefix() string { return "deployments/" + r.Environment + "/" + r.Service + "/" }
+
 // Folder is where an instance keeps the unpacked bundle: /opt/atta/releases/0.1.30-dev.
 func (r Release) Folder() string { return "/opt/" + r.Service + "/releases/" + r.Version.String() }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/ledger"
 )
 
 // run is one deploy under way.
@@ -18,6 +19,7 @@ type run struct {
 	services Services
 	source   *image.Source // nil without the image phase
 	packed   bundle.Bundle // empty without the bundle phase
+	lock     *ledger.Lock  // nil until it is held, and without the rollout phase
 	result   Result
 }
 
@@ -28,6 +30,7 @@ func Deploy(ctx context.Context, plan Plan, account Account, console Console) (R
 	started := time.Now()
 	r := &run{plan: plan, console: console, result: Result{Plan: plan}}
 	err := r.phases(ctx, account)
+	r.release(ctx)
 	if r.source != nil {
 		err = errors.Join(err, r.source.Close())
 	}
@@ -56,8 +59,27 @@ func (r *run) phases(ctx context.Context, account Account) error {
 		if err := r.console.Group(phase.title, func() error { return phase.do(ctx) }); err != nil {
 			return err
 		}
+		if r.lock != nil {
+			ctx = r.lock.Context() // a run that loses its lock goes no further
+		}
 	}
 	return nil
+}
+
+// releaseTimeout bounds the last request of a run, which may have been cancelled: GitHub
+// leaves it a few seconds. A lock that is not released is free after its expiry.
+// https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
+const releaseTimeout = 3 * time.Second
+
+func (r *run) release(ctx context.Context) {
+	if r.lock == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
+	defer cancel()
+	if err := r.lock.Release(ctx); err != nil {
+		r.console.Notice("The deploy lock was not released", "the next deploy waits two minutes for it: %v", err)
+	}
 }
 
 // output hands on several values at once, as name, value, name, value.

@@ -69,7 +69,7 @@ func TestAnErrorEndsTheRunBeforeTheNextPhase(t *testing.T) {
 		not    string // is not
 	}{
 		"push":   {localaws.Fault{Operation: "registry:PUT manifest", Error: refused}, "Push image", "previous-version", "image-digest"},
-		"upload": {localaws.Fault{Operation: "s3:PutObject", Error: refused}, "Upload bundle", "image-digest", "bundle-sha256"},
+		"upload": {localaws.Fault{Operation: "s3:PutObject", Resource: "/bundles/", Error: refused}, "Upload bundle", "image-digest", "bundle-sha256"},
 		"tags":   {localaws.Fault{Operation: "registry:PUT manifest", Resource: "latest-dev", Error: refused}, "Move tags", "command-ids", ""},
 	}
 	for name, test := range tests {
@@ -277,9 +277,10 @@ func TestTheCommandOfADeployHoldsWhatThePlanSays(t *testing.T) {
 	if err != nil || size == 0 {
 		t.Fatalf("the image has %d bytes: %v", size, err)
 	}
-	known := fmt.Sprintf("set -- deploy --service=atta --version=0.1.30-dev --image=%s --image-bytes=%d --region=us-east-1 --bundle=%s --sha256=%s "+
-		"--deployment=d-0-1-30-dev --not-after=%d ", shellescape.Quote(result.Image.URI), size, result.Bundle.URI, result.Bundle.SHA256, plan.Deadline.Unix())
-	want := known + "--allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=10 --run-on-deploy=true " +
+	before := fmt.Sprintf("set -- deploy --service=atta --version=0.1.30-dev --image=%s --image-bytes=%d --region=us-east-1 --bundle=%s --sha256=%s "+
+		"--deployment=d-0-1-30-dev --generation=", shellescape.Quote(result.Image.URI), size, result.Bundle.URI, result.Bundle.SHA256)
+	known := fmt.Sprintf(" --not-after=%d ", plan.Deadline.Unix())
+	want := before + "1" + known + "--allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=10 --run-on-deploy=true " +
 		"--health-timeout=60 --min-healthy-time=1 --keep-releases=5"
 	if diff := cmp.Diff(want, machine.command); diff != "" {
 		t.Error(diff)
@@ -291,7 +292,7 @@ func TestTheCommandOfADeployHoldsWhatThePlanSays(t *testing.T) {
 	if _, err := s.deploy(plan); err != nil {
 		t.Fatal(err)
 	}
-	want = known + "--allow-downgrade=true --allow-quarantined=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
+	want = before + "2" + known + "--allow-downgrade=true --allow-quarantined=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
 		"--health-timeout=90 --min-healthy-time=60 --keep-releases=100 " +
 		`'--health-command=curl -f '"'"'http://x'"'"'' '--health-url=http://127.0.0.1:80/?a=b'`
 	if diff := cmp.Diff(want, machine.command); diff != "" {

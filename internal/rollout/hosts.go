@@ -61,6 +61,7 @@ func (r *run) deployScript(size int64) fleet.Script {
 	add("bundle", r.result.Bundle.URI)
 	add("sha256", r.result.Bundle.SHA256)
 	add("deployment", r.plan.DeploymentID)
+	add("generation", r.lock.Generation())
 	add("not-after", r.plan.Deadline.Unix())
 	add("allow-downgrade", r.plan.AllowDowngrade)
 	add("allow-quarantined", r.plan.AllowQuarantined)

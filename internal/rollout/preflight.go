@@ -10,6 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -51,10 +52,28 @@ func (r *run) preflight(ctx context.Context, account Account) error {
 	}
 	problems := []error{r.findImage(ctx), r.findBundle(ctx)}
 	found, err := services.Fleet.Find(ctx, r.plan.InstanceIDs)
-	if problems = append(problems, err); err == nil {
-		problems = append(problems, r.askHosts(ctx, found))
+	if err := errors.Join(append(problems, err)...); err != nil {
+		return err
 	}
-	return errors.Join(problems...)
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	// What runs is asked under the lock, so that a version that waited in line meets the
+	// one that was before it.
+	return r.askHosts(r.lock.Context(), found)
+}
+
+// acquire waits for the lock of the service in its environment.
+func (r *run) acquire(ctx context.Context) error {
+	lock, err := r.services.Ledger.Acquire(ctx, r.plan.Holder, r.plan.LockTimeout, func(held *ledger.HeldError) {
+		r.console.Info("waiting for up to %s: %v", r.plan.LockTimeout, held)
+	})
+	if err != nil {
+		return err
+	}
+	r.lock = lock
+	r.console.Info("the lock is held, generation %d", lock.Generation())
+	return nil
 }
 
 // findImage makes sure that an earlier job has pushed this image as this version.
@@ -98,6 +117,7 @@ func (r *run) askHosts(ctx context.Context, found []fleet.Instance) error {
 		return err
 	}
 	var problems []error
+	var seen int64
 	for i, reply := range answer.Results {
 		host := &r.result.Hosts[i]
 		if reply.Outcome != fleet.Ran || reply.Report.Code != 0 || reply.Report.Deployment != r.plan.DeploymentID {
@@ -106,9 +126,11 @@ func (r *run) askHosts(ctx context.Context, found []fleet.Instance) error {
 			continue
 		}
 		host.Before, host.Report = reply.Report.Version, reply.Report
+		seen = max(seen, reply.Report.Generation)
 		r.console.Info("%s runs %s", host.Instance, or(host.Before, "nothing yet"))
 		problems = append(problems, r.checkBefore(host))
 	}
+	problems = append(problems, r.lock.Raise(ctx, seen))
 	return errors.Join(append(problems, r.output("instance-count", fmt.Sprint(len(found)), "previous-version", r.result.Previous()))...)
 }
 

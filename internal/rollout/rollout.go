@@ -10,6 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -31,6 +32,8 @@ type Plan struct {
 
 	InstanceIDs []string
 	Policy
+	Holder         ledger.Holder // of the lock: this run
+	LockTimeout    time.Duration // how long to wait for another run to end
 	CommandTimeout time.Duration
 	Deadline       time.Time // no instance starts after the end of the run
 }
@@ -61,6 +64,7 @@ type Services struct {
 	Account    string // the account's id
 	Repository repository
 	Bucket     bucket
+	Ledger     locks
 	Fleet      instances
 }
 
@@ -75,6 +79,10 @@ type repository interface {
 type bucket interface {
 	Put(ctx context.Context, key string, b bundle.Bundle) (bundle.Stored, error)
 	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error)
+}
+
+type locks interface {
+	Acquire(ctx context.Context, holder ledger.Holder, wait time.Duration, waiting func(*ledger.HeldError)) (*ledger.Lock, error)
 }
 
 type instances interface {

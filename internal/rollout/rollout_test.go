@@ -20,13 +20,17 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/localaws"
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-const bucket = "artifacts"
+const (
+	bucket       = "artifacts"
+	ledgerPrefix = "deployments/dev/atta/"
+)
 
 // stage is an account with an image to deploy, and the console that watches.
 type stage struct {
@@ -35,7 +39,12 @@ type stage struct {
 	image      string // the file
 	repository *image.Repository
 	store      *bundle.Store
+	locks      locks
 	console    *console
+}
+
+type locks interface {
+	Acquire(context.Context, ledger.Holder, time.Duration, func(*ledger.HeldError)) (*ledger.Lock, error)
 }
 
 func newStage(t *testing.T) *stage {
@@ -55,6 +64,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s.store = bundle.NewStore(s3.NewFromConfig(config), bucket, "123456789012", "")
+	s.locks = ledger.New(s3.NewFromConfig(config), ledger.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix})
 	s.build("a program")
 	return s
 }
@@ -83,7 +93,8 @@ func (s *stage) OpenImage(ctx context.Context) (*image.Source, error) {
 func (s *stage) Connect(context.Context) (rollout.Services, error) {
 	return rollout.Services{
 		Account: "123456789012", Repository: s.repository, Bucket: s.store,
-		Fleet: fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
+		Ledger: s.locks,
+		Fleet:  fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
 	}, nil
 }
 
@@ -101,7 +112,7 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 		Policy: rollout.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 		},
-		CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
+		Holder: ledger.Holder{Deployment: "d-" + strings.ReplaceAll(version, ".", "-"), Version: version}, CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
 	}
 }
 
@@ -109,9 +120,13 @@ func (s *stage) deploy(plan rollout.Plan) (rollout.Result, error) {
 	return rollout.Deploy(s.t.Context(), plan, s, s.console)
 }
 
-// changes are the requests that change something, apart from commands that only ask.
+// changes are the requests that change something, apart from commands that only ask and
+// from the ledger.
 func (s *stage) changes() (list []string) {
 	for _, call := range s.Calls() {
+		if strings.HasPrefix(call.Resource, bucket+"/"+ledgerPrefix) {
+			continue
+		}
 		switch call.Operation {
 		case "registry:PUT manifest", "s3:PutObject", "ssm:SendCommand", "ssm:CancelCommand":
 			list = append(list, call.Operation+" "+call.Resource)
@@ -137,6 +152,7 @@ type machine struct {
 	outcome         string
 	code            int
 	deploys         int
+	generation      int64
 	command         string        // the line with the parameters of the last deploy
 	running         chan struct{} // when not nil, is sent a value by a deploy, which then never ends
 }
@@ -165,8 +181,8 @@ func (m *machine) Run(ctx context.Context, script string, _ []string) localaws.E
 			outcome, m.version = "deployed", given["version"]
 		}
 	}
-	result := fmt.Sprintf(`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":%q,"code":%d,"phase":"verify","version":%q,"digest":%q,"verified":true,"before":%q,"message":"so it is"}`,
-		given["deployment"], given["service"], outcome, code, m.version, m.digest, before)
+	result := fmt.Sprintf(`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":%q,"code":%d,"phase":"verify","version":%q,"digest":%q,"verified":true,"before":%q,"generation":%d,"message":"so it is"}`,
+		given["deployment"], given["service"], outcome, code, m.version, m.digest, before, m.generation)
 	return localaws.Exit{Code: code, Stdout: []byte(result + "\n"), Stderr: []byte("a line of its log\n")}
 }
 

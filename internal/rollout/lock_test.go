@@ -1,0 +1,142 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// held takes the lock for another run.
+func (s *stage) held() *ledger.Lock {
+	s.t.Helper()
+	lock, err := s.locks.Acquire(s.t.Context(), ledger.Holder{Deployment: "the-other", Version: "0.1.31-dev", Actor: "ann"}, 0, nil)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = lock.Release(context.Background()) })
+	return lock
+}
+
+func TestARunThatDoesNotGetTheLockTouchesNothing(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.1.29-dev")
+	s.held()
+	plan := s.plan("0.1.30-dev", "i-1")
+	plan.LockTimeout = 300 * time.Millisecond
+	result, err := s.deploy(plan)
+	wantParts(t, err, "the lock is held by deployment the-other of 0.1.31-dev by ann")
+	var held *ledger.HeldError
+	if !errors.As(err, &held) || result.Status != rollout.Failed || machine.deploys != 0 {
+		t.Errorf("%s after %d deploys: %v", result.Status, machine.deploys, err)
+	}
+	wantLines(t, "changes", s.changes())
+	if log := strings.Join(s.console.log, "\n"); !strings.Contains(log, "waiting for up to 300ms: the lock is held by deployment the-other") {
+		t.Error(log)
+	}
+}
+
+// An older version that waited in line must not replace the newer one it waited for.
+func TestAVersionThatWaitedInLineMeetsTheOneBeforeIt(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.1.29-dev")
+	other := s.held()
+	time.AfterFunc(500*time.Millisecond, func() {
+		machine.Lock()
+		machine.version = "0.1.31-dev"
+		machine.Unlock()
+		_ = other.Release(context.Background())
+	})
+	plan := s.plan("0.1.30-dev", "i-1")
+	plan.LockTimeout = time.Minute
+	_, err := s.deploy(plan)
+	var downgrade *release.DowngradeError
+	if !errors.As(err, &downgrade) || machine.deploys != 0 {
+		t.Errorf("after %d deploys the error is %v", machine.deploys, err)
+	}
+}
+
+func TestTheLockIsFreeAfterARunHoweverItEnds(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.1.29-dev")
+	for i, end := range []func(){func() {}, func() { machine.outcome, machine.code = "rolled-back", 40 }, func() { machine.version = "9.0.0-dev" }} {
+		end()
+		plan := s.plan("0.1.30-dev", "i-1")
+		_, err := s.deploy(plan)
+		if (err == nil) != (i == 0) {
+			t.Error(err)
+		}
+		lock := s.held()
+		if want := int64(2*i + 2); lock.Generation() != want {
+			t.Errorf("generation %d, want %d", lock.Generation(), want)
+		}
+		if err := lock.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestACancelledRunFreesItsLock(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.1.29-dev")
+	machine.running = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-machine.running
+		cancel()
+	}()
+	result, err := rollout.Deploy(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
+	if err == nil || result.Status != rollout.Cancelled {
+		t.Errorf("%s: %v", result.Status, err)
+	}
+	s.held()
+}
+
+// losing is a ledger whose locks are lost when it is told so.
+type losing struct {
+	locks
+	lose context.CancelCauseFunc
+}
+
+func (l *losing) Acquire(ctx context.Context, holder ledger.Holder, wait time.Duration, waiting func(*ledger.HeldError)) (*ledger.Lock, error) {
+	ctx, l.lose = context.WithCancelCause(ctx)
+	return l.locks.Acquire(ctx, holder, wait, waiting)
+}
+
+func TestARunThatLosesItsLockGoesNoFurther(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.1.29-dev")
+	machine.running = make(chan struct{})
+	lock := &losing{locks: s.locks}
+	s.locks = lock
+	go func() {
+		<-machine.running
+		lock.lose(ledger.ErrLost)
+	}()
+	result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
+	wantParts(t, err, "another run may deploy now", "instance i-1 (name-of-i-1): unknown")
+	if result.Status != rollout.NotKnown || s.alias() != "" {
+		t.Errorf("%s, latest-dev is %q", result.Status, s.alias())
+	}
+	if changes := s.changes(); changes[len(changes)-1] != "ssm:CancelCommand "+result.CommandIDs[0] {
+		t.Errorf("changes are %q", changes)
+	}
+}
+
+// The ledger of another bucket begins anew; hosts have seen more.
+func TestTheGenerationIsHigherThanWhatHostsHaveSeen(t *testing.T) {
+	s := newStage(t)
+	machine := s.host("i-1", "0.1.29-dev")
+	machine.generation = 57
+	if _, err := s.deploy(s.plan("0.1.30-dev", "i-1")); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(machine.command, " --generation=58 ") {
+		t.Error(machine.command)
+	}
+}
