@@ -13,6 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -64,6 +65,7 @@ func phaseHint(result rollout.Result, err error) string {
 		tagged   *image.TagConflictError
 		stored   *bundle.ConflictError
 		notReady *fleet.NotReadyError
+		held     *ledger.HeldError
 	)
 	switch {
 	case errors.As(err, &tagged) && !strings.HasSuffix(tagged.Ref, result.Plan.Release.ImageTag()):
@@ -74,6 +76,10 @@ func phaseHint(result rollout.Result, err error) string {
 		return fmt.Sprintf("A version is released once. Release the change as %s.", result.Plan.Release.Version.Next())
 	case errors.As(err, &notReady):
 		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
+	case errors.As(err, &held):
+		return "Wait for that run to end and start this one again, or let it wait longer with lock-timeout. A run that died frees the lock within two minutes."
+	case errors.Is(err, ledger.ErrLost):
+		return "Start the run again: it skips the instances that run the release already."
 	case errors.Is(err, fs.ErrNotExist):
 		return "Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"
 	case errors.Is(err, image.ErrNoRepository):
@@ -168,12 +174,13 @@ func awsHint(err error) string {
 	return ""
 }
 
-// permission is the IAM action of a call; a HEAD is allowed by the action of GET.
+// permission is the IAM action of a call; a HEAD is allowed by the action of GET, and
+// without s3:ListBucket an object that is not there is denied as well.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 func permission(call operation) string {
 	name := strings.ToLower(call.Service()) + ":" + call.Operation()
-	if name == "s3:HeadObject" {
-		return "s3:GetObject"
+	if name == "s3:HeadObject" || name == "s3:GetObject" {
+		return "s3:GetObject and s3:ListBucket"
 	}
 	return name
 }

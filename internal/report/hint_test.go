@@ -13,6 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/report"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
@@ -50,9 +51,11 @@ func TestHints(t *testing.T) {
 		"not ready":         {&fleet.NotReadyError{Instance: "i-1"}, []string{online}},
 		"no file":           {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"}},
 		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*."}},
+		"lock held":         {fmt.Errorf("lock: %w", &ledger.HeldError{}), []string{"Wait for that run to end and start this one again, or let it wait longer with lock-timeout. A run that died frees the lock within two minutes."}},
+		"lock lost":         {errors.Join(fmt.Errorf("follow: %w", ledger.ErrLost)), []string{"Start the run again: it skips the instances that run the release already."}},
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},
 		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject to the role that deploys" + ownAccount}},
-		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject to the role that deploys" + ownAccount}},
+		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket to the role that deploys" + ownAccount}},
 		"SSM refuses":       {fmt.Errorf("send command: %w", call("SSM", "SendCommand", "AccessDeniedException", "no")), []string{"Grant ssm:SendCommand to the role that deploys" + ownAccount}},
 		"ECR refuses":       {call("ECR", "GetAuthorizationToken", "AccessDeniedException", "no"), []string{"Grant ecr:GetAuthorizationToken to the role that deploys" + ownAccount}},
 		"the role refuses":  {assume, []string{"Allow sts:AssumeRoleWithWebIdentity in the trust policy of role-to-assume, for this repository and environment."}},
@@ -69,7 +72,7 @@ func TestHints(t *testing.T) {
 			[]string{"If the run was longer than timeout allows: start it again, it skips what is done, or give it more time."}},
 		"several": {errors.Join(&fleet.NotReadyError{Instance: "i-1"}, errors.Join(
 			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: "i-2"}),
-			[]string{online, "Grant s3:GetObject to the role that deploys" + ownAccount, "Grant ssm:SendCommand to the role that deploys" + ownAccount}},
+			[]string{online, "Grant s3:GetObject and s3:ListBucket to the role that deploys" + ownAccount, "Grant ssm:SendCommand to the role that deploys" + ownAccount}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
