@@ -70,10 +70,10 @@ type Lock struct {
 	// Token frees the lock from another process, as the post step is.
 	Token string
 
-	ledger  *Ledger
-	context context.Context
-	stop    context.CancelCauseFunc
-	done    chan struct{}
+	ledger *Ledger
+	life   context.Context // ends when the lock is released or lost
+	stop   context.CancelCauseFunc
+	done   chan struct{}
 
 	// The last write that S3 has confirmed, and when it was begun.
 	mu    sync.Mutex // held while one is under way
@@ -129,15 +129,22 @@ func (l *Ledger) Acquire(ctx context.Context, holder Holder, wait time.Duration,
 }
 
 func (l *Ledger) hold(ctx context.Context, e entry, etag string, alive time.Time) *Lock {
-	k := &Lock{Token: e.Token, ledger: l, done: make(chan struct{}), entry: e, etag: etag, alive: alive}
-	k.context, k.stop = context.WithCancelCause(ctx)
-	go k.keep()
+	life, stop := context.WithCancelCause(ctx)
+	k := &Lock{Token: e.Token, ledger: l, life: life, stop: stop, done: make(chan struct{}), entry: e, etag: etag, alive: alive}
+	go k.keep(life)
 	return k
 }
 
-// Context ends with the context that the lock was acquired with, or with ErrLost as its
-// cause.
-func (k *Lock) Context() context.Context { return k.context }
+// Context ends with ctx, or when the lock is not held any more: with ErrLost as its cause
+// when it was lost.
+func (k *Lock) Context(ctx context.Context) context.Context {
+	ctx, cancel := context.WithCancelCause(ctx)
+	if k.life.Err() != nil {
+		cancel(context.Cause(k.life))
+	}
+	context.AfterFunc(k.life, func() { cancel(context.Cause(k.life)) })
+	return ctx
+}
 
 // Generation is this lock's number: higher than that of every lock before. Hosts refuse
 // a command whose generation is lower than one they have seen.
@@ -162,26 +169,26 @@ func (k *Lock) Raise(ctx context.Context, seen int64) error {
 
 // keep gives a sign of life now and then. When S3 has confirmed none for most of the
 // expiry the lock counts as lost, before anybody may take it.
-func (k *Lock) keep() {
+func (k *Lock) keep(life context.Context) {
 	defer close(k.done)
 	pace := k.ledger.pace
-	for sleep(k.context, pace.beat) == nil {
+	for sleep(life, pace.beat) == nil {
 		limit := k.limit()
 		for {
-			ctx, cancel := context.WithDeadline(k.context, limit)
+			ctx, cancel := context.WithDeadline(life, limit)
 			err := k.change(ctx, func(e *entry) { e.Beat++ })
 			cancel()
 			if err == nil {
 				break
 			}
-			if k.context.Err() != nil {
+			if life.Err() != nil {
 				return
 			}
 			if errors.Is(err, ErrLost) || !time.Now().Before(limit) {
 				k.stop(fmt.Errorf("%w: %w", ErrLost, err))
 				return
 			}
-			_ = sleep(k.context, min(time.Second, pace.beat/4))
+			_ = sleep(life, min(time.Second, pace.beat/4))
 		}
 	}
 }

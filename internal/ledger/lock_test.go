@@ -156,11 +156,11 @@ func TestARunThatLosesItsLockIsTold(t *testing.T) {
 	}
 	s.take(t)
 	select {
-	case <-lock.Context().Done():
+	case <-lock.Context(t.Context()).Done():
 	case <-time.After(10 * time.Second):
 		t.Fatal("it does not know")
 	}
-	if cause := context.Cause(lock.Context()); !errors.Is(cause, ledger.ErrLost) {
+	if cause := context.Cause(lock.Context(t.Context())); !errors.Is(cause, ledger.ErrLost) {
 		t.Error(cause)
 	}
 	if err := lock.Release(t.Context()); err != nil {
@@ -190,11 +190,11 @@ func TestALockThatCannotBeKeptAliveIsLostBeforeItExpires(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Fault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 503, Code: "SlowDown", Message: "no"}})
-	<-lock.Context().Done()
+	<-lock.Context(t.Context()).Done()
 	if took := time.Since(begun); took < time.Second || took > 2*time.Second {
 		t.Errorf("lost after %v", took)
 	}
-	if cause := context.Cause(lock.Context()); !errors.Is(cause, ledger.ErrLost) {
+	if cause := context.Cause(lock.Context(t.Context())); !errors.Is(cause, ledger.ErrLost) {
 		t.Error(cause)
 	}
 }
@@ -208,8 +208,8 @@ func TestALockLivesAsLongAsItsHolder(t *testing.T) {
 	for end := time.Now().Add(5 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Millisecond) {
 		refused(t, s.ledger(), "long")
 	}
-	if lock.Context().Err() != nil {
-		t.Error(context.Cause(lock.Context()))
+	if lock.Context(t.Context()).Err() != nil {
+		t.Error(context.Cause(lock.Context(t.Context())))
 	}
 	if err := lock.Release(t.Context()); err != nil {
 		t.Fatal(err)
@@ -249,8 +249,8 @@ func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
 			t.Fatal("no signs of life")
 		}
 	}
-	if lock.Context().Err() != nil {
-		t.Error(context.Cause(lock.Context()))
+	if lock.Context(t.Context()).Err() != nil {
+		t.Error(context.Cause(lock.Context(t.Context())))
 	}
 	lock.Die()
 	s.Fault(lost)

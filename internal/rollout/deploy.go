@@ -56,14 +56,19 @@ func (r *run) phases(ctx context.Context, account Account) error {
 		if !phase.wanted {
 			continue
 		}
-		if err := r.console.Group(phase.title, func() error { return phase.do(ctx) }); err != nil {
+		if err := r.console.Group(phase.title, func() error { return phase.do(r.guarded(ctx)) }); err != nil {
 			return err
-		}
-		if r.lock != nil {
-			ctx = r.lock.Context() // a run that loses its lock goes no further
 		}
 	}
 	return nil
+}
+
+// guarded ends with the lock, too: a run that loses it goes no further.
+func (r *run) guarded(ctx context.Context) context.Context {
+	if r.lock == nil {
+		return ctx
+	}
+	return r.lock.Context(ctx)
 }
 
 // releaseTimeout bounds the last request of a run, which may have been cancelled: GitHub

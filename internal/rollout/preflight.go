@@ -60,7 +60,7 @@ func (r *run) preflight(ctx context.Context, account Account) error {
 	}
 	// What runs is asked under the lock, so that a version that waited in line meets the
 	// one that was before it.
-	return r.askHosts(r.lock.Context(), found)
+	return r.askHosts(r.guarded(ctx), found)
 }
 
 // acquire waits for the lock of the service in its environment.
