@@ -155,10 +155,10 @@ func (s *stage) greeting() string {
 }
 
 // calls are the requests from the nth on whose operation has one of the prefixes, apart
-// from those of the lock.
+// from those of the ledger.
 func (s *stage) calls(from int, prefixes ...string) (found []localaws.Call) {
 	for _, call := range s.aws.Calls()[from:] {
-		if !strings.HasSuffix(call.Resource, "/lock.json") && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(call.Operation, p) }) {
+		if !strings.Contains(call.Resource, "/deployments/") && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(call.Operation, p) }) {
 			found = append(found, call)
 		}
 	}

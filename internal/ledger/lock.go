@@ -154,6 +154,13 @@ func (k *Lock) Generation() int64 {
 	return k.entry.Generation
 }
 
+// Since is when the lock was acquired, by this run's own clock.
+func (k *Lock) Since() time.Time {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.entry.Holder.Since
+}
+
 // Raise makes the generation higher than seen, which hosts may have from a ledger in
 // another bucket. Only the lock's holder can do so; the error is ErrLost when this run
 // is no more that.

@@ -30,12 +30,12 @@ func Deploy(ctx context.Context, plan Plan, account Account, console Console) (R
 	started := time.Now()
 	r := &run{plan: plan, console: console, result: Result{Plan: plan}}
 	err := r.phases(ctx, account)
-	r.release(ctx)
 	if r.source != nil {
 		err = errors.Join(err, r.source.Close())
 	}
 	r.result.Status = status(ctx, r.result.Hosts, err)
 	r.result.Elapsed = time.Since(started)
+	r.close(ctx)
 	return r.result, err
 }
 
@@ -69,22 +69,6 @@ func (r *run) guarded(ctx context.Context) context.Context {
 		return ctx
 	}
 	return r.lock.Context(ctx)
-}
-
-// releaseTimeout bounds the last request of a run, which may have been cancelled: GitHub
-// leaves it a few seconds. A lock that is not released is free after its expiry.
-// https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
-const releaseTimeout = 3 * time.Second
-
-func (r *run) release(ctx context.Context) {
-	if r.lock == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
-	defer cancel()
-	if err := r.lock.Release(ctx); err != nil {
-		r.console.Notice("The deploy lock was not released", "the next deploy waits two minutes for it: %v", err)
-	}
 }
 
 // output hands on several values at once, as name, value, name, value.

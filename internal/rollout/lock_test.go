@@ -2,12 +2,16 @@ package rollout_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/localaws"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
@@ -93,6 +97,50 @@ func TestACancelledRunFreesItsLock(t *testing.T) {
 	result, err := rollout.Deploy(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
 	if err == nil || result.Status != rollout.Cancelled {
 		t.Errorf("%s: %v", result.Status, err)
+	}
+	s.held()
+}
+
+func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
+	s := newStage(t)
+	s.host("i-1", "0.1.29-dev")
+	bad := s.host("i-2", "")
+	bad.outcome, bad.code = "rolled-back", 40
+	plan := s.plan("0.1.30-dev", "i-1", "i-2")
+	plan.Holder.Actor = "ann"
+	result, err := s.deploy(plan)
+	if err == nil {
+		t.Fatal("it went well")
+	}
+	content, _ := s.Object(bucket, ledgerPrefix+"history/"+plan.DeploymentID+".json")
+	var record rollout.Record
+	if err := json.Unmarshal(content, &record); err != nil {
+		t.Fatalf("%s: %v", content, err)
+	}
+	if record.Holder.Since.IsZero() || time.Since(record.Holder.Since) > time.Minute {
+		t.Errorf("since %v", record.Holder.Since)
+	}
+	record.Holder.Since = time.Time{}
+	want := rollout.Record{
+		Format: 1, Service: "atta", Environment: "dev", Version: "0.1.30-dev", Image: result.Image.URI, Bundle: result.Bundle.URI,
+		Status: rollout.Failed, Generation: 1, Holder: plan.Holder, Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs,
+		Hosts: []rollout.HostRecord{
+			{Instance: "i-1", State: rollout.Deployed, Before: "0.1.29-dev", Runs: "0.1.30-dev", Digest: result.Image.Digest, Says: "so it is"},
+			{Instance: "i-2", State: rollout.RolledBack, Says: "so it is"},
+		},
+	}
+	if diff := cmp.Diff(want, record); diff != "" {
+		t.Error(diff)
+	}
+	// A history that cannot be written changes nothing else.
+	bad.outcome, bad.code = "", 0
+	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
+	plan.DeploymentID = "d-2"
+	if result, err := s.deploy(plan); err != nil || result.Status != rollout.Success {
+		t.Errorf("%s: %v", result.Status, err)
+	}
+	if log := strings.Join(s.console.log, "\n"); !strings.Contains(log, "The run is not in the history: ") {
+		t.Error(log)
 	}
 	s.held()
 }

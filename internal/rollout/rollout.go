@@ -64,7 +64,7 @@ type Services struct {
 	Account    string // the account's id
 	Repository repository
 	Bucket     bucket
-	Ledger     locks
+	Ledger     books
 	Fleet      instances
 }
 
@@ -81,8 +81,9 @@ type bucket interface {
 	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error)
 }
 
-type locks interface {
+type books interface {
 	Acquire(ctx context.Context, holder ledger.Holder, wait time.Duration, waiting func(*ledger.HeldError)) (*ledger.Lock, error)
+	Record(ctx context.Context, id string, record any) error
 }
 
 type instances interface {

@@ -45,6 +45,7 @@ type stage struct {
 
 type locks interface {
 	Acquire(context.Context, ledger.Holder, time.Duration, func(*ledger.HeldError)) (*ledger.Lock, error)
+	Record(ctx context.Context, id string, record any) error
 }
 
 func newStage(t *testing.T) *stage {
