@@ -208,7 +208,7 @@ check_rollback() {
 }
 
 check_tools() {
-  timeout -k 5 60 docker ps --quiet >/dev/null || refuse "the Docker engine does not answer"
+  timeout --foreground -k 5 60 docker ps --quiet >/dev/null || refuse "the Docker engine does not answer"
   systemctl show --property=LoadState "$UNIT" >/dev/null || refuse "systemd does not answer"
 }
 
@@ -318,7 +318,7 @@ make_room() {
     keeps "$version" || drop_release "$version" || note "$version could not be removed"
   done
   if ! has_image; then
-    root=$(timeout -k 5 60 docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
+    root=$(timeout --foreground -k 5 60 docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
     # Packed and unpacked for a while, and three times as large unpacked.
     needs_room "$root" $((IMAGE_BYTES * 4 / 1024 + 64 * 1024)) "the image"
   fi
@@ -353,7 +353,9 @@ needs_room() {
 
 # --- image ------------------------------------------------------------------
 
-has_image() { timeout -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
+# With --foreground a command is in this script's process group and ends with it. Else it
+# would hold the lock for longer.
+has_image() { timeout --foreground -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
 
 # The image comes by digest and keeps two things: a local tag, since `docker image
 # prune` takes what has only a digest, and a container that is never started, since
@@ -480,7 +482,7 @@ settle() {
     keep_the_one_before || note "the link previous cannot be set"
     lift_quarantine || note "the quarantine of $TO cannot be lifted"
   elif [[ -n $TO && ! -f $(folder "$TO")/verified ]]; then
-    timeout -k 5 60 docker rm --volumes "$SERVICE-$TO" >&2 || true
+    timeout --foreground -k 5 60 docker rm --volumes "$SERVICE-$TO" >&2 || true
   fi
   end_phase
   PHASE=${FAILED_IN:-$PHASE}
@@ -769,8 +771,8 @@ stays_up() {
 
 has_container() {
   local id
-  id=$(timeout -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE") &&
-    [[ -n $(timeout -k 5 60 docker ps --quiet --filter "ancestor=$id") ]] && return 0
+  id=$(timeout --foreground -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE") &&
+    [[ -n $(timeout --foreground -k 5 60 docker ps --quiet --filter "ancestor=$id") ]] && return 0
   UNWELL="$UNIT is up, but no container runs $IMAGE"
   return 1
 }
@@ -791,10 +793,10 @@ answers() {
   local place=${1#http://} host port=80 path=/
   host=${place%%/*}
   [[ $place != */* ]] || path=/${place#*/}
-  if [[ $host =~ ^(.*):([0-9]+)$ ]]; then
-    host=${BASH_REMATCH[1]} port=${BASH_REMATCH[2]}
+  if [[ $host =~ :[0-9]+$ ]]; then
+    port=${host##*:} host=${host%:*}
   fi
-  timeout -k 5 10 bash "${BASH_SOURCE[0]}" request "$host" "$port" "$path"
+  timeout --foreground -k 5 10 bash "${BASH_SOURCE[0]}" request "$host" "$port" "$path"
 }
 
 # request HOST PORT PATH: by bash itself, since curl is not everywhere. A connection

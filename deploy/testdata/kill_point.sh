@@ -5,7 +5,7 @@
 # group right before the one that is wanted. Numbers go on from one process of the deploy
 # to the next, and into subshells. Unless KILL_ALL is set, it leaves out commands that
 # only read: being killed before one of these is no other thing than being killed before
-# the next.
+# the next. It leaves BASH_REMATCH changed, which a script must not use a command later.
 #
 #   KILL_COUNT   the file that holds the number; FILE.names gets every command
 #   KILL_AT      the number to be killed at
@@ -22,7 +22,7 @@ kill_point() {
   esac
   if [[ -z ${KILL_ALL:-} ]]; then
     case $command in
-      'systemctl show'* | 'docker '*inspect* | 'docker ps'* | 'docker info'* | 'timeout -k 5 60 docker '*inspect* | 'timeout -k 5 60 docker ps'* | 'timeout -k 5 60 docker info'* | systemd-analyze* | journalctl*) return 0 ;;
+      'systemctl show'* | 'docker '*inspect* | 'docker ps'* | 'docker info'* | 'timeout --foreground -k 5 60 docker '*inspect* | 'timeout --foreground -k 5 60 docker ps'* | 'timeout --foreground -k 5 60 docker info'* | systemd-analyze* | journalctl*) return 0 ;;
       date* | cmp* | diff* | grep* | sed* | df* | stat* | tail* | head* | sort* | paste* | uname* | readlink* | basename* | dirname* | cat\ \"* | xargs* | sleep*) return 0 ;;
       'tar -t'* | sha256sum* | find* | sync*) return 0 ;;
     esac

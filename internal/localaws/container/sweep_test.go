@@ -27,7 +27,9 @@ func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 		return []change{serving("8081"), own("more.txt", version)}
 	}
 	m.deployed("0.0.1-dev", release("0.0.1-dev")...)
-	m.killed(t.Context(), 0, m.command("0.0.2-dev", release("0.0.2-dev")...))
+	if exit := m.killed(t.Context(), 0, m.command("0.0.2-dev", release("0.0.2-dev")...)); exit.Code != 0 {
+		t.Fatalf("exit %d\n%s%s", exit.Code, exit.Stdout, exit.Stderr)
+	}
 	points := strings.Split(m.sh("cat /root/count.names"), "\n")
 	current, consistent := "0.0.2-dev", 0
 	for i := range places {
