@@ -83,7 +83,7 @@ func (r *Report) check() error {
 			return fmt.Errorf("an odd result line: exit status %d", status)
 		}
 	}
-	if r.Generation < 0 {
+	if r.Generation < 0 || r.Generation > 1_000_000_000 {
 		return fmt.Errorf("an odd result line: generation %d", r.Generation)
 	}
 	return nil

@@ -84,6 +84,7 @@ func TestOnlyAReportIsProof(t *testing.T) {
 		"an odd version":              {odd(`"version":"1.0.0; rm -rf /"`), fleet.Unknown, "odd result line"},
 		"an odd wanted version":       {odd(`"wanted":"a b"`), fleet.Unknown, "odd result line"},
 		"a negative generation":       {odd(`"generation":-1`), fleet.Unknown, "odd result line"},
+		"a huge generation":           {odd(`"generation":9223372036854775807`), fleet.Unknown, "odd result line"},
 		"an odd phase time":           {odd(`"ms":{"<b>":1}`), fleet.Unknown, "odd result line"},
 		"a mark inside a line":        {localaws.Verdict{Status: "Success", Stdout: "x " + good}, fleet.Unknown, noReport},
 	}

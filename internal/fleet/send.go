@@ -106,7 +106,7 @@ func (f *Fleet) command(script Script, instances []Instance) (*ssm.SendCommandIn
 
 // cancel asks SSM to stop a command, also when ctx has ended already.
 func (f *Fleet) cancel(ctx context.Context, id string) error {
-	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Second)
 	defer stop()
 	if _, err := f.ssm.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: &id}); err != nil {
 		return fmt.Errorf("cancel command %s: %w", id, err)

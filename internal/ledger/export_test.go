@@ -4,7 +4,13 @@ import "time"
 
 // Hurry makes the ledger's locks live by these times.
 func (l *Ledger) Hurry(expiry, beat, again time.Duration) *Ledger {
-	l.pace = pace{expiry: expiry, beat: beat, again: again}
+	l.pace = pace{expiry: expiry, beat: beat, again: again, reply: 10 * time.Second}
+	return l
+}
+
+// Impatient makes the ledger give up a request after that time.
+func (l *Ledger) Impatient(reply time.Duration) *Ledger {
+	l.pace.reply = reply
 	return l
 }
 

@@ -48,16 +48,21 @@ type Ledger struct {
 type pace struct {
 	expiry time.Duration // after the last beat; whole seconds, since S3 counts in these
 	beat   time.Duration // between two beats
+	reply  time.Duration // to a request with its retries: the SDK has no limit, and a connection can die in silence
 	again  time.Duration // between two looks at a lock that somebody else holds; less at first
 }
 
 // New returns the ledger at that place. It asks S3 nothing yet.
 func New(api s3API, place Place) *Ledger {
-	return &Ledger{api: api, place: place, pace: pace{expiry: 2 * time.Minute, beat: 20 * time.Second, again: 5 * time.Second}}
+	return &Ledger{api: api, place: place, pace: pace{expiry: 2 * time.Minute, beat: 20 * time.Second, reply: 10 * time.Second, again: 5 * time.Second}}
 }
 
-// errChanged says that an object is no longer as it was read.
-var errChanged = errors.New("changed by another run")
+var (
+	// errChanged says that an object is no longer as it was read.
+	errChanged = errors.New("changed by another run")
+	errForeign = errors.New("it is not as this action writes it")
+	errNoReply = errors.New("no reply from S3")
+)
 
 // object is what S3 has of one entry, with two times by S3's own clock: a runner's clock
 // decides nothing.
@@ -69,6 +74,8 @@ type object struct {
 
 // read decodes an entry into value and leaves that as it is when there is none.
 func (l *Ledger) read(ctx context.Context, name string, value any) (object, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, l.pace.reply, errNoReply)
+	defer stop()
 	out, err := l.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.place.Bucket, Key: aws.String(l.place.Prefix + name), ExpectedBucketOwner: &l.place.Owner})
 	if code(err) == "NoSuchKey" {
 		return object{}, nil
@@ -77,12 +84,12 @@ func (l *Ledger) read(ctx context.Context, name string, value any) (object, erro
 		return object{}, fmt.Errorf("read %s: %w", l.uri(name), why(ctx, err))
 	}
 	defer out.Body.Close()
-	content, err := io.ReadAll(io.LimitReader(out.Body, 1<<20))
+	content, err := io.ReadAll(io.LimitReader(out.Body, 1<<24))
 	if err != nil {
-		return object{}, fmt.Errorf("read %s: %w", l.uri(name), err)
+		return object{}, fmt.Errorf("read %s: %w", l.uri(name), why(ctx, err))
 	}
 	if err := json.Unmarshal(content, value); err != nil {
-		return object{}, fmt.Errorf("read %s, which is not as this action writes it: %w", l.uri(name), err)
+		return object{}, fmt.Errorf("read %s: %w: %w", l.uri(name), errForeign, err)
 	}
 	at, ok := middleware.GetServerTime(out.ResultMetadata)
 	if !ok || out.LastModified == nil {
@@ -100,6 +107,8 @@ func (l *Ledger) write(ctx context.Context, name string, value any, etag string)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", l.uri(name), err)
 	}
+	ctx, stop := context.WithTimeoutCause(ctx, l.pace.reply, errNoReply)
+	defer stop()
 	sum := sha256.Sum256(content)
 	put := &s3.PutObjectInput{
 		Bucket: &l.place.Bucket, Key: aws.String(l.place.Prefix + name), ExpectedBucketOwner: &l.place.Owner,
@@ -152,6 +161,15 @@ func why(ctx context.Context, err error) error {
 		return cause
 	}
 	return err
+}
+
+// lasting tells whether an error will be the same the next time.
+func lasting(err error) bool {
+	var answer interface {
+		error
+		HTTPStatusCode() int
+	}
+	return errors.Is(err, errForeign) || errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
 }
 
 func code(err error) string {

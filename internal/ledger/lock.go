@@ -61,8 +61,12 @@ type entry struct {
 }
 
 const (
-	lockName   = "lock.json"
-	firstPause = 200 * time.Millisecond
+	lockName    = "lock.json"
+	firstPause  = 200 * time.Millisecond
+	freeTimeout = 2 * time.Second
+	maxFailures = 3 // in a row, each after the SDK's own retries
+	// maxGeneration is more than anybody will see, and less than what instances take.
+	maxGeneration = 1_000_000_000
 )
 
 // Lock is held by this run until it is released, or lost.
@@ -75,8 +79,10 @@ type Lock struct {
 	stop   context.CancelCauseFunc
 	done   chan struct{}
 
+	writing sync.Mutex // held while a write is under way
+
 	// The last write that S3 has confirmed, and when it was begun.
-	mu    sync.Mutex // held while one is under way
+	mu    sync.Mutex
 	entry entry
 	etag  string
 	alive time.Time
@@ -85,46 +91,61 @@ type Lock struct {
 // Acquire takes the lock, and waits for that as long as it is told: not at all with 0.
 // waiting is called when somebody is found to hold it, once for each holder. The
 // error is a HeldError when the time is over. A lock whose holder has given no sign
-// of life for its expiry, by S3's clock, is taken over.
+// of life for its expiry, by S3's clock, is taken over. Of several who wait, any may be
+// next.
 func (l *Ledger) Acquire(ctx context.Context, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lock, error) {
-	begun, token, told := time.Now(), rand.Text(), ""
+	token := rand.Text()
+	lock, err := l.acquire(ctx, token, holder, wait, waiting)
+	var held *HeldError
+	if err != nil && !errors.As(err, &held) {
+		// A write whose reply never came may have taken it all the same.
+		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), freeTimeout)
+		defer stop()
+		_ = l.Free(ctx, token)
+	}
+	return lock, err
+}
+
+func (l *Ledger) acquire(ctx context.Context, token string, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lock, error) {
+	begun, told, failures := time.Now(), "", 0
 	var tried time.Time
-	pause := min(firstPause, l.pace.again)
-	for {
+	for pause := min(firstPause, l.pace.again); ; pause = min(pause*3/2, l.pace.again) {
 		var now entry
 		found, err := l.read(ctx, lockName, &now)
-		if err != nil {
-			return nil, err
-		}
-		if found.etag != "" && now.Token == token { // a write whose reply was lost
-			return l.hold(ctx, now, found.etag, tried), nil
-		}
+		left := wait - time.Since(begun)
 		silent := found.read.Sub(found.modified)
-		if now.Token == "" || silent > time.Duration(now.Expiry)*time.Second {
+		switch {
+		case err != nil:
+		case found.etag != "" && now.Token == token: // a write whose reply was lost
+			return l.hold(ctx, now, found.etag, tried), nil
+		case now.Token == "" || silent > time.Duration(now.Expiry)*time.Second:
 			tried = time.Now()
 			holder.Since = tried.UTC()
 			next := entry{Version: 1, Generation: now.Generation + 1, Token: token, Expiry: int(l.pace.expiry / time.Second), Holder: holder}
-			etag, err := l.write(ctx, lockName, next, found.etag)
-			if err == nil {
+			var etag string
+			if etag, err = l.write(ctx, lockName, next, found.etag); err == nil {
 				return l.hold(ctx, next, etag, tried), nil
 			}
-			if !errors.Is(err, errChanged) {
+		case left <= 0:
+			return nil, &HeldError{Holder: now.Holder, Held: silent, Waited: time.Since(begun)}
+		default:
+			if waiting != nil && told != now.Token {
+				waiting(&HeldError{Holder: now.Holder, Held: silent, Waited: time.Since(begun)})
+			}
+			told, failures = now.Token, 0
+			if err := sleep(ctx, min(pause/2+mathrand.N(pause), left)); err != nil {
 				return nil, err
 			}
-			continue // somebody else was quicker, or it was ourselves
+			continue
 		}
-		held := &HeldError{Holder: now.Holder, Held: silent, Waited: time.Since(begun)}
-		if held.Waited >= wait {
-			return nil, held
-		}
-		if waiting != nil && told != now.Token {
-			waiting(held)
-		}
-		told = now.Token
-		if err := sleep(ctx, min(pause/2+mathrand.N(pause), wait-held.Waited)); err != nil {
+		// Somebody else was quicker, or it was ourselves; or S3 did not answer, which says
+		// nothing of whether it has done as it was told.
+		if failures++; !errors.Is(err, errChanged) && (ctx.Err() != nil || lasting(err) || failures >= maxFailures) {
 			return nil, err
 		}
-		pause = min(pause*3/2, l.pace.again)
+		if err := sleep(ctx, mathrand.N(pause)); err != nil {
+			return nil, err
+		}
 	}
 }
 
@@ -165,6 +186,9 @@ func (k *Lock) Since() time.Time {
 // another bucket. Only the lock's holder can do so; the error is ErrLost when this run
 // is no more that.
 func (k *Lock) Raise(ctx context.Context, seen int64) error {
+	if seen >= maxGeneration {
+		return fmt.Errorf("an instance has seen generation %d, which no lock has had: remove the file generation of the service there", seen)
+	}
 	for k.Generation() <= seen {
 		err := k.change(ctx, func(e *entry) { e.Generation = seen + 1 })
 		if err != nil && !errors.Is(err, errChanged) {
@@ -181,9 +205,12 @@ func (k *Lock) keep(life context.Context) {
 	pace := k.ledger.pace
 	for sleep(life, pace.beat) == nil {
 		limit := k.limit()
-		for {
+		for reason := error(nil); ; {
 			ctx, cancel := context.WithDeadline(life, limit)
 			err := k.change(ctx, func(e *entry) { e.Beat++ })
+			if reason == nil || ctx.Err() == nil { // and not only that the time is over
+				reason = err
+			}
 			cancel()
 			if err == nil {
 				break
@@ -192,7 +219,7 @@ func (k *Lock) keep(life context.Context) {
 				return
 			}
 			if errors.Is(err, ErrLost) || !time.Now().Before(limit) {
-				k.stop(fmt.Errorf("%w: %w", ErrLost, err))
+				k.stop(fmt.Errorf("%w: %w", ErrLost, reason))
 				return
 			}
 			_ = sleep(life, min(time.Second, pace.beat/4))
@@ -211,13 +238,13 @@ func (k *Lock) limit() time.Time {
 // another run has the lock, and errChanged when an earlier write of our own has arrived
 // after all.
 func (k *Lock) change(ctx context.Context, set func(*entry)) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	begun, next := time.Now(), k.entry
+	k.writing.Lock()
+	defer k.writing.Unlock()
+	begun, next, was := time.Now(), k.entry, k.etag // only writers change them
 	set(&next)
-	etag, err := k.ledger.write(ctx, lockName, next, k.etag)
+	etag, err := k.ledger.write(ctx, lockName, next, was)
 	if err == nil {
-		k.entry, k.etag, k.alive = next, etag, begun
+		k.confirm(next, etag, begun)
 		return nil
 	}
 	if !errors.Is(err, errChanged) {
@@ -231,8 +258,14 @@ func (k *Lock) change(ctx context.Context, set func(*entry)) error {
 	if now.Token != k.Token {
 		return ErrLost
 	}
-	k.entry, k.etag = now, found.etag
+	k.confirm(now, found.etag, k.alive)
 	return err
+}
+
+func (k *Lock) confirm(e entry, etag string, alive time.Time) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.entry, k.etag, k.alive = e, etag, alive
 }
 
 // Release frees the lock. It is no error to release a lock that was lost.

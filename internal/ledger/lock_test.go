@@ -189,12 +189,12 @@ func TestALockThatCannotBeKeptAliveIsLostBeforeItExpires(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 503, Code: "SlowDown", Message: "no"}})
+	s.Fault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	<-lock.Context(t.Context()).Done()
 	if took := time.Since(begun); took < time.Second || took > 2*time.Second {
 		t.Errorf("lost after %v", took)
 	}
-	if cause := context.Cause(lock.Context(t.Context())); !errors.Is(cause, ledger.ErrLost) {
+	if cause := context.Cause(lock.Context(t.Context())); !errors.Is(cause, ledger.ErrLost) || !strings.Contains(cause.Error(), "AccessDenied") {
 		t.Error(cause)
 	}
 }
@@ -233,6 +233,49 @@ func TestAClockThatIsWrongTakesNothingOver(t *testing.T) {
 			acquired(t, s.ledger(), "second")
 		})
 	}
+}
+
+// A connection that died in silence answers nothing, and the next one does.
+func TestAConnectionThatDiedLosesNoLock(t *testing.T) {
+	s := newStorage(t)
+	silent := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, Delay: time.Hour}
+	s.Fault(silent)
+	lock, err := s.ledger().Hurry(5*time.Second, 100*time.Millisecond, time.Millisecond).Impatient(time.Second).Acquire(t.Context(), holder("silent"), 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Fault(silent)
+	for deadline := time.Now().Add(20 * time.Second); s.beats(t) < 3; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("no signs of life")
+		}
+	}
+	if err := lock.Context(t.Context()).Err(); err != nil {
+		t.Error(err)
+	}
+	lock.Die()
+}
+
+// A run that is cancelled before it knows that it has the lock leaves it to nobody.
+func TestALockThatWasTakenUnknowinglyIsFreed(t *testing.T) {
+	s := newStorage(t)
+	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for {
+			if _, ok := s.Object("artifacts", prefix+"lock.json"); ok {
+				cancel()
+				return
+			}
+		}
+	}()
+	lock, err := s.ledger().Acquire(ctx, holder("cancelled"), 0, nil)
+	if err == nil { // it was quicker
+		if err := lock.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	acquired(t, s.ledger(), "next")
 }
 
 func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
@@ -326,6 +369,9 @@ func TestAGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := acquired(t, s.ledger(), "next")
+	if err := next.Raise(t.Context(), 1<<62); err == nil || !strings.Contains(err.Error(), "which no lock has had") {
+		t.Error(err)
+	}
 	if next.Generation() != 59 {
 		t.Errorf("the next is %d", next.Generation())
 	}
@@ -393,7 +439,7 @@ func TestALockThatNobodyCanReadIsNotTakenOver(t *testing.T) {
 	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("mine")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.ledger().Acquire(t.Context(), holder("x"), 0, nil); err == nil || !strings.Contains(err.Error(), "which is not as this action writes it") {
+	if _, err := s.ledger().Acquire(t.Context(), holder("x"), 0, nil); err == nil || !strings.Contains(err.Error(), "it is not as this action writes it") {
 		t.Error(err)
 	}
 }

@@ -34,7 +34,7 @@ func Hints(result rollout.Result, err error) []string {
 	switch {
 	case result.Status == rollout.Cancelled:
 		add("Start the run again when you are ready: it skips what is done.")
-	case errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ledger.ErrLost):
 		add("If the run was longer than timeout allows: start it again, it skips what is done, or give it more time.")
 	}
 	for _, part := range parts(err) {
@@ -77,7 +77,7 @@ func phaseHint(result rollout.Result, err error) string {
 	case errors.As(err, &notReady):
 		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
 	case errors.As(err, &held):
-		return "Wait for that run to end and start this one again, or let it wait longer with lock-timeout. A run that died frees the lock within two minutes."
+		return "Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."
 	case errors.Is(err, ledger.ErrLost):
 		return "Start the run again: it skips the instances that run the release already."
 	case errors.Is(err, fs.ErrNotExist):

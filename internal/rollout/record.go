@@ -33,10 +33,14 @@ type HostRecord struct {
 	Says     string `json:"says,omitempty"`
 }
 
-// closeTimeout bounds the last requests of a run, which may have been cancelled: GitHub
-// leaves it a few seconds. A lock that is not released is free after its expiry.
+// closeTimeout bounds each of a run's last two requests, and hurriedTimeout those of a run
+// that was cancelled: GitHub leaves it a few seconds. A lock that is not released is free
+// after its expiry.
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
-const closeTimeout = 3 * time.Second
+const (
+	closeTimeout   = 10 * time.Second
+	hurriedTimeout = time.Second
+)
 
 // close writes down what the run has come to and frees the lock. What goes wrong with
 // that changes nothing of what the instances run.
@@ -44,13 +48,19 @@ func (r *run) close(ctx context.Context) {
 	if r.lock == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	if err := r.services.Ledger.Record(ctx, r.plan.DeploymentID, r.record()); err != nil {
+	limit := closeTimeout
+	if ctx.Err() != nil {
+		limit = hurriedTimeout
+	}
+	recording, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer stop()
+	if err := r.services.Ledger.Record(recording, r.plan.DeploymentID, r.record()); err != nil {
 		r.console.Notice("The run is not in the history", "%v", err)
 	}
-	if err := r.lock.Release(ctx); err != nil {
-		r.console.Notice("The deploy lock was not released", "the next deploy waits two minutes for it: %v", err)
+	releasing, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer stop()
+	if err := r.lock.Release(releasing); err != nil {
+		r.console.Notice("The deploy lock was not released", "it is free in about two minutes: %v", err)
 	}
 }
 
