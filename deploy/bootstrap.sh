@@ -2,8 +2,9 @@
 #
 # bootstrap.sh: the part of a deploy that travels in the SSM command itself.
 #
-#   bootstrap.sh deploy --service=NAME --version=V --deployment=ID …    see FORMS
-#   bootstrap.sh status --service=NAME --deployment=ID
+#   bootstrap.sh deploy --service=NAME --version=V --deployment=ID …      see FORMS
+#   bootstrap.sh rollback --service=NAME --deployment=ID [--version=V] …  to a release that is here
+#   bootstrap.sh status --service=NAME [--about=ID] …                     changes nothing that runs
 #
 # It brings the release's bundle to the host, proves that it is the right one,
 # and hands over to the release's own deploy/ec2_deploy.sh. Its text is constant:
@@ -25,10 +26,7 @@ export LC_ALL=C
 
 main() {
   read_parameters "$@"
-  case $COMMAND in
-    status) status ;;
-    deploy) deploy ;;
-  esac
+  "$COMMAND"
 }
 
 deploy() {
@@ -45,21 +43,40 @@ deploy() {
   hand_over "$RELEASE/deploy/ec2_deploy.sh" "$VERSION" "$VERSION"
 }
 
+# Back to VERSION, or without one to the release that was seen healthy before. It needs
+# neither the bundle nor the registry.
+rollback() {
+  trap ended_early EXIT
+  require_tools
+  open_log
+  lock_host
+  recover_cut_off_deploy
+  answer_again
+  refuse_when_stale
+  [[ -f $HOME_OF_SERVICE/current/release.env ]] || give_up 10 preflight "no release of $SERVICE is installed here"
+  hand_over "$HOME_OF_SERVICE/current/deploy/ec2_deploy.sh" rollback ${VERSION:+"$VERSION"}
+}
+
+# What runs here, and with --about what has become of that deployment. With --generation
+# no command of an earlier one is carried out from here on.
 status() {
-  if [[ -f $HOME_OF_SERVICE/current/release.env ]]; then
-    result status 0 status "$SERVICE is installed"
-  else
-    result absent 0 status "no release of $SERVICE is installed"
-  fi
+  local outcome=absent
+  look_up
+  close_fence
+  exec 9>&-
+  look_for_drift
+  [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
+  result "$outcome" 0 status "$INSTALLED"
 }
 
 # --- parameters -------------------------------------------------------------
 
-# The form of every parameter of a deploy; a ? in front: it may be left out.
+# The form of every parameter.
 readonly NAME='[a-z][a-z0-9]*(-[a-z0-9]+)*' NUMBER='[1-9][0-9]{0,11}' TIME='[1-9][0-9]{0,5}' SWITCH='(true|false)'
 declare -rA FORMS=(
   ['service']="$NAME"
   ['deployment']='[A-Za-z0-9-]{1,64}'
+  ['about']='[A-Za-z0-9-]{1,64}'
   ['version']="(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$NAME"
   ['image']='[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}'
   ['image-bytes']="(0|$NUMBER)"
@@ -67,17 +84,24 @@ declare -rA FORMS=(
   ['bundle']='s3://[a-z0-9.-]+/[A-Za-z0-9._/=-]+'
   ['sha256']='[0-9a-f]{64}'
   ['not-after']="$NUMBER"
-  ['generation']="?$NUMBER"
+  ['generation']="$NUMBER"
   ['allow-downgrade']="$SWITCH"
   ['allow-quarantined']="$SWITCH"
   ['on-running']='(wait|kill)'
   ['drain-timeout']="(0|$TIME)"
   ['run-on-deploy']="$SWITCH"
-  ['health-command']='?[^[:cntrl:]]{1,1000}'
-  ['health-url']='?http://[^[:cntrl:][:space:]]{1,500}'
+  ['health-command']='[^[:cntrl:]]{1,1000}'
+  ['health-url']='http://[^[:cntrl:][:space:]]{1,500}'
   ['health-timeout']="$TIME"
   ['min-healthy-time']="$TIME"
   ['keep-releases']='[1-9][0-9]{0,2}'
+)
+# Those that a command cannot do without.
+declare -rA NEEDED=(
+  ['deploy']="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined on-running \
+    drain-timeout run-on-deploy health-timeout min-healthy-time keep-releases"
+  ['rollback']='service deployment not-after'
+  ['status']='service'
 )
 declare -A GIVEN=()
 
@@ -91,12 +115,11 @@ read_parameters() {
     [[ $parameter == --*=* && $name =~ ^[a-z0-9-]+$ && -n ${FORMS[$name]:-} ]] || refuse "unknown parameter: $parameter"
     GIVEN[$name]=${parameter#*=}
   done
-  [[ $COMMAND == deploy || $COMMAND == status ]] || refuse "unknown command: ${COMMAND:-none}; use deploy or status"
+  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || refuse "unknown command: ${COMMAND:-none}; use deploy, rollback or status"
   for name in deployment service "${!FORMS[@]}"; do
     form=${FORMS[$name]}
-    [[ $COMMAND == deploy || $name == service || -n ${GIVEN[$name]:-} ]] || continue
-    [[ ${form:0:1} != '?' || -n ${GIVEN[$name]:-} ]] || continue
-    [[ ${GIVEN[$name]:-} =~ ^(${form#\?})$ ]] || refuse "--$name is not valid: ${GIVEN[$name]:0:80}"
+    [[ " ${NEEDED[$COMMAND]} " == *" $name "* || -n ${GIVEN[$name]:-} ]] || continue
+    [[ ${GIVEN[$name]:-} =~ ^($form)$ ]] || refuse "--$name is not valid: ${GIVEN[$name]:0:80}"
   done
 
   readonly COMMAND GIVEN
@@ -129,7 +152,7 @@ open_log() {
   size=$(stat -c %s -- "$LOG" 2>/dev/null) || size=0
   ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1"
   [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
-  log "deployment $DEPLOYMENT: $SERVICE $VERSION, ${GIVEN[image]}"
+  log "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
 }
 
 # One deploy at a time on a host. Descriptor 9 holds the lock for as long as this
@@ -151,9 +174,15 @@ refuse_when_stale() {
   local limit=${GIVEN[not-after]} generation=${GIVEN[generation]:-0} seen
   (($(date +%s) <= limit)) || give_up 50 lock "the command came too late (not after $(date -u -d "@$limit" +%FT%TZ)) and was not carried out"
   ((generation > 0)) || return 0
-  seen=$(cat "$HOME_OF_SERVICE/generation" 2>/dev/null) || seen=0
+  seen=$(generation_seen)
   ((generation >= seen)) || give_up 50 lock "the command is of generation $generation, and this host has seen $seen; it was not carried out"
-  printf '%s\n' "$generation" >"$HOME_OF_SERVICE/.generation.new"
+  keep_generation "$generation"
+}
+
+generation_seen() { cat "$HOME_OF_SERVICE/generation" 2>/dev/null || printf 0; }
+
+keep_generation() {
+  printf '%s\n' "$1" >"$HOME_OF_SERVICE/.generation.new"
   flush "$HOME_OF_SERVICE/.generation.new"
   mv -T -- "$HOME_OF_SERVICE/.generation.new" "$HOME_OF_SERVICE/generation"
   flush "$HOME_OF_SERVICE"
@@ -248,7 +277,7 @@ hand_over() {
   answer=$(mktemp "$RUN/$SERVICE-answer.XXXXXX")
   trap - EXIT
   ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes \
-    ATTA_ALLOW_DOWNGRADE=${GIVEN[allow-downgrade]} ATTA_ALLOW_QUARANTINED=${GIVEN[allow-quarantined]} \
+    ATTA_ALLOW_DOWNGRADE=${GIVEN[allow-downgrade]:-false} ATTA_ALLOW_QUARANTINED=${GIVEN[allow-quarantined]:-false} \
     "$@" >"$answer" 2>>"$LOG" || code=$?
   line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer" || true)
   rm -f -- "$answer"
@@ -263,6 +292,82 @@ hand_over() {
   [[ -L $HOME_OF_SERVICE/recover ]] || remember "${line#* }"
   ((code == 0)) || finish "$code"
 }
+
+# --- status -----------------------------------------------------------------
+
+MORE='' INSTALLED='' AT_WORK=no
+
+# look_up: what became of the deployment that is asked about, by the history, and what
+# there is to go back to. A deploy is under way while somebody holds the host's lock, or
+# until one that was cut off is taken back.
+look_up() {
+  local about=${GIVEN[about]:-} line found='' version releases='' verified='' home=$HOME_OF_SERVICE
+  if [[ -e $LOCK ]]; then
+    exec 9>>"$LOCK"
+    flock -n 9 || AT_WORK=yes
+  fi
+  [[ ! -L $home/recover ]] || AT_WORK=yes
+  if [[ -n $about ]]; then
+    line=$(grep -sF "\"deployment\":\"$about\"" "$home/history" | tail -n 1) || line=''
+    found=none
+    [[ $AT_WORK == no ]] || found=under-way
+    [[ ! $line =~ \"outcome\":\"([a-z-]+)\" ]] || found=${BASH_REMATCH[1]}
+    [[ ! $line =~ \"code\":([0-9]+), ]] || found+=":${BASH_REMATCH[1]}"
+  fi
+  for version in $(verified_here | head -n 20); do
+    releases+="${releases:+,}\"$(json "$version")\""
+  done
+  version=$(readlink -f -- "$home/previous" 2>/dev/null) || version=''
+  verified=$(stat -L -c %Y -- "$home/current/verified" 2>/dev/null) || verified=0
+  MORE=$(printf ',"about":"%s","previous":"%s","releases":[%s],"since":%d,"time":%d' \
+    "$found" "$(json "${version##*/}")" "$releases" "$verified" "$(date +%s)")
+}
+
+# verified_here: the versions that were seen healthy here, the newest first.
+verified_here() {
+  local mark
+  for mark in "$HOME_OF_SERVICE"/releases/*/verified; do
+    [[ ! -f $mark ]] || basename -- "${mark%/verified}"
+  done | sort -rV
+}
+
+# close_fence: a host that has never had the service is left without a trace of the
+# question, unless a deploy may be on its way to it.
+close_fence() {
+  local generation=${GIVEN[generation]:-0}
+  [[ $AT_WORK == no && (-d $HOME_OF_SERVICE || -n ${GIVEN[about]:-}) ]] || return 0
+  GENERATION=$(generation_seen)
+  ((generation > GENERATION)) || return 0
+  mkdir -p "$HOME_OF_SERVICE"
+  keep_generation "$generation"
+}
+
+# look_for_drift: in what this host differs from the release that is installed.
+look_for_drift() {
+  local file unit image drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
+  INSTALLED="no release of $SERVICE is installed"
+  [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
+  INSTALLED="$SERVICE is installed"
+  for file in "$folder"/*.service "$folder"/*.timer; do
+    unit=${file##*/}
+    [[ -f $file ]] || continue
+    cmp -s "$file" "$ROOT/etc/systemd/system/$unit" || drift+=',"unit-file"'
+    [[ $unit != *.timer || $(property ActiveState "$unit") == active ]] || drift+=',"timer"'
+  done
+  image=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
+  if ! timeout 60 docker image inspect "$image" >/dev/null 2>&1; then
+    drift+=',"image"'
+  elif [[ $AT_WORK == no && $(property Type "$SERVICE.service") != oneshot ]]; then
+    if [[ $(property ActiveState "$SERVICE.service") != active ]]; then
+      drift+=',"inactive"'
+    elif [[ -z $(timeout 60 docker ps --quiet --filter "ancestor=$image" 2>/dev/null) ]]; then
+      drift+=',"container"'
+    fi
+  fi
+  MORE+=",\"drift\":[${drift#,}]"
+}
+
+property() { systemctl show --property="$1" "$2" 2>/dev/null | sed "s/^$1=//" || true; }
 
 # --- answers ----------------------------------------------------------------
 
@@ -302,7 +407,7 @@ give_up() {
 # script if it got so far.
 remember() {
   grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" ||
-    (umask 077 && printf '%s deploy %s\n' "$(date -u +%FT%TZ)" "$1" >>"$HISTORY" && flush "$HISTORY") || log "the history cannot be written"
+    (umask 077 && printf '%s %s %s\n' "$(date -u +%FT%TZ)" "$COMMAND" "$1" >>"$HISTORY" && flush "$HISTORY") || log "the history cannot be written"
 }
 
 # finish CODE: shows the end of this deployment's log and leaves with a code that the agent
@@ -320,17 +425,17 @@ finish() {
 # installed is read from the host at this moment, and no script of a release is run
 # for it.
 result() {
-  local home=${HOME_OF_SERVICE:-/nonexistent} version='' digest='' verified=false unit='' generation
+  local home=${HOME_OF_SERVICE:-/nonexistent} version='' digest='' verified=false unit='' generation=${GENERATION:-}
   if [[ -f $home/current/release.env ]]; then
     version=$(sed -n 's/^VERSION=//p' "$home/current/release.env")
     digest=$(sed -n 's/^IMAGE=.*@//p' "$home/current/release.env")
     [[ ! -f $home/current/verified ]] || verified=true
-    unit=$(systemctl show --property=ActiveState "$SERVICE.service" 2>/dev/null | sed 's/^ActiveState=//' || true)
+    unit=$(property ActiveState "$SERVICE.service")
   fi
-  generation=$(cat "$home/generation" 2>/dev/null) || generation=0
-  printf 'ATTA_RESULT {"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"before":"%s","generation":%d,"unit":"%s","message":"%s"}\n' \
+  [[ -n $generation ]] || generation=$(cat "$home/generation" 2>/dev/null) || generation=0
+  printf 'ATTA_RESULT {"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"before":"%s","generation":%d,"unit":"%s","message":"%s"%s}\n' \
     "$(json "${DEPLOYMENT:-none}")" "$(json "${SERVICE:-}")" "$1" "$2" "$3" "$(json "${VERSION:-}")" "$(json "$version")" "$(json "$digest")" "$verified" \
-    "$(json "$version")" "$generation" "$(json "$unit")" "$(json "$4")"
+    "$(json "$version")" "$generation" "$(json "$unit")" "$(json "$4")" "$MORE"
 }
 
 json() {

@@ -208,7 +208,7 @@ check_rollback() {
 }
 
 check_tools() {
-  timeout --foreground -k 5 60 docker ps --quiet >/dev/null || refuse "the Docker engine does not answer"
+  ask_docker ps --quiet >/dev/null || refuse "the Docker engine does not answer"
   systemctl show --property=LoadState "$UNIT" >/dev/null || refuse "systemd does not answer"
 }
 
@@ -318,7 +318,7 @@ make_room() {
     keeps "$version" || drop_release "$version" || note "$version could not be removed"
   done
   if ! has_image; then
-    root=$(timeout --foreground -k 5 60 docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
+    root=$(ask_docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
     # Packed and unpacked for a while, and three times as large unpacked.
     needs_room "$root" $((IMAGE_BYTES * 4 / 1024 + 64 * 1024)) "the image"
   fi
@@ -353,9 +353,11 @@ needs_room() {
 
 # --- image ------------------------------------------------------------------
 
-# With --foreground a command is in this script's process group and ends with it. Else it
-# would hold the lock for longer.
-has_image() { timeout --foreground -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
+# ask_docker COMMAND…: a question that has to be answered soon. With --foreground a command
+# is in this script's process group and ends with it. Else it would hold the lock for longer.
+ask_docker() { timeout --foreground -k 5 60 docker "$@"; }
+
+has_image() { ask_docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
 
 # The image comes by digest and keeps two things: a local tag, since `docker image
 # prune` takes what has only a digest, and a container that is never started, since
@@ -482,7 +484,7 @@ settle() {
     keep_the_one_before || note "the link previous cannot be set"
     lift_quarantine || note "the quarantine of $TO cannot be lifted"
   elif [[ -n $TO && ! -f $(folder "$TO")/verified ]]; then
-    timeout --foreground -k 5 60 docker rm --volumes "$SERVICE-$TO" >&2 || true
+    ask_docker rm --volumes "$SERVICE-$TO" >&2 || true
   fi
   end_phase
   PHASE=${FAILED_IN:-$PHASE}
@@ -771,8 +773,8 @@ stays_up() {
 
 has_container() {
   local id
-  id=$(timeout --foreground -k 5 60 docker image inspect --format '{{.Id}}' "$IMAGE") &&
-    [[ -n $(timeout --foreground -k 5 60 docker ps --quiet --filter "ancestor=$id") ]] && return 0
+  id=$(ask_docker image inspect --format '{{.Id}}' "$IMAGE") &&
+    [[ -n $(ask_docker ps --quiet --filter "ancestor=$id") ]] && return 0
   UNWELL="$UNIT is up, but no container runs $IMAGE"
   return 1
 }

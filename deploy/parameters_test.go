@@ -26,7 +26,7 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 		"health-timeout":  {"", "0", "010", "1.5", "20s", "1234567"},
 		"allow-downgrade": {"", "yes", "TRUE", "true false"}, "allow-quarantined": {"", "1"}, "run-on-deploy": {"", "no"},
 		"on-running": {"", "stop"}, "drain-timeout": {"", "-1", "10m"}, "min-healthy-time": {"", "0"}, "keep-releases": {"", "0", "1234567"},
-		"image-bytes": {"", "1k"}, "generation": {"0", "01", "-1", "1234567890123"},
+		"image-bytes": {"", "1k"}, "generation": {"0", "01", "-1", "1234567890123"}, "about": {"a.b", strings.Repeat("a", 65)},
 		"health-url": {"https://h/", "http://", "http://h/ x", "file:///etc"},
 		"unheard-of": {"1"},
 	}

@@ -1,8 +1,11 @@
 package deploy_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestStatusOfAHostThatHasNothing(t *testing.T) {
@@ -35,6 +38,133 @@ func TestStatusSaysWhatRuns(t *testing.T) {
 			}
 		}
 	})
+}
+
+// ask sends the command that only asks, with more parameters.
+func (m machine) ask(more ...string) answer {
+	m.t.Helper()
+	return m.send(append([]string{"status", "--service=atta", "--deployment=ask"}, more...))
+}
+
+func TestStatusSaysWhatBecameOfADeployment(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", parameter("deployment", "good"))
+	m.deployed("0.0.2-dev", parameter("deployment", "better"))
+	m.expect(m.deploy("0.0.3-dev", parameter("deployment", "bad"), oneshot("", "exit 3")), "rolled-back", 40, "")
+	for about, want := range map[string]string{"good": "deployed:0", "better": "deployed:0", "bad": "rolled-back:40", "ba": "none", "later": "none"} {
+		if a := m.ask("--about=" + about); a.About != want {
+			t.Errorf("about %s: %q, want %q", about, a.About, want)
+		}
+	}
+	a := m.ask()
+	if a.About != "" || a.Previous != "0.0.1-dev" || !slices.Equal(a.Releases, []string{"0.0.2-dev", "0.0.1-dev"}) || a.Drift == nil || len(a.Drift) > 0 {
+		t.Errorf("%+v", a.Report)
+	}
+	if now := time.Now().Unix(); a.Time < now-60 || a.Time > now || a.Since < now-600 || a.Since > now {
+		t.Errorf("since %d, at %d, and it is %d", a.Since, a.Time, now)
+	}
+}
+
+func TestADeployThatIsStillAtWorkIsUnderWay(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", parameter("deployment", "first"))
+	answers := make(chan answer)
+	go func() {
+		answers <- m.attempt("0.0.2-dev", parameter("deployment", "second"), oneshot("", "touch $ATTA_ROOT/begun; until test -e $ATTA_ROOT/enough; do sleep 0.1; done"))
+	}()
+	m.appears("begun")
+	for about, want := range map[string]string{"first": "deployed:0", "second": "under-way"} {
+		if a := m.ask("--about="+about, "--generation=9"); a.About != want || a.Generation != 0 {
+			t.Errorf("about %s: %+v", about, a.Report)
+		}
+	}
+	m.write("enough", "", 0o644)
+	m.expect(m.parse(<-answers), "deployed", 0, "0.0.2-dev")
+	if m.exists("opt/atta/generation") {
+		t.Error("a generation was written beside a deploy at work")
+	}
+	m.write("opt/atta/state", "", 0o600)
+	m.sh("ln -s nowhere $ATTA_ROOT/opt/atta/recover")
+	if a := m.ask("--about=lost"); a.About != "under-way" {
+		t.Errorf("a deploy that was cut off: %q", a.About)
+	}
+}
+
+// The question of a later run closes the door to the commands of those before.
+func TestAQuestionOfALaterGenerationRefusesEarlierCommands(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.ask("--generation=3")
+	if m.exists("opt/atta") {
+		t.Error("a host that has never had the service has a trace of the question")
+	}
+	m.ask("--generation=3", "--about=lost")
+	m.expect(m.deploy("0.0.1-dev", parameter("generation", "2")), "refused", 50, "this host has seen 3")
+	m.deployed("0.0.1-dev", parameter("generation", "3"))
+	m.untouched(func() {
+		if a := m.ask("--generation=5"); a.Generation != 3 {
+			t.Errorf("the host had seen 3 and says %d", a.Generation)
+		}
+	})
+	m.ask("--generation=4")
+	m.expect(m.deploy("0.0.2-dev", parameter("generation", "4")), "refused", 50, "this host has seen 5")
+}
+
+func TestDriftIsNamed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	wants := func(drift ...string) {
+		t.Helper()
+		if a := m.ask(); !slices.Equal(a.Drift, drift) {
+			t.Errorf("drift is %q, want %q", a.Drift, drift)
+		}
+	}
+	m.deployed("0.0.1-dev", oneshot("", "true"), own("systemd/atta.timer", "[Timer]\nOnCalendar=2099-01-01\n[Install]\nWantedBy=timers.target\n"))
+	wants()
+	m.sh("systemctl stop atta.timer")
+	wants("timer")
+	m.deployed("0.0.2-dev", daemon())
+	wants()
+	m.sh("systemctl stop atta")
+	wants("inactive")
+	m.sh("systemctl start atta; echo '# mine' >>$ATTA_ROOT/etc/systemd/system/atta.service")
+	wants("unit-file")
+	m.deployed("0.0.3-dev", daemon())
+	m.replace("docker", "[[ $1 != ps ]] || exit 0\n"+m.passOn("docker"))
+	wants("container")
+	m.replace("docker", "[[ $1 != image ]] || exit 1\n"+m.passOn("docker"))
+	wants("image")
+}
+
+func TestARollbackByCommandGoesBackOnceHoweverOftenItComes(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	rollback := func(id string, more ...string) answer {
+		return m.send(append([]string{"rollback", "--service=atta", "--deployment=" + id, "--not-after=" + fmt.Sprint(time.Now().Add(time.Hour).Unix())}, more...))
+	}
+	m.untouched(func() { m.expect(rollback("none"), "refused", 10, "no release of atta is installed here") })
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	m.deployed("0.0.3-dev", parameter("generation", "7"))
+	m.offline()
+	m.untouched(func() {
+		m.expect(rollback("stale", "--generation=6"), "refused", 50, "this host has seen 7")
+		m.expect(rollback("unknown", "--version=0.0.9-dev"), "refused", 10, "0.0.9-dev was never seen healthy here")
+	})
+	a := rollback("back", "--generation=7")
+	m.expect(a, "deployed", 0, "0.0.2-dev is installed")
+	if a.Deployment != "back" || a.Version != "0.0.2-dev" || a.Wanted != "0.0.2-dev" || a.Before != "0.0.3-dev" || !a.Verified {
+		t.Errorf("%+v", a.Report)
+	}
+	m.untouched(func() { m.expect(rollback("back", "--generation=7"), "deployed", 0, "0.0.2-dev is installed") })
+	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
+	m.expect(rollback("forth", "--version=0.0.3-dev"), "deployed", 0, "0.0.3-dev is installed")
+	m.wantInstalled("0.0.3-dev", "0.0.2-dev")
+	if a := m.ask("--about=back"); a.About != "deployed:0" || !strings.Contains(m.text("opt/atta/history"), " rollback {") {
+		t.Errorf("%q, history\n%s", a.About, m.text("opt/atta/history"))
+	}
 }
 
 func TestTheScriptExplainsItself(t *testing.T) {

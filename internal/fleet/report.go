@@ -30,6 +30,14 @@ type Report struct {
 	Exit       int              `json:"exit"`       // the program's exit status in the last run
 	Millis     map[string]int64 `json:"ms"`         // time of each phase
 	Message    string           `json:"message"`    // foreign text, one line of at most 600 characters
+
+	// What a host adds when it is only asked.
+	About    string   `json:"about"`    // what became of the deployment asked about: its outcome and code, as rolled-back:40, under-way or none
+	Previous string   `json:"previous"` // the version that was seen healthy before; empty: none
+	Releases []string `json:"releases"` // the versions that were seen healthy there, the newest first
+	Since    int64    `json:"since"`    // when the installed version was first seen healthy, Unix time in seconds; 0: never
+	Time     int64    `json:"time"`     // by the host's own clock, Unix time in seconds
+	Drift    []string `json:"drift"`    // in what the host is not as the installed release says: unit-file, timer, image, inactive, container
 }
 
 const reportMark = "ATTA_RESULT "
@@ -68,12 +76,12 @@ func parseReport(output string) (*Report, error) {
 }
 
 func (r *Report) check() error {
-	for _, field := range append(slices.Collect(maps.Keys(r.Millis)), r.Outcome, r.Phase) {
+	for _, field := range slices.Concat(slices.Collect(maps.Keys(r.Millis)), r.Drift, []string{r.Outcome, r.Phase}) {
 		if !word.MatchString(field) {
 			return fmt.Errorf("an odd result line: %.60q", field)
 		}
 	}
-	for _, field := range []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Wanted, r.Unit, r.Result} {
+	for _, field := range slices.Concat(r.Releases, []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Wanted, r.Unit, r.Result, r.About, r.Previous}) {
 		if !optional.MatchString(field) {
 			return fmt.Errorf("an odd result line: %.60q", field)
 		}
