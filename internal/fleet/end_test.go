@@ -50,11 +50,11 @@ func TestACommandIsCancelledWithTheRun(t *testing.T) {
 			ctx, stop := end(t.Context())
 			defer stop()
 			run, err := reach(s).Run(ctx, script, on, nil)
-			if !errors.Is(err, signal) || !strings.Contains(err.Error(), run.CommandID) {
+			if !errors.Is(err, signal) || !strings.Contains(err.Error(), id(run)) {
 				t.Errorf("error is %v", err)
 			}
 			cancelled := calls(s, "ssm:CancelCommand")
-			if len(cancelled) != 1 || cancelled[0].Resource != run.CommandID || cancelled[0].Status != 200 {
+			if len(cancelled) != 1 || cancelled[0].Resource != id(run) || cancelled[0].Status != 200 {
 				t.Errorf("cancelled %+v", cancelled)
 			}
 			wantOutcomes(t, run, "i-1 ran Success", "i-2 unknown InProgress")
@@ -83,10 +83,10 @@ func TestOnlyARefusedCommandIsKnownNotToHaveRun(t *testing.T) {
 		fault localaws.Fault
 		want  string
 	}{
-		"refused":       {localaws.Fault{Error: &localaws.Error{Code: "AccessDeniedException"}}, "i-1 not run "},
-		"throttled":     {localaws.Fault{Error: &localaws.Error{Code: "ThrottlingException"}}, "i-1 not run "},
-		"server error":  {localaws.Fault{Error: &localaws.Error{Status: 500, Code: "InternalServerError"}}, "i-1 unknown "},
-		"reply is lost": {localaws.Fault{DropReply: true}, "i-1 unknown "},
+		"refused":       {localaws.Fault{Error: &localaws.Error{Code: "AccessDeniedException"}}, "i-1 not run NotSent"},
+		"throttled":     {localaws.Fault{Error: &localaws.Error{Code: "ThrottlingException"}}, "i-1 not run NotSent"},
+		"server error":  {localaws.Fault{Error: &localaws.Error{Status: 500, Code: "InternalServerError"}}, "i-1 unknown NotSent"},
+		"reply is lost": {localaws.Fault{DropReply: true}, "i-1 unknown NotSent"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -95,8 +95,8 @@ func TestOnlyARefusedCommandIsKnownNotToHaveRun(t *testing.T) {
 			test.fault.Operation = "ssm:SendCommand"
 			s.Fault(test.fault)
 			run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
-			if err == nil || !strings.HasPrefix(err.Error(), "send command: ") || run.CommandID != "" {
-				t.Errorf("error about %q is %v", run.CommandID, err)
+			if err == nil || !strings.HasPrefix(err.Error(), "send command: ") || id(run) != "" {
+				t.Errorf("error about %q is %v", id(run), err)
 			}
 			wantOutcomes(t, run, test.want)
 			if run.Results[0].Reason == "" {
@@ -113,7 +113,7 @@ func TestAScriptThatCannotBeWrittenIsNotSent(t *testing.T) {
 	if err == nil || len(s.Calls()) != 0 {
 		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
 	}
-	wantOutcomes(t, run, "i-1 not run ")
+	wantOutcomes(t, run, "i-1 not run NotSent")
 }
 
 func TestACommandOnItsWayWhenTheRunEndsIsStillCancelled(t *testing.T) {
@@ -123,10 +123,10 @@ func TestACommandOnItsWayWhenTheRunEndsIsStillCancelled(t *testing.T) {
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	run, err := reach(s).Run(ctx, script, add(s, answers("i-1", dead)), nil)
-	if !errors.Is(err, context.DeadlineExceeded) || run.CommandID == "" {
-		t.Fatalf("error about %q is %v", run.CommandID, err)
+	if !errors.Is(err, context.DeadlineExceeded) || id(run) == "" {
+		t.Fatalf("error about %q is %v", id(run), err)
 	}
-	if cancelled := calls(s, "ssm:CancelCommand"); len(cancelled) != 1 || cancelled[0].Resource != run.CommandID {
+	if cancelled := calls(s, "ssm:CancelCommand"); len(cancelled) != 1 || cancelled[0].Resource != id(run) {
 		t.Errorf("cancelled %+v", cancelled)
 	}
 }
@@ -142,7 +142,7 @@ func TestASendThatHangsIsGivenUpAfterTheRun(t *testing.T) {
 	if took := time.Since(began); err == nil || took > 5*time.Second {
 		t.Errorf("after %s the error is %v", took, err)
 	}
-	wantOutcomes(t, run, "i-1 unknown ")
+	wantOutcomes(t, run, "i-1 unknown NotSent")
 }
 
 func TestNothingIsSentAfterTheEndOfTheRun(t *testing.T) {
@@ -154,5 +154,5 @@ func TestNothingIsSentAfterTheEndOfTheRun(t *testing.T) {
 	if !errors.Is(err, signal) || len(s.Calls()) != 0 {
 		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
 	}
-	wantOutcomes(t, run, "i-1 not run ")
+	wantOutcomes(t, run, "i-1 not run NotSent")
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,38 +13,57 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
+// Targets says which instances: those with these ids, or all that have these tags.
+type Targets struct {
+	InstanceIDs []string
+	Tags        []Tag // all must match
+}
+
+// Tag is one tag of an instance.
+type Tag struct{ Key, Value string }
+
 // NotReadyError says why an instance cannot be deployed to.
-type NotReadyError struct{ Instance, Reason string }
+type NotReadyError struct {
+	Instance Instance
+	Reason   string
+}
 
 func (e *NotReadyError) Error() string { return fmt.Sprintf("instance %s %s", e.Instance, e.Reason) }
 
-// Find returns the instances in the order of their ids. Each must be managed by
-// SSM, online and Linux: those that are not are reported all at once, a
-// *NotReadyError each.
-func (f *Fleet) Find(ctx context.Context, ids []string) ([]Instance, error) {
-	if len(ids) == 0 {
-		return nil, errors.New("no instance was named")
+// ErrNoInstance says that there is nothing to deploy to.
+var ErrNoInstance = errors.New("no instance that SSM manages in this account and region has the tags")
+
+// Find returns the instances that can be reached, and an error for each that cannot: one
+// that is not managed by SSM, offline, or not Linux. Those named by id come in the order
+// of their ids, others sorted. An instance that SSM has never heard of has no tags here,
+// so only who knows how many there should be can miss it.
+func (f *Fleet) Find(ctx context.Context, targets Targets) (ready []Instance, unready []*NotReadyError, err error) {
+	var known []types.InstanceInformation
+	if len(targets.Tags) > 0 {
+		known, err = f.tagged(ctx, targets.Tags)
+	} else {
+		known, err = f.named(ctx, targets.InstanceIDs)
 	}
-	known, err := f.describe(ctx, ids)
 	if err != nil {
-		return nil, fmt.Errorf("look up instances: %w", err)
+		return nil, nil, fmt.Errorf("look up instances: %w", err)
 	}
-	found := make([]Instance, 0, len(ids))
-	var problems []error
-	for _, id := range ids {
-		info, ok := known[id]
-		if reason := unready(info, ok); reason != "" {
-			problems = append(problems, &NotReadyError{Instance: id, Reason: reason})
+	if len(known) == 0 {
+		return nil, nil, ErrNoInstance
+	}
+	for _, info := range known {
+		instance := Instance{ID: aws.ToString(info.InstanceId), Name: aws.ToString(info.ComputerName)}
+		if reason := notReady(info); reason != "" {
+			unready = append(unready, &NotReadyError{Instance: instance, Reason: reason})
 			continue
 		}
-		found = append(found, Instance{ID: id, Name: aws.ToString(info.ComputerName)})
+		ready = append(ready, instance)
 	}
-	return found, errors.Join(problems...)
+	return ready, unready, nil
 }
 
-func unready(info types.InstanceInformation, known bool) string {
+func notReady(info types.InstanceInformation) string {
 	switch {
-	case !known:
+	case info.PingStatus == "":
 		return "is not managed by SSM in this account and region"
 	case info.PingStatus != types.PingStatusOnline:
 		reason := fmt.Sprintf("is not online: the SSM agent's status is %s", info.PingStatus)
@@ -57,21 +77,49 @@ func unready(info types.InstanceInformation, known bool) string {
 	return ""
 }
 
-func (f *Fleet) describe(ctx context.Context, ids []string) (map[string]types.InstanceInformation, error) {
-	known := map[string]types.InstanceInformation{}
+// named describes the instances with these ids, in their order; of one that is not managed
+// there is nothing but its id.
+func (f *Fleet) named(ctx context.Context, ids []string) ([]types.InstanceInformation, error) {
+	found := map[string]types.InstanceInformation{}
 	for chunk := range slices.Chunk(ids, MaxTargets) {
-		pages := ssm.NewDescribeInstanceInformationPaginator(f.ssm, &ssm.DescribeInstanceInformationInput{
-			Filters: []types.InstanceInformationStringFilter{{Key: aws.String("InstanceIds"), Values: chunk}},
-		})
-		for pages.HasMorePages() {
-			page, err := pages.NextPage(ctx)
-			if err != nil {
-				return nil, err
-			}
-			for _, info := range page.InstanceInformationList {
-				known[aws.ToString(info.InstanceId)] = info
-			}
+		list, err := f.describe(ctx, types.InstanceInformationStringFilter{Key: aws.String("InstanceIds"), Values: chunk})
+		if err != nil {
+			return nil, err
+		}
+		for _, info := range list {
+			found[aws.ToString(info.InstanceId)] = info
 		}
 	}
+	known := make([]types.InstanceInformation, len(ids))
+	for i, id := range ids {
+		known[i] = found[id]
+		known[i].InstanceId = &id
+	}
 	return known, nil
+}
+
+// tagged describes the instances that have all the tags.
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_InstanceInformationStringFilter.html
+func (f *Fleet) tagged(ctx context.Context, tags []Tag) ([]types.InstanceInformation, error) {
+	filters := make([]types.InstanceInformationStringFilter, len(tags))
+	for i, tag := range tags {
+		filters[i] = types.InstanceInformationStringFilter{Key: aws.String("tag:" + tag.Key), Values: []string{tag.Value}}
+	}
+	known, err := f.describe(ctx, filters...)
+	slices.SortFunc(known, func(a, b types.InstanceInformation) int {
+		return cmp.Compare(aws.ToString(a.InstanceId), aws.ToString(b.InstanceId))
+	})
+	return known, err
+}
+
+func (f *Fleet) describe(ctx context.Context, filters ...types.InstanceInformationStringFilter) (list []types.InstanceInformation, err error) {
+	pages := ssm.NewDescribeInstanceInformationPaginator(f.ssm, &ssm.DescribeInstanceInformationInput{Filters: filters, MaxResults: aws.Int32(50)})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, page.InstanceInformationList...)
+	}
+	return list, nil
 }

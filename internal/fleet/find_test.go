@@ -18,7 +18,7 @@ import (
 func TestFindKeepsTheOrderOfTheIDs(t *testing.T) {
 	s := start(t, localaws.Options{})
 	add(s, localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1", Address: "10.0.0.1"}, localaws.Instance{ID: "i-2"}, localaws.Instance{ID: "i-3"})
-	got, err := reach(s).Find(t.Context(), []string{"i-3", "i-1"})
+	got, _, err := reach(s).Find(t.Context(), fleet.Targets{InstanceIDs: []string{"i-3", "i-1"}})
 	want := []fleet.Instance{{ID: "i-3"}, {ID: "i-1", Name: "ip-10-0-0-1"}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
@@ -49,7 +49,7 @@ func TestFindSeesMoreInstancesThanOneCallDescribes(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("i-%03d", n))
 		s.AddInstance(localaws.Instance{ID: ids[n]})
 	}
-	if got, err := f.Find(t.Context(), ids); len(got) != 120 || got[119].ID != "i-119" || err != nil {
+	if got, _, err := f.Find(t.Context(), fleet.Targets{InstanceIDs: ids}); len(got) != 120 || got[119].ID != "i-119" || err != nil {
 		t.Errorf("%d found, %v", len(got), err)
 	}
 }
@@ -62,11 +62,14 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 		localaws.Instance{ID: "i-4", PlatformType: "Windows"},
 	)
 	before := time.Now()
-	_, err := reach(s).Find(t.Context(), []string{"i-1", "i-2", "i-3", "i-4"})
-	if err == nil {
-		t.Fatal("all are ready")
+	ready, unready, err := reach(s).Find(t.Context(), fleet.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4"}})
+	if len(ready) != 1 || ready[0].ID != "i-1" || err != nil {
+		t.Fatalf("ready are %v, %v", ready, err)
 	}
-	lines := strings.Split(err.Error(), "\n")
+	var lines []string
+	for _, problem := range unready {
+		lines = append(lines, problem.Error())
+	}
 	want := []string{
 		"instance i-2 is not managed by SSM in this account and region",
 		"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heard of ",
@@ -83,10 +86,6 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 	if diff := cmp.Diff(want, lines); diff != "" {
 		t.Error(diff)
 	}
-	var notReady *fleet.NotReadyError
-	if !errors.As(err, &notReady) || notReady.Instance != "i-2" {
-		t.Errorf("error is %#v", notReady)
-	}
 	if sent := calls(s, "ssm:SendCommand"); len(sent) != 0 {
 		t.Errorf("sent %v", sent)
 	}
@@ -94,7 +93,32 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 
 func TestFindWithNothingToFindIsAnError(t *testing.T) {
 	s := start(t, localaws.Options{})
-	if _, err := reach(s).Find(t.Context(), nil); err == nil || len(s.Calls()) != 0 {
+	if _, _, err := reach(s).Find(t.Context(), fleet.Targets{}); err == nil || len(s.Calls()) != 0 {
 		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
+	}
+}
+
+func TestFindTakesTheInstancesThatHaveEveryTag(t *testing.T) {
+	s := start(t, localaws.Options{})
+	tags := func(environment, role string) map[string]string {
+		return map[string]string{"Environment": environment, "Role": role}
+	}
+	add(s,
+		localaws.Instance{ID: "i-9", Tags: tags("dev", "web")},
+		localaws.Instance{ID: "i-1", Tags: tags("dev", "web")},
+		localaws.Instance{ID: "i-2", Tags: tags("dev", "db")},
+		localaws.Instance{ID: "i-3", Tags: tags("prod", "web")},
+		localaws.Instance{ID: "i-4", Tags: tags("dev", "web"), PingStatus: "ConnectionLost"},
+	)
+	ready, unready, err := reach(s).Find(t.Context(), fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "dev"}, {Key: "Role", Value: "web"}}})
+	if diff := cmp.Diff([]fleet.Instance{{ID: "i-1"}, {ID: "i-9"}}, ready); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	if len(unready) != 1 || unready[0].Instance.ID != "i-4" {
+		t.Errorf("not ready are %v", unready)
+	}
+	_, _, err = reach(s).Find(t.Context(), fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "none"}}})
+	if !errors.Is(err, fleet.ErrNoInstance) {
+		t.Errorf("no instance has the tag, and the error is %v", err)
 	}
 }

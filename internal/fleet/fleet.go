@@ -8,11 +8,13 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"golang.org/x/time/rate"
 )
 
 type ssmAPI interface {
 	DescribeInstanceInformation(context.Context, *ssm.DescribeInstanceInformationInput, ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error)
 	SendCommand(context.Context, *ssm.SendCommandInput, ...func(*ssm.Options)) (*ssm.SendCommandOutput, error)
+	ListCommands(context.Context, *ssm.ListCommandsInput, ...func(*ssm.Options)) (*ssm.ListCommandsOutput, error)
 	ListCommandInvocations(context.Context, *ssm.ListCommandInvocationsInput, ...func(*ssm.Options)) (*ssm.ListCommandInvocationsOutput, error)
 	GetCommandInvocation(context.Context, *ssm.GetCommandInvocationInput, ...func(*ssm.Options)) (*ssm.GetCommandInvocationOutput, error)
 	CancelCommand(context.Context, *ssm.CancelCommandInput, ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error)
@@ -27,20 +29,32 @@ type Fleet struct {
 	ssm      ssmAPI
 	delivery time.Duration
 	pace     pace
+	looks    *rate.Limiter // of the requests that follow commands
 }
 
-// pace is how a command is followed.
+// pace is how commands are sent and followed.
 type pace struct {
-	first, last time.Duration // between two looks, longer each time
+	first, last time.Duration // between two looks at one command, longer each time
+	many        time.Duration // between two looks at several
+	stale       time.Duration // a command of several is looked at in detail at least this often
 	reply       time.Duration // for a command on its way to SSM when the run ends
+	again       time.Duration // before a command is sent again, longer each time
 	grace       time.Duration // on top of a command's own time limits, before a silent instance is given up
 }
+
+// Following takes no more than two requests a second, whatever the number of instances;
+// a few may come at once.
+const (
+	looksPerSecond = 2
+	looksAtOnce    = 4
+)
 
 // New returns a fleet. delivery, whole seconds and at least 30 s, bounds the time
 // from sending a command to its start on an instance.
 func New(api ssmAPI, delivery time.Duration) *Fleet {
-	return &Fleet{ssm: api, delivery: delivery, pace: pace{
-		first: 250 * time.Millisecond, last: 1500 * time.Millisecond, reply: 2 * time.Second, grace: 30 * time.Second,
+	return &Fleet{ssm: api, delivery: delivery, looks: rate.NewLimiter(looksPerSecond, looksAtOnce), pace: pace{
+		first: 250 * time.Millisecond, last: 1200 * time.Millisecond, many: 5 * time.Second, stale: 2 * time.Minute,
+		reply: 2 * time.Second, again: 500 * time.Millisecond, grace: 30 * time.Second,
 	}}
 }
 

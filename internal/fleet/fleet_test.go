@@ -91,3 +91,11 @@ func wantOutcomes(t *testing.T, run fleet.Run, want ...string) {
 		t.Errorf("results are\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 }
+
+// id is that of a run's only command; empty: none was sent.
+func id(run fleet.Run) string {
+	if len(run.CommandIDs) == 0 {
+		return ""
+	}
+	return run.CommandIDs[0]
+}

@@ -5,12 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"strings"
+	"math/rand/v2"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/service/ssm"
-	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
 var errNoAnswer = errors.New("no answer within the time limits of the command")
@@ -19,53 +17,121 @@ var errNoAnswer = errors.New("no answer within the time limits of the command")
 // does not list yet is "Pending".
 type States map[string]int
 
-// patience is how many sweeps in a row may go wrong, each after the SDK's own
-// retries, before the command is given up as unobservable.
+// command is one SendCommand under way.
+type command struct {
+	id, comment string
+	requested   time.Time // by SSM's clock
+	unheard     bool      // a copy may have been taken before it
+	open        map[string]*Result
+
+	sent, swept time.Time // by this machine's clock
+	ended       int       // instances seen ended so far
+}
+
+// patience is how many looks in a row may go wrong, each after the SDK's own
+// retries, before the commands are given up as unobservable.
 const patience = 10
 
-// follow polls one command until each of its instances has ended. The command's
-// own status is never looked at: it is Success when one instance succeeded and
-// the others were never reached.
+// follow looks at the commands until each of their instances has ended. What SSM says of a
+// command as a whole decides nothing: it is Success when one instance succeeded and the
+// others were never reached. Its counters only tell where to look.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-func (f *Fleet) follow(ctx context.Context, run *Run, progress Progress) error {
-	open := map[string]*Result{}
-	for i := range run.Results {
-		r := &run.Results[i]
-		r.Outcome, r.Status, r.Reason = Unknown, "Pending", ""
-		open[r.Instance.ID] = r
-	}
-	err := f.wait(ctx, run, open, progress)
+func (f *Fleet) follow(ctx context.Context, run *Run) error {
+	err := f.watch(ctx, run)
 	if err == nil {
 		return nil
 	}
-	for _, r := range open {
-		r.Reason = fmt.Sprintf("last seen as %s, then: %v", r.Status, err)
+	for _, c := range run.commands {
+		for _, r := range c.open {
+			r.Reason = fmt.Sprintf("last seen as %s, then: %v", r.Status, err)
+		}
 	}
-	return fmt.Errorf("follow command %s: %w", run.CommandID, err)
+	if len(run.commands) == 1 {
+		return fmt.Errorf("follow command %s: %w", run.commands[0].id, err)
+	}
+	return fmt.Errorf("follow %d commands: %w", len(run.commands), err)
 }
 
-func (f *Fleet) wait(ctx context.Context, run *Run, open map[string]*Result, progress Progress) error {
-	var last States
+func (f *Fleet) watch(ctx context.Context, run *Run) error {
 	failures := 0
-	for delay := f.pace.first; ; delay = min(delay*5/4, f.pace.last) {
-		states := run.states()
-		if progress != nil && !maps.Equal(states, last) {
-			progress(run.CommandID, states)
-		}
-		last = states
-		if len(open) == 0 {
+	for delay := f.pace.first; ; delay = min(delay*5/4, f.slowest(run)) {
+		run.tell()
+		if run.unended() == 0 {
 			return nil
 		}
 		if err := pause(ctx, delay); err != nil {
 			return err
 		}
-		err := f.look(ctx, run.CommandID, open)
+		err := f.lookAround(ctx, run)
 		if failures++; err == nil {
 			failures = 0
-		} else if failures >= patience && ctx.Err() == nil {
+		} else if ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if failures >= patience {
 			return err
 		}
 	}
+}
+
+// slowest is how long to wait between two looks at most: for a small fleet the end is
+// learned of within that, and for a large one it gets short when the end is near.
+func (f *Fleet) slowest(run *Run) time.Duration {
+	if len(run.commands) == 1 || run.unended()*10 <= len(run.Results) {
+		return f.pace.last
+	}
+	return f.pace.many
+}
+
+// lookAround sweeps one command at each look, and of several those whose counters have
+// moved, or that have not been swept for long.
+func (f *Fleet) lookAround(ctx context.Context, run *Run) error {
+	if len(run.commands) == 1 {
+		return f.sweep(ctx, run.commands[0], run)
+	}
+	moved, err := f.moved(ctx, run)
+	if err != nil {
+		return err
+	}
+	for _, c := range run.commands {
+		if len(c.open) > 0 && (moved[c] || time.Since(c.swept) > f.pace.stale) {
+			if err := f.sweep(ctx, c, run); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// moved are the commands of which more instances have ended than were seen to.
+func (f *Fleet) moved(ctx context.Context, run *Run) (map[*command]bool, error) {
+	known := map[string]*command{}
+	since := run.commands[0].requested
+	for _, c := range run.commands {
+		known[c.id] = c
+		if c.requested.Before(since) {
+			since = c.requested
+		}
+	}
+	moved := map[*command]bool{}
+	for info, err := range f.commandsSince(ctx, since.Add(-time.Second)) {
+		if err != nil {
+			return nil, err
+		}
+		if c := known[aws.ToString(info.CommandId)]; c != nil {
+			moved[c] = int(info.CompletedCount) > c.ended
+		}
+	}
+	return moved, nil
+}
+
+// tell reports the states when they have changed, or a command has been sent.
+func (r *Run) tell() {
+	states := r.states()
+	if r.progress == nil || len(r.CommandIDs) == r.told && maps.Equal(states, r.last) {
+		return
+	}
+	r.told, r.last = len(r.CommandIDs), states
+	r.progress(r.CommandIDs, states)
 }
 
 func (r *Run) states() States {
@@ -76,97 +142,25 @@ func (r *Run) states() States {
 	return states
 }
 
-// look takes one sweep over the invocations and closes the results that have
-// ended. Right after the send the list is empty: what is not listed is pending.
-func (f *Fleet) look(ctx context.Context, command string, open map[string]*Result) error {
-	pages := ssm.NewListCommandInvocationsPaginator(f.ssm, &ssm.ListCommandInvocationsInput{
-		CommandId: &command, MaxResults: aws.Int32(50), Details: true,
-	})
-	for pages.HasMorePages() {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return err
-		}
-		for _, invocation := range page.CommandInvocations {
-			result, waiting := open[aws.ToString(invocation.InstanceId)]
-			if !waiting {
-				continue
-			}
-			result.Status = describeStatus(invocation)
-			if !ended(invocation.Status) {
-				continue
-			}
-			closed, err := f.read(ctx, invocation, result)
-			if err != nil {
-				return err
-			}
-			if closed {
-				delete(open, result.Instance.ID)
-			}
-		}
+func (r *Run) unended() (n int) {
+	for _, c := range r.commands {
+		n += len(c.open)
 	}
-	return nil
+	return n
 }
 
-// standardError comes between the two streams in a list's output.
-// https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go
-const standardError = "\n----------ERROR-------\n"
-
-// read takes an instance's own answer: from the list when all went well, which
-// saves a call, and otherwise with the first 24,000 characters of its output,
-// where the list has 2,500. It is false when the answer is not to be had yet.
-func (f *Fleet) read(ctx context.Context, invocation types.CommandInvocation, result *Result) (bool, error) {
-	if undelivered(result.Status) {
-		result.judge(invocation.Status, nil)
-		return true, nil
+// look waits until following may make another request.
+func (f *Fleet) look(ctx context.Context) error {
+	if f.looks.Wait(ctx) == nil {
+		return nil
 	}
-	if invocation.Status == types.CommandInvocationStatusSuccess && len(invocation.CommandPlugins) == 1 {
-		stdout, _, _ := strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
-		report, err := parseReport(stdout)
-		if err == nil {
-			result.Report = report
-			result.judge(invocation.Status, nil)
-			return true, nil
-		}
-	}
-	answer, err := f.ssm.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
-		CommandId: invocation.CommandId, InstanceId: invocation.InstanceId,
-	})
-	var early *types.InvocationDoesNotExist
-	if errors.As(err, &early) {
-		return false, nil
-	}
-	if err != nil {
-		return false, fmt.Errorf("read answer of %s: %w", result.Instance.ID, err)
-	}
-	result.ExitCode = int(answer.ResponseCode)
-	result.Log = aws.ToString(answer.StandardErrorContent)
-	report, problem := parseReport(aws.ToString(answer.StandardOutputContent))
-	result.Report = report
-	result.judge(answer.Status, problem)
-	return true, nil
+	<-ctx.Done() // it does not wait for what comes too late
+	return context.Cause(ctx)
 }
 
-func describeStatus(i types.CommandInvocation) string {
-	if details := aws.ToString(i.StatusDetails); details != "" {
-		return details
-	}
-	return string(i.Status)
-}
-
-// ended tells whether a status is final. A status that is not known to be on the
-// way is taken as final, and is judged as unknown then.
-func ended(status types.CommandInvocationStatus) bool {
-	switch status {
-	case types.CommandInvocationStatusPending, types.CommandInvocationStatusInProgress,
-		types.CommandInvocationStatusDelayed, types.CommandInvocationStatusCancelling:
-		return false
-	}
-	return true
-}
-
+// pause waits for about d, so that runs do not ask in step.
 func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(d*4/5 + rand.N(d*2/5+1))
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():

@@ -19,17 +19,23 @@ const (
 	Ran
 )
 
-// Run is one command and what became of it on every instance, in their order.
+// Run is a script sent to instances, and what became of it on each, in their order.
 type Run struct {
-	CommandID string
-	Results   []Result
+	CommandIDs []string // fifty instances each
+	Results    []Result
+
+	commands []*command
+	logs     int // read so far
+	progress Progress
+	told     int // the commands, and the states, that progress knows of
+	last     States
 }
 
 // Result is one instance's own.
 type Result struct {
 	Instance Instance
 	Outcome  Outcome
-	Status   string  // SSM's status details, as Success, Failed, AccessDenied, DeliveryTimedOut
+	Status   string  // SSM's status details, as Success, Failed, AccessDenied, DeliveryTimedOut; NotSent: nothing was sent
 	ExitCode int     // of the script
 	Report   *Report // what the instance says; always there when Outcome is Ran
 	Reason   string  // in words, why Outcome is not Ran

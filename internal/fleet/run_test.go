@@ -46,7 +46,7 @@ func TestTheParentsSuccessHidesNoInstance(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status := parent(t, s, run.CommandID).Status; status != "Success" {
+			if status := parent(t, s, id(run)).Status; status != "Success" {
 				t.Errorf("the parent is %s: it lies no more", status)
 			}
 			wantOutcomes(t, run, "i-1 ran Success", "i-2 not run "+test.status, "i-3 not run "+test.status, "i-4 not run "+test.status, "i-5 not run "+test.status)
@@ -111,8 +111,8 @@ func TestAnEmptyListIsNeitherFailureNorSuccess(t *testing.T) {
 	s := start(t, localaws.Options{SettleDelay: 200 * time.Millisecond})
 	on := add(s, localaws.Instance{ID: "i-1", Machine: healthy})
 	var seen []string
-	run, err := reach(s).Run(t.Context(), script, on, func(command string, states fleet.States) {
-		seen = append(seen, fmt.Sprint(command != "", states))
+	run, err := reach(s).Run(t.Context(), script, on, func(commands []string, states fleet.States) {
+		seen = append(seen, fmt.Sprint(len(commands), states))
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestAnEmptyListIsNeitherFailureNorSuccess(t *testing.T) {
 	if n := len(calls(s, "ssm:ListCommandInvocations")); n < 6 {
 		t.Errorf("listed %d times: the list was never empty five times", n)
 	}
-	if diff := cmp.Diff([]string{"true map[Pending:1]", "true map[Success:1]"}, seen); diff != "" {
+	if diff := cmp.Diff([]string{"1 map[Pending:1]", "1 map[Success:1]"}, seen); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -162,7 +162,7 @@ func TestThrottlingIsSatOut(t *testing.T) {
 		slow.Machine = healthy
 		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, slow)
 		list(9)
-		run, err := reach(s).Run(t.Context(), script, on, func(_ string, states fleet.States) {
+		run, err := reach(s).Run(t.Context(), script, on, func(_ []string, states fleet.States) {
 			if states["Success"] == 1 {
 				list(9)
 			}
@@ -192,8 +192,8 @@ func TestACommandThatCannotBeFollowedIsNamedAndLeftAlone(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: &localaws.Error{Code: "AccessDeniedException", Message: "no"}})
 	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
-	if err == nil || run.CommandID == "" || !strings.Contains(err.Error(), run.CommandID) || !strings.Contains(err.Error(), "AccessDeniedException") {
-		t.Fatalf("error about %q is %v", run.CommandID, err)
+	if err == nil || id(run) == "" || !strings.Contains(err.Error(), id(run)) || !strings.Contains(err.Error(), "AccessDeniedException") {
+		t.Fatalf("error about %q is %v", id(run), err)
 	}
 	wantOutcomes(t, run, "i-1 unknown Pending")
 	if cancelled := calls(s, "ssm:CancelCommand"); len(cancelled) != 0 {
@@ -263,7 +263,7 @@ func TestOneCommandReachesFiftyInstances(t *testing.T) {
 	if sent := calls(s, "ssm:SendCommand"); len(sent) != 1 {
 		t.Errorf("sent %d commands", len(sent))
 	}
-	got := parent(t, s, run.CommandID)
+	got := parent(t, s, id(run))
 	for name, pair := range map[string][2]string{
 		"document": {*got.DocumentName, "AWS-RunShellScript"}, "comment": {*got.Comment, "deploy atta"},
 		"concurrency": {*got.MaxConcurrency, "100%"}, "errors": {*got.MaxErrors, "100%"},

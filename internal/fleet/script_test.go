@@ -51,7 +51,7 @@ func arrive(t *testing.T, s *localaws.Server, machine *shell, parameters ...stri
 	script := fleet.Script{Text: echo, Parameters: parameters, Timeout: time.Minute}
 	run, err := reach(s).Run(t.Context(), script, []fleet.Instance{{ID: "i-1"}}, nil)
 	if err != nil {
-		if run.CommandID != "" || len(machine.scripts) != 0 {
+		if id(run) != "" || len(machine.scripts) != 0 {
 			t.Errorf("%q was refused after it was sent: %v", parameters, err)
 		}
 		return nil, false

@@ -113,10 +113,17 @@ func (a *ssm) describeInstanceInformation(in struct {
 	if err != nil {
 		return nil, err
 	}
+	tags := 0
 	for _, filter := range in.Filters {
+		if strings.HasPrefix(filter.Key, "tag:") {
+			tags++
+		}
 		if _, known := filter.matches(Instance{}); !known {
 			return nil, &Error{Code: "InvalidFilterKey", Message: "The specified key isn't valid: " + filter.Key}
 		}
+	}
+	if tags > 0 && tags < len(in.Filters) {
+		return nil, &Error{Code: "ValidationException", Message: "Tag filters can't be combined with other filter types"}
 	}
 	found := a.fleet.find(func(i Instance) bool {
 		return !slices.ContainsFunc(in.Filters, func(f criterion) bool { ok, _ := f.matches(i); return !ok })

@@ -22,6 +22,7 @@ import (
 // Options says which account and region a Server plays. The zero value is usable.
 type Options struct {
 	Listen      string           // address without a port; default 127.0.0.1
+	InMemory    bool             // on no address at all: only what is made with Config reaches it
 	Account     string           // default "123456789012"
 	Region      string           // default "us-east-1"
 	SettleDelay time.Duration    // how long a new command has no visible invocations; default 50 ms, negative: none
@@ -33,6 +34,7 @@ type Server struct {
 	options Options
 	http    http.Server
 	address string
+	memory  *memory // nil: there is a real port
 	stop    context.CancelFunc
 
 	journal journal
@@ -84,12 +86,13 @@ func Start(o Options) (*Server, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(o.Listen, "0"))
+	s := &Server{options: o}
+	listener, err := s.listen()
 	if err != nil {
 		return nil, fmt.Errorf("open port: %w", err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	s := &Server{options: o, address: listener.Addr().String(), stop: stop}
+	s.address, s.stop = listener.Addr().String(), stop
 	s.keys = &keyring{region: o.Region, now: o.Now}
 	s.runner = s.keys.issue("AKIA", "arn:aws:iam::"+o.Account+":user/runner", time.Time{})
 	s.oidc = newOIDC(s.URL(), o.Now)
@@ -106,6 +109,14 @@ func Start(o Options) (*Server, error) {
 	}
 	go func() { _ = s.http.Serve(listener) }()
 	return s, nil
+}
+
+func (s *Server) listen() (net.Listener, error) {
+	if s.options.InMemory {
+		s.memory = newMemory()
+		return s.memory, nil
+	}
+	return net.Listen("tcp", net.JoinHostPort(s.options.Listen, "0"))
 }
 
 // Close kills the scripts that still run, waits for them and stops serving.
@@ -144,11 +155,15 @@ func (s *Server) OIDCEnv() []string {
 
 // Config is an SDK configuration with the endpoint and key of Env.
 func (s *Server) Config() aws.Config {
-	return aws.Config{
+	config := aws.Config{
 		Region:       s.options.Region,
 		BaseEndpoint: aws.String(s.URL()),
 		Credentials:  credentials.NewStaticCredentialsProvider(s.runner.id, s.runner.secret, ""),
 	}
+	if s.memory != nil {
+		config.HTTPClient = s.memory.client()
+	}
+	return config
 }
 
 func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
@@ -166,6 +181,9 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	call := s.journal.begin(Call{Operation: operation, Resource: resource, Time: now})
 	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
 
+	if s.memory != nil {
+		time.Sleep(memoryLatency)
+	}
 	out := &reply{ResponseWriter: w}
 	defer func() { s.journal.end(call, r.principal.arn, out.status) }()
 	fault := s.faults.take(operation, resource)

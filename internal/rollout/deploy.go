@@ -4,127 +4,128 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/bundle"
-	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
 )
 
-// run is one deploy under way.
-type run struct {
-	plan     Plan
-	console  Console
-	services Services
-	source   *image.Source // nil without the image phase
-	packed   bundle.Bundle // empty without the bundle phase
-	lock     *ledger.Lock  // nil until it is held, and without the rollout phase
-	result   Result
-}
+// statusTimeout bounds the question what a host runs: it reads two files.
+const statusTimeout = time.Minute
 
-// Deploy carries out the plan: read, preflight, image, bundle, rollout, tags. An
-// error in one phase ends the run before the next. The result tells how far it got,
-// also when there is an error.
-func Deploy(ctx context.Context, plan Plan, account Account, console Console) (Result, error) {
-	started := time.Now()
-	r := &run{plan: plan, console: console, result: Result{Plan: plan}}
-	err := r.phases(ctx, account)
-	if r.source != nil {
-		err = errors.Join(err, r.source.Close())
+// rollOut deploys to every host at once and settles what became of each.
+func (r *run) rollOut(ctx context.Context) error {
+	on := make([]fleet.Instance, len(r.result.Hosts))
+	for i, host := range r.result.Hosts {
+		on[i] = host.Instance
 	}
-	r.result.Status = status(ctx, r.result.Hosts, err)
-	r.result.Elapsed = time.Since(started)
-	r.close(ctx)
-	return r.result, err
-}
-
-func (r *run) phases(ctx context.Context, account Account) error {
-	phases := []struct {
-		wanted bool
-		title  string
-		do     func(context.Context) error
-	}{
-		{true, "Read", func(ctx context.Context) error { return r.read(ctx, account) }},
-		{true, "Preflight", func(ctx context.Context) error { return r.preflight(ctx, account) }},
-		{r.plan.Image, "Push image", r.push},
-		{r.plan.Bundle, "Upload bundle", r.upload},
-		{r.plan.Rollout, "Roll out", r.rollOut},
-		{r.plan.Rollout && len(r.plan.ImageTags) > 0, "Move tags", r.moveTags},
+	size, err := r.services.Repository.Size(ctx, r.result.Image.Digest)
+	if err != nil {
+		return err
 	}
-	for _, phase := range phases {
-		if !phase.wanted {
-			continue
+	var problem error
+	answer, err := r.services.Fleet.Run(ctx, r.deployScript(size), on, func(command string, states fleet.States) {
+		if len(r.result.CommandIDs) == 0 {
+			r.result.CommandIDs = []string{command}
+			r.console.Info("command %s", command)
+			problem = r.output("command-ids", command)
 		}
-		if err := r.console.Group(phase.title, func() error { return phase.do(r.guarded(ctx)) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// guarded ends with the lock, too: a run that loses it goes no further.
-func (r *run) guarded(ctx context.Context) context.Context {
-	if r.lock == nil {
-		return ctx
-	}
-	return r.lock.Context(ctx)
-}
-
-// output hands on several values at once, as name, value, name, value.
-func (r *run) output(pairs ...string) error {
-	var problems []error
-	for i := 0; i < len(pairs); i += 2 {
-		problems = append(problems, r.console.Output(pairs[i], pairs[i+1]))
-	}
-	return errors.Join(problems...)
-}
-
-// progressEvery is how often a long push says how far it is.
-const progressEvery = 5 * time.Second
-
-func (r *run) push(ctx context.Context) error {
-	last := time.Now()
-	pushed, err := r.services.Repository.Push(ctx, r.source, r.plan.Release.ImageTag(), func(done, total int64) {
-		if time.Since(last) >= progressEvery {
-			last = time.Now()
-			r.console.Info("%d of %d MB", done>>20, total>>20)
-		}
+		r.console.Info("%s", describe(states))
 	})
-	if err != nil {
-		return err
+	for i, reply := range answer.Results {
+		host := &r.result.Hosts[i]
+		host.settle(r.plan, r.result.Image.Digest, reply)
+		r.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
+		if host.State != Deployed {
+			r.console.Foreign(host.Log)
+		}
 	}
-	r.result.Image = pushed
-	if pushed.Uploaded {
-		r.console.Info("pushed %s as %s", pushed.URI, pushed.Tag)
-	} else {
-		r.console.Info("%s is there already as %s; nothing to send", pushed.URI, pushed.Tag)
-	}
-	return r.output("image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded))
+	return errors.Join(err, failures(r.result.Hosts), problem)
 }
 
-func (r *run) upload(ctx context.Context) error {
-	stored, err := r.services.Bucket.Put(ctx, r.plan.BundleKey, r.packed)
-	if err != nil {
-		return err
+// deployScript is the one command of a deploy of an image of that many bytes. Only
+// parameters differ between two deploys, and each but the health check's own two is
+// of a fixed form.
+func (r *run) deployScript(size int64) fleet.Script {
+	parameters := []string{"deploy"}
+	add := func(name string, value any) { parameters = append(parameters, fmt.Sprintf("--%s=%v", name, value)) }
+	seconds := func(d time.Duration) int { return int(d / time.Second) }
+	add("service", r.plan.Release.Service)
+	add("version", r.plan.Release.Version)
+	add("image", r.result.Image.URI)
+	add("image-bytes", size)
+	add("region", r.plan.Region)
+	add("bundle", r.result.Bundle.URI)
+	add("sha256", r.result.Bundle.SHA256)
+	add("deployment", r.plan.DeploymentID)
+	add("generation", r.lock.Generation())
+	add("not-after", r.plan.Deadline.Unix())
+	add("allow-downgrade", r.plan.AllowDowngrade)
+	add("allow-quarantined", r.plan.AllowQuarantined)
+	add("on-running", r.plan.OnRunning)
+	add("drain-timeout", seconds(r.plan.DrainTimeout))
+	add("run-on-deploy", r.plan.RunOnDeploy)
+	add("health-timeout", seconds(r.plan.HealthTimeout))
+	add("min-healthy-time", seconds(r.plan.MinHealthyTime))
+	add("keep-releases", r.plan.KeepReleases)
+	if r.plan.HealthCommand != "" {
+		add("health-command", r.plan.HealthCommand)
 	}
-	r.result.Bundle = stored
-	verb := "wrote"
-	if stored.Reused {
-		verb = "the same bytes are there already:"
+	if r.plan.HealthURL != "" {
+		add("health-url", r.plan.HealthURL)
 	}
-	r.console.Info("%s %s, sha256 %s", verb, stored.URI, stored.SHA256)
-	return r.output("bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
+	return fleet.Script{
+		Text:       deploy.Bootstrap,
+		Parameters: parameters,
+		Comment:    fmt.Sprintf("deploy %s %s", r.plan.Release.Service, r.plan.Release.Version),
+		Timeout:    r.plan.CommandTimeout,
+	}
 }
 
-// moveTags comes last, so that latest-<environment> always names an image that was
-// seen healthy on every instance.
-func (r *run) moveTags(ctx context.Context) error {
-	if err := r.services.Repository.Tag(ctx, r.result.Image.Digest, r.plan.ImageTags...); err != nil {
-		return fmt.Errorf("every instance runs %s, but moving the image's tags went wrong: %w", r.plan.Release.Version, err)
+// describe counts the states in a line: 3 Success, 1 InProgress.
+func describe(states fleet.States) string {
+	parts := make([]string, 0, len(states))
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		parts = append(parts, fmt.Sprintf("%d %s", states[state], state))
 	}
-	for _, tag := range r.plan.ImageTags {
-		r.console.Info("%s now names %s", tag, r.result.Image.Digest)
+	return strings.Join(parts, ", ")
+}
+
+// UnhealthyError lists the hosts that are not proved to run the release.
+type UnhealthyError struct {
+	Hosts []Host
+	Of    int // hosts in all
+}
+
+// maxNamed is how many hosts an error names.
+const maxNamed = 5
+
+func (e *UnhealthyError) Error() string {
+	var lines []string
+	if e.Of > 1 {
+		lines = append(lines, fmt.Sprintf("%d of %d instances are not known to run the release", len(e.Hosts), e.Of))
 	}
-	return nil
+	for _, host := range e.Hosts[:min(len(e.Hosts), maxNamed)] {
+		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
+	}
+	if more := len(e.Hosts) - maxNamed; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func failures(hosts []Host) error {
+	var bad []Host
+	for _, host := range hosts {
+		if host.State != Deployed {
+			bad = append(bad, host)
+		}
+	}
+	if len(bad) == 0 {
+		return nil
+	}
+	return &UnhealthyError{Hosts: bad, Of: len(hosts)}
 }

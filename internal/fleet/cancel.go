@@ -1,0 +1,99 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"golang.org/x/sync/errgroup"
+)
+
+// cancelTimeout bounds the cancelling of all commands, and cancelsAtOnce the number of
+// requests at a time.
+const (
+	cancelTimeout = 3 * time.Second
+	cancelsAtOnce = 10
+)
+
+// cancelAll cancels what a run has sent and has not seen the end of.
+func (f *Fleet) cancelAll(ctx context.Context, run *Run) error {
+	var ids []string
+	for _, c := range run.commands {
+		if len(c.open) > 0 {
+			ids = append(ids, c.id)
+		}
+		if c.unheard {
+			ids = append(ids, f.copies(ctx, c)...)
+		}
+	}
+	return f.Cancel(ctx, ids...)
+}
+
+// Cancel asks SSM to stop commands, also when ctx has ended already. On instances that
+// are at work the script gets SIGKILL; those that have not begun never will.
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/cancel-run-command.html
+func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer stop()
+	problems := make([]error, len(ids))
+	var group errgroup.Group
+	group.SetLimit(cancelsAtOnce)
+	for i, id := range ids {
+		group.Go(func() error {
+			if _, err := f.ssm.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: &id}); err != nil {
+				problems[i] = fmt.Errorf("cancel command %s: %w", id, err)
+			}
+			return nil
+		})
+	}
+	_ = group.Wait()
+	return errors.Join(problems...)
+}
+
+// copies are the ids of commands like c that SSM took without being heard.
+func (f *Fleet) copies(ctx context.Context, c *command) (ids []string) {
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer stop()
+	for info, err := range f.commandsSince(ctx, c.requested.Add(-f.delivery)) {
+		if err != nil {
+			return ids // those are never cancelled, and end by their own time limits
+		}
+		if id := aws.ToString(info.CommandId); aws.ToString(info.Comment) == c.comment && id != c.id {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
+// commandsSince lists the commands of the account since then, by SSM's own clock.
+func (f *Fleet) commandsSince(ctx context.Context, since time.Time) func(func(types.Command, error) bool) {
+	return func(yield func(types.Command, error) bool) {
+		pages := ssm.NewListCommandsPaginator(f.ssm, &ssm.ListCommandsInput{
+			MaxResults: aws.Int32(50),
+			Filters: []types.CommandFilter{
+				{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(since.UTC().Format(time.RFC3339))},
+				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(document)},
+			},
+		})
+		for pages.HasMorePages() {
+			if err := f.look(ctx); err != nil {
+				yield(types.Command{}, err)
+				return
+			}
+			page, err := pages.NextPage(ctx)
+			if err != nil {
+				yield(types.Command{}, err)
+				return
+			}
+			for _, info := range page.Commands {
+				if !yield(info, nil) {
+					return
+				}
+			}
+		}
+	}
+}

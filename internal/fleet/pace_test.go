@@ -1,0 +1,88 @@
+package fleet_test
+
+import (
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/ssm"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/localaws"
+)
+
+// follows are the requests that follow commands.
+func follows(s *localaws.Server) (list []localaws.Call) {
+	for _, call := range s.Calls() {
+		switch call.Operation {
+		case "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation":
+			list = append(list, call)
+		}
+	}
+	return list
+}
+
+// takes makes an instance's script take that long.
+func takes(d time.Duration) func(localaws.Invocation) *localaws.Verdict {
+	return func(localaws.Invocation) *localaws.Verdict { return &localaws.Verdict{Delay: d} }
+}
+
+func TestASmallFleetsEndIsKnownWithinASecondAndAHalf(t *testing.T) {
+	for _, work := range []time.Duration{0, 700 * time.Millisecond, 10 * time.Second, 29 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, localaws.Options{InMemory: true})
+			on := crowd(s, 20, func(_ int, i *localaws.Instance) { i.Script = takes(work) })
+			began := time.Now()
+			run, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil)
+			if err != nil || strings.Contains(outcomes(run), "unknown") {
+				t.Fatal(err)
+			}
+			if late := time.Since(began) - work; late > 1500*time.Millisecond {
+				t.Errorf("after work of %s the end was known %s later", work, late)
+			}
+		})
+	}
+}
+
+func TestFollowingTakesTwoRequestsASecond(t *testing.T) {
+	for _, n := range []int{1, 50, 1000} {
+		synctest.Test(t, func(t *testing.T) {
+			s := start(t, localaws.Options{InMemory: true})
+			on := crowd(s, n, func(n int, i *localaws.Instance) {
+				i.Script = takes(time.Duration(n%29) * time.Second)
+				if n%100 == 99 {
+					i.Machine = prints{stdout: good, code: 40}
+				}
+			})
+			run, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil)
+			if err != nil || strings.Contains(outcomes(run), "unknown") {
+				t.Fatal(err)
+			}
+			list := follows(s)
+			span := list[len(list)-1].Time.Sub(list[0].Time)
+			if most := int(span.Seconds()*2) + 4 + 1; len(list) > most {
+				t.Errorf("%d instances: %d requests in %s, want at most %d", n, len(list), span, most)
+			}
+			t.Logf("%d instances: %d requests in %s", n, len(list), span)
+		})
+	}
+}
+
+func TestARunAsksLessAndLessOftenAndWithJitter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := start(t, localaws.Options{InMemory: true})
+		on := crowd(s, 1, func(_ int, i *localaws.Instance) { i.Script = takes(29 * time.Second) })
+		if _, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil); err != nil {
+			t.Fatal(err)
+		}
+		list := follows(s)
+		gaps := map[time.Duration]bool{}
+		for i := range list[1:] {
+			gaps[list[i+1].Time.Sub(list[i].Time)] = true
+		}
+		if first, last := list[1].Time.Sub(list[0].Time), list[len(list)-1].Time.Sub(list[len(list)-2].Time); first*2 > last || len(gaps) < len(list)/2 {
+			t.Errorf("first %s, last %s, %d different ones of %d", first, last, len(gaps), len(list))
+		}
+	})
+}

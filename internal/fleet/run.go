@@ -1,0 +1,73 @@
+package fleet
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Progress is told the ids of the commands as soon as there is one more, and again with
+// the states of the instances whenever these have changed.
+type Progress func(commands []string, states States)
+
+// Run sends script to all instances, fifty with each command, and returns when each has
+// a result of its own.
+//
+// The error is about the commands as a whole: one could not be sent, which ends the
+// sending, or they could not be followed, or ctx ended, in which case they are cancelled
+// first. The results are complete in every case: an instance without an answer is
+// Unknown, or NotRun when nothing was sent to it.
+func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, progress Progress) (Run, error) {
+	run := Run{Results: make([]Result, len(instances)), progress: progress}
+	for i, instance := range instances {
+		run.Results[i] = Result{Instance: instance, Outcome: NotRun, Status: "NotSent", Reason: "the command was not sent"}
+	}
+	problem := f.sendAll(ctx, script, &run)
+	if len(run.commands) == 0 {
+		return run, problem
+	}
+	limit, stop := context.WithTimeoutCause(ctx, f.delivery+script.Timeout+f.pace.grace, errNoAnswer)
+	defer stop()
+	err := f.follow(limit, &run)
+	switch {
+	case errors.Is(err, errNoAnswer):
+		err = nil // each instance's result says so
+	case ctx.Err() != nil:
+		err = errors.Join(err, f.cancelAll(ctx, &run))
+	}
+	return run, errors.Join(problem, err)
+}
+
+// sendAll sends one command after the other until one is refused or ctx ends.
+func (f *Fleet) sendAll(ctx context.Context, script Script, run *Run) error {
+	for results := range slices.Chunk(run.Results, MaxTargets) {
+		c := &command{open: map[string]*Result{}, sent: time.Now()}
+		ids := make([]string, len(results))
+		for i := range results {
+			ids[i] = results[i].Instance.ID
+			c.open[ids[i]] = &results[i]
+		}
+		in, err := f.input(script, ids)
+		if err != nil {
+			return fmt.Errorf("write command: %w", err)
+		}
+		if err := f.send(ctx, in, c); err != nil {
+			for _, r := range c.open {
+				r.Reason = "the command was not sent: " + err.Error()
+				if !refused(err) {
+					r.Outcome, r.Reason = Unknown, "nobody knows whether the command was sent: "+err.Error()
+				}
+			}
+			return fmt.Errorf("send command: %w", err)
+		}
+		for _, r := range c.open {
+			r.Outcome, r.Status, r.Reason = Unknown, "Pending", ""
+		}
+		run.commands = append(run.commands, c)
+		run.CommandIDs = append(run.CommandIDs, c.id)
+		run.tell()
+	}
+	return nil
+}
