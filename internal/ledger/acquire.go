@@ -113,6 +113,17 @@ func (l *Ledger) acquire(ctx context.Context, token string, holder Holder, wait 
 	}
 }
 
+// Held is who holds the lock at this moment; nil: nobody, or one whose time is over.
+func (l *Ledger) Held(ctx context.Context) (*HeldError, error) {
+	var now entry
+	found, err := l.read(ctx, lockName, &now)
+	silent := found.read.Sub(found.modified)
+	if err != nil || now.Token == "" || silent > time.Duration(now.Expiry)*time.Second {
+		return nil, err
+	}
+	return &HeldError{Holder: now.Holder, Held: silent}, nil
+}
+
 // Free frees the lock that was acquired with this token, if it is still held.
 func (l *Ledger) Free(ctx context.Context, token string) error {
 	for {

@@ -134,23 +134,6 @@ func (l *Ledger) write(ctx context.Context, name string, value any, etag string)
 	return aws.ToString(out.ETag), nil
 }
 
-// Record adds a run to the history, under its id; a record is written once.
-func (l *Ledger) Record(ctx context.Context, id string, record any) error {
-	name := "history/" + id + ".json"
-	_, err := l.write(ctx, name, record, "")
-	if !errors.Is(err, errChanged) {
-		return err
-	}
-	var there json.RawMessage
-	if _, err := l.read(ctx, name, &there); err != nil {
-		return err
-	}
-	if want, _ := json.Marshal(record); !bytes.Equal(there, want) { // it was marshalled before
-		return fmt.Errorf("%s holds another record", l.uri(name))
-	}
-	return nil // the first reply was lost
-}
-
 func (l *Ledger) uri(name string) string {
 	return "s3://" + l.place.Bucket + "/" + l.place.Prefix + name
 }

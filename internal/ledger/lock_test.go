@@ -401,22 +401,6 @@ func TestWhatIsInTheLockSaysWhoHoldsIt(t *testing.T) {
 	}
 }
 
-func TestARunIsRecordedOnce(t *testing.T) {
-	s := newStorage(t)
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
-	for range 2 {
-		if err := s.ledger().Record(t.Context(), "d-1", map[string]any{"status": "success", "n": 1}); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := s.ledger().Record(t.Context(), "d-1", map[string]any{"status": "failed"}); err == nil || !strings.Contains(err.Error(), "history/d-1.json holds another record") {
-		t.Error(err)
-	}
-	if content, _ := s.Object("artifacts", prefix+"history/d-1.json"); string(content) != `{"n":1,"status":"success"}` {
-		t.Errorf("%s", content)
-	}
-}
-
 func TestABucketThatIsNotOursIsNeitherReadNorWritten(t *testing.T) {
 	s := newStorage(t)
 	s.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
