@@ -12,6 +12,8 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /atta-deploy-action .
 FROM busybox:1.37
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /atta-deploy-action /atta-deploy-action
+# By this name the program tidies up after the one before.
+RUN ln -s /atta-deploy-action /atta-deploy-action-post
 
 # Root, because the runner's files are only root's to write:
 # https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user

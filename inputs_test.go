@@ -38,9 +38,11 @@ func TestEveryBadInputIsOneLineOfOneErrorAndNothingIsSent(t *testing.T) {
 				"ecr-registry=https://x", "ecr-repository=Atta", "image-tags=a b", "bundle-path=../deploy", "deploy-bucket=My_Bucket",
 				"bundle-prefix=/x", "kms-key-id=a b", "instance-ids=web-1", "health-timeout=5", "delivery-timeout=1s", "command-timeout=49h",
 				"timeout=forever", "step-summary=1", "mode=daemon", "run-on-deploy=no", "on-running=ask", "drain-timeout=0", "min-healthy-time=0",
-				"health-command=a\nb", "health-url=https://x", "keep-releases=0", "allow-quarantined=no",
+				"health-command=a\nb", "health-url=https://x", "keep-releases=0", "allow-quarantined=no", "operation=undo", "dry-run=maybe", "min-instances=0", "waves=half,100%", "rollback-on-failure=some",
+				"fail-on-drift=no",
 			},
 			[]string{
+				`operation "undo"`, `dry-run "maybe"`, `min-instances "0"`, `waves "half"`, `rollback-on-failure "some"`, `fail-on-drift "no"`,
 				`service "my service"`, `environment "Dev"`, `version "v1"`, `phases "deploy"`, `allow-downgrade "yes"`, `health-timeout "5"`,
 				`aws-region "Europe"`, `role-to-assume "admin"`, `role-session-name "a b"`, `role-duration-seconds "1h"`, `audience "a b"`,
 				`allowed-account-ids "1"`, `allowed-account-ids "22"`, `image-tags "a b"`, `ecr-registry "https://x"`, `ecr-repository "Atta"`,
@@ -53,11 +55,12 @@ func TestEveryBadInputIsOneLineOfOneErrorAndNothingIsSent(t *testing.T) {
 		"contradicting": {
 			[]string{
 				"environment=prod", "role-external-id=xx", "image-digest=sha256:" + strings.Repeat("0", 64), "bundle-sha256=" + strings.Repeat("0", 64),
-				"image-tags=0.1.0-dev", "health-timeout=1h", "min-healthy-time=2h", "timeout=5m",
+				"image-tags=0.1.0-dev", "health-timeout=1h", "min-healthy-time=2h", "timeout=5m", "target-tags=Environment=dev", "waves=50%",
 			},
 			[]string{
 				`version "0.1.0-dev": belongs to environment dev`, "role-external-id must not be set", "image-digest must not be set", "bundle-sha256 must not be set",
 				`image-tags "0.1.0-dev"`, `health-timeout "1h"`, `command-timeout "30m"`, `timeout "5m"`,
+				"instance-ids must not be set", `waves "50%"`,
 			},
 		},
 		"unknown": {

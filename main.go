@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/sethvargo/go-githubactions"
@@ -24,21 +25,21 @@ var definition []byte
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, action.New(githubactions.New()), os.Environ(), os.Args[1:])
+	err := run(ctx, action.New(githubactions.New()), os.Environ(), os.Args)
 	stop()
 	if err != nil {
 		os.Exit(1)
 	}
 }
 
-// run deploys what the inputs ask for. What goes wrong is reported here, once.
+// run does what the inputs ask for, or tidies up after that. What goes wrong is reported here, once.
 func run(ctx context.Context, gh *action.Action, environ, args []string) error {
 	inputs, err := action.ParseDefinition(definition)
 	if err != nil {
 		gh.Fail("Bad action.yml", "%v", err)
 		return err
 	}
-	in, err := inputs.Read(environ, args)
+	in, err := inputs.Read(environ, args[1:])
 	if errors.Is(err, action.ErrHelp) {
 		fmt.Print(inputs.Help())
 		return nil
@@ -54,6 +55,6 @@ func run(ctx context.Context, gh *action.Action, environ, args []string) error {
 		gh.Fail("Bad AWS configuration", "%v", err)
 		return err
 	}
-	result, err := rollout.Deploy(ctx, clients.Plan(in, gh), account, gh)
+	result, err := rollout.Run(ctx, clients.Plan(in, gh, strings.HasSuffix(args[0], "-post")), account, gh)
 	return errors.Join(err, report.Publish(gh, result, err, in.Sight.StepSummary))
 }

@@ -132,9 +132,9 @@ func TestDriftIsNamed(t *testing.T) {
 	m.sh("systemctl start atta; echo '# mine' >>$ATTA_ROOT/etc/systemd/system/atta.service")
 	wants("unit-file")
 	m.deployed("0.0.3-dev", daemon())
-	m.replace("docker", "[[ $1 != ps ]] || exit 0\n"+m.passOn("docker"))
+	m.replace("docker", "[ $1 != ps ] || exit 0\n"+m.passOn("docker"))
 	wants("container")
-	m.replace("docker", "[[ $1 != image ]] || exit 1\n"+m.passOn("docker"))
+	m.replace("docker", "[ $1 != image ] || exit 1\n"+m.passOn("docker"))
 	wants("image")
 }
 

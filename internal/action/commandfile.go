@@ -35,3 +35,19 @@ func appendTo(file, text string) error {
 	_, err = f.WriteString(text)
 	return errors.Join(err, f.Close())
 }
+
+// Save keeps a value for the step that tidies up after this one, which finds it with State. Outside GitHub there is no
+// such step: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#sending-values-to-the-pre-and-post-actions
+func (a *Action) Save(name, value string) error {
+	file := a.gh.Getenv("GITHUB_STATE")
+	if file == "" {
+		return nil
+	}
+	if err := appendTo(file, entry(name, value)); err != nil {
+		return fmt.Errorf("keep %s for the post step: %w", name, err)
+	}
+	return nil
+}
+
+// State is a value that the step before has kept, or empty.
+func (a *Action) State(name string) string { return a.gh.Getenv("STATE_" + name) }

@@ -7,7 +7,7 @@ import (
 )
 
 // Inputs is everything the user asks for, checked, with defaults applied. Nothing in it holds a control character, and
-// only Image.Source, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL hold anything but letters, digits and plain
+// only Image.Source, Bundle.Path and the health checks of Rollout.Policy hold anything but letters, digits, spaces and plain
 // punctuation.
 type Inputs struct {
 	What     What
@@ -20,10 +20,12 @@ type Inputs struct {
 	Sight    Sight
 }
 
-// What says what is deployed, and which part of the run.
+// What says what is done, with what, and in which part of the run.
 type What struct {
-	Release release.Release
-	Phases  Phases
+	Operation string          // deploy, rollback or status
+	DryRun    bool            // only say what would be done
+	Release   release.Release // without a version in a status, and in a rollback to the one before
+	Phases    Phases          // of a deploy; else the rollout alone
 }
 
 // Phases are the parts of a run; they are done in the order written here.
@@ -63,11 +65,26 @@ type Bundle struct {
 
 // Targets says which instances.
 type Targets struct {
-	InstanceIDs []string // in the order given, each once
+	InstanceIDs  []string // in the order given, each once; empty when there are tags
+	Tags         []Tag    // all must match
+	MinInstances int
 }
+
+// Tag is one tag of an instance.
+type Tag struct{ Key, Value string }
+
+// Wave is how many instances have the release when it has ended: either of the two is 0.
+type Wave struct{ Hosts, Percent int }
 
 // Rollout says how the instances change.
 type Rollout struct {
+	Waves         []Wave // rising; the last one is 100%
+	BackOnFailure string // all, wave or none
+	Policy        Policy
+}
+
+// Policy says how one instance changes.
+type Policy struct {
 	AllowDowngrade   bool
 	AllowQuarantined bool          // an image that was found unhealthy before
 	RunOnDeploy      bool          // a job
@@ -91,4 +108,5 @@ type Time struct {
 // Sight says what is shown.
 type Sight struct {
 	StepSummary bool
+	FailOnDrift bool // in a status
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -93,16 +94,16 @@ func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 		t.Errorf("the release is %s", name)
 	}
 	want := action.Inputs{
-		What: action.What{Release: got.What.Release, Phases: action.Phases{Image: true, Bundle: true, Rollout: true}},
+		What: action.What{Operation: "deploy", Release: got.What.Release, Phases: action.Phases{Image: true, Bundle: true, Rollout: true}},
 		Identity: action.Identity{
 			Region: "us-east-1", SessionName: "atta-deploy-action", SessionDuration: time.Hour, Audience: "sts.amazonaws.com",
 		},
 		Image:   action.Image{Source: "image.tar", Repository: "atta", Tags: []string{"latest-dev"}},
 		Bundle:  action.Bundle{Path: "deploy", Bucket: "atta-deploy-artifacts", Prefix: "bundles/dev/"},
-		Targets: action.Targets{InstanceIDs: []string{"i-0123456789abcdef0"}},
-		Rollout: action.Rollout{
+		Targets: action.Targets{InstanceIDs: []string{"i-0123456789abcdef0"}, MinInstances: 1},
+		Rollout: action.Rollout{Waves: []action.Wave{{Percent: 100}}, BackOnFailure: "all", Policy: action.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5,
-		},
+		}},
 		Time:  action.Time{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
 		Sight: action.Sight{StepSummary: true},
 	}
@@ -149,12 +150,17 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		"INPUT_COMMAND-TIMEOUT":       "1m",
 		"INPUT_TIMEOUT":               "95s",
 		"INPUT_STEP-SUMMARY":          "false",
+		"INPUT_DRY-RUN":               "true",
+		"INPUT_MIN-INSTANCES":         "2",
+		"INPUT_WAVES":                 "1, 5\n25%,100%",
+		"INPUT_ROLLBACK-ON-FAILURE":   "wave",
+		"INPUT_FAIL-ON-DRIFT":         "true",
 	})
 	if got.What.Release.ImageTag() != "2.0.0-eu-prod" {
 		t.Errorf("the version is %s", got.What.Release.ImageTag())
 	}
 	want := action.Inputs{
-		What: action.What{Release: got.What.Release, Phases: action.Phases{Rollout: true}},
+		What: action.What{Operation: "deploy", DryRun: true, Release: got.What.Release, Phases: action.Phases{Rollout: true}},
 		Identity: action.Identity{
 			Region: "us-east-1", Role: "arn:aws:iam::123456789012:role/atta", SessionName: "session",
 			SessionDuration: 15 * time.Minute, ExternalID: "external", Audience: "audience",
@@ -166,13 +172,14 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		Bundle: action.Bundle{
 			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", Mode: "job", KMSKey: "alias/atta", SHA256: sha,
 		},
-		Targets: action.Targets{InstanceIDs: []string{"i-01234567", "mi-0123456789abcdef0"}},
-		Rollout: action.Rollout{
+		Targets: action.Targets{InstanceIDs: []string{"i-01234567", "mi-0123456789abcdef0"}, MinInstances: 2},
+		Rollout: action.Rollout{Waves: []action.Wave{{Hosts: 1}, {Hosts: 5}, {Percent: 25}, {Percent: 100}}, BackOnFailure: "wave", Policy: action.Policy{
 			AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: 24 * time.Hour,
 			HealthCommand: `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`, HealthURL: "http://127.0.0.1:8080/health?deep=1",
 			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100,
-		},
-		Time: action.Time{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
+		}},
+		Time:  action.Time{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
+		Sight: action.Sight{FailOnDrift: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
 		t.Error(diff)
@@ -345,10 +352,49 @@ timeout "soon": want a duration in whole seconds from 1m to 120h, as in 90s, 15m
 	}
 }
 
+func TestAnOperationNeedsOnlyItsOwnInputs(t *testing.T) {
+	sparse := map[string]string{"INPUT_IMAGE": "", "INPUT_ECR-REPOSITORY": "", "GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "main"}
+	for operation, want := range map[string]action.What{
+		"rollback": {Operation: "rollback", Phases: action.Phases{Rollout: true}},
+		"status":   {Operation: "status", Phases: action.Phases{Rollout: true}},
+	} {
+		got := mustRead(t, sparse, "--operation="+operation)
+		if name := got.What.Release.Service + got.What.Release.Version.String() + got.What.Release.Environment; name != "attadev" {
+			t.Errorf("%s is of %s", operation, name)
+		}
+		if got.Image.Tags != nil {
+			t.Errorf("%s moves %v in no repository", operation, got.Image.Tags)
+		}
+		want.Release = got.What.Release
+		if diff := cmp.Diff(want, got.What, cmp.Comparer(sameVersion)); diff != "" {
+			t.Error(diff)
+		}
+	}
+	back := mustRead(t, nil, "--operation=rollback", "--version=0.1.29-dev")
+	if back.What.Release.Version.String() != "0.1.29-dev" || !slices.Equal(back.Image.Tags, []string{"latest-dev"}) {
+		t.Errorf("%+v", back)
+	}
+	// The tag that a workflow runs on is no wish to go back to it.
+	if got := mustRead(t, nil, "--operation=rollback"); got.What.Release.Version.String() != "" {
+		t.Errorf("%+v", got.What)
+	}
+	if got := mustRead(t, nil, "--operation=plan"); got.What.Operation != "deploy" || !got.What.DryRun || !got.What.Phases.Image {
+		t.Errorf("%+v", got.What)
+	}
+}
+
+func TestTagsAreKeysWithTheirValues(t *testing.T) {
+	got := mustRead(t, map[string]string{"INPUT_INSTANCE-IDS": "", "INPUT_TARGET-TAGS": "Environment=dev\nteam:role = web server , Empty="}).Targets
+	want := action.Targets{Tags: []action.Tag{{Key: "Environment", Value: "dev"}, {Key: "team:role", Value: "web server"}, {Key: "Empty"}}, MinInstances: 1}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 	many := ""
-	for i := range 51 {
-		many += fmt.Sprintf("i-%08x\n", i)
+	for i := range 11 {
+		many += fmt.Sprintf("Tag%d=x\n", i)
 	}
 	for want, given := range map[string]map[string]string{
 		`version "0.1.30-dev": belongs to environment dev, and environment is prod`:                                 {"environment": "prod"},
@@ -360,13 +406,22 @@ func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 		`run-on-deploy "false": want true, since mode is service and only a job can be left to its timer`:           {"mode": "service", "run-on-deploy": "false"},
 		`health-timeout "10s": want more than min-healthy-time, 10s, which is part of it`:                           {"health-timeout": "10s"},
 		`timeout "41m": want at least lock-timeout, delivery-timeout and command-timeout together, 42m`:             {"timeout": "41m"},
-		`instance-ids holds 51 instances: want at most 50`:                                                          {"instance-ids": many},
+		`target-tags holds 11 tags: want at most 10`:                                                                {"target-tags": many, "instance-ids": ""},
+		`instance-ids must not be set: target-tags says already which instances`:                                    {"target-tags": "Environment=dev"},
+		`waves "50%": want 100% as the last wave, so that no instance is left out`:                                  {"waves": "1,50%"},
+		`waves "10%": want each wave larger than those before it, since a wave counts their instances, too`:         {"waves": "1,20%,10%,100%"},
+		`waves "2": want each wave larger than those before it, since a wave counts their instances, too`:           {"waves": "3,2,100%"},
 	} {
 		var args []string
+		env := map[string]string{}
 		for name, value := range given {
+			if value == "" {
+				env["INPUT_"+strings.ToUpper(name)] = ""
+				continue
+			}
 			args = append(args, "--"+name+"="+value)
 		}
-		if diff := cmp.Diff(want, problems(t, nil, args...)); diff != "" {
+		if diff := cmp.Diff(want, problems(t, env, args...)); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -391,16 +446,16 @@ func injected(t *testing.T, value string) {
 		if input.Name == "image" && strings.TrimSpace(value) != "" && inputs.Image.Source != strings.TrimSpace(value) {
 			t.Errorf("image %q arrived as %q", value, inputs.Image.Source)
 		}
-		if input.Name == "health-command" && inputs.Rollout.HealthCommand != strings.TrimSpace(value) {
-			t.Errorf("health-command %q arrived as %q", value, inputs.Rollout.HealthCommand)
+		if input.Name == "health-command" && inputs.Rollout.Policy.HealthCommand != strings.TrimSpace(value) {
+			t.Errorf("health-command %q arrived as %q", value, inputs.Rollout.Policy.HealthCommand)
 		}
-		if strings.ContainsAny(inputs.Rollout.HealthURL, " \"'`$\\{}<>|") {
-			t.Errorf("health-url %q arrived", inputs.Rollout.HealthURL)
+		if strings.ContainsAny(inputs.Rollout.Policy.HealthURL, " \"'`$\\{}<>|") {
+			t.Errorf("health-url %q arrived", inputs.Rollout.Policy.HealthURL)
 		}
-		if strings.ContainsAny(inputs.Image.Source+inputs.Bundle.Path+inputs.Rollout.HealthCommand+inputs.Rollout.HealthURL, "\n\r\x00\x1b") {
+		if strings.ContainsAny(inputs.Image.Source+inputs.Bundle.Path+inputs.Rollout.Policy.HealthCommand+inputs.Rollout.Policy.HealthURL, "\n\r\x00\x1b") {
 			t.Errorf("%s %q left a control character in %+v", input.Name, value, inputs)
 		}
-		inputs.Image.Source, inputs.Bundle.Path, inputs.Rollout.HealthCommand, inputs.Rollout.HealthURL = "", "", "", ""
+		inputs.Image.Source, inputs.Bundle.Path, inputs.Rollout.Policy.HealthCommand, inputs.Rollout.Policy.HealthURL = "", "", "", ""
 		for _, text := range texts(reflect.ValueOf(inputs)) {
 			if !plain.MatchString(text) {
 				t.Errorf("%s %q put %q into %+v", input.Name, value, text, inputs)

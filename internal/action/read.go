@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -36,30 +37,45 @@ func (r *reader) inputs(env map[string]string) Inputs {
 		Bundle:   r.bundle(what, env["GITHUB_WORKSPACE"]),
 		Targets:  r.targets(what),
 		Rollout:  rollout,
-		Time:     r.time(what, rollout),
-		Sight:    Sight{StepSummary: r.boolean("step-summary")},
+		Time:     r.time(what, rollout.Policy),
+		Sight:    Sight{StepSummary: r.boolean("step-summary"), FailOnDrift: r.boolean("fail-on-drift")},
 	}
 }
 
 func (r *reader) what(env map[string]string) What {
+	operation := r.text("operation", oneOf("deploy", "rollback", "status", "plan"))
+	what := What{Operation: operation, DryRun: r.boolean("dry-run")}
+	if operation == "plan" {
+		what.Operation, what.DryRun = "deploy", true
+	}
 	version := r.value("version")
-	if version == "" {
+	if what.Operation == "deploy" && version == "" {
 		version, _ = release.VersionFromRef(env["GITHUB_REF_TYPE"], env["GITHUB_REF_NAME"])
 	}
+	if what.Operation == "status" {
+		version = "" // the tag that a workflow runs on says nothing of what should run
+	}
 	_, repository, _ := strings.Cut(env["GITHUB_REPOSITORY"], "/")
-	named, err := release.New(cmp.Or(r.value("service"), repository), r.value("environment"), version)
+	service, environment := cmp.Or(r.value("service"), repository), r.value("environment")
+	var err error
+	if what.Operation == "deploy" || version != "" {
+		what.Release, err = release.New(service, environment, version)
+	} else {
+		what.Release, err = release.Unversioned(service, environment)
+	}
 	if err != nil {
 		r.problems = append(r.problems, err)
 	}
 	phases := r.list("phases", oneOf("image", "bundle", "rollout"))
-	return What{
-		Release: named,
-		Phases: Phases{
-			Image:   slices.Contains(phases, "image"),
-			Bundle:  slices.Contains(phases, "bundle"),
-			Rollout: slices.Contains(phases, "rollout"),
-		},
+	what.Phases = Phases{
+		Image:   slices.Contains(phases, "image"),
+		Bundle:  slices.Contains(phases, "bundle"),
+		Rollout: slices.Contains(phases, "rollout"),
 	}
+	if what.Operation != "deploy" {
+		what.Phases = Phases{Rollout: true}
+	}
+	return what
 }
 
 func (r *reader) identity(env map[string]string) Identity {
@@ -87,10 +103,10 @@ func (r *reader) image(what What) Image {
 	case phases.Image:
 		r.require("image", "a path or a registry reference, since the image phase pushes it")
 		r.forbid("image-digest", "the image phase finds it out")
-	case phases.Rollout:
+	case what.Operation == "deploy" && phases.Rollout:
 		r.require("image-digest", imageDigest.words)
 	}
-	if what.Phases.Image || what.Phases.Rollout {
+	if what.Operation == "deploy" && (what.Phases.Image || what.Phases.Rollout) {
 		r.require("ecr-repository", repository.words)
 	}
 	tags := r.list("image-tags", imageTag)
@@ -105,6 +121,9 @@ func (r *reader) image(what What) Image {
 	case slices.Equal(tags, []string{"none"}):
 		tags = nil
 	}
+	if what.Operation != "deploy" && r.value("ecr-repository") == "" {
+		tags = nil // there is no repository in which a tag could move
+	}
 	return Image{
 		Source:     r.text("image", printable),
 		Registry:   r.text("ecr-registry", registry),
@@ -118,7 +137,7 @@ func (r *reader) bundle(what What, workspace string) Bundle {
 	switch phases := what.Phases; {
 	case phases.Bundle:
 		r.forbid("bundle-sha256", "the bundle phase finds it out")
-	case phases.Rollout:
+	case what.Operation == "deploy" && phases.Rollout:
 		r.require("bundle-sha256", bundleSHA256.words)
 	}
 	if what.Phases.Bundle || what.Phases.Rollout {
@@ -135,26 +154,58 @@ func (r *reader) bundle(what What, workspace string) Bundle {
 	}
 }
 
-// maxInstances is how many ids one command takes:
-// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
-const maxInstances = 50
+// maxTags is how many filters one request takes, with room to spare:
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
+const maxTags = 10
 
 func (r *reader) targets(what What) Targets {
-	if what.Phases.Rollout {
-		r.require("instance-ids", instanceID.words)
+	if r.value("target-tags") != "" {
+		r.forbid("instance-ids", "target-tags says already which instances")
+	} else if what.Phases.Rollout {
+		r.require("instance-ids", instanceID.words+"; or give target-tags")
 	}
-	ids := r.list("instance-ids", instanceID)
-	if len(ids) > maxInstances {
-		r.problems = append(r.problems, fmt.Errorf("instance-ids holds %d instances: want at most %d", len(ids), maxInstances))
+	targets := Targets{InstanceIDs: r.list("instance-ids", instanceID), MinInstances: r.number("min-instances", 1, 100000)}
+	tags := r.list("target-tags", targetTag)
+	if len(tags) > maxTags {
+		r.problems = append(r.problems, fmt.Errorf("target-tags holds %d tags: want at most %d", len(tags), maxTags))
 	}
-	return Targets{InstanceIDs: ids}
+	for _, tag := range tags {
+		key, value, _ := strings.Cut(tag, "=")
+		targets.Tags = append(targets.Tags, Tag{strings.TrimSpace(key), strings.TrimSpace(value)})
+	}
+	return targets
+}
+
+// waves are read from sizes that have to rise, as far as that can be known before there
+// are instances, and to reach all of them.
+func (r *reader) waves() (waves []Wave) {
+	sizes := r.list("waves", wave)
+	for i, size := range sizes {
+		var next Wave
+		n, _ := strconv.Atoi(strings.TrimSuffix(size, "%"))
+		if strings.HasSuffix(size, "%") {
+			next.Percent = n
+		} else {
+			next.Hosts = n
+		}
+		for _, before := range waves {
+			if next.Percent > 0 && next.Percent <= before.Percent || next.Hosts > 0 && next.Hosts <= before.Hosts {
+				r.reject("waves", size, "each wave larger than those before it, since a wave counts their instances, too")
+			}
+		}
+		if last := i == len(sizes)-1; last && next.Percent != 100 {
+			r.reject("waves", size, "100% as the last wave, so that no instance is left out")
+		}
+		waves = append(waves, next)
+	}
+	return waves
 }
 
 func (r *reader) rollout() Rollout {
 	if r.value("mode") == "service" && r.value("run-on-deploy") == "false" {
 		r.reject("run-on-deploy", "false", "true, since mode is service and only a job can be left to its timer")
 	}
-	return Rollout{
+	return Rollout{Waves: r.waves(), BackOnFailure: r.text("rollback-on-failure", oneOf("all", "wave", "none")), Policy: Policy{
 		AllowDowngrade:   r.boolean("allow-downgrade"),
 		AllowQuarantined: r.boolean("allow-quarantined"),
 		RunOnDeploy:      r.boolean("run-on-deploy"),
@@ -165,13 +216,13 @@ func (r *reader) rollout() Rollout {
 		HealthTimeout:    r.duration("health-timeout", time.Second, 24*time.Hour),
 		MinHealthyTime:   r.duration("min-healthy-time", time.Second, 24*time.Hour),
 		KeepReleases:     r.number("keep-releases", 1, 100),
-	}
+	}}
 }
 
 // time holds the limits that nest: staying up within health, waiting and health within a command, the lock, delivery and
 // a command within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
 // AWS-RunShellScript's executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-func (r *reader) time(what What, rollout Rollout) Time {
+func (r *reader) time(what What, rollout Policy) Time {
 	limits := Time{
 		Lock:     r.duration("lock-timeout", 0, 24*time.Hour),
 		Delivery: r.duration("delivery-timeout", 30*time.Second, 720*time.Hour),
@@ -179,7 +230,7 @@ func (r *reader) time(what What, rollout Rollout) Time {
 		Run:      r.duration("timeout", time.Minute, 120*time.Hour),
 	}
 	wrong := slices.Contains([]time.Duration{limits.Delivery, limits.Command, limits.Run, rollout.DrainTimeout, rollout.HealthTimeout, rollout.MinHealthyTime}, 0)
-	if !what.Phases.Rollout || wrong {
+	if !what.Phases.Rollout || what.Operation == "status" || wrong {
 		return limits
 	}
 	if rollout.HealthTimeout <= rollout.MinHealthyTime {

@@ -53,6 +53,10 @@ var (
 
 	instanceID = pattern(10, 20, `i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
 
+	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html#id_tags_naming_best_practices
+	targetTag = pattern(2, 512, `[\pL\pN +_.:/@-]+=[\pL\pN +=_.:/@-]*`, "tags with their values, as in Environment=dev").but(isBroken)
+	wave      = pattern(1, 6, `[1-9]\d*|([1-9]\d?|100)%`, "numbers of instances or percentages, as in 1, 25%, 100%")
+
 	healthCommand = pattern(1, 1000, `[^\pC\p{Zl}\p{Zp}]+`, "a command on one line, at most 1000 bytes without control characters").but(isBroken)
 	healthURL     = pattern(1, 500, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")
 

@@ -21,7 +21,7 @@ func TestAFlagWinsOverAVariableAndAVariableOverTheDefault(t *testing.T) {
 }
 
 func TestABooleanFlagNeedsNoValue(t *testing.T) {
-	if !mustRead(t, nil, "--allow-downgrade").Rollout.AllowDowngrade {
+	if !mustRead(t, nil, "--allow-downgrade").Rollout.Policy.AllowDowngrade {
 		t.Error("--allow-downgrade is not true")
 	}
 	if mustRead(t, nil, "--step-summary=false").Sight.StepSummary {

@@ -88,17 +88,24 @@ func (s *Store) Put(ctx context.Context, key string, b Bundle) (Stored, error) {
 	return Stored{URI: s.uri(key), SHA256: b.SHA256}, nil
 }
 
-// Find returns the bundle under the key when it has that sha256, in hex, and a
-// ConflictError when it has another.
+// ErrNotFound says that there is no bundle under the key.
+var ErrNotFound = errors.New("the bundle is not in the bucket")
+
+// Find returns the bundle under the key: ErrNotFound when there is none, and a
+// ConflictError when it has another sha256 than that one, in hex, which may be empty.
 func (s *Store) Find(ctx context.Context, key, sha256 string) (Stored, error) {
 	have, err := s.sum(ctx, key)
+	switch errorCode(err) {
+	case "NotFound", "NoSuchKey":
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+	}
 	if err != nil {
 		return Stored{}, fmt.Errorf("read %s: %w", s.uri(key), err)
 	}
-	if have != sha256 {
+	if sha256 != "" && have != sha256 {
 		return Stored{}, &ConflictError{URI: s.uri(key), Have: have, Want: sha256}
 	}
-	return Stored{URI: s.uri(key), SHA256: sha256, Reused: true}, nil
+	return Stored{URI: s.uri(key), SHA256: have, Reused: true}, nil
 }
 
 // sum asks S3 for the checksum it keeps, and reads the object when it keeps none,

@@ -41,13 +41,14 @@ func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 
 // Connect asks who deploys and returns what the account has for it.
 func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
-	id, err := account(ctx, a.cfg, a.in.Identity.AllowedAccountIDs)
+	id, skew, err := account(ctx, a.cfg, a.in.Identity.AllowedAccountIDs)
 	if err != nil {
 		return rollout.Services{}, err
 	}
 	storage := s3.NewFromConfig(a.cfg)
 	services := rollout.Services{
 		Account: id,
+		Skew:    skew,
 		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
 		Ledger: ledger.New(storage, ledger.Place{
 			Bucket: a.in.Bundle.Bucket, Owner: id, Prefix: a.in.What.Release.LedgerPrefix(), KMSKey: a.in.Bundle.KMSKey,
@@ -61,7 +62,10 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	if host == "" {
 		host = registryHost(id, a.in.Identity.Region)
 	}
-	services.Repository, err = image.NewRepository(host, a.in.Image.Repository, a.login)
+	repository, err := image.NewRepository(host, a.in.Image.Repository, a.login)
+	if err == nil {
+		services.Repository = repository
+	}
 	return services, err
 }
 

@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
@@ -74,16 +76,20 @@ func (r retriever) GetIdentityToken() ([]byte, error) {
 	return []byte(token), err
 }
 
-// account returns the account of the credentials when it is one of allowed; an
-// empty list allows any.
-func account(ctx context.Context, cfg aws.Config, allowed []string) (string, error) {
+// account returns the account of the credentials when it is one of allowed, and by how much
+// AWS's clock is ahead of this machine's; an empty list allows any.
+func account(ctx context.Context, cfg aws.Config, allowed []string) (string, time.Duration, error) {
 	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", fmt.Errorf("ask AWS who deploys: %w", err)
+		return "", 0, fmt.Errorf("ask AWS who deploys: %w", err)
+	}
+	var skew time.Duration
+	if at, ok := middleware.GetServerTime(who.ResultMetadata); ok {
+		skew = at.Sub(time.Now())
 	}
 	id := aws.ToString(who.Account)
 	if len(allowed) > 0 && !slices.Contains(allowed, id) {
-		return "", fmt.Errorf("these credentials belong to account %s, and allowed-account-ids is %s", id, strings.Join(allowed, ", "))
+		return "", 0, fmt.Errorf("these credentials belong to account %s, and allowed-account-ids is %s", id, strings.Join(allowed, ", "))
 	}
-	return id, nil
+	return id, skew, nil
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
@@ -15,14 +16,18 @@ type Workflow interface {
 	Repository() string
 	RunURL() string
 	Actor() string
+	State(name string) string
 }
 
-// Plan is what the inputs ask for, as one deployment that starts now.
-func Plan(in action.Inputs, by Workflow) rollout.Plan {
+// Plan is what the inputs ask for, as one deployment that starts now; in the step after it,
+// it is to tidy up what that deployment has left.
+func Plan(in action.Inputs, by Workflow, post bool) rollout.Plan {
 	now := time.Now()
 	rel := in.What.Release
 	id := now.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:8])
-	return rollout.Plan{
+	plan := rollout.Plan{
+		Operation:      rollout.Operation(in.What.Operation),
+		DryRun:         in.What.DryRun,
 		Release:        rel,
 		DeploymentID:   id,
 		Holder:         ledger.Holder{Deployment: id, Version: rel.Version.String(), Repository: by.Repository(), RunURL: by.RunURL(), Actor: by.Actor()},
@@ -35,11 +40,28 @@ func Plan(in action.Inputs, by Workflow) rollout.Plan {
 		ImageTags:      in.Image.Tags,
 		BundlePath:     in.Bundle.Path,
 		Mode:           in.Bundle.Mode,
-		BundleKey:      rel.BundleKey(in.Bundle.Prefix),
+		BundlePrefix:   in.Bundle.Prefix,
 		BundleSHA256:   in.Bundle.SHA256,
-		InstanceIDs:    in.Targets.InstanceIDs,
-		Policy:         rollout.Policy(in.Rollout),
+		Targets:        fleet.Targets{InstanceIDs: in.Targets.InstanceIDs},
+		MinInstances:   in.Targets.MinInstances,
+		BackOnFailure:  in.Rollout.BackOnFailure,
+		FailOnDrift:    in.Sight.FailOnDrift,
+		Policy:         rollout.Policy(in.Rollout.Policy),
 		CommandTimeout: in.Time.Command,
 		Deadline:       now.Add(in.Time.Run),
 	}
+	for _, tag := range in.Targets.Tags {
+		plan.Targets.Tags = append(plan.Targets.Tags, fleet.Tag(tag))
+	}
+	for _, wave := range in.Rollout.Waves {
+		plan.Waves = append(plan.Waves, rollout.Wave(wave))
+	}
+	if post {
+		plan.Operation = rollout.TidyUp
+		plan.Left = rollout.Left{
+			Deployment: by.State("deployment"), Lock: by.State("lock"), Finished: by.State("finished") == "true",
+			Commands: strings.FieldsFunc(by.State("commands"), func(c rune) bool { return c == ',' }),
+		}
+	}
+	return plan
 }

@@ -41,6 +41,15 @@ func New(service, environment, version string) (Release, error) {
 	return Release{Service: service, Environment: environment, Version: v}, nil
 }
 
+// Unversioned names a service in an environment, for what is about no version of it.
+func Unversioned(service, environment string) (Release, error) {
+	err := errors.Join(nameError("service", service, maxService, "atta"), nameError("environment", environment, maxEnvironment, "dev"))
+	if err != nil {
+		return Release{}, err
+	}
+	return Release{Service: service, Environment: environment}, nil
+}
+
 func nameError(part, name string, maxLength int, example string) error {
 	want := fmt.Sprintf("want at most %d lower-case letters, digits and single dashes, starting with a letter, as in %s",
 		maxLength, example)

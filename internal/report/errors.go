@@ -13,10 +13,9 @@ type Error struct{ Title, Message string }
 
 // Failure is the one error of a run: what went wrong and what to do about it.
 func Failure(result rollout.Result, err error) Error {
-	rel := result.Plan.Release
 	lines := append([]string{err.Error()}, Hints(result, err)...)
 	return Error{
-		Title:   fmt.Sprintf("%s %s to %s: %s", rel.Service, rel.Version, rel.Environment, result.Status),
+		Title:   subject(result) + ": " + string(result.Status),
 		Message: strings.Join(lines, "\n"),
 	}
 }

@@ -66,6 +66,9 @@ func phaseHint(result rollout.Result, err error) string {
 		stored   *bundle.ConflictError
 		notReady *fleet.NotReadyError
 		held     *ledger.HeldError
+		few      *rollout.TooFewError
+		bad      *rollout.QuarantineError
+		drift    *rollout.DriftError
 	)
 	switch {
 	case errors.As(err, &tagged) && !strings.HasSuffix(tagged.Ref, result.Plan.Release.ImageTag()):
@@ -80,6 +83,12 @@ func phaseHint(result rollout.Result, err error) string {
 		return "Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."
 	case errors.Is(err, ledger.ErrLost):
 		return "Start the run again: it skips the instances that run the release already."
+	case errors.As(err, &few), errors.Is(err, fleet.ErrNoInstance):
+		return fmt.Sprintf("Which instances have the tags, and are managed by SSM, in region %s? One whose agent has never registered has no tags there.", result.Plan.Region)
+	case errors.As(err, &bad):
+		return fmt.Sprintf("Release the repair as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
+	case errors.As(err, &drift):
+		return fmt.Sprintf("Deploy %s again: an instance that has drifted is deployed to, the others are left alone.", or(result.Current.Version, "a version"))
 	case errors.Is(err, fs.ErrNotExist):
 		return "Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"
 	case errors.Is(err, image.ErrNoRepository):
@@ -91,7 +100,7 @@ func phaseHint(result rollout.Result, err error) string {
 }
 
 // hostHints says for each state what to do on the hosts that are in it.
-func hostHints(result rollout.Result, hosts []rollout.Host) []string {
+func hostHints(result rollout.Result, hosts []*rollout.Host) []string {
 	service := result.Plan.Release.Service
 	seen := map[rollout.State]string{}
 	for _, host := range hosts {
@@ -125,6 +134,13 @@ func hostHints(result rollout.Result, hosts []rollout.Host) []string {
 	add("busy", "A job or another deploy was at work on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill.")
 	add("quarantined", "The instance has found this image unhealthy before: release the repair as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
 	return hints
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
 }
 
 // apiError and operation are what the AWS SDK's errors answer to.
@@ -167,7 +183,7 @@ func awsHint(err error) string {
 	case "NoSuchBucket":
 		return "Is deploy-bucket the right name, and in this region?"
 	case "NotFound", "NoSuchKey":
-		return "The bundle is not there: run the bundle phase, or check deploy-bucket and bundle-prefix."
+		return "The bundle is not there: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch":
 		return "The AWS credentials are not valid, or not any more."
 	}

@@ -29,8 +29,9 @@ const (
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
 	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the image that is there: image: r/atta:0.1.30-dev"
 	movable    = "Let the ECR repository move this tag: exclude latest-* from its tag immutability, or set image-tags: none."
+	tags       = "Which instances have the tags, and are managed by SSM, in region us-east-1? One whose agent has never registered has no tags there."
 	online     = "Is the instance running, in region us-east-1, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?"
-	noBundle   = "The bundle is not there: run the bundle phase, or check deploy-bucket and bundle-prefix."
+	noBundle   = "The bundle is not there: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 )
 
 func TestHints(t *testing.T) {
@@ -48,7 +49,11 @@ func TestHints(t *testing.T) {
 		"alias taken":       {fmt.Errorf("move: %w", &image.TagConflictError{Ref: "r/atta:latest-dev"}), []string{movable}},
 		"bundle taken":      {&bundle.ConflictError{}, []string{nextOne}},
 		"both taken":        {errors.Join(&bundle.ConflictError{}, &bundle.ConflictError{}), []string{nextOne}},
-		"not ready":         {&fleet.NotReadyError{Instance: "i-1"}, []string{online}},
+		"not ready":         {&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}}, []string{online}},
+		"too few":           {fmt.Errorf("find: %w", &rollout.TooFewError{}), []string{tags}},
+		"none":              {fmt.Errorf("find: %w", fleet.ErrNoInstance), []string{tags}},
+		"in quarantine":     {&rollout.QuarantineError{}, []string{"Release the repair as 0.1.31-dev, or set allow-quarantined: true if the cause was elsewhere."}},
+		"drift":             {&rollout.DriftError{}, []string{"Deploy a version again: an instance that has drifted is deployed to, the others are left alone."}},
 		"no file":           {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"}},
 		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*."}},
 		"lock held":         {fmt.Errorf("lock: %w", &ledger.HeldError{}), []string{"Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."}},
@@ -70,8 +75,8 @@ func TestHints(t *testing.T) {
 		"no answer":         {&smithy.OperationError{ServiceID: "SSM", OperationName: "SendCommand", Err: errors.New("connection refused")}, nil},
 		"too long": {fmt.Errorf("follow command: %w", context.DeadlineExceeded),
 			[]string{"If the run was longer than timeout allows: start it again, it skips what is done, or give it more time."}},
-		"several": {errors.Join(&fleet.NotReadyError{Instance: "i-1"}, errors.Join(
-			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: "i-2"}),
+		"several": {errors.Join(&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}}, errors.Join(
+			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}}),
 			[]string{online, "Grant s3:GetObject and s3:ListBucket to the role that deploys" + ownAccount, "Grant ssm:SendCommand to the role that deploys" + ownAccount}},
 	}
 	for name, test := range tests {
@@ -97,7 +102,7 @@ func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 	if diff := cmp.Diff([]string{failed, unknown, back, denied}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
-	said := func(id string, state rollout.State, code int, message string) rollout.Host {
+	said := func(id string, state rollout.State, code int, message string) *rollout.Host {
 		h := host(id, state, "0.1.29-dev", "0.1.29-dev", message)
 		h.Report.Code = code
 		return h

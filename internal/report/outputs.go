@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -25,7 +26,7 @@ func Outputs(result rollout.Result) []Output {
 	}
 	var failed []string
 	for _, host := range result.Hosts {
-		if host.State != rollout.Deployed && host.State != rollout.Waiting {
+		if !good(host) && host.State != rollout.Waiting {
 			failed = append(failed, host.ID)
 		}
 	}
@@ -36,17 +37,32 @@ func Outputs(result rollout.Result) []Output {
 	)
 }
 
-func results(hosts []rollout.Host) string {
+// maxResults bounds the output results, of which GitHub takes a megabyte; instances that
+// need attention come first then.
+// https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/pass-job-outputs
+const maxResults = 2000
+
+// good tells whether an instance is as it was to be.
+func good(host *rollout.Host) bool {
+	return host.State == rollout.Deployed || host.State == rollout.AsMeant
+}
+
+func results(hosts []*rollout.Host) string {
 	type row struct {
 		Instance string        `json:"instance"`
 		State    rollout.State `json:"state"`
 		Version  string        `json:"version"`
 		Digest   string        `json:"digest"`
 		Before   string        `json:"before"`
+		Wave     int           `json:"wave,omitempty"`
+		Drift    []string      `json:"drift,omitempty"`
 	}
 	rows := make([]row, 0, len(hosts))
+	if len(hosts) > maxResults {
+		hosts = badFirst(hosts)[:maxResults]
+	}
 	for _, host := range hosts {
-		r := row{Instance: host.ID, State: host.State, Version: host.Runs(), Before: host.Before}
+		r := row{Instance: host.ID, State: host.State, Version: host.Runs(), Before: host.Before, Wave: host.Wave, Drift: host.Drift}
 		if host.Report != nil {
 			r.Digest = host.Report.Digest
 		}
@@ -54,6 +70,22 @@ func results(hosts []rollout.Host) string {
 	}
 	text, _ := json.Marshal(rows) // strings only: it cannot fail
 	return string(text)
+}
+
+// badFirst puts those that need attention first, and those that are well last.
+func badFirst(hosts []*rollout.Host) []*rollout.Host {
+	rank := func(host *rollout.Host) int {
+		switch {
+		case good(host):
+			return 2
+		case host.State == rollout.Waiting:
+			return 1
+		}
+		return 0
+	}
+	list := slices.Clone(hosts)
+	slices.SortStableFunc(list, func(a, b *rollout.Host) int { return rank(a) - rank(b) })
+	return list
 }
 
 // consoleURL leads to the last command in the console of the region's partition.

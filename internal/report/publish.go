@@ -18,6 +18,9 @@ type publisher interface {
 // Publish tells what the run has come to: errors, outputs and, when it is wanted,
 // the summary.
 func Publish(to publisher, result rollout.Result, err error, summary bool) error {
+	if result.Idle && err == nil {
+		return nil
+	}
 	var problems []error
 	for _, output := range Outputs(result) {
 		problems = append(problems, to.Output(output.Name, output.Value))

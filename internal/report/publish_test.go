@@ -116,7 +116,7 @@ func TestARunWithoutARolloutHasNoResultsOfHosts(t *testing.T) {
 
 func TestNoOutputHoldsTextOfAHost(t *testing.T) {
 	result, _ := hostile()
-	h := &result.Hosts[0]
+	h := result.Hosts[0]
 	h.State = rollout.NotDeployed
 	named := host("i-1", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "SECRET")
 	named.Name, named.Log, named.Report.Message = "SECRET", "SECRET", "SECRET"

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"html"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -34,12 +36,19 @@ func Summary(result rollout.Result, err error) string {
 		}
 	}
 	row("Service", code(rel.Service))
-	row("Version", code(rel.Version.String()))
-	row("Ran before", code(result.Previous()))
+	row("Environment", code(rel.Environment))
+	if result.Plan.Operation == rollout.Status {
+		row("Should run", code(result.Current.Version))
+	} else {
+		row("Version", code(rel.Version.String()))
+		row("Ran before", code(result.Previous()))
+	}
 	row("Image", code(result.Image.URI))
 	row("Bundle", code(result.Bundle.URI))
 	row("Account, region", code(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
-	row("Deployment", code(result.Plan.DeploymentID))
+	if result.Plan.Operation != rollout.Status {
+		row("Deployment", code(result.Plan.DeploymentID))
+	}
 	if url := consoleURL(result); url != "" {
 		row("Command", fmt.Sprintf("[%s](%s)", result.CommandIDs[len(result.CommandIDs)-1], url))
 	}
@@ -51,12 +60,29 @@ func Summary(result rollout.Result, err error) string {
 	return b.String()
 }
 
+// subject is what the run is about, as in: atta 0.1.30-dev to dev.
+func subject(result rollout.Result) string {
+	rel := result.Plan.Release
+	switch name := strings.TrimSpace(rel.Service + " " + rel.Version.String()); result.Plan.Operation {
+	case rollout.Status:
+		return fmt.Sprintf("status of %s in %s", rel.Service, rel.Environment)
+	case rollout.Rollback:
+		return fmt.Sprintf("rollback of %s in %s", name, rel.Environment)
+	default:
+		return fmt.Sprintf("%s to %s", name, rel.Environment)
+	}
+}
+
 func verdict(result rollout.Result, err error) string {
 	rel := result.Plan.Release
 	name := fmt.Sprintf("%s %s", rel.Service, rel.Version)
 	switch {
+	case result.Status == rollout.Planned:
+		return fmt.Sprintf("📋 %s: planned, nothing was changed", subject(result))
 	case err != nil || result.Status != rollout.Success:
-		return fmt.Sprintf("❌ %s to %s: %s%s", name, rel.Environment, result.Status, extent(result))
+		return fmt.Sprintf("❌ %s: %s%s", subject(result), result.Status, extent(result))
+	case result.Plan.Operation == rollout.Status:
+		return inspected(result)
 	case result.Plan.Rollout:
 		return fmt.Sprintf("✅ %s runs on %s of %s", name, count(len(result.Hosts), "instance"), rel.Environment)
 	case result.Plan.Image && result.Plan.Bundle:
@@ -65,6 +91,19 @@ func verdict(result rollout.Result, err error) string {
 		return fmt.Sprintf("✅ The image of %s is ready", name)
 	}
 	return fmt.Sprintf("✅ The bundle of %s is ready", name)
+}
+
+func inspected(result rollout.Result) string {
+	off := 0
+	for _, host := range result.Hosts {
+		if !good(host) {
+			off++
+		}
+	}
+	if off == 0 {
+		return fmt.Sprintf("✅ %s in %s: %s as meant", result.Plan.Release.Service, result.Plan.Release.Environment, count(len(result.Hosts), "instance"))
+	}
+	return fmt.Sprintf("⚠️ %s in %s: %d of %s not as meant", result.Plan.Release.Service, result.Plan.Release.Environment, off, count(len(result.Hosts), "instance"))
 }
 
 // extent says how far a run got that was no success, after its status: ", 2 of 3
@@ -80,8 +119,12 @@ func extent(result rollout.Result) string {
 	case len(result.Hosts) == 1 && string(result.Hosts[0].State) == string(result.Status):
 		return ""
 	}
-	list := []string{fmt.Sprintf("%d of %s deployed", states[rollout.Deployed], count(len(result.Hosts), "instance"))}
-	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Waiting} {
+	first := rollout.Deployed
+	if result.Plan.Operation == rollout.Status {
+		first = rollout.AsMeant
+	}
+	list := []string{fmt.Sprintf("%d of %s %s", states[first], count(len(result.Hosts), "instance"), first)}
+	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.Waiting} {
 		if n := states[state]; n > 0 {
 			list = append(list, fmt.Sprintf("%d %s", n, state))
 		}
@@ -89,34 +132,38 @@ func extent(result rollout.Result) string {
 	return ", " + strings.Join(list, ", ")
 }
 
-func hostTable(hosts []rollout.Host) string {
+// hostTable has a row for each instance, or for as many as somebody reads; with several
+// waves it says which one an instance was in.
+func hostTable(hosts []*rollout.Host) string {
 	var b strings.Builder
-	b.WriteString("| Instance | State | Runs now | Before | Unit | Says |\n|---|---|---|---|---|---|\n")
-	rows := 0
-	for _, wantBad := range []bool{true, false} {
-		for _, host := range hosts {
-			if (host.State != rollout.Deployed) != wantBad {
-				continue
-			}
-			if rows++; rows > maxRows {
-				continue
-			}
-			unit := ""
-			if host.Report != nil {
-				unit = host.Report.Unit
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", cell(host.String()), mark(host.State), code(host.Runs()), code(host.Before), cell(unit), cell(host.Message))
+	waves := slices.ContainsFunc(hosts, func(h *rollout.Host) bool { return h.Wave > 1 })
+	line := func(wave string, cells ...string) {
+		if waves {
+			cells = slices.Insert(cells, 1, wave)
 		}
+		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 	}
-	if rows > maxRows {
-		fmt.Fprintf(&b, "\nand %s more.\n", count(rows-maxRows, "instance"))
+	line("Wave", "Instance", "State", "Runs now", "Before", "Unit", "Says")
+	line("---", "---", "---", "---", "---", "---", "---")
+	for _, host := range badFirst(hosts)[:min(len(hosts), maxRows)] {
+		unit, wave := "", ""
+		if host.Report != nil {
+			unit = host.Report.Unit
+		}
+		if host.Wave > 0 {
+			wave = strconv.Itoa(host.Wave)
+		}
+		line(wave, cell(host.String()), mark(host.State), code(host.Runs()), code(host.Before), cell(unit), cell(host.Message))
+	}
+	if more := len(hosts) - maxRows; more > 0 {
+		fmt.Fprintf(&b, "\nand %s more.\n", count(more, "instance"))
 	}
 	return b.String()
 }
 
 func mark(state rollout.State) string {
 	switch state {
-	case rollout.Deployed:
+	case rollout.Deployed, rollout.AsMeant:
 		return "✅ " + string(state)
 	case rollout.Waiting:
 		return string(state)

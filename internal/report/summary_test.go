@@ -29,14 +29,14 @@ var (
 )
 
 // finished is a run of all phases on the hosts, with nothing wrong.
-func finished(hosts ...rollout.Host) rollout.Result {
+func finished(hosts ...*rollout.Host) rollout.Result {
 	rel, err := release.New("atta", "dev", "0.1.30-dev")
 	if err != nil {
 		panic(err)
 	}
 	return rollout.Result{
 		Plan: rollout.Plan{
-			Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Image: true, Bundle: true, Rollout: true,
+			Operation: rollout.Deploy, Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Image: true, Bundle: true, Rollout: true,
 		},
 		Status:     rollout.Success,
 		Account:    "123456789012",
@@ -48,8 +48,8 @@ func finished(hosts ...rollout.Host) rollout.Result {
 	}
 }
 
-func host(id string, state rollout.State, before, runs, message string) rollout.Host {
-	h := rollout.Host{Instance: fleet.Instance{ID: id, Name: "ip-10-0-0-" + id[2:]}, State: state, Before: before, Message: message}
+func host(id string, state rollout.State, before, runs, message string) *rollout.Host {
+	h := &rollout.Host{Instance: fleet.Instance{ID: id, Name: "ip-10-0-0-" + id[2:]}, State: state, Before: before, Message: message}
 	if runs != "" {
 		h.Report = &fleet.Report{Version: runs, Digest: oldDigest, Unit: "inactive", Result: "success"}
 		if state == rollout.Deployed {
@@ -60,15 +60,30 @@ func host(id string, state rollout.State, before, runs, message string) rollout.
 }
 
 // unhealthy ends the run with the hosts that are not deployed.
-func unhealthy(result rollout.Result, status rollout.Status) (rollout.Result, error) {
+func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, error) {
 	result.Status = status
 	bad := &rollout.UnhealthyError{Of: len(result.Hosts)}
 	for _, h := range result.Hosts {
-		if h.State != rollout.Deployed {
+		switch h.State {
+		case rollout.Deployed:
+		case rollout.Waiting:
+			bad.Untouched++
+		default:
 			bad.Hosts = append(bad.Hosts, h)
 		}
 	}
 	return result, bad
+}
+
+// inspected is a status in which one of two hosts has drifted.
+func inspected() rollout.Result {
+	result := finished(
+		host("i-1", rollout.AsMeant, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, healthy since 2026-01-02T03:04:05Z, unit active"),
+		host("i-2", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "runs 0.1.29-dev, unit active; differs in unit-file, version; should run 0.1.30-dev"),
+	)
+	result.Plan.Operation, result.Plan.Release.Version, result.Current.Version = rollout.Status, release.Version{}, "0.1.30-dev"
+	result.Image, result.Bundle, result.CommandIDs = image.Pushed{}, bundle.Stored{}, nil
+	return result
 }
 
 func refusedBeforeRollout() (rollout.Result, error) {
@@ -78,8 +93,8 @@ func refusedBeforeRollout() (rollout.Result, error) {
 	return result, errors.Join(
 		fmt.Errorf("read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
 		errors.Join(
-			&fleet.NotReadyError{Instance: "i-2", Reason: "is not managed by SSM in this account and region"},
-			&fleet.NotReadyError{Instance: "i-3", Reason: "is not online: the SSM agent's status is ConnectionLost, last heard of 2026-01-02T03:04:05Z"},
+			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Reason: "is not managed by SSM in this account and region"},
+			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-3"}, Reason: "is not online: the SSM agent's status is ConnectionLost, last heard of 2026-01-02T03:04:05Z"},
 		),
 		fmt.Errorf("look up: %w", call("SSM", "SendCommand", "AccessDeniedException", "User: arn:aws:sts::123456789012:assumed-role/deploy is not authorized")),
 	)
@@ -94,7 +109,7 @@ func cancelled() (rollout.Result, error) {
 }
 
 func many() (rollout.Result, error) {
-	var hosts []rollout.Host
+	var hosts []*rollout.Host
 	for n := range 500 {
 		h := host(fmt.Sprintf("i-%03d", n), rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs")
 		if n%50 == 49 {
@@ -123,6 +138,30 @@ func TestSummary(t *testing.T) {
 				host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 				host("i-2", rollout.Deployed, "0.1.28-dev", "0.1.30-dev", "0.1.30-dev runs already and was seen healthy"),
 			), nil
+		},
+		"waves": func() (rollout.Result, error) {
+			canary := host("i-3", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
+			canary.Wave = 1
+			next := host("i-1", rollout.Waiting, "0.1.29-dev", "", "")
+			next.Wave = 2
+			return unhealthy(finished(next, canary), rollout.AllRolledBack)
+		},
+		"rollback": func() (rollout.Result, error) {
+			result := finished(host("i-1", rollout.Deployed, "0.1.31-dev", "0.1.30-dev", "0.1.30-dev is installed"))
+			result.Plan.Operation, result.Plan.Image, result.Plan.Bundle = rollout.Rollback, false, false
+			result.Image, result.Bundle = image.Pushed{}, bundle.Stored{}
+			return result, nil
+		},
+		"planned": func() (rollout.Result, error) {
+			result := finished(host("i-1", rollout.Waiting, "0.1.29-dev", "", "would go from 0.1.29-dev to 0.1.30-dev"))
+			result.Plan.DryRun, result.Status, result.CommandIDs = true, rollout.Planned, nil
+			return result, nil
+		},
+		"status": func() (rollout.Result, error) { return inspected(), nil },
+		"drifted": func() (rollout.Result, error) {
+			result := inspected()
+			result.Status = rollout.Failed
+			return result, &rollout.DriftError{Hosts: result.Hosts[1:], Of: 2}
 		},
 		"rolled-back": func() (rollout.Result, error) {
 			return unhealthy(finished(

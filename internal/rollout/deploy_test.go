@@ -87,8 +87,8 @@ func TestAnErrorEndsTheRunBeforeTheNextPhase(t *testing.T) {
 			if s.console.values[test.output] == "" || s.console.values[test.not] != "" {
 				t.Errorf("outputs are %v", s.console.values)
 			}
-			if tags := test.last == "Move tags"; (machine.deploys == 1) != tags || strings.Contains(err.Error(), "every instance runs 0.1.30-dev") != tags {
-				t.Errorf("%d deploys, %v", machine.deploys, err)
+			if tags := test.last == "Move tags"; (machine.State().Changes == 1) != tags || strings.Contains(err.Error(), "every instance runs 0.1.30-dev") != tags {
+				t.Errorf("%d deploys, %v", machine.State().Changes, err)
 			}
 			if s.alias() != "" {
 				t.Error("latest-dev was moved")
@@ -101,10 +101,10 @@ func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 	s := newStage(t)
 	s.host("i-1", "0.1.29-dev")
 	bad := s.host("i-2", "0.1.29-dev")
-	bad.outcome, bad.code = "rolled-back", 40
+	bad.Next = unwell
 	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2"))
-	wantParts(t, err, "1 of 2 instances are not known to run the release", "instance i-2 (name-of-i-2): rolled-back: so it is")
-	if result.Status != rollout.Failed || states(result) != "i-1 deployed, i-2 rolled-back" || s.alias() != "" {
+	wantParts(t, err, "1 of 2 instances are not known to run the release", "instance i-2 (name-of-i-2): rolled-back: unhealthy; 0.1.29-dev is installed")
+	if result.Status != rollout.AllRolledBack || states(result) != "i-1 rolled-back, i-2 rolled-back" || s.alias() != "" {
 		t.Errorf("%s: %s, latest-dev is %q", result.Status, states(result), s.alias())
 	}
 	if s.console.values["command-ids"] == "" {
@@ -116,9 +116,9 @@ func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 		t.Errorf("foreign text is %q", s.console.foreign)
 	}
 
-	bad.outcome, bad.code = "", 0
+	bad.Next = well
 	again := s.plan("0.1.30-dev", "i-1", "i-2")
-	again.BundleKey = "another"
+	again.AllowQuarantined, again.DeploymentID = true, "d-2"
 	if result, err = s.deploy(again); err != nil || result.Image.Uploaded || s.alias() != result.Image.Digest {
 		t.Errorf("latest-dev is %q after %v", s.alias(), err)
 	}
@@ -127,14 +127,15 @@ func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 func TestTheCommandsIDIsKnownWhileTheInstancesAreAtWork(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
-	machine.running = make(chan struct{})
+	begun := make(chan struct{})
+	machine.Next = endless(begun)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	signal := errors.New("interrupt signal received")
 	go func() {
-		<-machine.running
+		<-begun
 		cancel(signal)
 	}()
-	result, err := rollout.Deploy(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
+	result, err := rollout.Run(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
 	wantParts(t, err, "interrupt signal received", "instance i-1 (name-of-i-1): unknown")
 	if result.Status != rollout.Cancelled || states(result) != "i-1 unknown" || len(result.CommandIDs) != 1 {
 		t.Fatalf("%s: %s, commands %v", result.Status, states(result), result.CommandIDs)
@@ -196,8 +197,8 @@ func TestAnInstanceThatCannotSayWhatItRunsIsNotTouched(t *testing.T) {
 		"instance i-5 cannot say what it runs: the command ended as Success with exit code 0 and an odd result line",
 		"instance i-6 (name-of-i-6) runs 0.1.1-prod, which belongs to environment prod; is it the right instance?",
 	)
-	if healthy.deploys != 0 || result.Status != rollout.Failed || s.console.values["instance-count"] != "6" {
-		t.Errorf("%d deploys, %s, outputs %v", healthy.deploys, result.Status, s.console.values)
+	if healthy.State().Changes != 0 || result.Status != rollout.Failed || s.console.values["instance-count"] != "6" {
+		t.Errorf("%d deploys, %s, outputs %v", healthy.State().Changes, result.Status, s.console.values)
 	}
 	wantLines(t, "changes", s.changes(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5,i-6")
 }
@@ -207,12 +208,12 @@ func TestADowngradeNeedsItsInput(t *testing.T) {
 	machine := s.host("i-1", "0.2.0-dev")
 	plan := s.plan("0.1.30-dev", "i-1")
 	var downgrade *release.DowngradeError
-	if _, err := s.deploy(plan); !errors.As(err, &downgrade) || downgrade.Instance != "i-1 (name-of-i-1)" || machine.deploys != 0 {
-		t.Errorf("after %d deploys the error is %v", machine.deploys, err)
+	if _, err := s.deploy(plan); !errors.As(err, &downgrade) || downgrade.Instance != "i-1 (name-of-i-1)" || machine.State().Changes != 0 {
+		t.Errorf("after %d deploys the error is %v", machine.State().Changes, err)
 	}
 	plan.AllowDowngrade = true
-	if result, err := s.deploy(plan); err != nil || result.Previous() != "0.2.0-dev" || machine.version != "0.1.30-dev" {
-		t.Errorf("%s runs after %v", machine.version, err)
+	if result, err := s.deploy(plan); err != nil || result.Previous() != "0.2.0-dev" || machine.State().Version != "0.1.30-dev" {
+		t.Errorf("%s runs after %v", machine.State().Version, err)
 	}
 }
 
@@ -226,25 +227,25 @@ func TestEachPhaseRunsAlone(t *testing.T) {
 		return plan
 	}
 	pushed, err := s.deploy(only(&plan.Image))
-	if err != nil || pushed.Status != rollout.Success || machine.deploys != 0 {
+	if err != nil || pushed.Status != rollout.Success || machine.State().Changes != 0 {
 		t.Fatalf("image: %s, %v", pushed.Status, err)
 	}
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Push image")
 	stored, err := s.deploy(only(&plan.Bundle))
-	if err != nil || stored.Status != rollout.Success || machine.deploys != 0 {
+	if err != nil || stored.Status != rollout.Success || machine.State().Changes != 0 {
 		t.Fatalf("bundle: %s, %v", stored.Status, err)
 	}
 	plan.ImageDigest, plan.BundleSHA256 = "sha256:"+strings.Repeat("0", 64), stored.Bundle.SHA256
 	_, err = s.deploy(only(&plan.Rollout))
 	var conflict *image.TagConflictError
-	if !errors.As(err, &conflict) || conflict.Have != pushed.Image.Digest || machine.deploys != 0 {
+	if !errors.As(err, &conflict) || conflict.Have != pushed.Image.Digest || machine.State().Changes != 0 {
 		t.Errorf("a digest that the version does not name: %v", err)
 	}
 	before := len(s.changes())
 	*s.console = console{}
 	plan.ImageDigest = pushed.Image.Digest
 	result, err := s.deploy(only(&plan.Rollout))
-	if err != nil || result.Status != rollout.Success || machine.digest != pushed.Image.Digest {
+	if err != nil || result.Status != rollout.Success || machine.State().Digest != pushed.Image.Digest {
 		t.Fatalf("rollout: %s, %v", result.Status, err)
 	}
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Roll out", "Move tags")
@@ -277,14 +278,16 @@ func TestTheCommandOfADeployHoldsWhatThePlanSays(t *testing.T) {
 	if err != nil || size == 0 {
 		t.Fatalf("the image has %d bytes: %v", size, err)
 	}
-	before := fmt.Sprintf("set -- deploy --service=atta --version=0.1.30-dev --image=%s --image-bytes=%d --region=us-east-1 --bundle=%s --sha256=%s "+
-		"--deployment=d-0-1-30-dev --generation=", shellescape.Quote(result.Image.URI), size, result.Bundle.URI, result.Bundle.SHA256)
-	known := fmt.Sprintf(" --not-after=%d ", plan.Deadline.Unix())
-	want := before + "1" + known + "--allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=10 --run-on-deploy=true " +
+	known := fmt.Sprintf(" --not-after=%d --version=0.1.30-dev --image=%s --image-bytes=%d --region=us-east-1 --bundle=%s --sha256=%s ",
+		plan.Deadline.Unix(), shellescape.Quote(result.Image.URI), size, result.Bundle.URI, result.Bundle.SHA256)
+	want := "deploy --service=atta --deployment=d-0-1-30-dev --generation=1" + known +
+		"--allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=10 --run-on-deploy=true " +
 		"--health-timeout=60 --min-healthy-time=1 --keep-releases=5"
-	if diff := cmp.Diff(want, machine.command); diff != "" {
+	if diff := cmp.Diff(want, machine.State().Command); diff != "" {
 		t.Error(diff)
 	}
+	machine.Set("0.1.29-dev", digestOf("0.1.29-dev"))
+	plan.DeploymentID = "d-2"
 	plan.Policy = rollout.Policy{
 		AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: time.Hour, HealthTimeout: 90 * time.Second,
 		MinHealthyTime: time.Minute, KeepReleases: 100, HealthCommand: "curl -f 'http://x'", HealthURL: "http://127.0.0.1:80/?a=b",
@@ -292,10 +295,10 @@ func TestTheCommandOfADeployHoldsWhatThePlanSays(t *testing.T) {
 	if _, err := s.deploy(plan); err != nil {
 		t.Fatal(err)
 	}
-	want = before + "2" + known + "--allow-downgrade=true --allow-quarantined=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
+	want = "deploy --service=atta --deployment=d-2 --generation=2" + known + "--allow-downgrade=true --allow-quarantined=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
 		"--health-timeout=90 --min-healthy-time=60 --keep-releases=100 " +
 		`'--health-command=curl -f '"'"'http://x'"'"'' '--health-url=http://127.0.0.1:80/?a=b'`
-	if diff := cmp.Diff(want, machine.command); diff != "" {
+	if diff := cmp.Diff(want, machine.State().Command); diff != "" {
 		t.Error(diff)
 	}
 }

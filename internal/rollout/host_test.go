@@ -7,19 +7,11 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/release"
 )
 
 const digest = "sha256:1111"
 
-func plan(t *testing.T) Plan {
-	t.Helper()
-	rel, err := release.New("atta", "dev", "0.1.30-dev")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return Plan{Release: rel, DeploymentID: "d-1"}
-}
+var wanted = want{deployment: "d-1", service: "atta", version: "0.1.30-dev", digest: digest}
 
 // answer is a host's whole success, but for change.
 func answer(change func(*fleet.Result)) fleet.Result {
@@ -75,7 +67,7 @@ func TestOnlyAProvedReleaseIsDeployed(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			host := Host{State: Waiting, Before: "0.1.28-dev"}
-			host.settle(plan(t), digest, answer(test.change))
+			host.settle(wanted, answer(test.change))
 			if host.State != test.state || !strings.Contains(host.Message, test.message) || host.Runs() != test.runs {
 				t.Errorf("%s, runs %q: %s", host.State, host.Runs(), host.Message)
 			}
@@ -93,7 +85,7 @@ func TestTheStatusIsTheMostUrgentThatIsKnown(t *testing.T) {
 		states string
 		ctx    context.Context
 		err    error
-		want   Status
+		want   Outcome
 	}{
 		{"", ok, nil, Success},
 		{"", ok, problem, Failed},
@@ -119,11 +111,11 @@ func TestTheStatusIsTheMostUrgentThatIsKnown(t *testing.T) {
 		{"deployed rolled-back rollback-failed", ok, problem, BackFailed},
 	}
 	for _, test := range tests {
-		var hosts []Host
+		var hosts []*Host
 		for state := range strings.FieldsSeq(test.states) {
-			hosts = append(hosts, Host{State: State(state)})
+			hosts = append(hosts, &Host{State: State(state)})
 		}
-		if got := status(test.ctx, hosts, test.err); got != test.want {
+		if got := outcome(test.ctx, hosts, test.err); got != test.want {
 			t.Errorf("%q, %v, %v: %s, want %s", test.states, test.ctx.Err(), test.err, got, test.want)
 		}
 	}
@@ -135,7 +127,7 @@ func TestThePreviousVersionIsTheOneThatAllRan(t *testing.T) {
 	} {
 		var result Result
 		for version := range strings.FieldsSeq(ran) {
-			result.Hosts = append(result.Hosts, Host{Before: strings.Trim(version, "-")})
+			result.Hosts = append(result.Hosts, &Host{Before: strings.Trim(version, "-")})
 		}
 		if got := result.Previous(); got != want {
 			t.Errorf("after %q: %q", ran, got)
@@ -144,11 +136,11 @@ func TestThePreviousVersionIsTheOneThatAllRan(t *testing.T) {
 }
 
 func TestAnErrorNamesAFewHostsAndCountsTheRest(t *testing.T) {
-	one := Host{Instance: fleet.Instance{ID: "i-1"}, State: Unknown, Message: "silence"}
-	if got := (&UnhealthyError{Hosts: []Host{one}, Of: 1}).Error(); got != "instance i-1: unknown: silence" {
+	one := &Host{Instance: fleet.Instance{ID: "i-1"}, State: Unknown, Message: "silence"}
+	if got := (&UnhealthyError{Hosts: []*Host{one}, Of: 1}).Error(); got != "instance i-1: unknown: silence" {
 		t.Errorf("one: %s", got)
 	}
-	many := make([]Host, 12)
+	many := make([]*Host, 12)
 	for i := range many {
 		many[i] = one
 	}

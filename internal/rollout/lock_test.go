@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -36,8 +37,8 @@ func TestARunThatDoesNotGetTheLockTouchesNothing(t *testing.T) {
 	result, err := s.deploy(plan)
 	wantParts(t, err, "the lock is held by deployment the-other of 0.1.31-dev by ann")
 	var held *ledger.HeldError
-	if !errors.As(err, &held) || result.Status != rollout.Failed || machine.deploys != 0 {
-		t.Errorf("%s after %d deploys: %v", result.Status, machine.deploys, err)
+	if !errors.As(err, &held) || result.Status != rollout.Failed || machine.State().Changes != 0 {
+		t.Errorf("%s after %d deploys: %v", result.Status, machine.State().Changes, err)
 	}
 	wantLines(t, "changes", s.changes())
 	if log := strings.Join(s.console.log, "\n"); !strings.Contains(log, "waiting for up to 300ms: the lock is held by deployment the-other") {
@@ -51,26 +52,25 @@ func TestAVersionThatWaitedInLineMeetsTheOneBeforeIt(t *testing.T) {
 	machine := s.host("i-1", "0.1.29-dev")
 	other := s.held()
 	time.AfterFunc(500*time.Millisecond, func() {
-		machine.Lock()
-		machine.version = "0.1.31-dev"
-		machine.Unlock()
+		machine.Set("0.1.31-dev", digestOf("0.1.31-dev"))
 		_ = other.Release(context.Background())
 	})
 	plan := s.plan("0.1.30-dev", "i-1")
 	plan.LockTimeout = time.Minute
 	_, err := s.deploy(plan)
 	var downgrade *release.DowngradeError
-	if !errors.As(err, &downgrade) || machine.deploys != 0 {
-		t.Errorf("after %d deploys the error is %v", machine.deploys, err)
+	if !errors.As(err, &downgrade) || machine.State().Changes != 0 {
+		t.Errorf("after %d deploys the error is %v", machine.State().Changes, err)
 	}
 }
 
 func TestTheLockIsFreeAfterARunHoweverItEnds(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
-	for i, end := range []func(){func() {}, func() { machine.outcome, machine.code = "rolled-back", 40 }, func() { machine.version = "9.0.0-dev" }} {
+	for i, end := range []func(){func() {}, func() { machine.Set("0.1.29-dev", digestOf("0.1.29-dev")); machine.Next = unwell }, func() { machine.Set("9.0.0-dev", digestOf("9.0.0-dev")) }} {
 		end()
 		plan := s.plan("0.1.30-dev", "i-1")
+		plan.DeploymentID = fmt.Sprintf("d-%d", i)
 		_, err := s.deploy(plan)
 		if (err == nil) != (i == 0) {
 			t.Error(err)
@@ -88,13 +88,14 @@ func TestTheLockIsFreeAfterARunHoweverItEnds(t *testing.T) {
 func TestACancelledRunFreesItsLock(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
-	machine.running = make(chan struct{})
+	begun := make(chan struct{})
+	machine.Next = endless(begun)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
-		<-machine.running
+		<-begun
 		cancel()
 	}()
-	result, err := rollout.Deploy(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
+	result, err := rollout.Run(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
 	if err == nil || result.Status != rollout.Cancelled {
 		t.Errorf("%s: %v", result.Status, err)
 	}
@@ -105,7 +106,7 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 	s := newStage(t)
 	s.host("i-1", "0.1.29-dev")
 	bad := s.host("i-2", "")
-	bad.outcome, bad.code = "rolled-back", 40
+	bad.Next = unwell
 	plan := s.plan("0.1.30-dev", "i-1", "i-2")
 	plan.Holder.Actor = "ann"
 	result, err := s.deploy(plan)
@@ -122,18 +123,19 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 	}
 	record.Holder.Since = time.Time{}
 	want := rollout.Record{
-		Format: 1, Service: "atta", Environment: "dev", Version: "0.1.30-dev", Image: result.Image.URI, Bundle: result.Bundle.URI,
-		Status: rollout.Failed, Generation: 1, Holder: plan.Holder, Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs,
+		Format: 1, Operation: rollout.Deploy, Service: "atta", Environment: "dev", Version: "0.1.30-dev",
+		Image: result.Image.URI, Digest: result.Image.Digest, Bundle: result.Bundle.URI,
+		Status: rollout.AllRolledBack, Generation: 1, Holder: plan.Holder, Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs,
 		Hosts: []rollout.HostRecord{
-			{Instance: "i-1", State: rollout.Deployed, Before: "0.1.29-dev", Runs: "0.1.30-dev", Digest: result.Image.Digest, Says: "so it is"},
-			{Instance: "i-2", State: rollout.RolledBack, Says: "so it is"},
+			{Instance: "i-1", Name: "name-of-i-1", State: rollout.RolledBack, Wave: 1, Before: "0.1.29-dev", Runs: "0.1.29-dev", Digest: digestOf("0.1.29-dev"), Says: "ran the release, and was taken back"},
+			{Instance: "i-2", Name: "name-of-i-2", State: rollout.RolledBack, Wave: 1, Says: "unhealthy; nothing is installed"},
 		},
 	}
 	if diff := cmp.Diff(want, record); diff != "" {
 		t.Error(diff)
 	}
 	// A history that cannot be written changes nothing else.
-	bad.outcome, bad.code = "", 0
+	bad.Next, plan.AllowQuarantined = well, true
 	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	plan.DeploymentID = "d-2"
 	if result, err := s.deploy(plan); err != nil || result.Status != rollout.Success {
@@ -159,11 +161,12 @@ func (l *losing) Acquire(ctx context.Context, holder ledger.Holder, wait time.Du
 func TestARunThatLosesItsLockGoesNoFurther(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
-	machine.running = make(chan struct{})
+	begun := make(chan struct{})
+	machine.Next = endless(begun)
 	lock := &losing{locks: s.locks}
 	s.locks = lock
 	go func() {
-		<-machine.running
+		<-begun
 		lock.lose(ledger.ErrLost)
 	}()
 	result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
@@ -180,11 +183,11 @@ func TestARunThatLosesItsLockGoesNoFurther(t *testing.T) {
 func TestTheGenerationIsHigherThanWhatHostsHaveSeen(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
-	machine.generation = 57
+	machine.SetGeneration(57)
 	if _, err := s.deploy(s.plan("0.1.30-dev", "i-1")); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(machine.command, " --generation=58 ") {
-		t.Error(machine.command)
+	if !strings.Contains(machine.State().Command, " --generation=58 ") {
+		t.Error(machine.State().Command)
 	}
 }

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
-	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
@@ -38,29 +38,94 @@ func (r *run) read(ctx context.Context, account Account) error {
 	return errors.Join(problems...)
 }
 
-// preflight asks everyone whether the deploy can be carried out, and changes
-// nothing. It reports every reason against it at once.
+// preflight asks everyone whether the operation can be carried out, and changes
+// nothing. It reports every reason against it at once: first what can be known without
+// the lock, and then, under it, what the instances say.
 func (r *run) preflight(ctx context.Context, account Account) error {
+	if err := r.connect(ctx, account); err != nil {
+		return err
+	}
+	problems := []error{r.findImage(ctx), r.findBundle(ctx)}
+	if !r.plan.Rollout {
+		return errors.Join(problems...)
+	}
+	found, err := r.find(ctx)
+	problems = append(problems, err)
+	r.result.Current, err = r.services.Ledger.Current(ctx)
+	if err := errors.Join(append(problems, err)...); err != nil {
+		return errors.Join(err, r.held(ctx))
+	}
+	if r.plan.DryRun {
+		if held := r.held(ctx); held != nil {
+			r.console.Notice("A deploy is under way", "%v", held)
+		}
+		return r.askBefore(ctx, found)
+	}
+	if err := r.acquire(ctx); err != nil {
+		return err
+	}
+	ctx = r.guarded(ctx)
+	// What runs is asked under the lock, so that a version that waited in line meets the
+	// one that was before it.
+	if r.result.Current, err = r.services.Ledger.Current(ctx); err != nil {
+		return err
+	}
+	return r.askBefore(ctx, found)
+}
+
+// maxSkew is by how much clocks may differ before somebody should know.
+const maxSkew = time.Minute
+
+func (r *run) connect(ctx context.Context, account Account) error {
 	services, err := account.Connect(ctx)
 	if err != nil {
 		return err
 	}
 	r.services, r.result.Account = services, services.Account
 	r.console.Info("account %s, region %s", services.Account, r.plan.Region)
-	if !r.plan.Rollout {
-		return nil
+	if services.Skew.Abs() > maxSkew {
+		r.console.Notice("This machine's clock is wrong", "AWS's clock is %s ahead of it, which is allowed for", services.Skew.Round(time.Second))
 	}
-	problems := []error{r.findImage(ctx), r.findBundle(ctx)}
-	found, err := services.Fleet.Find(ctx, r.plan.InstanceIDs)
-	if err := errors.Join(append(problems, err)...); err != nil {
-		return err
+	return nil
+}
+
+// find returns the instances that the plan means, all of which can be reached.
+func (r *run) find(ctx context.Context) ([]fleet.Instance, error) {
+	ready, unready, err := r.services.Fleet.Find(ctx, r.plan.Targets)
+	if err != nil {
+		return nil, err
 	}
-	if err := r.acquire(ctx); err != nil {
-		return err
+	var problems []error
+	for _, problem := range unready {
+		problems = append(problems, problem)
 	}
-	// What runs is asked under the lock, so that a version that waited in line meets the
-	// one that was before it.
-	return r.askHosts(r.guarded(ctx), found)
+	if n := len(ready) + len(unready); n < r.plan.MinInstances {
+		problems = append(problems, &TooFewError{Found: ready, Want: r.plan.MinInstances})
+	}
+	return ready, some(problems)
+}
+
+// TooFewError says that there are fewer instances than the plan wants.
+type TooFewError struct {
+	Found []fleet.Instance
+	Want  int
+}
+
+func (e *TooFewError) Error() string {
+	var names []string
+	for _, instance := range e.Found[:min(len(e.Found), maxNamed)] {
+		names = append(names, instance.String())
+	}
+	return fmt.Sprintf("%s found where min-instances wants %d: %s", counted(len(e.Found)), e.Want, or(strings.Join(names, ", "), "none"))
+}
+
+// held is who holds the lock, as a problem; nil: nobody.
+func (r *run) held(ctx context.Context) error {
+	held, err := r.services.Ledger.Held(ctx)
+	if err != nil || held == nil {
+		return nil // what is wrong with the bucket is among the problems already
+	}
+	return held
 }
 
 // acquire waits for the lock of the service in its environment.
@@ -73,32 +138,43 @@ func (r *run) acquire(ctx context.Context) error {
 	}
 	r.lock = lock
 	r.console.Info("the lock is held, generation %d", lock.Generation())
-	return nil
+	return errors.Join(r.console.Save("deployment", r.plan.DeploymentID), r.console.Save("lock", lock.Token))
 }
 
-// findImage makes sure that an earlier job has pushed this image as this version.
+// findImage makes sure that an earlier job has pushed this image as this version, or that
+// there is a repository to push to.
 func (r *run) findImage(ctx context.Context) error {
-	if r.plan.Image {
+	if r.plan.Operation != Deploy || !r.plan.Image && !r.plan.Rollout {
 		return nil
 	}
 	tag := r.plan.Release.ImageTag()
 	digest, err := r.services.Repository.Resolve(ctx, tag)
-	if err != nil {
+	switch {
+	case r.plan.Image && (err == nil || errors.Is(err, image.ErrNotFound)):
+		return nil // pushing finds out whether it is the same one
+	case err != nil:
 		return err
-	}
-	if digest != r.plan.ImageDigest {
+	case digest != r.plan.ImageDigest:
 		return &image.TagConflictError{Ref: tag, Have: digest, Want: r.plan.ImageDigest}
 	}
+	return r.useImage(digest)
+}
+
+func (r *run) useImage(digest string) error {
 	r.result.Image.Digest, r.result.Image.URI = digest, r.services.Repository.URI(digest)
 	return r.output("image-uri", r.result.Image.URI, "image-digest", digest)
 }
 
 // findBundle makes sure of a bundle that an earlier job has stored.
 func (r *run) findBundle(ctx context.Context) error {
-	if r.plan.Bundle {
+	if r.plan.Operation != Deploy || r.plan.Bundle || !r.plan.Rollout {
 		return nil
 	}
-	stored, err := r.services.Bucket.Find(ctx, r.plan.BundleKey, r.plan.BundleSHA256)
+	return r.useBundle(ctx, r.plan.BundleSHA256)
+}
+
+func (r *run) useBundle(ctx context.Context, sha256 string) error {
+	stored, err := r.services.Bucket.Find(ctx, r.plan.Release.BundleKey(r.plan.BundlePrefix), sha256)
 	if err != nil {
 		return err
 	}
@@ -106,40 +182,23 @@ func (r *run) findBundle(ctx context.Context) error {
 	return r.output("bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
 }
 
-// askHosts learns from the hosts themselves what they run, and refuses to replace
-// a newer version.
-func (r *run) askHosts(ctx context.Context, found []fleet.Instance) error {
+// askBefore learns from the hosts themselves what they run, and refuses to replace what
+// must not be replaced.
+func (r *run) askBefore(ctx context.Context, found []fleet.Instance) error {
 	for _, instance := range found {
-		r.result.Hosts = append(r.result.Hosts, Host{Instance: instance, State: Waiting})
+		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: Waiting})
 	}
-	answer, err := r.services.Fleet.Run(ctx, r.statusScript(), found, nil)
-	if err != nil {
-		return err
+	problems := []error{r.ask(ctx, r.result.Hosts)}
+	if r.plan.Operation == Rollback && errors.Join(problems...) == nil {
+		problems = append(problems, r.aim(ctx))
 	}
-	var problems []error
-	var seen int64
-	for i, reply := range answer.Results {
-		host := &r.result.Hosts[i]
-		if reply.Outcome != fleet.Ran || reply.Report.Code != 0 || reply.Report.Deployment != r.plan.DeploymentID {
-			host.Message, host.Log = doubt(reply), reply.Log
-			problems = append(problems, fmt.Errorf("instance %s cannot say what it runs: %s", host.ID, host.Message))
-			continue
-		}
-		host.Before, host.Report = reply.Report.Version, reply.Report
-		seen = max(seen, reply.Report.Generation)
-		r.console.Info("%s runs %s", host.Instance, or(host.Before, "nothing yet"))
+	for _, host := range r.result.Hosts {
 		problems = append(problems, r.checkBefore(host))
 	}
-	problems = append(problems, r.lock.Raise(ctx, seen))
-	return errors.Join(append(problems, r.output("instance-count", fmt.Sprint(len(found)), "previous-version", r.result.Previous()))...)
-}
-
-// doubt says in words why an answer is not one.
-func doubt(reply fleet.Result) string {
-	if reply.Report != nil {
-		return or(reply.Report.Message, reply.Report.Outcome)
+	if errors.Join(problems...) == nil {
+		problems = append(problems, r.checkCurrent())
 	}
-	return reply.Reason
+	return errors.Join(some(problems), r.output("instance-count", fmt.Sprint(len(found)), "previous-version", r.result.Previous()))
 }
 
 // checkBefore refuses to replace another environment's release, or a newer one
@@ -154,19 +213,20 @@ func (r *run) checkBefore(host *Host) error {
 		return fmt.Errorf("instance %s runs something else: %w", host.ID, err)
 	case current.Environment() != r.plan.Release.Environment:
 		return fmt.Errorf("instance %s runs %s, which belongs to environment %s; is it the right instance?", host.Instance, current, current.Environment())
-	case r.plan.AllowDowngrade:
+	case r.plan.AllowDowngrade || r.plan.Operation == Rollback:
 		return nil
 	}
 	return release.CheckDowngrade(r.plan.Release.Version, current, host.String())
 }
 
-func (r *run) statusScript() fleet.Script {
-	return fleet.Script{
-		Text:       deploy.Bootstrap,
-		Parameters: []string{"status", "--service=" + r.plan.Release.Service, "--deployment=" + r.plan.DeploymentID},
-		Comment:    "status of " + r.plan.Release.Service,
-		Timeout:    statusTimeout,
+// checkCurrent refuses a version that is older than what should run, also where none of
+// the instances of this run has it.
+func (r *run) checkCurrent() error {
+	current, err := release.ParseVersion(r.result.Current.Version)
+	if err != nil || r.plan.AllowDowngrade || r.plan.Operation == Rollback {
+		return nil
 	}
+	return release.CheckDowngrade(r.plan.Release.Version, current, "the instances of "+r.plan.Release.Environment)
 }
 
 func or(text, otherwise string) string {

@@ -10,12 +10,14 @@ import (
 // Record is a run in the ledger's history.
 type Record struct {
 	Format      int           `json:"v"`
+	Operation   Operation     `json:"operation"`
 	Service     string        `json:"service"`
 	Environment string        `json:"environment"`
 	Version     string        `json:"version"`
 	Image       string        `json:"image,omitempty"`
+	Digest      string        `json:"digest,omitempty"`
 	Bundle      string        `json:"bundle,omitempty"`
-	Status      Status        `json:"status"`
+	Status      Outcome       `json:"status"`
 	Generation  int64         `json:"generation"`
 	Holder      ledger.Holder `json:"holder"`
 	Seconds     int           `json:"seconds"`
@@ -26,7 +28,9 @@ type Record struct {
 // HostRecord is what became of one instance.
 type HostRecord struct {
 	Instance string `json:"instance"`
+	Name     string `json:"name,omitempty"`
 	State    State  `json:"state"`
+	Wave     int    `json:"wave,omitempty"`
 	Before   string `json:"before,omitempty"`
 	Runs     string `json:"runs,omitempty"`
 	Digest   string `json:"digest,omitempty"`
@@ -54,32 +58,60 @@ func (r *run) close(ctx context.Context) {
 	}
 	recording, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer stop()
-	if err := r.services.Ledger.Record(recording, r.plan.DeploymentID, r.record()); err != nil {
-		r.console.Notice("The run is not in the history", "%v", err)
+	recorded := r.writeDown(recording, r.result.Status)
+	if recorded != nil {
+		r.console.Notice("The run is not in the history", "%v", recorded)
 	}
 	releasing, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer stop()
-	if err := r.lock.Release(releasing); err != nil {
-		r.console.Notice("The deploy lock was not released", "it is free in about two minutes: %v", err)
+	released := r.lock.Release(releasing)
+	if released != nil {
+		r.console.Notice("The deploy lock was not released", "it is free in about two minutes: %v", released)
+	}
+	if recorded == nil && released == nil && !r.open() {
+		_ = r.console.Save("finished", "true") // else the next step looks at it once more, and finds nothing to do
 	}
 }
 
-func (r *run) record() Record {
+// note keeps in the history how far the run has come, so that whoever tidies up after it
+// knows which instances it was about.
+func (r *run) note(ctx context.Context) {
+	if err := r.writeDown(ctx, Running); err != nil {
+		r.console.Notice("The run is not in the history", "%v", err)
+	}
+}
+
+// open tells whether there is an instance of which nobody knows what it runs.
+func (r *run) open() bool { return len(unknown(r.result.Hosts)) > 0 }
+
+func (r *run) writeDown(ctx context.Context, status Outcome) error {
+	return r.services.Ledger.Record(ctx, r.plan.DeploymentID, r.record(status))
+}
+
+func (r *run) record(status Outcome) Record {
 	holder := r.plan.Holder
 	holder.Since = r.lock.Since()
 	rel := r.plan.Release
 	record := Record{
-		Format: 1, Service: rel.Service, Environment: rel.Environment, Version: rel.Version.String(),
-		Image: r.result.Image.URI, Bundle: r.result.Bundle.URI,
-		Status: r.result.Status, Generation: r.lock.Generation(), Holder: holder,
-		Seconds: int(r.result.Elapsed / time.Second), CommandIDs: r.result.CommandIDs, Hosts: make([]HostRecord, 0, len(r.result.Hosts)),
+		Format: 1, Operation: r.plan.Operation, Service: rel.Service, Environment: rel.Environment, Version: rel.Version.String(),
+		Image: r.result.Image.URI, Digest: r.result.Image.Digest, Bundle: r.result.Bundle.URI,
+		Status: status, Generation: r.lock.Generation(), Holder: holder,
+		Seconds: int(r.result.Elapsed / time.Second), CommandIDs: r.result.CommandIDs,
 	}
-	for _, host := range r.result.Hosts {
-		line := HostRecord{Instance: host.ID, State: host.State, Before: host.Before, Runs: host.Runs(), Says: host.Message}
+	record.Hosts = hostRecords(r.result.Hosts)
+	return record
+}
+
+func hostRecords(hosts []*Host) []HostRecord {
+	list := make([]HostRecord, 0, len(hosts))
+	for _, host := range hosts {
+		line := HostRecord{
+			Instance: host.ID, Name: host.Name, State: host.State, Wave: host.Wave, Before: host.Before, Runs: host.Runs(), Says: host.Message,
+		}
 		if host.Report != nil {
 			line.Digest = host.Report.Digest
 		}
-		record.Hosts = append(record.Hosts, line)
+		list = append(list, line)
 	}
-	return record
+	return list
 }

@@ -14,9 +14,23 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
+// Operation is what a run is for.
+type Operation string
+
+// The operations. Deploy and Rollback change what the instances run, Status only asks, and
+// TidyUp does what a run that was cut off could not do any more.
+const (
+	Deploy   Operation = "deploy"
+	Rollback Operation = "rollback"
+	Status   Operation = "status"
+	TidyUp   Operation = "tidy-up"
+)
+
 // Plan is what is to be done.
 type Plan struct {
-	Release      release.Release
+	Operation    Operation
+	DryRun       bool            // only say what would be done
+	Release      release.Release // its version may be missing in a rollback and is of no use to a status
 	DeploymentID string
 	Region       string
 
@@ -27,15 +41,21 @@ type Plan struct {
 
 	BundlePath   string
 	Mode         string // of the bundle's unit: job or service; empty: as the unit says
-	BundleKey    string
+	BundlePrefix string // of its key; ends with a slash
 	BundleSHA256 string // of a bundle stored before, without the bundle phase
 
-	InstanceIDs []string
+	Targets      fleet.Targets
+	MinInstances int // fewer are an error
+
+	Waves         []Wave
+	BackOnFailure string // all, wave or none: of what this run has changed, the instances that go back when one fails
+	FailOnDrift   bool   // in a status
 	Policy
 	Holder         ledger.Holder // of the lock: this run
 	LockTimeout    time.Duration // how long to wait for another run to end
 	CommandTimeout time.Duration
 	Deadline       time.Time // no instance starts after the end of the run
+	Left           Left      // by the run before; to tidy up
 }
 
 // Policy is how a deploy goes about it on an instance. Durations are whole seconds.
@@ -61,7 +81,8 @@ type Account interface {
 
 // Services is what one account has for a deploy.
 type Services struct {
-	Account    string // the account's id
+	Account    string        // the account's id
+	Skew       time.Duration // of AWS's clock against this machine's
 	Repository repository
 	Bucket     bucket
 	Ledger     books
@@ -78,16 +99,22 @@ type repository interface {
 
 type bucket interface {
 	Put(ctx context.Context, key string, b bundle.Bundle) (bundle.Stored, error)
-	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error)
+	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error) // sha256 may be empty: as it is stored
 }
 
 type books interface {
 	Acquire(ctx context.Context, holder ledger.Holder, wait time.Duration, waiting func(*ledger.HeldError)) (*ledger.Lock, error)
+	Held(ctx context.Context) (*ledger.HeldError, error)
+	Free(ctx context.Context, token string) error
 	Record(ctx context.Context, id string, record any) error
+	Recorded(ctx context.Context, id string, record any) (bool, error)
+	Current(ctx context.Context) (ledger.Current, error)
+	SetCurrent(ctx context.Context, generation int64, change func(*ledger.Current)) error
 }
 
 type instances interface {
-	Find(ctx context.Context, ids []string) ([]fleet.Instance, error)
+	Find(ctx context.Context, targets fleet.Targets) ([]fleet.Instance, []*fleet.NotReadyError, error)
+	Cancel(ctx context.Context, commands ...string) error
 	Run(ctx context.Context, script fleet.Script, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error)
 }
 
@@ -99,17 +126,20 @@ type Console interface {
 	Foreign(text string)
 	Notice(title, format string, args ...any)
 	Output(name, value string) error
+	Save(name, value string) error // for the step that tidies up after this one
 }
 
 // Result is what a run has come to, as far as it got.
 type Result struct {
 	Plan       Plan
-	Status     Status
+	Status     Outcome
 	Account    string
 	Image      image.Pushed
 	Bundle     bundle.Stored
-	CommandIDs []string // of the SSM commands that deployed
-	Hosts      []Host
+	CommandIDs []string       // of the SSM commands that changed something
+	Current    ledger.Current // what should run, as it was found
+	Idle       bool           // there was nothing to tidy up
+	Hosts      []*Host
 	Elapsed    time.Duration
 }
 

@@ -2,13 +2,12 @@ package rollout_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/model"
 	"github.com/org/atta-deploy-action/internal/localaws/sample"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -41,11 +41,17 @@ type stage struct {
 	store      *bundle.Store
 	locks      locks
 	console    *console
+	skew       time.Duration
 }
 
 type locks interface {
 	Acquire(context.Context, ledger.Holder, time.Duration, func(*ledger.HeldError)) (*ledger.Lock, error)
+	Held(context.Context) (*ledger.HeldError, error)
+	Free(ctx context.Context, token string) error
 	Record(ctx context.Context, id string, record any) error
+	Recorded(ctx context.Context, id string, record any) (bool, error)
+	Current(context.Context) (ledger.Current, error)
+	SetCurrent(ctx context.Context, generation int64, change func(*ledger.Current)) error
 }
 
 func newStage(t *testing.T) *stage {
@@ -93,7 +99,7 @@ func (s *stage) OpenImage(ctx context.Context) (*image.Source, error) {
 
 func (s *stage) Connect(context.Context) (rollout.Services, error) {
 	return rollout.Services{
-		Account: "123456789012", Repository: s.repository, Bucket: s.store,
+		Account: "123456789012", Skew: s.skew, Repository: s.repository, Bucket: s.store,
 		Ledger: s.locks,
 		Fleet:  fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
 	}, nil
@@ -107,9 +113,10 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 		s.t.Fatal(err)
 	}
 	return rollout.Plan{
-		Release: rel, DeploymentID: "d-" + strings.ReplaceAll(version, ".", "-"), Region: "us-east-1",
+		Operation: rollout.Deploy, Release: rel, DeploymentID: "d-" + strings.ReplaceAll(version, ".", "-"), Region: "us-east-1",
 		Image: true, Bundle: true, Rollout: true, ImageTags: []string{rel.Alias()},
-		BundlePath: s.t.TempDir(), BundleKey: rel.BundleKey(rel.BundlePrefix()), InstanceIDs: instances,
+		BundlePath: s.t.TempDir(), BundlePrefix: rel.BundlePrefix(), Targets: fleet.Targets{InstanceIDs: instances},
+		Waves: []rollout.Wave{{Percent: 100}}, BackOnFailure: "all",
 		Policy: rollout.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 		},
@@ -118,7 +125,7 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 }
 
 func (s *stage) deploy(plan rollout.Plan) (rollout.Result, error) {
-	return rollout.Deploy(s.t.Context(), plan, s, s.console)
+	return rollout.Run(s.t.Context(), plan, s, s.console)
 }
 
 // changes are the requests that change something, apart from commands that only ask and
@@ -145,59 +152,32 @@ func (s *stage) alias() string {
 	return digest
 }
 
-// machine is a host that does as it is told, and says so, unless it is told an
-// outcome.
-type machine struct {
-	sync.Mutex
-	version, digest string
-	outcome         string
-	code            int
-	deploys         int
-	generation      int64
-	command         string        // the line with the parameters of the last deploy
-	running         chan struct{} // when not nil, is sent a value by a deploy, which then never ends
+// digestOf is that of the image of a version that ran before.
+func digestOf(version string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(version))) }
+
+// host adds an instance on which that version runs.
+func (s *stage) host(id, version string) *model.Host {
+	h := model.New(version, digestOf(version))
+	s.AddInstance(localaws.Instance{ID: id, Name: "name-of-" + id, Machine: h})
+	return h
 }
 
-var parameter = regexp.MustCompile(`--([a-z-]+)=(\S+)`)
+func unwell(string) model.Course { return model.Course{Unhealthy: true} }
 
-func (m *machine) Run(ctx context.Context, script string, _ []string) localaws.Exit {
-	line := strings.Split(script, "\n")[1]
-	given := map[string]string{}
-	for _, match := range parameter.FindAllStringSubmatch(line, -1) {
-		given[match[1]] = match[2]
-	}
-	m.Lock()
-	defer m.Unlock()
-	outcome, code, before := "status", 0, m.version
-	if strings.HasPrefix(line, "set -- deploy ") {
-		m.deploys++
-		m.command = line
-		if m.running != nil {
-			m.running <- struct{}{}
-			<-ctx.Done()
-			return localaws.Exit{Code: 137}
-		}
-		if outcome, code = m.outcome, m.code; outcome == "" {
-			_, m.digest, _ = strings.Cut(given["image"], "@")
-			outcome, m.version = "deployed", given["version"]
-		}
-	}
-	result := fmt.Sprintf(`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":%q,"code":%d,"phase":"verify","version":%q,"digest":%q,"verified":true,"before":%q,"generation":%d,"message":"so it is"}`,
-		given["deployment"], given["service"], outcome, code, m.version, m.digest, before, m.generation)
-	return localaws.Exit{Code: code, Stdout: []byte(result + "\n"), Stderr: []byte("a line of its log\n")}
-}
+func well(string) model.Course { return model.Course{} }
 
-// host adds a healthy instance.
-func (s *stage) host(id, version string) *machine {
-	m := &machine{version: version}
-	s.AddInstance(localaws.Instance{ID: id, Name: "name-of-" + id, Machine: m})
-	return m
+// endless makes a change begin, which is told, and never end.
+func endless(begun chan<- struct{}) func(string) model.Course {
+	return func(string) model.Course {
+		go func() { begun <- struct{}{} }()
+		return model.Course{Takes: time.Hour}
+	}
 }
 
 // console keeps what a run says, in order.
 type console struct {
 	groups, log, foreign, outputs []string
-	values                        map[string]string
+	values, saved                 map[string]string
 }
 
 func (c *console) Group(title string, f func() error) error {
@@ -214,6 +194,14 @@ func (c *console) Notice(title, format string, args ...any) {
 }
 
 func (c *console) Foreign(text string) { c.foreign = append(c.foreign, text) }
+
+func (c *console) Save(name, value string) error {
+	if c.saved == nil {
+		c.saved = map[string]string{}
+	}
+	c.saved[name] = value
+	return nil
+}
 
 func (c *console) Output(name, value string) error {
 	if c.values == nil {

@@ -1,0 +1,57 @@
+package rollout
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+)
+
+// progressEvery is how often a long push says how far it is.
+const progressEvery = 5 * time.Second
+
+func (r *run) push(ctx context.Context) error {
+	last := time.Now()
+	pushed, err := r.services.Repository.Push(ctx, r.source, r.plan.Release.ImageTag(), func(done, total int64) {
+		if time.Since(last) >= progressEvery {
+			last = time.Now()
+			r.console.Info("%d of %d MB", done>>20, total>>20)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	r.result.Image = pushed
+	if pushed.Uploaded {
+		r.console.Info("pushed %s as %s", pushed.URI, pushed.Tag)
+	} else {
+		r.console.Info("%s is there already as %s; nothing to send", pushed.URI, pushed.Tag)
+	}
+	return r.output("image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded))
+}
+
+func (r *run) upload(ctx context.Context) error {
+	stored, err := r.services.Bucket.Put(ctx, r.plan.Release.BundleKey(r.plan.BundlePrefix), r.packed)
+	if err != nil {
+		return err
+	}
+	r.result.Bundle = stored
+	verb := "wrote"
+	if stored.Reused {
+		verb = "the same bytes are there already:"
+	}
+	r.console.Info("%s %s, sha256 %s", verb, stored.URI, stored.SHA256)
+	return r.output("bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
+}
+
+// moveTags comes last, so that latest-<environment> always names an image that was
+// seen healthy on every instance.
+func (r *run) moveTags(ctx context.Context) error {
+	if err := r.services.Repository.Tag(ctx, r.result.Image.Digest, r.plan.ImageTags...); err != nil {
+		return fmt.Errorf("every instance runs %s, but moving the image's tags went wrong: %w", r.plan.Release.Version, err)
+	}
+	for _, tag := range r.plan.ImageTags {
+		r.console.Info("%s now names %s", tag, r.result.Image.Digest)
+	}
+	return nil
+}
