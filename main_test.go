@@ -23,7 +23,7 @@ var (
 // TestMain makes this binary two programs: the tests, and the action itself under
 // its own name on PATH.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"atta-deploy-action": main})
+	testscript.Main(suite{m}, map[string]func(){"atta-deploy-action": main, "atta-deploy-action-post": main})
 }
 
 type suite struct{ *testing.M }

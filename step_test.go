@@ -27,24 +27,25 @@ type outcome struct {
 // usual ones; GitHub's files are read by done.
 type step struct {
 	*exec.Cmd
-	stage            *stage
-	log              bytes.Buffer
-	outputs, summary string
+	stage                   *stage
+	log                     bytes.Buffer
+	outputs, summary, state string
 }
 
 // step prepares a deploy of version 0.1.0-dev to the one instance.
 func (s *stage) step(settings ...string) *step {
 	s.t.Helper()
 	files := s.t.TempDir()
-	p := &step{Cmd: exec.Command("atta-deploy-action"), stage: s, outputs: filepath.Join(files, "outputs"), summary: filepath.Join(files, "summary")}
+	p := &step{Cmd: exec.Command("atta-deploy-action"), stage: s, outputs: filepath.Join(files, "outputs"), summary: filepath.Join(files, "summary"), state: filepath.Join(files, "state")}
 	write(s.t, p.outputs, "")
 	write(s.t, p.summary, "")
+	write(s.t, p.state, "")
 	p.Dir, p.Stdout, p.Stderr = s.workspace, &p.log, &p.log
 	p.Env = append([]string{
 		"GORACE=atexit_sleep_ms=0", // else a program built with -race ends a second late
 		"PATH=" + files, "DOCKER_HOST=tcp://127.0.0.1:1",
 		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=main", "GITHUB_WORKSPACE=" + s.workspace,
-		"GITHUB_OUTPUT=" + p.outputs, "GITHUB_STEP_SUMMARY=" + p.summary,
+		"GITHUB_OUTPUT=" + p.outputs, "GITHUB_STEP_SUMMARY=" + p.summary, "GITHUB_STATE=" + p.state,
 	}, s.aws.Env()...)
 	usual := []string{
 		"environment=dev", "version=0.1.0-dev", "image=image.tar", "aws-region=us-east-1", "instance-ids=" + instanceID,
@@ -58,6 +59,20 @@ func (s *stage) step(settings ...string) *step {
 		p.Env = append(p.Env, name+"="+value)
 	}
 	return p
+}
+
+// after is the step that the runner starts at the end of the job, with the inputs of this
+// one and what it has saved: https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax#runspost-entrypoint
+func (p *step) after() *step {
+	p.stage.t.Helper()
+	post := p.stage.step()
+	cmd := exec.Command("atta-deploy-action-post")
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = post.Dir, post.Stdout, post.Stderr, post.Env
+	post.Cmd = cmd
+	for name, value := range readOutputs(p.stage.t, p.state) {
+		post.Env = append(post.Env, "STATE_"+name+"="+value)
+	}
+	return post
 }
 
 // without takes variables away.

@@ -148,13 +148,14 @@ func (r *run) findImage(ctx context.Context) error {
 		return nil
 	}
 	tag := r.plan.Release.ImageTag()
+	if r.plan.Image {
+		return r.services.Repository.Check(ctx, tag)
+	}
 	digest, err := r.services.Repository.Resolve(ctx, tag)
-	switch {
-	case r.plan.Image && (err == nil || errors.Is(err, image.ErrNotFound)):
-		return nil // pushing finds out whether it is the same one
-	case err != nil:
+	if err != nil {
 		return err
-	case digest != r.plan.ImageDigest:
+	}
+	if digest != r.plan.ImageDigest {
 		return &image.TagConflictError{Ref: tag, Have: digest, Want: r.plan.ImageDigest}
 	}
 	return r.useImage(digest)

@@ -91,6 +91,7 @@ type Services struct {
 
 type repository interface {
 	Push(ctx context.Context, src *image.Source, tag string, progress image.Progress) (image.Pushed, error)
+	Check(ctx context.Context, ref string) error
 	Resolve(ctx context.Context, ref string) (string, error)
 	Size(ctx context.Context, digest string) (int64, error)
 	Tag(ctx context.Context, digest string, tags ...string) error

@@ -42,6 +42,8 @@ type stage struct {
 	locks      locks
 	console    *console
 	skew       time.Duration
+
+	noRepository bool
 }
 
 type locks interface {
@@ -66,10 +68,7 @@ func newStage(t *testing.T) *stage {
 	server.CreateBucket(bucket)
 	config := server.Config()
 	s := &stage{Server: server, t: t, image: filepath.Join(t.TempDir(), "image.tar"), console: &console{}}
-	s.repository, err = image.NewRepository(server.RegistryHost(), "atta", image.Login(ecr.NewFromConfig(config)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	s.repository = s.elsewhere("atta")
 	s.store = bundle.NewStore(s3.NewFromConfig(config), bucket, "123456789012", "")
 	s.locks = ledger.New(s3.NewFromConfig(config), ledger.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix})
 	s.build("a program")
@@ -98,11 +97,25 @@ func (s *stage) OpenImage(ctx context.Context) (*image.Source, error) {
 }
 
 func (s *stage) Connect(context.Context) (rollout.Services, error) {
-	return rollout.Services{
+	services := rollout.Services{
 		Account: "123456789012", Skew: s.skew, Repository: s.repository, Bucket: s.store,
 		Ledger: s.locks,
 		Fleet:  fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
-	}, nil
+	}
+	if s.noRepository {
+		services.Repository = nil
+	}
+	return services, nil
+}
+
+// elsewhere is another repository of the registry.
+func (s *stage) elsewhere(name string) *image.Repository {
+	s.t.Helper()
+	repository, err := image.NewRepository(s.RegistryHost(), name, image.Login(ecr.NewFromConfig(s.Config())))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return repository
 }
 
 // plan is a deploy of version to the instances, all phases.
