@@ -331,11 +331,11 @@ verified_here() {
   done | sort -rV
 }
 
-# close_fence: a host that has never had the service is left without a trace of the
-# question, unless a deploy may be on its way to it.
+# close_fence: also on a host that has never had the service, since a deploy of an earlier
+# run may be on its way to it.
 close_fence() {
   local generation=${GIVEN[generation]:-0}
-  [[ $AT_WORK == no && (-d $HOME_OF_SERVICE || -n ${GIVEN[about]:-}) ]] || return 0
+  [[ $AT_WORK == no ]] || return 0
   GENERATION=$(generation_seen)
   ((generation > GENERATION)) || return 0
   mkdir -p "$HOME_OF_SERVICE"

@@ -62,7 +62,7 @@ func older(a, b string) bool {
 // status answers a question, and closes the door to commands of earlier generations.
 func (h *Host) status(c call) localaws.Exit {
 	seen := h.generation
-	if generation := c.number("generation"); generation > seen && h.busy == "" && (h.installed.version != "" || c.given["about"] != "") {
+	if generation := c.number("generation"); generation > seen && h.busy == "" {
 		h.generation = generation
 	}
 	about := ""

@@ -117,7 +117,7 @@ var killed = localaws.Exit{Code: 137}
 // taken back by the host itself.
 func (h *Host) switchTo(ctx context.Context, c call, target release, course Course) localaws.Exit {
 	from := h.installed
-	h.changes++
+	h.changes = append(h.changes, Change{Deployment: c.given["deployment"], Generation: c.number("generation"), Version: target.version, Begun: time.Now()})
 	h.busy, h.free = c.given["deployment"], make(chan struct{})
 	h.installed = release{version: target.version, digest: target.digest}
 	h.mu.Unlock()

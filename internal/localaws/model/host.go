@@ -37,7 +37,7 @@ type Host struct {
 	generation int64
 	history    []entry
 	command    string
-	changes    int
+	changes    []Change
 	drift      []string
 	stuck      bool
 }
@@ -66,6 +66,21 @@ func New(version, digest string) *Host {
 	return h
 }
 
+// Change is one command that has made a host run something else, or has tried to.
+type Change struct {
+	Deployment string
+	Generation int64
+	Version    string
+	Begun      time.Time
+}
+
+// Changes are those of a host so far, in their order.
+func (h *Host) Changes() []Change {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.changes)
+}
+
 // State is what a host runs, and what has been done to it.
 type State struct {
 	Version, Digest string
@@ -83,7 +98,7 @@ func (h *Host) State() State {
 	defer h.mu.Unlock()
 	return State{
 		Version: h.installed.version, Digest: h.installed.digest, Verified: h.installed.verified, Previous: h.previous,
-		Generation: h.generation, Changes: h.changes, Command: h.command, Busy: h.busy != "",
+		Generation: h.generation, Changes: len(h.changes), Command: h.command, Busy: h.busy != "",
 	}
 }
 
