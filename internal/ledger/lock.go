@@ -36,7 +36,7 @@ type Lock struct {
 	stop   context.CancelCauseFunc
 	done   chan struct{}
 
-	writing sync.Mutex // held while a write is under way
+	writing chan struct{} // holds something while a write is under way
 
 	// The last write that S3 has confirmed, and when it was begun.
 	mu    sync.Mutex
@@ -47,7 +47,7 @@ type Lock struct {
 
 func (l *Ledger) hold(ctx context.Context, e entry, etag string, alive time.Time) *Lock {
 	life, stop := context.WithCancelCause(ctx)
-	k := &Lock{Token: e.Token, ledger: l, life: life, stop: stop, done: make(chan struct{}), entry: e, etag: etag, alive: alive}
+	k := &Lock{Token: e.Token, ledger: l, life: life, stop: stop, done: make(chan struct{}), writing: make(chan struct{}, 1), entry: e, etag: etag, alive: alive}
 	go k.keep(life)
 	return k
 }
@@ -134,8 +134,12 @@ func (k *Lock) limit() time.Time {
 // another run has the lock, and errChanged when an earlier write of our own has arrived
 // after all.
 func (k *Lock) change(ctx context.Context, set func(*entry)) error {
-	k.writing.Lock()
-	defer k.writing.Unlock()
+	select {
+	case k.writing <- struct{}{}:
+		defer func() { <-k.writing }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	begun, next, was := time.Now(), k.entry, k.etag // only writers change them
 	set(&next)
 	etag, err := k.ledger.write(ctx, lockName, next, was)
