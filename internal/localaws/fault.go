@@ -45,6 +45,13 @@ func (s *Server) Fault(f Fault) {
 	s.faults.active = append(s.faults.active, &scripted{Fault: f})
 }
 
+// Heal takes all faults away.
+func (s *Server) Heal() {
+	s.faults.Lock()
+	defer s.faults.Unlock()
+	s.faults.active = nil
+}
+
 func (f Fault) refusal() error {
 	if f.Error == nil {
 		return nil
