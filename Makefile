@@ -12,7 +12,7 @@ RACE := $(if $(shell command -v gcc),-race)
 .PHONY: help demo test sweep simulate bench-fleet e2e check vulnerabilities golden
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Deploy a sample image to an instance on this machine: no account, no Docker, no root
 	go run ./internal/localaws/demo
@@ -50,3 +50,5 @@ $(BIN)/golangci-lint: Makefile
 
 $(BIN)/actionlint: Makefile
 	GOBIN=$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT) && touch $@
+
+include deploy/deploy.mk
