@@ -9,7 +9,7 @@ SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep simulate bench-fleet e2e check vulnerabilities golden
+.PHONY: help demo test sweep simulate e2e check vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
