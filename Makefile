@@ -9,7 +9,7 @@ SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep simulate e2e check vulnerabilities golden
+.PHONY: help demo test sweep simulate bench-fleet e2e check vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ sweep: ## Kill a deploy before each of its commands, those that only read as wel
 
 simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10000, or SEED= for one)
 	go test ./internal/rollout -count=1 -timeout=60m -run=TestSimulation -v -args -simulations=$(or $(N),10000) -seed=$(or $(SEED),0)
+
+bench-fleet: ## Deploy to fleets of 1 to 10,000 simulated instances and rewrite the table in docs/benchmarks.md
+	go test ./internal/rollout -count=1 -timeout=30m -run=TestTableOfFleets -args -table=$(CURDIR)/docs/benchmarks.md
 
 e2e: ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run=E2E ./...

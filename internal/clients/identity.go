@@ -85,7 +85,7 @@ func account(ctx context.Context, cfg aws.Config, allowed []string) (string, tim
 	}
 	var skew time.Duration
 	if at, ok := middleware.GetServerTime(who.ResultMetadata); ok {
-		skew = at.Sub(time.Now())
+		skew = time.Until(at)
 	}
 	id := aws.ToString(who.Account)
 	if len(allowed) > 0 && !slices.Contains(allowed, id) {

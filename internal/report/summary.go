@@ -84,7 +84,7 @@ func verdict(result rollout.Result, err error) string {
 	case result.Plan.Operation == rollout.Status:
 		return inspected(result)
 	case result.Plan.Rollout:
-		return fmt.Sprintf("✅ %s runs on %s of %s", name, count(len(result.Hosts), "instance"), rel.Environment)
+		return fmt.Sprintf("✅ %s runs on %s of %s", name, counted(len(result.Hosts)), rel.Environment)
 	case result.Plan.Image && result.Plan.Bundle:
 		return fmt.Sprintf("✅ The image and the bundle of %s are ready", name)
 	case result.Plan.Image:
@@ -101,9 +101,9 @@ func inspected(result rollout.Result) string {
 		}
 	}
 	if off == 0 {
-		return fmt.Sprintf("✅ %s in %s: %s as meant", result.Plan.Release.Service, result.Plan.Release.Environment, count(len(result.Hosts), "instance"))
+		return fmt.Sprintf("✅ %s in %s: %s as meant", result.Plan.Release.Service, result.Plan.Release.Environment, counted(len(result.Hosts)))
 	}
-	return fmt.Sprintf("⚠️ %s in %s: %d of %s not as meant", result.Plan.Release.Service, result.Plan.Release.Environment, off, count(len(result.Hosts), "instance"))
+	return fmt.Sprintf("⚠️ %s in %s: %d of %s not as meant", result.Plan.Release.Service, result.Plan.Release.Environment, off, counted(len(result.Hosts)))
 }
 
 // extent says how far a run got that was no success, after its status: ", 2 of 3
@@ -123,7 +123,7 @@ func extent(result rollout.Result) string {
 	if result.Plan.Operation == rollout.Status {
 		first = rollout.AsMeant
 	}
-	list := []string{fmt.Sprintf("%d of %s %s", states[first], count(len(result.Hosts), "instance"), first)}
+	list := []string{fmt.Sprintf("%d of %s %s", states[first], counted(len(result.Hosts)), first)}
 	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.Waiting} {
 		if n := states[state]; n > 0 {
 			list = append(list, fmt.Sprintf("%d %s", n, state))
@@ -156,7 +156,7 @@ func hostTable(hosts []*rollout.Host) string {
 		line(wave, cell(host.String()), mark(host.State), code(host.Runs()), code(host.Before), cell(unit), cell(host.Message))
 	}
 	if more := len(hosts) - maxRows; more > 0 {
-		fmt.Fprintf(&b, "\nand %s more.\n", count(more, "instance"))
+		fmt.Fprintf(&b, "\nand %s more.\n", counted(more))
 	}
 	return b.String()
 }
@@ -171,11 +171,11 @@ func mark(state rollout.State) string {
 	return "❌ " + string(state)
 }
 
-func count(n int, noun string) string {
+func counted(n int) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 instance"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d instances", n)
 }
 
 // markdown gives every character that means something to Markdown, or calls

@@ -97,7 +97,7 @@ func (r *run) doubt(reply fleet.Result) string {
 // it is still on its way, so that "it never came" stays true.
 func (r *run) settleUnknown(ctx context.Context, w want, hosts []*Host) error {
 	open := unknown(hosts)
-	if len(open) == 0 || ctx.Err() != nil {
+	if len(open) == 0 || ended(ctx) {
 		return nil
 	}
 	r.console.Info("asking %s what became of it", counted(len(open)))

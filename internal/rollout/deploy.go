@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -116,7 +117,7 @@ func (r *run) command(ctx context.Context, script fleet.Script, w want, hosts []
 	answer, err := r.services.Fleet.Run(ctx, script, named(hosts), func(commands []string, states fleet.States) {
 		for ; sent < len(commands); sent++ {
 			r.console.Info("command %s", commands[sent])
-			r.result.CommandIDs = append(before[:len(before):len(before)], commands[:sent+1]...)
+			r.result.CommandIDs = slices.Concat(before, commands[:sent+1])
 			problems = append(problems, r.known())
 		}
 		r.console.Info("%s", describe(states))

@@ -111,7 +111,7 @@ func (r *run) goBack(ctx context.Context, hosts []*Host) error {
 	if len(hosts) == 0 {
 		return nil
 	}
-	if err := r.guarded(ctx).Err(); err != nil {
+	if ended(r.guarded(ctx)) {
 		r.console.Notice("Not taken back", "%s run %s: the run ended before they could be told to go back", counted(len(hosts)), r.plan.Release.Version)
 		return nil
 	}

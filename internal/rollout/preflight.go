@@ -121,11 +121,11 @@ func (e *TooFewError) Error() string {
 
 // held is who holds the lock, as a problem; nil: nobody.
 func (r *run) held(ctx context.Context) error {
-	held, err := r.services.Ledger.Held(ctx)
-	if err != nil || held == nil {
-		return nil // what is wrong with the bucket is among the problems already
+	// What is wrong with the bucket is among the problems already.
+	if held, err := r.services.Ledger.Held(ctx); err == nil && held != nil {
+		return held
 	}
-	return held
+	return nil
 }
 
 // acquire waits for the lock of the service in its environment.
@@ -223,9 +223,12 @@ func (r *run) checkBefore(host *Host) error {
 // checkCurrent refuses a version that is older than what should run, also where none of
 // the instances of this run has it.
 func (r *run) checkCurrent() error {
-	current, err := release.ParseVersion(r.result.Current.Version)
-	if err != nil || r.plan.AllowDowngrade || r.plan.Operation == Rollback {
+	if r.result.Current.Version == "" || r.plan.AllowDowngrade || r.plan.Operation == Rollback {
 		return nil
+	}
+	current, err := release.ParseVersion(r.result.Current.Version)
+	if err != nil {
+		return fmt.Errorf("the bucket's current release: %w", err)
 	}
 	return release.CheckDowngrade(r.plan.Release.Version, current, "the instances of "+r.plan.Release.Environment)
 }

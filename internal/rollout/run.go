@@ -93,6 +93,8 @@ func (r *run) group(ctx context.Context, title string, do func(context.Context) 
 	return r.console.Group(title, func() error { return do(r.guarded(ctx)) })
 }
 
+func ended(ctx context.Context) bool { return ctx.Err() != nil }
+
 // guarded ends with the lock, too: a run that loses it goes no further.
 func (r *run) guarded(ctx context.Context) context.Context {
 	if r.lock == nil {

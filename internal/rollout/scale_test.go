@@ -1,0 +1,134 @@
+package rollout_test
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/localaws/model"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/rollout"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+)
+
+var table = flag.String("table", "", "rewrite the table of fleets in this file")
+
+// work is how long each instance of a measured fleet takes to change.
+const work = 30 * time.Second
+
+// measured is what a deploy to a fleet costs.
+type measured struct {
+	hosts  int
+	calls  map[string]int
+	added  time.Duration // over the slowest instance
+	memory int           // MiB, at the peak, of the whole process with the AWS it speaks to
+}
+
+func (m measured) sum() (n int) {
+	for _, calls := range m.calls {
+		n += calls
+	}
+	return n
+}
+
+func measure(t *testing.T, hosts int) measured {
+	m := measured{hosts: hosts, calls: map[string]int{}}
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, hosts: map[string]*model.Host{}}
+		var err error
+		if w.server, err = localaws.Start(localaws.Options{InMemory: true}); err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = w.server.Close(); time.Sleep(time.Minute) }()
+		w.server.CreateBucket(bucket)
+		for i := range hosts {
+			host := model.New("0.1.0-dev", digestOf("0.1.0-dev"))
+			host.Next = func(string) model.Course { return model.Course{Takes: work} }
+			id := fmt.Sprintf("i-%08x", i)
+			w.ids = append(w.ids, id)
+			w.server.AddInstance(localaws.Instance{ID: id, Machine: host})
+		}
+		rel, err := release.New("atta", "dev", "0.1.1-dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		plan := rollout.Plan{
+			Operation: rollout.Deploy, Release: rel, DeploymentID: "d-1", Region: "us-east-1", Rollout: true,
+			ImageDigest: digestOf("0.1.1-dev"), BundleSHA256: strings.Repeat("0", 64), BundlePrefix: rel.BundlePrefix(),
+			Targets: fleet.Targets{InstanceIDs: w.ids}, MinInstances: 1, Waves: []rollout.Wave{{Percent: 100}}, BackOnFailure: "all",
+			Holder: ledger.Holder{Deployment: "d-1"}, CommandTimeout: 10 * time.Minute, Deadline: time.Now().Add(2 * time.Hour),
+		}
+		r := w.runner(1)
+		began := time.Now()
+		result, err := rollout.Run(context.Background(), plan, r, r)
+		if err != nil || result.Status != rollout.Success {
+			t.Fatalf("%s: %v", result.Status, err)
+		}
+		m.added = time.Since(began) - work
+		for _, call := range w.server.Calls() {
+			m.calls[call.Operation]++
+		}
+	})
+	m.memory = peak(t)
+	return m
+}
+
+// peak is the most memory that this process has had so far, in MiB.
+func peak(t *testing.T) int {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Skip(err)
+	}
+	var kib int
+	_, _ = fmt.Sscanf(regexp.MustCompile(`VmHWM:\s*(\d+)`).FindString(string(text)), "VmHWM: %d", &kib)
+	return kib >> 10
+}
+
+func TestCallsGrowWithEveryFiftyInstances(t *testing.T) {
+	for _, hosts := range []int{1, 100, 1000} {
+		m := measure(t, hosts)
+		// Two commands for every fifty, each with one look at its end, and a lookup; and what
+		// waiting for the slowest one takes.
+		if most := 60 + 7*(hosts+49)/50; m.sum() > most {
+			t.Errorf("%d instances: %d requests, want at most %d: %v", hosts, m.sum(), most, m.calls)
+		}
+	}
+}
+
+// The table of docs/benchmarks.md: make bench-fleet.
+func TestTableOfFleets(t *testing.T) {
+	if *table == "" {
+		t.Skip("no file is to be written")
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Each instance takes %s to change; one wave. Time is virtual, requests are the SDK's own, and memory is that of the whole process with the local AWS in it, on %s.\n\n", work, runtime.Version())
+	b.WriteString("| instances | requests | SendCommand | ListCommands | ListCommandInvocations | DescribeInstanceInformation | S3 | time added | peak memory |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
+	for _, hosts := range []int{1, 100, 1000, 10000} { // rising, as the peak does
+		m := measure(t, hosts)
+		fmt.Fprintf(&b, "| %d | %d | %d | %d | %d | %d | %d | %.1f s | %d MiB |\n", hosts, m.sum(), m.calls["ssm:SendCommand"], m.calls["ssm:ListCommands"],
+			m.calls["ssm:ListCommandInvocations"], m.calls["ssm:DescribeInstanceInformation"], m.calls["s3:GetObject"]+m.calls["s3:PutObject"], m.added.Seconds(), m.memory)
+	}
+	text, err := os.ReadFile(*table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin, end := bytes.Index(text, []byte("<!-- fleet -->")), bytes.Index(text, []byte("<!-- /fleet -->"))
+	if begin < 0 || end < begin {
+		t.Fatalf("%s has no place for the table", *table)
+	}
+	whole := string(text[:begin]) + "<!-- fleet -->\n" + b.String() + string(text[end:])
+	if err := os.WriteFile(*table, []byte(whole), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
