@@ -14,7 +14,7 @@ RACE := $(if $(shell command -v gcc),-race)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Deploy a sample image to an instance on this machine: no account, no Docker, no root
+demo: ## Deploy to ten instances on this machine, go wrong and go back: no account, no Docker, no root
 	go run ./internal/localaws/demo
 
 test: ## Run all tests that need nothing but Go

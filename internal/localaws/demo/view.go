@@ -42,7 +42,11 @@ func showOutputs(file string) {
 	}
 	fmt.Printf("\n%s\n\n", paint(bold, "Outputs"))
 	for _, output := range heredoc.FindAllStringSubmatch(string(text), -1) {
-		fmt.Printf("%-17s %s\n", output[1], output[2])
+		value := output[2]
+		if len(value) > 100 {
+			value = value[:100] + "…"
+		}
+		fmt.Printf("%-17s %s\n", output[1], value)
 	}
 }
 
