@@ -70,6 +70,27 @@ func TestAPlanChangesNothing(t *testing.T) {
 	}
 }
 
+// So that a workflow that is run again need not build what is there.
+func TestAPlanBeforeTheBuildSaysWhetherTheImageIsThere(t *testing.T) {
+	s := play(t)
+	plan := func() outcome {
+		return s.run("operation=plan", "phases=image", "image=", "instance-ids=", "deploy-bucket=")
+	}
+	out := plan()
+	if digest, ok := out.outputs["image-digest"]; ok || out.outputs["status"] != "planned" {
+		t.Errorf("%q %q\n%s", digest, out.outputs, out.log)
+	}
+	pushed := s.deployed("0.1.0-dev").outputs["image-digest"]
+	out = plan()
+	if out.outputs["image-digest"] != pushed || pushed == "" || out.outputs["image-pushed"] != "false" {
+		t.Errorf("%q\n%s", out.outputs, out.log)
+	}
+	refused := s.run("phases=image", "image=")
+	if refused.code == 0 || !strings.Contains(refused.log, "a path or a registry reference") {
+		t.Errorf("%d %s", refused.code, refused.log)
+	}
+}
+
 func TestTheStepAfterAKilledRunTidiesUp(t *testing.T) {
 	s := play(t)
 	p := s.busy("on-running=kill")

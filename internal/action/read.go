@@ -101,7 +101,9 @@ func (r *reader) identity(env map[string]string) Identity {
 func (r *reader) image(what What) Image {
 	switch phases := what.Phases; {
 	case phases.Image:
-		r.require("image", "a path or a registry reference, since the image phase pushes it")
+		if !what.DryRun { // which may come before the build
+			r.require("image", "a path or a registry reference, since the image phase pushes it")
+		}
 		r.forbid("image-digest", "the image phase finds it out")
 	case what.Operation == "deploy" && phases.Rollout:
 		r.require("image-digest", imageDigest.words)

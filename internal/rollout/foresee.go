@@ -46,7 +46,9 @@ func (r *run) foreseeImage(ctx context.Context) error {
 	digest, err := r.services.Repository.Resolve(ctx, r.plan.Release.ImageTag())
 	switch {
 	case err == nil:
-		r.console.Info("%s is in the registry: unless the image is the same, it would be refused", r.services.Repository.URI(digest))
+		uri := r.services.Repository.URI(digest)
+		r.console.Info("%s is in the registry: unless the image is the same, it would be refused", uri)
+		err = r.output("image-uri", uri, "image-digest", digest, "image-pushed", "false")
 	case errors.Is(err, image.ErrNotFound):
 		r.console.Info("the image would be pushed as %s", r.plan.Release.ImageTag())
 		err = nil
