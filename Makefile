@@ -39,6 +39,7 @@ check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and wor
 	go mod tidy -diff
 	$(BIN)/golangci-lint run
 	$(BIN)/actionlint
+	$(BIN)/actionlint examples/*/.github/workflows/*.yml
 	shellcheck $(SCRIPTS)
 	bats deploy
 

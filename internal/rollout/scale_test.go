@@ -8,9 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -116,12 +116,31 @@ func programMemory(t *testing.T, hosts int) int {
 	action.Env = append(server.Env(), "PATH="+dir, "GITHUB_WORKSPACE="+dir, "GITHUB_REPOSITORY=org/atta",
 		"INPUT_ENVIRONMENT=dev", "INPUT_VERSION=0.1.1-dev", "INPUT_IMAGE=image.tar", "INPUT_AWS-REGION=us-east-1", "INPUT_TARGET-TAGS=Fleet=bench",
 		"INPUT_ECR-REGISTRY="+server.RegistryHost(), "INPUT_ECR-REPOSITORY=atta", "INPUT_DEPLOY-BUCKET="+bucket)
-	out, err := action.CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	var log bytes.Buffer
+	action.Stdout, action.Stderr = &log, &log
+	if err := action.Start(); err != nil {
+		t.Fatal(err)
 	}
-	return int(action.ProcessState.SysUsage().(*syscall.Rusage).Maxrss >> 10)
+	ended := make(chan error, 1)
+	go func() { ended <- action.Wait() }()
+	// Not the rusage of Wait, which is no less than this process had when it started that one.
+	status, peak := fmt.Sprintf("/proc/%d/status", action.Process.Pid), 0
+	for {
+		select {
+		case err := <-ended:
+			if err != nil {
+				t.Fatalf("%v\n%s", err, &log)
+			}
+			return peak >> 10
+		case <-time.After(20 * time.Millisecond):
+			if text, err := os.ReadFile(status); err == nil {
+				_, _ = fmt.Sscanf(highWater.FindString(string(text)), "VmHWM: %d kB", &peak)
+			}
+		}
+	}
 }
+
+var highWater = regexp.MustCompile(`VmHWM:\s*\d+ kB`)
 
 func TestCallsGrowWithEveryFiftyInstances(t *testing.T) {
 	for _, hosts := range []int{1, 100, 1000} {

@@ -1,0 +1,22 @@
+"""Writes a greeting: a batch job that runs to its end."""
+
+import os
+import pathlib
+import sys
+
+OUTPUT = pathlib.Path(os.environ.get("OUTPUT", "/app/output"))
+
+
+def main() -> int:
+    version = os.environ.get("VERSION", "unknown")
+    name = os.environ["GREETING_NAME"]
+    # Written aside and renamed, so that nobody reads half of it.
+    new = OUTPUT / ".greeting.new"
+    new.write_text(f"Hello {name}, from {version}\n")
+    new.rename(OUTPUT / "greeting.txt")
+    print(f"greeted {name}")  # to the journal: journalctl -u atta
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/org/atta-deploy-action/internal/action"
+)
+
+const (
+	self     = "org/atta-deploy-action@v1"
+	reusable = "org/atta-deploy-action/.github/workflows/deploy.yml@v1"
+)
+
+// workflows are those of this repository and of its examples.
+func workflows(t *testing.T) map[string]*yaml.Node {
+	t.Helper()
+	files, err := filepath.Glob(".github/workflows/*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	more, err := filepath.Glob("examples/*/.github/workflows/*.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]*yaml.Node{}
+	for _, file := range append(files, more...) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var document yaml.Node
+		if err := yaml.Unmarshal(text, &document); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		found[file] = &document
+	}
+	return found
+}
+
+// use is a step or a job that uses something of somebody.
+type use struct {
+	Uses string
+	With map[string]yaml.Node
+}
+
+func uses(node *yaml.Node) (found []use) {
+	var one use
+	if node.Kind == yaml.MappingNode && node.Decode(&one) == nil && one.Uses != "" {
+		found = append(found, one)
+	}
+	for _, child := range node.Content {
+		found = append(found, uses(child)...)
+	}
+	return found
+}
+
+var pinned = regexp.MustCompile(`@[0-9a-f]{40}$`)
+
+func TestEveryWorkflowUsesWhatExists(t *testing.T) {
+	called := calledInputs(t)
+	counted := map[string]int{}
+	for file, document := range workflows(t) {
+		for _, u := range uses(document) {
+			switch {
+			case u.Uses == self:
+				counted[self]++
+				for name := range u.With {
+					if !slices.ContainsFunc(promised(t).Inputs, func(i action.Input) bool { return i.Name == name }) {
+						t.Errorf("%s uses the input %s, which action.yml does not have", file, name)
+					}
+				}
+				for _, input := range promised(t).Inputs {
+					if _, ok := u.With[input.Name]; input.Required && !ok {
+						t.Errorf("%s uses the action without the input %s", file, input.Name)
+					}
+				}
+			case u.Uses == reusable, u.Uses == "./.github/workflows/deploy.yml":
+				counted[reusable]++
+				for name := range u.With {
+					if !slices.Contains(called, name) {
+						t.Errorf("%s uses the input %s, which deploy.yml does not have", file, name)
+					}
+				}
+			case !pinned.MatchString(u.Uses):
+				t.Errorf("%s uses %s, which is not pinned by its commit", file, u.Uses)
+			}
+		}
+	}
+	if counted[self] < 8 || counted[reusable] < 4 {
+		t.Errorf("found %v", counted)
+	}
+}
+
+// calledInputs are those of the reusable workflow.
+func calledInputs(t *testing.T) (names []string) {
+	var d struct {
+		On struct {
+			Call struct{ Inputs map[string]yaml.Node } `yaml:"workflow_call"`
+		}
+	}
+	if err := workflows(t)[".github/workflows/deploy.yml"].Decode(&d); err != nil {
+		t.Fatal(err)
+	}
+	for name := range d.On.Call.Inputs {
+		names = append(names, name)
+	}
+	return names
+}
+
+// With no permission by default, every job has to name what it needs.
+func TestEveryWorkflowHasTheLeastPermissions(t *testing.T) {
+	for file, document := range workflows(t) {
+		var d struct {
+			Permissions *map[string]string
+			Jobs        map[string]struct{ Permissions map[string]string }
+		}
+		if err := document.Decode(&d); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		if d.Permissions == nil || len(*d.Permissions) != 0 {
+			t.Errorf("%s gives every job %v", file, d.Permissions)
+		}
+		for name, job := range d.Jobs {
+			for scope, access := range job.Permissions {
+				if scope+":"+access != "contents:read" && scope+":"+access != "id-token:write" {
+					t.Errorf("job %s of %s may %s %s", name, file, access, scope)
+				}
+			}
+		}
+	}
+}
+
+func TestEveryExampleHasTheWholeMakefile(t *testing.T) {
+	want, err := os.ReadFile("deploy/deploy.mk")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, example := range []string{"batch", "web"} {
+		got, err := os.ReadFile(filepath.Join("examples", example, "deploy.mk"))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("examples/%s/deploy.mk is not deploy/deploy.mk: cp deploy/deploy.mk examples/%s/ (%v)", example, example, err)
+		}
+	}
+}
+
+// What the variables of a GitHub environment are for, as README.md lists them.
+func TestREADMEListsEveryVariableThatWorkflowsUse(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(".github/workflows/deploy.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`([a-z-]+): .*\b(vars|secrets)\.([A-Z0-9_]+)`).FindAllStringSubmatch(string(text), -1)
+	for _, use := range found {
+		if row := "| `" + use[3] + "` | `" + use[1] + "` |"; !strings.Contains(string(readme), row) {
+			t.Errorf("README.md has no row %s", row)
+		}
+	}
+	if len(found) < 10 {
+		t.Errorf("deploy.yml uses %v", found)
+	}
+}
