@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -132,4 +133,17 @@ func TestAPushNeedsNoDocker(t *testing.T) {
 	s.build("0.1.0-dev")
 	s.run("phases=image", "DOCKER_HOST=unix:///nowhere/docker.sock", "PATH=/nowhere").wants("success")
 	s.pushed("0.1.0-dev")
+}
+
+// The image that was verified in one environment is the same in the next: its layers are copied as they are.
+func TestAPromotedImageIsTheSameDigest(t *testing.T) {
+	s := play(t)
+	verified := s.deployed("0.1.0-dev").outputs["image-uri"]
+	s.aws.CreateRepository("atta-staging", "IMMUTABLE")
+	out := s.run("environment=staging", "version=0.1.0-staging", "phases=image", "ecr-repository=atta-staging", "image="+verified)
+	out.wants("success")
+	_, digest, _ := strings.Cut(verified, "@")
+	if out.outputs["image-digest"] != digest || !strings.Contains(out.summary, "| Pushed from | `"+verified+"` |") {
+		t.Errorf("%q\n%s", out.outputs, out.summary)
+	}
 }

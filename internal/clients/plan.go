@@ -34,7 +34,7 @@ func Plan(in action.Inputs, by Workflow, post bool) rollout.Plan {
 		LockTimeout:    in.Time.Lock,
 		Region:         in.Identity.Region,
 		Image:          in.What.Phases.Image,
-		Unbuilt:        in.Image.Source == "",
+		Source:         in.Image.Source,
 		Bundle:         in.What.Phases.Bundle,
 		Rollout:        in.What.Phases.Rollout,
 		ImageDigest:    in.Image.Digest,

@@ -44,6 +44,9 @@ func Summary(result rollout.Result, err error) string {
 		row("Ran before", code(result.Previous()))
 	}
 	row("Image", code(result.Image.URI))
+	if result.Plan.Image && result.Plan.Operation == rollout.Deploy {
+		row("Pushed from", code(result.Plan.Source))
+	}
 	row("Bundle", code(result.Bundle.URI))
 	row("Account, region", code(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
 	if result.Plan.Operation != rollout.Status {

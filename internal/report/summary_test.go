@@ -36,7 +36,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 	}
 	return rollout.Result{
 		Plan: rollout.Plan{
-			Operation: rollout.Deploy, Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Image: true, Bundle: true, Rollout: true,
+			Operation: rollout.Deploy, Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Image: true, Source: "image.tar", Bundle: true, Rollout: true,
 		},
 		Status:     rollout.Success,
 		Account:    "123456789012",

@@ -123,7 +123,7 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 	}
 	record.Holder.Since = time.Time{}
 	want := rollout.Record{
-		Format: 1, Operation: rollout.Deploy, Service: "atta", Environment: "dev", Version: "0.1.30-dev",
+		Format: 1, Operation: rollout.Deploy, Service: "atta", Environment: "dev", Version: "0.1.30-dev", Source: "image.tar",
 		Image: result.Image.URI, Digest: result.Image.Digest, Bundle: result.Bundle.URI,
 		Status: rollout.AllRolledBack, Generation: 1, Holder: plan.Holder, Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs,
 		Hosts: []rollout.HostRecord{

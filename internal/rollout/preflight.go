@@ -18,7 +18,7 @@ import (
 func (r *run) read(ctx context.Context, account Account) error {
 	r.console.Info("deployment %s: %s %s to %s", r.plan.DeploymentID, r.plan.Release.Service, r.plan.Release.Version, r.plan.Release.Environment)
 	problems := []error{r.output("version", r.plan.Release.Version.String(), "deployment-id", r.plan.DeploymentID)}
-	if r.plan.Image && !r.plan.Unbuilt {
+	if r.plan.Image && r.plan.Source != "" {
 		source, err := account.OpenImage(ctx)
 		problems = append(problems, err)
 		if r.source = source; err == nil {

@@ -14,6 +14,7 @@ type Record struct {
 	Service     string        `json:"service"`
 	Environment string        `json:"environment"`
 	Version     string        `json:"version"`
+	Source      string        `json:"source,omitempty"` // what the image was pushed from
 	Image       string        `json:"image,omitempty"`
 	Digest      string        `json:"digest,omitempty"`
 	Bundle      string        `json:"bundle,omitempty"`
@@ -94,7 +95,7 @@ func (r *run) record(status Outcome) Record {
 	rel := r.plan.Release
 	record := Record{
 		Format: 1, Operation: r.plan.Operation, Service: rel.Service, Environment: rel.Environment, Version: rel.Version.String(),
-		Image: r.result.Image.URI, Digest: r.result.Image.Digest, Bundle: r.result.Bundle.URI,
+		Source: r.plan.Source, Image: r.result.Image.URI, Digest: r.result.Image.Digest, Bundle: r.result.Bundle.URI,
 		Status: status, Generation: r.lock.Generation(), Holder: holder,
 		Seconds: int(r.result.Elapsed / time.Second), CommandIDs: r.result.CommandIDs,
 	}

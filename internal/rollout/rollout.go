@@ -36,7 +36,7 @@ type Plan struct {
 
 	Image, Bundle, Rollout bool // the phases that run
 
-	Unbuilt     bool     // there is no image yet; only in a dry run
+	Source      string   // of the image, as it was given; empty in a dry run before the build
 	ImageDigest string   // of an image pushed before, without the image phase
 	ImageTags   []string // moved to the image when every instance is healthy
 

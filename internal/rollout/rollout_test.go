@@ -127,7 +127,7 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 	}
 	return rollout.Plan{
 		Operation: rollout.Deploy, Release: rel, DeploymentID: "d-" + strings.ReplaceAll(version, ".", "-"), Region: "us-east-1",
-		Image: true, Bundle: true, Rollout: true, ImageTags: []string{rel.Alias()},
+		Image: true, Source: "image.tar", Bundle: true, Rollout: true, ImageTags: []string{rel.Alias()},
 		BundlePath: s.t.TempDir(), BundlePrefix: rel.BundlePrefix(), Targets: fleet.Targets{InstanceIDs: instances},
 		Waves: []rollout.Wave{{Percent: 100}}, BackOnFailure: "all",
 		Policy: rollout.Policy{
