@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -191,6 +192,8 @@ func endless(begun chan<- struct{}) func(string) model.Course {
 type console struct {
 	groups, log, foreign, outputs []string
 	values, saved                 map[string]string
+
+	mu sync.Mutex // of the log, to which hosts may write as well
 }
 
 func (c *console) Group(title string, f func() error) error {
@@ -199,11 +202,13 @@ func (c *console) Group(title string, f func() error) error {
 }
 
 func (c *console) Info(format string, args ...any) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	c.log = append(c.log, fmt.Sprintf(format, args...))
 }
 
 func (c *console) Notice(title, format string, args ...any) {
-	c.log = append(c.log, title+": "+fmt.Sprintf(format, args...))
+	c.Info("%s: "+format, append([]any{title}, args...)...)
 }
 
 func (c *console) Foreign(text string) { c.foreign = append(c.foreign, text) }
