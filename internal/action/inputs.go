@@ -51,6 +51,8 @@ type Image struct {
 	Repository string   // in the registry
 	Tags       []string // besides the version; moved once the fleet is healthy
 	Digest     string   // sha256:<hex>, for a rollout without the image phase
+
+	Compression string // gzip or zstd
 }
 
 // Bundle says what is packed, and where it is uploaded.

@@ -132,6 +132,8 @@ func (r *reader) image(what What) Image {
 		Repository: r.text("ecr-repository", repository),
 		Tags:       tags,
 		Digest:     r.text("image-digest", imageDigest),
+
+		Compression: r.text("compression", oneOf("gzip", "zstd")),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/org/atta-deploy-action/internal/action"
 	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/ledger"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
@@ -39,6 +40,7 @@ func Plan(in action.Inputs, by Workflow, post bool) rollout.Plan {
 		Rollout:        in.What.Phases.Rollout,
 		ImageDigest:    in.Image.Digest,
 		ImageTags:      in.Image.Tags,
+		Compression:    image.Compression(in.Image.Compression),
 		BundlePath:     in.Bundle.Path,
 		Mode:           in.Bundle.Mode,
 		BundlePrefix:   in.Bundle.Prefix,

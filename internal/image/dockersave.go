@@ -93,6 +93,7 @@ func readConfig(f files, name string) (*blob, *v1.ConfigFile, error) {
 	return &blob{
 		Descriptor: v1.Descriptor{MediaType: types.DockerConfigJSON, Digest: digest, Size: int64(len(raw))},
 		name:       "config " + name,
+		length:     int64(len(raw)),
 		open: func(context.Context) (io.ReadCloser, error) {
 			return io.NopCloser(bytes.NewReader(raw)), nil
 		},
@@ -121,6 +122,7 @@ func readLayer(f files, name string) (*blob, error) {
 	return &blob{
 		Descriptor: v1.Descriptor{MediaType: types.DockerLayer},
 		compress:   [2]byte(magic[:2]) != gzipMagic,
+		length:     found.size,
 		open:       func(context.Context) (io.ReadCloser, error) { return found.open() },
 	}, nil
 }

@@ -1,95 +1,247 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"runtime"
-	"sync/atomic"
+	"slices"
 
-	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 )
 
-// uploads is how many blobs are sent side by side.
+// uploads is how many blobs are read, compressed and sent side by side.
 const uploads = 4
 
-// engine moves the bytes of one push. It writes no tags.
+// engine moves the bytes of one push, each of them once: a layer is read, checked, compressed, digested and sent in one
+// pass. What goes wrong on the way is done again from the start of the blob: compressing again costs only then, while a
+// copy of the compressed bytes would cost always. It writes no tags.
 type engine struct {
-	repo   name.Repository
-	pusher *remote.Pusher
-	meter  *meter
-	sent   atomic.Int64
+	wire        *wire
+	compression Compression
+	meter       *meter
+
+	layers map[v1.Hash]v1.Descriptor // by what is in them: layers that the repository holds
+	blobs  map[v1.Hash]bool          // that the repository holds
+	images []*manifest               // that the repository holds, each with its config's descriptor
 }
 
-// seal gives m its digest: the layers of a docker save are compressed once to learn theirs.
-func (e *engine) seal(ctx context.Context, m *manifest) error {
-	if m.raw != nil {
+// learn finds out what the image is made of that reference names; no image is no error.
+func (e *engine) learn(ctx context.Context, reference string, layers bool) (*manifest, error) {
+	m, err := e.wire.manifest(ctx, reference)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	return m, e.note(ctx, m, layers, 0)
+}
+
+func (e *engine) note(ctx context.Context, m *manifest, layers bool, depth int) error {
+	var parsed struct {
+		Config            v1.Descriptor
+		Layers, Manifests []v1.Descriptor
+	}
+	if err := json.Unmarshal(m.raw, &parsed); err != nil {
+		return nil //nolint:nilerr // what is not understood is not used
+	}
+	if m.MediaType.IsIndex() {
+		for _, child := range parsed.Manifests {
+			if depth == maxDepth || !child.MediaType.IsIndex() && !child.MediaType.IsImage() {
+				continue
+			}
+			found, err := e.wire.manifest(ctx, child.Digest.String())
+			if err == nil && found != nil {
+				err = e.note(ctx, found, layers, depth+1)
+			}
+			if err != nil {
+				return err
+			}
+		}
 		return nil
 	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for _, b := range m.blobs {
-		if b.Digest == (v1.Hash{}) {
-			group.Go(func() error { return b.measure(groupCtx) })
-		}
+	m.blobs = []*blob{{Descriptor: parsed.Config}}
+	e.images = append(e.images, m)
+	for _, desc := range append(parsed.Layers, parsed.Config) {
+		e.blobs[desc.Digest] = true
 	}
-	if err := group.Wait(); err != nil {
+	if !layers || !parsed.Config.MediaType.IsConfig() {
+		return nil
+	}
+	var config v1.ConfigFile
+	if err := e.wire.json(ctx, parsed.Config.Digest, &config); err != nil {
 		return err
 	}
-	written := v1.Manifest{SchemaVersion: 2, MediaType: types.DockerManifestSchema2, Config: m.blobs[0].Descriptor, Layers: []v1.Descriptor{}}
-	for _, layer := range m.blobs[1:] {
-		written.Layers = append(written.Layers, layer.Descriptor)
+	if len(config.RootFS.DiffIDs) != len(parsed.Layers) {
+		return nil
 	}
-	raw, err := json.Marshal(written)
-	if err != nil {
-		return fmt.Errorf("write manifest: %w", err)
+	for i, desc := range parsed.Layers {
+		if e.compression.has(desc.MediaType) {
+			e.layers[config.RootFS.DiffIDs[i]] = desc
+		}
 	}
-	m.raw, m.Digest, m.Size = raw, digestOf(raw), int64(len(raw))
 	return nil
+}
+
+// adopt gives an image that has no manifest yet the one that the repository has for the same config: whatever
+// compressed its layers, they hold the same.
+func (m *manifest) adopt(have *manifest) bool {
+	if m.raw != nil || have == nil || len(have.blobs) == 0 || have.blobs[0].Digest != m.blobs[0].Digest {
+		return false
+	}
+	m.raw, m.Digest, m.Size, m.MediaType = have.raw, have.Digest, have.Size, have.MediaType
+	return true
 }
 
 // send makes m and everything below it be in the repository by digest: blobs first, then manifests from the leaves up.
 func (e *engine) send(ctx context.Context, m *manifest) error {
-	if err := e.seal(ctx, m); err != nil {
+	if err := e.each(ctx, m, e.settle); err != nil {
 		return err
 	}
-	blobs := map[v1.Hash]*blob{}
-	for image := range m.images() {
-		for _, b := range image.blobs {
-			blobs[b.Digest] = b
-			e.meter.expect(b.Digest, b.Size)
-		}
-	}
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(uploads)
-	for _, b := range blobs {
-		group.Go(func() error { return e.upload(groupCtx, b) })
-	}
-	if err := group.Wait(); err != nil {
+	if err := m.seal(e.compression); err != nil {
 		return err
 	}
 	return e.put(ctx, m)
 }
 
-func (e *engine) upload(ctx context.Context, b *blob) error {
-	source := &layer{engine: e, blob: b, ctx: ctx}
-	var l v1.Layer = source
-	if b.from != nil {
-		l = &remote.MountableLayer{Layer: source, Reference: b.from}
-	}
-	if err := e.pusher.Upload(ctx, e.repo, l); err != nil {
-		// What the image has wrong explains more than the request that broke off.
-		if damage := source.damage.Load(); damage != nil {
-			return *damage
+// check reads the layers of a docker save that need not be sent.
+func (e *engine) check(ctx context.Context, m *manifest) error {
+	return e.each(ctx, m, func(ctx context.Context, b *blob) error {
+		if b.diffID == (v1.Hash{}) {
+			e.meter.reach(b, b.length)
+			return nil
 		}
-		return fmt.Errorf("%s: %w", b.name, explain(err))
+		e.meter.reuse(b)
+		return b.verify(ctx, e.meter.reader(b))
+	})
+}
+
+// measure gives m its digest without sending anything.
+func (e *engine) measure(ctx context.Context, m *manifest) error {
+	err := e.each(ctx, m, func(ctx context.Context, b *blob) (err error) {
+		if b.Digest == (v1.Hash{}) {
+			b.Digest, b.Size, err = b.stored(ctx, io.Discard, e.compression, e.meter.reader(b))
+		}
+		return err
+	})
+	return errors.Join(err, m.seal(e.compression))
+}
+
+// each calls do for every blob, once for those with the same content, the largest first.
+func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context, *blob) error) error {
+	same := map[v1.Hash][]*blob{}
+	var first []*blob
+	for image := range m.images() {
+		for _, b := range image.blobs {
+			id := cmp.Or(b.diffID, b.Digest)
+			if same[id] = append(same[id], b); len(same[id]) == 1 {
+				first = append(first, b)
+				e.meter.expect(b)
+			}
+		}
 	}
-	e.meter.reach(b.Digest, b.Size)
+	slices.SortStableFunc(first, func(a, b *blob) int { return cmp.Compare(b.length, a.length) })
+	group, groupCtx := errgroup.WithContext(ctx)
+	group.SetLimit(uploads)
+	for _, b := range first {
+		group.Go(func() error { return do(groupCtx, b) })
+	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
+	for _, blobs := range same {
+		for _, b := range blobs[1:] {
+			b.Digest, b.Size = blobs[0].Digest, blobs[0].Size
+		}
+	}
+	return nil
+}
+
+// settle makes the repository hold b.
+func (e *engine) settle(ctx context.Context, b *blob) error {
+	if desc, ok := e.layers[b.diffID]; ok && b.Digest == (v1.Hash{}) {
+		if err := b.verify(ctx, e.meter.reader(b)); err != nil {
+			return err
+		}
+		b.Digest, b.Size = desc.Digest, desc.Size
+		e.meter.reuse(b)
+		return nil
+	}
+	err := e.wire.sure(ctx, func() error { return e.upload(ctx, b) })
+	if err == nil || errors.As(err, new(damage)) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", b.name, explain(err))
+}
+
+// upload tries once. A blob whose digest is known, also from a try before, may be there already.
+func (e *engine) upload(ctx context.Context, b *blob) error {
+	if b.Digest != (v1.Hash{}) {
+		there := e.blobs[b.Digest]
+		var err error
+		if !there && (b.from == nil || !e.wire.near(b.from)) {
+			there, err = e.wire.has(ctx, b.Digest)
+		}
+		if err != nil || there {
+			e.meter.reuse(b)
+			return err
+		}
+	}
+	next, err := e.wire.begin(ctx, b)
+	if err != nil || next == "" {
+		e.meter.reuse(b)
+		return err
+	}
+	pipe, into := io.Pipe()
+	type written struct {
+		digest v1.Hash
+		size   int64
+		err    error
+	}
+	packed := make(chan written, 1)
+	go func() {
+		var w written
+		w.digest, w.size, w.err = b.stored(ctx, e.meter.writer(into), e.compression, e.meter.reader(b))
+		into.CloseWithError(w.err)
+		packed <- w
+	}()
+	length := int64(-1)
+	if b.Digest != (v1.Hash{}) && b.Size > 0 {
+		length = b.Size
+	}
+	next, err = e.wire.stream(ctx, next, pipe, length)
+	pipe.CloseWithError(errStopped) // where the registry has answered before the end
+	w := <-packed
+	switch {
+	// What the image has wrong explains more than the request that broke off.
+	case errors.As(w.err, new(damage)), err == nil && w.err != nil:
+		return w.err
+	case err != nil:
+		return err
+	}
+	b.Digest, b.Size = w.digest, w.size
+	return e.wire.finish(ctx, next, b.Digest)
+}
+
+var errStopped = fmt.Errorf("%w: it came before the end of the upload", errAnswer)
+
+// seal writes the manifest of an image whose layers have got their digests.
+func (m *manifest) seal(c Compression) error {
+	if m.raw != nil {
+		return nil
+	}
+	manifestType, configType, layerType := c.types()
+	written := v1.Manifest{SchemaVersion: 2, MediaType: manifestType, Config: m.blobs[0].Descriptor, Layers: []v1.Descriptor{}}
+	written.Config.MediaType = configType
+	for _, layer := range m.blobs[1:] {
+		written.Layers = append(written.Layers, v1.Descriptor{MediaType: layerType, Digest: layer.Digest, Size: layer.Size})
+	}
+	raw, err := json.Marshal(written)
+	if err != nil {
+		return fmt.Errorf("write manifest: %w", err)
+	}
+	m.raw, m.Digest, m.Size, m.MediaType = raw, digestOf(raw), int64(len(raw)), manifestType
 	return nil
 }
 
@@ -99,55 +251,11 @@ func (e *engine) put(ctx context.Context, m *manifest) error {
 			return err
 		}
 	}
-	if err := e.pusher.Push(ctx, e.repo.Digest(m.Digest.String()), rawManifest{m.raw, m.MediaType}); err != nil {
+	if slices.ContainsFunc(e.images, func(have *manifest) bool { return have.Digest == m.Digest }) {
+		return nil
+	}
+	if err := e.wire.put(ctx, m.Digest.String(), m); err != nil {
 		return fmt.Errorf("manifest %s: %w", m.Digest, explain(err))
 	}
 	return nil
 }
-
-// layer is a blob as the library wants it.
-type layer struct {
-	*engine
-	blob   *blob
-	ctx    context.Context // the library's Compressed takes none
-	damage atomic.Pointer[error]
-}
-
-func (l *layer) Digest() (v1.Hash, error)             { return l.blob.Digest, nil }
-func (l *layer) DiffID() (v1.Hash, error)             { return l.blob.diffID, nil }
-func (l *layer) Size() (int64, error)                 { return l.blob.Size, nil }
-func (l *layer) MediaType() (types.MediaType, error)  { return l.blob.MediaType, nil }
-func (l *layer) Uncompressed() (io.ReadCloser, error) { return l.blob.open(l.ctx) }
-
-func (l *layer) Compressed() (io.ReadCloser, error) {
-	l.damage.Store(nil) // of an attempt before
-	r, err := l.blob.stored(l.ctx)
-	if err != nil {
-		l.damage.Store(&err)
-		return nil, err
-	}
-	var done int64
-	counted := readFunc(func(p []byte) (int, error) {
-		n, err := r.Read(p)
-		l.sent.Add(int64(n))
-		done += int64(n)
-		l.meter.reach(l.blob.Digest, done)
-		if err != nil && err != io.EOF && l.ctx.Err() == nil {
-			l.damage.Store(&err)
-		}
-		return n, err
-	})
-	return struct {
-		io.Reader
-		io.Closer
-	}{counted, r}, nil
-}
-
-// rawManifest is a manifest that is sent as it is.
-type rawManifest struct {
-	raw       []byte
-	mediaType types.MediaType
-}
-
-func (m rawManifest) RawManifest() ([]byte, error)        { return m.raw, nil }
-func (m rawManifest) MediaType() (types.MediaType, error) { return m.mediaType, nil }

@@ -48,7 +48,7 @@ func TestALayerThatIsAHardLinkIsFollowed(t *testing.T) {
 	}
 	s := newServer(t)
 	ref := write(t, append(data[:len(data)-1024:len(data)-1024], link.Bytes()...))
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", nil); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -115,7 +115,7 @@ func TestLayersThatMayNotBeDistributedAreLeftWhereTheyAre(t *testing.T) {
 	image := must(mutate.AppendLayers(randomImage(1), foreign))
 	files := layoutOf(t, image)
 	delete(files, "blobs/sha256/"+must(foreign.Digest()).Hex)
-	got, err := newServer(t).repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", nil)
+	got, err := newServer(t).repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", How{})
 	if err != nil || got.Digest != digestIn(image) {
 		t.Errorf("pushed %+v, %v", got, err)
 	}
@@ -125,7 +125,7 @@ func TestPushKeepsWhatAnImageIsAttachedTo(t *testing.T) {
 	s, base := newServer(t), randomImage(1)
 	subject := v1.Descriptor{MediaType: types.DockerManifestSchema2, Digest: must(base.Digest()), Size: must(base.Size())}
 	image := mutate.Subject(mutate.MediaType(randomImage(1), types.OCIManifestSchema1), subject).(v1.Image)
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", nil)
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", How{})
 	if err != nil || got.Digest != digestIn(image) {
 		t.Errorf("pushed %+v, %v", got, err)
 	}
@@ -134,11 +134,10 @@ func TestPushKeepsWhatAnImageIsAttachedTo(t *testing.T) {
 
 func TestProgressCountsABlobThatIsSentAgainOnce(t *testing.T) {
 	var got [][2]int64
-	m := newMeter(func(done, total int64) { got = append(got, [2]int64{done, total}) })
-	a, b := v1.Hash{Hex: "a"}, v1.Hash{Hex: "b"}
-	m.expect(a, 10)
-	m.expect(b, 5)
-	m.expect(a, 10)
+	m := newMeter(func(m Moved) { got = append(got, [2]int64{m.Done, m.Total}) })
+	a, b := &blob{length: 10}, &blob{length: 5}
+	m.expect(a)
+	m.expect(b)
 	for _, n := range []int64{4, 8, 2, 6, 10} {
 		m.reach(a, n)
 	}

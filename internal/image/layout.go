@@ -113,5 +113,5 @@ func (l layout) blob(desc v1.Descriptor) (*blob, error) {
 		return nil, err
 	}
 	open := func(context.Context) (io.ReadCloser, error) { return found.open() }
-	return &blob{Descriptor: desc, open: open}, nil
+	return &blob{Descriptor: desc, length: desc.Size, open: open}, nil
 }

@@ -33,6 +33,7 @@ type login struct {
 	mu      sync.Mutex
 	token   authn.AuthConfig
 	expires time.Time
+	fetched time.Time
 }
 
 // Authorization is AuthorizationContext without a context, for callers that have none.
@@ -53,6 +54,15 @@ func (l *login) AuthorizationContext(ctx context.Context) (*authn.AuthConfig, er
 	return &token, nil
 }
 
+// Renew makes the next request fetch a new token, unless it was fetched just now.
+func (l *login) Renew() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Since(l.fetched) > time.Second {
+		l.expires = time.Time{}
+	}
+}
+
 func (l *login) renew(ctx context.Context) error {
 	out, err := l.api.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
@@ -71,7 +81,8 @@ func (l *login) renew(ctx context.Context) error {
 		return errors.New("the token is not user:password")
 	}
 	l.token = authn.AuthConfig{Username: user, Password: password}
-	l.expires = time.Now().Add(12 * time.Hour)
+	l.fetched = time.Now()
+	l.expires = l.fetched.Add(12 * time.Hour)
 	if data.ExpiresAt != nil {
 		l.expires = *data.ExpiresAt
 	}

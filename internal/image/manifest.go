@@ -29,7 +29,8 @@ type blob struct {
 	v1.Descriptor                // without a digest while the layer is yet to be compressed
 	name          string         // what errors call it
 	diffID        v1.Hash        // what the unpacked bytes of a docker save's layer must hash to
-	compress      bool           // open gives the layer's tar, which is to be sent gzip'd
+	compress      bool           // open gives the layer's tar, which is to be sent compressed
+	length        int64          // bytes that open gives
 	from          name.Reference // where a registry may take it from by itself; nil if it is in none
 	open          func(context.Context) (io.ReadCloser, error)
 }
@@ -136,12 +137,7 @@ func (m *manifest) readImage(ctx context.Context, s store) error {
 
 // platform reads the platform that a config states.
 func (b *blob) platform(ctx context.Context) (*v1.Platform, error) {
-	r, err := b.stored(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	data, err := io.ReadAll(io.LimitReader(r, maxJSON))
+	data, err := b.content(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -1,46 +1,86 @@
 package image
 
 import (
+	"io"
 	"sync"
-
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Progress is told how many of total bytes of configs and layers are in the registry, whether sent or there before.
-// Calls come one at a time and done never goes back.
-type Progress func(done, total int64)
+// Moved is how far a push is.
+type Moved struct {
+	Done, Total int64 // bytes of configs and layers as the source has them, read or known to be there
+	Sent        int64 // bytes of them that went to the registry, compressed
+	Reused      int   // configs and layers that were there before
+}
 
-// meter adds up the blobs of one push; a blob that is sent again counts once.
+// Progress is told how far a push is. Calls come one at a time and Done never goes back.
+type Progress func(Moved)
+
+// meter adds up the blobs of one push; a blob that is sent again counts as done once.
 type meter struct {
 	report Progress
 
-	mu          sync.Mutex
-	reached     map[v1.Hash]int64
-	done, total int64
+	mu      sync.Mutex
+	moved   Moved
+	reached map[*blob]int64
+	again   map[*blob]bool
 }
 
 func newMeter(report Progress) *meter {
-	return &meter{report: report, reached: map[v1.Hash]int64{}}
+	return &meter{report: report, reached: map[*blob]int64{}, again: map[*blob]bool{}}
 }
 
-func (m *meter) expect(blob v1.Hash, size int64) {
+func (m *meter) expect(b *blob) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, ok := m.reached[blob]; !ok {
-		m.reached[blob] = 0
-		m.total += size
+	m.moved.Total += b.length
+}
+
+// reader counts what is read of b in one pass.
+func (m *meter) reader(b *blob) func(int) {
+	var n int64
+	return func(more int) {
+		n += int64(more)
+		m.reach(b, n)
 	}
 }
 
-func (m *meter) reach(blob v1.Hash, n int64) {
+func (m *meter) reach(b *blob, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n <= m.reached[blob] {
+	if n = min(n, b.length); n <= m.reached[b] {
 		return
 	}
-	m.done += n - m.reached[blob]
-	m.reached[blob] = n
+	m.moved.Done += n - m.reached[b]
+	m.reached[b] = n
 	if m.report != nil {
-		m.report(m.done, m.total)
+		m.report(m.moved)
 	}
+}
+
+// reuse counts b as one that was there.
+func (m *meter) reuse(b *blob) {
+	m.mu.Lock()
+	if !m.again[b] {
+		m.again[b] = true
+		m.moved.Reused++
+	}
+	m.mu.Unlock()
+	m.reach(b, b.length)
+}
+
+// writer counts what is sent.
+func (m *meter) writer(w io.Writer) io.Writer {
+	return writeFunc(func(p []byte) (int, error) {
+		n, err := w.Write(p)
+		m.mu.Lock()
+		m.moved.Sent += int64(n)
+		m.mu.Unlock()
+		return n, err
+	})
+}
+
+func (m *meter) sum() Moved {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.moved
 }

@@ -1,11 +1,12 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
-	"github.com/google/go-containerregistry/pkg/v1/remote"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -16,64 +17,90 @@ type Pushed struct {
 	Digest   string // sha256:…
 	Uploaded bool   // false when the tag already named this very image, and nothing was sent
 	Bytes    int64  // bytes of layers and configs sent
+	Reused   int    // layers and configs that were in the repository before
+}
+
+// How says how an image is pushed. The zero value will do.
+type How struct {
+	Compression Compression // of layers that are not compressed; Gzip unless it is set
+	Near        []string    // tags of images that may be made of the same layers
+	Progress    Progress    // may be nil
 }
 
 // Push makes tag name src. Everything is sent by digest first, checked on the way, and the tag is written last, so an
-// error leaves no tag behind. A tag that already names this image is success; one that names another is a
-// TagConflictError. progress may be nil.
-func (r *Repository) Push(ctx context.Context, src *Source, tag string, progress Progress) (Pushed, error) {
+// error leaves no tag behind. Layers that the images of how.Near are made of are not sent, but read and checked. A tag
+// that already names this image is success; one that names another is a TagConflictError.
+func (r *Repository) Push(ctx context.Context, src *Source, tag string, how How) (Pushed, error) {
 	reference, err := r.reference(tag)
 	if err != nil {
 		return Pushed{}, err
 	}
-	pusher, err := remote.NewPusher(r.options...)
+	e := &engine{
+		wire: r.wire, compression: cmp.Or(how.Compression, Gzip), meter: newMeter(how.Progress),
+		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
+	}
+	have, err := e.learn(ctx, tag, false)
+	if err != nil {
+		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explain(err))
+	}
+	if have != nil {
+		// The tag decides already: whatever src is, nothing is to be sent.
+		err = e.same(ctx, src.root, have)
+	} else {
+		err = e.bring(ctx, src.root, how.Near)
+	}
 	if err != nil {
 		return Pushed{}, fmt.Errorf("push %s: %w", reference, err)
 	}
-	engine := &engine{repo: r.name, pusher: pusher, meter: newMeter(progress)}
-	have, err := r.Resolve(ctx, tag)
-	switch {
-	case errors.Is(err, ErrNotFound):
-		if err := engine.send(ctx, src.root); err != nil {
-			return Pushed{}, fmt.Errorf("push %s: %w", reference, err)
-		}
-		if err := r.put(ctx, pusher, tag, rawManifest{src.root.raw, src.root.MediaType}); err != nil {
-			return Pushed{}, err
-		}
-	case err != nil:
-		return Pushed{}, err
-	default:
-		// The tag decides already: whatever src is, nothing is to be sent.
-		if err := engine.seal(ctx, src.root); err != nil {
-			return Pushed{}, fmt.Errorf("push %s: %w", reference, err)
-		}
-		if want := src.Digest(); have != want {
-			return Pushed{}, &TagConflictError{Ref: reference.String(), Have: have, Want: want}
-		}
-	}
 	digest := src.Digest()
-	for _, ref := range []string{tag, digest} {
-		if err := r.verify(ctx, ref, digest); err != nil {
+	if have != nil && have.Digest.String() != digest {
+		return Pushed{}, &TagConflictError{Ref: reference.String(), Have: have.Digest.String(), Want: digest}
+	}
+	if have == nil {
+		if err := r.put(ctx, tag, src.root); err != nil {
+			return Pushed{}, err
+		}
+		if err := r.verify(ctx, tag, digest); err != nil {
 			return Pushed{}, err
 		}
 	}
-	return Pushed{
-		URI:      r.URI(digest),
-		Tag:      tag,
-		Digest:   digest,
-		Uploaded: have == "",
-		Bytes:    engine.sent.Load(),
-	}, nil
+	moved := e.meter.sum()
+	return Pushed{URI: r.URI(digest), Tag: tag, Digest: digest, Uploaded: have == nil, Bytes: moved.Sent, Reused: moved.Reused}, nil
+}
+
+// same gives m its digest, to be compared with that of what the tag names.
+func (e *engine) same(ctx context.Context, m, have *manifest) error {
+	switch {
+	case m.raw != nil:
+		return nil
+	case m.adopt(have):
+		return e.check(ctx, m)
+	}
+	return e.measure(ctx, m)
+}
+
+// bring makes the repository hold m, with as little sent as possible.
+func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
+	for _, tag := range near {
+		found, err := e.learn(ctx, tag, m.raw == nil)
+		if err != nil {
+			return explain(err)
+		}
+		if m.adopt(found) {
+			return e.check(ctx, m)
+		}
+	}
+	return e.send(ctx, m)
 }
 
 // put writes tag. Losing a race for an immutable tag is success when the winner pushed the same image. ECR answers
 // ImageTagAlreadyExistsException as TAG_INVALID: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
-func (r *Repository) put(ctx context.Context, pusher *remote.Pusher, tag string, m rawManifest) error {
+func (r *Repository) put(ctx context.Context, tag string, m *manifest) error {
 	reference, err := r.reference(tag)
 	if err != nil {
 		return err
 	}
-	err = pusher.Put(ctx, reference, m)
+	err = r.wire.put(ctx, tag, m)
 	if err == nil {
 		return nil
 	}

@@ -77,14 +77,14 @@ func TestPushTakesEverySource(t *testing.T) {
 				t.Errorf("digest before the push is %q, want %q", src.Digest(), tt.digest)
 			}
 			repository := "app" + string(rune('a'+i))
-			got, err := s.repository(t, repository).Push(t.Context(), src, "1.0.0-dev", nil)
+			got, err := s.repository(t, repository).Push(t.Context(), src, "1.0.0-dev", How{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			desc := s.valid(t, repository+":1.0.0-dev")
 			want := Pushed{
 				URI: s.host + "/" + repository + "@" + desc.Digest.String(), Tag: "1.0.0-dev",
-				Digest: desc.Digest.String(), Uploaded: true, Bytes: got.Bytes,
+				Digest: desc.Digest.String(), Uploaded: true, Bytes: got.Bytes, Reused: got.Reused, // the test registry shares blobs between repositories
 			}
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Errorf("pushed (-want +got):\n%s", diff)
@@ -111,7 +111,7 @@ func TestPushGivesADockerSaveOneDigestWhateverItsForm(t *testing.T) {
 	s := newServer(t)
 	digests := map[string]bool{}
 	for i, data := range [][]byte{dockerSaveOf(image).tar(), modernDockerSaveOf(image).tar(), gzipOf(dockerSaveOf(image).tar())} {
-		got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, data)), "1", nil)
+		got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, data)), "1", How{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,7 +127,7 @@ func TestPushGivesADockerSaveOneDigestWhateverItsForm(t *testing.T) {
 
 func TestPushCompressesTheLayersOfADockerSave(t *testing.T) {
 	s := newServer(t)
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, modernDockerSaveOf(randomImage(1)).tar())), "1", nil)
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, modernDockerSaveOf(randomImage(1)).tar())), "1", How{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,7 +151,7 @@ func TestPushFollowsTheLayerLinksOfOldDockers(t *testing.T) {
 	unmarshal(t, files["manifest.json"], &list)
 	files[list[0].Layers[2]] = "-> ../" + list[0].Layers[0]
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", nil); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", How{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -163,7 +163,7 @@ func TestPushReadsNamesThatBeginWithADot(t *testing.T) {
 		files["./"+name] = content
 	}
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", nil); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", How{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -183,7 +183,7 @@ func TestPushOfAPartlySavedIndexTakesThePlatformThatIsThere(t *testing.T) {
 		t.Errorf("platforms (-want +got):\n%s", diff)
 	}
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), src, "1", nil); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), src, "1", How{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -194,7 +194,7 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			ref := write(t, files.tar())
-			first, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", nil)
+			first, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,11 +202,11 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 				t.Fatalf("the first push sent %d bytes in %d requests", first.Bytes, s.written(""))
 			}
 			s.forget()
-			again, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", nil)
+			again, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			first.Uploaded, first.Bytes = false, 0
+			first.Uploaded, first.Bytes, first.Reused = false, 0, again.Reused
 			if diff := cmp.Diff(first, again); diff != "" {
 				t.Errorf("second push (-want +got):\n%s", diff)
 			}
@@ -220,13 +220,13 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
 	s := newServer(t)
 	repo := s.repository(t, "app")
-	first, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", nil)
+	first, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", How{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.forget()
 	other := opened(t, write(t, dockerSaveOf(randomImage(1)).tar()))
-	_, err = repo.Push(t.Context(), other, "1", nil)
+	_, err = repo.Push(t.Context(), other, "1", How{})
 	var conflict *TagConflictError
 	if !errors.As(err, &conflict) {
 		t.Fatalf("error is %v", err)
@@ -247,7 +247,7 @@ func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
 
 func TestPushWritesTheTagLast(t *testing.T) {
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", nil); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", How{}); err != nil {
 		t.Fatal(err)
 	}
 	if last := s.writes[len(s.writes)-1]; last != "PUT /v2/app/manifests/1" || s.written("manifests/1") != 1 {
@@ -274,7 +274,7 @@ func race(t *testing.T, s *server, winner v1.Image) {
 func TestPushThatLosesARaceToTheSameImageSucceeds(t *testing.T) {
 	s, image := newServer(t), randomImage(1)
 	race(t, s, image)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", nil); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", How{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -282,7 +282,7 @@ func TestPushThatLosesARaceToTheSameImageSucceeds(t *testing.T) {
 func TestPushThatLosesARaceToAnotherImageNamesBoth(t *testing.T) {
 	s, image, winner := newServer(t), randomImage(1), randomImage(1)
 	race(t, s, winner)
-	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", nil)
+	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", How{})
 	var conflict *TagConflictError
 	if !errors.As(err, &conflict) || conflict.Have != digestIn(winner) || conflict.Want != digestIn(image) {
 		t.Errorf("error is %v", err)
@@ -302,7 +302,7 @@ func TestPushNoticesARegistryThatTagsSomethingElse(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		return true
 	})
-	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", nil)
+	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", How{})
 	if err == nil || !strings.Contains(err.Error(), "verify push") {
 		t.Errorf("error is %v", err)
 	}
@@ -316,7 +316,7 @@ func TestPushExplainsWhatTheRegistryRefuses(t *testing.T) {
 		is           error
 	}{
 		"no repository":    {http.MethodPost, "NAME_UNKNOWN", http.StatusNotFound, "/app:1", ErrNoRepository},
-		"bad credentials":  {http.MethodHead, "", http.StatusUnauthorized, "refuses the credentials", nil},
+		"bad credentials":  {http.MethodGet, "", http.StatusUnauthorized, "refuses the credentials", nil},
 		"no right to push": {http.MethodPost, "DENIED", http.StatusForbidden, "refuses the credentials", nil},
 	}
 	for name, tt := range tests {
@@ -328,7 +328,7 @@ func TestPushExplainsWhatTheRegistryRefuses(t *testing.T) {
 				}
 				return r.Method == tt.method
 			})
-			_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", nil)
+			_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", How{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("error is %v", err)
 			}
@@ -348,7 +348,7 @@ func TestPushThatIsCancelledTagsNothing(t *testing.T) {
 		}
 		return false
 	})
-	_, err := s.repository(t, "app").Push(ctx, opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", nil)
+	_, err := s.repository(t, "app").Push(ctx, opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", How{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
@@ -376,7 +376,7 @@ func TestPushMountsLayersOfTheSameRegistry(t *testing.T) {
 		}
 		return true
 	})
-	got, err := s.repository(t, "prod").Push(t.Context(), opened(t, s.host+"/dev:1"), "1", nil)
+	got, err := s.repository(t, "prod").Push(t.Context(), opened(t, s.host+"/dev:1"), "1", How{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -391,7 +391,7 @@ func TestPushCopiesFromAnotherRegistry(t *testing.T) {
 	if err := remote.WriteIndex(must(name.ParseReference(from.host+"/dev:1")), index); err != nil {
 		t.Fatal(err)
 	}
-	got, err := to.repository(t, "prod").Push(t.Context(), opened(t, from.host+"/dev:1"), "1", nil)
+	got, err := to.repository(t, "prod").Push(t.Context(), opened(t, from.host+"/dev:1"), "1", How{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -403,18 +403,18 @@ func TestPushCopiesFromAnotherRegistry(t *testing.T) {
 
 func TestPushReportsProgressToTheEnd(t *testing.T) {
 	var last, end int64
-	progress := func(done, total int64) {
-		if done < last || done > total {
-			t.Errorf("%d of %d after %d", done, total, last)
+	progress := func(m Moved) {
+		if m.Done < last || m.Done > m.Total {
+			t.Errorf("%d of %d after %d", m.Done, m.Total, last)
 		}
-		last, end = done, total
+		last, end = m.Done, m.Total
 	}
 	s := newServer(t)
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", progress)
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", How{Progress: progress})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if last == 0 || last != end || got.Bytes != end {
+	if last == 0 || last != end || got.Bytes == 0 {
 		t.Errorf("the last progress is %d of %d, and %d bytes were sent", last, end, got.Bytes)
 	}
 }
@@ -424,7 +424,7 @@ func TestTagMovesAnAlias(t *testing.T) {
 	repo := s.repository(t, "app")
 	for _, files := range []tree{layoutOf(t, randomImage(1)), layoutOf(t, twoPlatforms())} {
 		src := opened(t, write(t, files.tar()))
-		pushed, err := repo.Push(t.Context(), src, src.Digest()[7:20], nil)
+		pushed, err := repo.Push(t.Context(), src, src.Digest()[7:20], How{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -486,7 +486,7 @@ func TestTheSizeOfAnImageIsWhatAHostDownloads(t *testing.T) {
 		"of two platforms": {layoutOf(t, both), largest},
 	} {
 		repo := s.repository(t, strings.ReplaceAll(name, " ", "-"))
-		pushed, err := repo.Push(t.Context(), opened(t, write(t, test.tree.tar())), "1", nil)
+		pushed, err := repo.Push(t.Context(), opened(t, write(t, test.tree.tar())), "1", How{})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -41,6 +41,7 @@ func (r registry) blob(desc v1.Descriptor) (*blob, error) {
 	ref := r.repo.Digest(desc.Digest.String())
 	return &blob{
 		Descriptor: desc,
+		length:     desc.Size,
 		from:       ref,
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			layer, err := r.puller.Layer(ctx, ref)

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -22,6 +23,7 @@ type server struct {
 	host string
 
 	mu        sync.Mutex
+	requests  int
 	writes    []string                                          // method and path of every request that is no read
 	intercept func(w http.ResponseWriter, r *http.Request) bool // reports whether it has answered
 }
@@ -32,6 +34,7 @@ func newServer(t *testing.T) *server {
 	inner := memory.New(memory.Logger(log.New(io.Discard, "", 0)))
 	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
+		s.requests++
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			s.writes = append(s.writes, r.Method+" "+r.URL.Path)
 		}
@@ -52,6 +55,7 @@ func (s *server) repository(t *testing.T, repository string) *Repository {
 	if err != nil {
 		t.Fatal(err)
 	}
+	r.wire.wait = 2 * time.Millisecond
 	return r
 }
 
@@ -59,7 +63,7 @@ func (s *server) repository(t *testing.T, repository string) *Repository {
 func (s *server) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.writes = nil
+	s.writes, s.requests = nil, 0
 }
 
 func (s *server) written(part string) int {

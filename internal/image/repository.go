@@ -36,6 +36,7 @@ func (e *TagConflictError) Error() string {
 type Repository struct {
 	name    name.Repository
 	options []remote.Option
+	wire    *wire
 }
 
 // NewRepository returns the repository called name on host, reached as auth. It asks the registry nothing yet.
@@ -49,7 +50,7 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 	if err != nil {
 		return nil, fmt.Errorf("read repository name %q: %w", repository, err)
 	}
-	return &Repository{name: repo, options: []remote.Option{remote.WithAuth(auth)}}, nil
+	return &Repository{name: repo, options: []remote.Option{remote.WithAuth(auth)}, wire: &wire{repo: repo, auth: auth, wait: firstPause}}, nil
 }
 
 // URI is the image of that digest as a host pulls it, host/name@sha256:….
@@ -111,12 +112,9 @@ func (r *Repository) Tag(ctx context.Context, digest string, tags ...string) err
 	if err != nil {
 		return fmt.Errorf("read %s: %w", reference, explain(err))
 	}
-	pusher, err := remote.NewPusher(r.options...)
-	if err != nil {
-		return fmt.Errorf("tag %s: %w", reference, err)
-	}
+	m := &manifest{raw: desc.Manifest, Descriptor: desc.Descriptor}
 	for _, tag := range tags {
-		if err := r.put(ctx, pusher, tag, rawManifest{desc.Manifest, desc.MediaType}); err != nil {
+		if err := r.put(ctx, tag, m); err != nil {
 			return err
 		}
 	}

@@ -3,27 +3,40 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
+
+	"github.com/org/atta-deploy-action/internal/image"
 )
 
 // progressEvery is how often a long push says how far it is.
 const progressEvery = 5 * time.Second
 
 func (r *run) push(ctx context.Context) error {
-	last := time.Now()
-	pushed, err := r.services.Repository.Push(ctx, r.source, r.plan.Release.ImageTag(), func(done, total int64) {
-		if time.Since(last) >= progressEvery {
+	began := time.Now()
+	last := began
+	near := r.plan.ImageTags
+	if r.result.Current.Version != "" {
+		near = append(slices.Clip(near), r.result.Current.Version)
+	}
+	pushed, err := r.services.Repository.Push(ctx, r.source, r.plan.Release.ImageTag(), image.How{
+		Compression: r.plan.Compression, Near: near,
+		Progress: func(m image.Moved) {
+			if time.Since(last) < progressEvery {
+				return
+			}
 			last = time.Now()
-			r.console.Info("%d of %d MB", done>>20, total>>20)
-		}
+			rate := float64(m.Sent>>20) / time.Since(began).Seconds()
+			r.console.Info("%d of %d MB read, %d MB sent, %.0f MB/s, %d layers there before", m.Done>>20, m.Total>>20, m.Sent>>20, rate, m.Reused)
+		},
 	})
 	if err != nil {
 		return err
 	}
 	r.result.Image = pushed
 	if pushed.Uploaded {
-		r.console.Info("pushed %s as %s", pushed.URI, pushed.Tag)
+		r.console.Info("pushed %s as %s: %d MB sent in %.1f s, %d layers there before", pushed.URI, pushed.Tag, pushed.Bytes>>20, time.Since(began).Seconds(), pushed.Reused)
 	} else {
 		r.console.Info("%s is there already as %s; nothing to send", pushed.URI, pushed.Tag)
 	}

@@ -36,7 +36,8 @@ type Plan struct {
 
 	Image, Bundle, Rollout bool // the phases that run
 
-	Source      string   // of the image, as it was given; empty in a dry run before the build
+	Source      string // of the image, as it was given; empty in a dry run before the build
+	Compression image.Compression
 	ImageDigest string   // of an image pushed before, without the image phase
 	ImageTags   []string // moved to the image when every instance is healthy
 
@@ -91,7 +92,7 @@ type Services struct {
 }
 
 type repository interface {
-	Push(ctx context.Context, src *image.Source, tag string, progress image.Progress) (image.Pushed, error)
+	Push(ctx context.Context, src *image.Source, tag string, how image.How) (image.Pushed, error)
 	Check(ctx context.Context, ref string) error
 	Resolve(ctx context.Context, ref string) (string, error)
 	Size(ctx context.Context, digest string) (int64, error)

@@ -1,0 +1,212 @@
+package image
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"runtime"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+	"github.com/klauspost/pgzip"
+)
+
+// Compression is how layers are compressed that are not compressed yet.
+type Compression string
+
+const (
+	// Gzip is understood by everything that pulls images.
+	Gzip Compression = "gzip"
+	// Zstd is pulled by Docker 23.0, containerd 1.5 and later:
+	// https://docs.docker.com/engine/release-notes/23.0/ https://github.com/containerd/containerd/releases/tag/v1.5.0
+	Zstd Compression = "zstd"
+)
+
+// What a digest depends on, and so never on the machine: the level, the blocks, the window and that zstd has workers.
+const (
+	gzipLevel  = gzip.BestSpeed
+	gzipBlock  = 256 << 10
+	zstdWindow = 1 << 20
+)
+
+// types returns the media types of a manifest, its config and its layers. Docker's own know no zstd.
+func (c Compression) types() (manifest, config, layer types.MediaType) {
+	if c == Zstd {
+		return types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayerZStd
+	}
+	return types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer
+}
+
+// has reports whether a layer of that media type is compressed this way.
+func (c Compression) has(layer types.MediaType) bool {
+	if c == Zstd {
+		return layer == types.OCILayerZStd
+	}
+	return layer == types.DockerLayer || layer == types.OCILayer
+}
+
+// writer compresses into w with every core. What it writes depends on what is written to it alone.
+func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
+	if c == Zstd {
+		return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithWindowSize(zstdWindow))
+	}
+	zw, err := pgzip.NewWriterLevel(w, gzipLevel)
+	if err != nil {
+		return nil, err
+	}
+	// Blocks in flight: enough for every core, and no more memory on a machine with many.
+	return zw, zw.SetConcurrency(gzipBlock, min(max(2, runtime.GOMAXPROCS(0)), 16))
+}
+
+// damage is an error that lies in the image, not in the registry or on the way to it.
+type damage struct{ error }
+
+func (d damage) Unwrap() error { return d.error }
+
+// stored writes to w the bytes of b as the registry is to have them, in one pass, and returns their digest and size.
+// What it has written is to be believed only without an error. read is told of the bytes read from the source.
+func (b *blob) stored(ctx context.Context, w io.Writer, c Compression, read func(int)) (v1.Hash, int64, error) {
+	source, err := b.open(ctx)
+	if err != nil {
+		return v1.Hash{}, 0, b.blame(ctx, err)
+	}
+	defer source.Close()
+	var refused error // by w
+	plain, sent := sha256.New(), &counter{Hash: sha256.New()}
+	from := readFunc(func(buf []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		n, err := source.Read(buf)
+		read(n)
+		return n, err
+	})
+	to := writeFunc(func(p []byte) (int, error) {
+		_, _ = sent.Write(p)
+		n, err := w.Write(p)
+		if err != nil {
+			refused = err
+		}
+		return n, err
+	})
+	buf := make([]byte, 256<<10)
+	switch {
+	case b.compress:
+		var zw io.WriteCloser
+		if zw, err = c.writer(to); err == nil {
+			_, err = io.CopyBuffer(io.MultiWriter(zw, plain), from, buf)
+			err = errors.Join(err, zw.Close())
+		}
+	case b.diffID != v1.Hash{}:
+		err = unpack(plain, io.TeeReader(from, to))
+	default:
+		_, err = io.CopyBuffer(to, from, buf)
+	}
+	digest := sum(sent.Hash)
+	switch {
+	case refused != nil:
+		return v1.Hash{}, 0, refused
+	case err != nil:
+		return v1.Hash{}, 0, b.blame(ctx, err)
+	case b.diffID != v1.Hash{} && sum(plain) != b.diffID:
+		return v1.Hash{}, 0, b.blame(ctx, fmt.Errorf("its content is %s, the config says %s", sum(plain), b.diffID))
+	case b.Digest != v1.Hash{} && sent.n != b.Size:
+		return v1.Hash{}, 0, b.blame(ctx, fmt.Errorf("it does not have the %d bytes of its descriptor", b.Size))
+	case b.Digest != v1.Hash{} && digest != b.Digest:
+		return v1.Hash{}, 0, b.blame(ctx, fmt.Errorf("damaged, its content is %s", digest))
+	}
+	return digest, sent.n, nil
+}
+
+// blame names the blob in an error of reading it. What is read from a registry may be well the next time.
+func (b *blob) blame(ctx context.Context, err error) error {
+	err = fmt.Errorf("%s: %w", b.name, err)
+	if b.from != nil || ctx.Err() != nil {
+		return err
+	}
+	return damage{err}
+}
+
+// verify reads a layer of a docker save and checks it against the config, sending nothing.
+func (b *blob) verify(ctx context.Context, read func(int)) error {
+	r, err := b.open(ctx)
+	if err != nil {
+		return b.blame(ctx, err)
+	}
+	defer r.Close()
+	plain := sha256.New()
+	from := readFunc(func(buf []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		n, err := r.Read(buf)
+		read(n)
+		return n, err
+	})
+	if b.compress {
+		_, err = io.CopyBuffer(plain, from, make([]byte, 256<<10))
+	} else {
+		err = unpack(plain, from)
+	}
+	if have := sum(plain); err == nil && have != b.diffID {
+		err = fmt.Errorf("its content is %s, the config says %s", have, b.diffID)
+	}
+	if err != nil {
+		return b.blame(ctx, err)
+	}
+	return nil
+}
+
+// content reads a small blob and checks it.
+func (b *blob) content(ctx context.Context) ([]byte, error) {
+	var data limited
+	_, _, err := b.stored(ctx, &data, Gzip, func(int) {})
+	return data, err
+}
+
+// limited holds what is written to it, as long as it is small.
+type limited []byte
+
+func (l *limited) Write(p []byte) (int, error) {
+	if len(*l)+len(p) > maxJSON {
+		return 0, fmt.Errorf("more than %d bytes are too many", maxJSON)
+	}
+	*l = append(*l, p...)
+	return len(p), nil
+}
+
+// unpack also reads what may follow the gzip stream.
+func unpack(w io.Writer, r io.Reader) error {
+	zr, err := gzip.NewReader(r)
+	if err != nil {
+		return gunzipError(err)
+	}
+	if _, err := io.Copy(w, zr); err != nil {
+		return gunzipError(err)
+	}
+	_, err = io.Copy(io.Discard, r)
+	return err
+}
+
+func sum(h hash.Hash) v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", h.Sum(nil))}
+}
+
+type counter struct {
+	hash.Hash
+	n int64
+}
+
+func (c *counter) Write(p []byte) (int, error) {
+	c.n += int64(len(p))
+	return c.Hash.Write(p)
+}
+
+type writeFunc func([]byte) (int, error)
+
+func (f writeFunc) Write(p []byte) (int, error) { return f(p) }

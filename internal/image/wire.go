@@ -1,0 +1,284 @@
+package image
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+const (
+	attempts   = 5
+	firstPause = 200 * time.Millisecond
+)
+
+// wire writes to one repository: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
+type wire struct {
+	repo name.Repository
+	auth authn.Authenticator
+	wait time.Duration // before the second attempt, doubled from attempt to attempt
+
+	mu     sync.Mutex
+	opened *http.Client
+}
+
+// renewer is an authenticator that can be told that its token is not taken any more.
+type renewer interface{ Renew() }
+
+// open asks the registry once how to log in.
+func (w *wire) open(ctx context.Context) (*http.Client, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.opened != nil {
+		return w.opened, nil
+	}
+	base := remote.DefaultTransport.(*http.Transport).Clone()
+	base.WriteBufferSize = 128 << 10
+	base.MaxIdleConnsPerHost = uploads
+	// A connection for each blob, so that one that stalls holds up no other.
+	base.ForceAttemptHTTP2 = false
+	opened, err := transport.NewWithContext(ctx, w.repo.Registry, w.auth, base, []string{w.repo.Scope(transport.PushScope)})
+	if err != nil {
+		return nil, err
+	}
+	w.opened = &http.Client{Transport: opened}
+	return w.opened, nil
+}
+
+// sure tries f until it succeeds, or fails in a way that will not get better.
+func (w *wire) sure(ctx context.Context, f func() error) error {
+	pause := w.wait
+	for attempt := 1; ; attempt++ {
+		err := f()
+		if err == nil || attempt == attempts || ctx.Err() != nil || !w.passing(err) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(pause/2 + rand.N(pause/2)):
+			pause *= 2
+		}
+	}
+}
+
+// passing reports whether err may be gone the next time; a token that is not taken is renewed for that.
+func (w *wire) passing(err error) bool {
+	if errors.As(err, new(damage)) {
+		return false
+	}
+	var answer *transport.Error
+	if !errors.As(err, &answer) {
+		return errors.As(err, new(*url.Error)) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errAnswer)
+	}
+	switch code := answer.StatusCode; {
+	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
+		return true
+	case code == http.StatusUnauthorized, code == http.StatusForbidden && strings.Contains(answer.Error(), "expired"):
+		auth, ok := w.auth.(renewer)
+		if ok {
+			auth.Renew()
+		}
+		return ok
+	}
+	for _, e := range answer.Errors {
+		// The upload is gone, or bytes of it were changed on the way: it begins anew.
+		if e.Code == transport.BlobUploadUnknownErrorCode || e.Code == transport.BlobUploadInvalidErrorCode || e.Code == transport.DigestInvalidErrorCode {
+			return true
+		}
+	}
+	return false
+}
+
+var errAnswer = errors.New("the registry's answer makes no sense")
+
+// request is one to the registry.
+type request struct {
+	method, address string
+	body            io.Reader
+	size            int64 // of body; -1: unknown
+	mediaType       string
+	want            []int // statuses
+}
+
+// reply is the answer to one.
+type reply struct {
+	status    int
+	header    http.Header
+	body      []byte // at most maxJSON
+	mediaType types.MediaType
+	next      string // where an upload goes on
+}
+
+func (w *wire) do(ctx context.Context, r request) (*reply, error) {
+	client, err := w.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	out, err := http.NewRequestWithContext(ctx, r.method, r.address, r.body)
+	if err != nil {
+		return nil, err
+	}
+	if r.size != 0 {
+		out.ContentLength = r.size
+	}
+	if r.mediaType != "" {
+		out.Header.Set("Content-Type", r.mediaType)
+	}
+	if r.method == http.MethodGet || r.method == http.MethodHead {
+		out.Header.Set("Accept", strings.Join([]string{
+			string(types.DockerManifestSchema2), string(types.DockerManifestList), string(types.OCIManifestSchema1), string(types.OCIImageIndex), "*/*",
+		}, ", "))
+	}
+	in, err := client.Do(out)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Body.Close()
+	if err := transport.CheckError(in, r.want...); err != nil {
+		return nil, err
+	}
+	answer := &reply{status: in.StatusCode, header: in.Header, mediaType: types.MediaType(in.Header.Get("Content-Type"))}
+	if answer.body, err = io.ReadAll(io.LimitReader(in.Body, maxJSON)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	if location := in.Header.Get("Location"); location != "" {
+		next, err := in.Request.URL.Parse(location)
+		if err != nil || next.Host == "" {
+			return nil, fmt.Errorf("%w: it leads to %q", errAnswer, location)
+		}
+		answer.next = next.String()
+	}
+	return answer, nil
+}
+
+func (w *wire) address(kind, reference string) string {
+	return w.repo.Scheme() + "://" + w.repo.RegistryStr() + "/v2/" + w.repo.RepositoryStr() + "/" + kind + "/" + reference
+}
+
+// absent reports whether err says that there is nothing. A registry that makes repositories by itself does not know the
+// name before the first push; one that does not says so again when an upload begins.
+func absent(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+}
+
+// has reports whether the repository holds a blob.
+func (w *wire) has(ctx context.Context, digest v1.Hash) (found bool, err error) {
+	err = w.sure(ctx, func() error {
+		_, err := w.do(ctx, request{method: http.MethodHead, address: w.address("blobs", digest.String()), want: []int{http.StatusOK}})
+		if found = err == nil; absent(err) {
+			return nil
+		}
+		return err
+	})
+	return found, err
+}
+
+// manifest reads what reference names; nil when there is nothing.
+func (w *wire) manifest(ctx context.Context, reference string) (m *manifest, err error) {
+	err = w.sure(ctx, func() error {
+		answer, err := w.do(ctx, request{method: http.MethodGet, address: w.address("manifests", reference), want: []int{http.StatusOK}})
+		if err != nil {
+			if absent(err) {
+				return nil
+			}
+			return err
+		}
+		m = &manifest{raw: answer.body, Descriptor: v1.Descriptor{MediaType: answer.mediaType, Digest: digestOf(answer.body), Size: int64(len(answer.body))}}
+		return nil
+	})
+	return m, err
+}
+
+// json reads a small blob.
+func (w *wire) json(ctx context.Context, digest v1.Hash, v any) error {
+	return w.sure(ctx, func() error {
+		answer, err := w.do(ctx, request{method: http.MethodGet, address: w.address("blobs", digest.String()), want: []int{http.StatusOK}})
+		if err != nil {
+			return err
+		}
+		if digestOf(answer.body) != digest {
+			return fmt.Errorf("%w: %s is damaged", errAnswer, digest)
+		}
+		return json.Unmarshal(answer.body, v)
+	})
+}
+
+// near reports whether ref is in the same registry.
+func (w *wire) near(ref name.Reference) bool {
+	return ref.Context().RegistryStr() == w.repo.RegistryStr()
+}
+
+// begin starts an upload and returns where it goes on: nowhere when the registry has taken the blob over from another
+// of its repositories.
+func (w *wire) begin(ctx context.Context, b *blob) (next string, err error) {
+	address := w.address("blobs", "uploads/")
+	if b.from != nil && w.near(b.from) {
+		address += "?" + url.Values{"mount": {b.Digest.String()}, "from": {b.from.Context().RepositoryStr()}}.Encode()
+	}
+	answer, err := w.do(ctx, request{method: http.MethodPost, address: address, want: []int{http.StatusAccepted, http.StatusCreated}})
+	switch {
+	case err != nil:
+		return "", err
+	case answer.status == http.StatusCreated:
+		return "", nil
+	case answer.next == "":
+		return "", fmt.Errorf("%w: it begins an upload that leads nowhere", errAnswer)
+	}
+	return answer.next, nil
+}
+
+// stream sends the bytes of an upload and returns where it goes on.
+func (w *wire) stream(ctx context.Context, address string, body io.Reader, size int64) (string, error) {
+	answer, err := w.do(ctx, request{
+		method: http.MethodPatch, address: address, body: body, size: size, mediaType: "application/octet-stream",
+		want: []int{http.StatusAccepted, http.StatusNoContent, http.StatusCreated},
+	})
+	if err != nil {
+		return "", err
+	}
+	if answer.next == "" {
+		return address, nil
+	}
+	return answer.next, nil
+}
+
+// finish ends an upload: the registry compares the digest with what it has got.
+func (w *wire) finish(ctx context.Context, address string, digest v1.Hash) error {
+	to, err := url.Parse(address)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errAnswer, err)
+	}
+	query := to.Query()
+	query.Set("digest", digest.String())
+	to.RawQuery = query.Encode()
+	_, err = w.do(ctx, request{method: http.MethodPut, address: to.String(), want: []int{http.StatusCreated}})
+	return err
+}
+
+// put writes a manifest.
+func (w *wire) put(ctx context.Context, reference string, m *manifest) error {
+	return w.sure(ctx, func() error {
+		_, err := w.do(ctx, request{
+			method: http.MethodPut, address: w.address("manifests", reference), body: bytes.NewReader(m.raw), mediaType: string(m.MediaType),
+			want: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted},
+		})
+		return err
+	})
+}
