@@ -98,7 +98,7 @@ func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 		Identity: action.Identity{
 			Region: "us-east-1", SessionName: "atta-deploy-action", SessionDuration: time.Hour, Audience: "sts.amazonaws.com",
 		},
-		Image:   action.Image{Source: "image.tar", Repository: "atta", Tags: []string{"latest-dev"}},
+		Image:   action.Image{Source: "image.tar", Repository: "atta", Tags: []string{"latest-dev"}, Compression: "gzip"},
 		Bundle:  action.Bundle{Path: "deploy", Bucket: "atta-deploy-artifacts", Prefix: "bundles/dev/"},
 		Targets: action.Targets{InstanceIDs: []string{"i-0123456789abcdef0"}, MinInstances: 1},
 		Rollout: action.Rollout{Waves: []action.Wave{{Percent: 100}}, BackOnFailure: "all", Policy: action.Policy{
@@ -129,6 +129,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		"INPUT_ECR-REGISTRY":          "localhost:5000",
 		"INPUT_IMAGE-TAGS":            "stable, eu",
 		"INPUT_IMAGE-DIGEST":          "sha256:" + sha,
+		"INPUT_COMPRESSION":           "zstd",
 		"INPUT_BUNDLE-PATH":           "/github/workspace/ops",
 		"INPUT_BUNDLE-PREFIX":         "atta/bundles",
 		"INPUT_KMS-KEY-ID":            "alias/atta",
@@ -167,7 +168,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			AllowedAccountIDs: []string{"123456789012", "210987654321"},
 		},
 		Image: action.Image{
-			Registry: "localhost:5000", Repository: "atta", Tags: []string{"stable", "eu"}, Digest: "sha256:" + sha,
+			Registry: "localhost:5000", Repository: "atta", Tags: []string{"stable", "eu"}, Digest: "sha256:" + sha, Compression: "zstd",
 		},
 		Bundle: action.Bundle{
 			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", Mode: "job", KMSKey: "alias/atta", SHA256: sha,
