@@ -3,6 +3,7 @@
 GOLANGCI_LINT := v2.15.0
 ACTIONLINT := v1.7.12
 GOVULNCHECK := v1.1.4
+ACT := v0.2.89
 
 BIN := $(CURDIR)/.cache/bin
 SCRIPTS := $(shell git ls-files '*.sh') .ci/run
@@ -30,7 +31,7 @@ simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10
 bench-fleet: ## Deploy to fleets of 1 to 10,000 simulated instances and rewrite the table in docs/benchmarks.md
 	go test ./internal/rollout -count=1 -timeout=30m -run=TestTableOfFleets -args -table=$(CURDIR)/docs/benchmarks.md
 
-e2e: ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
+e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run=E2E ./...
 
 check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats)
@@ -54,5 +55,8 @@ $(BIN)/golangci-lint: Makefile
 
 $(BIN)/actionlint: Makefile
 	GOBIN=$(BIN) go install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT) && touch $@
+
+$(BIN)/act: Makefile
+	GOBIN=$(BIN) go install github.com/nektos/act@$(ACT) && touch $@
 
 include deploy/deploy.mk
