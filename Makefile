@@ -19,7 +19,8 @@ demo: ## Deploy to ten instances on this machine, go wrong and go back: no accou
 	go run ./internal/localaws/demo
 
 test: ## Run all tests that need nothing but Go
-	go test $(RACE) -shuffle=on -count=1 -timeout=20m ./...
+	go test -shuffle=on -count=1 -timeout=20m ./deploy
+	go test $(RACE) -shuffle=on -count=1 -timeout=20m $$(go list ./... | grep -v '/deploy$$')
 
 sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
 	go test -c -o .cache/sweep ./deploy

@@ -160,7 +160,7 @@ func TestAServiceBesideTheUnitThatTheOperatorHasEnabledStaysSo(t *testing.T) {
 	if err := m.Reboot(); err != nil {
 		t.Fatal(err)
 	}
-	if got := m.sh("systemctl is-enabled atta-worker; systemctl is-active atta-worker").stdout; got != "enabled\nactive\n" {
+	if got := m.sh("for i in $(seq 100); do systemctl is-active --quiet atta-worker && break; sleep 0.1; done; systemctl is-enabled atta-worker; systemctl is-active atta-worker").stdout; got != "enabled\nactive\n" {
 		t.Errorf("after a deploy and a boot it is %q", got)
 	}
 }

@@ -1,0 +1,310 @@
+// Command bench pushes images side by side with other tools, to a registry server on this machine, and rewrites the
+// table of docs/benchmarks.md: make bench. It needs docker-registry and, to be compared with, skopeo and a Docker engine
+// (Debian: docker-registry skopeo docker.io), and crane and regctl on PATH.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+
+	"github.com/org/atta-deploy-action/internal/image"
+)
+
+// Ours is this program itself, so that it is measured as a process like the others: push IMAGE HOST REPOSITORY TAG NEAR
+// COMPRESSION.
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	var err error
+	if len(os.Args) == 8 && os.Args[1] == "push" {
+		err = push(ctx, os.Args[2:])
+	} else {
+		err = bench(ctx)
+	}
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func push(ctx context.Context, args []string) error {
+	src, err := image.Open(ctx, args[0], authn.NewMultiKeychain())
+	if err != nil {
+		return err
+	}
+	defer src.Close()
+	repo, err := image.NewRepository(args[1], args[2], authn.Anonymous)
+	if err != nil {
+		return err
+	}
+	_, err = repo.Push(ctx, src, args[3], image.How{Near: []string{args[4]}, Compression: image.Compression(args[5])})
+	return err
+}
+
+// job is one push by a tool.
+type job struct {
+	kind  string // docker-save, gzip or oci
+	image string // a path
+	name  string // by which the Docker engine has it
+	host  string
+	tag   string
+}
+
+func (j job) ref() string { return j.host + "/app:" + j.tag }
+
+// tool is one of those that are compared.
+type tool struct {
+	name    string
+	command func(job) []string // nil: it cannot do that
+}
+
+func tools(self string) []tool {
+	ours := func(compression string) func(job) []string {
+		return func(j job) []string { return []string{self, "push", j.image, j.host, "app", j.tag, "1", compression} }
+	}
+	return []tool{
+		{"this action", ours("gzip")},
+		{"this action, zstd", func(j job) []string {
+			if j.kind == "oci" {
+				return nil // nothing is compressed
+			}
+			return ours("zstd")(j)
+		}},
+		{"crane", func(j job) []string {
+			if j.kind == "gzip" {
+				return nil // it reads no compressed tar
+			}
+			return []string{"crane", "push", "--insecure", j.image, j.ref()}
+		}},
+		{"skopeo", func(j job) []string {
+			from := map[string]string{"oci": "oci:"}[j.kind]
+			return []string{"skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", cmp.Or(from, "docker-archive:") + j.image, "docker://" + j.ref()}
+		}},
+		{"regctl", func(j job) []string {
+			host := "--host=reg=" + j.host + ",tls=disabled"
+			if j.kind == "oci" {
+				return []string{"regctl", "image", "copy", host, "ocidir://" + j.image, j.ref()}
+			}
+			return []string{"regctl", "image", "import", host, j.ref(), j.image}
+		}},
+		{"docker push", func(j job) []string {
+			if j.kind != "docker-save" {
+				return nil // it is pushed from the engine, whatever it came from
+			}
+			return []string{"sh", "-c", `docker tag "$1" "$2" && docker push --quiet "$2"`, "push", j.name, j.ref()}
+		}},
+	}
+}
+
+// scenario is what is pushed, after what.
+type scenario struct {
+	name          string
+	before, timed job // an empty before: to an empty registry
+}
+
+func bench(ctx context.Context) (err error) {
+	table := flag.String("table", "", "rewrite the table of pushes in this file")
+	rounds := flag.Int("rounds", 5, "number of rounds, in which every tool takes its turn")
+	size := flag.Int("size", 485, "size of the image in MB")
+	flag.Parse()
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("/dev/shm", "bench-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	fmt.Fprintf(os.Stderr, "building images of %d MB\n", *size)
+	all, err := build(dir, *size)
+	if err != nil {
+		return err
+	}
+	var present []tool
+	for _, t := range tools(self) {
+		program := t.command(job{kind: "docker-save"})[0]
+		if program == "sh" {
+			program = "docker"
+			for _, one := range []job{all["first"], all["next"]} {
+				if out, err := exec.CommandContext(ctx, "docker", "load", "--quiet", "--input", one.image).CombinedOutput(); err != nil {
+					fmt.Fprintf(os.Stderr, "docker load: %v: %s\n", err, out)
+					program = "nothing"
+				}
+			}
+		}
+		if _, err := exec.LookPath(program); err != nil {
+			fmt.Fprintf(os.Stderr, "%s is missing and is left out\n", t.name)
+			continue
+		}
+		present = append(present, t)
+	}
+	scenarios := []scenario{
+		{"cold, docker save", job{}, all["first"]},
+		{"last layer changed", all["first"], all["next"]},
+		{"unchanged", all["first"], all["first"]},
+		{"cold, docker save in gzip", job{}, all["gzip"]},
+		{"cold, OCI layout", job{}, all["oci"]},
+		{"OCI layout, last layer changed", all["oci"], all["oci-next"]},
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MB in four layers; the registry is Debian's docker-registry with its files in memory. A docker push is without the docker load before it. ×: the time of this action that a tool takes.\n",
+		*rounds, runtime.NumCPU(), cpu(), *size)
+	for _, link := range []link{{}, {total: 100 << 20, one: 40 << 20, delay: 20 * time.Millisecond}} {
+		for _, s := range scenarios {
+			if link.total > 0 && (s.timed.kind != "docker-save") {
+				continue
+			}
+			rows, err := measure(ctx, dir, link, s, present, *rounds)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | peak memory | requests | MB sent |\n|---|---:|---:|---:|---:|---:|---:|\n%s", s.name, link, rows)
+		}
+	}
+	b.WriteString("\n" + versions(ctx))
+	fmt.Print(b.String())
+	if *table == "" {
+		return nil
+	}
+	return rewrite(*table, b.String())
+}
+
+// taken is what one push has cost.
+type taken struct {
+	wall, cpu time.Duration
+	memory    int64 // bytes
+	requests  int64
+	sent      int64 // bytes
+}
+
+func measure(ctx context.Context, dir string, l link, s scenario, present []tool, rounds int) (string, error) {
+	results := map[string][]taken{}
+	for round := range rounds {
+		for _, t := range present {
+			if t.command(s.timed) == nil {
+				continue
+			}
+			got, err := once(ctx, dir, l, s, t)
+			if err != nil {
+				return "", fmt.Errorf("%s, %s: %w", t.name, s.name, err)
+			}
+			fmt.Fprintf(os.Stderr, "%d %s, %s: %s: %s\n", round+1, s.name, l, t.name, got.wall.Round(time.Millisecond))
+			results[t.name] = append(results[t.name], got)
+		}
+	}
+	var b strings.Builder
+	ours := median(results["this action"], func(t taken) time.Duration { return t.wall })
+	for _, t := range present {
+		list := results[t.name]
+		if len(list) == 0 {
+			continue
+		}
+		wall := median(list, func(t taken) time.Duration { return t.wall })
+		memory := fmt.Sprintf("%d MB", median(list, func(t taken) int64 { return t.memory })>>20)
+		used := fmt.Sprintf("%.2f s", median(list, func(t taken) time.Duration { return t.cpu }).Seconds())
+		if t.name == "docker push" {
+			memory, used = "", "" // they are the engine's
+		}
+		fmt.Fprintf(&b, "| %s | %.2f s | %.1f | %s | %s | %d | %.1f |\n", t.name, wall.Seconds(), float64(wall)/float64(ours), used, memory,
+			median(list, func(t taken) int64 { return t.requests }), float64(median(list, func(t taken) int64 { return t.sent }))/1e6)
+	}
+	return b.String(), nil
+}
+
+func median[T cmp.Ordered](list []taken, of func(taken) T) T {
+	var values []T
+	for _, t := range list {
+		values = append(values, of(t))
+	}
+	slices.Sort(values)
+	if len(values) == 0 {
+		return *new(T)
+	}
+	return values[len(values)/2]
+}
+
+// once pushes to a registry of its own.
+func once(ctx context.Context, dir string, l link, s scenario, t tool) (got taken, err error) {
+	r, err := startRegistry(ctx, dir, l)
+	if err != nil {
+		return taken{}, err
+	}
+	defer func() { err = errors.Join(err, r.stop()) }()
+	if s.before.image != "" {
+		before := s.before
+		before.host, before.tag = r.direct, "1"
+		if out, err := exec.CommandContext(ctx, t.command(before)[0], t.command(before)[1:]...).CombinedOutput(); err != nil {
+			return taken{}, fmt.Errorf("%w: %s", err, out)
+		}
+	}
+	timed := s.timed
+	timed.host, timed.tag = r.shaped, "2"
+	if s.before.image == s.timed.image {
+		timed.tag = "1"
+	}
+	args := t.command(timed)
+	command := exec.CommandContext(ctx, args[0], args[1:]...)
+	r.count.reset()
+	began := time.Now()
+	out, err := command.CombinedOutput()
+	got.wall = time.Since(began)
+	if err != nil {
+		return taken{}, fmt.Errorf("%w: %s", err, out)
+	}
+	got.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
+	got.memory = peak(command)
+	got.requests, got.sent = r.count.sum()
+	return got, nil
+}
+
+func cpu() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func versions(ctx context.Context) string {
+	var list []string
+	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "docker --version", "docker-registry --version"} {
+		args := strings.Fields(command)
+		out, err := exec.CommandContext(ctx, args[0], args[1:]...).Output()
+		if first, _, _ := strings.Cut(string(out), "\n"); err == nil && first != "" {
+			list = append(list, args[0]+" "+strings.TrimSpace(strings.TrimPrefix(first, args[0])))
+		}
+	}
+	return "Versions: " + strings.Join(append(list, runtime.Version()), "; ") + ".\n"
+}
+
+func rewrite(file, text string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(content), "<!-- push -->\n")
+	_, after, closed := strings.Cut(rest, "<!-- /push -->")
+	if !ok || !closed {
+		return fmt.Errorf("%s has no place for the table", filepath.Base(file))
+	}
+	return os.WriteFile(file, []byte(before+"<!-- push -->\n"+text+"<!-- /push -->"+after), 0o644)
+}

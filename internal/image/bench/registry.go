@@ -1,0 +1,183 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// link is what lies between a tool and the registry; the zero value is loopback.
+type link struct {
+	total, one int           // bytes a second, in all and for one connection
+	delay      time.Duration // there and back
+}
+
+func (l link) String() string {
+	if l.total == 0 {
+		return "loopback"
+	}
+	return fmt.Sprintf("a link of %d MB/s, %d MB/s a connection, %s", l.total>>20, l.one>>20, l.delay)
+}
+
+// registry is a docker-registry with a relay before it that counts.
+type registry struct {
+	direct, shaped string // hosts
+	count          *counter
+	stop           func() error
+}
+
+type counter struct{ requests, sent atomic.Int64 }
+
+func (c *counter) reset() { c.requests.Store(0); c.sent.Store(0) }
+
+func (c *counter) sum() (requests, sent int64) { return c.requests.Load(), c.sent.Load() }
+
+func startRegistry(ctx context.Context, dir string, l link) (*registry, error) {
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	host := free.Addr().String()
+	if err := free.Close(); err != nil {
+		return nil, err
+	}
+	home, err := os.MkdirTemp(dir, "registry-")
+	if err != nil {
+		return nil, err
+	}
+	config := filepath.Join(home, "config.yml")
+	text := fmt.Sprintf("version: 0.1\nlog: {level: error}\nstorage: {filesystem: {rootdirectory: %s}}\nhttp: {addr: %q}\n", filepath.Join(home, "data"), host)
+	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+		return nil, err
+	}
+	server := exec.CommandContext(ctx, "docker-registry", "serve", config)
+	if err := server.Start(); err != nil {
+		return nil, err
+	}
+	for {
+		if answer, err := http.Get("http://" + host + "/v2/"); err == nil {
+			_ = answer.Body.Close()
+			break
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+	relay, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &registry{direct: host, shaped: relay.Addr().String(), count: &counter{}}
+	all := l.limiter(l.total)
+	go func() {
+		for {
+			conn, err := relay.Accept()
+			if err != nil {
+				return
+			}
+			go r.relay(ctx, conn, l, all)
+		}
+	}()
+	r.stop = func() error {
+		err := errors.Join(relay.Close(), server.Process.Kill())
+		_ = server.Wait()
+		return errors.Join(err, os.RemoveAll(home))
+	}
+	return r, nil
+}
+
+func (l link) limiter(bytes int) *rate.Limiter {
+	if bytes == 0 {
+		return nil
+	}
+	return rate.NewLimiter(rate.Limit(bytes), 256<<10)
+}
+
+func (r *registry) relay(ctx context.Context, client net.Conn, l link, all *rate.Limiter) {
+	defer client.Close()
+	server, err := net.Dial("tcp", r.direct)
+	if err != nil {
+		return
+	}
+	defer server.Close()
+	if l.delay > 0 {
+		time.Sleep(l.delay) // of the handshake
+	}
+	ended := make(chan struct{}, 2)
+	go func() {
+		r.carry(ctx, server, client, l.delay/2, []*rate.Limiter{all, l.limiter(l.one)}, true)
+		_ = server.(*net.TCPConn).CloseWrite()
+		ended <- struct{}{}
+	}()
+	go func() {
+		r.carry(ctx, client, server, l.delay/2, nil, false)
+		ended <- struct{}{}
+	}()
+	<-ended
+	<-ended
+}
+
+// piece is what arrives after the delay of the link.
+type piece struct {
+	data []byte
+	at   time.Time
+}
+
+func (r *registry) carry(ctx context.Context, to io.Writer, from io.Reader, delay time.Duration, limits []*rate.Limiter, count bool) {
+	pieces := make(chan piece, 256)
+	go func() {
+		defer close(pieces)
+		for {
+			buf := make([]byte, 64<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				for _, limit := range limits {
+					if limit != nil {
+						_ = limit.WaitN(ctx, n)
+					}
+				}
+				if count {
+					r.count.sent.Add(int64(n))
+					r.count.requests.Add(int64(bytes.Count(buf[:n], []byte(" HTTP/1.1\r\n"))))
+				}
+				pieces <- piece{buf[:n], time.Now().Add(delay)}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for p := range pieces {
+		if delay > 0 {
+			time.Sleep(time.Until(p.at))
+		}
+		if _, err := to.Write(p.data); err != nil {
+			for range pieces { //nolint:revive // the reader ends by itself
+			}
+			return
+		}
+	}
+}
+
+// peak is the most memory that a process has had, in bytes.
+func peak(command *exec.Cmd) int64 {
+	usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage)
+	if !ok {
+		return 0
+	}
+	return usage.Maxrss << 10
+}
