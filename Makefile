@@ -4,13 +4,15 @@ GOLANGCI_LINT := v2.15.0
 ACTIONLINT := v1.7.12
 GOVULNCHECK := v1.1.4
 ACT := v0.2.89
+CRANE := v0.22.1
+REGCTL := v0.11.7
 
 BIN := $(CURDIR)/.cache/bin
 SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep simulate bench-fleet e2e check vulnerabilities golden
+.PHONY: help demo test sweep simulate bench bench-fleet e2e check vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -31,6 +33,9 @@ simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10
 
 bench-fleet: ## Deploy to fleets of 1 to 10,000 simulated instances and rewrite the table in docs/benchmarks.md
 	go test ./internal/rollout -count=1 -timeout=30m -run=TestTableOfFleets -args -table=$(CURDIR)/docs/benchmarks.md
+
+bench: $(BIN)/crane $(BIN)/regctl ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
+	PATH=$(BIN):$$PATH go run ./internal/image/bench $(if $(QUICK),-rounds=1 -size=100,-table=$(CURDIR)/docs/benchmarks.md)
 
 e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run=E2E ./...
@@ -59,5 +64,11 @@ $(BIN)/actionlint: Makefile
 
 $(BIN)/act: Makefile
 	GOBIN=$(BIN) go install github.com/nektos/act@$(ACT) && touch $@
+
+$(BIN)/crane: Makefile
+	GOBIN=$(BIN) go install github.com/google/go-containerregistry/cmd/crane@$(CRANE) && touch $@
+
+$(BIN)/regctl: Makefile
+	GOBIN=$(BIN) go install github.com/regclient/regclient/cmd/regctl@$(REGCTL) && touch $@
 
 include deploy/deploy.mk

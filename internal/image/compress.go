@@ -30,7 +30,7 @@ const (
 // What a digest depends on, and so never on the machine: the level, the blocks, the window and that zstd has workers.
 const (
 	gzipLevel  = gzip.BestSpeed
-	gzipBlock  = 256 << 10
+	gzipBlock  = 512 << 10
 	zstdWindow = 1 << 20
 )
 
@@ -60,7 +60,7 @@ func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
 		return nil, err
 	}
 	// Blocks in flight: enough for every core, and no more memory on a machine with many.
-	return zw, zw.SetConcurrency(gzipBlock, min(max(2, runtime.GOMAXPROCS(0)), 16))
+	return zw, zw.SetConcurrency(gzipBlock, min(2*runtime.GOMAXPROCS(0)+2, 16))
 }
 
 // damage is an error that lies in the image, not in the registry or on the way to it.

@@ -191,7 +191,7 @@ func TestALockThatCannotBeKeptAliveIsLostBeforeItExpires(t *testing.T) {
 	}
 	s.Fault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	<-lock.Context(t.Context()).Done()
-	if took := time.Since(begun); took < 2*time.Second || took > 5*time.Second {
+	if took := time.Since(begun); took < 2*time.Second || took > 5*time.Second+250*time.Millisecond { // the timers of a busy machine are late
 		t.Errorf("lost after %v", took)
 	}
 	if cause := context.Cause(lock.Context(t.Context())); !errors.Is(cause, ledger.ErrLost) || !strings.Contains(cause.Error(), "AccessDenied") {

@@ -78,15 +78,20 @@ func writeLayer(file string, seed uint64, size int) (err error) {
 }
 
 func text(r *rand.Rand, words [][]byte, size int) []byte {
-	b := make([]byte, 0, size+32)
+	b := make([]byte, 0, size+256)
 	for len(b) < size {
 		switch r.IntN(12) {
 		case 0:
-			for range 24 {
+			for range 12 {
 				b = append(b, byte(r.Uint32()))
 			}
 		case 1:
 			b = append(b, make([]byte, 32)...)
+		case 2, 3, 4:
+			if len(b) > 4096 { // something that stood not far before
+				from := len(b) - 1 - r.IntN(4000)
+				b = append(b, b[from:min(len(b), from+20+r.IntN(100))]...)
+			}
 		default:
 			b = append(append(b, words[int(float64(len(words))*r.Float64()*r.Float64()*r.Float64())]...), ' ')
 		}
@@ -136,7 +141,7 @@ func add(archive *tar.Writer, name string, content []byte) error {
 }
 
 func saveLayout(folder string, layers []string) error {
-	image := v1.Image(empty.Image)
+	image := empty.Image
 	for _, file := range layers {
 		layer, err := tarball.LayerFromFile(file)
 		if err != nil {

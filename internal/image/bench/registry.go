@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -45,7 +44,7 @@ func (c *counter) reset() { c.requests.Store(0); c.sent.Store(0) }
 func (c *counter) sum() (requests, sent int64) { return c.requests.Load(), c.sent.Load() }
 
 func startRegistry(ctx context.Context, dir string, l link) (*registry, error) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
+	free, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -67,8 +66,8 @@ func startRegistry(ctx context.Context, dir string, l link) (*registry, error) {
 		return nil, err
 	}
 	for {
-		if answer, err := http.Get("http://" + host + "/v2/"); err == nil {
-			_ = answer.Body.Close()
+		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", host); err == nil {
+			_ = conn.Close()
 			break
 		}
 		select {
@@ -77,7 +76,7 @@ func startRegistry(ctx context.Context, dir string, l link) (*registry, error) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	relay, err := net.Listen("tcp", "127.0.0.1:0")
+	relay, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +108,7 @@ func (l link) limiter(bytes int) *rate.Limiter {
 
 func (r *registry) relay(ctx context.Context, client net.Conn, l link, all *rate.Limiter) {
 	defer client.Close()
-	server, err := net.Dial("tcp", r.direct)
+	server, err := new(net.Dialer).DialContext(ctx, "tcp", r.direct)
 	if err != nil {
 		return
 	}
@@ -166,7 +165,7 @@ func (r *registry) carry(ctx context.Context, to io.Writer, from io.Reader, dela
 			time.Sleep(time.Until(p.at))
 		}
 		if _, err := to.Write(p.data); err != nil {
-			for range pieces { //nolint:revive // the reader ends by itself
+			for range pieces { // until the reader ends
 			}
 			return
 		}
