@@ -105,6 +105,26 @@ func TestLayersOfANearImageAreReadAndNotSent(t *testing.T) {
 	}
 }
 
+func TestANearImageThatCannotBeReadIsNoHindrance(t *testing.T) {
+	s := newServer(t)
+	repo := s.repository(t, "app")
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "latest", How{}); err != nil {
+		t.Fatal(err)
+	}
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		denied := r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/")
+		if denied {
+			refuse(w, http.StatusForbidden, "DENIED")
+		}
+		return denied
+	})
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(30_000))), "2", How{Near: []string{"latest"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.on(nil)
+	s.valid(t, "app:2")
+}
+
 func TestAnUnchangedImageCostsAHandfulOfRequests(t *testing.T) {
 	for name, ref := range map[string]string{"docker save": savedAs(t, imageOf(50_000, 40_000)), "OCI": write(t, layoutOf(t, imageOf(50_000, 40_000)).tar())} {
 		t.Run(name, func(t *testing.T) {

@@ -82,11 +82,9 @@ func (e *engine) same(ctx context.Context, m, have *manifest) error {
 // bring makes the repository hold m, with as little sent as possible.
 func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
 	for _, tag := range near {
+		// Only a hint: what cannot be read is not used, and what is wrong with the registry shows when something is sent.
 		found, err := e.learn(ctx, tag, m.raw == nil)
-		if err != nil {
-			return explain(err)
-		}
-		if m.adopt(found) {
+		if err == nil && m.adopt(found) {
 			return e.check(ctx, m)
 		}
 	}
