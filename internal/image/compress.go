@@ -30,7 +30,7 @@ const (
 // What a digest depends on, and so never on the machine: the level, the blocks, the window and that zstd has workers.
 const (
 	gzipLevel  = gzip.BestSpeed
-	gzipBlock  = 512 << 10
+	gzipBlock  = 256 << 10
 	zstdWindow = 1 << 20
 )
 
