@@ -47,7 +47,7 @@ func TestE2EAJobThatFailsIsTakenBackWhole(t *testing.T) {
 func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.deployed("0.0.1-dev", image(sample.Cmd("-sleep", "12s")), parameter("run-on-deploy", "false"))
+	m.deployed("0.0.1-dev", image(sample.Cmd("-sleep", "40s")), parameter("run-on-deploy", "false"))
 	m.sh("systemctl start --no-block $s; sleep 1")
 	run, before := m.id(), m.live()
 	m.expect(m.deploy("0.0.2-dev", parameter("drain-timeout", "1")), "refused", 51, "has not ended within 1 s; nothing was changed")
@@ -56,7 +56,7 @@ func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
 	m.same(before, m.live())
 	m.settled()
 
-	a := m.read("sed -i s/^DRAIN_TIMEOUT=.*/DRAIN_TIMEOUT=20/ /opt/$s/releases/0.0.2-dev/rollout.env; /opt/$s/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev")
+	a := m.read("sed -i s/^DRAIN_TIMEOUT=.*/DRAIN_TIMEOUT=90/ /opt/$s/releases/0.0.2-dev/rollout.env; /opt/$s/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev")
 	m.expect(a, "deployed", 0, "0.0.2-dev runs")
 	if a.Millis["drain"] < 500 {
 		t.Errorf("waited %d ms for the job", a.Millis["drain"])
