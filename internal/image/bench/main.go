@@ -90,6 +90,9 @@ func tools(self string) []tool {
 			return []string{"crane", "push", "--insecure", j.image, j.ref()}
 		}},
 		{"skopeo", func(j job) []string {
+			if j.kind == "gzip" {
+				return nil // Debian's 1.9 does not get through it
+			}
 			from := map[string]string{"oci": "oci:"}[j.kind]
 			return []string{"skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", cmp.Or(from, "docker-archive:") + j.image, "docker://" + j.ref()}
 		}},
