@@ -155,7 +155,8 @@ func saveLayout(folder string, layers []string) error {
 	if err != nil {
 		return err
 	}
-	return path.AppendImage(image, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}))
+	return path.AppendImage(image, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}),
+		layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": "latest"})) // by which regctl finds it
 }
 
 func compress(to, from string) (err error) {
