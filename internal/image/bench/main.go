@@ -175,7 +175,7 @@ func bench(ctx context.Context) (err error) {
 			if err != nil {
 				return err
 			}
-			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | peak memory | requests | MB sent |\n|---|---:|---:|---:|---:|---:|---:|\n%s", s.name, link, rows)
+			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | requests | MB sent |\n|---|---:|---:|---:|---:|---:|\n%s", s.name, link, rows)
 		}
 	}
 	b.WriteString("\n" + versions(ctx))
@@ -189,7 +189,6 @@ func bench(ctx context.Context) (err error) {
 // taken is what one push has cost.
 type taken struct {
 	wall, cpu time.Duration
-	memory    int64 // bytes
 	requests  int64
 	sent      int64 // bytes
 }
@@ -217,12 +216,11 @@ func measure(ctx context.Context, dir string, l link, s scenario, present []tool
 			continue
 		}
 		wall := median(list, func(t taken) time.Duration { return t.wall })
-		memory := fmt.Sprintf("%d MB", median(list, func(t taken) int64 { return t.memory })>>20)
 		used := fmt.Sprintf("%.2f s", median(list, func(t taken) time.Duration { return t.cpu }).Seconds())
 		if t.name == "docker push" {
-			memory, used = "", "" // they are the engine's
+			used = "" // it is the engine's
 		}
-		fmt.Fprintf(&b, "| %s | %.2f s | %.1f | %s | %s | %d | %.1f |\n", t.name, wall.Seconds(), float64(wall)/float64(ours), used, memory,
+		fmt.Fprintf(&b, "| %s | %.2f s | %.1f | %s | %d | %.1f |\n", t.name, wall.Seconds(), float64(wall)/float64(ours), used,
 			median(list, func(t taken) int64 { return t.requests }), float64(median(list, func(t taken) int64 { return t.sent }))/1e6)
 	}
 	return b.String(), nil
@@ -269,7 +267,6 @@ func once(ctx context.Context, dir string, l link, s scenario, t tool) (got take
 		return taken{}, fmt.Errorf("%w: %s", err, out)
 	}
 	got.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-	got.memory = peak(command)
 	got.requests, got.sent = r.count.sum()
 	return got, nil
 }

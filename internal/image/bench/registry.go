@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync/atomic"
-	"syscall"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -170,13 +169,4 @@ func (r *registry) carry(ctx context.Context, to io.Writer, from io.Reader, dela
 			return
 		}
 	}
-}
-
-// peak is the most memory that a process has had, in bytes.
-func peak(command *exec.Cmd) int64 {
-	usage, ok := command.ProcessState.SysUsage().(*syscall.Rusage)
-	if !ok {
-		return 0
-	}
-	return usage.Maxrss << 10
 }
