@@ -32,7 +32,7 @@ simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10
 	go test ./internal/rollout -count=1 -timeout=60m -run=TestSimulation -v -args -simulations=$(or $(N),10000) -seed=$(or $(SEED),0)
 
 bench-fleet: ## Deploy to fleets of 1 to 10,000 simulated instances and rewrite the table in docs/benchmarks.md
-	go test ./internal/rollout -count=1 -timeout=30m -run=TestTableOfFleets -args -table=$(CURDIR)/docs/benchmarks.md
+	go test -tags=bench ./internal/rollout -count=1 -timeout=30m -run=TestTableOfFleets
 
 bench: $(BIN)/crane $(BIN)/regctl ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
 	PATH=$(BIN):$$PATH go run ./internal/image/bench $(if $(QUICK),-rounds=1 -size=100,-table=$(CURDIR)/docs/benchmarks.md)
@@ -42,7 +42,7 @@ e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli sk
 
 check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
-	go vet -tags=e2e ./...
+	go vet -tags=e2e,bench ./...
 	go mod tidy -diff
 	$(BIN)/golangci-lint run
 	$(BIN)/actionlint

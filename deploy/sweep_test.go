@@ -103,7 +103,7 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	if s.forth {
 		old = nil
 	}
-	stride := 24 * workers // a sample; make sweep goes to every one
+	stride := 12 * workers // a sample; make sweep goes to every one
 	if os.Getenv("KILL_ALL") != "" {
 		stride = workers
 	}

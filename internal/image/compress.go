@@ -78,14 +78,7 @@ func (b *blob) stored(ctx context.Context, w io.Writer, c Compression, read func
 	defer source.Close()
 	var refused error // by w
 	plain, sent := sha256.New(), &counter{Hash: sha256.New()}
-	from := readFunc(func(buf []byte) (int, error) {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		n, err := source.Read(buf)
-		read(n)
-		return n, err
-	})
+	from := counted(reader(ctx, source), read)
 	to := writeFunc(func(p []byte) (int, error) {
 		_, _ = sent.Write(p)
 		n, err := w.Write(p)
@@ -123,6 +116,15 @@ func (b *blob) stored(ctx context.Context, w io.Writer, c Compression, read func
 	return digest, sent.n, nil
 }
 
+// counted tells read of the bytes that are read from r.
+func counted(r io.Reader, read func(int)) io.Reader {
+	return readFunc(func(buf []byte) (int, error) {
+		n, err := r.Read(buf)
+		read(n)
+		return n, err
+	})
+}
+
 // blame names the blob in an error of reading it. What is read from a registry may be well the next time.
 func (b *blob) blame(ctx context.Context, err error) error {
 	err = fmt.Errorf("%s: %w", b.name, err)
@@ -140,14 +142,7 @@ func (b *blob) verify(ctx context.Context, read func(int)) error {
 	}
 	defer r.Close()
 	plain := sha256.New()
-	from := readFunc(func(buf []byte) (int, error) {
-		if ctx.Err() != nil {
-			return 0, context.Cause(ctx)
-		}
-		n, err := r.Read(buf)
-		read(n)
-		return n, err
-	})
+	from := counted(reader(ctx, r), read)
 	if b.compress {
 		_, err = io.CopyBuffer(plain, from, make([]byte, 256<<10))
 	} else {

@@ -119,7 +119,6 @@ type request struct {
 // reply is the answer to one.
 type reply struct {
 	status    int
-	header    http.Header
 	body      []byte // at most maxJSON
 	mediaType types.MediaType
 	next      string // where an upload goes on
@@ -153,7 +152,7 @@ func (w *wire) do(ctx context.Context, r request) (*reply, error) {
 	if err := transport.CheckError(in, r.want...); err != nil {
 		return nil, err
 	}
-	answer := &reply{status: in.StatusCode, header: in.Header, mediaType: types.MediaType(in.Header.Get("Content-Type"))}
+	answer := &reply{status: in.StatusCode, mediaType: types.MediaType(in.Header.Get("Content-Type"))}
 	if answer.body, err = io.ReadAll(io.LimitReader(in.Body, maxJSON)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errAnswer, err)
 	}

@@ -185,13 +185,13 @@ func (s storage) take(t *testing.T) {
 func TestALockThatCannotBeKeptAliveIsLostBeforeItExpires(t *testing.T) {
 	s := newStorage(t)
 	begun := time.Now()
-	lock, err := s.ledger().Hurry(5*time.Second, 500*time.Millisecond, time.Millisecond).Acquire(t.Context(), holder("cut off"), 0, nil)
+	lock, err := s.ledger().Hurry(5*time.Second, 2*time.Second, time.Millisecond).Acquire(t.Context(), holder("cut off"), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.Fault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	<-lock.Context(t.Context()).Done()
-	if took := time.Since(begun); took < 2*time.Second || took > 5*time.Second+250*time.Millisecond { // the timers of a busy machine are late
+	if took := time.Since(begun); took < 2*time.Second || took > 5*time.Second {
 		t.Errorf("lost after %v", took)
 	}
 	if cause := context.Cause(lock.Context(t.Context())); !errors.Is(cause, ledger.ErrLost) || !strings.Contains(cause.Error(), "AccessDenied") {

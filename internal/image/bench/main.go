@@ -4,7 +4,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -12,9 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
@@ -52,64 +49,6 @@ func push(ctx context.Context, args []string) error {
 	}
 	_, err = repo.Push(ctx, src, args[3], image.How{Near: []string{args[4]}, Compression: image.Compression(args[5])})
 	return err
-}
-
-// job is one push by a tool.
-type job struct {
-	kind  string // docker-save, gzip or oci
-	image string // a path
-	name  string // by which the Docker engine has it
-	host  string
-	tag   string
-}
-
-func (j job) ref() string { return j.host + "/app:" + j.tag }
-
-// tool is one of those that are compared.
-type tool struct {
-	name    string
-	command func(job) []string // nil: it cannot do that
-}
-
-func tools(self string) []tool {
-	ours := func(compression string) func(job) []string {
-		return func(j job) []string { return []string{self, "push", j.image, j.host, "app", j.tag, "1", compression} }
-	}
-	return []tool{
-		{"this action", ours("gzip")},
-		{"this action, zstd", func(j job) []string {
-			if j.kind == "oci" {
-				return nil // nothing is compressed
-			}
-			return ours("zstd")(j)
-		}},
-		{"crane", func(j job) []string {
-			if j.kind == "gzip" {
-				return nil // it reads no compressed tar
-			}
-			return []string{"crane", "push", "--insecure", j.image, j.ref()}
-		}},
-		{"skopeo", func(j job) []string {
-			if j.kind == "gzip" {
-				return nil // Debian's 1.9 does not get through it
-			}
-			from := map[string]string{"oci": "oci:"}[j.kind]
-			return []string{"skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", cmp.Or(from, "docker-archive:") + j.image, "docker://" + j.ref()}
-		}},
-		{"regctl", func(j job) []string {
-			host := "--host=reg=" + j.host + ",tls=disabled"
-			if j.kind == "oci" {
-				return []string{"regctl", "image", "copy", host, "ocidir://" + j.image, j.ref()}
-			}
-			return []string{"regctl", "image", "import", host, j.ref(), j.image}
-		}},
-		{"docker push", func(j job) []string {
-			if j.kind != "docker-save" {
-				return nil // it is pushed from the engine, whatever it came from
-			}
-			return []string{"sh", "-c", `docker tag "$1" "$2" && docker push --quiet "$2"`, "push", j.name, j.ref()}
-		}},
-	}
 }
 
 // scenario is what is pushed, after what.
@@ -226,18 +165,6 @@ func measure(ctx context.Context, dir string, l link, s scenario, present []tool
 	return b.String(), nil
 }
 
-func median[T cmp.Ordered](list []taken, of func(taken) T) T {
-	var values []T
-	for _, t := range list {
-		values = append(values, of(t))
-	}
-	slices.Sort(values)
-	if len(values) == 0 {
-		return *new(T)
-	}
-	return values[len(values)/2]
-}
-
 // once pushes to a registry of its own.
 func once(ctx context.Context, dir string, l link, s scenario, t tool) (got taken, err error) {
 	r, err := startRegistry(ctx, dir, l)
@@ -269,42 +196,4 @@ func once(ctx context.Context, dir string, l link, s scenario, t tool) (got take
 	got.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	got.requests, got.sent = r.count.sum()
 	return got, nil
-}
-
-func cpu() string {
-	text, err := os.ReadFile("/proc/cpuinfo")
-	if err != nil {
-		return "unknown"
-	}
-	for line := range strings.Lines(string(text)) {
-		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-			return strings.TrimSpace(value)
-		}
-	}
-	return runtime.GOARCH
-}
-
-func versions(ctx context.Context) string {
-	var list []string
-	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "docker --version", "docker-registry --version"} {
-		args := strings.Fields(command)
-		out, err := exec.CommandContext(ctx, args[0], args[1:]...).Output()
-		if first, _, _ := strings.Cut(string(out), "\n"); err == nil && first != "" {
-			list = append(list, args[0]+" "+strings.TrimSpace(strings.TrimPrefix(first, args[0])))
-		}
-	}
-	return "Versions: " + strings.Join(append(list, runtime.Version()), "; ") + ".\n"
-}
-
-func rewrite(file, text string) error {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(content), "<!-- push -->\n")
-	_, after, closed := strings.Cut(rest, "<!-- /push -->")
-	if !ok || !closed {
-		return fmt.Errorf("%s has no place for the table", filepath.Base(file))
-	}
-	return os.WriteFile(file, []byte(before+"<!-- push -->\n"+text+"<!-- /push -->"+after), 0o600) //nolint:gosec // whoever runs the benchmark names the file
 }

@@ -1,0 +1,63 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+)
+
+func median[T cmp.Ordered](list []taken, of func(taken) T) T {
+	var values []T
+	for _, t := range list {
+		values = append(values, of(t))
+	}
+	slices.Sort(values)
+	if len(values) == 0 {
+		return *new(T)
+	}
+	return values[len(values)/2]
+}
+
+func cpu() string {
+	text, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return "unknown"
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return runtime.GOARCH
+}
+
+func versions(ctx context.Context) string {
+	var list []string
+	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "docker --version", "docker-registry --version"} {
+		args := strings.Fields(command)
+		out, err := exec.CommandContext(ctx, args[0], args[1:]...).Output()
+		if first, _, _ := strings.Cut(string(out), "\n"); err == nil && first != "" {
+			list = append(list, args[0]+" "+strings.TrimSpace(strings.TrimPrefix(first, args[0])))
+		}
+	}
+	return "Versions: " + strings.Join(append(list, runtime.Version()), "; ") + ".\n"
+}
+
+func rewrite(file, text string) error {
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := strings.Cut(string(content), "<!-- push -->\n")
+	_, after, closed := strings.Cut(rest, "<!-- /push -->")
+	if !ok || !closed {
+		return fmt.Errorf("%s has no place for the table", filepath.Base(file))
+	}
+	return os.WriteFile(file, []byte(before+"<!-- push -->\n"+text+"<!-- /push -->"+after), 0o600) //nolint:gosec // whoever runs the benchmark names the file
+}

@@ -1,0 +1,61 @@
+package main
+
+import "cmp"
+
+// job is one push by a tool.
+type job struct {
+	kind  string // docker-save, gzip or oci
+	image string // a path
+	name  string // by which the Docker engine has it
+	host  string
+	tag   string
+}
+
+func (j job) ref() string { return j.host + "/app:" + j.tag }
+
+// tool is one of those that are compared.
+type tool struct {
+	name    string
+	command func(job) []string // nil: it cannot do that
+}
+
+func tools(self string) []tool {
+	ours := func(compression string) func(job) []string {
+		return func(j job) []string { return []string{self, "push", j.image, j.host, "app", j.tag, "1", compression} }
+	}
+	return []tool{
+		{"this action", ours("gzip")},
+		{"this action, zstd", func(j job) []string {
+			if j.kind == "oci" {
+				return nil // nothing is compressed
+			}
+			return ours("zstd")(j)
+		}},
+		{"crane", func(j job) []string {
+			if j.kind == "gzip" {
+				return nil // it reads no compressed tar
+			}
+			return []string{"crane", "push", "--insecure", j.image, j.ref()}
+		}},
+		{"skopeo", func(j job) []string {
+			if j.kind == "gzip" {
+				return nil // Debian's 1.9 does not get through it
+			}
+			from := map[string]string{"oci": "oci:"}[j.kind]
+			return []string{"skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", cmp.Or(from, "docker-archive:") + j.image, "docker://" + j.ref()}
+		}},
+		{"regctl", func(j job) []string {
+			host := "--host=reg=" + j.host + ",tls=disabled"
+			if j.kind == "oci" {
+				return []string{"regctl", "image", "copy", host, "ocidir://" + j.image, j.ref()}
+			}
+			return []string{"regctl", "image", "import", host, j.ref(), j.image}
+		}},
+		{"docker push", func(j job) []string {
+			if j.kind != "docker-save" {
+				return nil // it is pushed from the engine, whatever it came from
+			}
+			return []string{"sh", "-c", `docker tag "$1" "$2" && docker push --quiet "$2"`, "push", j.name, j.ref()}
+		}},
+	}
+}
