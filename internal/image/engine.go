@@ -178,20 +178,22 @@ func (e *engine) settle(ctx context.Context, b *blob) error {
 // upload tries once. A blob whose digest is known, also from a try before, may be there already.
 func (e *engine) upload(ctx context.Context, b *blob) error {
 	if b.Digest != (v1.Hash{}) {
-		there := e.blobs[b.Digest]
-		var err error
-		if !there && (b.from == nil || !e.wire.near(b.from)) {
-			there, err = e.wire.has(ctx, b.Digest)
-		}
-		if err != nil || there {
-			e.meter.reuse(b)
+		there, err := e.holds(ctx, b)
+		if err != nil {
 			return err
+		}
+		if there {
+			e.meter.reuse(b)
+			return nil
 		}
 	}
 	next, err := e.wire.begin(ctx, b)
-	if err != nil || next == "" {
-		e.meter.reuse(b)
+	if err != nil {
 		return err
+	}
+	if next == "" {
+		e.meter.reuse(b)
+		return nil
 	}
 	pipe, into := io.Pipe()
 	type written struct {
@@ -222,6 +224,18 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	}
 	b.Digest, b.Size = w.digest, w.size
 	return e.wire.finish(ctx, next, b.Digest)
+}
+
+// holds reports whether the repository is known to hold b, or says so. A blob of the same registry is not asked for:
+// to take it over is as cheap.
+func (e *engine) holds(ctx context.Context, b *blob) (bool, error) {
+	if e.blobs[b.Digest] {
+		return true, nil
+	}
+	if b.from != nil && e.wire.near(b.from) {
+		return false, nil
+	}
+	return e.wire.has(ctx, b.Digest)
 }
 
 var errStopped = fmt.Errorf("%w: it came before the end of the upload", errAnswer)

@@ -87,7 +87,7 @@ func verdict(result rollout.Result, err error) string {
 	case result.Plan.Operation == rollout.Status:
 		return inspected(result)
 	case result.Plan.Rollout:
-		return fmt.Sprintf("✅ %s runs on %s of %s", name, counted(len(result.Hosts)), rel.Environment)
+		return fmt.Sprintf("✅ %s runs on %s of %s", name, rollout.Instances(len(result.Hosts)), rel.Environment)
 	case result.Plan.Image && result.Plan.Bundle:
 		return fmt.Sprintf("✅ The image and the bundle of %s are ready", name)
 	case result.Plan.Image:
@@ -104,9 +104,9 @@ func inspected(result rollout.Result) string {
 		}
 	}
 	if off == 0 {
-		return fmt.Sprintf("✅ %s in %s: %s as meant", result.Plan.Release.Service, result.Plan.Release.Environment, counted(len(result.Hosts)))
+		return fmt.Sprintf("✅ %s in %s: %s as meant", result.Plan.Release.Service, result.Plan.Release.Environment, rollout.Instances(len(result.Hosts)))
 	}
-	return fmt.Sprintf("⚠️ %s in %s: %d of %s not as meant", result.Plan.Release.Service, result.Plan.Release.Environment, off, counted(len(result.Hosts)))
+	return fmt.Sprintf("⚠️ %s in %s: %d of %s not as meant", result.Plan.Release.Service, result.Plan.Release.Environment, off, rollout.Instances(len(result.Hosts)))
 }
 
 // extent says how far a run got that was no success, after its status: ", 2 of 3
@@ -126,7 +126,7 @@ func extent(result rollout.Result) string {
 	if result.Plan.Operation == rollout.Status {
 		first = rollout.AsMeant
 	}
-	list := []string{fmt.Sprintf("%d of %s %s", states[first], counted(len(result.Hosts)), first)}
+	list := []string{fmt.Sprintf("%d of %s %s", states[first], rollout.Instances(len(result.Hosts)), first)}
 	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.Waiting} {
 		if n := states[state]; n > 0 {
 			list = append(list, fmt.Sprintf("%d %s", n, state))
@@ -159,7 +159,7 @@ func hostTable(hosts []*rollout.Host) string {
 		line(wave, cell(host.String()), mark(host.State), code(host.Runs()), code(host.Before), cell(unit), cell(host.Message))
 	}
 	if more := len(hosts) - maxRows; more > 0 {
-		fmt.Fprintf(&b, "\nand %s more.\n", counted(more))
+		fmt.Fprintf(&b, "\nand %s more.\n", rollout.Instances(more))
 	}
 	return b.String()
 }
@@ -172,13 +172,6 @@ func mark(state rollout.State) string {
 		return string(state)
 	}
 	return "❌ " + string(state)
-}
-
-func counted(n int) string {
-	if n == 1 {
-		return "1 instance"
-	}
-	return fmt.Sprintf("%d instances", n)
 }
 
 // markdown gives every character that means something to Markdown, or calls

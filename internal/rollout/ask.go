@@ -100,7 +100,7 @@ func (r *run) settleUnknown(ctx context.Context, w want, hosts []*Host) error {
 	if len(open) == 0 || ended(ctx) {
 		return nil
 	}
-	r.console.Info("asking %s what became of it", counted(len(open)))
+	r.console.Info("asking %s what became of it", Instances(len(open)))
 	if r.lock != nil {
 		if err := r.lock.Raise(ctx, r.lock.Generation()); err != nil {
 			return err

@@ -24,7 +24,7 @@ func (r *run) rollOut(ctx context.Context) error {
 	for i, wave := range waves {
 		title := "Roll out"
 		if len(waves) > 1 {
-			title = fmt.Sprintf("Roll out, wave %d of %d: %s", i+1, len(waves), counted(len(wave)))
+			title = fmt.Sprintf("Roll out, wave %d of %d: %s", i+1, len(waves), Instances(len(wave)))
 		}
 		if err := r.wave(ctx, title, wave); err != nil {
 			return r.giveUp(ctx, wave, err)
@@ -48,7 +48,7 @@ func (r *run) todo() (list []*Host) {
 		list = append(list, host)
 	}
 	if done := len(r.result.Hosts) - len(list); done > 0 {
-		r.console.Info("%s of %d run %s already", counted(done), len(r.result.Hosts), r.plan.Release.Version)
+		r.console.Info("%s of %d run %s already", Instances(done), len(r.result.Hosts), r.plan.Release.Version)
 	}
 	inOrder(list)
 	return list
@@ -215,7 +215,7 @@ func (r *run) follow(ctx context.Context) error {
 		if err != nil || len(come) == 0 {
 			return err
 		}
-		if err := r.wave(ctx, "Roll out to those that have come meanwhile: "+counted(len(come)), come); err != nil {
+		if err := r.wave(ctx, "Roll out to those that have come meanwhile: "+Instances(len(come)), come); err != nil {
 			return err
 		}
 	}

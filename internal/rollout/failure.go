@@ -36,10 +36,10 @@ func (e *UnhealthyError) Error() string {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
 	}
 	if e.Back > 0 {
-		lines = append(lines, counted(e.Back)+" that ran it went back to what ran there before")
+		lines = append(lines, Instances(e.Back)+" that ran it went back to what ran there before")
 	}
 	if e.Untouched > 0 {
-		lines = append(lines, counted(e.Untouched)+" not touched")
+		lines = append(lines, Instances(e.Untouched)+" not touched")
 	}
 	return strings.Join(lines, "\n")
 }
@@ -112,10 +112,10 @@ func (r *run) goBack(ctx context.Context, hosts []*Host) error {
 		return nil
 	}
 	if ended(r.guarded(ctx)) {
-		r.console.Notice("Not taken back", "%s run %s: the run ended before they could be told to go back", counted(len(hosts)), r.plan.Release.Version)
+		r.console.Notice("Not taken back", "%s run %s: the run ended before they could be told to go back", Instances(len(hosts)), r.plan.Release.Version)
 		return nil
 	}
-	return r.group(ctx, "Go back: "+counted(len(hosts)), func(ctx context.Context) error {
+	return r.group(ctx, "Go back: "+Instances(len(hosts)), func(ctx context.Context) error {
 		id := r.plan.DeploymentID + "-back"
 		err := r.command(ctx, r.wayBack(id, ""), want{deployment: id, service: r.plan.Release.Service}, hosts)
 		for _, host := range hosts {

@@ -27,7 +27,7 @@ func (r *run) foresee(ctx context.Context) error {
 		}
 	}
 	for i, wave := range waves {
-		r.console.Info("wave %d of %d: %s", i+1, len(waves), counted(len(wave)))
+		r.console.Info("wave %d of %d: %s", i+1, len(waves), Instances(len(wave)))
 		for _, host := range wave {
 			host.Message = "would go from " + or(host.Before, "nothing") + " to " + r.plan.Release.Version.String()
 			if r.lacking[host.ID] {

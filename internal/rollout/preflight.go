@@ -116,7 +116,7 @@ func (e *TooFewError) Error() string {
 	for _, instance := range e.Found[:min(len(e.Found), maxNamed)] {
 		names = append(names, instance.String())
 	}
-	return fmt.Sprintf("%s found where min-instances wants %d: %s", counted(len(e.Found)), e.Want, or(strings.Join(names, ", "), "none"))
+	return fmt.Sprintf("%s found where min-instances wants %d: %s", Instances(len(e.Found)), e.Want, or(strings.Join(names, ", "), "none"))
 }
 
 // held is who holds the lock, as a problem; nil: nobody.

@@ -80,7 +80,7 @@ func (r *run) seek(ctx context.Context) error {
 	if len(names) == 0 {
 		return nil
 	}
-	absent := fmt.Sprintf("%s is not among the releases of %s (%s), and", w.version, counted(len(names)), strings.Join(names[:min(len(names), maxNamed)], ", "))
+	absent := fmt.Sprintf("%s is not among the releases of %s (%s), and", w.version, Instances(len(names)), strings.Join(names[:min(len(names), maxNamed)], ", "))
 	if r.services.Repository == nil {
 		return fmt.Errorf("%s without ecr-repository it cannot be brought there", absent)
 	}

@@ -17,7 +17,7 @@ type DriftError struct {
 }
 
 func (e *DriftError) Error() string {
-	lines := []string{fmt.Sprintf("%d of %s not as meant", len(e.Hosts), counted(e.Of))}
+	lines := []string{fmt.Sprintf("%d of %s not as meant", len(e.Hosts), Instances(e.Of))}
 	for _, host := range e.Hosts[:min(len(e.Hosts), maxNamed)] {
 		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
 	}

@@ -52,7 +52,8 @@ func inOrder(hosts []*Host) {
 	})
 }
 
-func counted(n int) string {
+// Instances says how many there are, in words.
+func Instances(n int) string {
 	if n == 1 {
 		return "1 instance"
 	}
