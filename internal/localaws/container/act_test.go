@@ -181,6 +181,11 @@ func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%v\n%s", err, log)
 		}
+		for _, summary := range []string{"✅ The image of atta " + tag, "✅ The bundle of atta " + tag, "✅ atta " + tag + " runs on 1 instance of dev"} {
+			if !strings.Contains(log, "Summary - ## "+summary) {
+				t.Errorf("no summary says %q:\n%s", summary, log)
+			}
+		}
 		c.want("cat /opt/atta/output/greeting.txt", "hello from "+tag)
 		c.want("readlink /opt/atta/current", "releases/"+tag)
 	}
