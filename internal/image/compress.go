@@ -34,12 +34,15 @@ const (
 	zstdWindow = 1 << 20
 )
 
-// types returns the media types of a manifest, its config and its layers. Docker's own know no zstd.
-func (c Compression) types() (manifest, config, layer types.MediaType) {
-	if c == Zstd {
-		return types.OCIManifestSchema1, types.OCIConfigJSON, types.OCILayerZStd
+// of is the media type of a layer when it is stored.
+func (c Compression) of(b *blob) types.MediaType {
+	switch {
+	case !b.compress:
+		return b.MediaType
+	case c == Zstd:
+		return types.OCILayerZStd
 	}
-	return types.DockerManifestSchema2, types.DockerConfigJSON, types.DockerLayer
+	return types.OCILayer
 }
 
 // has reports whether a layer of that media type is compressed this way.

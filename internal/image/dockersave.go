@@ -90,14 +90,18 @@ func readConfig(f files, name string) (*blob, *v1.ConfigFile, error) {
 	if want := hexDigest.FindString(name); want != "" && want != digest.Hex {
 		return nil, nil, fmt.Errorf("%s: damaged, its content is %s", name, digest)
 	}
+	b := bytesBlob(raw, types.DockerConfigJSON)
+	b.name = "config " + name
+	return b, &parsed, nil
+}
+
+func bytesBlob(data []byte, kind types.MediaType) *blob {
 	return &blob{
-		Descriptor: v1.Descriptor{MediaType: types.DockerConfigJSON, Digest: digest, Size: int64(len(raw))},
-		name:       "config " + name,
-		length:     int64(len(raw)),
-		open: func(context.Context) (io.ReadCloser, error) {
-			return io.NopCloser(bytes.NewReader(raw)), nil
-		},
-	}, &parsed, nil
+		Descriptor: v1.Descriptor{MediaType: kind, Digest: digestOf(data), Size: int64(len(data))},
+		name:       "config",
+		length:     int64(len(data)),
+		open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
+	}
 }
 
 // readLayer tells a layer's tar, which docker saves, from a gzip'd one, which others do.
@@ -116,7 +120,7 @@ func readLayer(f files, name string) (*blob, error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	if string(magic[:n]) == "\x28\xb5\x2f\xfd" {
+	if string(magic[:n]) == zstdMagic {
 		return nil, errors.New("it is compressed with zstd, which a docker save cannot carry to a registry")
 	}
 	return &blob{

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -99,7 +100,7 @@ func (e *engine) send(ctx context.Context, m *manifest) error {
 	if err := e.each(ctx, m, e.settle); err != nil {
 		return err
 	}
-	if err := m.seal(e.compression); err != nil {
+	if err := m.seal(); err != nil {
 		return err
 	}
 	return e.put(ctx, m)
@@ -122,10 +123,11 @@ func (e *engine) measure(ctx context.Context, m *manifest) error {
 	err := e.each(ctx, m, func(ctx context.Context, b *blob) (err error) {
 		if b.Digest == (v1.Hash{}) {
 			b.Digest, b.Size, err = b.stored(ctx, io.Discard, e.compression, e.meter.reader(b))
+			b.MediaType = e.compression.of(b)
 		}
 		return err
 	})
-	return errors.Join(err, m.seal(e.compression))
+	return errors.Join(err, m.seal())
 }
 
 // each calls do for every blob, once for those with the same content, the largest first.
@@ -152,7 +154,7 @@ func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context,
 	}
 	for _, blobs := range same {
 		for _, b := range blobs[1:] {
-			b.Digest, b.Size = blobs[0].Digest, blobs[0].Size
+			b.Digest, b.Size, b.MediaType = blobs[0].Digest, blobs[0].Size, blobs[0].MediaType
 		}
 	}
 	return nil
@@ -164,7 +166,7 @@ func (e *engine) settle(ctx context.Context, b *blob) error {
 		if err := b.verify(ctx, e.meter.reader(b)); err != nil {
 			return err
 		}
-		b.Digest, b.Size = desc.Digest, desc.Size
+		b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
 		e.meter.reuse(b)
 		return nil
 	}
@@ -222,7 +224,7 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	case err != nil:
 		return err
 	}
-	b.Digest, b.Size = w.digest, w.size
+	b.Digest, b.Size, b.MediaType = w.digest, w.size, e.compression.of(b)
 	return e.wire.finish(ctx, next, b.Digest)
 }
 
@@ -240,23 +242,68 @@ func (e *engine) holds(ctx context.Context, b *blob) (bool, error) {
 
 var errStopped = fmt.Errorf("%w: it came before the end of the upload", errAnswer)
 
-// seal writes the manifest of an image whose layers have got their digests.
-func (m *manifest) seal(c Compression) error {
+// seal writes the manifest of an image whose layers have got their digests, and the index of such images.
+func (m *manifest) seal() error {
 	if m.raw != nil {
 		return nil
 	}
-	manifestType, configType, layerType := c.types()
-	written := v1.Manifest{SchemaVersion: 2, MediaType: manifestType, Config: m.blobs[0].Descriptor, Layers: []v1.Descriptor{}}
-	written.Config.MediaType = configType
-	for _, layer := range m.blobs[1:] {
-		written.Layers = append(written.Layers, v1.Descriptor{MediaType: layerType, Digest: layer.Digest, Size: layer.Size})
+	var written any
+	if m.MediaType.IsIndex() {
+		index := v1.IndexManifest{SchemaVersion: 2, MediaType: m.MediaType}
+		for _, child := range m.children {
+			if err := child.seal(); err != nil {
+				return err
+			}
+			index.Manifests = append(index.Manifests, child.Descriptor)
+		}
+		written = index
+	} else {
+		image := v1.Manifest{SchemaVersion: 2, Config: m.blobs[0].Descriptor, Layers: []v1.Descriptor{}}
+		for _, layer := range m.blobs[1:] {
+			image.Layers = append(image.Layers, layer.Descriptor)
+		}
+		if m.MediaType != types.DockerManifestSchema2 || slices.ContainsFunc(image.Layers, foreignToDocker) {
+			m.MediaType = types.OCIManifestSchema1
+		}
+		image.MediaType, image.Config.MediaType = m.MediaType, configType(m.MediaType)
+		for i := range image.Layers {
+			image.Layers[i].MediaType = layerType(m.MediaType, image.Layers[i].MediaType)
+		}
+		written = image
 	}
 	raw, err := json.Marshal(written)
 	if err != nil {
 		return fmt.Errorf("write manifest: %w", err)
 	}
-	m.raw, m.Digest, m.Size, m.MediaType = raw, digestOf(raw), int64(len(raw)), manifestType
+	m.raw, m.Digest, m.Size = raw, digestOf(raw), int64(len(raw))
 	return nil
+}
+
+// foreignToDocker reports whether a manifest of Docker's own type cannot list a layer; those know no zstd.
+func foreignToDocker(layer v1.Descriptor) bool {
+	return layer.MediaType != types.DockerLayer && layer.MediaType != types.OCILayer
+}
+
+func configType(manifest types.MediaType) types.MediaType {
+	if manifest == types.DockerManifestSchema2 {
+		return types.DockerConfigJSON
+	}
+	return types.OCIConfigJSON
+}
+
+// layerType is the name that a kind of manifest has for a layer's.
+func layerType(manifest, layer types.MediaType) types.MediaType {
+	docker := manifest == types.DockerManifestSchema2
+	switch layer {
+	case types.OCILayer, types.DockerLayer:
+		if docker {
+			return types.DockerLayer
+		}
+		return types.OCILayer
+	case types.DockerUncompressedLayer:
+		return types.OCIUncompressedLayer
+	}
+	return layer
 }
 
 func (e *engine) put(ctx context.Context, m *manifest) error {

@@ -10,7 +10,10 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
+// How streams begin: https://www.rfc-editor.org/rfc/rfc1952#page-6 https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
 var gzipMagic = [2]byte{0x1f, 0x8b}
+
+const zstdMagic = "\x28\xb5\x2f\xfd"
 
 func isGzip(r io.ReaderAt) bool {
 	var magic [2]byte

@@ -1,0 +1,207 @@
+package image
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// addition is the layer that a File makes: the entries of its tar, in the order in which they stand there.
+type addition []entryOf
+
+// entryOf is one of them: a folder, a link or a regular file.
+type entryOf struct {
+	name     string // in the image, without a leading slash
+	kind     byte   // as package tar has it
+	source   string // of a regular file
+	link     string
+	mode     int64
+	uid, gid int
+	size     int64
+}
+
+// add lists what f puts into an image whose lower layers are root, and makes that part of root.
+func (f File) add(root rootfs, number int) (addition, error) {
+	info, err := os.Stat(f.Path)
+	if err != nil {
+		return nil, err
+	}
+	a := adder{File: f, root: root, number: number}
+	if info.IsDir() {
+		err := a.walk()
+		return a.entries, err
+	}
+	to := f.To
+	if strings.HasSuffix(to, "/") {
+		to = path.Join(to, filepath.Base(f.Path))
+	}
+	if err := a.take(to, f.Path, info); err != nil {
+		return nil, err
+	}
+	return a.entries, nil
+}
+
+// adder collects the entries of one addition.
+type adder struct {
+	File
+	root    rootfs
+	number  int
+	entries addition
+}
+
+// walk takes what is in a folder, sorted by name.
+func (a *adder) walk() error {
+	var problems []error
+	// The slash makes that a link to a folder is walked as one.
+	err := filepath.WalkDir(a.Path+"/", func(source string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		within, err := filepath.Rel(a.Path, source)
+		if err != nil {
+			return err
+		}
+		to := path.Join(a.To, filepath.ToSlash(within))
+		if entry.IsDir() {
+			folder, err := a.root.resolve(to)
+			if err == nil {
+				a.folder(folder)
+			}
+			return err
+		}
+		info, err := entry.Info()
+		if err == nil {
+			err = a.take(to, source, info)
+		}
+		problems = append(problems, err)
+		return nil
+	})
+	return errors.Join(append(problems, err)...)
+}
+
+// folder lists a folder of the image and those that it is in, each once.
+func (a *adder) folder(name string) {
+	have, there := a.root[name]
+	if name == "" || there && have.layer == a.number {
+		return
+	}
+	a.folder(inside(path.Dir(name)))
+	e := entryOf{name: name, kind: tar.TypeDir, mode: 0o755}
+	if there {
+		e.mode, e.uid, e.gid = have.mode, have.uid, have.gid
+	}
+	a.put(e)
+}
+
+// take lists a file or a link, which stays one.
+func (a *adder) take(to, source string, info fs.FileInfo) error {
+	folder, err := a.root.resolve(path.Dir(path.Join("/", to)))
+	if err != nil {
+		return err
+	}
+	e := entryOf{name: path.Join(folder, path.Base(to)), kind: tar.TypeReg, source: source, size: info.Size(), mode: 0o644}
+	if have, there := a.root[e.name]; there && have.link == "" {
+		return fmt.Errorf("%s: the base has a folder /%s; a slash behind it puts the file into it", source, e.name)
+	}
+	switch mode := info.Mode(); {
+	case mode&fs.ModeSymlink != 0:
+		target, err := os.Readlink(source)
+		if err != nil {
+			return err
+		}
+		e = entryOf{name: e.name, kind: tar.TypeSymlink, link: filepath.ToSlash(target), mode: 0o777}
+	case !mode.IsRegular():
+		return fmt.Errorf("%s: it is neither a file, a folder nor a link", source)
+	case a.Mode != 0:
+		e.mode = int64(a.Mode.Perm())
+	case mode&0o111 != 0:
+		// Of a mode, Git keeps only this; the rest is the umask of whoever checked it out.
+		e.mode = 0o755
+	}
+	a.folder(folder)
+	a.put(e)
+	return nil
+}
+
+func (a *adder) put(e entryOf) {
+	a.entries = append(a.entries, e)
+	a.root.put(e.header(), a.number)
+}
+
+func (e entryOf) header() *tar.Header {
+	h := &tar.Header{
+		Typeflag: e.kind, Name: e.name, Linkname: e.link, Mode: e.mode, Uid: e.uid, Gid: e.gid, Size: e.size,
+		ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
+	}
+	if e.kind == tar.TypeDir {
+		h.Name += "/"
+	}
+	return h
+}
+
+// write writes the layer's tar.
+func (all addition) write(w io.Writer) error {
+	tw := tar.NewWriter(w)
+	buf := make([]byte, 256<<10)
+	for _, e := range all {
+		if err := tw.WriteHeader(e.header()); err != nil {
+			return fmt.Errorf("%s: %w", e.name, err)
+		}
+		if e.kind != tar.TypeReg {
+			continue
+		}
+		if err := e.copy(tw, buf); err != nil {
+			return err
+		}
+	}
+	return tw.Close()
+}
+
+func (e entryOf) copy(w io.Writer, buf []byte) error {
+	f, err := os.Open(e.source)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	n, err := io.CopyBuffer(w, onlyReader{f}, buf)
+	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != e.size {
+		return fmt.Errorf("%s: it is changing while it is read", e.source)
+	}
+	return err
+}
+
+// onlyReader keeps a copy in its buffer.
+type onlyReader struct{ io.Reader }
+
+// blob reads the files once, for what their layer will be called.
+func (all addition) blob(ctx context.Context) (*blob, error) {
+	size := &counter{Hash: sha256.New()}
+	if err := all.write(writeFunc(func(p []byte) (int, error) {
+		if ctx.Err() != nil {
+			return 0, context.Cause(ctx)
+		}
+		return size.Write(p)
+	})); err != nil {
+		return nil, err
+	}
+	return &blob{
+		Descriptor: v1.Descriptor{MediaType: types.OCILayer}, diffID: sum(size.Hash), compress: true, length: size.n,
+		open: func(context.Context) (io.ReadCloser, error) {
+			r, w := io.Pipe()
+			go func() { w.CloseWithError(all.write(w)) }()
+			return r, nil
+		},
+	}, nil
+}

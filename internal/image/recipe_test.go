@@ -1,0 +1,402 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/tarball"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// workspace writes the files to a folder and goes there; names that end with * may be executed.
+func workspace(t *testing.T, files tree) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range files {
+		mode := fs.FileMode(0o600)
+		if plain, ok := strings.CutSuffix(name, "*"); ok {
+			name, mode = plain, 0o700
+		}
+		full := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		var err error
+		if target, ok := strings.CutPrefix(content, "-> "); ok {
+			err = os.Symlink(target, full)
+		} else {
+			err = os.WriteFile(full, []byte(content), mode)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Chdir(dir)
+	return dir
+}
+
+func making(t *testing.T, r Recipe) *Source {
+	t.Helper()
+	src, err := Make(t.Context(), r, authn.NewMultiKeychain())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := src.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return src
+}
+
+// made pushes what r makes and returns it as the registry has it.
+func (s *server) made(t *testing.T, r Recipe) (v1.Image, Pushed) {
+	t.Helper()
+	got, err := s.repository(t, "made").Push(t.Context(), making(t, r), strings.ToLower(filepath.Base(t.Name())), How{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pulled(t, s.valid(t, "made@"+got.Digest)), got
+}
+
+// listing lists a layer as tar -tv would, with what is in the files.
+func listing(t *testing.T, layer v1.Layer) (lines []string) {
+	t.Helper()
+	for r := tar.NewReader(strings.NewReader(plain(layer))); ; {
+		h, err := r.Next()
+		if err == io.EOF {
+			return lines
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		if !h.ModTime.IsZero() && h.ModTime.Unix() != 0 || h.Uname+h.Gname != "" {
+			t.Errorf("%s is of %s %s, %s", h.Name, h.Uname, h.Gname, h.ModTime)
+		}
+		line := fmt.Sprintf("%04o %d:%d %s", h.Mode, h.Uid, h.Gid, h.Name)
+		switch h.Typeflag {
+		case tar.TypeReg:
+			line += " = " + string(must(io.ReadAll(r)))
+		case tar.TypeSymlink:
+			line += " -> " + h.Linkname
+		}
+		lines = append(lines, line)
+	}
+}
+
+// baseLayer is a layer with those entries.
+func baseLayer(headers ...tar.Header) v1.Layer {
+	var buf bytes.Buffer
+	w := tar.NewWriter(&buf)
+	for _, h := range headers {
+		if err := w.WriteHeader(&h); err != nil {
+			panic(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		panic(err)
+	}
+	return must(tarball.LayerFromOpener(func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(buf.Bytes())), nil }))
+}
+
+func dir(name string, mode int64, owner int) tar.Header {
+	return tar.Header{Typeflag: tar.TypeDir, Name: name, Mode: mode, Uid: owner, Gid: owner}
+}
+
+func link(name, target string) tar.Header {
+	return tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777}
+}
+
+func TestMakeOfNothingButFiles(t *testing.T) {
+	workspace(t, tree{
+		"bin/app*": "program", "etc/app.conf": "a=b", "site/index.html": "<p>", "site/img/logo": "png", "site/latest": "-> index.html",
+		"data/empty/.keep": "",
+	})
+	s := newServer(t)
+	image, pushed := s.made(t, Recipe{
+		Base: Scratch,
+		Files: []File{
+			{Path: "bin/app", To: "/usr/local/bin/"},
+			{Path: "etc/app.conf", To: "/etc/app/main.conf", Mode: 0o600},
+			{Path: "site", To: "/srv/www/"},
+		},
+		Entrypoint: []string{"/usr/local/bin/app"}, Command: []string{"serve"},
+		Env: []string{"A=1", "B=x=y"}, User: "65532:65532", Workdir: "/srv/www", Labels: map[string]string{"org.opencontainers.image.title": "app"},
+	})
+	if pushed.Reused != 0 || !pushed.Uploaded {
+		t.Errorf("pushed %+v", pushed)
+	}
+	var got [][]string
+	for _, layer := range must(image.Layers()) {
+		got = append(got, listing(t, layer))
+	}
+	want := [][]string{
+		{"0755 0:0 usr/", "0755 0:0 usr/local/", "0755 0:0 usr/local/bin/", "0755 0:0 usr/local/bin/app = program"},
+		{"0755 0:0 etc/", "0755 0:0 etc/app/", "0600 0:0 etc/app/main.conf = a=b"},
+		{
+			"0755 0:0 srv/", "0755 0:0 srv/www/", "0755 0:0 srv/www/img/", "0644 0:0 srv/www/img/logo = png",
+			"0644 0:0 srv/www/index.html = <p>", "0777 0:0 srv/www/latest -> index.html",
+		},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("layers (-want +got):\n%s", diff)
+	}
+	config := must(image.ConfigFile())
+	wantConfig := v1.Config{
+		Entrypoint: []string{"/usr/local/bin/app"}, Cmd: []string{"serve"}, Env: []string{"A=1", "B=x=y"}, User: "65532:65532",
+		WorkingDir: "/srv/www", Labels: map[string]string{"org.opencontainers.image.title": "app"},
+	}
+	if diff := cmp.Diff(wantConfig, config.Config); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+	if config.Platform().String() != "linux/amd64" || config.Created.Unix() != 0 || len(config.History) != 3 {
+		t.Errorf("config is %+v", config)
+	}
+	if have := must(image.MediaType()); have != types.OCIManifestSchema1 {
+		t.Errorf("the manifest is %s", have)
+	}
+}
+
+func TestMakeIsReproducible(t *testing.T) {
+	recipe := Recipe{Base: Scratch, Files: []File{{Path: "bin/app", To: "/app"}, {Path: "site", To: "/site"}}, Entrypoint: []string{"/app"}}
+	s := newServer(t)
+	var digests []string
+	for _, umask := range []fs.FileMode{0o755, 0o700} {
+		dir := workspace(t, tree{"bin/app*": "program", "site/a": "1", "site/b/c": "2"})
+		if err := os.Chmod(filepath.Join(dir, "bin/app"), umask); err != nil {
+			t.Fatal(err)
+		}
+		_, pushed := s.made(t, recipe)
+		digests = append(digests, pushed.Digest)
+	}
+	if digests[0] != digests[1] {
+		t.Errorf("the same files make %s", strings.Join(digests, " and "))
+	}
+}
+
+// A layer that lists no parents makes them root's alone, and one that lists a link of the base as a folder hides what
+// was in it: so does Docker 20.10 unpack.
+func TestMakeGoesAlongWithTheBase(t *testing.T) {
+	base := must(mutate.AppendLayers(randomImage(0),
+		baseLayer(
+			dir("usr/", 0o755, 0), dir("usr/bin/", 0o755, 0), link("bin", "usr/bin"), link("usr/local", "/opt/local/"), dir("opt/", 0o711, 0),
+			dir("opt/local/", 0o750, 7), dir("home/app/", 0o700, 1000), dir("gone/", 0o700, 5), dir("var/lib/app/", 0o700, 9), link("loop", "loop"),
+		),
+		baseLayer(tar.Header{Name: ".wh.gone"}, dir("var/lib/", 0o755, 0), tar.Header{Name: "var/lib/.wh..wh..opq"}),
+	))
+	config := must(base.ConfigFile()).DeepCopy()
+	config.Config = v1.Config{
+		Entrypoint: []string{"/bin/sh"}, Cmd: []string{"-c", "true"}, Env: []string{"PATH=/bin", "LANG=C"}, User: "app", WorkingDir: "/home/app",
+		Labels: map[string]string{"of": "base", "kept": "yes"},
+	}
+	base = must(mutate.ConfigFile(base, config))
+	layout := layoutOf(t, base).folder(t)
+	workspace(t, tree{"app*": "program", "tree/bin/tool*": "tool", "tree/home/app/.profile": "p", "tree/gone/x": "x", "tree/var/lib/app/db": "d"})
+	s := newServer(t)
+	image, _ := s.made(t, Recipe{
+		Base:       layout,
+		Files:      []File{{Path: "app", To: "/bin/"}, {Path: "app", To: "/usr/local/bin/app"}, {Path: "tree", To: "/"}, {Path: "app", To: "/usr/local/bin/", Mode: 0o500}},
+		Entrypoint: []string{"/bin/app"}, Env: []string{"LANG=C.UTF-8", "NEW=1"}, Labels: map[string]string{"of": "app"},
+	})
+	layers := must(image.Layers())
+	var got [][]string
+	for _, layer := range layers[2:] {
+		got = append(got, listing(t, layer))
+	}
+	want := [][]string{
+		{"0755 0:0 usr/", "0755 0:0 usr/bin/", "0755 0:0 usr/bin/app = program"},
+		{"0711 0:0 opt/", "0750 7:7 opt/local/", "0755 0:0 opt/local/bin/", "0755 0:0 opt/local/bin/app = program"},
+		{
+			"0755 0:0 usr/", "0755 0:0 usr/bin/", "0755 0:0 usr/bin/tool = tool", "0755 0:0 gone/", "0644 0:0 gone/x = x",
+			"0755 0:0 home/", "0700 1000:1000 home/app/", "0644 0:0 home/app/.profile = p",
+			"0755 0:0 var/", "0755 0:0 var/lib/", "0755 0:0 var/lib/app/", "0644 0:0 var/lib/app/db = d",
+		},
+		{"0711 0:0 opt/", "0750 7:7 opt/local/", "0755 0:0 opt/local/bin/", "0500 0:0 opt/local/bin/app = program"},
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("layers (-want +got):\n%s", diff)
+	}
+	wantConfig := v1.Config{
+		Entrypoint: []string{"/bin/app"}, Env: []string{"PATH=/bin", "LANG=C.UTF-8", "NEW=1"}, User: "app", WorkingDir: "/home/app",
+		Labels: map[string]string{"of": "app", "kept": "yes"},
+	}
+	if diff := cmp.Diff(wantConfig, must(image.ConfigFile()).Config); diff != "" {
+		t.Errorf("config (-want +got):\n%s", diff)
+	}
+	for i, layer := range must(base.Layers()) {
+		if must(layer.Digest()) != must(layers[i].Digest()) {
+			t.Errorf("layer %d of the base was not taken as it is", i+1)
+		}
+	}
+
+	_, err := Make(t.Context(), Recipe{Base: layout, Files: []File{{Path: "app", To: "/loop/app"}}}, authn.NewMultiKeychain())
+	if err == nil || !strings.Contains(err.Error(), "too many links") {
+		t.Errorf("a link that leads to itself: %v", err)
+	}
+	_, err = Make(t.Context(), Recipe{Base: layout, Files: []File{{Path: "app", To: "/home/app"}}}, authn.NewMultiKeychain())
+	if err == nil || !strings.Contains(err.Error(), "app: the base has a folder /home/app") {
+		t.Errorf("a file in place of a folder: %v", err)
+	}
+}
+
+func TestMakeOnEveryBase(t *testing.T) {
+	image := randomImage(2)
+	s := newServer(t)
+	ref := must(s.repository(t, "base").reference("1"))
+	if err := remote.Write(ref, image); err != nil {
+		t.Fatal(err)
+	}
+	bases := map[string]string{
+		"layout": layoutOf(t, image).folder(t), "archive": write(t, layoutOf(t, image).tar()), "registry": ref.Name(),
+		"docker save": write(t, dockerSaveOf(image).tar()), "modern docker save": write(t, modernDockerSaveOf(image).tar()),
+	}
+	workspace(t, tree{"app*": "program"})
+	for name, base := range bases {
+		t.Run(name, func(t *testing.T) {
+			src := making(t, Recipe{Base: base, Files: []File{{Path: "app", To: "/app"}}})
+			if diff := cmp.Diff([]string{"linux/amd64"}, src.Platforms()); diff != "" {
+				t.Error(diff)
+			}
+			pushed, err := s.repository(t, "made").Push(t.Context(), src, strings.ReplaceAll(name, " ", "-"), How{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			have := must(pulled(t, s.valid(t, "made@"+pushed.Digest)).ConfigFile()).RootFS.DiffIDs
+			want := must(image.ConfigFile()).RootFS.DiffIDs
+			if len(have) != 3 || have[0] != want[0] || have[1] != want[1] {
+				t.Errorf("the layers are %v, the base's %v", have, want)
+			}
+		})
+	}
+}
+
+func TestMakeForEveryPlatformOfTheBase(t *testing.T) {
+	base := layoutOf(t, twoPlatforms()).folder(t)
+	workspace(t, tree{"bin/linux-amd64/app*": "for amd64", "bin/linux-arm64/app*": "for arm64"})
+	recipe := Recipe{Base: base, Files: []File{{Path: "bin/$TARGETOS-$TARGETARCH/app", To: "/app"}}}
+	s := newServer(t)
+	src := making(t, recipe)
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, src.Platforms()); diff != "" {
+		t.Error(diff)
+	}
+	pushed, err := s.repository(t, "made").Push(t.Context(), src, "both", How{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	desc := s.valid(t, "made:both")
+	if desc.Digest.String() != pushed.Digest || desc.MediaType != types.OCIImageIndex {
+		t.Errorf("pushed %s, %s", desc.MediaType, desc.Digest)
+	}
+	index := must(desc.ImageIndex())
+	manifests := must(index.IndexManifest()).Manifests
+	if len(manifests) != 2 {
+		t.Fatalf("the index has %d images", len(manifests))
+	}
+	for _, m := range manifests {
+		layers := must(must(index.Image(m.Digest)).Layers())
+		want := []string{"0755 0:0 app = for " + m.Platform.Architecture}
+		if diff := cmp.Diff(want, listing(t, layers[len(layers)-1])); diff != "" {
+			t.Errorf("%s: %s", m.Platform, diff)
+		}
+	}
+
+	recipe.Platforms = []string{"linux/arm64"}
+	image, _ := s.made(t, recipe)
+	if have := must(image.ConfigFile()).Platform().String(); have != "linux/arm64/v8" {
+		t.Errorf("of linux/arm64 alone there is %s", have)
+	}
+	recipe.Platforms = []string{"linux/arm64", "linux/s390x"}
+	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "it is not made for linux/s390x, but for linux/amd64, linux/arm64/v8") {
+		t.Errorf("a platform that the base lacks: %v", err)
+	}
+
+	two := making(t, Recipe{Base: Scratch, Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Files: recipe.Files, Entrypoint: []string{"/app"}})
+	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, two.Platforms()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestMakeReportsEveryPathAtOnce(t *testing.T) {
+	workspace(t, tree{"app": "kept no mode", "pipe/.keep": ""})
+	_, err := Make(t.Context(), Recipe{
+		Base: Scratch, Platforms: []string{"linux/amd64", "linux/arm64"},
+		Files:      []File{{Path: "nowhere", To: "/a"}, {Path: "app", To: "/app"}, {Path: "no/folder", To: "/b"}},
+		Entrypoint: []string{"/app"},
+	}, authn.NewMultiKeychain())
+	if !errors.Is(err, fs.ErrNotExist) {
+		t.Fatalf("the error is %v", err)
+	}
+	for _, want := range []string{"nowhere", "no/folder", "app is to be run as /app and may not be executed: chmod +x, or write :0755 behind it"} {
+		if n := strings.Count(err.Error(), want); n != 1 {
+			t.Errorf("%q stands %d times in: %v", want, n, err)
+		}
+	}
+}
+
+func TestAFileThatChangesAfterItWasReadIsNotPushed(t *testing.T) {
+	for name, now := range map[string]string{"longer": "program, and more", "shorter": "pro", "other": "PROGRAM"} {
+		t.Run(name, func(t *testing.T) {
+			workspace(t, tree{"app*": "program"})
+			s := newServer(t)
+			src := making(t, Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}})
+			if err := os.WriteFile("app", []byte(now), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			_, err := s.repository(t, "app").Push(t.Context(), src, "1", How{})
+			if err == nil || !strings.Contains(err.Error(), "app") {
+				t.Errorf("the push says %v", err)
+			}
+			if n := s.written("manifests"); n != 0 {
+				t.Errorf("%d manifests were written", n)
+			}
+		})
+	}
+}
+
+// Layers that a docker save has compressed already are sent as they are, and are called what they are.
+func TestLayersKeepTheirOwnCompression(t *testing.T) {
+	image := randomImage(1)
+	saved := dockerSaveOf(image)
+	for name, content := range saved {
+		if strings.HasSuffix(name, "/layer.tar") {
+			saved[name] = string(gzipOf([]byte(content)))
+		}
+	}
+	workspace(t, tree{"app*": strings.Repeat("program", 1000)})
+	s := newServer(t)
+	src := making(t, Recipe{Base: write(t, saved.tar()), Files: []File{{Path: "app", To: "/app"}}})
+	pushed, err := s.repository(t, "app").Push(t.Context(), src, "1", How{Compression: Zstd})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var kinds []types.MediaType
+	for _, layer := range must(must(remote.Image(must(s.repository(t, "app").reference(pushed.Digest)))).Manifest()).Layers {
+		kinds = append(kinds, layer.MediaType)
+	}
+	if diff := cmp.Diff([]types.MediaType{types.OCILayer, types.OCILayerZStd}, kinds); diff != "" {
+		t.Errorf("layers (-want +got):\n%s", diff)
+	}
+}
+
+func TestMakeStopsWhenItIsCancelled(t *testing.T) {
+	workspace(t, tree{"app*": "program"})
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errors.New("the job is cancelled"))
+	_, err := Make(ctx, Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}}, authn.NewMultiKeychain())
+	if err == nil || !strings.Contains(err.Error(), "the job is cancelled") {
+		t.Errorf("the error is %v", err)
+	}
+}

@@ -1,0 +1,137 @@
+package image
+
+import (
+	"archive/tar"
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"github.com/klauspost/compress/gzip"
+	"github.com/klauspost/compress/zstd"
+)
+
+// rootfs is what a new layer has to know of the layers below it, by path without a leading slash: the folders, which it
+// has to list with the mode and owner that they have, and the links, which it has to follow. An engine that unpacks a
+// layer by itself, as Docker does for overlay2, makes folders that are not listed for root alone, and turns a link that
+// leads to a folder, as /bin in Debian, into a folder that hides everything:
+// https://github.com/moby/moby/blob/v20.10.24/pkg/archive/diff.go
+type rootfs map[string]node
+
+type node struct {
+	layer    int
+	link     string // empty: a folder
+	mode     int64
+	uid, gid int
+}
+
+// apply reads the names in a layer: https://github.com/opencontainers/image-spec/blob/main/layer.md
+func (fs rootfs) apply(ctx context.Context, layer *blob, number int) (err error) {
+	packed, err := layer.open(ctx)
+	if err != nil {
+		return layer.blame(ctx, err)
+	}
+	defer func() { err = errors.Join(err, packed.Close()) }()
+	unpacked, err := unpacked(reader(ctx, packed))
+	if err != nil {
+		return layer.blame(ctx, err)
+	}
+	defer unpacked.Close()
+	for r := tar.NewReader(unpacked); ; {
+		header, err := r.Next()
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return layer.blame(ctx, err)
+		}
+		fs.put(header, number)
+	}
+}
+
+func (fs rootfs) put(header *tar.Header, number int) {
+	name := inside(header.Name)
+	folder, base := path.Split(name)
+	folder = strings.TrimSuffix(folder, "/")
+	switch hidden, isWhiteout := strings.CutPrefix(base, ".wh."); {
+	case base == ".wh..wh..opq":
+		fs.clear(folder, number)
+		return
+	case isWhiteout:
+		name = path.Join(folder, hidden)
+		fs.clear(name, number)
+		if have, ok := fs[name]; ok && have.layer < number {
+			delete(fs, name)
+		}
+		return
+	}
+	made := node{layer: number, mode: header.Mode, uid: header.Uid, gid: header.Gid}
+	switch header.Typeflag {
+	case tar.TypeDir:
+		fs[name] = made
+		return
+	case tar.TypeSymlink:
+		made.link = header.Linkname
+	}
+	if have, ok := fs[name]; ok && have.link == "" {
+		fs.clear(name, number)
+	}
+	delete(fs, name)
+	if made.link != "" {
+		fs[name] = made
+	}
+}
+
+// clear forgets what layers below that number have in a folder.
+func (fs rootfs) clear(folder string, number int) {
+	for name, have := range fs {
+		if have.layer < number && (folder == "" || strings.HasPrefix(name, folder+"/")) {
+			delete(fs, name)
+		}
+	}
+}
+
+// resolve follows the links in a path.
+func (fs rootfs) resolve(name string) (string, error) {
+	done, rest := "", strings.Split(inside(name), "/")
+	for hops := 0; len(rest) > 0; {
+		next := path.Join(done, rest[0])
+		rest = rest[1:]
+		target := fs[next].link
+		if target == "" {
+			done = next
+			continue
+		}
+		if hops++; hops > 40 {
+			return "", fmt.Errorf("%s: it leads through too many links of the base", name)
+		}
+		if !path.IsAbs(target) {
+			target = path.Join("/", done, target)
+		}
+		done, rest = "", append(strings.Split(inside(target), "/"), rest...)
+	}
+	return inside(done), nil
+}
+
+// unpacked reads a tar, whatever compresses it.
+func unpacked(r io.Reader) (io.ReadCloser, error) {
+	buffered := bufio.NewReaderSize(r, 64<<10)
+	magic, err := buffered.Peek(4)
+	if err != nil && err != io.EOF {
+		return nil, err
+	}
+	switch {
+	case len(magic) > 1 && [2]byte(magic[:2]) == gzipMagic:
+		return gzip.NewReader(buffered)
+	case string(magic) == zstdMagic:
+		zr, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
+		if err != nil {
+			return nil, err
+		}
+		return zr.IOReadCloser(), nil
+	}
+	return io.NopCloser(buffered), nil
+}
