@@ -115,17 +115,21 @@ var hostile = []string{`'`, `"`, `$(touch /tmp/x)`, "`id`", `;`, "a\n$b", `{{ssm
 func TestNoInputCarriesACommand(t *testing.T) {
 	for _, text := range hostile {
 		t.Run(text, func(t *testing.T) {
-			s := play(t)
-			var settings []string
-			for _, input := range promised(t).Inputs {
-				settings = append(settings, input.Name+"="+text)
-			}
-			problems := s.wantRefused(s.run(settings...))
-			for _, input := range promised(t).Inputs {
-				free := slices.Contains([]string{"image", "bundle-path", "health-command"}, input.Name) // any text on one line
-				named := slices.ContainsFunc(problems, func(line string) bool { return strings.HasPrefix(line, input.Name+" ") })
-				if wanted := !free || strings.Contains(text, "\n"); named != wanted {
-					t.Errorf("refused is %t for %s %q", named, input.Name, text)
+			inputs := promised(t).Inputs
+			for some := range slices.Chunk(inputs, len(inputs)/2+1) { // all problems at once would be more than an annotation holds
+				s := play(t)
+				var settings []string
+				for _, input := range some {
+					settings = append(settings, input.Name+"="+text)
+				}
+				problems := s.wantRefused(s.run(settings...))
+				for _, input := range some {
+					free := slices.Contains([]string{"image", "bundle-path", "health-command"}, input.Name) // any text on one line
+					path := input.Name == "image-files" && strings.Contains(text, ":/")
+					named := slices.ContainsFunc(problems, func(line string) bool { return strings.HasPrefix(line, input.Name+" ") })
+					if wanted := !free && !path || strings.Contains(text, "\n"); named != wanted {
+						t.Errorf("refused is %t for %s %q", named, input.Name, text)
+					}
 				}
 			}
 		})

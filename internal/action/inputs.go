@@ -3,12 +3,13 @@ package action
 import (
 	"time"
 
+	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
 // Inputs is everything the user asks for, checked, with defaults applied. Nothing in it holds a control character, and
-// only Image.Source, Bundle.Path and the health checks of Rollout.Policy hold anything but letters, digits, spaces and plain
-// punctuation.
+// only Image.Source, Image.Recipe, Bundle.Path and the health checks of Rollout.Policy hold anything but letters, digits,
+// spaces and plain punctuation.
 type Inputs struct {
 	What     What
 	Identity Identity
@@ -46,13 +47,14 @@ type Identity struct {
 
 // Image says what is pushed, and where to.
 type Image struct {
-	Source     string   // path or registry reference, as given
+	Source     string   // path or registry reference, as given, or image.Scratch
 	Registry   string   // host[:port]; empty: the account's own
 	Repository string   // in the registry
 	Tags       []string // besides the version; moved once the fleet is healthy
 	Digest     string   // sha256:<hex>, for a rollout without the image phase
 
-	Compression string // gzip or zstd
+	Compression string       // gzip or zstd
+	Recipe      image.Recipe // when Files are put on Source, its Base; else zero
 }
 
 // Bundle says what is packed, and where it is uploaded.

@@ -12,10 +12,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -428,7 +430,7 @@ func TestInputsThatContradictEachOtherAreRefused(t *testing.T) {
 	}
 }
 
-// plain is every text in Inputs but Image.Source, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL.
+// plain is every text in Inputs but Image.Source, Image.Recipe, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]*$`)
 
 // injected gives every input the value in turn, and fails when it is neither refused by name nor harmless data.
@@ -436,6 +438,9 @@ func injected(t *testing.T, value string) {
 	t.Helper()
 	for _, input := range definition(t).Inputs {
 		env := simple()
+		if strings.HasPrefix(input.Name, "image-") {
+			env["INPUT_IMAGE-FILES"] = "app:/app"
+		}
 		env["INPUT_"+strings.ToUpper(input.Name)] = value
 		inputs, err := read(t, env)
 		if err != nil {
@@ -456,6 +461,12 @@ func injected(t *testing.T, value string) {
 		if strings.ContainsAny(inputs.Image.Source+inputs.Bundle.Path+inputs.Rollout.Policy.HealthCommand+inputs.Rollout.Policy.HealthURL, "\n\r\x00\x1b") {
 			t.Errorf("%s %q left a control character in %+v", input.Name, value, inputs)
 		}
+		for _, text := range texts(reflect.ValueOf(inputs.Image.Recipe)) {
+			if strings.ContainsAny(text, "\n\r\x00\x1b\u2028") || !utf8.ValidString(text) {
+				t.Errorf("%s %q left %q in the recipe", input.Name, value, text)
+			}
+		}
+		inputs.Image.Recipe = image.Recipe{}
 		inputs.Image.Source, inputs.Bundle.Path, inputs.Rollout.Policy.HealthCommand, inputs.Rollout.Policy.HealthURL = "", "", "", ""
 		for _, text := range texts(reflect.ValueOf(inputs)) {
 			if !plain.MatchString(text) {
@@ -469,6 +480,10 @@ func texts(v reflect.Value) (all []string) {
 	switch v.Kind() {
 	case reflect.String:
 		return []string{v.String()}
+	case reflect.Map:
+		for key, value := range v.Seq2() {
+			all = append(append(all, texts(key)...), texts(value)...)
+		}
 	case reflect.Slice:
 		for i := range v.Len() {
 			all = append(all, texts(v.Index(i))...)

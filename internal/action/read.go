@@ -33,7 +33,7 @@ func (r *reader) inputs(env map[string]string) Inputs {
 	return Inputs{
 		What:     what,
 		Identity: r.identity(env),
-		Image:    r.image(what),
+		Image:    r.image(what, env["GITHUB_WORKSPACE"]),
 		Bundle:   r.bundle(what, env["GITHUB_WORKSPACE"]),
 		Targets:  r.targets(what),
 		Rollout:  rollout,
@@ -98,7 +98,7 @@ func (r *reader) identity(env map[string]string) Identity {
 	}
 }
 
-func (r *reader) image(what What) Image {
+func (r *reader) image(what What, workspace string) Image {
 	switch phases := what.Phases; {
 	case phases.Image:
 		if !what.DryRun { // which may come before the build
@@ -134,6 +134,7 @@ func (r *reader) image(what What) Image {
 		Digest:     r.text("image-digest", imageDigest),
 
 		Compression: r.text("compression", oneOf("gzip", "zstd")),
+		Recipe:      r.recipe(workspace),
 	}
 }
 

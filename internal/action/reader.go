@@ -55,9 +55,18 @@ func (r *reader) text(name string, want shape) string {
 
 // list takes newlines or commas between elements, and drops blanks and repetitions.
 func (r *reader) list(name string, want shape) []string {
+	return r.split(name, want, "\n,")
+}
+
+// lines takes newlines between elements, and drops blanks and repetitions.
+func (r *reader) lines(name string, want shape) []string {
+	return r.split(name, want, "\n")
+}
+
+func (r *reader) split(name string, want shape, between string) []string {
 	var list []string
 	value := r.value(name)
-	for element := range strings.FieldsFuncSeq(value, func(c rune) bool { return c == '\n' || c == ',' }) {
+	for element := range strings.FieldsFuncSeq(value, func(c rune) bool { return strings.ContainsRune(between, c) }) {
 		element = strings.TrimSpace(element)
 		switch {
 		case element == "" || slices.Contains(list, element):
@@ -67,7 +76,7 @@ func (r *reader) list(name string, want shape) []string {
 			list = append(list, element)
 		}
 	}
-	if value != "" && strings.Trim(value, ", \t\r\n") == "" {
+	if value != "" && strings.Trim(value, between+" \t\r") == "" {
 		r.reject(name, value, want.words)
 	}
 	return list
@@ -111,15 +120,24 @@ func (r *reader) path(name, workspace string) string {
 	if path == "" {
 		return ""
 	}
-	inside := path
-	if filepath.IsAbs(path) && filepath.IsAbs(workspace) {
-		inside, _ = filepath.Rel(workspace, path)
-	}
-	if !filepath.IsLocal(inside) {
+	path, ok := inside(path, workspace)
+	if !ok {
 		r.reject(name, path, "a path inside the workspace")
 		return ""
 	}
-	return filepath.Clean(path)
+	return path
+}
+
+// inside returns the path cleaned, and whether it is a local one or one below the workspace; where not, as it is.
+func inside(path, workspace string) (string, bool) {
+	local := path
+	if filepath.IsAbs(path) && filepath.IsAbs(workspace) {
+		local, _ = filepath.Rel(workspace, path)
+	}
+	if !filepath.IsLocal(local) {
+		return path, false
+	}
+	return filepath.Clean(path), true
 }
 
 // short writes 24h0m0s as 24h.

@@ -44,6 +44,14 @@ var (
 	imageTag    = pattern(1, 128, `\w[\w.-]*`, "image tags of at most 128 letters, digits or any of _.-")
 	imageDigest = pattern(71, 71, `sha256:[0-9a-f]+`, "sha256: and 64 hex digits, the output image-digest of the job that pushed it")
 
+	// https://docs.docker.com/reference/dockerfile/, of each as much as fits on a line.
+	imageFile   = pattern(3, 4096, `[^\pC\p{Zl}\p{Zp}:]+:/[^\pC\p{Zl}\p{Zp}:]*(:0[0-7]{3})?`, "path:/path/in/image or path:/path/in/image:0755, one a line").but(leavesRoot)
+	imagePath   = pattern(1, 4096, `/[^\pC\p{Zl}\p{Zp}]*`, "an absolute path in the image").but(isBroken)
+	platform    = pattern(3, 64, `[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?`, "platforms, as in linux/amd64 or linux/arm64")
+	envVariable = pattern(2, 4096, `[A-Za-z_]\w*=[^\pC\p{Zl}\p{Zp}]*`, "NAME=value, one a line").but(isBroken)
+	imageLabel  = pattern(2, 4096, `[A-Za-z0-9][\w./-]*=[^\pC\p{Zl}\p{Zp}]*`, "name=value, one a line").but(isBroken)
+	user        = pattern(1, 64, `[\w.-]+(:[\w.-]+)?`, "a user, or user:group, by name or number")
+
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but for reserved words.
 	bucket = pattern(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").but(isAddress)
 	// Half of a key's 1,024 bytes are left to what follows the prefix.
@@ -70,6 +78,12 @@ func isAddress(s string) bool {
 
 func hasDots(path string) bool {
 	return slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." })
+}
+
+// leavesRoot is true of an image's file whose place would be outside of the image.
+func leavesRoot(file string) bool {
+	_, to, _ := strings.Cut(file, ":")
+	return isBroken(file) || hasDots(to)
 }
 
 func isBroken(s string) bool { return !utf8.ValidString(s) }

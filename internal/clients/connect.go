@@ -34,9 +34,13 @@ func New(ctx context.Context, in action.Inputs, tokens TokenSource) (*AWS, error
 	return &AWS{in: in, cfg: cfg, login: image.Login(ecr.NewFromConfig(cfg))}, nil
 }
 
-// OpenImage reads the image that is to be pushed.
+// OpenImage reads the image that is to be pushed, or makes it of files.
 func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
-	return image.Open(ctx, a.in.Image.Source, image.Keychain{ECR: a.login, Host: a.in.Image.Registry})
+	keychain := image.Keychain{ECR: a.login, Host: a.in.Image.Registry}
+	if recipe := a.in.Image.Recipe; len(recipe.Files) > 0 {
+		return image.Make(ctx, recipe, keychain)
+	}
+	return image.Open(ctx, a.in.Image.Source, keychain)
 }
 
 // Connect asks who deploys and returns what the account has for it.
