@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -28,22 +29,20 @@ func newSite(t *testing.T) site {
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(s.folder, "atta-deploy-action"), "../../..").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
+	if _, err := sample.Build(t.Context(), s.folder); err != nil {
+		t.Fatal(err)
+	}
 	cloud.AddInstance(localaws.Instance{ID: instanceID, Name: "e2e", Machine: s.Container})
 	return s
 }
 
-// deploy runs the action and returns its log and its outputs.
-func (s site) deploy(version string, opts ...sample.Option) (log string, outputs map[string]string, err error) {
+// deploy runs the action, which makes the image of the program, and returns its log and its outputs.
+func (s site) deploy(version string, variables ...string) (log string, outputs map[string]string, err error) {
 	s.t.Helper()
-	image, err := sample.Image(program, append(opts, sample.Version(version))...)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	if err := sample.SaveOCIArchive(filepath.Join(s.folder, "image.tar"), image); err != nil {
-		s.t.Fatal(err)
-	}
 	file := filepath.Join(s.folder, version+".outputs")
-	action := exec.Command(filepath.Join(s.folder, "atta-deploy-action"), "--environment=dev", "--version="+version, "--service=atta", "--image=image.tar",
+	action := exec.Command(filepath.Join(s.folder, "atta-deploy-action"), "--environment=dev", "--version="+version, "--service=atta",
+		"--image=scratch", "--image-files=app:/app/", "--image-platforms=linux/"+runtime.GOARCH, `--image-entrypoint=["/app/app"]`,
+		"--image-workdir=/app", "--image-env="+strings.Join(append(variables, "VERSION="+version), "\n"),
 		"--aws-region=us-east-1", "--ecr-registry="+cloud.RegistryHost(), "--ecr-repository="+s.name,
 		"--deploy-bucket="+s.name, "--instance-ids="+instanceID)
 	action.Dir = s.folder
@@ -76,7 +75,7 @@ func TestE2EADeployOnRealSystemdAndDocker(t *testing.T) {
 	}
 
 	before := s.live()
-	log, outputs, err := s.deploy("0.1.2-dev", sample.ExitCode(194))
+	log, outputs, err := s.deploy("0.1.2-dev", "EXIT_CODE=194")
 	if err == nil || outputs["status"] != "rolled-back" || !strings.Contains(log, "exit status 194") {
 		t.Fatalf("broken version: %v, %v\n%s", err, outputs, log)
 	}

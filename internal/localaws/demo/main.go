@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -44,7 +45,6 @@ func main() {
 type stage struct {
 	folder  string
 	program string // the action's own
-	app     string // the sample image's
 	aws     *localaws.Server
 	hosts   []*host.Host
 }
@@ -67,7 +67,7 @@ func demo(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.deploy(ctx, "0.1.1-demo", sample.ExitCode(3)); err == nil {
+	if err := s.deploy(ctx, "0.1.1-demo", "EXIT_CODE=3"); err == nil {
 		return errors.New("the broken version was deployed")
 	}
 	if err := s.untouched(before); err != nil {
@@ -160,7 +160,7 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if err := os.Mkdir(s.workspace(), 0o755); err != nil {
 		return nil, err
 	}
-	if s.app, err = sample.Build(ctx, s.folder); err != nil {
+	if _, err = sample.Build(ctx, s.workspace()); err != nil {
 		return nil, err
 	}
 	if s.aws, err = localaws.Start(localaws.Options{}); err != nil {
@@ -198,17 +198,14 @@ func (s *stage) close() {
 	_ = os.RemoveAll(s.folder)
 }
 
-// deploy does what a workflow does: an image from an earlier step lies in the
-// workspace, and the action rolls it out.
-func (s *stage) deploy(ctx context.Context, version string, opts ...sample.Option) error {
-	image, err := sample.Image(s.app, append(opts, sample.Version(version))...)
-	if err != nil {
-		return err
-	}
-	if err := sample.SaveDocker(filepath.Join(s.workspace(), "image.tar"), image, "atta:"+version); err != nil {
-		return err
-	}
-	return s.act(ctx, version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version, "INPUT_IMAGE=image.tar", "INPUT_ECR-REPOSITORY=atta", "INPUT_WAVES=1, 50%, 100%")
+// deploy does what a workflow does: a program from an earlier step lies in the
+// workspace, and the action makes an image of it and rolls it out.
+func (s *stage) deploy(ctx context.Context, version string, settings ...string) error {
+	return s.act(ctx, version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version,
+		"INPUT_IMAGE=scratch", "INPUT_IMAGE-FILES=app:/app/", "INPUT_IMAGE-PLATFORMS=linux/"+runtime.GOARCH,
+		`INPUT_IMAGE-ENTRYPOINT=["/app/app"]`, "INPUT_IMAGE-WORKDIR=/app",
+		"INPUT_IMAGE-ENV="+strings.Join(append(settings, "VERSION="+version), "\n"),
+		"INPUT_ECR-REPOSITORY=atta", "INPUT_WAVES=1, 50%, 100%")
 }
 
 func (s *stage) workspace() string { return filepath.Join(s.folder, "workspace") }
