@@ -1,7 +1,9 @@
 package main
 
 import (
+	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -146,4 +148,74 @@ func TestAPromotedImageIsTheSameDigest(t *testing.T) {
 	if out.outputs["image-digest"] != digest || !strings.Contains(out.summary, "| Pushed from | `"+verified+"` |") {
 		t.Errorf("%q\n%s", out.outputs, out.summary)
 	}
+}
+
+// A repository that is made has tags that stay, but for those that are to move.
+func TestARepositoryIsCreatedWhereItIsWanted(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	out := s.run("phases=image", "ecr-repository=team/new")
+	out.wants("failed")
+	out.says("the repository does not exist", "or set create-repository: true")
+
+	want := []string{"phases=image", "ecr-repository=team/new", "create-repository=true", "image-tags=latest-dev,stable"}
+	if out := s.run(append(want, "dry-run=true")...); out.outputs["status"] != "planned" {
+		t.Errorf("a plan says %q", out.outputs)
+	}
+	api := ecr.NewFromConfig(s.aws.Config())
+	describe := &ecr.DescribeRepositoriesInput{RepositoryNames: []string{"team/new"}}
+	if out, err := api.DescribeRepositories(t.Context(), describe); err == nil {
+		t.Fatalf("a plan created %v", out.Repositories)
+	}
+	out = s.run(want...)
+	out.wants("success")
+	if !strings.Contains(out.log, "Repository created::ECR had no "+s.aws.RegistryHost()+"/team/new") {
+		t.Errorf("it says nothing of it:\n%s", out.log)
+	}
+	made, err := api.DescribeRepositories(t.Context(), describe)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var moving []string
+	for _, filter := range made.Repositories[0].ImageTagMutabilityExclusionFilters {
+		moving = append(moving, *filter.Filter)
+	}
+	if have := made.Repositories[0].ImageTagMutability; have != "IMMUTABLE_WITH_EXCLUSION" || strings.Join(moving, " ") != "latest-* stable" {
+		t.Errorf("it is %s, but for %q", have, moving)
+	}
+	s.build("0.1.1-dev")
+	out = s.run(append(want, "version=0.1.1-dev")...)
+	out.wants("success")
+	if strings.Contains(out.log, "Repository created") {
+		t.Errorf("it was created again:\n%s", out.log)
+	}
+}
+
+// An image is made of files with nothing else, and runs.
+func TestAnImageMadeOfFilesIsDeployed(t *testing.T) {
+	s := play(t)
+	binary, err := os.ReadFile(program)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.file("bin/app", string(binary))
+	made := []string{
+		"version=0.1.0-dev", "image=scratch", "image-files=bin/app:/app/app:0755", `image-entrypoint=["/app/app"]`, "image-workdir=/app",
+		"image-env=VERSION=0.1.0-dev\nGREETING=good day", "image-platforms=linux/" + runtime.GOARCH,
+	}
+	out := s.run(made...)
+	out.wants("success")
+	if !strings.Contains(out.log, "image: files on scratch, linux/"+runtime.GOARCH) {
+		t.Errorf("the log is\n%s", out.log)
+	}
+	again := s.run(made...)
+	again.wants("success")
+	if again.outputs["image-digest"] != out.outputs["image-digest"] || again.outputs["image-pushed"] != "false" {
+		t.Errorf("the same files again are %q", again.outputs)
+	}
+
+	made[2] = "image-files=bin/app:/app/app\nbin/none:/none"
+	out = s.run(append(made, "version=0.1.1-dev")...)
+	out.wants("failed")
+	out.says("bin/app is to be run as /app/app and may not be executed", "bin/none: no such file or directory", "Paths are relative to the workspace")
 }

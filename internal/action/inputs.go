@@ -50,6 +50,7 @@ type Image struct {
 	Source     string   // path or registry reference, as given, or image.Scratch
 	Registry   string   // host[:port]; empty: the account's own
 	Repository string   // in the registry
+	Create     bool     // the repository, where ECR has none
 	Tags       []string // besides the version; moved once the fleet is healthy
 	Digest     string   // sha256:<hex>, for a rollout without the image phase
 

@@ -132,6 +132,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		"INPUT_IMAGE-TAGS":            "stable, eu",
 		"INPUT_IMAGE-DIGEST":          "sha256:" + sha,
 		"INPUT_COMPRESSION":           "zstd",
+		"INPUT_CREATE-REPOSITORY":     "true",
 		"INPUT_BUNDLE-PATH":           "/github/workspace/ops",
 		"INPUT_BUNDLE-PREFIX":         "atta/bundles",
 		"INPUT_KMS-KEY-ID":            "alias/atta",
@@ -170,7 +171,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			AllowedAccountIDs: []string{"123456789012", "210987654321"},
 		},
 		Image: action.Image{
-			Registry: "localhost:5000", Repository: "atta", Tags: []string{"stable", "eu"}, Digest: "sha256:" + sha, Compression: "zstd",
+			Registry: "localhost:5000", Repository: "atta", Create: true, Tags: []string{"stable", "eu"}, Digest: "sha256:" + sha, Compression: "zstd",
 		},
 		Bundle: action.Bundle{
 			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", Mode: "job", KMSKey: "alias/atta", SHA256: sha,

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -123,6 +124,10 @@ func (r *reader) image(what What, workspace string) Image {
 	case slices.Equal(tags, []string{"none"}):
 		tags = nil
 	}
+	create := r.boolean("create-repository")
+	if create && len(image.Moving(tags)) > image.MaxMoving {
+		r.reject("image-tags", r.value("image-tags"), fmt.Sprintf("at most %d tags beside latest-*, since ECR lets no more move in a repository that create-repository makes", image.MaxMoving))
+	}
 	if what.Operation != "deploy" && r.value("ecr-repository") == "" {
 		tags = nil // there is no repository in which a tag could move
 	}
@@ -130,6 +135,7 @@ func (r *reader) image(what What, workspace string) Image {
 		Source:     r.text("image", printable),
 		Registry:   r.text("ecr-registry", registry),
 		Repository: r.text("ecr-repository", repository),
+		Create:     create,
 		Tags:       tags,
 		Digest:     r.text("image-digest", imageDigest),
 

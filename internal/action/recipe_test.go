@@ -69,6 +69,8 @@ image-env "TOKEN": want NAME=value, one a line
 image-user "a b": want a user, or user:group, by name or number
 image-workdir "srv": want an absolute path in the image
 image-labels "=x": want name=value, one a line`},
+		"tags that ECR cannot let move": {map[string]string{"CREATE-REPOSITORY": "true", "IMAGE-TAGS": "latest-dev,a,b,c,d,e"}, `
+image-tags "latest-dev,a,b,c,d,e": want at most 4 tags beside latest-*, since ECR lets no more move in a repository that create-repository makes`},
 		"without files": {map[string]string{"IMAGE-ENTRYPOINT": `["/app"]`, "IMAGE-ENV": "A=1", "IMAGE-LABELS": "a=b"}, `
 image-entrypoint must not be set: image-files puts no files on image, which is pushed as it is
 image-env must not be set: image-files puts no files on image, which is pushed as it is

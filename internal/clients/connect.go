@@ -22,6 +22,7 @@ import (
 type AWS struct {
 	in    action.Inputs
 	cfg   aws.Config
+	ecr   *ecr.Client
 	login authn.Authenticator
 }
 
@@ -31,7 +32,8 @@ func New(ctx context.Context, in action.Inputs, tokens TokenSource) (*AWS, error
 	if err != nil {
 		return nil, err
 	}
-	return &AWS{in: in, cfg: cfg, login: image.Login(ecr.NewFromConfig(cfg))}, nil
+	api := ecr.NewFromConfig(cfg)
+	return &AWS{in: in, cfg: cfg, ecr: api, login: image.Login(api)}, nil
 }
 
 // OpenImage reads the image that is to be pushed, or makes it of files.
@@ -67,10 +69,14 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 		host = registryHost(id, a.in.Identity.Region)
 	}
 	repository, err := image.NewRepository(host, a.in.Image.Repository, a.login)
-	if err == nil {
-		services.Repository = repository
+	if err != nil {
+		return services, err
 	}
-	return services, err
+	if a.in.Image.Create {
+		repository.CreateWith(a.ecr, a.in.Image.Tags)
+	}
+	services.Repository = repository
+	return services, nil
 }
 
 // registryHost is the account's own private registry.

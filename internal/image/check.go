@@ -10,7 +10,7 @@ import (
 )
 
 // Check tells whether an image can be pushed as ref: it changes nothing, and that there is no
-// such image yet is no error. A repository that ECR does not have is ErrNoRepository.
+// such image yet is no error. A repository that ECR does not have is ErrNoRepository, unless Push will create it.
 func (r *Repository) Check(ctx context.Context, ref string) error {
 	reference, err := r.reference(ref)
 	if err != nil {
@@ -20,7 +20,7 @@ func (r *Repository) Check(ctx context.Context, ref string) error {
 	var answer *transport.Error
 	if errors.As(err, &answer) {
 		for _, e := range answer.Errors {
-			if e.Code == transport.NameUnknownErrorCode {
+			if e.Code == transport.NameUnknownErrorCode && r.create == nil {
 				return fmt.Errorf("check %s: %w", r.name, ErrNoRepository)
 			}
 		}

@@ -18,6 +18,7 @@ type Pushed struct {
 	Uploaded bool   // false when the tag already named this very image, and nothing was sent
 	Bytes    int64  // bytes of layers and configs sent
 	Reused   int    // layers and configs that were in the repository before
+	Created  bool   // the repository
 }
 
 // How says how an image is pushed. The zero value will do.
@@ -31,6 +32,19 @@ type How struct {
 // error leaves no tag behind. Layers that the images of how.Near are made of are not sent, but read and checked. A tag
 // that already names this image is success; one that names another is a TagConflictError.
 func (r *Repository) Push(ctx context.Context, src *Source, tag string, how How) (Pushed, error) {
+	pushed, err := r.push(ctx, src, tag, how)
+	if r.create == nil || !errors.Is(err, ErrNoRepository) {
+		return pushed, err
+	}
+	if err := r.create(ctx); err != nil {
+		return Pushed{}, err
+	}
+	pushed, err = r.push(ctx, src, tag, how)
+	pushed.Created = err == nil
+	return pushed, err
+}
+
+func (r *Repository) push(ctx context.Context, src *Source, tag string, how How) (Pushed, error) {
 	reference, err := r.reference(tag)
 	if err != nil {
 		return Pushed{}, err

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
+	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -499,5 +501,55 @@ func TestTheSizeOfAnImageIsWhatAHostDownloads(t *testing.T) {
 	}
 	if _, err := s.repository(t, "layout").Size(t.Context(), "sha256:"+strings.Repeat("0", 64)); !errors.Is(err, ErrNotFound) {
 		t.Errorf("of no image: %v", err)
+	}
+}
+
+type creator func(*ecr.CreateRepositoryInput) error
+
+func (c creator) CreateRepository(_ context.Context, in *ecr.CreateRepositoryInput, _ ...func(*ecr.Options)) (*ecr.CreateRepositoryOutput, error) {
+	return &ecr.CreateRepositoryOutput{}, c(in)
+}
+
+func TestARaceForARepositoryIsNoError(t *testing.T) {
+	for name, test := range map[string]struct {
+		answer error
+		want   string
+	}{
+		"created":      {nil, ""},
+		"there by now": {&ecrtypes.RepositoryAlreadyExistsException{}, ""},
+		"denied":       {errors.New("AccessDeniedException"), "create repository"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServer(t)
+			var exists atomic.Bool
+			s.on(func(w http.ResponseWriter, _ *http.Request) bool {
+				if !exists.Load() {
+					refuse(w, http.StatusNotFound, "NAME_UNKNOWN")
+				}
+				return !exists.Load()
+			})
+			repo := s.repository(t, "team/new")
+			asked := 0
+			repo.CreateWith(creator(func(in *ecr.CreateRepositoryInput) error {
+				asked++
+				exists.Store(true)
+				if *in.RepositoryName != "team/new" {
+					t.Errorf("asked for %s", *in.RepositoryName)
+				}
+				return test.answer
+			}), []string{"latest-dev"})
+			if err := repo.Check(t.Context(), "1"); err != nil {
+				t.Error(err)
+			}
+			got, err := repo.Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(2)).tar())), "1", How{})
+			switch {
+			case asked != 1:
+				t.Errorf("it was asked for %d times", asked)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
+				t.Errorf("the error is %v", err)
+			case test.want == "" && (err != nil || !got.Created):
+				t.Errorf("pushed %+v, %v", got, err)
+			}
+		})
 	}
 }

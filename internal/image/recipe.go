@@ -194,7 +194,7 @@ func targets(p *v1.Platform) *strings.Replacer {
 
 func (r Recipe) configure(config *v1.ConfigFile, based bool) {
 	epoch := v1.Time{Time: time.Unix(0, 0).UTC()}
-	config.Created, config.Container, config.DockerVersion = epoch, "", ""
+	config.Created, config.Container = epoch, ""
 	if !based || len(config.History) > 0 {
 		for _, file := range r.Files {
 			config.History = append(config.History, v1.History{Created: epoch, CreatedBy: "COPY " + file.Path + " " + file.To})

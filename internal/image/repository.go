@@ -37,6 +37,7 @@ type Repository struct {
 	name    name.Repository
 	options []remote.Option
 	wire    *wire
+	create  func(context.Context) error // nil: a repository that is missing is an error
 }
 
 // NewRepository returns the repository called name on host, reached as auth. It asks the registry nothing yet.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"sync"
 	"time"
@@ -33,6 +34,7 @@ type login struct {
 type repository struct {
 	name       string
 	mutability string
+	movable    []string // filters of IMMUTABLE_WITH_EXCLUSION
 	created    time.Time
 
 	mu     sync.Mutex
@@ -55,6 +57,7 @@ func newECR(o Options, keys *keyring, host string) *ecr {
 	}
 	e.jsonService = jsonService{id: "ecr", keys: keys, operations: map[string]operation{
 		"GetAuthorizationToken": e.getAuthorizationToken,
+		"CreateRepository":      typed(e.createRepository),
 		"DescribeRepositories":  typed(e.describeRepositories),
 		"DescribeImages":        typed(e.describeImages),
 	}}
@@ -66,10 +69,16 @@ func newECR(o Options, keys *keyring, host string) *ecr {
 func (s *Server) CreateRepository(name string, mutability string) {
 	s.ecr.mu.Lock()
 	defer s.ecr.mu.Unlock()
-	s.ecr.repositories[name] = &repository{
-		name: name, mutability: mutability, created: s.options.Now(),
+	s.ecr.add(name, mutability, "latest-*")
+}
+
+func (e *ecr) add(name, mutability string, movable ...string) *repository {
+	r := &repository{
+		name: name, mutability: mutability, movable: movable, created: e.now(),
 		blobs: map[string][]byte{}, images: map[string]image{}, tags: map[string]string{},
 	}
+	e.repositories[name] = r
+	return r
 }
 
 func (e *ecr) repository(name string) (*repository, bool) {
@@ -81,7 +90,10 @@ func (e *ecr) repository(name string) (*repository, bool) {
 
 // fixed reports whether tag can be set only once.
 func (r *repository) fixed(tag string) bool {
-	excluded, _ := path.Match("latest-*", tag)
+	excluded := slices.ContainsFunc(r.movable, func(filter string) bool {
+		matched, _ := path.Match(filter, tag)
+		return matched
+	})
 	return r.mutability == "IMMUTABLE" || r.mutability == "IMMUTABLE_WITH_EXCLUSION" && !excluded
 }
 
@@ -96,6 +108,55 @@ func (e *ecr) getAuthorizationToken(r *request) (any, error) {
 		"expiresAt":          epoch(expires),
 		"proxyEndpoint":      "http://" + e.host,
 	}}}, nil
+}
+
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CreateRepository.html
+func (e *ecr) createRepository(in struct {
+	RepositoryName                     string
+	ImageTagMutability                 string
+	ImageTagMutabilityExclusionFilters []struct{ FilterType, Filter string }
+}) (any, error) {
+	var movable []string
+	for _, filter := range in.ImageTagMutabilityExclusionFilters {
+		if filter.FilterType != "WILDCARD" || !tagFilter.MatchString(filter.Filter) {
+			return nil, invalidFilter("the filter '" + filter.Filter + "' is not valid")
+		}
+		movable = append(movable, filter.Filter)
+	}
+	if exclusion := in.ImageTagMutability == "IMMUTABLE_WITH_EXCLUSION"; exclusion != (len(movable) > 0) || len(movable) > 5 {
+		return nil, invalidFilter("1 to 5 exclusion filters go with IMMUTABLE_WITH_EXCLUSION, and none with another")
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, ok := e.repositories[in.RepositoryName]; ok {
+		return nil, &Error{Code: "RepositoryAlreadyExistsException", Message: fmt.Sprintf(
+			"The repository with name '%s' already exists in the registry with id '%s'", in.RepositoryName, e.account)}
+	}
+	return object{"repository": e.description(e.add(in.RepositoryName, cmp.Or(in.ImageTagMutability, "MUTABLE"), movable...))}, nil
+}
+
+var tagFilter = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
+
+func invalidFilter(message string) error {
+	return &Error{Code: "InvalidParameterException", Message: "Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: '" + message + "'"}
+}
+
+// description is a repository as the API describes it.
+func (e *ecr) description(r *repository) object {
+	described := object{
+		"repositoryName": r.name, "registryId": e.account, "createdAt": epoch(r.created),
+		"repositoryArn":      "arn:aws:ecr:" + e.region + ":" + e.account + ":repository/" + r.name,
+		"repositoryUri":      e.host + "/" + r.name,
+		"imageTagMutability": r.mutability,
+	}
+	if r.mutability == "IMMUTABLE_WITH_EXCLUSION" {
+		filters := []object{}
+		for _, filter := range r.movable {
+			filters = append(filters, object{"filterType": "WILDCARD", "filter": filter})
+		}
+		described["imageTagMutabilityExclusionFilters"] = filters
+	}
+	return described
 }
 
 func (e *ecr) describeRepositories(in struct {
@@ -114,16 +175,7 @@ func (e *ecr) describeRepositories(in struct {
 		if !ok {
 			return nil, e.noRepository(name)
 		}
-		described := object{
-			"repositoryName": name, "registryId": e.account, "createdAt": epoch(r.created),
-			"repositoryArn":      "arn:aws:ecr:" + e.region + ":" + e.account + ":repository/" + name,
-			"repositoryUri":      e.host + "/" + name,
-			"imageTagMutability": r.mutability,
-		}
-		if r.mutability == "IMMUTABLE_WITH_EXCLUSION" {
-			described["imageTagMutabilityExclusionFilters"] = []object{{"filterType": "WILDCARD", "filter": "latest-*"}}
-		}
-		found = append(found, described)
+		found = append(found, e.description(r))
 	}
 	items, next, err := page(found, in.NextToken, cmp.Or(in.MaxResults, 100))
 	return object{"repositories": items, "nextToken": next}, err

@@ -92,7 +92,7 @@ func phaseHint(result rollout.Result, err error) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"
 	case errors.Is(err, image.ErrNoRepository):
-		return "Create the repository in ECR first, with immutable tags except latest-*."
+		return "Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."
 	case errors.Is(err, image.ErrNotFound):
 		return "The image is not in the repository: run the image phase, or check ecr-repository and image-digest."
 	}

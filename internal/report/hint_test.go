@@ -55,7 +55,7 @@ func TestHints(t *testing.T) {
 		"in quarantine":     {&rollout.QuarantineError{}, []string{"Release the repair as 0.1.31-dev, or set allow-quarantined: true if the cause was elsewhere."}},
 		"drift":             {&rollout.DriftError{}, []string{"Deploy a version again: an instance that has drifted is deployed to, the others are left alone."}},
 		"no file":           {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"}},
-		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*."}},
+		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."}},
 		"lock held":         {fmt.Errorf("lock: %w", &ledger.HeldError{}), []string{"Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."}},
 		"lock lost":         {errors.Join(fmt.Errorf("follow: %w: %w", ledger.ErrLost, context.DeadlineExceeded)), []string{"Start the run again: it skips the instances that run the release already."}},
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},

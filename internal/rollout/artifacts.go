@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/image"
@@ -35,6 +36,9 @@ func (r *run) push(ctx context.Context) error {
 		return err
 	}
 	r.result.Image = pushed
+	if pushed.Created {
+		r.console.Notice("Repository created", "ECR had no %s", strings.TrimSuffix(pushed.URI, "@"+pushed.Digest))
+	}
 	if pushed.Uploaded {
 		r.console.Info("pushed %s as %s: %d MB sent in %.1f s, %d layers there before", pushed.URI, pushed.Tag, pushed.Bytes>>20, time.Since(began).Seconds(), pushed.Reused)
 	} else {
