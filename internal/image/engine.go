@@ -197,6 +197,9 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 		e.meter.reuse(b)
 		return nil
 	}
+	if b.known() {
+		return e.forward(ctx, b, next)
+	}
 	pipe, into := io.Pipe()
 	type written struct {
 		digest v1.Hash
@@ -226,6 +229,33 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	}
 	b.Digest, b.Size, b.MediaType = w.digest, w.size, e.compression.of(b)
 	return e.wire.finish(ctx, next, b.Digest)
+}
+
+// known reports whether b is sent as it lies on this machine.
+func (b *blob) known() bool {
+	return b.Digest != (v1.Hash{}) && b.from == nil && !b.compress && b.diffID == (v1.Hash{})
+}
+
+// forward sends a blob whose digest is known, which the registry checks, ECR as well:
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
+// Only where that goes wrong is it read once more, to tell what is damaged from what was lost on the way.
+func (e *engine) forward(ctx context.Context, b *blob, next string) error {
+	source, err := b.open(ctx)
+	if err != nil {
+		return b.blame(ctx, err)
+	}
+	defer source.Close()
+	next, err = e.wire.stream(ctx, next, e.meter.both(b, source), b.Size)
+	if err == nil {
+		err = e.wire.finish(ctx, next, b.Digest)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if _, _, damaged := b.stored(ctx, io.Discard, e.compression, func(int) {}); damaged != nil {
+		return damaged
+	}
+	return err
 }
 
 // holds reports whether the repository is known to hold b, or says so. A blob of the same registry is not asked for:

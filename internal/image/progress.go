@@ -79,6 +79,17 @@ func (m *meter) writer(w io.Writer) io.Writer {
 	})
 }
 
+// both counts what is read of b in one pass, and sent as it is.
+func (m *meter) both(b *blob, r io.Reader) io.Reader {
+	reach := m.reader(b)
+	return counted(r, func(n int) {
+		reach(n)
+		m.mu.Lock()
+		m.moved.Sent += int64(n)
+		m.mu.Unlock()
+	})
+}
+
 func (m *meter) sum() Moved {
 	m.mu.Lock()
 	defer m.mu.Unlock()

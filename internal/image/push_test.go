@@ -522,11 +522,12 @@ func TestARaceForARepositoryIsNoError(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			var exists atomic.Bool
-			s.on(func(w http.ResponseWriter, _ *http.Request) bool {
-				if !exists.Load() {
+			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+				missing := !exists.Load() && r.URL.Path != "/v2/"
+				if missing {
 					refuse(w, http.StatusNotFound, "NAME_UNKNOWN")
 				}
-				return !exists.Load()
+				return missing
 			})
 			repo := s.repository(t, "team/new")
 			asked := 0

@@ -28,6 +28,9 @@ type server struct {
 	intercept func(w http.ResponseWriter, r *http.Request) bool // reports whether it has answered
 }
 
+// The registry also logs to package log, that a digest is not the right one.
+func init() { log.SetOutput(io.Discard) }
+
 func newServer(t *testing.T) *server {
 	t.Helper()
 	s := &server{}

@@ -9,9 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -20,12 +21,16 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// build makes an image and one whose last layer is another, in every form, always with the same bytes.
+// build makes an image and one whose last layer is another, in every form.
 func build(dir string, megabytes int) (map[string]job, error) {
+	files, err := programs()
+	if err != nil {
+		return nil, err
+	}
 	var layers []string
 	for i, percent := range []int{16, 25, 41, 18, 18} { // the last two stand in for each other
 		file := filepath.Join(dir, fmt.Sprintf("layer-%d.tar", i))
-		if err := writeLayer(file, uint64(i), megabytes*percent/100<<20); err != nil {
+		if files, err = writeLayer(file, files, int64(megabytes*percent/100)<<20); err != nil {
 			return nil, err
 		}
 		layers = append(layers, file)
@@ -48,55 +53,43 @@ func build(dir string, megabytes int) (map[string]job, error) {
 	return jobs, compress(packed, jobs["first"].image)
 }
 
-// writeLayer writes a tar of files that compress about as well as programs and text do.
-func writeLayer(file string, seed uint64, size int) (err error) {
-	f, err := os.Create(file)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, f.Close()) }()
-	r := rand.New(rand.NewPCG(seed, 1))
-	words := make([][]byte, 5000)
-	for i := range words {
-		words[i] = make([]byte, 2+r.IntN(9))
-		for j := range words[i] {
-			words[i][j] = byte('a' + r.IntN(26))
-		}
-	}
-	archive := tar.NewWriter(f)
-	for n := 0; size > 0; n++ {
-		content := text(r, words, min(size, 1<<20+r.IntN(1<<20)))
-		size -= len(content)
-		if err := archive.WriteHeader(&tar.Header{Name: fmt.Sprintf("usr/lib/%d/%d", seed, n), Mode: 0o644, Size: int64(len(content))}); err != nil {
+// programs are the files of this machine, of which images are made: what is in real ones compresses neither as well nor
+// as fast as what a generator makes up.
+func programs() (files []string, err error) {
+	for _, root := range []string{"/usr/bin", "/usr/lib", "/usr/share", runtime.GOROOT()} {
+		err = errors.Join(err, filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+			if err == nil && entry.Type().IsRegular() {
+				files = append(files, name)
+			}
 			return err
-		}
-		if _, err := archive.Write(content); err != nil {
-			return err
-		}
+		}))
 	}
-	return archive.Close()
+	return files, err
 }
 
-func text(r *rand.Rand, words [][]byte, size int) []byte {
-	b := make([]byte, 0, size+256)
-	for len(b) < size {
-		switch r.IntN(12) {
-		case 0:
-			for range 12 {
-				b = append(b, byte(r.Uint32()))
-			}
-		case 1:
-			b = append(b, make([]byte, 32)...)
-		case 2, 3, 4:
-			if len(b) > 4096 { // something that stood not far before
-				from := len(b) - 1 - r.IntN(4000)
-				b = append(b, b[from:min(len(b), from+20+r.IntN(100))]...)
-			}
-		default:
-			b = append(append(b, words[int(float64(len(words))*r.Float64()*r.Float64()*r.Float64())]...), ' ')
+// writeLayer writes a tar of size bytes of the files, and returns those that are left.
+func writeLayer(to string, files []string, size int64) (rest []string, err error) {
+	f, err := os.Create(to)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	archive := tar.NewWriter(f)
+	for ; size > 0; files = files[1:] {
+		if len(files) == 0 {
+			return nil, errors.New("this machine has too few files for an image of that size")
+		}
+		content, err := os.ReadFile(files[0])
+		if err != nil {
+			return nil, err
+		}
+		content = content[:min(int64(len(content)), size)]
+		size -= int64(len(content))
+		if err := add(archive, files[0], content); err != nil {
+			return nil, err
 		}
 	}
-	return b[:size]
+	return files, archive.Close()
 }
 
 // save writes what docker save of Docker 24 and older writes: layers without compression.

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"regexp"
 	"runtime"
 	"strings"
 	"time"
@@ -61,7 +62,12 @@ func bench(ctx context.Context) (err error) {
 	table := flag.String("table", "", "rewrite the table of pushes in this file")
 	rounds := flag.Int("rounds", 5, "number of rounds, in which every tool takes its turn")
 	size := flag.Int("size", 485, "size of the image in MB")
+	only := flag.String("only", "", "measure those alone whose scenario, link and tool match, as in 'OCI.*loopback: (this|crane)'")
 	flag.Parse()
+	chosen, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -103,16 +109,19 @@ func bench(ctx context.Context) (err error) {
 		{"OCI layout, last layer changed", all["oci"], all["oci-next"]},
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MB in four layers; the registry is Debian's docker-registry with its files in memory. A docker push is without the docker load before it. ×: the time of this action that a tool takes.\n",
+	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. A docker push is without the docker load before it. ×: the time of this action that a tool takes.\n",
 		*rounds, runtime.NumCPU(), cpu(), *size)
 	for _, link := range []link{{}, {total: 100 << 20, one: 40 << 20, delay: 20 * time.Millisecond}} {
 		for _, s := range scenarios {
 			if link.total > 0 && (s.timed.kind != "docker-save") {
 				continue
 			}
-			rows, err := measure(ctx, dir, link, s, present, *rounds)
+			rows, err := measure(ctx, dir, link, s, present, *rounds, chosen)
 			if err != nil {
 				return err
+			}
+			if rows == "" {
+				continue
 			}
 			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | requests | MB sent |\n|---|---:|---:|---:|---:|---:|\n%s", s.name, link, rows)
 		}
@@ -132,18 +141,19 @@ type taken struct {
 	sent      int64 // bytes
 }
 
-func measure(ctx context.Context, dir string, l link, s scenario, present []tool, rounds int) (string, error) {
+func measure(ctx context.Context, dir string, l link, s scenario, present []tool, rounds int, chosen *regexp.Regexp) (string, error) {
 	results := map[string][]taken{}
 	for round := range rounds {
 		for _, t := range present {
-			if t.command(s.timed) == nil {
+			what := fmt.Sprintf("%s, %s: %s", s.name, l, t.name)
+			if t.command(s.timed) == nil || !chosen.MatchString(what) {
 				continue
 			}
 			got, err := once(ctx, dir, l, s, t)
 			if err != nil {
-				return "", fmt.Errorf("%s, %s: %w", t.name, s.name, err)
+				return "", fmt.Errorf("%s: %w", what, err)
 			}
-			fmt.Fprintf(os.Stderr, "%d %s, %s: %s: %s\n", round+1, s.name, l, t.name, got.wall.Round(time.Millisecond))
+			fmt.Fprintf(os.Stderr, "%d %s: %s\n", round+1, what, got.wall.Round(time.Millisecond))
 			results[t.name] = append(results[t.name], got)
 		}
 	}
