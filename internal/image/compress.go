@@ -27,11 +27,12 @@ const (
 	Zstd Compression = "zstd"
 )
 
-// What a digest depends on, and so never on the machine: the level, the blocks, the window and that zstd has workers.
+// What a digest depends on, with the size of blocks and frames, and so never on the machine. The levels are those that take the
+// least time over the links that GitHub's runners have: docs/benchmarks.md.
 const (
-	gzipLevel  = gzip.BestSpeed
-	gzipBlock  = 256 << 10
-	zstdWindow = 1 << 20
+	gzipLevel = 2
+	gzipBlock = 256 << 10
+	zstdLevel = zstd.SpeedFastest
 )
 
 // of is the media type of a layer when it is stored.
@@ -56,7 +57,7 @@ func (c Compression) has(layer types.MediaType) bool {
 // writer compresses into w with every core. What it writes depends on what is written to it alone.
 func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
 	if c == Zstd {
-		return zstd.NewWriter(w, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(2), zstd.WithWindowSize(zstdWindow))
+		return newFrames(w)
 	}
 	zw, err := pgzip.NewWriterLevel(w, gzipLevel)
 	if err != nil {
