@@ -12,7 +12,7 @@ SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep simulate bench bench-fleet e2e check vulnerabilities golden
+.PHONY: help demo test sweep simulate bench bench-levels bench-fleet e2e check vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10
 
 bench-fleet: ## Deploy to fleets of 1 to 10,000 simulated instances and rewrite the table in docs/benchmarks.md
 	go test -tags=bench ./internal/rollout -count=1 -timeout=30m -run=TestTableOfFleets
+
+bench-levels: ## Compress a layer at every level over links of several speeds and rewrite the table in docs/benchmarks.md
+	go test -tags=bench ./internal/image -count=1 -run=TestTableOfLevels
 
 bench: $(BIN)/crane $(BIN)/regctl ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
 	PATH=$(BIN):$$PATH go run ./internal/image/bench $(if $(QUICK),-rounds=1 -size=100,-table=$(CURDIR)/docs/benchmarks.md)

@@ -57,9 +57,17 @@ func (c Compression) has(layer types.MediaType) bool {
 // writer compresses into w with every core. What it writes depends on what is written to it alone.
 func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
 	if c == Zstd {
-		return newFrames(w)
+		shared, err := encoder()
+		if err != nil {
+			return nil, err
+		}
+		return newFrames(w, shared), nil
 	}
-	zw, err := pgzip.NewWriterLevel(w, gzipLevel)
+	return newGzip(w, gzipLevel)
+}
+
+func newGzip(w io.Writer, level int) (io.WriteCloser, error) {
+	zw, err := pgzip.NewWriterLevel(w, level)
 	if err != nil {
 		return nil, err
 	}

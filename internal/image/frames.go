@@ -12,9 +12,11 @@ import (
 const frameSize = 512 << 10
 
 // encoder is that of all layers: it compresses as many frames at once as there are cores, and others wait.
-var encoder = sync.OnceValues(func() (*zstd.Encoder, error) {
-	return zstd.NewWriter(nil, zstd.WithEncoderLevel(zstdLevel), zstd.WithZeroFrames(true))
-})
+var encoder = sync.OnceValues(func() (*zstd.Encoder, error) { return newEncoder(zstdLevel) })
+
+func newEncoder(level zstd.EncoderLevel) (*zstd.Encoder, error) {
+	return zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithZeroFrames(true))
+}
 
 // frames compresses into zstd frames that know nothing of each other, so that every core can work on one layer and what
 // comes out does not depend on how many do. A decoder takes frames that follow each other for one stream:
@@ -32,14 +34,10 @@ type frames struct {
 // buffers are of plain and of compressed frames.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, frameSize); return &b }}
 
-func newFrames(w io.Writer) (*frames, error) {
-	shared, err := encoder()
-	if err != nil {
-		return nil, err
-	}
-	f := &frames{encoder: shared, ahead: make(chan chan *[]byte, min(runtime.GOMAXPROCS(0), 8)), ended: make(chan struct{})}
+func newFrames(w io.Writer, encoder *zstd.Encoder) *frames {
+	f := &frames{encoder: encoder, ahead: make(chan chan *[]byte, min(runtime.GOMAXPROCS(0), 8)), ended: make(chan struct{})}
 	go f.write(w)
-	return f, nil
+	return f
 }
 
 // write writes the frames as they get ready, and after an error drops them.

@@ -12,7 +12,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -56,7 +55,7 @@ func build(dir string, megabytes int) (map[string]job, error) {
 // programs are the files of this machine, of which images are made: what is in real ones compresses neither as well nor
 // as fast as what a generator makes up.
 func programs() (files []string, err error) {
-	for _, root := range []string{"/usr/bin", "/usr/lib", "/usr/share", runtime.GOROOT()} {
+	for _, root := range []string{"/usr/bin", "/usr/lib", "/usr/share", "/usr/local"} {
 		err = errors.Join(err, filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Type().IsRegular() {
 				files = append(files, name)

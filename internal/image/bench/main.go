@@ -4,6 +4,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"flag"
@@ -123,7 +124,7 @@ func bench(ctx context.Context) (err error) {
 			if rows == "" {
 				continue
 			}
-			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | requests | MB sent |\n|---|---:|---:|---:|---:|---:|\n%s", s.name, link, rows)
+			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | peak memory | requests | MB sent |\n|---|---:|---:|---:|---:|---:|---:|\n%s", s.name, link, rows)
 		}
 	}
 	b.WriteString("\n" + versions(ctx))
@@ -137,6 +138,7 @@ func bench(ctx context.Context) (err error) {
 // taken is what one push has cost.
 type taken struct {
 	wall, cpu time.Duration
+	memory    int64 // bytes
 	requests  int64
 	sent      int64 // bytes
 }
@@ -165,9 +167,10 @@ func measure(ctx context.Context, dir string, l link, s scenario, present []tool
 			continue
 		}
 		wall := median(list, func(t taken) time.Duration { return t.wall })
-		used := fmt.Sprintf("%.2f s", median(list, func(t taken) time.Duration { return t.cpu }).Seconds())
+		used := fmt.Sprintf("%.2f s | %d MB", median(list, func(t taken) time.Duration { return t.cpu }).Seconds(),
+			median(list, func(t taken) int64 { return t.memory })/1e6)
 		if t.name == "docker push" {
-			used = "" // it is the engine's
+			used = " | " // they are the engine's
 		}
 		fmt.Fprintf(&b, "| %s | %.2f s | %.1f | %s | %d | %.1f |\n", t.name, wall.Seconds(), float64(wall)/float64(ours), used,
 			median(list, func(t taken) int64 { return t.requests }), float64(median(list, func(t taken) int64 { return t.sent }))/1e6)
@@ -198,11 +201,18 @@ func once(ctx context.Context, dir string, l link, s scenario, t tool) (got take
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
 	r.count.reset()
 	began := time.Now()
-	out, err := command.CombinedOutput()
+	var out bytes.Buffer
+	command.Stdout, command.Stderr = &out, &out
+	if err := command.Start(); err != nil {
+		return taken{}, err
+	}
+	memory := peak(command.Process.Pid)
+	err = command.Wait()
 	got.wall = time.Since(began)
 	if err != nil {
-		return taken{}, fmt.Errorf("%w: %s", err, out)
+		return taken{}, fmt.Errorf("%w: %s", err, &out)
 	}
+	got.memory = memory()
 	got.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 	got.requests, got.sent = r.count.sum()
 	return got, nil

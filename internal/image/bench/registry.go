@@ -136,6 +136,16 @@ type piece struct {
 }
 
 func (r *registry) carry(ctx context.Context, to io.Writer, from io.Reader, delay time.Duration, limits []*rate.Limiter, count bool) {
+	if delay == 0 {
+		buf := make([]byte, 256<<10)
+		for {
+			n, err := from.Read(buf)
+			r.pass(ctx, buf[:n], limits, count)
+			if _, broken := to.Write(buf[:n]); err != nil || broken != nil {
+				return
+			}
+		}
+	}
 	pieces := make(chan piece, 256)
 	go func() {
 		defer close(pieces)
@@ -143,15 +153,7 @@ func (r *registry) carry(ctx context.Context, to io.Writer, from io.Reader, dela
 			buf := make([]byte, 64<<10)
 			n, err := from.Read(buf)
 			if n > 0 {
-				for _, limit := range limits {
-					if limit != nil {
-						_ = limit.WaitN(ctx, n)
-					}
-				}
-				if count {
-					r.count.sent.Add(int64(n))
-					r.count.requests.Add(int64(bytes.Count(buf[:n], []byte(" HTTP/1.1\r\n"))))
-				}
+				r.pass(ctx, buf[:n], limits, count)
 				pieces <- piece{buf[:n], time.Now().Add(delay)}
 			}
 			if err != nil {
@@ -168,5 +170,18 @@ func (r *registry) carry(ctx context.Context, to io.Writer, from io.Reader, dela
 			}
 			return
 		}
+	}
+}
+
+// pass counts what is carried, and waits until it may be.
+func (r *registry) pass(ctx context.Context, data []byte, limits []*rate.Limiter, count bool) {
+	for _, limit := range limits {
+		if limit != nil {
+			_ = limit.WaitN(ctx, len(data))
+		}
+	}
+	if count {
+		r.count.sent.Add(int64(len(data)))
+		r.count.requests.Add(int64(bytes.Count(data, []byte(" HTTP/1.1\r\n"))))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 )
 
 func median[T cmp.Ordered](list []taken, of func(taken) T) T {
@@ -22,6 +23,35 @@ func median[T cmp.Ordered](list []taken, of func(taken) T) T {
 		return *new(T)
 	}
 	return values[len(values)/2]
+}
+
+// peak watches how much memory a process takes; what it returns ends that and says it, in bytes. What the kernel counts for
+// a child that has ended is no use: it begins with the memory of the process that started it.
+func peak(pid int) func() int64 {
+	var most int64
+	end, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+			if _, rest, ok := strings.Cut(string(text), "VmHWM:"); err == nil && ok {
+				var kilobytes int64
+				if _, err := fmt.Sscan(rest, &kilobytes); err == nil {
+					most = max(most, kilobytes<<10)
+				}
+			}
+			select {
+			case <-end:
+				return
+			case <-time.After(5 * time.Millisecond):
+			}
+		}
+	}()
+	return func() int64 {
+		close(end)
+		<-ended
+		return most
+	}
 }
 
 func cpu() string {
