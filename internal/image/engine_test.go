@@ -12,6 +12,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -189,24 +190,105 @@ func cut(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
+// bothWays is image to be compressed on the way, and to be sent as it lies.
+func bothWays(t *testing.T, image v1.Image) map[string]string {
+	t.Helper()
+	return map[string]string{"docker save": savedAs(t, image), "OCI layout": layoutOf(t, image).folder(t)}
+}
+
 // A connection that is lost after so many bytes of the blob costs that blob, not the push.
 func TestAResetAnywhereInABlobIsSurvived(t *testing.T) {
-	ref := savedAs(t, imageOf(600_000))
-	for at := int64(0); at < 600_000; at += 64 << 10 {
-		t.Run(fmt.Sprint(at), func(t *testing.T) {
+	for way, ref := range bothWays(t, imageOf(600_000)) {
+		for at := int64(0); at < 600_000; at += 64 << 10 {
+			t.Run(fmt.Sprint(way, " ", at), func(t *testing.T) {
+				t.Parallel()
+				s := newServer(t)
+				var lost atomic.Bool
+				s.on(func(w http.ResponseWriter, r *http.Request) bool {
+					small := r.ContentLength >= 0 && r.ContentLength < 100_000 // a config
+					if r.Method != http.MethodPatch || small || lost.Swap(true) {
+						return false
+					}
+					_, _ = io.CopyN(io.Discard, r.Body, at)
+					cut(w)
+					return true
+				})
+				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+				if err != nil || !lost.Load() {
+					t.Fatal(err)
+				}
+				if desc := s.valid(t, "app:1"); desc.Digest.String() != got.Digest {
+					t.Errorf("the tag names %s, not %s", desc.Digest, got.Digest)
+				}
+			})
+		}
+	}
+}
+
+// spoiled changes the first byte of a body, or takes its time over it.
+type spoiled struct {
+	io.ReadCloser
+	flip  bool
+	pause time.Duration
+}
+
+func (b *spoiled) Read(p []byte) (int, error) {
+	time.Sleep(b.pause)
+	n, err := b.ReadCloser.Read(p[:min(len(p), 16<<10)])
+	if n > 0 && b.flip {
+		p[0] ^= 1
+		b.flip = false
+	}
+	return n, err
+}
+
+// The registry compares what has arrived with the digest: bytes that were changed on the way are sent again, and the
+// image is not called damaged for it.
+func TestBytesThatAreChangedOnTheWayAreSentAgain(t *testing.T) {
+	for way, ref := range bothWays(t, imageOf(100_000)) {
+		for _, passes := range []bool{true, false} {
+			t.Run(fmt.Sprint(way, " ", passes), func(t *testing.T) {
+				s := newServer(t)
+				var met atomic.Bool
+				s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+					if r.Method == http.MethodPatch && !(passes && met.Swap(true)) {
+						r.Body = &spoiled{ReadCloser: r.Body, flip: true}
+					}
+					return false
+				})
+				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+				if passes {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if desc := s.valid(t, "app:1"); desc.Digest.String() != got.Digest {
+						t.Errorf("the tag names %s, not %s", desc.Digest, got.Digest)
+					}
+					return
+				}
+				if err == nil || strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "DIGEST_INVALID") {
+					t.Errorf("the error is %v", err)
+				}
+				if n := s.written("manifests"); n != 0 {
+					t.Errorf("%d manifests were written", n)
+				}
+			})
+		}
+	}
+}
+
+func TestASlowRegistryGetsItAll(t *testing.T) {
+	for way, ref := range bothWays(t, imageOf(300_000)) {
+		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t)
-			var lost atomic.Bool
-			s.on(func(w http.ResponseWriter, r *http.Request) bool {
-				if r.Method != http.MethodPatch || r.ContentLength >= 0 || lost.Swap(true) {
-					return false
-				}
-				_, _ = io.CopyN(io.Discard, r.Body, at)
-				cut(w)
-				return true
+			s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+				time.Sleep(20 * time.Millisecond)
+				r.Body = &spoiled{ReadCloser: r.Body, pause: 10 * time.Millisecond}
+				return false
 			})
 			got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
-			if err != nil || !lost.Load() {
+			if err != nil {
 				t.Fatal(err)
 			}
 			if desc := s.valid(t, "app:1"); desc.Digest.String() != got.Digest {
@@ -218,7 +300,7 @@ func TestAResetAnywhereInABlobIsSurvived(t *testing.T) {
 
 // After a passing fault in any request the right digest is tagged; after one that stays nothing is.
 func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
-	ref := savedAs(t, imageOf(50_000, 30_000))
+	refs := bothWays(t, imageOf(50_000, 30_000))
 	faults := map[string]func(http.ResponseWriter, *http.Request){
 		"500":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusInternalServerError, "UNKNOWN") },
 		"503":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusServiceUnavailable, "UNAVAILABLE") },
@@ -228,6 +310,10 @@ func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
 		"bad digest": func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusBadRequest, "DIGEST_INVALID") },
 		"nowhere": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Location", "http://")
+			w.WriteHeader(http.StatusAccepted)
+		},
+		"elsewhere": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/v2/app/nothing/here")
 			w.WriteHeader(http.StatusAccepted)
 		},
 	}
@@ -251,13 +337,16 @@ func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
 		},
 	}
 	upload := map[string]bool{"begin": true, "stream": true, "finish": true}
+	leads := map[string]bool{"nowhere": true, "elsewhere": true}
 	for fault, answer := range faults {
 		for step, is := range steps {
-			if (fault == "no upload" || fault == "bad digest" || fault == "nowhere") && !upload[step] || fault == "nowhere" && step == "finish" {
+			if (fault == "no upload" || fault == "bad digest" || leads[fault]) && !upload[step] || leads[fault] && step == "finish" {
 				continue // no registry answers like that
 			}
-			for _, passes := range []bool{true, false} {
-				t.Run(fmt.Sprintf("%s/%s/%v", fault, step, passes), func(t *testing.T) {
+			for i := range 4 {
+				passes, way := i%2 == 0, []string{"docker save", "OCI layout"}[i/2]
+				ref := refs[way]
+				t.Run(fmt.Sprintf("%s/%s/%s/%v", way, fault, step, passes), func(t *testing.T) {
 					t.Parallel()
 					s := newServer(t)
 					var met atomic.Bool

@@ -141,7 +141,7 @@ func (r *Repository) with(ctx context.Context) []remote.Option {
 // explain says in words what a registry's answer means to a caller.
 func explain(err error) error {
 	var answer *transport.Error
-	if !errors.As(err, &answer) {
+	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
 		return err
 	}
 	for _, e := range answer.Errors {

@@ -83,8 +83,8 @@ func (w *wire) passing(err error) bool {
 		return false
 	}
 	var answer *transport.Error
-	if !errors.As(err, &answer) {
-		return errors.As(err, new(*url.Error)) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, errAnswer)
+	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
+		return errors.Is(err, errAnswer) || errors.As(err, new(*url.Error)) || errors.Is(err, io.ErrUnexpectedEOF)
 	}
 	switch code := answer.StatusCode; {
 	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
@@ -250,7 +250,7 @@ func (w *wire) stream(ctx context.Context, address string, body io.Reader, size 
 		want: []int{http.StatusAccepted, http.StatusNoContent, http.StatusCreated},
 	})
 	if err != nil {
-		return "", err
+		return "", gone(err)
 	}
 	if answer.next == "" {
 		return address, nil
@@ -268,6 +268,14 @@ func (w *wire) finish(ctx context.Context, address string, digest v1.Hash) error
 	query.Set("digest", digest.String())
 	to.RawQuery = query.Encode()
 	_, err = w.do(ctx, request{method: http.MethodPut, address: to.String(), want: []int{http.StatusCreated}})
+	return gone(err)
+}
+
+// gone tells an upload that the registry does not know any more, or has led to the wrong place, from a missing repository.
+func gone(err error) error {
+	if absent(err) {
+		return fmt.Errorf("%w: it does not know the upload that it has begun: %w", errAnswer, err)
+	}
 	return err
 }
 
