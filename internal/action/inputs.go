@@ -1,9 +1,9 @@
 package action
 
 import (
+	"io/fs"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -47,15 +47,32 @@ type Identity struct {
 
 // Image says what is pushed, and where to.
 type Image struct {
-	Source     string   // path or registry reference, as given, or image.Scratch
+	Source     string   // path or registry reference, as given, or scratch
 	Registry   string   // host[:port]; empty: the account's own
 	Repository string   // in the registry
 	Create     bool     // the repository, where ECR has none
 	Tags       []string // besides the version; moved once the fleet is healthy
 	Digest     string   // sha256:<hex>, for a rollout without the image phase
 
-	Compression string       // gzip or zstd
-	Recipe      image.Recipe // when Files are put on Source, its Base; else zero
+	Compression string // gzip or zstd
+	Recipe      Recipe // zero unless Files are put on Source
+}
+
+// Recipe says how an image is made of files.
+type Recipe struct {
+	Files               []File
+	Platforms           []string
+	Entrypoint, Command []string // nil: those of the image below
+	Env                 []string // NAME=value
+	User, Workdir       string
+	Labels              map[string]string
+}
+
+// File is a file or a folder, and where it is in the image.
+type File struct {
+	Path string      // relative to the working directory, or absolute below the workspace
+	To   string      // absolute
+	Mode fs.FileMode // 0: the file's own
 }
 
 // Bundle says what is packed, and where it is uploaded.

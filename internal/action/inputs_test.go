@@ -17,7 +17,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/internal/action"
-	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -467,7 +466,7 @@ func injected(t *testing.T, value string) {
 				t.Errorf("%s %q left %q in the recipe", input.Name, value, text)
 			}
 		}
-		inputs.Image.Recipe = image.Recipe{}
+		inputs.Image.Recipe = action.Recipe{}
 		inputs.Image.Source, inputs.Bundle.Path, inputs.Rollout.Policy.HealthCommand, inputs.Rollout.Policy.HealthURL = "", "", "", ""
 		for _, text := range texts(reflect.ValueOf(inputs)) {
 			if !plain.MatchString(text) {

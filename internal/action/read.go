@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -99,6 +98,10 @@ func (r *reader) identity(env map[string]string) Identity {
 	}
 }
 
+// maxMoving is how many filters of tags a repository has beside the one for latest-*:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
+const maxMoving = 4
+
 func (r *reader) image(what What, workspace string) Image {
 	switch phases := what.Phases; {
 	case phases.Image:
@@ -125,8 +128,9 @@ func (r *reader) image(what What, workspace string) Image {
 		tags = nil
 	}
 	create := r.boolean("create-repository")
-	if create && len(image.Moving(tags)) > image.MaxMoving {
-		r.reject("image-tags", r.value("image-tags"), fmt.Sprintf("at most %d tags beside latest-*, since ECR lets no more move in a repository that create-repository makes", image.MaxMoving))
+	others := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return strings.HasPrefix(tag, "latest-") })
+	if create && len(others) > maxMoving {
+		r.reject("image-tags", r.value("image-tags"), fmt.Sprintf("at most %d tags beside latest-*, since ECR lets no more move in a repository that create-repository makes", maxMoving))
 	}
 	if what.Operation != "deploy" && r.value("ecr-repository") == "" {
 		tags = nil // there is no repository in which a tag could move

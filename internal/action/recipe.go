@@ -6,14 +6,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/org/atta-deploy-action/internal/image"
 )
 
 // recipe reads the inputs that make an image of files.
-func (r *reader) recipe(workspace string) image.Recipe {
-	recipe := image.Recipe{
-		Base:       r.value("image"),
+func (r *reader) recipe(workspace string) Recipe {
+	recipe := Recipe{
 		Files:      r.files("image-files", workspace),
 		Platforms:  r.list("image-platforms", platform),
 		Entrypoint: r.command("image-entrypoint"),
@@ -29,7 +26,7 @@ func (r *reader) recipe(workspace string) image.Recipe {
 		name, value, _ := strings.Cut(label, "=")
 		recipe.Labels[name] = value
 	}
-	switch scratch := recipe.Base == image.Scratch; {
+	switch scratch := r.value("image") == "scratch"; {
 	case r.value("image-files") != "":
 		if scratch && r.value("image-command") == "" {
 			r.require("image-entrypoint", commandWords+", since image is scratch, which has none")
@@ -42,11 +39,11 @@ func (r *reader) recipe(workspace string) image.Recipe {
 			r.forbid("image-"+name, "image-files puts no files on image, which is pushed as it is")
 		}
 	}
-	return image.Recipe{}
+	return Recipe{}
 }
 
 // files reads path:/destination[:mode].
-func (r *reader) files(name, workspace string) (files []image.File) {
+func (r *reader) files(name, workspace string) (files []File) {
 	for _, line := range r.lines(name, imageFile) {
 		parts := strings.Split(line, ":")
 		path, ok := inside(parts[0], workspace)
@@ -54,7 +51,7 @@ func (r *reader) files(name, workspace string) (files []image.File) {
 			r.reject(name, line, "a path inside the workspace")
 			continue
 		}
-		file := image.File{Path: path, To: parts[1]}
+		file := File{Path: path, To: parts[1]}
 		if len(parts) == 3 {
 			mode, _ := strconv.ParseUint(parts[2], 8, 12)
 			file.Mode = fs.FileMode(mode)

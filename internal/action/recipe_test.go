@@ -6,7 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/action"
 )
 
 func TestAnImageIsMadeOfFiles(t *testing.T) {
@@ -21,9 +21,8 @@ func TestAnImageIsMadeOfFiles(t *testing.T) {
 		"INPUT_IMAGE-WORKDIR":    "/srv/my site",
 		"INPUT_IMAGE-LABELS":     "org.opencontainers.image.title=The app\nx=",
 	}).Image
-	want := image.Recipe{
-		Base:       "scratch",
-		Files:      []image.File{{Path: "bin/app", To: "/usr/local/bin/app", Mode: 0o755}, {Path: "etc", To: "/etc/"}, {Path: "/github/workspace/site", To: "/srv/my site"}},
+	want := action.Recipe{
+		Files:      []action.File{{Path: "bin/app", To: "/usr/local/bin/app", Mode: 0o755}, {Path: "etc", To: "/etc/"}, {Path: "/github/workspace/site", To: "/srv/my site"}},
 		Platforms:  []string{"linux/amd64", "linux/arm/v7"},
 		Entrypoint: []string{"/usr/local/bin/app", "--name=a,b"},
 		Command:    []string{},

@@ -39,10 +39,18 @@ func New(ctx context.Context, in action.Inputs, tokens TokenSource) (*AWS, error
 // OpenImage reads the image that is to be pushed, or makes it of files.
 func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 	keychain := image.Keychain{ECR: a.login, Host: a.in.Image.Registry}
-	if recipe := a.in.Image.Recipe; len(recipe.Files) > 0 {
-		return image.Make(ctx, recipe, keychain)
+	in := a.in.Image.Recipe
+	if len(in.Files) == 0 {
+		return image.Open(ctx, a.in.Image.Source, keychain)
 	}
-	return image.Open(ctx, a.in.Image.Source, keychain)
+	recipe := image.Recipe{
+		Base: a.in.Image.Source, Platforms: in.Platforms, Entrypoint: in.Entrypoint, Command: in.Command,
+		Env: in.Env, User: in.User, Workdir: in.Workdir, Labels: in.Labels,
+	}
+	for _, file := range in.Files {
+		recipe.Files = append(recipe.Files, image.File(file))
+	}
+	return image.Make(ctx, recipe, keychain)
 }
 
 // Connect asks who deploys and returns what the account has for it.

@@ -4,40 +4,31 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
-// MaxMoving is how many tags beside latest-* a new repository can let move:
-// https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
-const MaxMoving = 4
-
-const latestTags = "latest-*"
-
-// Moving are the tags that latest-* does not match.
-func Moving(tags []string) (others []string) {
-	for _, tag := range tags {
-		if latest, _ := path.Match(latestTags, tag); !latest {
-			others = append(others, tag)
-		}
-	}
-	return others
-}
-
 type createAPI interface {
 	CreateRepository(context.Context, *ecr.CreateRepositoryInput, ...func(*ecr.Options)) (*ecr.CreateRepositoryOutput, error)
 }
 
 // CreateWith makes Push create the repository where ECR has none, by its name in the account's own registry: with tags
-// that cannot be moved, but for latest-* and those given, at most MaxMoving others.
+// that cannot be moved, but for latest-* and those given, of which ECR takes at most four others:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 func (r *Repository) CreateWith(api createAPI, tags []string) {
 	in := &ecr.CreateRepositoryInput{
 		RepositoryName: aws.String(r.name.RepositoryStr()), ImageTagMutability: types.ImageTagMutabilityImmutableWithExclusion,
 	}
-	for _, filter := range append([]string{latestTags}, Moving(tags)...) {
+	filters := []string{"latest-*"}
+	for _, tag := range tags {
+		if !strings.HasPrefix(tag, "latest-") {
+			filters = append(filters, tag)
+		}
+	}
+	for _, filter := range filters {
 		in.ImageTagMutabilityExclusionFilters = append(in.ImageTagMutabilityExclusionFilters, types.ImageTagMutabilityExclusionFilter{
 			Filter: aws.String(filter), FilterType: types.ImageTagMutabilityExclusionFilterTypeWildcard,
 		})
