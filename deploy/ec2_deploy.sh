@@ -746,6 +746,14 @@ how_it_ended() {
   [[ $result != success && $status == 0 ]] || printf ', exit status %s' "$status"
 }
 
+# uptime_now: hundredths of a second. SECONDS would not do: it counts the seconds that
+# begin, and so up to one too many.
+uptime_now() {
+  local up
+  read -r up _ </proc/uptime
+  printf '%s' "$((10#${up/./}))"
+}
+
 # stays_up RUN: systemd gives every start a run of its own, so a restart in between
 # shows.
 stays_up() {
@@ -759,8 +767,8 @@ stays_up() {
     fi
     case $(property ActiveState):$(property SubState) in
       active:*)
-        since=${since:-$SECONDS}
-        ((SECONDS - since < MIN_HEALTHY_TIME)) || { has_container && passes_checks && return 0; }
+        since=${since:-$(uptime_now)}
+        (($(uptime_now) - since < MIN_HEALTHY_TIME * 100)) || { has_container && passes_checks && return 0; }
         ;;
       *:auto-restart*) UNWELL="$UNIT did not stay up: $(how_it_ended)" && return 1 ;;
       activating:*) ;;
