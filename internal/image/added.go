@@ -113,7 +113,7 @@ func (a *adder) take(to, source string, info fs.FileInfo) error {
 	}
 	e := entryOf{name: path.Join(folder, path.Base(to)), kind: tar.TypeReg, source: source, size: info.Size(), mode: 0o644}
 	if have, there := a.root[e.name]; there && have.link == "" {
-		return fmt.Errorf("%s: the base has a folder /%s; a slash behind it puts the file into it", source, e.name)
+		return fmt.Errorf("%s: the image has a folder /%s; a slash behind it puts the file into it", source, e.name)
 	}
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:

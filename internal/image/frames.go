@@ -35,7 +35,7 @@ type frames struct {
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, frameSize); return &b }}
 
 func newFrames(w io.Writer, encoder *zstd.Encoder) *frames {
-	f := &frames{encoder: encoder, ahead: make(chan chan *[]byte, min(runtime.GOMAXPROCS(0), 8)), ended: make(chan struct{})}
+	f := &frames{encoder: encoder, next: (*buffers.Get().(*[]byte))[:0], ahead: make(chan chan *[]byte, min(runtime.GOMAXPROCS(0), 8)), ended: make(chan struct{})}
 	go f.write(w)
 	return f
 }

@@ -57,22 +57,17 @@ func TestTableOfLevels(t *testing.T) {
 		name  string
 		bytes rate.Limit
 	}{{"100 Mbit/s", 100e6 / 8}, {"1 Gbit/s", 1e9 / 8}, {"no limit", rate.Inf}}
-	levels := []struct {
+	type compressor struct {
 		name string
 		open func(io.Writer) io.WriteCloser
-	}{}
+	}
+	var levels []compressor
 	for _, level := range []int{1, gzipLevel, 3, 4, 6} {
-		levels = append(levels, struct {
-			name string
-			open func(io.Writer) io.WriteCloser
-		}{fmt.Sprintf("gzip %d", level), func(w io.Writer) io.WriteCloser { return must(newGzip(w, level)) }})
+		levels = append(levels, compressor{fmt.Sprintf("gzip %d", level), func(w io.Writer) io.WriteCloser { return must(newGzip(w, level)) }})
 	}
 	for _, level := range []zstd.EncoderLevel{zstdLevel, zstd.SpeedDefault, zstd.SpeedBetterCompression} {
 		shared := must(newEncoder(level))
-		levels = append(levels, struct {
-			name string
-			open func(io.Writer) io.WriteCloser
-		}{"zstd " + level.String(), func(w io.Writer) io.WriteCloser { return newFrames(w, shared) }})
+		levels = append(levels, compressor{"zstd " + level.String(), func(w io.Writer) io.WriteCloser { return newFrames(w, shared) }})
 	}
 	data := programs(t, 150<<20)
 	var table strings.Builder

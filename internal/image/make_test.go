@@ -57,7 +57,8 @@ func twoPlatforms() v1.ImageIndex {
 	return index
 }
 
-// tree is an image's files by name; a value that starts with "-> " is a symbolic link.
+// tree is files by name; a value that starts with "-> " is a symbolic link, and in a folder a file whose name ends with *
+// may be executed.
 type tree map[string]string
 
 func (f tree) clone() tree {
@@ -198,11 +199,21 @@ func (f tree) folder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, content := range f {
+		mode := fs.FileMode(0o600)
+		if plain, ok := strings.CutSuffix(name, "*"); ok {
+			name, mode = plain, 0o700
+		}
 		full := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+		var err error
+		if target, ok := strings.CutPrefix(content, "-> "); ok {
+			err = os.Symlink(target, full)
+		} else {
+			err = os.WriteFile(full, []byte(content), mode)
+		}
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -222,6 +233,11 @@ func write(t *testing.T, data []byte) string {
 func opened(t *testing.T, ref string) *Source {
 	t.Helper()
 	src, err := Open(context.Background(), ref, authn.NewMultiKeychain())
+	return closing(t, src, err)
+}
+
+func closing(t *testing.T, src *Source, err error) *Source {
+	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,13 +92,14 @@ func (r Recipe) make(ctx context.Context, base *manifest) (*manifest, error) {
 	var made []*manifest
 	var have []string
 	var problems []error
-	missing := slices.Clone(r.platforms())
+	wanted := r.platforms()
+	missing := slices.Clone(wanted)
 	for m := range base.images() {
 		if m.Platform == nil || m.Platform.OS == "unknown" {
 			continue // an attestation, which is of the base only
 		}
 		have = append(have, m.Platform.String())
-		if all := len(r.platforms()) == 0; !all && !slices.ContainsFunc(missing, m.runsOn) {
+		if len(wanted) > 0 && !slices.ContainsFunc(missing, m.runsOn) {
 			continue
 		}
 		missing = slices.DeleteFunc(missing, m.runsOn)

@@ -22,29 +22,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// workspace writes the files to a folder and goes there; names that end with * may be executed.
+// workspace writes the files to a folder and goes there.
 func workspace(t *testing.T, files tree) string {
 	t.Helper()
-	dir := t.TempDir()
-	for name, content := range files {
-		mode := fs.FileMode(0o600)
-		if plain, ok := strings.CutSuffix(name, "*"); ok {
-			name, mode = plain, 0o700
-		}
-		full := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if target, ok := strings.CutPrefix(content, "-> "); ok {
-			err = os.Symlink(target, full)
-		} else {
-			err = os.WriteFile(full, []byte(content), mode)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
+	dir := files.folder(t)
 	t.Chdir(dir)
 	return dir
 }
@@ -52,15 +33,7 @@ func workspace(t *testing.T, files tree) string {
 func making(t *testing.T, r Recipe) *Source {
 	t.Helper()
 	src, err := Make(t.Context(), r, authn.NewMultiKeychain())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := src.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return src
+	return closing(t, src, err)
 }
 
 // made pushes what r makes and returns it as the registry has it.
@@ -247,7 +220,7 @@ func TestMakeGoesAlongWithTheBase(t *testing.T) {
 		t.Errorf("a link that leads to itself: %v", err)
 	}
 	_, err = Make(t.Context(), Recipe{Base: layout, Files: []File{{Path: "app", To: "/home/app"}}}, authn.NewMultiKeychain())
-	if err == nil || !strings.Contains(err.Error(), "app: the base has a folder /home/app") {
+	if err == nil || !strings.Contains(err.Error(), "app: the image has a folder /home/app") {
 		t.Errorf("a file in place of a folder: %v", err)
 	}
 }

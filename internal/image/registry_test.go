@@ -114,6 +114,14 @@ func (s *server) valid(t *testing.T, ref string) *remote.Descriptor {
 	return desc
 }
 
+// names checks that ref is what was pushed, whole.
+func (s *server) names(t *testing.T, ref string, pushed Pushed) {
+	t.Helper()
+	if desc := s.valid(t, ref); desc.Digest.String() != pushed.Digest {
+		t.Errorf("%s is %s, not %s", ref, desc.Digest, pushed.Digest)
+	}
+}
+
 func pulled(t *testing.T, desc *remote.Descriptor) v1.Image {
 	t.Helper()
 	image, err := desc.Image()

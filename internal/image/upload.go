@@ -1,0 +1,122 @@
+package image
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// settle makes the repository hold b.
+func (e *engine) settle(ctx context.Context, b *blob) error {
+	if desc, ok := e.layers[b.diffID]; ok && b.Digest == (v1.Hash{}) {
+		if err := b.verify(ctx, e.meter.reader(b)); err != nil {
+			return err
+		}
+		b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
+		e.meter.reuse(b)
+		return nil
+	}
+	err := e.wire.sure(ctx, func() error { return e.upload(ctx, b) })
+	if err == nil || errors.As(err, new(damage)) {
+		return err
+	}
+	return fmt.Errorf("%s: %w", b.name, explain(err))
+}
+
+// upload tries once. A blob whose digest is known, also from a try before, may be there already.
+func (e *engine) upload(ctx context.Context, b *blob) error {
+	if b.Digest != (v1.Hash{}) {
+		there, err := e.holds(ctx, b)
+		if err != nil {
+			return err
+		}
+		if there {
+			e.meter.reuse(b)
+			return nil
+		}
+	}
+	next, err := e.wire.begin(ctx, b)
+	if err != nil {
+		return err
+	}
+	if next == "" {
+		e.meter.reuse(b)
+		return nil
+	}
+	if b.known() {
+		return e.forward(ctx, b, next)
+	}
+	pipe, into := io.Pipe()
+	type written struct {
+		digest v1.Hash
+		size   int64
+		err    error
+	}
+	packed := make(chan written, 1)
+	go func() {
+		var w written
+		w.digest, w.size, w.err = b.stored(ctx, e.meter.writer(into), e.compression, e.meter.reader(b))
+		into.CloseWithError(w.err)
+		packed <- w
+	}()
+	length := int64(-1)
+	if b.Digest != (v1.Hash{}) && b.Size > 0 {
+		length = b.Size
+	}
+	next, err = e.wire.stream(ctx, next, pipe, length)
+	pipe.CloseWithError(errStopped) // where the registry has answered before the end
+	w := <-packed
+	switch {
+	// What the image has wrong explains more than the request that broke off.
+	case errors.As(w.err, new(damage)), err == nil && w.err != nil:
+		return w.err
+	case err != nil:
+		return err
+	}
+	b.Digest, b.Size, b.MediaType = w.digest, w.size, e.compression.of(b)
+	return e.wire.finish(ctx, next, b.Digest)
+}
+
+// known reports whether b is sent as it lies on this machine.
+func (b *blob) known() bool {
+	return b.Digest != (v1.Hash{}) && b.from == nil && !b.compress && b.diffID == (v1.Hash{})
+}
+
+// forward sends a blob whose digest is known, which the registry checks, ECR as well:
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
+// Only where that goes wrong is it read once more, to tell what is damaged from what was lost on the way.
+func (e *engine) forward(ctx context.Context, b *blob, next string) error {
+	source, err := b.open(ctx)
+	if err != nil {
+		return b.blame(ctx, err)
+	}
+	defer source.Close()
+	next, err = e.wire.stream(ctx, next, e.meter.both(b, source), b.Size)
+	if err == nil {
+		err = e.wire.finish(ctx, next, b.Digest)
+	}
+	if err == nil || ctx.Err() != nil {
+		return err
+	}
+	if _, _, damaged := b.stored(ctx, io.Discard, e.compression, func(int) {}); damaged != nil {
+		return damaged
+	}
+	return err
+}
+
+// holds reports whether the repository is known to hold b, or says so. A blob of the same registry is not asked for:
+// to take it over is as cheap.
+func (e *engine) holds(ctx context.Context, b *blob) (bool, error) {
+	if e.blobs[b.Digest] {
+		return true, nil
+	}
+	if b.from != nil && e.wire.near(b.from) {
+		return false, nil
+	}
+	return e.wire.has(ctx, b.Digest)
+}
+
+var errStopped = fmt.Errorf("%w: it came before the end of the upload", errAnswer)
