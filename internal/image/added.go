@@ -40,17 +40,20 @@ func (f File) add(root rootfs, number int) (addition, error) {
 	}
 	a := adder{File: f, root: root, number: number}
 	if info.IsDir() {
-		err := a.walk()
-		return a.entries, err
+		err = a.walk()
+	} else {
+		to := f.To
+		if strings.HasSuffix(to, "/") {
+			to = path.Join(to, filepath.Base(f.Path))
+		}
+		err = a.take(to, f.Path, info)
 	}
-	to := f.To
-	if strings.HasSuffix(to, "/") {
-		to = path.Join(to, filepath.Base(f.Path))
+	for _, e := range a.entries {
+		if strings.Contains("/"+e.name, "/"+whiteout) {
+			err = errors.Join(err, fmt.Errorf("%s: in a layer, /%s would hide another file", f.Path, e.name))
+		}
 	}
-	if err := a.take(to, f.Path, info); err != nil {
-		return nil, err
-	}
-	return a.entries, nil
+	return a.entries, err
 }
 
 // adder collects the entries of one addition.
@@ -112,9 +115,7 @@ func (a *adder) take(to, source string, info fs.FileInfo) error {
 		return err
 	}
 	e := entryOf{name: path.Join(folder, path.Base(to)), kind: tar.TypeReg, source: source, size: info.Size(), mode: 0o644}
-	if have, there := a.root[e.name]; there && have.link == "" {
-		return fmt.Errorf("%s: the image has a folder /%s; a slash behind it puts the file into it", source, e.name)
-	}
+	below := a.root[e.name]
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
 		target, err := os.Readlink(source)
@@ -129,6 +130,9 @@ func (a *adder) take(to, source string, info fs.FileInfo) error {
 	case mode&0o111 != 0:
 		// Of a mode, Git keeps only this; the rest is the umask of whoever checked it out.
 		e.mode = 0o755
+	}
+	if same := e.link != "" && e.link == below.link; !same && a.root.isFolder(e.name) {
+		return fmt.Errorf("%s: the image has a folder /%s; a slash behind it puts the file into it", source, e.name)
 	}
 	a.folder(folder)
 	a.put(e)

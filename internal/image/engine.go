@@ -84,14 +84,24 @@ func (e *engine) note(ctx context.Context, m *manifest, layers bool, depth int) 
 	return nil
 }
 
-// adopt gives an image that has no manifest yet the one that the repository has for the same config: whatever
-// compressed its layers, they hold the same.
-func (m *manifest) adopt(have *manifest) bool {
-	if m.raw != nil || have == nil || len(have.blobs) == 0 || have.blobs[0].Digest != m.blobs[0].Digest {
-		return false
+// adopt gives images that have no manifest yet those that the repository has for the same configs, if it has one for
+// each: whatever compressed their layers, they hold the same.
+func (e *engine) adopt(m *manifest) (bool, error) {
+	if m.raw != nil {
+		return false, nil
 	}
-	m.raw, m.Digest, m.Size, m.MediaType = have.raw, have.Digest, have.Size, have.MediaType
-	return true
+	found := map[*manifest]*manifest{}
+	for image := range m.images() {
+		i := slices.IndexFunc(e.images, func(have *manifest) bool { return have.blobs[0].Digest == image.blobs[0].Digest })
+		if i < 0 {
+			return false, nil
+		}
+		found[image] = e.images[i]
+	}
+	for image, have := range found {
+		image.raw, image.Digest, image.Size, image.MediaType = have.raw, have.Digest, have.Size, have.MediaType
+	}
+	return true, m.seal()
 }
 
 // send makes m and everything below it be in the repository by digest: blobs first, then manifests from the leaves up.

@@ -59,7 +59,7 @@ func (r *Repository) push(ctx context.Context, src *Source, tag string, how How)
 	}
 	if have != nil {
 		// The tag decides already: whatever src is, nothing is to be sent.
-		err = e.same(ctx, src.root, have)
+		err = e.same(ctx, src.root)
 	} else {
 		err = e.bring(ctx, src.root, how.Near)
 	}
@@ -83,11 +83,14 @@ func (r *Repository) push(ctx context.Context, src *Source, tag string, how How)
 }
 
 // same gives m its digest, to be compared with that of what the tag names.
-func (e *engine) same(ctx context.Context, m, have *manifest) error {
-	switch {
-	case m.raw != nil:
+func (e *engine) same(ctx context.Context, m *manifest) error {
+	if m.raw != nil {
 		return nil
-	case m.adopt(have):
+	}
+	switch adopted, err := e.adopt(m); {
+	case err != nil:
+		return err
+	case adopted:
 		return e.check(ctx, m)
 	}
 	return e.measure(ctx, m)
@@ -97,8 +100,13 @@ func (e *engine) same(ctx context.Context, m, have *manifest) error {
 func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
 	for _, tag := range near {
 		// Only a hint: what cannot be read is not used, and what is wrong with the registry shows when something is sent.
-		found, err := e.learn(ctx, tag, m.raw == nil)
-		if err == nil && m.adopt(found) {
+		if _, err := e.learn(ctx, tag, m.raw == nil); err != nil {
+			continue
+		}
+		switch adopted, err := e.adopt(m); {
+		case err != nil:
+			return err
+		case adopted:
 			return e.check(ctx, m)
 		}
 	}

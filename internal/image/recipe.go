@@ -2,6 +2,7 @@ package image
 
 import (
 	"archive/tar"
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -9,6 +10,8 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"path"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -89,37 +92,59 @@ func (r Recipe) platforms() []string {
 
 // make puts the files on each of the base's images that are wanted.
 func (r Recipe) make(ctx context.Context, base *manifest) (*manifest, error) {
+	wanted, err := choose(base, r.platforms())
+	if err != nil {
+		return nil, err
+	}
 	var made []*manifest
-	var have []string
 	var problems []error
-	wanted := r.platforms()
-	missing := slices.Clone(wanted)
-	for m := range base.images() {
-		if m.Platform == nil || m.Platform.OS == "unknown" {
-			continue // an attestation, which is of the base only
-		}
-		have = append(have, m.Platform.String())
-		if len(wanted) > 0 && !slices.ContainsFunc(missing, m.runsOn) {
-			continue
-		}
-		missing = slices.DeleteFunc(missing, m.runsOn)
+	for _, m := range wanted {
 		image, err := r.onto(ctx, m)
 		problems = append(problems, err)
 		made = append(made, image)
 	}
-	for _, platform := range missing {
-		problems = append(problems, fmt.Errorf("it is not made for %s, but for %s", platform, strings.Join(have, ", ")))
-	}
 	if err := errors.Join(distinctErrors(problems)...); err != nil {
 		return nil, err
 	}
-	switch len(made) {
-	case 0:
-		return nil, errors.New("it holds no image that says what platform it is for")
-	case 1:
+	if len(made) == 1 {
 		return made[0], nil
 	}
 	return &manifest{Descriptor: v1.Descriptor{MediaType: types.OCIImageIndex}, children: made}, nil
+}
+
+// choose returns the images of the base for those platforms, or all when none is named. One that names no variant
+// means the only variant that there is.
+func choose(base *manifest, platforms []string) (chosen []*manifest, err error) {
+	var all []*manifest
+	var have []string
+	for m := range base.images() {
+		if m.Platform != nil && m.Platform.OS != "unknown" { // an attestation, which is of the base only
+			all, have = append(all, m), append(have, m.Platform.String())
+		}
+	}
+	if len(all) == 0 {
+		return nil, errors.New("it holds no image that says what platform it is for")
+	}
+	if len(platforms) == 0 {
+		return all, nil
+	}
+	var problems []error
+	wanted := map[*manifest]bool{}
+	for _, platform := range platforms {
+		fit := slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return m.Platform.String() != platform })
+		if len(fit) == 0 {
+			fit = slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return !m.runsOn(platform) })
+		}
+		switch len(fit) {
+		case 0:
+			problems = append(problems, fmt.Errorf("it is not made for %s, but for %s", platform, strings.Join(have, ", ")))
+		case 1:
+			wanted[fit[0]] = true
+		default:
+			problems = append(problems, fmt.Errorf("%s is more than one of those that it is made for, %s: name the variant", platform, strings.Join(have, ", ")))
+		}
+	}
+	return slices.DeleteFunc(all, func(m *manifest) bool { return !wanted[m] }), errors.Join(problems...)
 }
 
 // distinctErrors drops those that say the same: of several platforms, each misses a file.
@@ -179,12 +204,49 @@ func (r Recipe) onto(ctx context.Context, base *manifest) (*manifest, error) {
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, layer.diffID)
 	}
 	r.configure(&config, len(base.blobs) > 1)
-	problems = append(problems, startable(&config, additions))
+	problems = append(problems, startable(&config, root, additions))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	made.blobs[0], err = configBlob(&config)
-	return made, err
+	if raw, err = edited(raw, &config); err != nil {
+		return nil, fmt.Errorf("write config: %w", err)
+	}
+	made.blobs[0] = bytesBlob(raw, types.OCIConfigJSON)
+	return made, nil
+}
+
+// edited writes into the base's config what a recipe may change, and keeps what it holds besides.
+func edited(raw []byte, config *v1.ConfigFile) ([]byte, error) {
+	var file, inner map[string]any
+	if err := decodeNumbers(raw, &file); err != nil {
+		return nil, err
+	}
+	inner, _ = file["config"].(map[string]any)
+	if inner == nil {
+		inner = map[string]any{}
+	}
+	for name, value := range map[string]any{"created": config.Created, "rootfs": config.RootFS, "config": inner} {
+		file[name] = value
+	}
+	if delete(file, "container"); len(config.History) > 0 {
+		file["history"] = config.History
+	}
+	c := config.Config
+	for name, value := range map[string]any{
+		"Entrypoint": c.Entrypoint, "Cmd": c.Cmd, "Env": c.Env, "User": c.User, "WorkingDir": c.WorkingDir, "Labels": c.Labels,
+	} {
+		if inner[name] = value; reflect.ValueOf(value).Len() == 0 {
+			delete(inner, name)
+		}
+	}
+	return json.Marshal(file)
+}
+
+// decodeNumbers keeps numbers as they are written.
+func decodeNumbers(raw []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	return decoder.Decode(into)
 }
 
 // targets names the platform as BuildKit does:
@@ -195,7 +257,7 @@ func targets(p *v1.Platform) *strings.Replacer {
 
 func (r Recipe) configure(config *v1.ConfigFile, based bool) {
 	epoch := v1.Time{Time: time.Unix(0, 0).UTC()}
-	config.Created, config.Container = epoch, ""
+	config.Created = epoch
 	if !based || len(config.History) > 0 {
 		for _, file := range r.Files {
 			config.History = append(config.History, v1.History{Created: epoch, CreatedBy: "COPY " + file.Path + " " + file.To})
@@ -232,15 +294,23 @@ func (r Recipe) configure(config *v1.ConfigFile, based bool) {
 
 // startable finds the program that was put into the image and cannot be executed, as after actions/upload-artifact,
 // which keeps no modes: https://github.com/actions/upload-artifact#permission-loss
-func startable(config *v1.ConfigFile, all []addition) error {
+func startable(config *v1.ConfigFile, root rootfs, all []addition) error {
 	command := slices.Concat(config.Config.Entrypoint, config.Config.Cmd)
-	if len(command) == 0 {
+	if len(command) == 0 || !path.IsAbs(command[0]) {
 		return nil
 	}
-	for _, e := range slices.Concat(all...) {
-		if e.kind == tar.TypeReg && e.mode&0o111 == 0 && "/"+e.name == command[0] {
+	program, err := root.resolve(command[0])
+	if err != nil {
+		return err
+	}
+	for _, e := range slices.Backward(slices.Concat(all...)) {
+		if e.kind != tar.TypeReg || e.name != program {
+			continue
+		}
+		if e.mode&0o111 == 0 {
 			return fmt.Errorf("%s is to be run as %s and may not be executed: chmod +x, or write :0755 behind it", e.source, command[0])
 		}
+		return nil
 	}
 	return nil
 }

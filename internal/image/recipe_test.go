@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
@@ -370,6 +372,133 @@ func TestMakeStopsWhenItIsCancelled(t *testing.T) {
 	cancel(errors.New("the job is cancelled"))
 	_, err := Make(ctx, Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}}, authn.NewMultiKeychain())
 	if err == nil || !strings.Contains(err.Error(), "the job is cancelled") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// A recipe for more platforms than the tags that are there is another image, and the same recipe again is the same one,
+// whatever compressed its layers the first time.
+func TestMakeAgainForMorePlatforms(t *testing.T) {
+	workspace(t, tree{"app*": strings.Repeat("program ", 10_000)})
+	s := newServer(t)
+	repo := s.repository(t, "app")
+	one := Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}}
+	two := one
+	two.Platforms = []string{"linux/amd64", "linux/arm64"}
+	first, err := repo.Push(t.Context(), making(t, one), "1", How{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var conflict *TagConflictError
+	if _, err := repo.Push(t.Context(), making(t, two), "1", How{}); !errors.As(err, &conflict) || conflict.Have != first.Digest {
+		t.Errorf("another image under the same tag: %v", err)
+	}
+	second, err := repo.Push(t.Context(), making(t, two), "2", How{Near: []string{"1"}})
+	if err != nil || second.Digest == first.Digest {
+		t.Fatalf("pushed %+v, %v", second, err)
+	}
+	s.names(t, "app:2", second)
+	for tag, how := range map[string]How{"2": {Compression: Zstd}, "3": {Compression: Zstd, Near: []string{"1", "2"}}} {
+		s.forget()
+		again, err := repo.Push(t.Context(), making(t, two), tag, how)
+		if err != nil || again.Digest != second.Digest || s.written("PATCH") > 0 {
+			t.Errorf("the same again as %s: %+v, %v, %q", tag, again, err, s.writes)
+		}
+		s.names(t, "app:"+tag, again)
+	}
+}
+
+func TestMakeHidesNothingOfTheBase(t *testing.T) {
+	base := layoutOf(t, must(mutate.AppendLayers(randomImage(0), baseLayer(
+		dir("usr/bin/", 0o755, 0), link("bin", "usr/bin"), tar.Header{Typeflag: tar.TypeReg, Name: "etc/passwd", Mode: 0o644},
+	)))).folder(t)
+	workspace(t, tree{"app*": "x", ".wh.app": "x", "site/.wh.index.html": "x", "tree/bin": "a file", "same/bin": "-> usr/bin", "other/bin": "-> opt"})
+	for name, test := range map[string]struct{ file, to, want string }{
+		"whiteout":             {".wh.app", "/srv/", ".wh.app: in a layer, /srv/.wh.app would hide another file"},
+		"whiteout as a name":   {"app", "/srv/.wh.app", "would hide another file"},
+		"whiteout as a folder": {"app", "/.wh.srv/app", "would hide another file"},
+		"whiteout in a folder": {"site", "/srv", "would hide another file"},
+		"link to a folder":     {"app", "/bin", "app: the image has a folder /bin"},
+		"folder not listed":    {"app", "/etc", "app: the image has a folder /etc"},
+		"file in a folder":     {"tree", "/", "tree/bin: the image has a folder /bin"},
+		"link in a folder":     {"other", "/", "other/bin: the image has a folder /bin"},
+		"the same link":        {"same", "/", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			src, err := Make(t.Context(), Recipe{Base: base, Files: []File{{Path: test.file, To: test.to}}}, authn.NewMultiKeychain())
+			switch {
+			case test.want == "":
+				closing(t, src, err)
+			case err == nil || !strings.Contains(err.Error(), test.want):
+				t.Errorf("the error is %v", err)
+			}
+		})
+	}
+}
+
+// What an upper layer of the base lists below a link is in the folder that the link leads to.
+func TestMakeFollowsTheLinksBetweenLayersOfTheBase(t *testing.T) {
+	base := layoutOf(t, must(mutate.AppendLayers(randomImage(0),
+		baseLayer(dir("usr/lib/", 0o755, 0), link("lib", "usr/lib"), tar.Header{Typeflag: tar.TypeLink, Name: "lib2", Linkname: "lib"}),
+		baseLayer(dir("lib/secure/", 0o700, 1000)),
+	))).folder(t)
+	workspace(t, tree{"key": "k"})
+	s := newServer(t)
+	image, _ := s.made(t, Recipe{Base: base, Files: []File{{Path: "key", To: "/lib2/secure/"}}})
+	layers := must(image.Layers())
+	want := []string{"0755 0:0 usr/", "0755 0:0 usr/lib/", "0700 1000:1000 usr/lib/secure/", "0644 0:0 usr/lib/secure/key = k"}
+	if diff := cmp.Diff(want, listing(t, layers[len(layers)-1])); diff != "" {
+		t.Errorf("layer (-want +got):\n%s", diff)
+	}
+}
+
+func TestTheProgramIsTheLastFileOfItsName(t *testing.T) {
+	base := layoutOf(t, must(mutate.AppendLayers(randomImage(0), baseLayer(dir("usr/bin/", 0o755, 0), link("bin", "usr/bin"))))).folder(t)
+	workspace(t, tree{"dist/server": "kept no mode"})
+	recipe := Recipe{Base: base, Files: []File{{Path: "dist", To: "/app"}, {Path: "dist/server", To: "/app/server", Mode: 0o755}}, Entrypoint: []string{"/app/server"}}
+	making(t, recipe)
+	recipe.Files, recipe.Entrypoint = []File{{Path: "dist", To: "/bin"}}, []string{"/bin/server"}
+	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "dist/server is to be run as /bin/server") {
+		t.Errorf("the error is %v", err)
+	}
+}
+
+// A config holds more than this program knows of, as a healthcheck's StartInterval.
+func TestMakeKeepsWhatItDoesNotKnow(t *testing.T) {
+	saved := modernDockerSaveOf(randomImage(1))
+	var list []map[string]any
+	if err := json.Unmarshal([]byte(saved["manifest.json"]), &list); err != nil {
+		t.Fatal(err)
+	}
+	delete(saved, "index.json")
+	config := saved[list[0]["Config"].(string)]
+	config = strings.Replace(config, `"config":{}`, `"moby.new":{"n":12345678901234567890},"config":{"Healthcheck":{"Test":["CMD","x"],"StartInterval":5000000000}}`, 1)
+	saved["config.json"], list[0]["Config"] = config, "config.json"
+	saved["manifest.json"] = string(must(json.Marshal(list)))
+	workspace(t, tree{"app*": "program"})
+	s := newServer(t)
+	image, _ := s.made(t, Recipe{Base: write(t, saved.tar()), Files: []File{{Path: "app", To: "/app"}}, User: "nobody"})
+	raw := string(must(image.RawConfigFile()))
+	for _, want := range []string{`"StartInterval":5000000000`, `"moby.new":{"n":12345678901234567890}`, `"User":"nobody"`} {
+		if !strings.Contains(raw, want) {
+			t.Errorf("%s is missing in %s", want, raw)
+		}
+	}
+}
+
+func TestAPlatformWithoutAVariantMeansTheOnlyOne(t *testing.T) {
+	workspace(t, tree{"app*": "program"})
+	recipe := Recipe{Base: Scratch, Platforms: []string{"linux/arm/v7", "linux/arm"}, Files: []File{{Path: "app", To: "/app"}}}
+	if have := making(t, recipe).Platforms(); len(have) != 2 {
+		t.Errorf("there are %q", have)
+	}
+	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
+	for _, variant := range []string{"v6", "v7"} {
+		p := v1.Platform{OS: "linux", Architecture: "arm", Variant: variant}
+		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: imageFor(p, 1), Descriptor: v1.Descriptor{Platform: &p}})
+	}
+	recipe.Base, recipe.Platforms = layoutOf(t, index).folder(t), []string{"linux/arm"}
+	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "linux/arm is more than one of those that it is made for, linux/arm/v6, linux/arm/v7: name the variant") {
 		t.Errorf("the error is %v", err)
 	}
 }

@@ -52,11 +52,18 @@ func (fs rootfs) apply(ctx context.Context, layer *blob, number int) (err error)
 	}
 }
 
+// whiteout begins the name of an entry that hides a file of the layers below.
+const whiteout = ".wh."
+
 func (fs rootfs) put(header *tar.Header, number int) {
-	name := inside(header.Name)
-	folder, base := path.Split(name)
-	folder = strings.TrimSuffix(folder, "/")
-	switch hidden, isWhiteout := strings.CutPrefix(base, ".wh."); {
+	full := path.Join("/", header.Name)
+	folder, base := inside(path.Dir(full)), inside(path.Base(full))
+	if followed, err := fs.resolve(folder); err == nil {
+		folder = followed
+	}
+	name := path.Join(folder, base)
+	fs.within(folder, number)
+	switch hidden, isWhiteout := strings.CutPrefix(base, whiteout); {
 	case base == ".wh..wh..opq":
 		fs.clear(folder, number)
 		return
@@ -75,6 +82,8 @@ func (fs rootfs) put(header *tar.Header, number int) {
 		return
 	case tar.TypeSymlink:
 		made.link = header.Linkname
+	case tar.TypeLink:
+		made.link = fs[inside(header.Linkname)].link
 	}
 	if have, ok := fs[name]; ok && have.link == "" {
 		fs.clear(name, number)
@@ -83,6 +92,22 @@ func (fs rootfs) put(header *tar.Header, number int) {
 	if made.link != "" {
 		fs[name] = made
 	}
+}
+
+// within makes the folders that a layer does not list.
+func (fs rootfs) within(folder string, number int) {
+	for ; folder != ""; folder = inside(path.Dir("/" + folder)) {
+		if _, there := fs[folder]; !there {
+			fs[folder] = node{layer: number, mode: 0o755}
+		}
+	}
+}
+
+// isFolder reports whether a path leads to a folder.
+func (fs rootfs) isFolder(name string) bool {
+	followed, err := fs.resolve(name)
+	have, there := fs[followed]
+	return err == nil && there && have.link == ""
 }
 
 // clear forgets what layers below that number have in a folder.
