@@ -26,7 +26,7 @@ type engine struct {
 
 	layers map[v1.Hash]v1.Descriptor // by what is in them: layers that the repository holds
 	blobs  map[v1.Hash]bool          // that the repository holds
-	images []*manifest               // that the repository holds, each with its config's descriptor
+	images []*manifest               // that the repository holds, with the descriptors of their blobs
 }
 
 // learn finds out what the image is made of that reference names; no image is no error.
@@ -61,11 +61,11 @@ func (e *engine) note(ctx context.Context, m *manifest, layers bool, depth int) 
 		}
 		return nil
 	}
-	m.blobs = []*blob{{Descriptor: parsed.Config}}
-	e.images = append(e.images, m)
-	for _, desc := range append(parsed.Layers, parsed.Config) {
+	for _, desc := range append([]v1.Descriptor{parsed.Config}, parsed.Layers...) {
+		m.blobs = append(m.blobs, &blob{Descriptor: desc})
 		e.blobs[desc.Digest] = true
 	}
+	e.images = append(e.images, m)
 	if !layers || !parsed.Config.MediaType.IsConfig() {
 		return nil
 	}
@@ -85,14 +85,18 @@ func (e *engine) note(ctx context.Context, m *manifest, layers bool, depth int) 
 }
 
 // adopt gives images that have no manifest yet those that the repository has for the same configs, if it has one for
-// each: whatever compressed their layers, they hold the same.
+// each: whatever compressed their layers, they hold the same. A config lists the digests of what its layers hold, and
+// whoever pulls checks that they do, so what lies on this machine is neither sent nor read:
+// https://github.com/opencontainers/image-spec/blob/main/config.md#layer-diffid
 func (e *engine) adopt(m *manifest) (bool, error) {
 	if m.raw != nil {
 		return false, nil
 	}
 	found := map[*manifest]*manifest{}
 	for image := range m.images() {
-		i := slices.IndexFunc(e.images, func(have *manifest) bool { return have.blobs[0].Digest == image.blobs[0].Digest })
+		i := slices.IndexFunc(e.images, func(have *manifest) bool {
+			return have.blobs[0].Digest == image.blobs[0].Digest && len(have.blobs) == len(image.blobs)
+		})
 		if i < 0 {
 			return false, nil
 		}
@@ -104,7 +108,7 @@ func (e *engine) adopt(m *manifest) (bool, error) {
 	return true, m.seal()
 }
 
-// send makes m and everything below it be in the repository by digest: blobs first, then manifests from the leaves up.
+// send makes everything below m be in the repository by digest: blobs first, then manifests from the leaves up.
 func (e *engine) send(ctx context.Context, m *manifest) error {
 	if err := e.each(ctx, m, e.settle); err != nil {
 		return err
@@ -112,18 +116,14 @@ func (e *engine) send(ctx context.Context, m *manifest) error {
 	if err := m.seal(); err != nil {
 		return err
 	}
-	return e.put(ctx, m)
+	return e.below(ctx, m)
 }
 
-// check reads the layers of a docker save that need not be sent.
-func (e *engine) check(ctx context.Context, m *manifest) error {
-	return e.each(ctx, m, func(ctx context.Context, b *blob) error {
-		if b.diffID == (v1.Hash{}) {
-			e.meter.reach(b, b.length)
-			return nil
-		}
+// keep counts everything of m as being in the repository.
+func (e *engine) keep(ctx context.Context, m *manifest) error {
+	return e.each(ctx, m, func(_ context.Context, b *blob) error {
 		e.meter.reuse(b)
-		return b.verify(ctx, e.meter.reader(b))
+		return nil
 	})
 }
 
@@ -169,17 +169,18 @@ func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context,
 	return nil
 }
 
-func (e *engine) put(ctx context.Context, m *manifest) error {
+// below writes the manifests that m lists.
+func (e *engine) below(ctx context.Context, m *manifest) error {
 	for _, child := range m.children {
-		if err := e.put(ctx, child); err != nil {
+		if err := e.below(ctx, child); err != nil {
 			return err
 		}
-	}
-	if slices.ContainsFunc(e.images, func(have *manifest) bool { return have.Digest == m.Digest }) {
-		return nil
-	}
-	if err := e.wire.put(ctx, m.Digest.String(), m); err != nil {
-		return fmt.Errorf("manifest %s: %w", m.Digest, explain(err))
+		if slices.ContainsFunc(e.images, func(have *manifest) bool { return have.Digest == child.Digest }) {
+			continue
+		}
+		if err := e.wire.put(ctx, child.Digest.String(), child); err != nil {
+			return fmt.Errorf("manifest %s: %w", child.Digest, explain(err))
+		}
 	}
 	return nil
 }

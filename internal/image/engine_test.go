@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -150,6 +151,30 @@ func TestAnUnchangedImageCostsAHandfulOfRequests(t *testing.T) {
 	}
 }
 
+// An image that the repository has by its config is not read again: only what a host pulls counts, and that is checked there.
+func TestAKnownImageIsNotRead(t *testing.T) {
+	s, image := newServer(t), imageOf(200_000, 100_000)
+	repo := s.repository(t, "app")
+	first, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "1", How{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{"1", "2"} {
+		src := opened(t, savedAs(t, image))
+		for m := range src.root.images() {
+			for _, b := range m.blobs {
+				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is read") }
+			}
+		}
+		var last Moved
+		again, err := repo.Push(t.Context(), src, tag, How{Near: []string{"1"}, Progress: func(m Moved) { last = m }})
+		if err != nil || again.Digest != first.Digest || again.Reused != 3 || last.Done != last.Total || last.Total == 0 {
+			t.Errorf("tag %s: %+v, %+v, %v", tag, again, last, err)
+		}
+	}
+	s.valid(t, "app:2")
+}
+
 func TestALayerThatOccursTwiceIsSentOnce(t *testing.T) {
 	s, base := newServer(t), imageOf(50_000)
 	twice := must(mutate.AppendLayers(base, must(base.Layers())[0]))
@@ -294,7 +319,7 @@ func TestASlowRegistryGetsItAll(t *testing.T) {
 
 // After a passing fault in any request the right digest is tagged; after one that stays nothing is.
 func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
-	refs := bothWays(t, imageOf(50_000, 30_000))
+	refs := map[string]string{"docker save": savedAs(t, imageOf(50_000, 30_000)), "OCI layout": layoutOf(t, twoPlatforms()).folder(t)}
 	faults := map[string]func(http.ResponseWriter, *http.Request){
 		"500":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusInternalServerError, "UNKNOWN") },
 		"503":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusServiceUnavailable, "UNAVAILABLE") },
@@ -339,6 +364,9 @@ func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
 			}
 			for i := range 4 {
 				passes, way := i%2 == 0, []string{"docker save", "OCI layout"}[i/2]
+				if step == "manifest" && way == "docker save" {
+					continue // one of no index is written by its tag alone
+				}
 				ref := refs[way]
 				t.Run(fmt.Sprintf("%s/%s/%s/%v", way, fault, step, passes), func(t *testing.T) {
 					t.Parallel()

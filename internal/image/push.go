@@ -29,7 +29,8 @@ type How struct {
 }
 
 // Push makes tag name src. Everything is sent by digest first, checked on the way, and the tag is written last, so an
-// error leaves no tag behind. Layers that the images of how.Near are made of are not sent, but read and checked. A tag
+// error leaves no tag behind. Layers that the images of how.Near are made of are not sent, but read and checked; an image
+// that is there, by its config, is not even read. A tag
 // that already names this image is success; one that names another is a TagConflictError.
 func (r *Repository) Push(ctx context.Context, src *Source, tag string, how How) (Pushed, error) {
 	pushed, err := r.push(ctx, src, tag, how)
@@ -91,7 +92,7 @@ func (e *engine) same(ctx context.Context, m *manifest) error {
 	case err != nil:
 		return err
 	case adopted:
-		return e.check(ctx, m)
+		return e.keep(ctx, m)
 	}
 	return e.measure(ctx, m)
 }
@@ -107,7 +108,7 @@ func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
 		case err != nil:
 			return err
 		case adopted:
-			return e.check(ctx, m)
+			return e.keep(ctx, m)
 		}
 	}
 	return e.send(ctx, m)
