@@ -42,7 +42,8 @@ func (c *counter) reset() { c.requests.Store(0); c.sent.Store(0) }
 
 func (c *counter) sum() (requests, sent int64) { return c.requests.Load(), c.sent.Load() }
 
-func startRegistry(ctx context.Context, dir string, l link) (*registry, error) {
+// startRegistry serves what is in the folder home, which may be missing.
+func startRegistry(ctx context.Context, home string, l link) (*registry, error) {
 	free, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -51,8 +52,7 @@ func startRegistry(ctx context.Context, dir string, l link) (*registry, error) {
 	if err := free.Close(); err != nil {
 		return nil, err
 	}
-	home, err := os.MkdirTemp(dir, "registry-")
-	if err != nil {
+	if err := os.MkdirAll(home, 0o700); err != nil {
 		return nil, err
 	}
 	config := filepath.Join(home, "config.yml")
@@ -93,7 +93,7 @@ func startRegistry(ctx context.Context, dir string, l link) (*registry, error) {
 	r.stop = func() error {
 		err := errors.Join(relay.Close(), server.Process.Kill())
 		_ = server.Wait()
-		return errors.Join(err, os.RemoveAll(home))
+		return err
 	}
 	return r, nil
 }

@@ -13,6 +13,9 @@ type job struct {
 
 func (j job) ref() string { return j.host + "/app:" + j.tag }
 
+// docker is the tool that pushes what its engine holds.
+const docker = "docker push"
+
 // tool is one of those that are compared.
 type tool struct {
 	name    string
@@ -51,7 +54,7 @@ func tools(self string) []tool {
 			}
 			return []string{"regctl", "image", "import", host, j.ref(), j.image}
 		}},
-		{"docker push", func(j job) []string {
+		{docker, func(j job) []string {
 			if j.kind != "docker-save" {
 				return nil // it is pushed from the engine, whatever it came from
 			}
