@@ -7,13 +7,12 @@ import (
 	"fmt"
 	"hash"
 	"io"
-	"runtime"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-	"github.com/klauspost/pgzip"
 )
 
 // Compression is how layers are compressed that are not compressed yet.
@@ -27,12 +26,17 @@ const (
 	Zstd Compression = "zstd"
 )
 
-// What a digest depends on, with the size of blocks and frames, and so never on the machine. The levels are those that take the
-// least time over the links that GitHub's runners have: docs/benchmarks.md.
+// What a digest depends on, with the size of blocks, and so never on the machine. The levels are those that take the least
+// time over the links that GitHub's runners have: docs/benchmarks.md.
 const (
 	gzipLevel = 2
-	gzipBlock = 256 << 10
 	zstdLevel = zstd.SpeedFastest
+)
+
+// The compressors of all layers, so that no more blocks are compressed at once than there are cores.
+var (
+	gzipPack = sync.OnceValues(func() (pack, error) { return flushed(gzipLevel) })
+	zstdPack = sync.OnceValues(func() (pack, error) { return zstdFrames(zstdLevel) })
 )
 
 // of is the media type of a layer when it is stored.
@@ -57,22 +61,17 @@ func (c Compression) has(layer types.MediaType) bool {
 // writer compresses into w with every core. What it writes depends on what is written to it alone.
 func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
 	if c == Zstd {
-		shared, err := encoder()
+		p, err := zstdPack()
 		if err != nil {
 			return nil, err
 		}
-		return newFrames(w, shared), nil
+		return newBlocks(w, p), nil
 	}
-	return newGzip(w, gzipLevel)
-}
-
-func newGzip(w io.Writer, level int) (io.WriteCloser, error) {
-	zw, err := pgzip.NewWriterLevel(w, level)
+	p, err := gzipPack()
 	if err != nil {
 		return nil, err
 	}
-	// Blocks in flight: enough for every core, and no more memory on a machine with many.
-	return zw, zw.SetConcurrency(gzipBlock, min(2*runtime.GOMAXPROCS(0)+2, 16))
+	return newGzip(w, p), nil
 }
 
 // damage is an error that lies in the image, not in the registry or on the way to it.

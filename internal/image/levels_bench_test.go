@@ -63,11 +63,12 @@ func TestTableOfLevels(t *testing.T) {
 	}
 	var levels []compressor
 	for _, level := range []int{1, gzipLevel, 3, 4, 6} {
-		levels = append(levels, compressor{fmt.Sprintf("gzip %d", level), func(w io.Writer) io.WriteCloser { return must(newGzip(w, level)) }})
+		packer := must(flushed(level))
+		levels = append(levels, compressor{fmt.Sprintf("gzip %d", level), func(w io.Writer) io.WriteCloser { return newGzip(w, packer) }})
 	}
 	for _, level := range []zstd.EncoderLevel{zstdLevel, zstd.SpeedDefault, zstd.SpeedBetterCompression} {
-		shared := must(newEncoder(level))
-		levels = append(levels, compressor{"zstd " + level.String(), func(w io.Writer) io.WriteCloser { return newFrames(w, shared) }})
+		packer := must(zstdFrames(level))
+		levels = append(levels, compressor{"zstd " + level.String(), func(w io.Writer) io.WriteCloser { return newBlocks(w, packer) }})
 	}
 	data := programs(t, 150<<20)
 	var table strings.Builder

@@ -1,0 +1,182 @@
+package image
+
+import (
+	"encoding/binary"
+	"hash/crc32"
+	"io"
+	"runtime"
+	"sync"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/zstd"
+)
+
+// blockSize is how many bytes of a layer are compressed by themselves; a digest depends on it.
+const blockSize = 512 << 10
+
+// pack appends to packed what plain is when it is compressed.
+type pack func(packed, plain []byte) []byte
+
+// blocks compresses into blocks that know nothing of each other, so that every core can work on one layer and what comes
+// out does not depend on how many do.
+type blocks struct {
+	pack  pack
+	next  []byte            // what the next block is made of
+	ahead chan chan *[]byte // packed blocks in the order of the stream
+	ended chan struct{}     // when all of them are written
+
+	mu  sync.Mutex
+	err error // of writing
+}
+
+// buffers are of plain and of packed blocks, with room for what cannot be compressed.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, blockSize+blockSize/64); return &b }}
+
+func newBlocks(w io.Writer, p pack) *blocks {
+	b := &blocks{pack: p, next: (*buffers.Get().(*[]byte))[:0], ahead: make(chan chan *[]byte, min(runtime.GOMAXPROCS(0), 8)), ended: make(chan struct{})}
+	go b.write(w)
+	return b
+}
+
+// write writes the blocks as they get ready, and after an error drops them.
+func (b *blocks) write(w io.Writer) {
+	defer close(b.ended)
+	for ready := range b.ahead {
+		packed := <-ready
+		if b.failed() == nil {
+			if _, err := w.Write(*packed); err != nil {
+				b.mu.Lock()
+				b.err = err
+				b.mu.Unlock()
+			}
+		}
+		buffers.Put(packed)
+	}
+}
+
+func (b *blocks) failed() error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.err
+}
+
+// Write implements io.Writer.
+func (b *blocks) Write(p []byte) (int, error) {
+	n := len(p)
+	for len(p) > 0 {
+		if err := b.failed(); err != nil {
+			return n - len(p), err
+		}
+		take := min(len(p), blockSize-len(b.next))
+		b.next = append(b.next, p[:take]...)
+		if p = p[take:]; len(b.next) == blockSize {
+			b.compress()
+		}
+	}
+	return n, nil
+}
+
+// compress begins to compress what has been collected, and waits where too many blocks are not written yet.
+func (b *blocks) compress() {
+	plain, packed, ready := b.next, buffers.Get().(*[]byte), make(chan *[]byte, 1)
+	b.ahead <- ready
+	go func() {
+		*packed = b.pack((*packed)[:0], plain)
+		buffers.Put(&plain)
+		ready <- packed
+	}()
+	b.next = (*buffers.Get().(*[]byte))[:0]
+}
+
+// put adds bytes to the stream as they are.
+func (b *blocks) put(raw []byte) {
+	packed, ready := buffers.Get().(*[]byte), make(chan *[]byte, 1)
+	*packed = append((*packed)[:0], raw...)
+	ready <- packed
+	b.ahead <- ready
+}
+
+// Close implements io.Closer. Without content there is one block without content.
+func (b *blocks) Close() error {
+	b.compress()
+	return b.end()
+}
+
+func (b *blocks) end() error {
+	close(b.ahead)
+	<-b.ended
+	return b.failed()
+}
+
+// zstdFrames makes each block a frame. A decoder takes frames that follow each other for one stream:
+// https://www.rfc-editor.org/rfc/rfc8878#section-3.1
+func zstdFrames(level zstd.EncoderLevel) (pack, error) {
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithZeroFrames(true))
+	if err != nil {
+		return nil, err
+	}
+	return func(packed, plain []byte) []byte { return encoder.EncodeAll(plain, packed) }, nil
+}
+
+// flushed makes each block one or more of deflate's that end at a byte:
+// https://www.rfc-editor.org/rfc/rfc1951#section-3.2.4
+func flushed(level int) (pack, error) {
+	if _, err := flate.NewWriter(nil, level); err != nil {
+		return nil, err
+	}
+	// One for each core: to compress more blocks at once takes memory and no less time.
+	idle := make(chan *flate.Writer, runtime.GOMAXPROCS(0))
+	for range cap(idle) {
+		idle <- nil
+	}
+	return func(packed, plain []byte) []byte {
+		z := <-idle
+		defer func() { idle <- z }()
+		into := (*appended)(&packed)
+		if z == nil {
+			z, _ = flate.NewWriter(into, level)
+		} else {
+			z.Reset(into)
+		}
+		_, _ = z.Write(plain) // to memory
+		_ = z.Flush()
+		return packed
+	}, nil
+}
+
+// appended is memory that is written to.
+type appended []byte
+
+func (a *appended) Write(p []byte) (int, error) {
+	*a = append(*a, p...)
+	return len(p), nil
+}
+
+// gzipped is a gzip stream of deflated blocks: https://www.rfc-editor.org/rfc/rfc1952#section-2.3
+type gzipped struct {
+	*blocks
+	crc, size uint32 // of what is compressed
+}
+
+func newGzip(w io.Writer, p pack) *gzipped {
+	z := &gzipped{blocks: newBlocks(w, p)}
+	const unknown = 0xff // the system
+	z.put([]byte{gzipMagic[0], gzipMagic[1], 8, 0, 0, 0, 0, 0, 0, unknown})
+	return z
+}
+
+// Write implements io.Writer.
+func (z *gzipped) Write(p []byte) (int, error) {
+	z.crc = crc32.Update(z.crc, crc32.IEEETable, p)
+	z.size += uint32(len(p)) //nolint:gosec // modulo 2^32, as gzip has it
+	return z.blocks.Write(p)
+}
+
+// Close implements io.Closer.
+func (z *gzipped) Close() error {
+	z.compress()
+	end := []byte{0x03, 0x00} // a last block without content
+	end = binary.LittleEndian.AppendUint32(end, z.crc)
+	z.put(binary.LittleEndian.AppendUint32(end, z.size))
+	return z.end()
+}
