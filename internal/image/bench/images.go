@@ -28,7 +28,7 @@ func build(dir string, megabytes int) (map[string]job, error) {
 		return nil, err
 	}
 	var layers []string
-	for i, percent := range []int{16, 25, 44, 15, 15} { // the last two stand in for each other
+	for i, percent := range []int{16, 25, 47, 12, 12} { // the last two stand in for each other
 		file := filepath.Join(dir, fmt.Sprintf("layer-%d.tar", i))
 		if files, err = writeLayer(file, files, int64(megabytes*percent/100)<<20); err != nil {
 			return nil, err

@@ -85,15 +85,14 @@ func bench(ctx context.Context) (err error) {
 		return err
 	}
 	var present []tool
+	var loads string
 	for _, t := range tools(self) {
 		program := t.command(job{kind: "docker-save"})[0]
-		if program == "sh" {
+		if t.name == docker {
 			program = "docker"
-			for _, one := range []job{all["first"], all["next"]} {
-				if out, err := exec.CommandContext(ctx, "docker", "load", "--quiet", "--input", one.image).CombinedOutput(); err != nil {
-					fmt.Fprintf(os.Stderr, "docker load: %v: %s\n", err, out)
-					program = "nothing"
-				}
+			if loads, err = load(ctx, *rounds, all["first"], all["next"]); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				continue
 			}
 		}
 		if _, err := exec.LookPath(program); err != nil {
@@ -111,8 +110,8 @@ func bench(ctx context.Context) (err error) {
 		{"OCI layout, last layer changed", all["oci"], all["oci-next"]},
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. A docker push is without the docker load before it. ×: the time of this action that a tool takes.\n",
-		*rounds, runtime.NumCPU(), cpu(), *size)
+	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. A docker push is without the docker load before it%s. ×: the time of this action that a tool takes.\n",
+		*rounds, runtime.NumCPU(), cpu(), *size, loads)
 	for _, link := range []link{{}, {total: 100 << 20, one: 40 << 20, delay: 20 * time.Millisecond}} {
 		for _, s := range scenarios {
 			if link.total > 0 && (s.timed.kind != "docker-save") {
@@ -145,14 +144,23 @@ type taken struct {
 }
 
 func measure(ctx context.Context, dir string, l link, s scenario, present []tool, rounds int, chosen *regexp.Regexp) (string, error) {
-	results := map[string][]taken{}
+	results, counts := map[string][]taken{}, map[string]taken{}
+	shaped := l != (link{})
 	for round := range rounds {
 		for _, t := range present {
 			what := fmt.Sprintf("%s, %s: %s", s.name, l, t.name)
 			if t.command(s.timed) == nil || !chosen.MatchString(what) {
 				continue
 			}
-			got, err := once(ctx, dir, l, s, t)
+			if round == 0 {
+				got, err := once(ctx, dir, l, s, t, true)
+				if err != nil {
+					return "", fmt.Errorf("%s: %w", what, err)
+				}
+				counts[t.name] = got
+			}
+			// On loopback the relay would take from the cores what the tools need.
+			got, err := once(ctx, dir, l, s, t, shaped)
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", what, err)
 			}
@@ -174,9 +182,28 @@ func measure(ctx context.Context, dir string, l link, s scenario, present []tool
 			used = " | " // they are the engine's
 		}
 		fmt.Fprintf(&b, "| %s | %.2f s | %.1f | %s | %d | %.1f |\n", t.name, wall.Seconds(), float64(wall)/float64(ours), used,
-			median(list, func(t taken) int64 { return t.requests }), float64(median(list, func(t taken) int64 { return t.sent }))/1e6)
+			counts[t.name].requests, float64(counts[t.name].sent)/1e6)
 	}
 	return b.String(), nil
+}
+
+// load brings both images into the Docker engine and says what that takes.
+func load(ctx context.Context, rounds int, first, next job) (string, error) {
+	var took [3][]time.Duration
+	for range rounds {
+		_ = exec.CommandContext(ctx, "docker", "image", "rm", "--force", first.name, next.name).Run() // they may not be there
+		for i, one := range []job{first, next, first} {
+			began := time.Now()
+			if out, err := exec.CommandContext(ctx, "docker", "load", "--quiet", "--input", one.image).CombinedOutput(); err != nil {
+				return "", fmt.Errorf("docker load: %w: %s", err, out)
+			}
+			took[i] = append(took[i], time.Since(began))
+		}
+	}
+	seconds := func(i int) float64 {
+		return median(took[i], func(d time.Duration) time.Duration { return d }).Seconds()
+	}
+	return fmt.Sprintf(", which takes %.1f s, %.1f s when only the last layer is another and %.1f s when it has the image", seconds(0), seconds(1), seconds(2)), nil
 }
 
 func isDir(name string) bool {
@@ -184,8 +211,8 @@ func isDir(name string) bool {
 	return err == nil && info.IsDir()
 }
 
-// once pushes to a registry of its own.
-func once(ctx context.Context, dir string, l link, s scenario, t tool) (got taken, err error) {
+// once pushes to a registry of its own, over the link and past the relay that counts, or straight to it.
+func once(ctx context.Context, dir string, l link, s scenario, t tool, counted bool) (got taken, err error) {
 	home := filepath.Join(dir, "registry")
 	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
 	kept := filepath.Join(dir, "kept", t.name, filepath.Base(s.before.image)) // what the tool has pushed before, for the next rounds
@@ -213,9 +240,19 @@ func once(ctx context.Context, dir string, l link, s scenario, t tool) (got take
 		}
 	}
 	timed := s.timed
-	timed.host, timed.tag = r.shaped, "2"
+	timed.host, timed.tag = r.direct, "2"
+	if counted {
+		timed.host = r.relayed
+	}
 	if s.before.image == s.timed.image {
 		timed.tag = "1"
+	}
+	if t.name == docker {
+		defer func() {
+			for _, tag := range []string{r.direct + "/app:1", timed.ref()} { // by which the engine would keep the images
+				_ = exec.CommandContext(ctx, "docker", "image", "rm", tag).Run()
+			}
+		}()
 	}
 	args := t.command(timed)
 	command := exec.CommandContext(ctx, args[0], args[1:]...)

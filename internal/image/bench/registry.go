@@ -31,9 +31,9 @@ func (l link) String() string {
 
 // registry is a docker-registry with a relay before it that counts.
 type registry struct {
-	direct, shaped string // hosts
-	count          *counter
-	stop           func() error
+	direct, relayed string // hosts
+	count           *counter
+	stop            func() error
 }
 
 type counter struct{ requests, sent atomic.Int64 }
@@ -79,7 +79,7 @@ func startRegistry(ctx context.Context, home string, l link) (*registry, error) 
 	if err != nil {
 		return nil, err
 	}
-	r := &registry{direct: host, shaped: relay.Addr().String(), count: &counter{}}
+	r := &registry{direct: host, relayed: relay.Addr().String(), count: &counter{}}
 	all := l.limiter(l.total)
 	go func() {
 		for {

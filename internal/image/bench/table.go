@@ -13,10 +13,10 @@ import (
 	"time"
 )
 
-func median[T cmp.Ordered](list []taken, of func(taken) T) T {
+func median[E any, T cmp.Ordered](list []E, of func(E) T) T {
 	var values []T
-	for _, t := range list {
-		values = append(values, of(t))
+	for _, e := range list {
+		values = append(values, of(e))
 	}
 	slices.Sort(values)
 	if len(values) == 0 {
