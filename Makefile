@@ -12,7 +12,7 @@ SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep simulate bench bench-levels bench-fleet e2e check vulnerabilities golden
+.PHONY: help demo test sweep simulate bench bench-levels bench-fleet e2e check publish vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and wor
 	$(BIN)/actionlint examples/*/.github/workflows/*.yml
 	shellcheck $(SCRIPTS)
 	bats deploy
+
+publish: ## Make the action's own image, push it to REPOSITORY as VERSION and name it in action.yml: no Docker, no root
+	go run ./internal/publish -version="$$VERSION" -repository="$$REPOSITORY"
 
 vulnerabilities: ## Check the dependencies against the Go vulnerability database (needs the network)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...

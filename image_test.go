@@ -10,7 +10,10 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/org/atta-deploy-action/internal/image"
@@ -66,6 +69,47 @@ func TestADockerSaveTarKeepsItsImageID(t *testing.T) {
 	want, _ := built.ConfigName()
 	if got, err := s.pushed("0.1.0-dev").ConfigName(); err != nil || got != want {
 		t.Errorf("the image id was %s and is %s, %v", want, got, err)
+	}
+}
+
+func TestLayersOfWhatRanBeforeOrWasUnhealthyAreNotSentAgain(t *testing.T) {
+	s := play(t)
+	deploy := func(version string, layer v1.Layer, opts ...sample.Option) outcome {
+		built, err := mutate.AppendLayers(s.sample(version, opts...), layer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := sample.SaveDocker(filepath.Join(s.workspace, "image.tar"), built, "atta:1"); err != nil {
+			t.Fatal(err)
+		}
+		return s.run("version="+version, "image-tags=none")
+	}
+	var layers []v1.Layer
+	for range 3 {
+		layer, err := random.Layer(3<<20, types.DockerLayer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		layers = append(layers, layer)
+	}
+	for _, step := range []struct {
+		version string
+		layer   int
+		opts    []sample.Option
+		status  string
+		sent    string
+	}{
+		{"0.1.0-dev", 0, nil, "success", ": 8 MB sent"}, // the program besides
+		{"0.1.1-dev", 1, nil, "success", ": 3 MB sent"},
+		{"0.1.2-dev", 0, nil, "success", ": 0 MB sent"},
+		{"0.1.3-dev", 2, []sample.Option{sample.ExitCode(1)}, "rolled-back", ": 3 MB sent"},
+		{"0.1.4-dev", 2, nil, "success", ": 0 MB sent"},
+	} {
+		out := deploy(step.version, layers[step.layer], step.opts...)
+		out.wants(step.status)
+		if !strings.Contains(out.log, " as "+step.version+step.sent) {
+			t.Errorf("not %q:\n%s", step.sent, out.log)
+		}
 	}
 }
 

@@ -24,64 +24,114 @@ type engine struct {
 	compression Compression
 	meter       *meter
 
-	layers map[v1.Hash]v1.Descriptor // by what is in them: layers that the repository holds
-	blobs  map[v1.Hash]bool          // that the repository holds
 	images []*manifest               // that the repository holds, with the descriptors of their blobs
+	blobs  map[v1.Hash]bool          // that the repository holds
+	layers map[v1.Hash]v1.Descriptor // by what is in them: layers that the repository holds
 }
 
-// learn finds out what the image is made of that reference names; no image is no error.
-func (e *engine) learn(ctx context.Context, reference string, layers bool) (*manifest, error) {
-	m, err := e.wire.manifest(ctx, reference)
-	if err != nil || m == nil {
-		return nil, err
+// find returns what reference names and the images that it lists, with the descriptors of their blobs; nothing is no error.
+func (e *engine) find(ctx context.Context, reference string) (root *manifest, images []*manifest, err error) {
+	root, err = e.wire.manifest(ctx, reference)
+	if err != nil || root == nil {
+		return nil, nil, err
 	}
-	return m, e.note(ctx, m, layers, 0)
+	images, err = e.listed(ctx, root, 0)
+	return root, images, err
 }
 
-func (e *engine) note(ctx context.Context, m *manifest, layers bool, depth int) error {
+func (e *engine) listed(ctx context.Context, m *manifest, depth int) (images []*manifest, err error) {
 	var parsed struct {
 		Config            v1.Descriptor
 		Layers, Manifests []v1.Descriptor
 	}
 	if err := json.Unmarshal(m.raw, &parsed); err != nil {
-		return nil //nolint:nilerr // what is not understood is not used
+		return nil, nil //nolint:nilerr // what is not understood is not used
 	}
-	if m.MediaType.IsIndex() {
-		for _, child := range parsed.Manifests {
-			if depth == maxDepth || !child.MediaType.IsIndex() && !child.MediaType.IsImage() {
-				continue
-			}
-			found, err := e.wire.manifest(ctx, child.Digest.String())
-			if err == nil && found != nil {
-				err = e.note(ctx, found, layers, depth+1)
-			}
-			if err != nil {
-				return err
+	if !m.MediaType.IsIndex() {
+		for _, desc := range append([]v1.Descriptor{parsed.Config}, parsed.Layers...) {
+			m.blobs = append(m.blobs, &blob{Descriptor: desc})
+		}
+		return []*manifest{m}, nil
+	}
+	for _, child := range parsed.Manifests {
+		if depth == maxDepth || !child.MediaType.IsIndex() && !child.MediaType.IsImage() {
+			continue
+		}
+		found, err := e.wire.manifest(ctx, child.Digest.String())
+		if err != nil {
+			return nil, err
+		}
+		if found == nil || found.Digest != child.Digest {
+			continue
+		}
+		more, err := e.listed(ctx, found, depth+1)
+		if err != nil {
+			return nil, err
+		}
+		images = append(images, more...)
+	}
+	return images, nil
+}
+
+// learn notes the images that the tags name. They are only a hint: what cannot be read is not used, and what is wrong
+// with the registry shows when something is sent.
+func (e *engine) learn(ctx context.Context, tags []string) {
+	found := make([][]*manifest, len(tags))
+	var group errgroup.Group
+	for i, tag := range tags {
+		group.Go(func() (err error) {
+			_, found[i], err = e.find(ctx, tag)
+			return err
+		})
+	}
+	_ = group.Wait()
+	for _, images := range found {
+		e.note(images)
+	}
+}
+
+func (e *engine) note(images []*manifest) {
+	for _, m := range images {
+		if e.holds(m) {
+			continue
+		}
+		e.images = append(e.images, m)
+		for _, b := range m.blobs {
+			if b.MediaType.IsDistributable() { // others are listed and lie elsewhere
+				e.blobs[b.Digest] = true
 			}
 		}
-		return nil
 	}
-	for _, desc := range append([]v1.Descriptor{parsed.Config}, parsed.Layers...) {
-		m.blobs = append(m.blobs, &blob{Descriptor: desc})
-		e.blobs[desc.Digest] = true
-	}
-	e.images = append(e.images, m)
-	if !layers || !parsed.Config.MediaType.IsConfig() {
-		return nil
-	}
-	var config v1.ConfigFile
-	if err := e.wire.json(ctx, parsed.Config.Digest, &config); err != nil {
-		return err
-	}
-	if len(config.RootFS.DiffIDs) != len(parsed.Layers) {
-		return nil
-	}
-	for i, desc := range parsed.Layers {
-		if e.compression.has(desc.MediaType) {
-			e.layers[config.RootFS.DiffIDs[i]] = desc
+}
+
+// holds reports whether the repository is known to hold m.
+func (e *engine) holds(m *manifest) bool {
+	return slices.ContainsFunc(e.images, func(have *manifest) bool { return have.Digest == m.Digest })
+}
+
+// look finds out what is in the layers of the images that the repository holds: their configs list it. Of layers with
+// the same content the first counts, so that the same images make for the same digest.
+func (e *engine) look(ctx context.Context) {
+	configs := make([]v1.ConfigFile, len(e.images))
+	var group errgroup.Group
+	group.SetLimit(uploads)
+	for i, m := range e.images {
+		if config := m.blobs[0]; config.MediaType.IsConfig() {
+			group.Go(func() error { return e.wire.json(ctx, config.Digest, &configs[i]) })
 		}
 	}
-	return nil
+	_ = group.Wait() // what cannot be read is not used
+	for i, m := range e.images {
+		contents := configs[i].RootFS.DiffIDs
+		if len(contents) != len(m.blobs)-1 {
+			continue
+		}
+		for j, layer := range m.blobs[1:] {
+			if _, there := e.layers[contents[j]]; !there && e.compression.has(layer.MediaType) {
+				e.layers[contents[j]] = layer.Descriptor
+			}
+		}
+	}
 }
 
 // adopt gives images that have no manifest yet those that the repository has for the same configs, if it has one for
@@ -175,7 +225,7 @@ func (e *engine) below(ctx context.Context, m *manifest) error {
 		if err := e.below(ctx, child); err != nil {
 			return err
 		}
-		if slices.ContainsFunc(e.images, func(have *manifest) bool { return have.Digest == child.Digest }) {
+		if e.holds(child) {
 			continue
 		}
 		if err := e.wire.put(ctx, child.Digest.String(), child); err != nil {

@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -16,8 +18,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/klauspost/compress/zstd"
-	"golang.org/x/time/rate"
+
+	wan "github.com/org/atta-deploy-action/internal/image/bench/link"
 )
 
 // programs is a tar of programs and libraries of this machine.
@@ -50,56 +54,61 @@ func programs(t *testing.T, size int) []byte {
 	return buf.Bytes()
 }
 
-// TestTableOfLevels rewrites the table of levels in docs/benchmarks.md: what compressing a layer takes while it is sent
-// over a link. What a link's delay adds is the same for all of them, a few times the delay for a blob.
+// TestTableOfLevels rewrites the table of levels in docs/benchmarks.md: what pushing a layer takes over links of several
+// speeds and delays.
 func TestTableOfLevels(t *testing.T) {
+	const mbit = 1e6 / 8
 	links := []struct {
-		name  string
-		bytes rate.Limit
-	}{{"100 Mbit/s", 100e6 / 8}, {"1 Gbit/s", 1e9 / 8}, {"no limit", rate.Inf}}
-	type compressor struct {
 		name string
-		open func(io.Writer) io.WriteCloser
+		wan.Link
+	}{
+		{"100 Mbit/s", wan.Link{Total: 100 * mbit}}, {"and 30 ms", wan.Link{Total: 100 * mbit, Delay: 30 * time.Millisecond}},
+		{"1 Gbit/s", wan.Link{Total: 1000 * mbit}}, {"and 30 ms", wan.Link{Total: 1000 * mbit, Delay: 30 * time.Millisecond}},
+		{"no limit", wan.Link{}}, {"and 30 ms", wan.Link{Delay: 30 * time.Millisecond}},
 	}
-	var levels []compressor
-	for _, level := range []int{1, gzipLevel, 3, 4, 6} {
-		packer := must(flushed(level))
-		levels = append(levels, compressor{fmt.Sprintf("gzip %d", level), func(w io.Writer) io.WriteCloser { return newGzip(w, packer) }})
+	type level struct {
+		name string
+		Compression
+		pack pack
 	}
-	for _, level := range []zstd.EncoderLevel{zstdLevel, zstd.SpeedDefault, zstd.SpeedBetterCompression} {
-		packer := must(zstdFrames(level))
-		levels = append(levels, compressor{"zstd " + level.String(), func(w io.Writer) io.WriteCloser { return newBlocks(w, packer) }})
+	var levels []level
+	for _, number := range []int{1, gzipLevel, 3, 4, 6} {
+		levels = append(levels, level{fmt.Sprintf("gzip %d", number), Gzip, must(flushed(number))})
+	}
+	for _, speed := range []zstd.EncoderLevel{zstdLevel, zstd.SpeedDefault, zstd.SpeedBetterCompression} {
+		levels = append(levels, level{"zstd " + speed.String(), Zstd, must(zstdFrames(speed))})
 	}
 	data := programs(t, 150<<20)
+	plain := digestOf(data)
+	server := httptest.NewServer(http.HandlerFunc(counts))
+	defer server.Close()
 	var table strings.Builder
-	fmt.Fprintf(&table, "A layer of %d MB of programs, on %d cores with %s.\n\n| level | size |", len(data)/1e6, runtime.GOMAXPROCS(0), runtime.Version())
-	for _, link := range links {
-		fmt.Fprintf(&table, " %s |", link.name)
+	fmt.Fprintf(&table, "A layer of %d MB of programs, on %d cores with %s, to a registry that only counts.\n\n| level | size |", len(data)/1e6, runtime.GOMAXPROCS(0), runtime.Version())
+	for _, l := range links {
+		fmt.Fprintf(&table, " %s |", l.name)
 	}
 	table.WriteString("\n|---|---:|" + strings.Repeat("---:|", len(links)) + "\n")
+	defer func(gzip, zstd func() (pack, error)) { gzipPack, zstdPack = gzip, zstd }(gzipPack, zstdPack)
 	for _, level := range levels {
+		gzipPack = func() (pack, error) { return level.pack, nil }
+		zstdPack = gzipPack
 		var size int64
 		var times strings.Builder
-		for _, link := range links {
-			limit := rate.NewLimiter(link.bytes, 64<<10)
-			size = 0
+		for _, l := range links {
+			relay := must(l.To(t.Context(), strings.TrimPrefix(server.URL, "http://")))
+			layer := &blob{name: "layer", compress: true, diffID: plain, length: int64(len(data)), open: func(context.Context) (io.ReadCloser, error) {
+				return io.NopCloser(bytes.NewReader(data)), nil
+			}}
+			e := &engine{wire: must(NewRepository(relay.Host, "app", authn.Anonymous)).wire, compression: level.Compression, meter: newMeter(nil)}
 			began := time.Now()
-			w := level.open(writeFunc(func(p []byte) (int, error) {
-				for part := range pieces(p, 64<<10) {
-					if err := limit.WaitN(context.Background(), part); err != nil {
-						return 0, err
-					}
-				}
-				size += int64(len(p))
-				return len(p), nil
-			}))
-			if _, err := io.CopyBuffer(w, onlyReader{bytes.NewReader(data)}, make([]byte, 256<<10)); err != nil {
-				t.Fatal(err)
-			}
-			if err := w.Close(); err != nil {
+			if err := e.settle(t.Context(), layer); err != nil {
 				t.Fatal(err)
 			}
 			fmt.Fprintf(&times, " %.2f s |", time.Since(began).Seconds())
+			size = layer.Size
+			if err := relay.Close(); err != nil {
+				t.Fatal(err)
+			}
 		}
 		fmt.Fprintf(&table, "| %s | %.1f %% |%s\n", level.name, 100*float64(size)/float64(len(data)), times.String())
 	}
@@ -114,13 +123,14 @@ func TestTableOfLevels(t *testing.T) {
 	}
 }
 
-// pieces yields lengths of at most most that add up to that of p.
-func pieces(p []byte, most int) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for left := len(p); left > 0; left -= most {
-			if !yield(min(left, most)) {
-				return
-			}
-		}
+// counts is a registry that keeps nothing.
+func counts(w http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body)
+	switch r.Method {
+	case http.MethodPost, http.MethodPatch:
+		w.Header().Set("Location", "/v2/app/blobs/uploads/1")
+		w.WriteHeader(http.StatusAccepted)
+	case http.MethodPut:
+		w.WriteHeader(http.StatusCreated)
 	}
 }

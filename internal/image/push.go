@@ -54,12 +54,13 @@ func (r *Repository) push(ctx context.Context, src *Source, tag string, how How)
 		wire: r.wire, compression: cmp.Or(how.Compression, Gzip), meter: newMeter(how.Progress),
 		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
 	}
-	have, err := e.learn(ctx, tag, false)
+	have, images, err := e.find(ctx, tag)
 	if err != nil {
 		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explain(err))
 	}
 	if have != nil {
 		// The tag decides already: whatever src is, nothing is to be sent.
+		e.note(images)
 		err = e.same(ctx, src.root)
 	} else {
 		err = e.bring(ctx, src.root, how.Near)
@@ -97,19 +98,21 @@ func (e *engine) same(ctx context.Context, m *manifest) error {
 	return e.measure(ctx, m)
 }
 
-// bring makes the repository hold m, with as little sent as possible.
+// bring makes the repository hold m, with as little sent as possible. The first of the tags that are near is asked
+// alone, since it mostly is the one.
 func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
-	for _, tag := range near {
-		// Only a hint: what cannot be read is not used, and what is wrong with the registry shows when something is sent.
-		if _, err := e.learn(ctx, tag, m.raw == nil); err != nil {
-			continue
-		}
+	first := min(1, len(near))
+	for _, tags := range [][]string{near[:first], near[first:]} {
+		e.learn(ctx, tags)
 		switch adopted, err := e.adopt(m); {
 		case err != nil:
 			return err
 		case adopted:
 			return e.keep(ctx, m)
 		}
+	}
+	if m.raw == nil {
+		e.look(ctx)
 	}
 	return e.send(ctx, m)
 }

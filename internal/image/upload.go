@@ -29,7 +29,7 @@ func (e *engine) settle(ctx context.Context, b *blob) error {
 // upload tries once. A blob whose digest is known, also from a try before, may be there already.
 func (e *engine) upload(ctx context.Context, b *blob) error {
 	if b.Digest != (v1.Hash{}) {
-		there, err := e.holds(ctx, b)
+		there, err := e.has(ctx, b)
 		if err != nil {
 			return err
 		}
@@ -107,9 +107,9 @@ func (e *engine) forward(ctx context.Context, b *blob, next string) error {
 	return err
 }
 
-// holds reports whether the repository is known to hold b, or says so. A blob of the same registry is not asked for:
+// has reports whether the repository is known to hold b, or says so. A blob of the same registry is not asked for:
 // to take it over is as cheap.
-func (e *engine) holds(ctx context.Context, b *blob) (bool, error) {
+func (e *engine) has(ctx context.Context, b *blob) (bool, error) {
 	if e.blobs[b.Digest] {
 		return true, nil
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -152,7 +153,8 @@ func (w *wire) do(ctx context.Context, r request) (*reply, error) {
 	if err := transport.CheckError(in, r.want...); err != nil {
 		return nil, err
 	}
-	answer := &reply{status: in.StatusCode, mediaType: types.MediaType(in.Header.Get("Content-Type"))}
+	kind, _, _ := mime.ParseMediaType(in.Header.Get("Content-Type"))
+	answer := &reply{status: in.StatusCode, mediaType: types.MediaType(kind)}
 	if answer.body, err = io.ReadAll(io.LimitReader(in.Body, maxJSON)); err != nil {
 		return nil, fmt.Errorf("%w: %w", errAnswer, err)
 	}

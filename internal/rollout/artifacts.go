@@ -17,12 +17,8 @@ const progressEvery = 5 * time.Second
 func (r *run) push(ctx context.Context) error {
 	began := time.Now()
 	last := began
-	near := r.plan.ImageTags
-	if r.result.Current.Version != "" {
-		near = append(slices.Clip(near), r.result.Current.Version)
-	}
 	pushed, err := r.services.Repository.Push(ctx, r.source, r.plan.Release.ImageTag(), image.How{
-		Compression: r.plan.Compression, Near: near,
+		Compression: r.plan.Compression, Near: r.near(),
 		Progress: func(m image.Moved) {
 			if time.Since(last) < progressEvery {
 				return
@@ -45,6 +41,23 @@ func (r *run) push(ctx context.Context) error {
 		r.console.Info("%s is there already as %s; nothing to send", pushed.URI, pushed.Tag)
 	}
 	return r.output("image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded))
+}
+
+// near lists tags of images that the new one may share layers with: what runs, what ran before, and what was to run and
+// was found unhealthy last, which is what the new one mends.
+func (r *run) near() []string {
+	current := r.result.Current
+	tags := append(slices.Clone(r.plan.ImageTags), current.Version, current.Before)
+	if n := len(current.Quarantined); n > 0 {
+		tags = append(tags, current.Quarantined[n-1].Version)
+	}
+	var near []string
+	for _, tag := range tags {
+		if tag != "" && tag != r.plan.Release.ImageTag() && !slices.Contains(near, tag) {
+			near = append(near, tag)
+		}
+	}
+	return near
 }
 
 func (r *run) upload(ctx context.Context) error {

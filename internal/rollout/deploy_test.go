@@ -30,7 +30,6 @@ func TestADeployGoesThroughItsPhasesInOrder(t *testing.T) {
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Push image", "Upload bundle", "Roll out", "Move tags")
 	wantLines(t, "changes", s.changes(),
 		"ssm:SendCommand i-2,i-1",
-		"registry:PUT manifest atta@"+result.Image.Digest,
 		"registry:PUT manifest atta:0.1.30-dev",
 		"s3:PutObject artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz",
 		"ssm:SendCommand i-2,i-1",

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/image/bench/link"
 )
 
 // Ours is this program itself, so that it is measured as a process like the others: push IMAGE HOST REPOSITORY TAG NEAR
@@ -112,19 +113,19 @@ func bench(ctx context.Context) (err error) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. A docker push is without the docker load before it%s. ×: the time of this action that a tool takes.\n",
 		*rounds, runtime.NumCPU(), cpu(), *size, loads)
-	for _, link := range []link{{}, {total: 100 << 20, one: 40 << 20, delay: 20 * time.Millisecond}} {
+	for _, l := range []link.Link{{}, {Total: 100 << 20, One: 40 << 20, Delay: 20 * time.Millisecond}} {
 		for _, s := range scenarios {
-			if link.total > 0 && (s.timed.kind != "docker-save") {
+			if l.Total > 0 && (s.timed.kind != "docker-save") {
 				continue
 			}
-			rows, err := measure(ctx, dir, link, s, present, *rounds, chosen)
+			rows, err := measure(ctx, dir, l, s, present, *rounds, chosen)
 			if err != nil {
 				return err
 			}
 			if rows == "" {
 				continue
 			}
-			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | peak memory | requests | MB sent |\n|---|---:|---:|---:|---:|---:|---:|\n%s", s.name, link, rows)
+			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | peak memory | requests | MB sent |\n|---|---:|---:|---:|---:|---:|---:|\n%s", s.name, l, rows)
 		}
 	}
 	b.WriteString("\n" + versions(ctx))
@@ -143,9 +144,9 @@ type taken struct {
 	sent      int64 // bytes
 }
 
-func measure(ctx context.Context, dir string, l link, s scenario, present []tool, rounds int, chosen *regexp.Regexp) (string, error) {
+func measure(ctx context.Context, dir string, l link.Link, s scenario, present []tool, rounds int, chosen *regexp.Regexp) (string, error) {
 	results, counts := map[string][]taken{}, map[string]taken{}
-	shaped := l != (link{})
+	shaped := l != (link.Link{})
 	for round := range rounds {
 		for _, t := range present {
 			what := fmt.Sprintf("%s, %s: %s", s.name, l, t.name)
@@ -212,7 +213,7 @@ func isDir(name string) bool {
 }
 
 // once pushes to a registry of its own, over the link and past the relay that counts, or straight to it.
-func once(ctx context.Context, dir string, l link, s scenario, t tool, counted bool) (got taken, err error) {
+func once(ctx context.Context, dir string, l link.Link, s scenario, t tool, counted bool) (got taken, err error) {
 	home := filepath.Join(dir, "registry")
 	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
 	kept := filepath.Join(dir, "kept", t.name, filepath.Base(s.before.image)) // what the tool has pushed before, for the next rounds
@@ -242,7 +243,7 @@ func once(ctx context.Context, dir string, l link, s scenario, t tool, counted b
 	timed := s.timed
 	timed.host, timed.tag = r.direct, "2"
 	if counted {
-		timed.host = r.relayed
+		timed.host = r.relay.Host
 	}
 	if s.before.image == s.timed.image {
 		timed.tag = "1"
@@ -256,7 +257,7 @@ func once(ctx context.Context, dir string, l link, s scenario, t tool, counted b
 	}
 	args := t.command(timed)
 	command := exec.CommandContext(ctx, args[0], args[1:]...)
-	r.count.reset()
+	r.relay.Reset()
 	began := time.Now()
 	var out bytes.Buffer
 	command.Stdout, command.Stderr = &out, &out
@@ -271,6 +272,6 @@ func once(ctx context.Context, dir string, l link, s scenario, t tool, counted b
 	}
 	got.memory = memory()
 	got.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-	got.requests, got.sent = r.count.sum()
+	got.requests, got.sent = r.relay.Requests(), r.relay.Sent()
 	return got, nil
 }

@@ -5,11 +5,17 @@ package container_test
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"log"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+
+	hub "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/org/atta-deploy-action/internal/localaws"
 	"github.com/org/atta-deploy-action/internal/localaws/container"
@@ -23,7 +29,7 @@ const (
 )
 
 // consumer is a repository that uses the action, with its remote, on a laptop and on GitHub: workflows are run by act,
-// with the action's own Dockerfile and real containers.
+// with real containers, of the action's own Dockerfile or of the image that it is published as.
 type consumer struct {
 	machine
 	home   string // the repository on a laptop
@@ -92,6 +98,28 @@ func newConsumer(t *testing.T) consumer {
 	command(t, c.home, "git", "remote", "add", "origin", c.remote)
 	command(t, c.home, "git", "push", "--quiet", "--set-upstream", "origin", "dev")
 	return c
+}
+
+// publish releases the action, to a registry of strangers and under the tag that consumers use.
+func (c consumer) publish() {
+	c.t.Helper()
+	debian, err := images[container.Bookworm]()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	base := filepath.Join(c.t.TempDir(), "base.tar") // nothing is pulled
+	command(c.t, ".", "docker", "save", "--output", base, debian)
+	server := httptest.NewServer(hub.New(hub.Logger(log.New(io.Discard, "", 0))))
+	c.t.Cleanup(server.Close)
+	c.replace(filepath.Join(c.action, "CHANGELOG.md"), "\n## Unreleased\n", "\n## 1.2.3\n")
+	command(c.t, c.action, "git", "commit", "--quiet", "--all", "--message=What is new")
+	command(c.t, c.action, "go", "run", "./internal/publish", "-version=1.2.3", "-base="+base, "-platforms=linux/"+runtime.GOARCH,
+		"-repository="+strings.TrimPrefix(server.URL, "http://")+"/org/atta-deploy-action")
+	command(c.t, c.action, "git", "commit", "--quiet", "--message=Release", "action.yml")
+	command(c.t, c.action, "git", "tag", "--force", "v1")
+	image := strings.TrimSpace(command(c.t, c.action, "sed", "--quiet", "s|^  image: docker://||p", "action.yml"))
+	command(c.t, ".", "docker", "pull", "--quiet", image)
+	c.t.Cleanup(func() { command(c.t, ".", "docker", "image", "rm", "--force", image) })
 }
 
 func (c consumer) replace(file, old, text string) {
@@ -173,6 +201,9 @@ func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
 	t.Parallel()
 	c := newConsumer(t)
 	for _, want := range []string{"0.1.0-dev", "0.1.1-dev"} {
+		if want == "0.1.1-dev" {
+			c.publish()
+		}
 		tag := c.release()
 		if tag != want {
 			t.Fatalf("the tag is %s, want %s", tag, want)

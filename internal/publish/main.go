@@ -1,0 +1,173 @@
+// Command publish makes the image of the action itself, with the engine that pushes the images of others, and writes its
+// digest into action.yml, so that a runner pulls it in place of building the Dockerfile: make publish. It needs Go, and
+// neither Docker nor root.
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"strings"
+
+	"github.com/Masterminds/semver/v3"
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/authn/github"
+	"github.com/google/go-containerregistry/pkg/name"
+
+	"github.com/org/atta-deploy-action/internal/image"
+)
+
+// program is the action's in its image.
+const program = "/atta-deploy-action"
+
+// publication is what is published, and where.
+type publication struct {
+	version    string // 1.2.3
+	repository string // host/name
+	base       string // as the Dockerfile has it
+	platforms  []string
+	root       string // the folder of this repository
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	p := publication{root: "."}
+	flag.StringVar(&p.version, "version", "", "version, which CHANGELOG.md describes, as in 1.2.3")
+	flag.StringVar(&p.repository, "repository", "", "where the image goes, as in ghcr.io/org/atta-deploy-action")
+	flag.StringVar(&p.base, "base", "index.docker.io/library/busybox:1.37", "image that has a shell")
+	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "platforms of the base that runners have")
+	flag.Parse()
+	p.platforms = strings.Split(*platforms, ",")
+	uri, err := p.publish(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "publish:", err)
+		os.Exit(1)
+	}
+	fmt.Println(uri)
+}
+
+// publish returns what action.yml names from now on, host/name@sha256:…. What has been published before is published
+// again as long as it is the same.
+func (p publication) publish(ctx context.Context) (string, error) {
+	repository, err := name.NewRepository(strings.ToLower(p.repository), name.StrictValidation)
+	if err != nil {
+		err = fmt.Errorf("repository %q: %w", p.repository, err)
+	}
+	if err := errors.Join(p.check(), err); err != nil {
+		return "", err
+	}
+	folder, err := p.build(ctx)
+	if err != nil {
+		return "", err
+	}
+	// GitHub's own registry takes the workflow's GITHUB_TOKEN; others what docker login has left.
+	keychain := authn.NewMultiKeychain(github.Keychain, authn.DefaultKeychain)
+	labels := map[string]string{"org.opencontainers.image.version": p.version}
+	if repository.RegistryStr() == "ghcr.io" {
+		// By this the package belongs to the repository, and its workflow may write to it:
+		// https://docs.github.com/en/packages/learn-github-packages/connecting-a-repository-to-a-package
+		labels["org.opencontainers.image.source"] = "https://github.com/" + repository.RepositoryStr()
+	}
+	src, err := image.Make(ctx, image.Recipe{
+		Base: p.base, Files: []image.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
+		// Root, because the runner's files are only root's to write:
+		// https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user
+		Entrypoint: []string{program}, User: "0:0",
+		Labels: labels,
+	}, keychain)
+	if err != nil {
+		return "", err
+	}
+	defer src.Close()
+	auth, err := keychain.Resolve(repository)
+	if err != nil {
+		return "", err
+	}
+	to, err := image.NewRepository(repository.RegistryStr(), repository.RepositoryStr(), auth)
+	if err != nil {
+		return "", err
+	}
+	pushed, err := to.Push(ctx, src, p.version, image.How{})
+	if err != nil {
+		return "", err
+	}
+	// As the runners of others pull it.
+	stranger, err := image.NewRepository(repository.RegistryStr(), repository.RepositoryStr(), authn.Anonymous)
+	if err != nil {
+		return "", err
+	}
+	if _, err := stranger.Resolve(ctx, pushed.Digest); err != nil {
+		return "", fmt.Errorf("%s is there, but cannot be pulled without a login; make the package public, then run this again: %w", pushed.URI, err)
+	}
+	return pushed.URI, p.pin(pushed.URI)
+}
+
+// check reports everything that speaks against the version.
+func (p publication) check() (err error) {
+	if version, bad := semver.StrictNewVersion(p.version); bad != nil || version.Prerelease() != "" || version.Metadata() != "" {
+		err = fmt.Errorf("version %q is not MAJOR.MINOR.PATCH", p.version)
+	}
+	changes, readErr := os.ReadFile(filepath.Join(p.root, "CHANGELOG.md"))
+	if readErr == nil && !bytes.Contains(changes, []byte("\n## "+p.version+"\n")) {
+		readErr = fmt.Errorf("CHANGELOG.md has no heading ## %s", p.version)
+	}
+	return errors.Join(err, readErr)
+}
+
+// build lays out, for each architecture, what the image has besides its base, and returns the folder of it.
+func (p publication) build(ctx context.Context) (string, error) {
+	folder := filepath.Join(p.root, ".cache", "publish")
+	if err := os.RemoveAll(folder); err != nil {
+		return "", err
+	}
+	certificates, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	if err != nil {
+		return "", err
+	}
+	for _, platform := range p.platforms {
+		system, arch, _ := strings.Cut(platform, "/")
+		top := filepath.Join(folder, arch)
+		certs := filepath.Join(top, "etc/ssl/certs")
+		if err := errors.Join(
+			os.MkdirAll(certs, 0o755),
+			os.WriteFile(filepath.Join(certs, "ca-certificates.crt"), certificates, 0o644),
+			// By this name the program tidies up after the one before.
+			os.Symlink(program, filepath.Join(top, program+"-post")),
+		); err != nil {
+			return "", err
+		}
+		out, err := filepath.Abs(filepath.Join(top, program))
+		if err != nil {
+			return "", err
+		}
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, ".")
+		build.Dir = p.root
+		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+arch)
+		if text, err := build.CombinedOutput(); err != nil {
+			return "", fmt.Errorf("build for %s: %w: %s", platform, err, text)
+		}
+	}
+	return folder, nil
+}
+
+// pin makes action.yml name the image.
+func (p publication) pin(uri string) error {
+	file := filepath.Join(p.root, "action.yml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	before, rest, ok := bytes.Cut(text, []byte("\n  image: "))
+	_, after, closed := bytes.Cut(rest, []byte("\n"))
+	if !ok || !closed {
+		return errors.New("action.yml names no image")
+	}
+	return os.WriteFile(file, bytes.Join([][]byte{before, []byte("\n  image: docker://" + uri + "\n"), after}, nil), 0o644)
+}
