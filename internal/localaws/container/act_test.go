@@ -100,8 +100,8 @@ func newConsumer(t *testing.T) consumer {
 	return c
 }
 
-// publish releases the action, to a registry of strangers and under the tag that consumers use.
-func (c consumer) publish() {
+// publish releases the action, to a registry of strangers and under the tag that consumers use, and returns its image.
+func (c consumer) publish() (image string) {
 	c.t.Helper()
 	debian, err := images[container.Bookworm]()
 	if err != nil {
@@ -117,9 +117,10 @@ func (c consumer) publish() {
 		"-repository="+strings.TrimPrefix(server.URL, "http://")+"/org/atta-deploy-action")
 	command(c.t, c.action, "git", "commit", "--quiet", "--message=Release", "action.yml")
 	command(c.t, c.action, "git", "tag", "--force", "v1")
-	image := strings.TrimSpace(command(c.t, c.action, "sed", "--quiet", "s|^  image: docker://||p", "action.yml"))
+	image = strings.TrimSpace(command(c.t, c.action, "sed", "--quiet", "s|^  image: docker://||p", "action.yml"))
 	command(c.t, ".", "docker", "pull", "--quiet", image)
 	c.t.Cleanup(func() { command(c.t, ".", "docker", "image", "rm", "--force", image) })
+	return image
 }
 
 func (c consumer) replace(file, old, text string) {
@@ -200,9 +201,10 @@ func (c consumer) run(ref, event, workflow string, payload map[string]any) (stri
 func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
 	t.Parallel()
 	c := newConsumer(t)
+	published := ""
 	for _, want := range []string{"0.1.0-dev", "0.1.1-dev"} {
 		if want == "0.1.1-dev" {
-			c.publish()
+			published = c.publish()
 		}
 		tag := c.release()
 		if tag != want {
@@ -216,6 +218,9 @@ func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
 			if !strings.Contains(log, "Summary - ## "+summary) {
 				t.Errorf("no summary says %q:\n%s", summary, log)
 			}
+		}
+		if published != "" && strings.Count(log, "docker run image="+published) < 3 {
+			t.Errorf("the published image is not what runs:\n%s", log)
 		}
 		c.want("cat /opt/atta/output/greeting.txt", "hello from "+tag)
 		c.want("readlink /opt/atta/current", "releases/"+tag)
