@@ -14,6 +14,18 @@ import (
 // blockSize is how many bytes of a layer are compressed by themselves; a digest depends on it.
 const blockSize = 512 << 10
 
+// What bounds the memory on a machine with many cores: more blocks of a layer than one core can read and check in the
+// meantime, and more at once than a network takes, would only lie there.
+const (
+	maxAhead = 4
+	maxCores = 8
+)
+
+func cores(most int) int { return min(runtime.GOMAXPROCS(0), most) }
+
+// busy has room for the blocks of all layers that are compressed at the same time.
+var busy = make(chan struct{}, cores(maxCores))
+
 // pack appends to packed what plain is when it is compressed.
 type pack func(packed, plain []byte) []byte
 
@@ -21,19 +33,42 @@ type pack func(packed, plain []byte) []byte
 // out does not depend on how many do.
 type blocks struct {
 	pack  pack
-	next  []byte            // what the next block is made of
-	ahead chan chan *[]byte // packed blocks in the order of the stream
-	ended chan struct{}     // when all of them are written
+	next  []byte           // what the next block is made of
+	ahead chan chan []byte // packed blocks in the order of the stream
+	ended chan struct{}    // when all of them are written
 
 	mu  sync.Mutex
 	err error // of writing
 }
 
+// spare keeps what is used again and again: a sync.Pool keeps some for every core, which is more memory than there is.
+type spare[T any] chan T
+
+func (s spare[T]) get(anew func() T) T {
+	select {
+	case one := <-s:
+		return one
+	default:
+		return anew()
+	}
+}
+
+func (s spare[T]) put(one T) {
+	select {
+	case s <- one:
+	default:
+	}
+}
+
 // buffers are of plain and of packed blocks, with room for what cannot be compressed.
-var buffers = sync.Pool{New: func() any { b := make([]byte, 0, blockSize+blockSize/64); return &b }}
+var buffers = make(spare[[]byte], uploads*(maxAhead+2)+maxCores)
+
+func buffer() []byte {
+	return buffers.get(func() []byte { return make([]byte, 0, blockSize+blockSize/64) })[:0]
+}
 
 func newBlocks(w io.Writer, p pack) *blocks {
-	b := &blocks{pack: p, next: (*buffers.Get().(*[]byte))[:0], ahead: make(chan chan *[]byte, min(runtime.GOMAXPROCS(0), 8)), ended: make(chan struct{})}
+	b := &blocks{pack: p, next: buffer(), ahead: make(chan chan []byte, cores(maxAhead)), ended: make(chan struct{})}
 	go b.write(w)
 	return b
 }
@@ -44,13 +79,13 @@ func (b *blocks) write(w io.Writer) {
 	for ready := range b.ahead {
 		packed := <-ready
 		if b.failed() == nil {
-			if _, err := w.Write(*packed); err != nil {
+			if _, err := w.Write(packed); err != nil {
 				b.mu.Lock()
 				b.err = err
 				b.mu.Unlock()
 			}
 		}
-		buffers.Put(packed)
+		buffers.put(packed)
 	}
 }
 
@@ -78,21 +113,22 @@ func (b *blocks) Write(p []byte) (int, error) {
 
 // compress begins to compress what has been collected, and waits where too many blocks are not written yet.
 func (b *blocks) compress() {
-	plain, packed, ready := b.next, buffers.Get().(*[]byte), make(chan *[]byte, 1)
+	plain, ready := b.next, make(chan []byte, 1)
 	b.ahead <- ready
 	go func() {
-		*packed = b.pack((*packed)[:0], plain)
-		buffers.Put(&plain)
+		busy <- struct{}{}
+		packed := b.pack(buffer(), plain)
+		buffers.put(plain)
+		<-busy
 		ready <- packed
 	}()
-	b.next = (*buffers.Get().(*[]byte))[:0]
+	b.next = buffer()
 }
 
 // put adds bytes to the stream as they are.
 func (b *blocks) put(raw []byte) {
-	packed, ready := buffers.Get().(*[]byte), make(chan *[]byte, 1)
-	*packed = append((*packed)[:0], raw...)
-	ready <- packed
+	ready := make(chan []byte, 1)
+	ready <- append(buffer(), raw...)
 	b.ahead <- ready
 }
 
@@ -111,7 +147,7 @@ func (b *blocks) end() error {
 // zstdFrames makes each block a frame. A decoder takes frames that follow each other for one stream:
 // https://www.rfc-editor.org/rfc/rfc8878#section-3.1
 func zstdFrames(level zstd.EncoderLevel) (pack, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithZeroFrames(true))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithZeroFrames(true), zstd.WithEncoderConcurrency(cores(maxCores)))
 	if err != nil {
 		return nil, err
 	}
@@ -124,20 +160,14 @@ func flushed(level int) (pack, error) {
 	if _, err := flate.NewWriter(nil, level); err != nil {
 		return nil, err
 	}
-	// One for each core: to compress more blocks at once takes memory and no less time.
-	idle := make(chan *flate.Writer, runtime.GOMAXPROCS(0))
-	for range cap(idle) {
-		idle <- nil
-	}
+	idle := make(spare[*flate.Writer], cap(busy))
 	return func(packed, plain []byte) []byte {
-		z := <-idle
-		defer func() { idle <- z }()
-		into := (*appended)(&packed)
-		if z == nil {
-			z, _ = flate.NewWriter(into, level)
-		} else {
-			z.Reset(into)
-		}
+		z := idle.get(func() *flate.Writer {
+			z, _ := flate.NewWriter(nil, level)
+			return z
+		})
+		defer idle.put(z)
+		z.Reset((*appended)(&packed))
 		_, _ = z.Write(plain) // to memory
 		_ = z.Flush()
 		return packed
