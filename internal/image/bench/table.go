@@ -69,7 +69,7 @@ func cpu() string {
 
 func versions(ctx context.Context) string {
 	var list []string
-	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "docker --version", "docker-registry --version"} {
+	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "dockerd --version", "docker-registry --version"} {
 		args := strings.Fields(command)
 		out, err := exec.CommandContext(ctx, args[0], args[1:]...).Output()
 		if first, _, _ := strings.Cut(string(out), "\n"); err == nil && first != "" {

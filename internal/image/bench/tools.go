@@ -1,6 +1,11 @@
 package main
 
-import "cmp"
+import (
+	"cmp"
+	"context"
+	"os/exec"
+	"time"
+)
 
 // job is one push by a tool.
 type job struct {
@@ -20,6 +25,25 @@ const docker = "docker push"
 type tool struct {
 	name    string
 	command func(job) []string // nil: it cannot do that
+}
+
+// readied is what was done for a push that does not count.
+type readied struct {
+	loaded time.Duration
+	stop   func() error
+}
+
+// ready returns the command that pushes j.
+func (t tool) ready(ctx context.Context, dir string, j job) (*exec.Cmd, readied, error) {
+	args := t.command(j)
+	if t.name != docker {
+		return exec.CommandContext(ctx, args[0], args[1:]...), readied{stop: func() error { return nil }}, nil
+	}
+	e, err := startEngine(ctx, dir, j)
+	if err != nil {
+		return nil, readied{}, err
+	}
+	return e.command(ctx, args[0], args[1:]...), readied{e.loaded, e.stop}, nil
 }
 
 func tools(self string) []tool {
