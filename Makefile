@@ -38,7 +38,7 @@ bench-levels: ## Compress a layer at every level over links of several speeds an
 	go test -tags=bench ./internal/image -count=1 -run=TestTableOfLevels
 
 bench: $(BIN)/crane $(BIN)/regctl ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
-	PATH=$(BIN):$$PATH go run ./internal/image/bench $(if $(QUICK),-rounds=1 -size=100,-table=$(CURDIR)/docs/benchmarks.md)
+	PATH=$(BIN):$$PATH go run ./internal/image/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
 e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run=E2E ./...
