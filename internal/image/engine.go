@@ -189,7 +189,8 @@ func (e *engine) measure(ctx context.Context, m *manifest) error {
 	return errors.Join(err, m.seal())
 }
 
-// each calls do for every blob, once for those with the same content, the largest first.
+// each calls do for every blob, once for those with the same content: the largest first, and last those that are only
+// read, so that what is sent begins at once.
 func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context, *blob) error) error {
 	same := map[v1.Hash][]*blob{}
 	var first []*blob
@@ -202,7 +203,13 @@ func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context,
 			}
 		}
 	}
-	slices.SortStableFunc(first, func(a, b *blob) int { return cmp.Compare(b.length, a.length) })
+	sent := func(b *blob) int64 {
+		if _, there := e.layers[b.diffID]; there {
+			return 0
+		}
+		return b.length
+	}
+	slices.SortStableFunc(first, func(a, b *blob) int { return cmp.Compare(sent(b), sent(a)) })
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(uploads)
 	for _, b := range first {
