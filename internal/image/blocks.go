@@ -198,7 +198,7 @@ func newGzip(w io.Writer, p pack) *gzipped {
 // Write implements io.Writer.
 func (z *gzipped) Write(p []byte) (int, error) {
 	z.crc = crc32.Update(z.crc, crc32.IEEETable, p)
-	z.size += uint32(len(p)) //nolint:gosec // modulo 2^32, as gzip has it
+	z.size += uint32(len(p)) // modulo 2^32, as gzip has it
 	return z.blocks.Write(p)
 }
 

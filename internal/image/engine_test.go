@@ -175,6 +175,30 @@ func TestAKnownImageIsNotRead(t *testing.T) {
 	s.valid(t, "app:2")
 }
 
+func TestAMediaTypeWithACharsetIsTheSame(t *testing.T) {
+	s, image := newServer(t), imageOf(20_000)
+	repo := s.repository(t, "app")
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "1", How{}); err != nil {
+		t.Fatal(err)
+	}
+	first := s.valid(t, "app:1")
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/manifests/1") {
+			return false
+		}
+		w.Header().Set("Content-Type", string(first.MediaType)+"; charset=utf-8")
+		_, _ = w.Write(first.Manifest)
+		return true
+	})
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "2", How{Near: []string{"1"}}); err != nil {
+		t.Fatal(err)
+	}
+	s.on(nil)
+	if again := s.valid(t, "app:2"); again.Digest != first.Digest || again.MediaType != first.MediaType {
+		t.Errorf("%s of type %q, want %s of type %q", again.Digest, again.MediaType, first.Digest, first.MediaType)
+	}
+}
+
 func TestALayerThatOccursTwiceIsSentOnce(t *testing.T) {
 	s, base := newServer(t), imageOf(50_000)
 	twice := must(mutate.AppendLayers(base, must(base.Layers())[0]))

@@ -115,9 +115,18 @@ func TestLayersThatMayNotBeDistributedAreLeftWhereTheyAre(t *testing.T) {
 	image := must(mutate.AppendLayers(randomImage(1), foreign))
 	files := layoutOf(t, image)
 	delete(files, "blobs/sha256/"+must(foreign.Digest()).Hex)
-	got, err := newServer(t).repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", How{})
+	s := newServer(t)
+	repo := s.repository(t, "app")
+	got, err := repo.Push(t.Context(), opened(t, write(t, files.tar())), "1", How{})
 	if err != nil || got.Digest != digestIn(image) {
 		t.Errorf("pushed %+v, %v", got, err)
+	}
+
+	// The repository does not hold it then, though an image of it lists it.
+	own := must(mutate.AppendLayers(randomImage(1), static.NewLayer([]byte("windows"), types.DockerLayer)))
+	s.forget()
+	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", How{Near: []string{"1"}}); err != nil || s.written("PATCH") != 3 {
+		t.Errorf("%v, and the writes are %v", err, s.writes)
 	}
 }
 
