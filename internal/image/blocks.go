@@ -140,6 +140,8 @@ func (b *blocks) Close() error {
 
 func (b *blocks) end() error {
 	close(b.ahead)
+	buffers.put(b.next)
+	b.next = nil
 	<-b.ended
 	return b.failed()
 }

@@ -62,7 +62,7 @@ type scenario struct {
 func bench(ctx context.Context) (err error) {
 	table := flag.String("table", "", "rewrite the table of pushes in this file")
 	rounds := flag.Int("rounds", 5, "number of rounds, in which every tool takes its turn")
-	size := flag.Int("size", 485, "size of the image in MB")
+	size := flag.Int("size", 485, "size of the image in MiB")
 	only := flag.String("only", "", "measure those alone whose scenario, link and tool match, as in 'OCI.*loopback: (this|crane)'")
 	flag.Parse()
 	chosen, err := regexp.Compile(*only)
@@ -78,7 +78,7 @@ func bench(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	fmt.Fprintf(os.Stderr, "building images of %d MB\n", *size)
+	fmt.Fprintf(os.Stderr, "building images of %d MiB\n", *size)
 	all, err := build(dir, *size)
 	if err != nil {
 		return err
@@ -107,7 +107,7 @@ func bench(ctx context.Context) (err error) {
 		{"OCI layout, last layer changed", all["oci"], all["oci-next"]},
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. Docker pushes from an engine that has loaded the image and remembers nothing, as on a fresh runner; the load takes %.1f s more. ×: the time of this action that a tool takes.\n",
+	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MiB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. Docker pushes from an engine that has loaded the image and remembers nothing, as on a fresh runner; the load takes %.1f s more. ×: the time of this action that a tool takes.\n",
 		*rounds, runtime.NumCPU(), cpu(), *size, loaded.Seconds())
 	for _, l := range []link.Link{{}, {Total: 100 << 20, One: 40 << 20, Delay: 20 * time.Millisecond}} {
 		for _, s := range scenarios {

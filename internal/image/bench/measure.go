@@ -60,7 +60,11 @@ func measure(ctx context.Context, dir string, l link.Link, s scenario, present [
 		if t.name == docker {
 			used = " | " // they are the engine's
 		}
-		fmt.Fprintf(&b, "| %s | %.2f s | %.1f | %s | %d | %.1f |\n", t.name, wall.Seconds(), float64(wall)/float64(ours), used,
+		ratio := ""
+		if ours > 0 { // it may not be among those that are chosen
+			ratio = fmt.Sprintf("%.1f", float64(wall)/float64(ours))
+		}
+		fmt.Fprintf(&b, "| %s | %.2f s | %s | %s | %d | %.1f |\n", t.name, wall.Seconds(), ratio, used,
 			counts[t.name].requests, float64(counts[t.name].sent)/1e6)
 	}
 	return b.String(), nil

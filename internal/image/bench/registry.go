@@ -42,14 +42,16 @@ func startRegistry(ctx context.Context, home string, l link.Link) (*registry, er
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
+	waiting, stop := context.WithTimeout(ctx, 10*time.Second)
+	defer stop()
 	for {
 		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", host); err == nil {
 			_ = conn.Close()
 			break
 		}
 		select {
-		case <-ctx.Done():
-			return nil, ctx.Err()
+		case <-waiting.Done():
+			return nil, errors.Join(errors.New("docker-registry does not answer"), server.Process.Kill())
 		case <-time.After(10 * time.Millisecond):
 		}
 	}

@@ -23,7 +23,7 @@ func (l Link) String() string {
 	if l == (Link{}) {
 		return "loopback"
 	}
-	return fmt.Sprintf("a link of %d MB/s, %d MB/s a connection, %s", l.Total>>20, l.One>>20, l.Delay)
+	return fmt.Sprintf("a link of %d MiB/s, %d MiB/s a connection, %s", l.Total>>20, l.One>>20, l.Delay)
 }
 
 // Relay carries connections to a server over a link.
