@@ -1,20 +1,11 @@
 package image
 
 import (
-	"archive/tar"
-	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
-	"path"
-	"reflect"
-	"slices"
-	"strings"
-	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -83,13 +74,6 @@ func (r Recipe) base(ctx context.Context, keychain authn.Keychain) (*Source, err
 	return &Source{kind: Scratch, root: root}, nil
 }
 
-func (r Recipe) platforms() []string {
-	if r.Base == Scratch && len(r.Platforms) == 0 {
-		return []string{"linux/amd64"}
-	}
-	return r.Platforms
-}
-
 // make puts the files on each of the base's images that are wanted.
 func (r Recipe) make(ctx context.Context, base *manifest) (*manifest, error) {
 	wanted, err := choose(base, r.platforms())
@@ -112,41 +96,6 @@ func (r Recipe) make(ctx context.Context, base *manifest) (*manifest, error) {
 	return &manifest{Descriptor: v1.Descriptor{MediaType: types.OCIImageIndex}, children: made}, nil
 }
 
-// choose returns the images of the base for those platforms, or all when none is named. One that names no variant
-// means the only variant that there is.
-func choose(base *manifest, platforms []string) (chosen []*manifest, err error) {
-	var all []*manifest
-	var have []string
-	for m := range base.images() {
-		if m.Platform != nil && m.Platform.OS != "unknown" { // an attestation, which is of the base only
-			all, have = append(all, m), append(have, m.Platform.String())
-		}
-	}
-	if len(all) == 0 {
-		return nil, errors.New("it holds no image that says what platform it is for")
-	}
-	if len(platforms) == 0 {
-		return all, nil
-	}
-	var problems []error
-	wanted := map[*manifest]bool{}
-	for _, platform := range platforms {
-		fit := slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return m.Platform.String() != platform })
-		if len(fit) == 0 {
-			fit = slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return !m.runsOn(platform) })
-		}
-		switch len(fit) {
-		case 0:
-			problems = append(problems, fmt.Errorf("it is not made for %s, but for %s", platform, strings.Join(have, ", ")))
-		case 1:
-			wanted[fit[0]] = true
-		default:
-			problems = append(problems, fmt.Errorf("%s is more than one of those that it is made for, %s: name the variant", platform, strings.Join(have, ", ")))
-		}
-	}
-	return slices.DeleteFunc(all, func(m *manifest) bool { return !wanted[m] }), errors.Join(problems...)
-}
-
 // distinctErrors drops those that say the same: of several platforms, each misses a file.
 func distinctErrors(all []error) (distinct []error) {
 	seen := map[string]bool{}
@@ -157,11 +106,6 @@ func distinctErrors(all []error) (distinct []error) {
 		}
 	}
 	return distinct
-}
-
-func (m *manifest) runsOn(platform string) bool {
-	want, err := v1.ParsePlatform(platform)
-	return err == nil && m.Platform.Satisfies(*want)
 }
 
 // onto makes the image of one platform.
@@ -213,112 +157,4 @@ func (r Recipe) onto(ctx context.Context, base *manifest) (*manifest, error) {
 	}
 	made.blobs[0] = bytesBlob(raw, types.OCIConfigJSON)
 	return made, nil
-}
-
-// edited writes into the base's config what a recipe may change, and keeps what it holds besides.
-func edited(raw []byte, config *v1.ConfigFile) ([]byte, error) {
-	var file, inner map[string]any
-	if err := decodeNumbers(raw, &file); err != nil {
-		return nil, err
-	}
-	inner, _ = file["config"].(map[string]any)
-	if inner == nil {
-		inner = map[string]any{}
-	}
-	for name, value := range map[string]any{"created": config.Created, "rootfs": config.RootFS, "config": inner} {
-		file[name] = value
-	}
-	if delete(file, "container"); len(config.History) > 0 {
-		file["history"] = config.History
-	}
-	c := config.Config
-	for name, value := range map[string]any{
-		"Entrypoint": c.Entrypoint, "Cmd": c.Cmd, "Env": c.Env, "User": c.User, "WorkingDir": c.WorkingDir, "Labels": c.Labels,
-	} {
-		if inner[name] = value; reflect.ValueOf(value).Len() == 0 {
-			delete(inner, name)
-		}
-	}
-	return json.Marshal(file)
-}
-
-// decodeNumbers keeps numbers as they are written.
-func decodeNumbers(raw []byte, into any) error {
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	return decoder.Decode(into)
-}
-
-// targets names the platform as BuildKit does:
-// https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
-func targets(p *v1.Platform) *strings.Replacer {
-	return strings.NewReplacer("$TARGETOS", p.OS, "$TARGETARCH", p.Architecture, "$TARGETVARIANT", p.Variant)
-}
-
-func (r Recipe) configure(config *v1.ConfigFile, based bool) {
-	epoch := v1.Time{Time: time.Unix(0, 0).UTC()}
-	config.Created = epoch
-	if !based || len(config.History) > 0 {
-		for _, file := range r.Files {
-			config.History = append(config.History, v1.History{Created: epoch, CreatedBy: "COPY " + file.Path + " " + file.To})
-		}
-	}
-	c := &config.Config
-	if r.Entrypoint != nil {
-		c.Entrypoint, c.Cmd = r.Entrypoint, nil
-	}
-	if r.Command != nil {
-		c.Cmd = r.Command
-	}
-	c.Env = slices.Clone(c.Env)
-	for _, env := range r.Env {
-		name, _, _ := strings.Cut(env, "=")
-		i := slices.IndexFunc(c.Env, func(have string) bool { return strings.HasPrefix(have, name+"=") })
-		if i < 0 {
-			c.Env = append(c.Env, env)
-		} else {
-			c.Env[i] = env
-		}
-	}
-	c.User, c.WorkingDir = cmp.Or(r.User, c.User), cmp.Or(r.Workdir, c.WorkingDir)
-	if len(r.Labels) > 0 {
-		labels := maps.Clone(r.Labels)
-		for name, value := range c.Labels {
-			if _, ok := labels[name]; !ok {
-				labels[name] = value
-			}
-		}
-		c.Labels = labels
-	}
-}
-
-// startable finds the program that was put into the image and cannot be executed, as after actions/upload-artifact,
-// which keeps no modes: https://github.com/actions/upload-artifact#permission-loss
-func startable(config *v1.ConfigFile, root rootfs, all []addition) error {
-	command := slices.Concat(config.Config.Entrypoint, config.Config.Cmd)
-	if len(command) == 0 || !path.IsAbs(command[0]) {
-		return nil
-	}
-	program, err := root.resolve(command[0])
-	if err != nil {
-		return err
-	}
-	for _, e := range slices.Backward(slices.Concat(all...)) {
-		if e.kind != tar.TypeReg || e.name != program {
-			continue
-		}
-		if e.mode&0o111 == 0 {
-			return fmt.Errorf("%s is to be run as %s and may not be executed: chmod +x, or write :0755 behind it", e.source, command[0])
-		}
-		return nil
-	}
-	return nil
-}
-
-func configBlob(config *v1.ConfigFile) (*blob, error) {
-	raw, err := json.Marshal(config)
-	if err != nil {
-		return nil, fmt.Errorf("write config: %w", err)
-	}
-	return bytesBlob(raw, types.OCIConfigJSON), nil
 }

@@ -1,0 +1,121 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"path"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+)
+
+// configure writes into the config of the base what the recipe says; based: it has layers.
+func (r Recipe) configure(config *v1.ConfigFile, based bool) {
+	epoch := v1.Time{Time: time.Unix(0, 0).UTC()}
+	config.Created = epoch
+	if !based || len(config.History) > 0 {
+		for _, file := range r.Files {
+			config.History = append(config.History, v1.History{Created: epoch, CreatedBy: "COPY " + file.Path + " " + file.To})
+		}
+	}
+	c := &config.Config
+	if r.Entrypoint != nil {
+		c.Entrypoint, c.Cmd = r.Entrypoint, nil
+	}
+	if r.Command != nil {
+		c.Cmd = r.Command
+	}
+	c.Env = slices.Clone(c.Env)
+	for _, env := range r.Env {
+		name, _, _ := strings.Cut(env, "=")
+		i := slices.IndexFunc(c.Env, func(have string) bool { return strings.HasPrefix(have, name+"=") })
+		if i < 0 {
+			c.Env = append(c.Env, env)
+		} else {
+			c.Env[i] = env
+		}
+	}
+	c.User, c.WorkingDir = cmp.Or(r.User, c.User), cmp.Or(r.Workdir, c.WorkingDir)
+	if len(r.Labels) > 0 {
+		labels := maps.Clone(r.Labels)
+		for name, value := range c.Labels {
+			if _, ok := labels[name]; !ok {
+				labels[name] = value
+			}
+		}
+		c.Labels = labels
+	}
+}
+
+// edited writes into the base's config what a recipe may change, and keeps what it holds besides.
+func edited(raw []byte, config *v1.ConfigFile) ([]byte, error) {
+	var file, inner map[string]any
+	if err := decodeNumbers(raw, &file); err != nil {
+		return nil, err
+	}
+	inner, _ = file["config"].(map[string]any)
+	if inner == nil {
+		inner = map[string]any{}
+	}
+	for name, value := range map[string]any{"created": config.Created, "rootfs": config.RootFS, "config": inner} {
+		file[name] = value
+	}
+	if delete(file, "container"); len(config.History) > 0 {
+		file["history"] = config.History
+	}
+	c := config.Config
+	for name, value := range map[string]any{
+		"Entrypoint": c.Entrypoint, "Cmd": c.Cmd, "Env": c.Env, "User": c.User, "WorkingDir": c.WorkingDir, "Labels": c.Labels,
+	} {
+		if inner[name] = value; reflect.ValueOf(value).Len() == 0 {
+			delete(inner, name)
+		}
+	}
+	return json.Marshal(file)
+}
+
+// decodeNumbers keeps numbers as they are written.
+func decodeNumbers(raw []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	return decoder.Decode(into)
+}
+
+func configBlob(config *v1.ConfigFile) (*blob, error) {
+	raw, err := json.Marshal(config)
+	if err != nil {
+		return nil, fmt.Errorf("write config: %w", err)
+	}
+	return bytesBlob(raw, types.OCIConfigJSON), nil
+}
+
+// startable finds the program that was put into the image and cannot be executed, as after actions/upload-artifact,
+// which keeps no modes: https://github.com/actions/upload-artifact#permission-loss
+func startable(config *v1.ConfigFile, root rootfs, all []addition) error {
+	command := slices.Concat(config.Config.Entrypoint, config.Config.Cmd)
+	if len(command) == 0 || !path.IsAbs(command[0]) {
+		return nil
+	}
+	program, err := root.resolve(command[0])
+	if err != nil {
+		return err
+	}
+	for _, e := range slices.Backward(slices.Concat(all...)) {
+		if e.kind != tar.TypeReg || e.name != program {
+			continue
+		}
+		if e.mode&0o111 == 0 {
+			return fmt.Errorf("%s is to be run as %s and may not be executed: chmod +x, or write :0755 behind it", e.source, command[0])
+		}
+		return nil
+	}
+	return nil
+}
