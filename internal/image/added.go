@@ -110,11 +110,11 @@ func (a *adder) folder(name string) {
 
 // take lists a file or a link, which stays one.
 func (a *adder) take(to, source string, info fs.FileInfo) error {
-	folder, err := a.root.resolve(path.Dir(path.Join("/", to)))
+	folder, base, err := a.root.place(to)
 	if err != nil {
 		return err
 	}
-	e := entryOf{name: path.Join(folder, path.Base(to)), kind: tar.TypeReg, source: source, size: info.Size(), mode: 0o644}
+	e := entryOf{name: path.Join(folder, base), kind: tar.TypeReg, source: source, size: info.Size(), mode: 0o644}
 	below := a.root[e.name]
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:

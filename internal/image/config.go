@@ -33,7 +33,6 @@ func (r Recipe) configure(config *v1.ConfigFile, based bool) {
 	if r.Command != nil {
 		c.Cmd = r.Command
 	}
-	c.Env = slices.Clone(c.Env)
 	for _, env := range r.Env {
 		name, _, _ := strings.Cut(env, "=")
 		i := slices.IndexFunc(c.Env, func(have string) bool { return strings.HasPrefix(have, name+"=") })
@@ -44,15 +43,10 @@ func (r Recipe) configure(config *v1.ConfigFile, based bool) {
 		}
 	}
 	c.User, c.WorkingDir = cmp.Or(r.User, c.User), cmp.Or(r.Workdir, c.WorkingDir)
-	if len(r.Labels) > 0 {
-		labels := maps.Clone(r.Labels)
-		for name, value := range c.Labels {
-			if _, ok := labels[name]; !ok {
-				labels[name] = value
-			}
-		}
-		c.Labels = labels
+	if c.Labels == nil {
+		c.Labels = map[string]string{}
 	}
+	maps.Copy(c.Labels, r.Labels)
 }
 
 // edited writes into the base's config what a recipe may change, and keeps what it holds besides.

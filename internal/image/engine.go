@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"golang.org/x/sync/errgroup"
@@ -29,16 +30,7 @@ type engine struct {
 	layers map[v1.Hash]v1.Descriptor // by what is in them: layers that the repository holds
 }
 
-// find returns what reference names and the images that it lists, with the descriptors of their blobs; nothing is no error.
-func (e *engine) find(ctx context.Context, reference string) (root *manifest, images []*manifest, err error) {
-	root, err = e.wire.manifest(ctx, reference)
-	if err != nil || root == nil {
-		return nil, nil, err
-	}
-	images, err = e.listed(ctx, root, 0)
-	return root, images, err
-}
-
+// listed returns the images that m is or lists, with the descriptors of their blobs.
 func (e *engine) listed(ctx context.Context, m *manifest, depth int) (images []*manifest, err error) {
 	var parsed struct {
 		Config            v1.Descriptor
@@ -77,14 +69,15 @@ func (e *engine) listed(ctx context.Context, m *manifest, depth int) (images []*
 // with the registry shows when something is sent.
 func (e *engine) learn(ctx context.Context, tags []string) {
 	found := make([][]*manifest, len(tags))
-	var group errgroup.Group
+	var group sync.WaitGroup
 	for i, tag := range tags {
-		group.Go(func() (err error) {
-			_, found[i], err = e.find(ctx, tag)
-			return err
+		group.Go(func() {
+			if m, err := e.wire.manifest(ctx, tag); err == nil && m != nil {
+				found[i], _ = e.listed(ctx, m, 0)
+			}
 		})
 	}
-	_ = group.Wait()
+	group.Wait()
 	for _, images := range found {
 		e.note(images)
 	}
@@ -204,7 +197,7 @@ func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context,
 		}
 	}
 	sent := func(b *blob) int64 {
-		if _, there := e.layers[b.diffID]; there {
+		if _, there := e.alike(b); there {
 			return 0
 		}
 		return b.length

@@ -23,7 +23,7 @@ func choose(base *manifest, platforms []string) (chosen []*manifest, err error) 
 	var all []*manifest
 	var have []string
 	for m := range base.images() {
-		if m.Platform != nil && m.Platform.OS != "unknown" { // an attestation, which is of the base only
+		if m.Platform != nil && m.Platform.OS != "unknown" { // the others are attestations, which are of the base only
 			all, have = append(all, m), append(have, m.Platform.String())
 		}
 	}

@@ -30,8 +30,8 @@ type How struct {
 
 // Push makes tag name src. Everything is sent by digest first, checked on the way, and the tag is written last, so an
 // error leaves no tag behind. Layers that the images of how.Near are made of are not sent, but read and checked; an image
-// that is there, by its config, is not even read. A tag
-// that already names this image is success; one that names another is a TagConflictError.
+// that is there, by its config, is not even read. A tag that already names this image is success; one that names another
+// is a TagConflictError.
 func (r *Repository) Push(ctx context.Context, src *Source, tag string, how How) (Pushed, error) {
 	pushed, err := r.push(ctx, src, tag, how)
 	if r.create == nil || !errors.Is(err, ErrNoRepository) {
@@ -54,14 +54,13 @@ func (r *Repository) push(ctx context.Context, src *Source, tag string, how How)
 		wire: r.wire, compression: cmp.Or(how.Compression, Gzip), meter: newMeter(how.Progress),
 		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
 	}
-	have, images, err := e.find(ctx, tag)
+	have, err := e.wire.manifest(ctx, tag)
 	if err != nil {
 		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explain(err))
 	}
 	if have != nil {
 		// The tag decides already: whatever src is, nothing is to be sent.
-		e.note(images)
-		err = e.same(ctx, src.root)
+		err = e.same(ctx, src.root, have)
 	} else {
 		err = e.bring(ctx, src.root, how.Near)
 	}
@@ -84,11 +83,16 @@ func (r *Repository) push(ctx context.Context, src *Source, tag string, how How)
 	return Pushed{URI: r.URI(digest), Tag: tag, Digest: digest, Uploaded: have == nil, Bytes: moved.Sent, Reused: moved.Reused}, nil
 }
 
-// same gives m its digest, to be compared with that of what the tag names.
-func (e *engine) same(ctx context.Context, m *manifest) error {
+// same gives m its digest, to be compared with that of have, which the tag names.
+func (e *engine) same(ctx context.Context, m, have *manifest) error {
 	if m.raw != nil {
 		return nil
 	}
+	images, err := e.listed(ctx, have, 0)
+	if err != nil {
+		return explain(err)
+	}
+	e.note(images)
 	switch adopted, err := e.adopt(m); {
 	case err != nil:
 		return err
@@ -101,6 +105,10 @@ func (e *engine) same(ctx context.Context, m *manifest) error {
 // bring makes the repository hold m, with as little sent as possible. The first of the tags that are near is asked
 // alone, since it mostly is the one.
 func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
+	if m.raw != nil {
+		e.learn(ctx, near)
+		return e.send(ctx, m)
+	}
 	first := min(1, len(near))
 	for _, tags := range [][]string{near[:first], near[first:]} {
 		e.learn(ctx, tags)
@@ -111,9 +119,7 @@ func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
 			return e.keep(ctx, m)
 		}
 	}
-	if m.raw == nil {
-		e.look(ctx)
-	}
+	e.look(ctx)
 	return e.send(ctx, m)
 }
 

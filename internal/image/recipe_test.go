@@ -439,12 +439,13 @@ func TestMakeHidesNothingOfTheBase(t *testing.T) {
 // What an upper layer of the base lists below a link is in the folder that the link leads to.
 func TestMakeFollowsTheLinksBetweenLayersOfTheBase(t *testing.T) {
 	base := layoutOf(t, must(mutate.AppendLayers(randomImage(0),
-		baseLayer(dir("usr/lib/", 0o755, 0), link("lib", "usr/lib"), tar.Header{Typeflag: tar.TypeLink, Name: "lib2", Linkname: "lib"}),
+		baseLayer(dir("usr/lib/", 0o755, 0), link("lib", "usr/lib"), tar.Header{Typeflag: tar.TypeLink, Name: "lib2", Linkname: "lib"},
+			link("usr/lib/own", "."), tar.Header{Typeflag: tar.TypeLink, Name: "usr/lib/own2", Linkname: "lib/own"}),
 		baseLayer(dir("lib/secure/", 0o700, 1000)),
 	))).folder(t)
 	workspace(t, tree{"key": "k"})
 	s := newServer(t)
-	image, _ := s.made(t, Recipe{Base: base, Files: []File{{Path: "key", To: "/lib2/secure/"}}})
+	image, _ := s.made(t, Recipe{Base: base, Files: []File{{Path: "key", To: "/lib2/own2/secure/"}}})
 	layers := must(image.Layers())
 	want := []string{"0755 0:0 usr/", "0755 0:0 usr/lib/", "0700 1000:1000 usr/lib/secure/", "0644 0:0 usr/lib/secure/key = k"}
 	if diff := cmp.Diff(want, listing(t, layers[len(layers)-1])); diff != "" {

@@ -56,11 +56,7 @@ func (fs rootfs) apply(ctx context.Context, layer *blob, number int) (err error)
 const whiteout = ".wh."
 
 func (fs rootfs) put(header *tar.Header, number int) {
-	full := path.Join("/", header.Name)
-	folder, base := inside(path.Dir(full)), inside(path.Base(full))
-	if followed, err := fs.resolve(folder); err == nil {
-		folder = followed
-	}
+	folder, base, _ := fs.place(header.Name)
 	name := path.Join(folder, base)
 	fs.within(folder, number)
 	switch hidden, isWhiteout := strings.CutPrefix(base, whiteout); {
@@ -83,7 +79,8 @@ func (fs rootfs) put(header *tar.Header, number int) {
 	case tar.TypeSymlink:
 		made.link = header.Linkname
 	case tar.TypeLink:
-		made.link = fs[inside(header.Linkname)].link
+		folder, base, _ := fs.place(header.Linkname)
+		made.link = fs[path.Join(folder, base)].link
 	}
 	if have, ok := fs[name]; ok && have.link == "" {
 		fs.clear(name, number)
@@ -117,6 +114,17 @@ func (fs rootfs) clear(folder string, number int) {
 			delete(fs, name)
 		}
 	}
+}
+
+// place follows the links on the way to a path, and not the one that it may be. With an error none is followed.
+func (fs rootfs) place(name string) (folder, base string, err error) {
+	full := path.Join("/", name)
+	folder, base = inside(path.Dir(full)), inside(path.Base(full))
+	followed, err := fs.resolve(folder)
+	if err != nil {
+		return folder, base, err
+	}
+	return followed, base, nil
 }
 
 // resolve follows the links in a path.

@@ -9,9 +9,15 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
+// alike returns the layer of the repository that holds what b does, if one is known.
+func (e *engine) alike(b *blob) (v1.Descriptor, bool) {
+	desc, there := e.layers[b.diffID]
+	return desc, there && b.Digest == (v1.Hash{})
+}
+
 // settle makes the repository hold b.
 func (e *engine) settle(ctx context.Context, b *blob) error {
-	if desc, ok := e.layers[b.diffID]; ok && b.Digest == (v1.Hash{}) {
+	if desc, there := e.alike(b); there {
 		if err := b.verify(ctx, e.meter.reader(b)); err != nil {
 			return err
 		}

@@ -89,7 +89,7 @@ func bench(ctx context.Context) (err error) {
 		command, done, err := t.ready(ctx, dir, all["first"])
 		if err == nil {
 			_, err = exec.LookPath(command.Path)
-			loaded = done.loaded
+			loaded = max(loaded, done.loaded)
 			err = errors.Join(err, done.stop())
 		}
 		if err != nil {
