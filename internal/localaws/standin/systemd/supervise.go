@@ -70,6 +70,7 @@ func (s *supervisor) once() (again bool) {
 	started := s.live()
 	if s.state.Result == "success" && started {
 		s.say("%s: Deactivated successfully.", s.u.name)
+		s.state.Started = s.state.Invocation // a job's start is over when the unit is down again, as unit_process_job() in systemd has it
 	}
 	return s.finish()
 }
@@ -104,8 +105,8 @@ func (s *supervisor) live() (started bool) {
 			return false
 		}
 		s.say("Finished %s.", s.u.description())
-		s.state.Started = s.state.Invocation
 		if s.u.yes("Service.RemainAfterExit") {
+			s.state.Started = s.state.Invocation
 			s.enter("active", "exited")
 			<-s.stop
 		}
