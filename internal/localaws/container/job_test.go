@@ -69,6 +69,14 @@ func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
 	m.want("docker ps --quiet", "")
 }
 
+// What the local systemd does, the real one does.
+func TestE2ETheStartOfAJobIsOverWhenItsUnitIsDown(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.sh(`printf '[Service]\nType=oneshot\nExecStart=/bin/true\nExecStopPost=/bin/sleep 1\n' >/run/systemd/system/$s-slow.service; systemctl daemon-reload`)
+	m.want("systemctl start $s-slow; systemctl show --property=ActiveState $s-slow", "ActiveState=inactive")
+}
+
 const everySecond = "[Timer]\nOnActiveSec=1s\nOnUnitActiveSec=1s\nAccuracySec=100ms\n[Install]\nWantedBy=timers.target\n"
 
 func TestE2EATimerComesAndGoesWithItsRelease(t *testing.T) {

@@ -46,6 +46,13 @@ func TestAOneshotUnitRunsItsContainer(t *testing.T) {
 	m.wantPart(0, "journalctl -u atta -n 2 -o cat", "Stopped atta batch job.")
 }
 
+func TestTheStartOfAJobIsOverWhenItsUnitIsDown(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/true\nExecStopPost=/bin/sleep 0.3\n")
+	m.want(0, "systemctl start job; systemctl show --property=ActiveState job", "ActiveState=inactive")
+}
+
 func TestAFailedJobFailsTheStart(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
