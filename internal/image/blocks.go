@@ -7,8 +7,9 @@ import (
 	"runtime"
 	"sync"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/org/atta-deploy-action/internal/deflate"
 )
 
 // blockSize is how many bytes of a layer are compressed by themselves; a digest depends on it.
@@ -156,32 +157,15 @@ func zstdFrames(level zstd.EncoderLevel) (pack, error) {
 	return func(packed, plain []byte) []byte { return encoder.EncodeAll(plain, packed) }, nil
 }
 
-// flushed makes each block one or more of deflate's that end at a byte:
+// deflated makes each block one or more of deflate's that end at a byte:
 // https://www.rfc-editor.org/rfc/rfc1951#section-3.2.4
-func flushed(level int) (pack, error) {
-	if _, err := flate.NewWriter(nil, level); err != nil {
-		return nil, err
-	}
-	idle := make(spare[*flate.Writer], cap(busy))
+func deflated() pack {
+	idle := make(spare[*deflate.Encoder], cap(busy))
 	return func(packed, plain []byte) []byte {
-		z := idle.get(func() *flate.Writer {
-			z, _ := flate.NewWriter(nil, level)
-			return z
-		})
-		defer idle.put(z)
-		z.Reset((*appended)(&packed))
-		_, _ = z.Write(plain) // to memory
-		_ = z.Flush()
-		return packed
-	}, nil
-}
-
-// appended is memory that is written to.
-type appended []byte
-
-func (a *appended) Write(p []byte) (int, error) {
-	*a = append(*a, p...)
-	return len(p), nil
+		e := idle.get(func() *deflate.Encoder { return new(deflate.Encoder) })
+		defer idle.put(e)
+		return e.Append(packed, plain)
+	}
 }
 
 // gzipped is a gzip stream of deflated blocks: https://www.rfc-editor.org/rfc/rfc1952#section-2.3

@@ -26,16 +26,13 @@ const (
 	Zstd Compression = "zstd"
 )
 
-// What a digest depends on, with the size of blocks, and so never on the machine. The levels are those that take the least
-// time over the links that GitHub's runners have: docs/benchmarks.md.
-const (
-	gzipLevel = 2
-	zstdLevel = zstd.SpeedFastest
-)
+// zstdLevel is the one that takes the least time over the links that GitHub's runners have: docs/benchmarks.md. A digest
+// depends on it, and so it is never that of the machine.
+const zstdLevel = zstd.SpeedFastest
 
 // The compressors of all layers, so that no more blocks are compressed at once than there are cores.
 var (
-	gzipPack = sync.OnceValues(func() (pack, error) { return flushed(gzipLevel) })
+	gzipPack = sync.OnceValue(deflated)
 	zstdPack = sync.OnceValues(func() (pack, error) { return zstdFrames(zstdLevel) })
 )
 
@@ -67,11 +64,7 @@ func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
 		}
 		return newBlocks(w, p), nil
 	}
-	p, err := gzipPack()
-	if err != nil {
-		return nil, err
-	}
-	return newGzip(w, p), nil
+	return newGzip(w, gzipPack()), nil
 }
 
 // damage is an error that lies in the image, not in the registry or on the way to it.

@@ -1,0 +1,128 @@
+package deflate
+
+import (
+	"encoding/binary"
+	"math/bits"
+)
+
+const (
+	minLength, maxLength = 3, 258   // of a match, as the format has them
+	maxDistance          = 32 << 10 // back to what is the same
+
+	searched  = 4  // bytes that have to be the same before a match is looked at
+	margin    = 16 // bytes at the end of a part that are not searched for, so that none after it are read
+	tableBits = 13 // more are not faster: the table is to stay in a core's nearest cache
+	patience  = 5  // after 1<<patience bytes without a match some are skipped, and then more and more
+)
+
+// sequence is a run of literals and the match that follows it. From the lowest bit: 13 bits that say the distance beside
+// its symbol, 5 of the symbol, 2 unused, 8 of the match's length less minLength, 4 unused, and the number of literals.
+type sequence uint64
+
+func sequenceOf(literals, distance int) sequence {
+	symbol, extra := distanceSymbol(distance)
+	return sequence(literals)<<32 | sequence(symbol)<<13 | sequence(extra)
+}
+
+func (s sequence) literals() int { return int(s >> 32) }
+func (s sequence) length() uint8 { return uint8(s >> 20) }
+func (s sequence) symbol() uint8 { return uint8(s>>13) & 31 }
+func (s sequence) extra() uint64 { return uint64(s & (1<<13 - 1)) }
+
+// of is with a match of that length, alone without the literals.
+func (s sequence) of(length int) sequence { return s | sequence(length-minLength)<<20 }
+func (s sequence) alone() sequence        { return s & (1<<32 - 1) }
+
+// find takes a part of a block apart into sequences, the last of them with literals alone, and counts their symbols. Two
+// matches of which the first is found are better than one that is the longest: this never looks twice.
+func (e *Encoder) find(b *block, start, end int) {
+	e.counts = frequencies{}
+	found, table := e.found[:0], &e.table
+	literals, limit := start, end-margin
+search:
+	for at := start; at < limit; {
+		var same int
+		for step, next := 1<<patience, load64(b, at); ; next = load64(b, at) {
+			skip := step >> patience
+			step += skip
+			h := hash(next)
+			same, table[h] = int(table[h]), uint32(at)
+			if load32(b, same) == uint32(next) && reaches(same, at) {
+				break
+			}
+			h = hash(next >> 8)
+			same, table[h] = int(table[h]), uint32(at+1)
+			if load32(b, same) == uint32(next>>8) && reaches(same, at+1) {
+				at++
+				break
+			}
+			if at += max(skip, 2); at >= limit {
+				break search
+			}
+		}
+		for at > literals && same > 0 && b[at-1] == b[same-1] {
+			at--
+			same--
+		}
+		for {
+			for _, c := range b[literals:at] {
+				e.counts.literals[c]++
+			}
+			s := sequenceOf(at-literals, at-same)
+			literals = equal(b, at+searched, same+searched, end)
+			length := literals - at
+			for length > maxLength {
+				n := min(maxLength, length-minLength)
+				found = append(found, s.of(n))
+				e.counts.match(s, n)
+				s, length = s.alone(), length-n
+			}
+			found = append(found, s.of(length))
+			e.counts.match(s, length)
+			at = literals
+			if at >= limit {
+				break search
+			}
+			// What follows a match is often a match again.
+			near := load64(b, at-2)
+			table[hash(near)] = uint32(at - 2)
+			h := hash(near >> 16)
+			same, table[h] = int(table[h]), uint32(at)
+			if load32(b, same) != uint32(near>>16) || !reaches(same, at) {
+				at++
+				break
+			}
+		}
+	}
+	for _, c := range b[literals:end] {
+		e.counts.literals[c]++
+	}
+	e.found = append(found, sequence(end-literals)<<32)
+}
+
+func reaches(same, at int) bool { return uint(at-same-1) < maxDistance }
+
+// equal is where the bytes from both places on stop to be the same, at end at the latest.
+func equal(b *block, at, same, end int) int {
+	for at+8 <= end {
+		if differ := load64(b, at) ^ load64(b, same); differ != 0 {
+			return at + bits.TrailingZeros64(differ)>>3
+		}
+		at += 8
+		same += 8
+	}
+	for at < end && b[at] == b[same] {
+		at++
+		same++
+	}
+	return at
+}
+
+// hash is of the first five bytes.
+func hash(v uint64) uint32 {
+	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
+	return uint32(v << 24 * golden >> (64 - tableBits))
+}
+
+func load32(b *block, at int) uint32 { return binary.LittleEndian.Uint32(b[at&(blockSize-1):][:4]) }
+func load64(b *block, at int) uint64 { return binary.LittleEndian.Uint64(b[at&(blockSize-1):][:8]) }
