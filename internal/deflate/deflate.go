@@ -1,8 +1,8 @@
-// Package deflate compresses what lies in memory into the format of https://www.rfc-editor.org/rfc/rfc1951, as well as
-// the fast levels of other encoders and in half of their time. What comes out depends on what goes in alone.
+// Package deflate compresses what lies in memory: https://www.rfc-editor.org/rfc/rfc1951. It makes as little of programs as
+// the fast levels of other encoders do, in less time. What comes out depends on what goes in alone.
 //
-// It goes part by part: find looks for what came before, plan makes Huffman codes for what was found, and write puts both
-// into the stream.
+// A block is taken part by part: find looks for what was there before, plan makes Huffman codes for what was found, and
+// write puts both into the stream.
 package deflate
 
 const (
@@ -12,8 +12,7 @@ const (
 	partSize = 64 << 10
 )
 
-// block is what is compressed. The size of an array is known when this is compiled, and nothing is left to check when it
-// is read.
+// block is what is compressed. Since the compiler knows how large an array is, nothing is left to check when it is read.
 type block [blockSize + 8]byte
 
 // Encoder is memory that is used again. Its zero value is ready.
@@ -26,8 +25,8 @@ type Encoder struct {
 	spare  []byte   // a block that lies in too little memory
 }
 
-// Append appends to packed what plain is when it is compressed: blocks of which none is the last one and which end at a
-// byte, so that more can follow.
+// Append appends to packed what plain is when it is compressed: a stream that ends at a byte and goes on, until a last
+// block of the format, as 0x03 0x00, ends it.
 func (e *Encoder) Append(packed, plain []byte) []byte {
 	w := writer{out: packed}
 	for len(plain) > 0 {

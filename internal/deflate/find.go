@@ -15,26 +15,26 @@ const (
 	patience  = 5  // after 1<<patience bytes without a match some are skipped, and then more and more
 )
 
-// sequence is a run of literals and the match that follows it. From the lowest bit: 13 bits that say the distance beside
-// its symbol, 5 of the symbol, 2 unused, 8 of the match's length less minLength, 4 unused, and the number of literals.
+// sequence is a run of literals and the match that follows it. From the lowest bit on: 13 bits that tell the distance
+// beside its symbol, 5 of that symbol, 8 of the match's length less minLength, and the number of literals.
 type sequence uint64
 
 func sequenceOf(literals, distance int) sequence {
 	symbol, extra := distanceSymbol(distance)
-	return sequence(literals)<<32 | sequence(symbol)<<13 | sequence(extra)
+	return sequence(literals)<<26 | sequence(symbol)<<13 | sequence(extra)
 }
 
-func (s sequence) literals() int { return int(s >> 32) }
-func (s sequence) length() uint8 { return uint8(s >> 20) }
+func (s sequence) literals() int { return int(s >> 26) }
+func (s sequence) length() uint8 { return uint8(s >> 18) }
 func (s sequence) symbol() uint8 { return uint8(s>>13) & 31 }
 func (s sequence) extra() uint64 { return uint64(s & (1<<13 - 1)) }
 
-// of is with a match of that length, alone without the literals.
-func (s sequence) of(length int) sequence { return s | sequence(length-minLength)<<20 }
-func (s sequence) alone() sequence        { return s & (1<<32 - 1) }
+// of is one with a match of that length, and without literals one after it with the same distance.
+func (s sequence) of(length int) sequence    { return s | sequence(length-minLength)<<18 }
+func (s sequence) withoutLiterals() sequence { return s & (1<<26 - 1) }
 
-// find takes a part of a block apart into sequences, the last of them with literals alone, and counts their symbols. Two
-// matches of which the first is found are better than one that is the longest: this never looks twice.
+// find takes a part of a block apart into sequences, of which the last is literals alone, and counts their symbols. It
+// takes the first match that it meets.
 func (e *Encoder) find(b *block, start, end int) {
 	e.counts = frequencies{}
 	found, table := e.found[:0], &e.table
@@ -64,40 +64,29 @@ search:
 			at--
 			same--
 		}
-		for {
-			for _, c := range b[literals:at] {
-				e.counts.literals[c]++
-			}
-			s := sequenceOf(at-literals, at-same)
-			literals = equal(b, at+searched, same+searched, end)
-			length := literals - at
-			for length > maxLength {
-				n := min(maxLength, length-minLength)
-				found = append(found, s.of(n))
-				e.counts.match(s, n)
-				s, length = s.alone(), length-n
-			}
-			found = append(found, s.of(length))
-			e.counts.match(s, length)
-			at = literals
-			if at >= limit {
-				break search
-			}
-			// What follows a match is often a match again.
-			near := load64(b, at-2)
-			table[hash(near)] = uint32(at - 2)
-			h := hash(near >> 16)
-			same, table[h] = int(table[h]), uint32(at)
-			if load32(b, same) != uint32(near>>16) || !reaches(same, at) {
-				at++
-				break
-			}
+		for _, c := range b[literals:at] {
+			e.counts.literals[c]++
+		}
+		s := sequenceOf(at-literals, at-same)
+		literals = equal(b, at+searched, same+searched, end)
+		length := literals - at
+		for length > maxLength {
+			n := min(maxLength, length-minLength)
+			found = append(found, s.of(n))
+			e.counts.match(s, n)
+			s, length = s.withoutLiterals(), length-n
+		}
+		found = append(found, s.of(length))
+		e.counts.match(s, length)
+		if at = literals; at < limit {
+			table[hash(load64(b, at-2))] = uint32(at - 2)
 		}
 	}
 	for _, c := range b[literals:end] {
 		e.counts.literals[c]++
 	}
-	e.found = append(found, sequence(end-literals)<<32)
+	found = append(found, sequence(end-literals)<<26)
+	e.found = found
 }
 
 func reaches(same, at int) bool { return uint(at-same-1) < maxDistance }

@@ -72,13 +72,14 @@ func (e *Encoder) planHeader(literals, distances []uint8) (size int) {
 	literals, distances = trimmed(literals, firstLength), trimmed(distances, 1)
 	c.counts = [2]int{len(literals), len(distances)}
 	c.header = c.header[:0]
-	for rest := slices.Concat(literals, distances); len(rest) > 0; {
+	var both [literalEnd + distanceEnd]uint8
+	for rest := append(append(both[:0], literals...), distances...); len(rest) > 0; {
 		length, n := rest[0], 1
 		for n < len(rest) && rest[n] == length {
 			n++
 		}
-		rest = rest[n:]
 		c.header = tell(c.header, length, n)
+		rest = rest[n:]
 	}
 	var frequencies [19]uint32
 	for _, t := range c.header {

@@ -196,13 +196,15 @@ func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context,
 			}
 		}
 	}
-	sent := func(b *blob) int64 {
+	sent := func(b *blob) int {
 		if _, there := e.alike(b); there {
 			return 0
 		}
-		return b.length
+		return 1
 	}
-	slices.SortStableFunc(first, func(a, b *blob) int { return cmp.Compare(sent(b), sent(a)) })
+	slices.SortStableFunc(first, func(a, b *blob) int {
+		return cmp.Or(cmp.Compare(sent(b), sent(a)), cmp.Compare(b.length, a.length))
+	})
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.SetLimit(uploads)
 	for _, b := range first {

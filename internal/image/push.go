@@ -157,12 +157,12 @@ func tagTaken(answer *transport.Error) bool {
 
 // verify asks the registry itself what ref names now.
 func (r *Repository) verify(ctx context.Context, ref, want string) error {
-	have, err := r.Resolve(ctx, ref)
+	have, err := r.wire.manifest(ctx, ref)
 	if err != nil {
-		return fmt.Errorf("verify push: %w", err)
+		return fmt.Errorf("verify push: %w", explain(err))
 	}
-	if have != want {
-		return fmt.Errorf("verify push: the registry answers %s for %s/%s, not %s", have, r.name, ref, want)
+	if have == nil || have.Digest.String() != want {
+		return fmt.Errorf("verify push: %s/%s does not name %s in the registry", r.name, ref, want)
 	}
 	return nil
 }
