@@ -26,7 +26,7 @@ type Encoder struct {
 }
 
 // Append appends to packed what plain is when it is compressed: a stream that ends at a byte and goes on, until a last
-// block of the format, as 0x03 0x00, ends it.
+// block of the format, as 0x03 0x00, ends it. What plain has no room of eight bytes behind it for is copied first.
 func (e *Encoder) Append(packed, plain []byte) []byte {
 	w := writer{out: packed}
 	for len(plain) > 0 {
@@ -52,7 +52,7 @@ func (e *Encoder) block(w *writer, plain []byte) {
 		end := min(start+partSize, n)
 		e.find(b, start, end)
 		if bits := e.plan(); bits/8 < end-start {
-			e.write(w, b, start, bits)
+			e.write(w, b, start, end, bits)
 		} else {
 			w.stored(b[start:end])
 		}

@@ -10,9 +10,9 @@ const (
 	maxDistance          = 32 << 10 // back to what is the same
 
 	searched  = 4  // bytes that have to be the same before a match is looked at
-	margin    = 16 // bytes at the end of a part that are not searched for, so that none after it are read
+	margin    = 8  // bytes at the end of a part that are not searched for, so that no word reaches behind it
 	tableBits = 13 // more are not faster: the table is to stay in a core's nearest cache
-	patience  = 5  // after 1<<patience bytes without a match some are skipped, and then more and more
+	patience  = 5  // the larger, the later a search that finds nothing begins to skip bytes, more and more of them
 )
 
 // sequence is a run of literals and the match that follows it. From the lowest bit on: 13 bits that tell the distance
@@ -29,9 +29,9 @@ func (s sequence) length() uint8 { return uint8(s >> 18) }
 func (s sequence) symbol() uint8 { return uint8(s>>13) & 31 }
 func (s sequence) extra() uint64 { return uint64(s & (1<<13 - 1)) }
 
-// of is one with a match of that length, and without literals one after it with the same distance.
-func (s sequence) of(length int) sequence    { return s | sequence(length-minLength)<<18 }
-func (s sequence) withoutLiterals() sequence { return s & (1<<26 - 1) }
+// matching sets how long the match is; again is a match from as far right behind it, without a length yet.
+func (s sequence) matching(length int) sequence { return s | sequence(length-minLength)<<18 }
+func (s sequence) again() sequence              { return s & (1<<18 - 1) }
 
 // find takes a part of a block apart into sequences, of which the last is literals alone, and counts their symbols. It
 // takes the first match that it meets.
@@ -71,12 +71,12 @@ search:
 		literals = equal(b, at+searched, same+searched, end)
 		length := literals - at
 		for length > maxLength {
-			n := min(maxLength, length-minLength)
-			found = append(found, s.of(n))
+			n := min(maxLength, length-searched)
+			found = append(found, s.matching(n))
 			e.counts.match(s, n)
-			s, length = s.withoutLiterals(), length-n
+			s, length = s.again(), length-n
 		}
-		found = append(found, s.of(length))
+		found = append(found, s.matching(length))
 		e.counts.match(s, length)
 		if at = literals; at < limit {
 			table[hash(load64(b, at-2))] = uint32(at - 2)
@@ -112,6 +112,8 @@ func hash(v uint64) uint32 {
 	const golden = 0x9e3779b97f4a7c15 // 2^64 divided by the golden ratio
 	return uint32(v << 24 * golden >> (64 - tableBits))
 }
+
+// What is loaded lies in the block; that the mask keeps it there spares a check.
 
 func load32(b *block, at int) uint32 { return binary.LittleEndian.Uint32(b[at&(blockSize-1):][:4]) }
 func load64(b *block, at int) uint64 { return binary.LittleEndian.Uint64(b[at&(blockSize-1):][:8]) }

@@ -33,7 +33,8 @@ func TestCodesAreOptimalAndOfLimitedLength(t *testing.T) {
 	}
 	cases := [][]uint32{fibonacci, {0, 5}, {1, 1}, {3, 0, 0, 9, 1}, slices.Repeat([]uint32{7}, literalEnd)}
 	for range 300 {
-		frequencies := make([]uint32, 2+r.IntN(literalEnd-2))
+		most := []int{headerSymbols, literalEnd}[r.IntN(2)]
+		frequencies := make([]uint32, 2+r.IntN(most-1))
 		frequencies[0], frequencies[1] = 1, 1
 		for i := range frequencies {
 			if r.IntN(3) > 0 {
@@ -45,7 +46,11 @@ func TestCodesAreOptimalAndOfLimitedLength(t *testing.T) {
 	var e Encoder
 	limited := 0
 	for _, frequencies := range cases {
-		for _, limit := range []int{9, longest} {
+		limits := []int{9, longest}
+		if len(frequencies) <= headerSymbols {
+			limits = append(limits, headerLongest)
+		}
+		for _, limit := range limits {
 			lengths := make([]uint8, len(frequencies))
 			e.lengths(lengths, frequencies, limit)
 			bits, taken, there := 0, 0, 0
@@ -133,7 +138,7 @@ func TestWhatAHeaderTellsIsWhatWasToBeTold(t *testing.T) {
 				default:
 					got = append(got, told.symbol)
 				}
-				if told.extra >= 1<<toldExtra[told.symbol] {
+				if told.extra >= 1<<headerExtra[told.symbol] {
 					t.Errorf("%d has no room beside %d", told.extra, told.symbol)
 				}
 			}

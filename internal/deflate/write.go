@@ -20,23 +20,25 @@ type codes struct {
 	distances [32]code
 
 	header  []told
-	lengths [19]code // that the header is written with
-	ordered int      // how many of lengths are written
-	counts  [2]int   // of literals and distances that have codes
+	lengths [headerSymbols]code // that the header is written with
+	ordered int                 // how many of lengths are written
+	counts  [2]int              // of literals and distances that have codes
 }
 
 // told is a symbol of a header: a length of a code, or how often one is there, with the number in extra.
 type told struct{ symbol, extra uint8 }
 
 const (
+	headerSymbols, headerLongest = 19, 7 // how many there are, and the bits of the longest code
+
 	again     = 16 // the length before, 3 to 6 times
 	zeros     = 17 // 3 to 10 times
 	manyZeros = 18 // 11 to 138 times
 )
 
 var (
-	toldExtra = [19]uint8{again: 2, zeros: 3, manyZeros: 7}
-	toldOrder = [19]uint8{again, zeros, manyZeros, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
+	headerExtra = [headerSymbols]uint8{again: 2, zeros: 3, manyZeros: 7}
+	headerOrder = [headerSymbols]uint8{again, zeros, manyZeros, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15}
 )
 
 // plan makes the codes for what was found and returns how many bits the part has with them.
@@ -81,20 +83,20 @@ func (e *Encoder) planHeader(literals, distances []uint8) (size int) {
 		c.header = tell(c.header, length, n)
 		rest = rest[n:]
 	}
-	var frequencies [19]uint32
+	var frequencies [headerSymbols]uint32
 	for _, t := range c.header {
 		frequencies[t.symbol]++
 	}
-	var lengths [19]uint8
-	e.lengths(lengths[:], frequencies[:], 7)
+	var lengths [headerSymbols]uint8
+	e.lengths(lengths[:], frequencies[:], headerLongest)
 	assign(c.lengths[:], lengths[:])
-	c.ordered = len(toldOrder)
-	for c.ordered > 4 && lengths[toldOrder[c.ordered-1]] == 0 {
+	c.ordered = len(headerOrder)
+	for c.ordered > 4 && lengths[headerOrder[c.ordered-1]] == 0 {
 		c.ordered--
 	}
 	size = kindBits + 5 + 5 + 4 + 3*c.ordered
 	for symbol, f := range frequencies {
-		size += int(f) * int(lengths[symbol]+toldExtra[symbol])
+		size += int(f) * int(lengths[symbol]+headerExtra[symbol])
 	}
 	return size
 }
@@ -169,21 +171,23 @@ func (w *writer) stored(plain []byte) {
 	}
 }
 
-// write writes the part of b from start on, which has that many bits with the codes that are planned.
-func (e *Encoder) write(w *writer, b *block, start, size int) {
+// write writes the part of b from start to end, which has that many bits with the codes that are planned.
+func (e *Encoder) write(w *writer, b *block, start, end, size int) {
 	const word = 8
 	w.out = slices.Grow(w.out, size/8+2*word)
 	out, p, at := w.out[len(w.out):cap(w.out)], w.pending, 0
 	p, at = e.codes.writeHeader(out, p, at)
 	c := &e.codes
-	last := len(e.found) - 1
-	for _, s := range e.found[:last] {
+	for i, s := range e.found {
 		n := s.literals()
 		for ; n > 4; n -= 4 {
 			four := load32(b, start)
 			start += 4
 			p = p.and(c.literals[four&255]).and(c.literals[four>>8&255]).and(c.literals[four>>16&255]).and(c.literals[four>>24])
 			p, at = p.flush(out, at)
+		}
+		if i == len(e.found)-1 {
+			break
 		}
 		// The rest without a branch, which a processor could not foresee.
 		four, only := load32(b, start), &first[n&7]
@@ -193,7 +197,7 @@ func (e *Encoder) write(w *writer, b *block, start, size int) {
 		p = p.and(c.matches[s.length()]).and(c.distances[s.symbol()]).andBits(s.extra(), uint(distanceExtra[s.symbol()]))
 		p, at = p.flush(out, at)
 	}
-	for _, literal := range b[start : start+e.found[last].literals()] {
+	for _, literal := range b[start:end] {
 		p, at = p.and(c.literals[literal]).flush(out, at)
 	}
 	p, at = p.and(c.literals[endOfPart]).flush(out, at)
@@ -213,11 +217,11 @@ var first = func() (masks [8][4]code) {
 func (c *codes) writeHeader(out []byte, p pending, at int) (pending, int) {
 	p = p.andBits(kindDynamic<<1, kindBits).andBits(uint64(c.counts[0]-firstLength), 5).andBits(uint64(c.counts[1]-1), 5).andBits(uint64(c.ordered-4), 4)
 	p, at = p.flush(out, at)
-	for _, symbol := range toldOrder[:c.ordered] {
+	for _, symbol := range headerOrder[:c.ordered] {
 		p, at = p.andBits(uint64(c.lengths[symbol].len()), 3).flush(out, at)
 	}
 	for _, t := range c.header {
-		p, at = p.and(c.lengths[t.symbol]).andBits(uint64(t.extra), uint(toldExtra[t.symbol])).flush(out, at)
+		p, at = p.and(c.lengths[t.symbol]).andBits(uint64(t.extra), uint(headerExtra[t.symbol])).flush(out, at)
 	}
 	return p, at
 }

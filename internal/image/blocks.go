@@ -61,7 +61,7 @@ func (s spare[T]) put(one T) {
 	}
 }
 
-// buffers are of plain and of packed blocks, with room for what cannot be compressed.
+// buffers are of plain and of packed blocks, with room for what cannot be compressed, and so that deflate need not copy.
 var buffers = make(spare[[]byte], uploads*(maxAhead+2)+maxCores)
 
 func buffer() []byte {

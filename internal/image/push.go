@@ -161,8 +161,11 @@ func (r *Repository) verify(ctx context.Context, ref, want string) error {
 	if err != nil {
 		return fmt.Errorf("verify push: %w", explain(err))
 	}
-	if have == nil || have.Digest.String() != want {
-		return fmt.Errorf("verify push: %s/%s does not name %s in the registry", r.name, ref, want)
+	switch {
+	case have == nil:
+		return fmt.Errorf("verify push: the registry has no %s:%s: %w", r.name, ref, ErrNotFound)
+	case have.Digest.String() != want:
+		return fmt.Errorf("verify push: %s:%s names %s in the registry, not %s", r.name, ref, have.Digest, want)
 	}
 	return nil
 }
