@@ -26,7 +26,8 @@ type Encoder struct {
 }
 
 // Append appends to packed what plain is when it is compressed: a stream that ends at a byte and goes on, until a last
-// block of the format, as 0x03 0x00, ends it. What plain has no room of eight bytes behind it for is copied first.
+// block of the format, as 0x03 0x00, ends it. A block is copied first unless there is room for blockSize+8 bytes from its
+// start on.
 func (e *Encoder) Append(packed, plain []byte) []byte {
 	w := writer{out: packed}
 	for len(plain) > 0 {

@@ -21,7 +21,7 @@ func (c code) with(extra uint32, n uint8) code {
 }
 
 // lengths sets how long the code of each symbol is: as Huffman has it, but at most limit. A symbol that is not there has
-// none. sorted is memory for it.
+// none.
 func (e *Encoder) lengths(lengths []uint8, frequencies []uint32, limit int) {
 	clear(lengths)
 	sorted := e.sorted[:0]
