@@ -21,8 +21,9 @@ type Encoder struct {
 	found  []sequence
 	counts frequencies
 	codes  codes
-	sorted []uint64 // by lengths
-	spare  []byte   // a block that lies in too little memory
+	leaves [literalEnd]leaf // of a tree
+	sorted [literalEnd]leaf
+	spare  []byte // a block that lies in too little memory
 }
 
 // Append appends to packed what plain is when it is compressed: a stream that ends at a byte and goes on, until a last

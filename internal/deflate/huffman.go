@@ -1,9 +1,6 @@
 package deflate
 
-import (
-	"math/bits"
-	"slices"
-)
+import "math/bits"
 
 // longest is how many bits a code has at most: with 14 of the 15 that the format knows, four of them fit into a word
 // beside what is left of a byte.
@@ -20,35 +17,66 @@ func (c code) with(extra uint32, n uint8) code {
 	return c + code(extra)<<c.len() + code(n)<<24
 }
 
+// leaf is a symbol of the tree that codes are made from, and how often it is there.
+type leaf uint32
+
+const symbolBits, digitBits, digits = 9, 6, 3 // a part has fewer than 1<<18 symbols
+
+func (l leaf) symbol() int       { return int(l & (1<<symbolBits - 1)) }
+func (l leaf) frequency() uint32 { return uint32(l >> symbolBits) }
+
+// sort orders leaves that are in the order of their symbols by frequency, digit by digit from the last one on: no two of
+// them are compared, which a processor could not foresee.
+func (e *Encoder) sort(leaves []leaf) []leaf {
+	from, to := leaves, e.sorted[:len(leaves)]
+	for digit := range digits {
+		of := func(l leaf) leaf { return l >> (symbolBits + digit*digitBits) & (1<<digitBits - 1) }
+		var place [1 << digitBits]uint16
+		for _, l := range from {
+			place[of(l)]++
+		}
+		before := uint16(0)
+		for i, n := range place {
+			place[i] = before
+			before += n
+		}
+		for _, l := range from {
+			to[place[of(l)]] = l
+			place[of(l)]++
+		}
+		from, to = to, from
+	}
+	return from
+}
+
 // lengths sets how long the code of each symbol is: as Huffman has it, but at most limit. A symbol that is not there has
 // none.
 func (e *Encoder) lengths(lengths []uint8, frequencies []uint32, limit int) {
 	clear(lengths)
-	sorted := e.sorted[:0]
+	leaves := e.leaves[:0]
 	for symbol, f := range frequencies {
 		if f > 0 {
-			sorted = append(sorted, uint64(f)<<16|uint64(symbol))
+			leaves = append(leaves, leaf(f<<symbolBits|uint32(symbol)))
 		}
 	}
-	e.sorted = sorted
-	n := len(sorted)
+	n := len(leaves)
 	if n == 1 {
-		lengths[uint16(sorted[0])] = 1
+		lengths[leaves[0].symbol()] = 1
 	}
 	if n < 2 {
 		return
 	}
-	slices.Sort(sorted)
+	sorted := e.sort(leaves)
 	// The lightest two of leaves and nodes are joined to a node again and again. The leaves lie in order, and the nodes
 	// are made in order.
 	var weight [literalEnd]uint32
 	var above, aboveLeaf [literalEnd]uint16
-	for leaf, node, made := 0, 0, 0; made < n-1; made++ {
+	for next, node, made := 0, 0, 0; made < n-1; made++ {
 		for range 2 {
-			if leaf < n && (node == made || uint32(sorted[leaf]>>16) <= weight[node]) {
-				weight[made] += uint32(sorted[leaf] >> 16)
-				aboveLeaf[leaf] = uint16(made)
-				leaf++
+			if next < n && (node == made || sorted[next].frequency() <= weight[node]) {
+				weight[made] += sorted[next].frequency()
+				aboveLeaf[next] = uint16(made)
+				next++
 			} else {
 				weight[made] += weight[node]
 				above[node] = uint16(made)
@@ -61,13 +89,13 @@ func (e *Encoder) lengths(lengths []uint8, frequencies []uint32, limit int) {
 		depth[node] = depth[above[node]] + 1
 	}
 	var count [longest + 1]int
-	for leaf := range n {
-		count[min(depth[aboveLeaf[leaf]]+1, limit)]++
+	for i := range n {
+		count[min(depth[aboveLeaf[i]]+1, limit)]++
 	}
 	shorten(count[:], limit)
 	for length, next := 1, n-1; length <= limit; length++ {
 		for range count[length] {
-			lengths[uint16(sorted[next])] = uint8(length)
+			lengths[sorted[next].symbol()] = uint8(length)
 			next--
 		}
 	}
