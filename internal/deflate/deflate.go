@@ -6,14 +6,16 @@
 package deflate
 
 const (
-	// blockSize is how many bytes are compressed without looking at those before them.
-	blockSize = 512 << 10
+	// BlockSize is how many bytes are compressed without looking at those before them.
+	BlockSize = 512 << 10
+	// Room is the capacity from which on a block lies where it is and is not copied first.
+	Room = BlockSize + 8
 	// partSize is how many bytes get Huffman codes of their own.
 	partSize = 64 << 10
 )
 
 // block is what is compressed. Since the compiler knows how large an array is, nothing is left to check when it is read.
-type block [blockSize + 8]byte
+type block [Room]byte
 
 // Encoder is memory that is used again. Its zero value is ready.
 type Encoder struct {
@@ -27,12 +29,11 @@ type Encoder struct {
 }
 
 // Append appends to packed what plain is when it is compressed: a stream that ends at a byte and goes on, until a last
-// block of the format, as 0x03 0x00, ends it. A block is copied first unless there is room for blockSize+8 bytes from its
-// start on.
+// block of the format, as 0x03 0x00, ends it. A block is copied first unless there is Room from its start on.
 func (e *Encoder) Append(packed, plain []byte) []byte {
 	w := writer{out: packed}
 	for len(plain) > 0 {
-		n := min(len(plain), blockSize)
+		n := min(len(plain), BlockSize)
 		e.block(&w, plain[:n])
 		plain = plain[n:]
 	}

@@ -62,9 +62,9 @@ func contents(tb testing.TB) map[string][]byte {
 	}
 	all := map[string][]byte{
 		"nothing":                nil,
-		"a program":              program(tb)[:3*blockSize+12345],
-		"zeros":                  make([]byte, 2*blockSize+1),
-		"noise":                  random(1, blockSize+3),
+		"a program":              program(tb)[:3*BlockSize+12345],
+		"zeros":                  make([]byte, 2*BlockSize+1),
+		"noise":                  random(1, BlockSize+3),
 		"a little":               bytes.Repeat([]byte("ab"), 40),
 		"as far as there is":     slices.Concat(random(2, maxDistance), random(2, maxDistance)),
 		"too far":                slices.Concat(random(3, maxDistance+1), random(3, maxDistance+1)),
@@ -164,7 +164,7 @@ func TestTheSameBytesAreMadeEverywhere(t *testing.T) {
 	r := rand.NewPCG(11, 0)
 	words := random(12, 4096)
 	var content []byte
-	for len(content) < blockSize+3*partSize/2 {
+	for len(content) < BlockSize+3*partSize/2 {
 		at := r.Uint64()
 		content = append(content, words[at%4000:][:3+at>>20%12]...)
 		if at>>40%16 == 0 {
@@ -180,14 +180,14 @@ func TestTheSameBytesAreMadeEverywhere(t *testing.T) {
 // A digest depends on it.
 func TestWhatComesOutDependsOnWhatGoesInAlone(t *testing.T) {
 	t.Parallel()
-	content := program(t)[:blockSize/2+777]
+	content := program(t)[:BlockSize/2+777]
 	want := new(Encoder).Append(nil, content)
 	var used Encoder
-	used.Append(nil, program(t)[blockSize:3*blockSize])
+	used.Append(nil, program(t)[BlockSize:3*BlockSize])
 	for name, plain := range map[string][]byte{
 		"in little memory":     slices.Clip(slices.Clone(content)),
-		"with more behind it":  append(slices.Clone(content), random(1, 2*blockSize)...)[:len(content)],
-		"with zeros behind it": append(slices.Clone(content), make([]byte, 2*blockSize)...)[:len(content)],
+		"with more behind it":  append(slices.Clone(content), random(1, 2*BlockSize)...)[:len(content)],
+		"with zeros behind it": append(slices.Clone(content), make([]byte, 2*BlockSize)...)[:len(content)],
 	} {
 		if !bytes.Equal(used.Append(nil, plain), want) {
 			t.Errorf("%s it is another", name)
@@ -217,10 +217,10 @@ func TestItMakesAsLittleOfProgramsAsOthers(t *testing.T) {
 }
 
 func TestNothingIsAllocatedTwice(t *testing.T) {
-	content := program(t)[:blockSize]
+	content := program(t)[:BlockSize]
 	plain := make([]byte, 0, len(block{}))
 	plain = append(plain, content...)
-	packed := make([]byte, 0, 2*blockSize)
+	packed := make([]byte, 0, 2*BlockSize)
 	var e Encoder
 	if n := testing.AllocsPerRun(5, func() { e.Append(packed, plain) }); n > 0 {
 		t.Errorf("%v allocations", n)
@@ -236,7 +236,7 @@ func FuzzAppend(f *testing.F) {
 		// What is long repeats itself, but not at once.
 		if len(content) > 0 {
 			once := content[int(from)%len(content):]
-			for range min(int(times), 2*blockSize/(len(content)+len(once))) {
+			for range min(int(times), 2*BlockSize/(len(content)+len(once))) {
 				content = append(content, once...)
 			}
 		}
@@ -254,10 +254,10 @@ func BenchmarkAppend(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(content)))
 			b.ReportAllocs()
-			packed, size := make([]byte, 0, 2*blockSize), 0
+			packed, size := make([]byte, 0, 2*BlockSize), 0
 			for b.Loop() {
 				size = 0
-				for plain := range slices.Chunk(content, blockSize) {
+				for plain := range slices.Chunk(content, BlockSize) {
 					size += len(pack(packed, plain))
 				}
 			}

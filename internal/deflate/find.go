@@ -115,5 +115,5 @@ func hash(v uint64) uint32 {
 
 // What is loaded lies in the block; that the mask keeps it there spares a check.
 
-func load32(b *block, at int) uint32 { return binary.LittleEndian.Uint32(b[at&(blockSize-1):][:4]) }
-func load64(b *block, at int) uint64 { return binary.LittleEndian.Uint64(b[at&(blockSize-1):][:8]) }
+func load32(b *block, at int) uint32 { return binary.LittleEndian.Uint32(b[at&(BlockSize-1):][:4]) }
+func load64(b *block, at int) uint64 { return binary.LittleEndian.Uint64(b[at&(BlockSize-1):][:8]) }

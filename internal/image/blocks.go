@@ -13,7 +13,7 @@ import (
 )
 
 // blockSize is how many bytes of a layer are compressed by themselves; a digest depends on it.
-const blockSize = 512 << 10
+const blockSize = deflate.BlockSize
 
 // What bounds the memory on a machine with many cores: more blocks of a layer than one core can read and check in the
 // meantime, and more at once than a network takes, would only lie there.
@@ -34,7 +34,7 @@ type pack func(packed, plain []byte) []byte
 // out does not depend on how many do.
 type blocks struct {
 	pack  pack
-	next  []byte           // what the next block is made of
+	next  []byte           // what the next block is made of; nil while there is nothing
 	ahead chan chan []byte // packed blocks in the order of the stream
 	ended chan struct{}    // when all of them are written
 
@@ -65,11 +65,11 @@ func (s spare[T]) put(one T) {
 var buffers = make(spare[[]byte], uploads*(maxAhead+2)+maxCores)
 
 func buffer() []byte {
-	return buffers.get(func() []byte { return make([]byte, 0, blockSize+blockSize/64) })[:0]
+	return buffers.get(func() []byte { return make([]byte, 0, deflate.Room+blockSize/64) })[:0]
 }
 
 func newBlocks(w io.Writer, p pack) *blocks {
-	b := &blocks{pack: p, next: buffer(), ahead: make(chan chan []byte, cores(maxAhead)), ended: make(chan struct{})}
+	b := &blocks{pack: p, ahead: make(chan chan []byte, cores(maxAhead)), ended: make(chan struct{})}
 	go b.write(w)
 	return b
 }
@@ -103,6 +103,9 @@ func (b *blocks) Write(p []byte) (int, error) {
 		if err := b.failed(); err != nil {
 			return n - len(p), err
 		}
+		if b.next == nil {
+			b.next = buffer()
+		}
 		take := min(len(p), blockSize-len(b.next))
 		b.next = append(b.next, p[:take]...)
 		if p = p[take:]; len(b.next) == blockSize {
@@ -119,11 +122,13 @@ func (b *blocks) compress() {
 	go func() {
 		busy <- struct{}{}
 		packed := b.pack(buffer(), plain)
-		buffers.put(plain)
+		if plain != nil {
+			buffers.put(plain)
+		}
 		<-busy
 		ready <- packed
 	}()
-	b.next = buffer()
+	b.next = nil
 }
 
 // put adds bytes to the stream as they are.
@@ -141,8 +146,6 @@ func (b *blocks) Close() error {
 
 func (b *blocks) end() error {
 	close(b.ahead)
-	buffers.put(b.next)
-	b.next = nil
 	<-b.ended
 	return b.failed()
 }

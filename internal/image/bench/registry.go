@@ -42,28 +42,34 @@ func startRegistry(ctx context.Context, home string, l link.Link) (*registry, er
 	if err := server.Start(); err != nil {
 		return nil, err
 	}
-	waiting, stop := context.WithTimeout(ctx, 10*time.Second)
-	defer stop()
-	for {
-		if conn, err := new(net.Dialer).DialContext(ctx, "tcp", host); err == nil {
-			_ = conn.Close()
-			break
-		}
-		select {
-		case <-waiting.Done():
-			return nil, errors.Join(errors.New("docker-registry does not answer"), server.Process.Kill())
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	relay, err := l.To(ctx, host)
-	if err != nil {
-		return nil, err
-	}
-	r := &registry{direct: host, relay: relay}
-	r.stop = func() error {
-		err := errors.Join(relay.Close(), server.Process.Kill())
+	end := func() error {
+		err := server.Process.Kill()
 		_ = server.Wait()
 		return err
 	}
-	return r, nil
+	if err := answers(ctx, host); err != nil {
+		return nil, errors.Join(fmt.Errorf("docker-registry does not answer: %w", err), end())
+	}
+	relay, err := l.To(ctx, host)
+	if err != nil {
+		return nil, errors.Join(err, end())
+	}
+	return &registry{direct: host, relay: relay, stop: func() error { return errors.Join(relay.Close(), end()) }}, nil
+}
+
+// answers waits until something listens at host.
+func answers(ctx context.Context, host string) error {
+	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
+	defer stop()
+	for {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+		if err == nil {
+			return conn.Close()
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("%w: %w", context.Cause(ctx), err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
 }
