@@ -38,7 +38,7 @@ func New(ctx context.Context, in action.Inputs, tokens TokenSource) (*AWS, error
 
 // OpenImage reads the image that is to be pushed, or makes it of files.
 func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
-	keychain := image.Keychain{ECR: a.login, Host: a.in.Image.Registry}
+	keychain := image.Keychain{ECR: a.loginIn, Host: a.in.Image.Registry}
 	in := a.in.Image.Recipe
 	if len(in.Files) == 0 {
 		return image.Open(ctx, a.in.Image.Source, keychain)
@@ -51,6 +51,14 @@ func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 		recipe.Files = append(recipe.Files, image.File(file))
 	}
 	return image.Make(ctx, recipe, keychain)
+}
+
+// loginIn logs in to ECR of a region, of the action's own when it is empty.
+func (a *AWS) loginIn(region string) authn.Authenticator {
+	if region == "" || region == a.in.Identity.Region {
+		return a.login
+	}
+	return image.Login(ecr.NewFromConfig(a.cfg, func(o *ecr.Options) { o.Region = region }))
 }
 
 // Connect asks who deploys and returns what the account has for it.

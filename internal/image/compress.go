@@ -129,13 +129,20 @@ func counted(r io.Reader, read func(int)) io.Reader {
 	})
 }
 
+// sourceError is an error of the registry that a blob is read from, not of the one that it goes to.
+type sourceError struct{ error }
+
+func (e sourceError) Unwrap() error { return e.error }
+
 // blame names the blob in an error of reading it. What is read from a registry may be well the next time.
 func (b *blob) blame(ctx context.Context, err error) error {
-	err = fmt.Errorf("%s: %w", b.name, err)
-	if b.from != nil || ctx.Err() != nil {
-		return err
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s: %w", b.name, err)
+	case b.from != nil:
+		return sourceError{fmt.Errorf("%s: read from %s: %w", b.name, b.from.Context().RegistryStr(), err)}
 	}
-	return damage{err}
+	return damage{fmt.Errorf("%s: %w", b.name, err)}
 }
 
 // verify reads a layer of a docker save and checks it against the config, sending nothing.

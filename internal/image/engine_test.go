@@ -460,7 +460,8 @@ func TestATokenThatExpiresInAPushIsRenewed(t *testing.T) {
 		return false
 	})
 	auth := &spent{}
-	repo := must(NewRepository(s.host, "app", auth))
+	repo := s.repository(t, "app")
+	repo.wire.auth = auth
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(90_000, 80_000, 70_000))), "1", How{}); err != nil {
 		t.Fatal(err)
 	}

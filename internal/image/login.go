@@ -92,17 +92,21 @@ func (l *login) renew(ctx context.Context) error {
 // Keychain logs in with ECR at every host of ECR, and at Host, which is how an ECR elsewhere is named; other hosts use
 // the machine's docker login, or none.
 type Keychain struct {
-	ECR  authn.Authenticator
-	Host string // host[:port]; may be empty
+	ECR  func(region string) authn.Authenticator // a token is taken in the region that gave it; "" for Host
+	Host string                                  // host[:port]; may be empty
 }
 
-// ecrHost is a private registry of ECR: https://docs.aws.amazon.com/general/latest/gr/ecr.html
-var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9-]+\.(amazonaws\.com(\.cn)?|on\.aws)$`)
+// ecrHost is a private registry of ECR, and its region: https://docs.aws.amazon.com/general/latest/gr/ecr.html
+var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.aws)$`)
 
 // Resolve implements authn.Keychain.
 func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
-	if host := target.RegistryStr(); host == k.Host || ecrHost.MatchString(host) {
-		return k.ECR, nil
+	host := target.RegistryStr()
+	if host == k.Host {
+		return k.ECR(""), nil
+	}
+	if found := ecrHost.FindStringSubmatch(host); found != nil {
+		return k.ECR(found[1]), nil
 	}
 	return authn.DefaultKeychain.Resolve(target)
 }

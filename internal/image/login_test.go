@@ -77,12 +77,26 @@ func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
 
 func TestKeychainKnowsEachHost(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	mine := authn.FromConfig(authn.AuthConfig{Username: "AWS"})
-	keychain := Keychain{ECR: mine}
-	for host, want := range map[string]authn.Authenticator{"123456789012.dkr.ecr.us-east-1.amazonaws.com": mine, "ghcr.io": authn.Anonymous} {
-		got, err := keychain.Resolve(must(name.NewRegistry(host)))
-		if err != nil || got != want {
-			t.Errorf("%s: %v, %v", host, got, err)
+	keychain := Keychain{Host: "localhost:5000", ECR: func(region string) authn.Authenticator {
+		return authn.FromConfig(authn.AuthConfig{Username: "AWS in " + region})
+	}}
+	for host, want := range map[string]string{
+		"123456789012.dkr.ecr.us-east-1.amazonaws.com":                "AWS in us-east-1",
+		"123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com":       "AWS in us-gov-west-1",
+		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn":            "AWS in cn-north-1",
+		"123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu":            "AWS in eusc-de-east-1",
+		"123456789012.dkr-ecr.eu-west-1.on.aws":                       "AWS in eu-west-1",
+		"localhost:5000":                                              "AWS in ",
+		"ghcr.io":                                                     "",
+		"123456789012.dkr.ecr.us-east-1.amazonaws.com.example.com":    "",
+		"evil.example.com.dkr.ecr.us-east-1.amazonaws.com.attacker.x": "",
+	} {
+		auth, err := keychain.Resolve(must(name.NewRegistry(host)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := authn.Authorization(t.Context(), auth); err != nil || got.Username != want {
+			t.Errorf("%s: %q, %v", host, got.Username, err)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func (e *engine) settle(ctx context.Context, b *blob) error {
 		return nil
 	}
 	err := e.wire.sure(ctx, func() error { return e.upload(ctx, b) })
-	if err == nil || errors.As(err, new(damage)) {
+	if err == nil || errors.As(err, new(damage)) || errors.As(err, new(sourceError)) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", b.name, explain(err))
@@ -76,8 +76,8 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	pipe.CloseWithError(errStopped) // where the registry has answered before the end
 	w := <-packed
 	switch {
-	// What the image has wrong explains more than the request that broke off.
-	case errors.As(w.err, new(damage)), err == nil && w.err != nil:
+	// What could not be read explains more than the request that broke off.
+	case errors.As(w.err, new(damage)), errors.As(w.err, new(sourceError)), err == nil && w.err != nil:
 		return w.err
 	case err != nil:
 		return err
@@ -113,14 +113,12 @@ func (e *engine) forward(ctx context.Context, b *blob, next string) error {
 	return err
 }
 
-// has reports whether the repository is known to hold b, or says so. A blob of the same registry is not asked for:
-// to take it over is as cheap.
+// has reports whether the repository is known to hold b, or says so. Not every registry takes over what is in another of
+// its repositories, ECR only where that is switched on, so all is asked for:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
 func (e *engine) has(ctx context.Context, b *blob) (bool, error) {
 	if e.blobs[b.Digest] {
 		return true, nil
-	}
-	if b.from != nil && e.wire.near(b.from) {
-		return false, nil
 	}
 	return e.wire.has(ctx, b.Digest)
 }

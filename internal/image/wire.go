@@ -3,6 +3,7 @@ package image
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +26,10 @@ import (
 )
 
 const (
-	attempts   = 5
-	firstPause = 200 * time.Millisecond
+	attempts   = 6
+	firstPause = time.Second     // about 30 s in all, as long as throttling and a restart take
+	longPause  = time.Minute     // at most, where the registry says how long it wants to be left alone
+	silence    = 5 * time.Minute // without an answer to a whole request; a registry may have gigabytes to digest
 )
 
 // wire writes to one repository: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
@@ -33,6 +37,7 @@ type wire struct {
 	repo name.Repository
 	auth authn.Authenticator
 	wait time.Duration // before the second attempt, doubled from attempt to attempt
+	mute time.Duration // how long an answer may take
 
 	mu     sync.Mutex
 	opened *http.Client
@@ -51,8 +56,14 @@ func (w *wire) open(ctx context.Context) (*http.Client, error) {
 	base := remote.DefaultTransport.(*http.Transport).Clone()
 	base.WriteBufferSize = 128 << 10
 	base.MaxIdleConnsPerHost = uploads
-	// A connection for each blob, so that one that stalls holds up no other.
+	base.ResponseHeaderTimeout = w.mute
+	// A connection for each blob, so that one that stalls holds up no other. HTTP/2 is not even offered: a clone has that
+	// from its original.
 	base.ForceAttemptHTTP2 = false
+	if base.TLSClientConfig == nil {
+		base.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	base.TLSClientConfig.NextProtos = []string{"http/1.1"}
 	opened, err := transport.NewWithContext(ctx, w.repo.Registry, w.auth, base, []string{w.repo.Scope(transport.PushScope)})
 	if err != nil {
 		return nil, err
@@ -69,13 +80,40 @@ func (w *wire) sure(ctx context.Context, f func() error) error {
 		if err == nil || attempt == attempts || ctx.Err() != nil || !w.passing(err) {
 			return err
 		}
+		left := pause/2 + rand.N(pause/2)
+		if alone := (busyError{}); errors.As(err, &alone) {
+			left = max(left, min(alone.after, longPause))
+		}
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(pause/2 + rand.N(pause/2)):
+		case <-time.After(left):
 			pause *= 2
 		}
 	}
+}
+
+// busyError is an answer that says when to come again: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+type busyError struct {
+	error
+	after time.Duration
+}
+
+func (e busyError) Unwrap() error { return e.error }
+
+// refusal is the error that an answer is, unless its status is wanted. Also an answer that breaks off has one.
+func refusal(in *http.Response, want []int) error {
+	err := transport.CheckError(in, want...)
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, new(*transport.Error)) {
+		err = fmt.Errorf("%w, and its reason could not be read: %w", &transport.Error{StatusCode: in.StatusCode, Request: in.Request}, err)
+	}
+	if after, notSeconds := strconv.Atoi(in.Header.Get("Retry-After")); notSeconds == nil {
+		err = busyError{err, time.Duration(after) * time.Second}
+	}
+	return err
 }
 
 // passing reports whether err may be gone the next time; a token that is not taken is renewed for that.
@@ -83,6 +121,7 @@ func (w *wire) passing(err error) bool {
 	if errors.As(err, new(damage)) {
 		return false
 	}
+	elsewhere := errors.As(err, new(sourceError))
 	var answer *transport.Error
 	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
 		return errors.Is(err, errAnswer) || errors.As(err, new(*url.Error)) || errors.Is(err, io.ErrUnexpectedEOF)
@@ -92,7 +131,7 @@ func (w *wire) passing(err error) bool {
 		return true
 	case code == http.StatusUnauthorized, code == http.StatusForbidden && strings.Contains(answer.Error(), "expired"):
 		auth, ok := w.auth.(renewer)
-		if ok {
+		if ok = ok && !elsewhere; ok {
 			auth.Renew()
 		}
 		return ok
@@ -150,7 +189,7 @@ func (w *wire) do(ctx context.Context, r request) (*reply, error) {
 		return nil, err
 	}
 	defer in.Body.Close()
-	if err := transport.CheckError(in, r.want...); err != nil {
+	if err := refusal(in, r.want); err != nil {
 		return nil, err
 	}
 	kind, _, _ := mime.ParseMediaType(in.Header.Get("Content-Type"))
