@@ -2,6 +2,7 @@ package image
 
 import (
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"io"
 	"runtime"
@@ -14,6 +15,9 @@ import (
 
 // blockSize is how many bytes of a layer are compressed by themselves; a digest depends on it.
 const blockSize = deflate.BlockSize
+
+// readSize is how many bytes are read and hashed at once: they lie in the cache of a core.
+const readSize = 256 << 10
 
 // What bounds the memory on a machine with many cores: more blocks of a layer than one core can read and check in the
 // meantime, and more at once than a network takes, would only lie there.
@@ -96,23 +100,27 @@ func (b *blocks) failed() error {
 	return b.err
 }
 
-// Write implements io.Writer.
-func (b *blocks) Write(p []byte) (int, error) {
-	n := len(p)
-	for len(p) > 0 {
-		if err := b.failed(); err != nil {
-			return n - len(p), err
+// ReadFrom implements io.ReaderFrom: everything is read to where it is compressed.
+func (b *blocks) ReadFrom(r io.Reader) (n int64, err error) {
+	for err == nil {
+		if err = b.failed(); err != nil {
+			return n, err
 		}
 		if b.next == nil {
 			b.next = buffer()
 		}
-		take := min(len(p), blockSize-len(b.next))
-		b.next = append(b.next, p[:take]...)
-		if p = p[take:]; len(b.next) == blockSize {
+		var more int
+		have := len(b.next)
+		more, err = r.Read(b.next[have:min(have+readSize, blockSize)])
+		b.next = b.next[:have+more]
+		if n += int64(more); len(b.next) == blockSize {
 			b.compress()
 		}
 	}
-	return n, nil
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return n, err
 }
 
 // compress begins to compress what has been collected, and waits where too many blocks are not written yet.
@@ -184,11 +192,13 @@ func newGzip(w io.Writer, p pack) *gzipped {
 	return z
 }
 
-// Write implements io.Writer.
-func (z *gzipped) Write(p []byte) (int, error) {
-	z.crc = crc32.Update(z.crc, crc32.IEEETable, p)
-	z.size += uint32(len(p)) // modulo 2^32, as gzip has it
-	return z.blocks.Write(p)
+// ReadFrom implements io.ReaderFrom.
+func (z *gzipped) ReadFrom(r io.Reader) (int64, error) {
+	return z.blocks.ReadFrom(io.TeeReader(r, writeFunc(func(p []byte) (int, error) {
+		z.crc = crc32.Update(z.crc, crc32.IEEETable, p)
+		z.size += uint32(len(p)) // modulo 2^32, as gzip has it
+		return len(p), nil
+	})))
 }
 
 // Close implements io.Closer.

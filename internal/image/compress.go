@@ -55,8 +55,14 @@ func (c Compression) has(layer types.MediaType) bool {
 	return layer == types.DockerLayer || layer == types.OCILayer
 }
 
-// writer compresses into w with every core. What it writes depends on what is written to it alone.
-func (c Compression) writer(w io.Writer) (io.WriteCloser, error) {
+// packer compresses what it reads.
+type packer interface {
+	io.ReaderFrom
+	io.Closer
+}
+
+// packer compresses into w with every core. What it writes depends on what it reads alone.
+func (c Compression) packer(w io.Writer) (packer, error) {
 	if c == Zstd {
 		p, err := zstdPack()
 		if err != nil {
@@ -91,18 +97,17 @@ func (b *blob) stored(ctx context.Context, w io.Writer, c Compression, read func
 		}
 		return n, err
 	})
-	buf := make([]byte, 256<<10)
 	switch {
 	case b.compress:
-		var zw io.WriteCloser
-		if zw, err = c.writer(to); err == nil {
-			_, err = io.CopyBuffer(io.MultiWriter(zw, plain), from, buf)
-			err = errors.Join(err, zw.Close())
+		var p packer
+		if p, err = c.packer(to); err == nil {
+			_, err = p.ReadFrom(io.TeeReader(from, plain))
+			err = errors.Join(err, p.Close())
 		}
 	case b.diffID != v1.Hash{}:
 		err = unpack(plain, io.TeeReader(from, to))
 	default:
-		_, err = io.CopyBuffer(to, from, buf)
+		_, err = io.CopyBuffer(to, from, make([]byte, readSize))
 	}
 	digest := sum(sent.Hash)
 	switch {
@@ -155,7 +160,7 @@ func (b *blob) verify(ctx context.Context, read func(int)) error {
 	plain := sha256.New()
 	from := counted(reader(ctx, r), read)
 	if b.compress {
-		_, err = io.CopyBuffer(plain, from, make([]byte, 256<<10))
+		_, err = io.CopyBuffer(plain, from, make([]byte, readSize))
 	} else {
 		err = unpack(plain, from)
 	}
