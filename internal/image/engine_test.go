@@ -87,7 +87,7 @@ func TestLayersOfANearImageAreReadAndNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Reused != 2 || second.Bytes > 10_000 || s.written("blobs/uploads") != 6 { // a layer and a config, three requests each
+	if second.Reused != 2 || second.Bytes > 10_000 || s.written("blobs/uploads") != 5 { // a layer that is compressed on the way and a config that is not
 		t.Errorf("%+v, and the writes are %v", second, s.writes)
 	}
 	s.valid(t, "app:2")
@@ -205,7 +205,7 @@ func TestALayerThatOccursTwiceIsSentOnce(t *testing.T) {
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, twice)), "1", How{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.written("PATCH"); n != 2 {
+	if n := s.written("PUT /v2/app/blobs"); n != 2 {
 		t.Errorf("%d blobs were sent: %v", n, s.writes)
 	}
 	s.valid(t, "app:1")
@@ -239,6 +239,11 @@ func cut(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
+// carries reports whether r brings bytes of a blob: of one whose digest is known with the request that ends the upload.
+func carries(r *http.Request) bool {
+	return r.Method == http.MethodPatch || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/") && r.ContentLength != 0
+}
+
 // bothWays is image to be compressed on the way, and to be sent as it lies.
 func bothWays(t *testing.T, image v1.Image) map[string]string {
 	t.Helper()
@@ -255,7 +260,7 @@ func TestAResetAnywhereInABlobIsSurvived(t *testing.T) {
 				var lost atomic.Bool
 				s.on(func(w http.ResponseWriter, r *http.Request) bool {
 					small := r.ContentLength >= 0 && r.ContentLength < 100_000 // a config
-					if r.Method != http.MethodPatch || small || lost.Swap(true) {
+					if !carries(r) || small || lost.Swap(true) {
 						return false
 					}
 					_, _ = io.CopyN(io.Discard, r.Body, at)
@@ -298,7 +303,7 @@ func TestBytesThatAreChangedOnTheWayAreSentAgain(t *testing.T) {
 				s := newServer(t)
 				var met atomic.Bool
 				s.on(func(_ http.ResponseWriter, r *http.Request) bool {
-					if r.Method == http.MethodPatch && (!passes || !met.Swap(true)) {
+					if carries(r) && (!passes || !met.Swap(true)) {
 						r.Body = &spoiled{ReadCloser: r.Body, flip: true}
 					}
 					return false
@@ -368,7 +373,7 @@ func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
 			return r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/")
 		},
 		"begin":  func(r *http.Request) bool { return r.Method == http.MethodPost },
-		"stream": func(r *http.Request) bool { return r.Method == http.MethodPatch },
+		"stream": carries,
 		"finish": func(r *http.Request) bool {
 			return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/")
 		},
@@ -390,6 +395,9 @@ func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
 				passes, way := i%2 == 0, []string{"docker save", "OCI layout"}[i/2]
 				if step == "manifest" && way == "docker save" {
 					continue // one of no index is written by its tag alone
+				}
+				if step == "stream" && way == "OCI layout" && leads[fault] {
+					continue // that request ends the upload
 				}
 				ref := refs[way]
 				t.Run(fmt.Sprintf("%s/%s/%s/%v", way, fault, step, passes), func(t *testing.T) {

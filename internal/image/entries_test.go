@@ -125,7 +125,7 @@ func TestLayersThatMayNotBeDistributedAreLeftWhereTheyAre(t *testing.T) {
 	// The repository does not hold it then, though an image of it lists it.
 	own := must(mutate.AppendLayers(randomImage(1), static.NewLayer([]byte("windows"), types.DockerLayer)))
 	s.forget()
-	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", How{Near: []string{"1"}}); err != nil || s.written("PATCH") != 3 {
+	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", How{Near: []string{"1"}}); err != nil || s.written("PUT /v2/app/blobs") != 3 {
 		t.Errorf("%v, and the writes are %v", err, s.writes)
 	}
 }

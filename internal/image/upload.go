@@ -83,7 +83,7 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 		return err
 	}
 	b.Digest, b.Size, b.MediaType = w.digest, w.size, e.compression.of(b)
-	return e.wire.finish(ctx, next, b.Digest)
+	return e.wire.finish(ctx, next, b.Digest, nil, 0)
 }
 
 // known reports whether b is sent as it lies on this machine.
@@ -91,8 +91,9 @@ func (b *blob) known() bool {
 	return b.Digest != (v1.Hash{}) && b.from == nil && !b.compress && b.diffID == (v1.Hash{})
 }
 
-// forward sends a blob whose digest is known, which the registry checks, ECR as well:
-// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
+// forward sends a blob whose digest is known with the request that ends the upload, one round trip less:
+// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#post-then-put
+// The registry checks it, ECR as well: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
 // Only where that goes wrong is it read once more, to tell what is damaged from what was lost on the way.
 func (e *engine) forward(ctx context.Context, b *blob, next string) error {
 	source, err := b.open(ctx)
@@ -100,10 +101,7 @@ func (e *engine) forward(ctx context.Context, b *blob, next string) error {
 		return b.blame(ctx, err)
 	}
 	defer source.Close()
-	next, err = e.wire.stream(ctx, next, e.meter.both(b, source), b.Size)
-	if err == nil {
-		err = e.wire.finish(ctx, next, b.Digest)
-	}
+	err = e.wire.finish(ctx, next, b.Digest, e.meter.both(b, source), b.Size)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}

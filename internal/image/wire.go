@@ -299,8 +299,8 @@ func (w *wire) stream(ctx context.Context, address string, body io.Reader, size 
 	return answer.next, nil
 }
 
-// finish ends an upload: the registry compares the digest with what it has got.
-func (w *wire) finish(ctx context.Context, address string, digest v1.Hash) error {
+// finish ends an upload, with the rest of its bytes: the registry compares the digest with what it has got.
+func (w *wire) finish(ctx context.Context, address string, digest v1.Hash, rest io.Reader, size int64) error {
 	to, err := url.Parse(address)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAnswer, err)
@@ -308,7 +308,10 @@ func (w *wire) finish(ctx context.Context, address string, digest v1.Hash) error
 	query := to.Query()
 	query.Set("digest", digest.String())
 	to.RawQuery = query.Encode()
-	_, err = w.do(ctx, request{method: http.MethodPut, address: to.String(), want: []int{http.StatusCreated}})
+	_, err = w.do(ctx, request{
+		method: http.MethodPut, address: to.String(), body: rest, size: size, mediaType: "application/octet-stream",
+		want: []int{http.StatusCreated},
+	})
 	return gone(err)
 }
 
