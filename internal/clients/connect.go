@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"cmp"
 	"context"
 	"strings"
 
@@ -22,8 +23,7 @@ import (
 type AWS struct {
 	in    action.Inputs
 	cfg   aws.Config
-	ecr   *ecr.Client
-	login authn.Authenticator
+	login authn.Authenticator // in its own region
 }
 
 // New prepares the clients. It asks AWS nothing yet.
@@ -32,8 +32,9 @@ func New(ctx context.Context, in action.Inputs, tokens TokenSource) (*AWS, error
 	if err != nil {
 		return nil, err
 	}
-	api := ecr.NewFromConfig(cfg)
-	return &AWS{in: in, cfg: cfg, ecr: api, login: image.Login(api)}, nil
+	a := &AWS{in: in, cfg: cfg}
+	a.login = image.Login(a.ecrIn(""))
+	return a, nil
 }
 
 // OpenImage reads the image that is to be pushed, or makes it of files.
@@ -53,12 +54,17 @@ func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 	return image.Make(ctx, recipe, keychain)
 }
 
-// loginIn logs in to ECR of a region, of the action's own when it is empty.
+// ecrIn is ECR in a region, in the action's own when it is empty.
+func (a *AWS) ecrIn(region string) *ecr.Client {
+	return ecr.NewFromConfig(a.cfg, func(o *ecr.Options) { o.Region = cmp.Or(region, o.Region) })
+}
+
+// loginIn logs in there. In the action's own region all share one token.
 func (a *AWS) loginIn(region string) authn.Authenticator {
 	if region == "" || region == a.in.Identity.Region {
 		return a.login
 	}
-	return image.Login(ecr.NewFromConfig(a.cfg, func(o *ecr.Options) { o.Region = region }))
+	return image.Login(a.ecrIn(region))
 }
 
 // Connect asks who deploys and returns what the account has for it.
@@ -84,12 +90,13 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	if host == "" {
 		host = registryHost(id, a.in.Identity.Region)
 	}
-	repository, err := image.NewRepository(host, a.in.Image.Repository, a.login)
+	region := image.RegionOf(host)
+	repository, err := image.NewRepository(host, a.in.Image.Repository, a.loginIn(region))
 	if err != nil {
 		return services, err
 	}
 	if a.in.Image.Create {
-		repository.CreateWith(a.ecr, a.in.Image.Tags)
+		repository.CreateWith(a.ecrIn(region), a.in.Image.Tags)
 	}
 	services.Repository = repository
 	return services, nil

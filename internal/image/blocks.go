@@ -2,7 +2,6 @@ package image
 
 import (
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"io"
 	"runtime"
@@ -117,7 +116,7 @@ func (b *blocks) ReadFrom(r io.Reader) (n int64, err error) {
 			b.compress()
 		}
 	}
-	if errors.Is(err, io.EOF) {
+	if err == io.EOF { //nolint:errorlint // as io.Copy has it: what wraps it is an error
 		err = nil
 	}
 	return n, err

@@ -92,21 +92,26 @@ func (l *login) renew(ctx context.Context) error {
 // Keychain logs in with ECR at every host of ECR, and at Host, which is how an ECR elsewhere is named; other hosts use
 // the machine's docker login, or none.
 type Keychain struct {
-	ECR  func(region string) authn.Authenticator // a token is taken in the region that gave it; "" for Host
+	ECR  func(region string) authn.Authenticator // a token is taken in the region that gave it; "" where the host tells none
 	Host string                                  // host[:port]; may be empty
 }
 
 // ecrHost is a private registry of ECR, and its region: https://docs.aws.amazon.com/general/latest/gr/ecr.html
 var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.aws)$`)
 
+// RegionOf is the region of a host of ECR, and empty for every other.
+func RegionOf(host string) string {
+	if found := ecrHost.FindStringSubmatch(host); found != nil {
+		return found[1]
+	}
+	return ""
+}
+
 // Resolve implements authn.Keychain.
 func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
 	host := target.RegistryStr()
-	if host == k.Host {
-		return k.ECR(""), nil
-	}
-	if found := ecrHost.FindStringSubmatch(host); found != nil {
-		return k.ECR(found[1]), nil
+	if region := RegionOf(host); region != "" || host == k.Host {
+		return k.ECR(region), nil
 	}
 	return authn.DefaultKeychain.Resolve(target)
 }

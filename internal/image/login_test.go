@@ -77,26 +77,28 @@ func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
 
 func TestKeychainKnowsEachHost(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
-	keychain := Keychain{Host: "localhost:5000", ECR: func(region string) authn.Authenticator {
+	login := func(region string) authn.Authenticator {
 		return authn.FromConfig(authn.AuthConfig{Username: "AWS in " + region})
-	}}
-	for host, want := range map[string]string{
-		"123456789012.dkr.ecr.us-east-1.amazonaws.com":                "AWS in us-east-1",
-		"123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com":       "AWS in us-gov-west-1",
-		"123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn":            "AWS in cn-north-1",
-		"123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu":            "AWS in eusc-de-east-1",
-		"123456789012.dkr-ecr.eu-west-1.on.aws":                       "AWS in eu-west-1",
-		"localhost:5000":                                              "AWS in ",
-		"ghcr.io":                                                     "",
-		"123456789012.dkr.ecr.us-east-1.amazonaws.com.example.com":    "",
-		"evil.example.com.dkr.ecr.us-east-1.amazonaws.com.attacker.x": "",
+	}
+	for _, c := range []struct{ own, host, want string }{
+		{"", "123456789012.dkr.ecr.us-east-1.amazonaws.com", "AWS in us-east-1"},
+		{"123456789012.dkr.ecr.us-east-1.amazonaws.com", "123456789012.dkr.ecr.us-east-1.amazonaws.com", "AWS in us-east-1"},
+		{"", "123456789012.dkr.ecr-fips.us-gov-west-1.amazonaws.com", "AWS in us-gov-west-1"},
+		{"", "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "AWS in cn-north-1"},
+		{"", "123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "AWS in eusc-de-east-1"},
+		{"", "123456789012.dkr-ecr.eu-west-1.on.aws", "AWS in eu-west-1"},
+		{"localhost:5000", "localhost:5000", "AWS in "},
+		{"localhost:5000", "localhost:5001", ""},
+		{"", "ghcr.io", ""},
+		{"", "123456789012.dkr.ecr.us-east-1.amazonaws.com.example.com", ""},
+		{"", "example.com.dkr.ecr.us-east-1.amazonaws.com", ""},
 	} {
-		auth, err := keychain.Resolve(must(name.NewRegistry(host)))
+		auth, err := Keychain{ECR: login, Host: c.own}.Resolve(must(name.NewRegistry(c.host)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := authn.Authorization(t.Context(), auth); err != nil || got.Username != want {
-			t.Errorf("%s: %q, %v", host, got.Username, err)
+		if got, err := authn.Authorization(t.Context(), auth); err != nil || got.Username != c.want {
+			t.Errorf("%s: %q, %v", c.host, got.Username, err)
 		}
 	}
 }

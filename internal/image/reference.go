@@ -18,7 +18,7 @@ type registry struct {
 }
 
 func readReference(ctx context.Context, ref name.Reference, keychain authn.Keychain) (*manifest, error) {
-	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keychain))
+	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keychain), remote.WithTransport(connections(silence)))
 	if err != nil {
 		return nil, err
 	}

@@ -51,7 +51,10 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 	if err != nil {
 		return nil, fmt.Errorf("read repository name %q: %w", repository, err)
 	}
-	return &Repository{name: repo, options: []remote.Option{remote.WithAuth(auth)}, wire: &wire{repo: repo, auth: auth, wait: firstPause, mute: silence}}, nil
+	return &Repository{
+		name: repo, options: []remote.Option{remote.WithAuth(auth), remote.WithTransport(connections(silence))},
+		wire: &wire{repo: repo, auth: auth, wait: firstPause, mute: silence},
+	}, nil
 }
 
 // URI is the image of that digest as a host pulls it, host/name@sha256:….
@@ -151,8 +154,11 @@ func explain(err error) error {
 	}
 	switch answer.StatusCode {
 	case http.StatusNotFound:
-		if m := answer.Request.Method; m != http.MethodGet && m != http.MethodHead {
+		switch answer.Request.Method {
+		case http.MethodPut:
 			return fmt.Errorf("the registry misses something that this refers to: %w", err)
+		case http.MethodPost:
+			return fmt.Errorf("%w: %w", ErrNoRepository, err)
 		}
 		return ErrNotFound
 	case http.StatusUnauthorized, http.StatusForbidden:

@@ -3,7 +3,6 @@ package image
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -20,16 +19,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 const (
 	attempts   = 6
-	firstPause = time.Second     // about 30 s in all, as long as throttling and a restart take
-	longPause  = time.Minute     // at most, where the registry says how long it wants to be left alone
-	silence    = 5 * time.Minute // without an answer to a whole request; a registry may have gigabytes to digest
+	firstPause = time.Second // about 30 s in all, as long as throttling and a restart take
+	longPause  = time.Minute // at most, where the registry says how long it wants to be left alone
 )
 
 // wire writes to one repository: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
@@ -37,7 +34,7 @@ type wire struct {
 	repo name.Repository
 	auth authn.Authenticator
 	wait time.Duration // before the second attempt, doubled from attempt to attempt
-	mute time.Duration // how long an answer may take
+	mute time.Duration // how long nothing may move on a connection
 
 	mu     sync.Mutex
 	opened *http.Client
@@ -53,18 +50,7 @@ func (w *wire) open(ctx context.Context) (*http.Client, error) {
 	if w.opened != nil {
 		return w.opened, nil
 	}
-	base := remote.DefaultTransport.(*http.Transport).Clone()
-	base.WriteBufferSize = 128 << 10
-	base.MaxIdleConnsPerHost = uploads
-	base.ResponseHeaderTimeout = w.mute
-	// A connection for each blob, so that one that stalls holds up no other. HTTP/2 is not even offered: a clone has that
-	// from its original.
-	base.ForceAttemptHTTP2 = false
-	if base.TLSClientConfig == nil {
-		base.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-	}
-	base.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	opened, err := transport.NewWithContext(ctx, w.repo.Registry, w.auth, base, []string{w.repo.Scope(transport.PushScope)})
+	opened, err := transport.NewWithContext(ctx, w.repo.Registry, w.auth, connections(w.mute), []string{w.repo.Scope(transport.PushScope)})
 	if err != nil {
 		return nil, err
 	}
@@ -110,8 +96,12 @@ func refusal(in *http.Response, want []int) error {
 	if !errors.As(err, new(*transport.Error)) {
 		err = fmt.Errorf("%w, and its reason could not be read: %w", &transport.Error{StatusCode: in.StatusCode, Request: in.Request}, err)
 	}
-	if after, notSeconds := strconv.Atoi(in.Header.Get("Retry-After")); notSeconds == nil {
-		err = busyError{err, time.Duration(after) * time.Second}
+	after := in.Header.Get("Retry-After")
+	if seconds, notSeconds := strconv.Atoi(after); notSeconds == nil {
+		return busyError{err, time.Duration(seconds) * time.Second}
+	}
+	if date, noDate := http.ParseTime(after); noDate == nil {
+		return busyError{err, time.Until(date)}
 	}
 	return err
 }
@@ -124,6 +114,9 @@ func (w *wire) passing(err error) bool {
 	elsewhere := errors.As(err, new(sourceError))
 	var answer *transport.Error
 	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
+		if elsewhere {
+			return !errors.Is(err, ErrNotFound)
+		}
 		return errors.Is(err, errAnswer) || errors.As(err, new(*url.Error)) || errors.Is(err, io.ErrUnexpectedEOF)
 	}
 	switch code := answer.StatusCode; {
@@ -218,16 +211,13 @@ func absent(err error) bool {
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
-// has reports whether the repository holds a blob.
-func (w *wire) has(ctx context.Context, digest v1.Hash) (found bool, err error) {
-	err = w.sure(ctx, func() error {
-		_, err := w.do(ctx, request{method: http.MethodHead, address: w.address("blobs", digest.String()), want: []int{http.StatusOK}})
-		if found = err == nil; absent(err) {
-			return nil
-		}
-		return err
-	})
-	return found, err
+// has asks once whether the repository holds a blob.
+func (w *wire) has(ctx context.Context, digest v1.Hash) (bool, error) {
+	_, err := w.do(ctx, request{method: http.MethodHead, address: w.address("blobs", digest.String()), want: []int{http.StatusOK}})
+	if absent(err) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // manifest reads what reference names; nil when there is nothing.
@@ -308,6 +298,9 @@ func (w *wire) finish(ctx context.Context, address string, digest v1.Hash, rest 
 	query := to.Query()
 	query.Set("digest", digest.String())
 	to.RawQuery = query.Encode()
+	if size == 0 {
+		rest = nil // what has no size would be sent in chunks
+	}
 	_, err = w.do(ctx, request{
 		method: http.MethodPut, address: to.String(), body: rest, size: size, mediaType: "application/octet-stream",
 		want: []int{http.StatusCreated},

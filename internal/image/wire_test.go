@@ -1,6 +1,7 @@
 package image
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -9,7 +10,9 @@ import (
 	"log"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,8 +21,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	memory "github.com/google/go-containerregistry/pkg/registry"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/static"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
 func TestARegistryThatAlsoSpeaksHTTP2IsPushedTo(t *testing.T) {
@@ -53,26 +59,47 @@ func TestARegistryThatAlsoSpeaksHTTP2IsPushedTo(t *testing.T) {
 	s.names(t, "app:1", got)
 }
 
-func TestARequestWithoutAnAnswerIsMadeAgain(t *testing.T) {
-	for _, method := range []string{http.MethodPost, http.MethodPatch, http.MethodPut} {
-		s := newServer(t)
-		var silent atomic.Bool
-		s.on(func(_ http.ResponseWriter, r *http.Request) bool {
-			silences := r.Method == method && silent.CompareAndSwap(false, true)
-			if silences {
-				_, _ = io.Copy(io.Discard, r.Body)
-				<-r.Context().Done()
+// A registry stops at the start of a request, with most of a blob still to come, behind the whole of one, or in its answer.
+func TestARequestThatStallsIsMadeAgain(t *testing.T) {
+	const mute = 500 * time.Millisecond
+	ref := savedAs(t, imageOf(20_000_000)) // more than lies on the way
+	for what, stalls := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"begin":  func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPost },
+		"stream": func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPatch },
+		"finish": func(_ http.ResponseWriter, r *http.Request) bool {
+			_, _ = io.Copy(io.Discard, r.Body)
+			return r.Method == http.MethodPut
+		},
+		"answer": func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut {
+				return false
 			}
-			return silences
+			w.Header().Set("Content-Length", "100")
+			w.WriteHeader(http.StatusCreated)
+			return http.NewResponseController(w).Flush() == nil
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			var stalled atomic.Bool
+			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+				if stalled.Load() || what != "begin" && strings.Contains(r.URL.Path, "/manifests/") || !stalls(w, r) {
+					return false
+				}
+				stalled.Store(true)
+				time.Sleep(3 * mute)
+				return true
+			})
+			repo := s.repository(t, "app")
+			repo.wire.mute = mute
+			got, err := repo.Push(t.Context(), opened(t, ref), "1", How{})
+			if err != nil || !stalled.Load() {
+				t.Fatal(err)
+			}
+			s.on(nil)
+			s.names(t, "app:1", got)
 		})
-		repo := s.repository(t, "app")
-		repo.wire.mute = 500 * time.Millisecond
-		got, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{})
-		if err != nil || !silent.Load() {
-			t.Fatalf("%s: %v", method, err)
-		}
-		s.on(nil)
-		s.names(t, "app:1", got)
 	}
 }
 
@@ -108,7 +135,11 @@ func TestAFaultWhoseReasonCannotBeReadIsSurvived(t *testing.T) {
 }
 
 func TestARegistryIsLeftAloneForAsLongAsItSays(t *testing.T) {
-	for after, want := range map[string]time.Duration{"": 0, "7": 7 * time.Second, "86400": longPause, "-3": 0, "soon": 0} {
+	in := map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "86400": longPause, "-3": 0, "soon": 0,
+		"Sat, 01 Jan 2000 00:00:30 GMT": 30 * time.Second, "Fri, 31 Dec 1999 00:00:30 GMT": 0, // synctest begins in 2000
+	}
+	for after, want := range in {
 		synctest.Test(t, func(t *testing.T) {
 			w := &wire{wait: time.Millisecond}
 			began, tried := time.Now(), 0
@@ -164,6 +195,105 @@ func TestAFaultOfTheSourceIsNotTheTargets(t *testing.T) {
 		}
 		if keys.renewed > 0 || to.written("POST") > 2 || to.written("manifests") > 0 {
 			t.Errorf("%d: renewed %d times, and the writes are %v", status, keys.renewed, to.writes)
+		}
+	}
+}
+
+// A connection to the source breaks, or brings other bytes, in the middle of a blob.
+func TestABlobThatIsLostAtTheSourceIsReadAgain(t *testing.T) {
+	for what, fault := range map[string]func(http.ResponseWriter, []byte){
+		"reset": func(w http.ResponseWriter, content []byte) {
+			_, _ = w.Write(content[:len(content)/2])
+			_ = http.NewResponseController(w).Flush()
+			cut(w)
+		},
+		"other bytes": func(w http.ResponseWriter, content []byte) {
+			content[len(content)/2] ^= 1
+			_, _ = w.Write(content)
+		},
+		"500": func(w http.ResponseWriter, _ []byte) { refuse(w, http.StatusInternalServerError, "UNKNOWN") },
+	} {
+		t.Run(what, func(t *testing.T) {
+			from, to, image := newServer(t), newServer(t), imageOf(300_000)
+			if err := remote.Write(must(name.ParseReference(from.host+"/dev:1")), image); err != nil {
+				t.Fatal(err)
+			}
+			layer := must(must(image.Layers())[0].Digest())
+			content := must(io.ReadAll(must(must(image.Layers())[0].Compressed())))
+			src := opened(t, from.host+"/dev:1")
+			var met atomic.Bool
+			from.on(func(w http.ResponseWriter, r *http.Request) bool {
+				meets := strings.HasSuffix(r.URL.Path, layer.String()) && r.Method == http.MethodGet && met.CompareAndSwap(false, true)
+				if meets {
+					w.Header().Set("Content-Length", strconv.Itoa(len(content)))
+					fault(w, bytes.Clone(content))
+				}
+				return meets
+			})
+			got, err := to.repository(t, "prod").Push(t.Context(), src, "1", How{})
+			if err != nil || !met.Load() {
+				t.Fatal(err)
+			}
+			to.names(t, "prod:1", got)
+		})
+	}
+}
+
+func TestAnAttemptAsksOnce(t *testing.T) {
+	s := newServer(t)
+	asked := map[string]int{}
+	var mu sync.Mutex
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method != http.MethodHead {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		asked[r.URL.Path]++
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{}); err == nil {
+		t.Error("it succeeds")
+	}
+	for path, n := range asked {
+		if n != attempts {
+			t.Errorf("%s was asked for %d times, want %d", path, n, attempts)
+		}
+	}
+	if len(asked) == 0 {
+		t.Error("nothing was asked for")
+	}
+}
+
+// The one request that uploads a blob has a length, also of nothing.
+func TestABlobOfNothingHasALength(t *testing.T) {
+	s := newServer(t)
+	var chunked atomic.Int64
+	s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPut && len(r.TransferEncoding) > 0 {
+			chunked.Add(1)
+		}
+		return false
+	})
+	image := must(mutate.AppendLayers(imageOf(20_000), static.NewLayer(nil, types.DockerLayer)))
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, layoutOf(t, image).folder(t)), "1", How{}); err != nil || chunked.Load() > 0 {
+		t.Errorf("%v, %d in chunks", err, chunked.Load())
+	}
+}
+
+func TestARegistryWithoutTheRepositorySaysSo(t *testing.T) {
+	for _, code := range []string{"NAME_UNKNOWN", "NOT_FOUND"} {
+		s := newServer(t)
+		s.on(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				refuse(w, http.StatusNotFound, code)
+			}
+			return r.Method == http.MethodPost
+		})
+		_, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{})
+		if !errors.Is(err, ErrNoRepository) {
+			t.Errorf("%s: %v", code, err)
 		}
 	}
 }

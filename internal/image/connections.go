@@ -1,0 +1,57 @@
+package image
+
+import (
+	"context"
+	"crypto/tls"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// silence is how long nothing may move on a connection: a registry may have gigabytes to digest before it answers.
+const silence = 5 * time.Minute
+
+// connections are those to one registry, each given up when nothing has moved on it for as long as mute.
+func connections(mute time.Duration) *http.Transport {
+	t := remote.DefaultTransport.(*http.Transport).Clone()
+	t.WriteBufferSize = 128 << 10
+	t.MaxIdleConnsPerHost = uploads
+	dial := t.DialContext
+	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return moving{conn, mute}, nil
+	}
+	// One for each blob, so that one that stalls holds up no other. HTTP/2 is not even offered: a clone has that from its
+	// original.
+	t.ForceAttemptHTTP2 = false
+	if t.TLSClientConfig == nil {
+		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	return t
+}
+
+// moving is a connection whose time begins anew with whatever moves on it, in either direction.
+type moving struct {
+	net.Conn
+	mute time.Duration
+}
+
+func (c moving) Read(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.mute)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Read(p)
+}
+
+func (c moving) Write(p []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(c.mute)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(p)
+}
