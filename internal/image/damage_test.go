@@ -6,12 +6,14 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -302,5 +304,19 @@ func TestALayerInZstdOfADockerSaveIsRefused(t *testing.T) {
 	}
 	if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), "zstd") {
 		t.Errorf("error is %q", err)
+	}
+}
+
+func TestWhyABlobCannotBeReadIsSaid(t *testing.T) {
+	content := strings.Repeat("content ", 100_000)
+	for _, cause := range []error{errors.New("the disk is gone"), io.ErrUnexpectedEOF, fmt.Errorf("the disk is gone: %w", io.EOF)} {
+		for _, c := range []Compression{Gzip, Zstd} {
+			b := &blob{name: "layer", compress: true, diffID: digestOf([]byte(content)), open: func(context.Context) (io.ReadCloser, error) {
+				return io.NopCloser(io.MultiReader(strings.NewReader(content[:600_000]), iotest.ErrReader(cause))), nil
+			}}
+			if _, _, err := b.stored(t.Context(), io.Discard, c, func(int) {}); !errors.Is(err, cause) || !errors.As(err, new(damage)) {
+				t.Errorf("%s: the error is %v, not %v", c, err, cause)
+			}
+		}
 	}
 }

@@ -182,7 +182,7 @@ func TestAFaultOfTheSourceIsNotTheTargets(t *testing.T) {
 			t.Fatal(err)
 		}
 		src := opened(t, from.host+"/dev:1")
-		from.on(func(w http.ResponseWriter, r *http.Request) bool {
+		from.on(func(w http.ResponseWriter, _ *http.Request) bool {
 			refuse(w, status, code)
 			return true
 		})
