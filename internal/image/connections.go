@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
@@ -24,7 +25,7 @@ func connections(mute time.Duration) *http.Transport {
 		if err != nil {
 			return nil, err
 		}
-		return moving{conn, mute}, nil
+		return &moving{Conn: conn, mute: mute}, nil
 	}
 	// One for each blob, so that one that stalls holds up no other. HTTP/2 is not even offered: a clone has that from its
 	// original.
@@ -39,18 +40,32 @@ func connections(mute time.Duration) *http.Transport {
 // moving is a connection whose time begins anew with whatever moves on it, in either direction.
 type moving struct {
 	net.Conn
-	mute time.Duration
+	mute   time.Duration
+	ending atomic.Bool
 }
 
-func (c moving) Read(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.mute)); err != nil {
+// SetWriteDeadline is for TLS, which takes no more than seconds to say goodbye: time does not begin anew after it.
+func (c *moving) SetWriteDeadline(t time.Time) error {
+	c.ending.Store(true)
+	return c.Conn.SetWriteDeadline(t)
+}
+
+func (c *moving) anew() error {
+	if c.ending.Load() {
+		return nil
+	}
+	return c.SetDeadline(time.Now().Add(c.mute))
+}
+
+func (c *moving) Read(p []byte) (int, error) {
+	if err := c.anew(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c moving) Write(p []byte) (int, error) {
-	if err := c.SetDeadline(time.Now().Add(c.mute)); err != nil {
+func (c *moving) Write(p []byte) (int, error) {
+	if err := c.anew(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

@@ -62,9 +62,11 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 		err    error
 	}
 	packed := make(chan written, 1)
+	reading, stop := context.WithCancel(ctx)
+	defer stop()
 	go func() {
 		var w written
-		w.digest, w.size, w.err = b.stored(ctx, e.meter.writer(into), e.compression, e.meter.reader(b))
+		w.digest, w.size, w.err = b.stored(reading, e.meter.writer(into), e.compression, e.meter.reader(b))
 		into.CloseWithError(w.err)
 		packed <- w
 	}()
@@ -74,6 +76,9 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	}
 	next, err = e.wire.stream(ctx, next, pipe, length)
 	pipe.CloseWithError(errStopped) // where the registry has answered before the end
+	if err != nil {
+		stop() // a source may not have answered yet
+	}
 	w := <-packed
 	switch {
 	// What could not be read explains more than the request that broke off.

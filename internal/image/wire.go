@@ -211,10 +211,12 @@ func absent(err error) bool {
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
-// has asks once whether the repository holds a blob.
+// has asks once whether the repository holds a blob. An answer to HEAD has no body, in which ECR says that a token has
+// expired, so what is forbidden is left to the next request to tell.
 func (w *wire) has(ctx context.Context, digest v1.Hash) (bool, error) {
 	_, err := w.do(ctx, request{method: http.MethodHead, address: w.address("blobs", digest.String()), want: []int{http.StatusOK}})
-	if absent(err) {
+	var answer *transport.Error
+	if absent(err) || errors.As(err, &answer) && answer.StatusCode == http.StatusForbidden {
 		return false, nil
 	}
 	return err == nil, err

@@ -8,8 +8,10 @@ import (
 	"errors"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -59,17 +61,18 @@ func TestARegistryThatAlsoSpeaksHTTP2IsPushedTo(t *testing.T) {
 	s.names(t, "app:1", got)
 }
 
+func drained(r *http.Request) bool {
+	_, err := io.Copy(io.Discard, r.Body)
+	return err == nil
+}
+
 // A registry stops at the start of a request, with most of a blob still to come, behind the whole of one, or in its answer.
 func TestARequestThatStallsIsMadeAgain(t *testing.T) {
-	const mute = 500 * time.Millisecond
 	ref := savedAs(t, imageOf(20_000_000)) // more than lies on the way
 	for what, stalls := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"begin":  func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPost },
 		"stream": func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPatch },
-		"finish": func(_ http.ResponseWriter, r *http.Request) bool {
-			_, _ = io.Copy(io.Discard, r.Body)
-			return r.Method == http.MethodPut
-		},
+		"finish": func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPut && drained(r) },
 		"answer": func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPut {
 				return false
@@ -81,18 +84,19 @@ func TestARequestThatStallsIsMadeAgain(t *testing.T) {
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
-			s := newServer(t)
+			s, over := newServer(t), make(chan struct{})
+			t.Cleanup(func() { close(over) })
 			var stalled atomic.Bool
 			s.on(func(w http.ResponseWriter, r *http.Request) bool {
-				if stalled.Load() || what != "begin" && strings.Contains(r.URL.Path, "/manifests/") || !stalls(w, r) {
+				if stalled.Load() || strings.Contains(r.URL.Path, "/manifests/") || !stalls(w, r) {
 					return false
 				}
 				stalled.Store(true)
-				time.Sleep(3 * mute)
+				<-over
 				return true
 			})
 			repo := s.repository(t, "app")
-			repo.wire.mute = mute
+			repo.wire.mute = 2 * time.Second
 			got, err := repo.Push(t.Context(), opened(t, ref), "1", How{})
 			if err != nil || !stalled.Load() {
 				t.Fatal(err)
@@ -237,6 +241,68 @@ func TestABlobThatIsLostAtTheSourceIsReadAgain(t *testing.T) {
 			to.names(t, "prod:1", got)
 		})
 	}
+}
+
+// TLS says goodbye before it closes a connection, for which it gives it seconds.
+func TestAConnectionThatIsEndingGetsNoMoreTime(t *testing.T) {
+	here, there := net.Pipe()
+	defer there.Close()
+	c := &moving{Conn: here, mute: time.Hour}
+	if err := c.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Write([]byte("goodbye")); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestARefusalDoesNotWaitForTheSource(t *testing.T) {
+	from, to := newServer(t), newServer(t)
+	if err := remote.Write(must(name.ParseReference(from.host+"/dev:1")), imageOf(300_000)); err != nil {
+		t.Fatal(err)
+	}
+	src := opened(t, from.host+"/dev:1")
+	from.on(func(_ http.ResponseWriter, r *http.Request) bool {
+		<-r.Context().Done()
+		return true
+	})
+	to.on(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPatch {
+			refuse(w, http.StatusForbidden, "DENIED")
+		}
+		return r.Method == http.MethodPatch
+	})
+	if _, err := to.repository(t, "prod").Push(t.Context(), src, "1", How{}); err == nil || !strings.Contains(err.Error(), "DENIED") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// ECR says in the body of a 403 that a token has expired, and HEAD has none.
+func TestATokenThatHasExpiredIsRenewedWhereHEADIsRefused(t *testing.T) {
+	s := newServer(t)
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		_, password, ok := r.BasicAuth()
+		switch {
+		case !ok:
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED")
+		case password == "0" && (r.Method == http.MethodHead || r.Method == http.MethodPost):
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = io.WriteString(w, `{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`)
+		default:
+			return false
+		}
+		return true
+	})
+	auth := &spent{}
+	repo := s.repository(t, "app")
+	repo.wire.auth = auth
+	got, err := repo.Push(t.Context(), opened(t, layoutOf(t, imageOf(20_000)).folder(t)), "1", How{})
+	if err != nil || auth.renewed == 0 {
+		t.Fatalf("%v, renewed %d times", err, auth.renewed)
+	}
+	s.on(nil)
+	s.names(t, "app:1", got)
 }
 
 func TestAnAttemptAsksOnce(t *testing.T) {
