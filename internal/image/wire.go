@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"mime"
 	"net/http"
 	"net/url"
@@ -23,12 +22,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-const (
-	attempts   = 6
-	firstPause = time.Second // about 30 s in all, as long as throttling and a restart take
-	longPause  = time.Minute // at most, where the registry says how long it wants to be left alone
-)
-
 // wire writes to one repository: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 type wire struct {
 	repo name.Repository
@@ -39,9 +32,6 @@ type wire struct {
 	mu     sync.Mutex
 	opened *http.Client
 }
-
-// renewer is an authenticator that can be told that its token is not taken any more.
-type renewer interface{ Renew() }
 
 // open asks the registry once how to log in.
 func (w *wire) open(ctx context.Context) (*http.Client, error) {
@@ -57,88 +47,6 @@ func (w *wire) open(ctx context.Context) (*http.Client, error) {
 	w.opened = &http.Client{Transport: opened}
 	return w.opened, nil
 }
-
-// sure tries f until it succeeds, or fails in a way that will not get better.
-func (w *wire) sure(ctx context.Context, f func() error) error {
-	pause := w.wait
-	for attempt := 1; ; attempt++ {
-		err := f()
-		if err == nil || attempt == attempts || ctx.Err() != nil || !w.passing(err) {
-			return err
-		}
-		left := pause/2 + rand.N(pause/2)
-		if alone := (busyError{}); errors.As(err, &alone) {
-			left = max(left, min(alone.after, longPause))
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(left):
-			pause *= 2
-		}
-	}
-}
-
-// busyError is an answer that says when to come again: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-type busyError struct {
-	error
-	after time.Duration
-}
-
-func (e busyError) Unwrap() error { return e.error }
-
-// refusal is the error that an answer is, unless its status is wanted. Also an answer that breaks off has one.
-func refusal(in *http.Response, want []int) error {
-	err := transport.CheckError(in, want...)
-	if err == nil {
-		return nil
-	}
-	if !errors.As(err, new(*transport.Error)) {
-		err = fmt.Errorf("%w, and its reason could not be read: %w", &transport.Error{StatusCode: in.StatusCode, Request: in.Request}, err)
-	}
-	after := in.Header.Get("Retry-After")
-	if seconds, notSeconds := strconv.Atoi(after); notSeconds == nil {
-		return busyError{err, time.Duration(seconds) * time.Second}
-	}
-	if date, noDate := http.ParseTime(after); noDate == nil {
-		return busyError{err, time.Until(date)}
-	}
-	return err
-}
-
-// passing reports whether err may be gone the next time; a token that is not taken is renewed for that.
-func (w *wire) passing(err error) bool {
-	if errors.As(err, new(damage)) {
-		return false
-	}
-	elsewhere := errors.As(err, new(sourceError))
-	var answer *transport.Error
-	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
-		if elsewhere {
-			return !errors.Is(err, ErrNotFound)
-		}
-		return errors.Is(err, errAnswer) || errors.As(err, new(*url.Error)) || errors.Is(err, io.ErrUnexpectedEOF)
-	}
-	switch code := answer.StatusCode; {
-	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
-		return true
-	case code == http.StatusUnauthorized, code == http.StatusForbidden && strings.Contains(answer.Error(), "expired"):
-		auth, ok := w.auth.(renewer)
-		if ok = ok && !elsewhere; ok {
-			auth.Renew()
-		}
-		return ok
-	}
-	for _, e := range answer.Errors {
-		// The upload is gone, or bytes of it were changed on the way: it begins anew.
-		if e.Code == transport.BlobUploadUnknownErrorCode || e.Code == transport.BlobUploadInvalidErrorCode || e.Code == transport.DigestInvalidErrorCode {
-			return true
-		}
-	}
-	return false
-}
-
-var errAnswer = errors.New("the registry's answer makes no sense")
 
 // request is one to the registry.
 type request struct {
@@ -198,6 +106,25 @@ func (w *wire) do(ctx context.Context, r request) (*reply, error) {
 		answer.next = next.String()
 	}
 	return answer, nil
+}
+
+// refusal is the error that an answer is, unless its status is wanted. Also an answer that breaks off has one.
+func refusal(in *http.Response, want []int) error {
+	err := transport.CheckError(in, want...)
+	if err == nil {
+		return nil
+	}
+	if !errors.As(err, new(*transport.Error)) {
+		err = fmt.Errorf("%w, and its reason could not be read: %w", &transport.Error{StatusCode: in.StatusCode, Request: in.Request}, err)
+	}
+	after := in.Header.Get("Retry-After")
+	if seconds, notSeconds := strconv.Atoi(after); notSeconds == nil {
+		return busyError{err, time.Duration(seconds) * time.Second}
+	}
+	if date, noDate := http.ParseTime(after); noDate == nil {
+		return busyError{err, time.Until(date)}
+	}
+	return err
 }
 
 func (w *wire) address(kind, reference string) string {
