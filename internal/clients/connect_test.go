@@ -1,20 +1,42 @@
 package clients
 
 import (
+	"net/http"
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/org/atta-deploy-action/internal/action"
 )
 
+// asked answers no request and notes the hosts.
+type asked []string
+
+func (a *asked) Do(r *http.Request) (*http.Response, error) {
+	*a = append(*a, r.URL.Host)
+	return nil, http.ErrServerClosed
+}
+
 // A token is of one region: another one of ECR is asked for its own.
 func TestEachRegionOfECRIsAskedItself(t *testing.T) {
-	t.Setenv("AWS_CONFIG_FILE", os.DevNull)
-	t.Setenv("AWS_SHARED_CREDENTIALS_FILE", os.DevNull)
-	in := action.Inputs{Identity: action.Identity{Region: "us-east-1"}}
-	a, err := New(t.Context(), in, nil)
+	for name, value := range map[string]string{
+		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": "", "AWS_DEFAULT_PROFILE": "",
+		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_ECR": "",
+	} {
+		t.Setenv(name, value)
+	}
+	a, err := New(t.Context(), action.Inputs{Identity: action.Identity{Region: "us-east-1"}}, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	a.cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
+	var hosts asked
+	a.cfg.HTTPClient = &hosts
+	if _, err := authn.Authorization(t.Context(), a.loginIn("eu-west-1")); err == nil || len(hosts) != 1 || !strings.Contains(hosts[0], ".eu-west-1.") {
+		t.Errorf("%v, and %v was asked", err, hosts)
 	}
 	for region, want := range map[string]string{"": "us-east-1", "us-east-1": "us-east-1", "eu-west-1": "eu-west-1"} {
 		if got := a.ecrIn(region).Options().Region; got != want {

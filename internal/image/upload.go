@@ -7,6 +7,7 @@ import (
 	"io"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // alike returns the layer of the repository that holds what b does, if one is known.
@@ -76,8 +77,8 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	}
 	next, err = e.wire.stream(ctx, next, pipe, length)
 	pipe.CloseWithError(errStopped) // where the registry has answered before the end
-	if err != nil {
-		stop() // a source may not have answered yet
+	if errors.Is(err, errAnswer) || errors.As(err, new(*transport.Error)) {
+		stop() // what has been answered need not wait for a source that is silent
 	}
 	w := <-packed
 	switch {

@@ -247,6 +247,7 @@ func TestABlobThatIsLostAtTheSourceIsReadAgain(t *testing.T) {
 func TestAConnectionThatIsEndingGetsNoMoreTime(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
+	go func() { _, _ = io.Copy(io.Discard, there) }()
 	c := &moving{Conn: here, mute: time.Hour}
 	if err := c.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
 		t.Fatal(err)
@@ -272,7 +273,9 @@ func TestARefusalDoesNotWaitForTheSource(t *testing.T) {
 		}
 		return r.Method == http.MethodPatch
 	})
-	if _, err := to.repository(t, "prod").Push(t.Context(), src, "1", How{}); err == nil || !strings.Contains(err.Error(), "DENIED") {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if _, err := to.repository(t, "prod").Push(ctx, src, "1", How{}); err == nil || !strings.Contains(err.Error(), "DENIED") {
 		t.Errorf("error is %v", err)
 	}
 }
