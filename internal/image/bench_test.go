@@ -48,12 +48,15 @@ func BenchmarkStored(b *testing.B) {
 		})
 	}
 	b.Run("verify", func(b *testing.B) {
-		b.SetBytes(int64(len(content)))
+		b.SetBytes(2 * int64(len(content)))
 		for b.Loop() {
-			layer := &blob{name: "layer", compress: true, diffID: plain, length: int64(len(content)), open: func(context.Context) (io.ReadCloser, error) {
-				return io.NopCloser(bytes.NewReader(content)), nil
-			}}
-			if err := layer.verify(b.Context(), func(int) {}); err != nil {
+			var layers []*blob
+			for range 2 {
+				layers = append(layers, &blob{name: "layer", compress: true, diffID: plain, length: int64(len(content)), open: func(context.Context) (io.ReadCloser, error) {
+					return io.NopCloser(bytes.NewReader(content)), nil
+				}})
+			}
+			if err := (&engine{meter: newMeter(nil)}).verify(b.Context(), layers, 1); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -150,29 +150,6 @@ func (b *blob) blame(ctx context.Context, err error) error {
 	return damage{fmt.Errorf("%s: %w", b.name, err)}
 }
 
-// verify reads a layer of a docker save and checks it against the config, sending nothing.
-func (b *blob) verify(ctx context.Context, read func(int)) error {
-	r, err := b.open(ctx)
-	if err != nil {
-		return b.blame(ctx, err)
-	}
-	defer r.Close()
-	plain := sha256.New()
-	from := counted(reader(ctx, r), read)
-	if b.compress {
-		_, err = io.CopyBuffer(plain, from, make([]byte, readSize))
-	} else {
-		err = unpack(plain, from)
-	}
-	if have := sum(plain); err == nil && have != b.diffID {
-		err = fmt.Errorf("its content is %s, the config says %s", have, b.diffID)
-	}
-	if err != nil {
-		return b.blame(ctx, err)
-	}
-	return nil
-}
-
 // content reads a small blob and checks it.
 func (b *blob) content(ctx context.Context) ([]byte, error) {
 	var data limited

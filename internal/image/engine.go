@@ -153,7 +153,7 @@ func (e *engine) adopt(m *manifest) (bool, error) {
 
 // send makes everything below m be in the repository by digest: blobs first, then manifests from the leaves up.
 func (e *engine) send(ctx context.Context, m *manifest) error {
-	if err := e.each(ctx, m, e.settle); err != nil {
+	if err := e.distinct(m, func(blobs []*blob) error { return e.settleAll(ctx, blobs) }); err != nil {
 		return err
 	}
 	if err := m.seal(); err != nil {
@@ -162,29 +162,56 @@ func (e *engine) send(ctx context.Context, m *manifest) error {
 	return e.below(ctx, m)
 }
 
+// settleAll makes the repository hold the blobs, first those that are to be sent. Layers that are only to be hashed neither
+// wait for the network nor keep anything from it.
+func (e *engine) settleAll(ctx context.Context, blobs []*blob) error {
+	var sent, unpacked, hashed []*blob
+	for _, b := range blobs {
+		switch _, there := e.alike(b); {
+		case !there:
+			sent = append(sent, b)
+		case b.compress:
+			hashed = append(hashed, b)
+		default:
+			unpacked = append(unpacked, b)
+		}
+	}
+	workers := cores(uploads)
+	if slices.ContainsFunc(sent, func(b *blob) bool { return b.compress }) {
+		workers = max(1, workers-1) // a core is left to what compresses
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return sideBySide(ctx, append(sent, unpacked...), e.settle) })
+	group.Go(func() error { return e.verify(ctx, hashed, workers) })
+	return group.Wait()
+}
+
 // keep counts everything of m as being in the repository.
-func (e *engine) keep(ctx context.Context, m *manifest) error {
-	return e.each(ctx, m, func(_ context.Context, b *blob) error {
-		e.meter.reuse(b)
+func (e *engine) keep(m *manifest) error {
+	return e.distinct(m, func(blobs []*blob) error {
+		for _, b := range blobs {
+			e.meter.reuse(b)
+		}
 		return nil
 	})
 }
 
 // measure gives m its digest without sending anything.
 func (e *engine) measure(ctx context.Context, m *manifest) error {
-	err := e.each(ctx, m, func(ctx context.Context, b *blob) (err error) {
-		if b.Digest == (v1.Hash{}) {
-			b.Digest, b.Size, err = b.stored(ctx, io.Discard, e.compression, e.meter.reader(b))
-			b.MediaType = e.compression.of(b)
-		}
-		return err
+	err := e.distinct(m, func(blobs []*blob) error {
+		return sideBySide(ctx, blobs, func(ctx context.Context, b *blob) (err error) {
+			if b.Digest == (v1.Hash{}) {
+				b.Digest, b.Size, err = b.stored(ctx, io.Discard, e.compression, e.meter.reader(b))
+				b.MediaType = e.compression.of(b)
+			}
+			return err
+		})
 	})
 	return errors.Join(err, m.seal())
 }
 
-// each calls do for every blob, once for those with the same content: the largest first, and last those that are only
-// read, so that what is sent begins at once.
-func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context, *blob) error) error {
+// distinct calls do with one blob of each content, the largest first, and gives the others what it got.
+func (e *engine) distinct(m *manifest, do func([]*blob) error) error {
 	same := map[v1.Hash][]*blob{}
 	var first []*blob
 	for image := range m.images() {
@@ -196,21 +223,8 @@ func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context,
 			}
 		}
 	}
-	sent := func(b *blob) int {
-		if _, there := e.alike(b); there {
-			return 0
-		}
-		return 1
-	}
-	slices.SortStableFunc(first, func(a, b *blob) int {
-		return cmp.Or(cmp.Compare(sent(b), sent(a)), cmp.Compare(b.length, a.length))
-	})
-	group, groupCtx := errgroup.WithContext(ctx)
-	group.SetLimit(uploads)
-	for _, b := range first {
-		group.Go(func() error { return do(groupCtx, b) })
-	}
-	if err := group.Wait(); err != nil {
+	slices.SortStableFunc(first, func(a, b *blob) int { return cmp.Compare(b.length, a.length) })
+	if err := do(first); err != nil {
 		return err
 	}
 	for _, blobs := range same {
@@ -219,6 +233,16 @@ func (e *engine) each(ctx context.Context, m *manifest, do func(context.Context,
 		}
 	}
 	return nil
+}
+
+// sideBySide calls do for every blob, and ends with the first error.
+func sideBySide(ctx context.Context, blobs []*blob, do func(context.Context, *blob) error) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(uploads)
+	for _, b := range blobs {
+		group.Go(func() error { return do(ctx, b) })
+	}
+	return group.Wait()
 }
 
 // below writes the manifests that m lists.

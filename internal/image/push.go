@@ -97,7 +97,7 @@ func (e *engine) same(ctx context.Context, m, have *manifest) error {
 	case err != nil:
 		return err
 	case adopted:
-		return e.keep(ctx, m)
+		return e.keep(m)
 	}
 	return e.measure(ctx, m)
 }
@@ -116,7 +116,7 @@ func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
 		case err != nil:
 			return err
 		case adopted:
-			return e.keep(ctx, m)
+			return e.keep(m)
 		}
 	}
 	e.look(ctx)

@@ -18,12 +18,11 @@ func (e *engine) alike(b *blob) (v1.Descriptor, bool) {
 
 // settle makes the repository hold b.
 func (e *engine) settle(ctx context.Context, b *blob) error {
-	if desc, there := e.alike(b); there {
+	if _, there := e.alike(b); there {
 		if err := b.verify(ctx, e.meter.reader(b)); err != nil {
 			return err
 		}
-		b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
-		e.meter.reuse(b)
+		e.reuse(b)
 		return nil
 	}
 	err := e.wire.sure(ctx, func() error { return e.upload(ctx, b) })
@@ -31,6 +30,13 @@ func (e *engine) settle(ctx context.Context, b *blob) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", b.name, explain(err))
+}
+
+// reuse makes b the layer of the repository that is alike.
+func (e *engine) reuse(b *blob) {
+	desc, _ := e.alike(b)
+	b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
+	e.meter.reuse(b)
 }
 
 // upload tries once. A blob whose digest is known, also from a try before, may be there already.

@@ -10,10 +10,10 @@ var hasSHA = cpuid.CPU.Supports(cpuid.SHA, cpuid.SSSE3, cpuid.SSE4)
 func blocks(s, t *[8]uint32, p, q []byte)
 
 // bigEndian turns four words around: https://csrc.nist.gov/pubs/fips/180-4/upd1/final 3.1
-var bigEndian = [16]byte{3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12}
+var bigEndian = [16]byte{3, 2, 1, 0, 7, 6, 5, 4, 11, 10, 9, 8, 15, 14, 13, 12} //nolint:unused // by blocks
 
 // constants are of https://csrc.nist.gov/pubs/fips/180-4/upd1/final 4.2.2
-var constants = [64]uint32{
+var constants = [64]uint32{ //nolint:unused // by blocks
 	0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
 	0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
 	0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
