@@ -56,7 +56,7 @@ func BenchmarkStored(b *testing.B) {
 					return io.NopCloser(bytes.NewReader(content)), nil
 				}})
 			}
-			if err := (&engine{meter: newMeter(nil)}).verify(b.Context(), layers, 1); err != nil {
+			if err := (&engine{meter: newMeter(nil)}).verifier(layers).work(b.Context()); err != nil {
 				b.Fatal(err)
 			}
 		}

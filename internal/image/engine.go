@@ -162,7 +162,7 @@ func (e *engine) send(ctx context.Context, m *manifest) error {
 	return e.below(ctx, m)
 }
 
-// settleAll makes the repository hold the blobs, first those that are to be sent. Layers that are only to be hashed neither
+// settleAll makes the repository hold the blobs, first those that are to be sent. Layers that need only be hashed neither
 // wait for the network nor keep anything from it.
 func (e *engine) settleAll(ctx context.Context, blobs []*blob) error {
 	var sent, unpacked, hashed []*blob
@@ -176,13 +176,21 @@ func (e *engine) settleAll(ctx context.Context, blobs []*blob) error {
 			unpacked = append(unpacked, b)
 		}
 	}
-	workers := cores(uploads)
-	if slices.ContainsFunc(sent, func(b *blob) bool { return b.compress }) {
-		workers = max(1, workers-1) // a core is left to what compresses
+	v, workers := e.verifier(hashed), cores(uploads)
+	packing := workers > 1 && slices.ContainsFunc(sent, func(b *blob) bool { return b.compress })
+	if packing {
+		workers-- // a core compresses what is sent, and helps when that is done
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return sideBySide(ctx, append(sent, unpacked...), e.settle) })
-	group.Go(func() error { return e.verify(ctx, hashed, workers) })
+	group.Go(func() error {
+		if err := sideBySide(ctx, append(sent, unpacked...), e.settle); err != nil || !packing {
+			return err
+		}
+		return v.work(ctx)
+	})
+	for range workers {
+		group.Go(func() error { return v.work(ctx) })
+	}
 	return group.Wait()
 }
 

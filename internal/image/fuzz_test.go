@@ -34,7 +34,7 @@ func FuzzOpen(f *testing.F) {
 				_, _, _ = b.stored(t.Context(), io.Discard, Gzip, func(int) {})
 				if b.diffID.Hex != "" {
 					_ = b.verify(t.Context(), func(int) {})
-					_ = (&engine{meter: newMeter(nil)}).verify(t.Context(), []*blob{b}, 1)
+					_ = (&engine{meter: newMeter(nil)}).verifier([]*blob{b}).work(t.Context())
 				}
 			}
 		}

@@ -34,7 +34,7 @@ func (e *engine) settle(ctx context.Context, b *blob) error {
 
 // reuse makes b the layer of the repository that is alike.
 func (e *engine) reuse(b *blob) {
-	desc, _ := e.alike(b)
+	desc := e.layers[b.diffID]
 	b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
 	e.meter.reuse(b)
 }

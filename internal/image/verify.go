@@ -6,8 +6,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
-
-	"golang.org/x/sync/errgroup"
+	"sync/atomic"
 
 	"github.com/org/atta-deploy-action/internal/sha256x2"
 )
@@ -34,100 +33,139 @@ func (b *blob) matches(ctx context.Context, plain hash.Hash) error {
 	return nil
 }
 
-// verify reads layers whose content the repository holds, checks them against the config, and reuses what it holds. So
-// many workers each hash two of them at once, as long as there are more layers than workers.
-func (e *engine) verify(ctx context.Context, layers []*blob, workers int) error {
-	workers = min(workers, len(layers))
-	rest := make(chan *blob, len(layers))
-	for _, b := range layers[workers:] {
-		rest <- b
-	}
-	close(rest)
-	group, ctx := errgroup.WithContext(ctx)
-	for _, b := range layers[:workers] {
-		group.Go(func() error { return e.verifyTwo(ctx, b, rest) })
-	}
-	return group.Wait()
+// verifier reads layers whose content the repository holds, checks them against the config, and reuses what it holds.
+type verifier struct {
+	engine *engine
+	rest   chan *blob // that nobody has begun to read
+	given  chan *lane // to a worker that has nothing to do
+	left   atomic.Int32
+	done   chan struct{} // closed when none is left
 }
 
-// verifyTwo is a worker: it begins with b, and takes what is left. Own code for SHA-256 is used here alone, where the hash is
-// compared with one that is known: a mistake in it would refuse a layer, and not let another pass.
-func (e *engine) verifyTwo(ctx context.Context, b *blob, rest <-chan *blob) error {
-	lanes := [2]lane{}
-	for i := range lanes {
-		lanes[i] = lane{engine: e, rest: rest, chunk: make([]byte, readSize/len(lanes)), plain: sha256.New()}
-		defer lanes[i].close()
+func (e *engine) verifier(layers []*blob) *verifier {
+	v := &verifier{engine: e, rest: make(chan *blob, len(layers)), given: make(chan *lane), done: make(chan struct{})}
+	for _, b := range layers {
+		v.rest <- b
 	}
-	if err := lanes[0].start(ctx, b); err != nil {
-		return err
+	close(v.rest)
+	if v.left.Store(int32(len(layers))); len(layers) == 0 {
+		close(v.done)
 	}
+	return v
+}
+
+// work is what one core does until no layer is left. While all others have something to do too, it hashes two layers at
+// once. Own code for SHA-256 is used here alone, where the hash is compared with one that is known: a mistake in it would
+// refuse a layer, and not let another pass.
+func (v *verifier) work(ctx context.Context) (err error) {
+	var first, second *lane
+	defer func() {
+		first.close()
+		second.close()
+	}()
+	one, two := make([]byte, readSize/2), make([]byte, readSize/2) // both lie in the cache of the core
 	for {
-		p, err := lanes[0].next(ctx)
+		if first == nil {
+			if first, err = v.take(ctx); first == nil || err != nil {
+				return err
+			}
+		}
+		if second == nil {
+			if second, err = v.begin(ctx); err != nil {
+				return err
+			}
+		}
+		if second != nil {
+			select {
+			case v.given <- second:
+				second = nil
+			default:
+			}
+		}
+		p, err := first.next(ctx, one)
 		if err != nil {
 			return err
 		}
-		q, err := lanes[1].next(ctx)
-		if err != nil || len(p)+len(q) == 0 {
+		if p == nil {
+			first, second = second, nil
+			continue
+		}
+		if second == nil {
+			_, _ = first.plain.Write(p)
+			continue
+		}
+		q, err := second.next(ctx, two)
+		if err != nil {
 			return err
 		}
-		sha256x2.Write(lanes[0].plain, lanes[1].plain, p, q)
+		sha256x2.Write(first.plain, second.plain, p, q)
+		if q == nil {
+			second = nil
+		}
 	}
 }
 
-// lane reads one layer after the other.
-type lane struct {
-	engine *engine
-	rest   <-chan *blob
-	chunk  []byte
-	plain  hash.Hash
-
-	layer  *blob // nil between two
-	source io.ReadCloser
-	from   io.Reader
+// take returns a layer for one who has none: the next, or one that another has begun; nil when none is left.
+func (v *verifier) take(ctx context.Context) (*lane, error) {
+	if l, err := v.begin(ctx); l != nil || err != nil {
+		return l, err
+	}
+	select {
+	case l := <-v.given:
+		return l, nil
+	case <-v.done:
+		return nil, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
-func (l *lane) start(ctx context.Context, b *blob) error {
+// begin opens the next layer, if there is one.
+func (v *verifier) begin(ctx context.Context) (*lane, error) {
+	b, more := <-v.rest
+	if !more {
+		return nil, nil
+	}
 	source, err := b.open(ctx)
 	if err != nil {
-		return b.blame(ctx, err)
+		return nil, b.blame(ctx, err)
 	}
-	l.layer, l.source, l.from = b, source, counted(reader(ctx, source), l.engine.meter.reader(b))
-	l.plain.Reset()
-	return nil
+	return &lane{verifier: v, layer: b, source: source, from: counted(reader(ctx, source), v.engine.meter.reader(b)), plain: sha256.New()}, nil
+}
+
+// lane is a layer that is being read.
+type lane struct {
+	*verifier
+	layer  *blob
+	source io.ReadCloser
+	from   io.Reader
+	plain  hash.Hash
+}
+
+// next reads what is to be hashed next into chunk. At the end of the layer that is nil, and the layer is reused.
+func (l *lane) next(ctx context.Context, chunk []byte) ([]byte, error) {
+	n, err := fill(chunk, l.from)
+	if err == nil {
+		return chunk, nil
+	}
+	if err != io.EOF { //nolint:errorlint // as io.Copy has it: what wraps it is an error
+		return nil, l.layer.blame(ctx, err)
+	}
+	_, _ = l.plain.Write(chunk[:n])
+	if err := l.layer.matches(ctx, l.plain); err != nil {
+		return nil, err
+	}
+	l.engine.reuse(l.layer)
+	l.close()
+	if l.left.Add(-1) == 0 {
+		close(l.done)
+	}
+	return nil, nil
 }
 
 func (l *lane) close() {
-	if l.layer != nil {
+	if l != nil {
 		l.source.Close()
-		l.layer = nil
-	}
-}
-
-// next returns what is to be hashed, and nothing after the last layer.
-func (l *lane) next(ctx context.Context) ([]byte, error) {
-	for {
-		if l.layer == nil {
-			b, more := <-l.rest
-			if !more {
-				return nil, nil
-			}
-			if err := l.start(ctx, b); err != nil {
-				return nil, err
-			}
-		}
-		n, err := fill(l.chunk, l.from)
-		if err == nil {
-			return l.chunk, nil
-		}
-		if err != io.EOF { //nolint:errorlint // as io.Copy has it: what wraps it is an error
-			return nil, l.layer.blame(ctx, err)
-		}
-		_, _ = l.plain.Write(l.chunk[:n])
-		if err := l.layer.matches(ctx, l.plain); err != nil {
-			return nil, err
-		}
-		l.engine.reuse(l.layer)
-		l.close()
 	}
 }
 

@@ -6,12 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
+	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/random"
+	"github.com/google/go-containerregistry/pkg/v1/types"
+	"golang.org/x/sync/errgroup"
 )
 
 // shelf makes layers that a repository holds, and counts those that are open.
@@ -42,6 +50,15 @@ func (s *shelf) reads(i int, r io.Reader) {
 	}
 }
 
+func (s *shelf) verify(ctx context.Context, workers int) error {
+	v := s.verifier(s.layers)
+	group, ctx := errgroup.WithContext(ctx)
+	for range workers {
+		group.Go(func() error { return v.work(ctx) })
+	}
+	return group.Wait()
+}
+
 type closeFunc func() error
 
 func (f closeFunc) Close() error { return f() }
@@ -66,7 +83,7 @@ func TestLayersAreVerifiedSideBySide(t *testing.T) {
 					s.reads(i, iotest.DataErrReader(bytes.NewReader(content)))
 				}
 			}
-			if err := s.verify(t.Context(), s.layers, workers); err != nil {
+			if err := s.verify(t.Context(), workers); err != nil {
 				t.Fatal(err)
 			}
 			for _, b := range s.layers {
@@ -98,7 +115,7 @@ func TestAnyLayerThatCannotBeVerifiedIsNamed(t *testing.T) {
 			} {
 				s := newShelf(contents...)
 				spoil(s)
-				err := s.verify(t.Context(), s.layers, workers)
+				err := s.verify(t.Context(), workers)
 				if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.layers[i].name+":") || !errors.As(err, new(damage)) {
 					t.Errorf("%s, %d workers: error is %v, want %q", s.layers[i].name, workers, err, want)
 				}
@@ -110,15 +127,157 @@ func TestAnyLayerThatCannotBeVerifiedIsNamed(t *testing.T) {
 	}
 }
 
+// whatNeverEnds calls each before it gives more.
+func whatNeverEnds(each func()) io.Reader {
+	start := time.Now()
+	return readFunc(func(p []byte) (int, error) {
+		if each(); time.Since(start) > 20*time.Second {
+			return 0, errors.New("nobody has ended it")
+		}
+		return len(p), nil
+	})
+}
+
+func TestALayerIsHashedBesideAnotherUntilACoreIsFree(t *testing.T) {
+	for workers, want := range map[int]string{1: "beside each other", 2: "by a worker each"} {
+		var mu sync.Mutex
+		var by [2]string // goroutines
+		seen := false
+		s := newShelf([]byte("one"), []byte("two"))
+		for i := range s.layers {
+			start := time.Now()
+			s.reads(i, readFunc(func(p []byte) (int, error) {
+				time.Sleep(time.Millisecond)
+				mu.Lock()
+				defer mu.Unlock()
+				by[i] = goroutine()
+				seen = seen || by[1-i] != "" && (by[i] == by[1-i]) == (workers == 1)
+				if seen || time.Since(start) > 20*time.Second {
+					return 0, io.EOF
+				}
+				return len(p), nil
+			}))
+		}
+		_ = s.verify(t.Context(), workers) // they do not hold what they should
+		if !seen {
+			t.Errorf("%d workers: the layers are not read %s", workers, want)
+		}
+	}
+}
+
+func goroutine() string {
+	stack := make([]byte, 64)
+	return strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
+}
+
 func TestVerifyingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := newShelf(unlike()...)
 	why := errors.New("cancelled by the workflow")
-	s.reads(1, readFunc(func(p []byte) (int, error) { // it never ends
-		cancel(why)
-		return len(p), nil
-	}))
-	if err := s.verify(ctx, s.layers, 1); !errors.Is(err, why) || errors.As(err, new(damage)) {
+	s.reads(1, whatNeverEnds(func() { cancel(why) }))
+	if err := s.verify(ctx, 1); !errors.Is(err, why) || errors.As(err, new(damage)) {
 		t.Errorf("error is %v", err)
 	}
+}
+
+// changed is an image with two layers that the repository holds, the lower of which is read through wrap, and another one
+// that is to be sent.
+func changed(t *testing.T, s *server, wrap func(io.Reader) io.Reader) (*Repository, *Source) {
+	t.Helper()
+	repo, base := s.repository(t, "app"), imageOf(2*readSize, 1000)
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, base)), "latest", How{}); err != nil {
+		t.Fatal(err)
+	}
+	s.forget()
+	src := opened(t, savedAs(t, must(mutate.AppendLayers(base, must(random.Layer(3000, types.DockerLayer))))))
+	lower := src.root.blobs[1]
+	open := lower.open
+	lower.open = func(ctx context.Context) (io.ReadCloser, error) {
+		r, err := open(ctx)
+		return struct {
+			io.Reader
+			io.Closer
+		}{wrap(r), r}, err
+	}
+	return repo, src
+}
+
+// soon waits for what must not wait for the one who calls it.
+func soon(t *testing.T, what <-chan struct{}) {
+	select {
+	case <-what:
+	case <-time.After(20 * time.Second):
+		t.Error("it waits for the other")
+	}
+}
+
+func TestHashingAndSendingDoNotWaitForEachOther(t *testing.T) {
+	for _, hashingFirst := range []bool{true, false} {
+		var once sync.Once
+		hashed, sent := make(chan struct{}), make(chan struct{})
+		s := newServer(t)
+		repo, src := changed(t, s, func(r io.Reader) io.Reader {
+			return readFunc(func(p []byte) (int, error) {
+				if !hashingFirst {
+					soon(t, sent)
+				}
+				n, err := r.Read(p)
+				if err == io.EOF {
+					close(hashed)
+				}
+				return n, err
+			})
+		})
+		s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+			switch {
+			case hashingFirst && r.Method == http.MethodPost:
+				soon(t, hashed)
+			case r.Method == http.MethodPut:
+				once.Do(func() { close(sent) })
+			}
+			return false
+		})
+		if _, err := repo.Push(t.Context(), src, "2", How{Near: []string{"latest"}}); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestWhatGoesWrongEndsWhatGoesOnBesideIt(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	t.Run("sending", func(t *testing.T) {
+		s := newServer(t)
+		repo, src := changed(t, s, func(io.Reader) io.Reader { return whatNeverEnds(func() {}) })
+		s.on(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				refuse(w, http.StatusForbidden, "DENIED")
+			}
+			return r.Method == http.MethodPost
+		})
+		if _, err := repo.Push(ctx, src, "2", How{Near: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "DENIED") {
+			t.Errorf("error is %v", err)
+		}
+	})
+	t.Run("hashing", func(t *testing.T) {
+		s := newServer(t)
+		asked := make(chan struct{})
+		var once sync.Once
+		repo, src := changed(t, s, func(io.Reader) io.Reader {
+			return readFunc(func([]byte) (int, error) {
+				soon(t, asked)
+				return 0, io.EOF
+			})
+		})
+		s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+			if r.Method == http.MethodPost {
+				once.Do(func() { close(asked) })
+				<-r.Context().Done() // it never answers
+			}
+			return r.Method == http.MethodPost
+		})
+		if _, err := repo.Push(ctx, src, "2", How{Near: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "the config says") {
+			t.Errorf("error is %v", err)
+		}
+	})
 }

@@ -73,20 +73,32 @@ func TestPieces(t *testing.T) {
 	}
 }
 
-// A hash of crypto/sha256 can be taken between blocks, or all would be as slow as before without anybody noticing.
-func TestWhatIsTaken(t *testing.T) {
-	h := sha256.New()
-	h.Write(make([]byte, 64))
-	if s := take(h); s == nil || s.length() != 64 {
-		t.Error("a hash after one block is not taken")
+// Without this all could be as slow as before, and nobody would notice.
+func TestWhatIsHashedTogether(t *testing.T) {
+	const much = few * 64
+	tests := map[string]struct {
+		a, b   hash.Hash
+		before int // bytes
+		p, q   int // bytes
+		want   int
+	}{
+		"two streams":              {sha256.New(), sha256.New(), 0, much, much, much},
+		"blocks behind them":       {sha256.New(), sha256.New(), 128, much, much, much},
+		"one longer":               {sha256.New(), sha256.New(), 0, much + 63, much + 640, much},
+		"a few blocks":             {sha256.New(), sha256.New(), 0, much - 1, much, 0},
+		"nothing beside":           {sha256.New(), sha256.New(), 0, much, 0, 0},
+		"within a block":           {sha256.New(), sha256.New(), 1, much, much, 0},
+		"SHA-224":                  {sha256.New224(), sha256.New(), 0, much, much, 0},
+		"SHA-512":                  {sha256.New(), sha512.New(), 0, much, much, 0},
+		"what is not written down": {sha256.New(), struct{ hash.Hash }{sha256.New()}, 0, much, much, 0},
 	}
-	h.Write([]byte("x"))
-	if take(h) != nil {
-		t.Error("a hash within a block is taken")
-	}
-	for name, other := range map[string]hash.Hash{"SHA-224": sha256.New224(), "SHA-512": sha512.New(), "one that cannot be written down": struct{ hash.Hash }{sha256.New()}} {
-		if take(other) != nil {
-			t.Errorf("%s is taken", name)
+	for name, tt := range tests {
+		tt.a.Write(make([]byte, tt.before))
+		if !hasSHA {
+			tt.want = 0
+		}
+		if have := together(tt.a, tt.b, make([]byte, tt.p), make([]byte, tt.q)); have != tt.want {
+			t.Errorf("%s: %d bytes of each, want %d", name, have, tt.want)
 		}
 	}
 }
