@@ -167,8 +167,8 @@ func (e *engine) send(ctx context.Context, m *manifest) error {
 func (e *engine) settleAll(ctx context.Context, blobs []*blob) error {
 	var sent, unpacked, hashed []*blob
 	for _, b := range blobs {
-		switch _, there := e.alike(b); {
-		case !there:
+		switch {
+		case !e.alike(b):
 			sent = append(sent, b)
 		case b.compress:
 			hashed = append(hashed, b)

@@ -10,15 +10,22 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// alike returns the layer of the repository that holds what b does, if one is known.
-func (e *engine) alike(b *blob) (v1.Descriptor, bool) {
-	desc, there := e.layers[b.diffID]
-	return desc, there && b.Digest == (v1.Hash{})
+// alike reports whether a layer of the repository is known to hold what b does.
+func (e *engine) alike(b *blob) bool {
+	_, there := e.layers[b.diffID]
+	return there && b.Digest == (v1.Hash{})
+}
+
+// reuse makes b that layer.
+func (e *engine) reuse(b *blob) {
+	desc := e.layers[b.diffID]
+	b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
+	e.meter.reuse(b)
 }
 
 // settle makes the repository hold b.
 func (e *engine) settle(ctx context.Context, b *blob) error {
-	if _, there := e.alike(b); there {
+	if e.alike(b) {
 		if err := b.verify(ctx, e.meter.reader(b)); err != nil {
 			return err
 		}
@@ -30,13 +37,6 @@ func (e *engine) settle(ctx context.Context, b *blob) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", b.name, explain(err))
-}
-
-// reuse makes b the layer of the repository that is alike.
-func (e *engine) reuse(b *blob) {
-	desc := e.layers[b.diffID]
-	b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
-	e.meter.reuse(b)
 }
 
 // upload tries once. A blob whose digest is known, also from a try before, may be there already.
