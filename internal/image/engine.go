@@ -179,7 +179,7 @@ func (e *engine) settleAll(ctx context.Context, blobs []*blob) error {
 	v, workers := e.verifier(hashed), cores(uploads)
 	packing := workers > 1 && slices.ContainsFunc(sent, func(b *blob) bool { return b.compress })
 	if packing {
-		workers-- // a core compresses what is sent, and helps when that is done
+		workers-- // leaves room for compressing what is sent, and helps when that is done
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {

@@ -37,19 +37,18 @@ func (b *blob) matches(ctx context.Context, plain hash.Hash) error {
 type verifier struct {
 	engine *engine
 	rest   chan *blob // that nobody has begun to read
-	given  chan *lane // to a worker that has nothing to do
+	given  chan *lane // to a worker that has nothing to do; closed when none is left
 	left   atomic.Int32
-	done   chan struct{} // closed when none is left
 }
 
 func (e *engine) verifier(layers []*blob) *verifier {
-	v := &verifier{engine: e, rest: make(chan *blob, len(layers)), given: make(chan *lane), done: make(chan struct{})}
+	v := &verifier{engine: e, rest: make(chan *blob, len(layers)), given: make(chan *lane)}
 	for _, b := range layers {
 		v.rest <- b
 	}
 	close(v.rest)
 	if v.left.Store(int32(len(layers))); len(layers) == 0 {
-		close(v.done)
+		close(v.given)
 	}
 	return v
 }
@@ -113,8 +112,6 @@ func (v *verifier) take(ctx context.Context) (*lane, error) {
 	select {
 	case l := <-v.given:
 		return l, nil
-	case <-v.done:
-		return nil, nil
 	case <-ctx.Done():
 		return nil, context.Cause(ctx)
 	}
@@ -158,7 +155,7 @@ func (l *lane) next(ctx context.Context, chunk []byte) ([]byte, error) {
 	l.engine.reuse(l.layer)
 	l.close()
 	if l.left.Add(-1) == 0 {
-		close(l.done)
+		close(l.given)
 	}
 	return nil, nil
 }

@@ -138,31 +138,68 @@ func whatNeverEnds(each func()) io.Reader {
 	})
 }
 
+// watch reads two layers, which do not end until each is read by another goroutine.
+type watch struct {
+	together, apart chan struct{} // closed when they are seen to be read by the same, and by another
+	mu              sync.Mutex
+	by              [2]string
+}
+
+func newWatch() *watch { return &watch{together: make(chan struct{}), apart: make(chan struct{})} }
+
+func (w *watch) layer(i int) io.Reader {
+	start := time.Now()
+	return readFunc(func(p []byte) (int, error) {
+		time.Sleep(time.Millisecond)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if w.by[i] = goroutine(); w.by[1-i] != "" {
+			seen := w.apart
+			if w.by[0] == w.by[1] {
+				seen = w.together
+			}
+			select {
+			case <-seen:
+			default:
+				close(seen)
+			}
+		}
+		select {
+		case <-w.apart:
+			return 0, io.EOF
+		default:
+		}
+		if time.Since(start) > 40*time.Second {
+			return 0, errors.New("both layers are read by the same")
+		}
+		return len(p), nil
+	})
+}
+
 func TestALayerIsHashedBesideAnotherUntilACoreIsFree(t *testing.T) {
-	for workers, want := range map[int]string{1: "beside each other", 2: "by a worker each"} {
-		var mu sync.Mutex
-		var by [2]string // goroutines
-		seen := false
-		s := newShelf([]byte("one"), []byte("two"))
-		for i := range s.layers {
-			start := time.Now()
-			s.reads(i, readFunc(func(p []byte) (int, error) {
-				time.Sleep(time.Millisecond)
-				mu.Lock()
-				defer mu.Unlock()
-				by[i] = goroutine()
-				seen = seen || by[1-i] != "" && (by[i] == by[1-i]) == (workers == 1)
-				if seen || time.Since(start) > 20*time.Second {
-					return 0, io.EOF
-				}
-				return len(p), nil
-			}))
-		}
-		_ = s.verify(t.Context(), workers) // they do not hold what they should
-		if !seen {
-			t.Errorf("%d workers: the layers are not read %s", workers, want)
-		}
+	w, s := newWatch(), newShelf([]byte("one"), []byte("two"))
+	for i := range s.layers {
+		s.reads(i, w.layer(i))
 	}
+	v := s.verifier(s.layers)
+	ctx, cancel := context.WithCancel(t.Context())
+	var workers sync.WaitGroup
+	for _, seen := range []chan struct{}{w.together, w.apart} {
+		workers.Go(func() { _ = v.work(ctx) }) // they do not hold what they should
+		soon(t, seen)
+	}
+	cancel()
+	workers.Wait()
+}
+
+// With two cores one hashes while layers are compressed, and both after that.
+func TestWhatHasSentHelpsToHash(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
+	w := newWatch()
+	repo, src := changed(t, newServer(t), func(i int, _ io.Reader) io.Reader { return w.layer(i) })
+	_, _ = repo.Push(t.Context(), src, "2", How{Near: []string{"latest"}})
+	soon(t, w.together)
+	soon(t, w.apart)
 }
 
 func goroutine() string {
@@ -180,24 +217,29 @@ func TestVerifyingEndsWithItsContext(t *testing.T) {
 	}
 }
 
-// changed is an image with two layers that the repository holds, the lower of which is read through wrap, and another one
-// that is to be sent.
-func changed(t *testing.T, s *server, wrap func(io.Reader) io.Reader) (*Repository, *Source) {
+// changed is an image with two layers that the repository holds, which are read through wrap, and as many to be sent as are
+// sent side by side.
+func changed(t *testing.T, s *server, wrap func(int, io.Reader) io.Reader) (*Repository, *Source) {
 	t.Helper()
 	repo, base := s.repository(t, "app"), imageOf(2*readSize, 1000)
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, base)), "latest", How{}); err != nil {
 		t.Fatal(err)
 	}
 	s.forget()
-	src := opened(t, savedAs(t, must(mutate.AppendLayers(base, must(random.Layer(3000, types.DockerLayer))))))
-	lower := src.root.blobs[1]
-	open := lower.open
-	lower.open = func(ctx context.Context) (io.ReadCloser, error) {
-		r, err := open(ctx)
-		return struct {
-			io.Reader
-			io.Closer
-		}{wrap(r), r}, err
+	next := base
+	for range uploads {
+		next = must(mutate.AppendLayers(next, must(random.Layer(3000, types.DockerLayer))))
+	}
+	src := opened(t, savedAs(t, next))
+	for i, b := range src.root.blobs[1:3] {
+		open := b.open
+		b.open = func(ctx context.Context) (io.ReadCloser, error) {
+			r, err := open(ctx)
+			return struct {
+				io.Reader
+				io.Closer
+			}{wrap(i, r), r}, err
+		}
 	}
 	return repo, src
 }
@@ -213,27 +255,29 @@ func soon(t *testing.T, what <-chan struct{}) {
 
 func TestHashingAndSendingDoNotWaitForEachOther(t *testing.T) {
 	for _, hashingFirst := range []bool{true, false} {
-		var once sync.Once
 		hashed, sent := make(chan struct{}), make(chan struct{})
+		var left atomic.Int32
+		left.Store(2)
 		s := newServer(t)
-		repo, src := changed(t, s, func(r io.Reader) io.Reader {
+		repo, src := changed(t, s, func(_ int, r io.Reader) io.Reader {
 			return readFunc(func(p []byte) (int, error) {
 				if !hashingFirst {
 					soon(t, sent)
 				}
 				n, err := r.Read(p)
-				if err == io.EOF {
+				if err == io.EOF && left.Add(-1) == 0 {
 					close(hashed)
 				}
 				return n, err
 			})
 		})
+		var puts atomic.Int32
 		s.on(func(_ http.ResponseWriter, r *http.Request) bool {
 			switch {
 			case hashingFirst && r.Method == http.MethodPost:
 				soon(t, hashed)
-			case r.Method == http.MethodPut:
-				once.Do(func() { close(sent) })
+			case r.Method == http.MethodPut && puts.Add(1) == uploads+1: // all layers and the config
+				close(sent)
 			}
 			return false
 		})
@@ -244,26 +288,22 @@ func TestHashingAndSendingDoNotWaitForEachOther(t *testing.T) {
 }
 
 func TestWhatGoesWrongEndsWhatGoesOnBesideIt(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
 	t.Run("sending", func(t *testing.T) {
 		s := newServer(t)
-		repo, src := changed(t, s, func(io.Reader) io.Reader { return whatNeverEnds(func() {}) })
+		repo, src := changed(t, s, func(int, io.Reader) io.Reader { return whatNeverEnds(func() {}) })
 		s.on(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				refuse(w, http.StatusForbidden, "DENIED")
 			}
 			return r.Method == http.MethodPost
 		})
-		if _, err := repo.Push(ctx, src, "2", How{Near: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "DENIED") {
-			t.Errorf("error is %v", err)
-		}
+		endsWith(t, repo, src, "DENIED")
 	})
 	t.Run("hashing", func(t *testing.T) {
 		s := newServer(t)
 		asked := make(chan struct{})
 		var once sync.Once
-		repo, src := changed(t, s, func(io.Reader) io.Reader {
+		repo, src := changed(t, s, func(int, io.Reader) io.Reader {
 			return readFunc(func([]byte) (int, error) {
 				soon(t, asked)
 				return 0, io.EOF
@@ -276,8 +316,19 @@ func TestWhatGoesWrongEndsWhatGoesOnBesideIt(t *testing.T) {
 			}
 			return r.Method == http.MethodPost
 		})
-		if _, err := repo.Push(ctx, src, "2", How{Near: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "the config says") {
-			t.Errorf("error is %v", err)
-		}
+		endsWith(t, repo, src, "the config says")
 	})
+}
+
+// endsWith pushes src, which must end by itself.
+func endsWith(t *testing.T, repo *Repository, src *Source, want string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if _, err := repo.Push(ctx, src, "2", How{Near: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error is %v, want %q", err, want)
+	}
+	if ctx.Err() != nil {
+		t.Error("it has not ended what goes on beside it")
+	}
 }
