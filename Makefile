@@ -6,6 +6,7 @@ GOVULNCHECK := v1.1.4
 ACT := v0.2.89
 CRANE := v0.22.1
 REGCTL := v0.11.7
+ORAS := v1.3.6
 
 BIN := $(CURDIR)/.cache/bin
 SCRIPTS := $(shell git ls-files '*.sh') .ci/run
@@ -37,7 +38,7 @@ bench-fleet: ## Deploy to fleets of 1 to 10,000 simulated instances and rewrite 
 bench-levels: ## Compress a layer at every level over links of several speeds and rewrite the table in docs/benchmarks.md
 	go test -tags=bench ./internal/image -count=1 -run=TestTableOfLevels
 
-bench: $(BIN)/crane $(BIN)/regctl ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
+bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
 	PATH=$(BIN):$$PATH go run ./internal/image/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
 e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
@@ -76,5 +77,8 @@ $(BIN)/crane: Makefile
 
 $(BIN)/regctl: Makefile
 	GOBIN=$(BIN) go install github.com/regclient/regclient/cmd/regctl@$(REGCTL) && touch $@
+
+$(BIN)/oras: Makefile
+	GOBIN=$(BIN) go install oras.land/oras/cmd/oras@$(ORAS) && touch $@
 
 include deploy/deploy.mk

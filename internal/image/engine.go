@@ -14,8 +14,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// uploads is how many blobs are read, compressed and sent side by side.
-const uploads = 4
+// uploads is how many blobs are read, compressed and sent side by side: as many as fill a gigabit. With more of them the
+// largest, on which all waits in the end, would get less of the cores and of the link.
+const uploads = 3
 
 // engine moves the bytes of one push, each of them once: a layer is read, checked, compressed, digested and sent in one
 // pass. What goes wrong on the way is done again from the start of the blob: compressing again costs only then, while a

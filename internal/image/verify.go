@@ -54,8 +54,8 @@ func (e *engine) verifier(layers []*blob) *verifier {
 }
 
 // work is what one core does until no layer is left. While all others have something to do too, it hashes two layers at
-// once. Own code for SHA-256 is used here alone, where the hash is compared with one that is known: a mistake in it would
-// refuse a layer, and not let another pass.
+// once. Own code for SHA-256 is used here alone, where nothing that was hashed is sent: the push names the layer that the
+// repository holds, and a hash that is wrong refuses it.
 func (v *verifier) work(ctx context.Context) (err error) {
 	var first, second *lane
 	defer func() {

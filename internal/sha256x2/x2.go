@@ -1,5 +1,5 @@
-// Package sha256x2 adds to two SHA-256 hashes at once in one core. The rounds of one hash wait for each other, so that a
-// core with instructions for them idles half of the time; those of a second hash fit in between. How the two are to be
+// Package sha256x2 adds to two SHA-256 hashes at once in one core. The rounds of one hash wait for each other, and a
+// core that has instructions for them idles meanwhile; those of a second hash fit in between. How the two are to be
 // started, continued with less than a block and ended is left to crypto/sha256.
 package sha256x2
 
@@ -17,7 +17,7 @@ const few = 64
 // Write does what a.Write(p) and b.Write(q) do. It is faster where both are of crypto/sha256, have whole blocks behind
 // them, and get more than a few; and where the CPU has Intel's SHA extensions:
 // https://www.intel.com/content/www/us/en/developer/articles/technical/intel-sha-extensions.html
-// What hashes cannot be interrupted, not by the garbage collector either: a megabyte takes a third of a millisecond.
+// What hashes cannot be interrupted, not by the garbage collector either: a megabyte takes less than a millisecond.
 func Write(a, b hash.Hash, p, q []byte) {
 	n := together(a, b, p, q)
 	_, _ = a.Write(p[n:])

@@ -21,6 +21,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
+// layoutTag is by which regctl and oras find the image of a layout.
+const layoutTag = "latest"
+
 // build makes an image and one whose last layer is another, in every form.
 func build(dir string, megabytes int) (map[string]job, error) {
 	files, err := programs()
@@ -153,7 +156,7 @@ func saveLayout(folder string, layers []string) error {
 		return err
 	}
 	return path.AppendImage(image, layout.WithPlatform(v1.Platform{OS: "linux", Architecture: "amd64"}),
-		layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": "latest"})) // by which regctl finds it
+		layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": layoutTag}))
 }
 
 func compress(to, from string) (err error) {

@@ -1,6 +1,6 @@
 // Command bench pushes images side by side with other tools, to a registry server on this machine, and rewrites the
 // table of docs/benchmarks.md: make bench. It needs docker-registry and, to be compared with, skopeo and a Docker engine
-// (Debian: docker-registry skopeo docker.io), and crane and regctl on PATH.
+// (Debian: docker-registry skopeo docker.io), and crane, regctl and oras on PATH.
 package main
 
 import (
@@ -86,7 +86,11 @@ func bench(ctx context.Context) (err error) {
 	var present []tool
 	var loaded time.Duration
 	for _, t := range tools(self) {
-		command, done, err := t.ready(ctx, dir, all["first"])
+		sample := all["first"]
+		if t.command(sample) == nil {
+			sample = all["oci"]
+		}
+		command, done, err := t.ready(ctx, dir, sample)
 		if err == nil {
 			_, err = exec.LookPath(command.Path)
 			loaded = max(loaded, done.loaded)
@@ -107,7 +111,7 @@ func bench(ctx context.Context) (err error) {
 		{"OCI layout, last layer changed", all["oci"], all["oci-next"]},
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MiB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. Docker pushes from an engine that has loaded the image and remembers nothing, as on a fresh runner; the load takes %.1f s more. ×: the time of this action that a tool takes.\n",
+	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MiB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. Docker pushes from an engine that has loaded the image and remembers nothing, as on a fresh runner; a load took %.1f s more. A tool that cannot read an image is left out: crane reads no compressed tar, nor does skopeo 1.9; oras reads layouts alone. ×: the time of this action that a tool takes.\n",
 		*rounds, runtime.NumCPU(), cpu(), *size, loaded.Seconds())
 	for _, l := range []link.Link{{}, {Total: 100 << 20, One: 40 << 20, Delay: 20 * time.Millisecond}} {
 		for _, s := range scenarios {

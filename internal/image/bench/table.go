@@ -69,11 +69,11 @@ func cpu() string {
 
 func versions(ctx context.Context) string {
 	var list []string
-	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "dockerd --version", "docker-registry --version"} {
+	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "oras version", "dockerd --version", "docker-registry --version"} {
 		args := strings.Fields(command)
 		out, err := exec.CommandContext(ctx, args[0], args[1:]...).Output()
 		if first, _, _ := strings.Cut(string(out), "\n"); err == nil && first != "" {
-			list = append(list, args[0]+" "+strings.TrimSpace(strings.TrimPrefix(first, args[0])))
+			list = append(list, args[0]+" "+strings.Join(strings.Fields(strings.TrimPrefix(first, args[0])), " "))
 		}
 	}
 	return "Versions: " + strings.Join(append(list, runtime.Version()), "; ") + ".\n"

@@ -78,6 +78,12 @@ func tools(self string) []tool {
 			}
 			return []string{"regctl", "image", "import", host, j.ref(), j.image}
 		}},
+		{"oras", func(j job) []string {
+			if j.kind != "oci" {
+				return nil // it reads nothing else
+			}
+			return []string{"oras", "copy", "--no-tty", "--from-oci-layout", "--to-plain-http", j.image + ":" + layoutTag, j.ref()}
+		}},
 		{docker, func(j job) []string {
 			if j.kind != "docker-save" {
 				return nil // it is pushed from the engine, whatever it came from
