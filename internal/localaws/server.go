@@ -229,6 +229,9 @@ func (s *Server) route(r *http.Request) service {
 
 // sleep waits for d and reports false when ctx ended first.
 func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return ctx.Err() == nil
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
