@@ -19,7 +19,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Deploy to ten instances on this machine, go wrong and go back: no account, no Docker, no root
-	go run ./internal/localaws/demo
+	go run ./localaws/demo
 
 test: ## Run all tests that need nothing but Go
 	go test -shuffle=on -count=1 -timeout=20m ./deploy
@@ -39,7 +39,7 @@ bench-levels: ## Compress a layer at every level over links of several speeds an
 	go test -tags=bench ./internal/image -count=1 -run=TestTableOfLevels
 
 bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
-	PATH=$(BIN):$$PATH go run ./internal/image/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
+	PATH=$(BIN):$$PATH go run ./test/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
 e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run=E2E ./...
@@ -55,7 +55,7 @@ check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and wor
 	bats deploy
 
 publish: ## Make the action's own image, push it to REPOSITORY as VERSION and name it in action.yml: no Docker, no root
-	go run ./internal/publish -version="$$VERSION" -repository="$$REPOSITORY"
+	go run ./tools/publish -version="$$VERSION" -repository="$$REPOSITORY"
 
 vulnerabilities: ## Check the dependencies against the Go vulnerability database (needs the network)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...

@@ -54,20 +54,20 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		never   []string // packages that may not
 	}{
 		{what: "only the edges speak to AWS", imports: "github.com/aws",
-			only: []string{"internal/image", "internal/bundle", "internal/fleet", "internal/ledger", "internal/clients", "internal/localaws"}},
-		{what: "only action knows GitHub", imports: "github.com/sethvargo/go-githubactions", only: []string{"internal/action", "main"}},
-		{what: "the local AWS is for tests and the demo", imports: module + "/internal/localaws", only: []string{"internal/localaws"}},
+			only: []string{"internal/image", "internal/bundle", "internal/fleet", "internal/lease", "internal/clients", "localaws"}},
+		{what: "only github knows GitHub", imports: "github.com/sethvargo/go-githubactions", only: []string{"internal/github", "main"}},
+		{what: "the local AWS is for tests and the demo", imports: module + "/localaws", only: []string{"localaws", "test", "tools"}},
 		{what: "release knows nothing of ours", imports: module, never: []string{"internal/release"}},
-		{what: "only clients and main see the inputs", imports: module + "/internal/action", only: []string{"internal/clients", "main"}},
+		{what: "only clients and main see the inputs", imports: module + "/internal/inputs", only: []string{"internal/clients", "main"}},
 		{what: "only main wires", imports: module + "/internal/clients", only: []string{"main"}},
 		{what: "only main reports", imports: module + "/internal/report", only: []string{"main"}},
 		{what: "the use case is not known below it", imports: module + "/internal/rollout", only: []string{"internal/clients", "internal/report", "main"}},
-		{what: "the edges do not know each other", imports: module + "/internal/image", never: []string{"internal/bundle", "internal/fleet", "internal/action"}},
-		{what: "the edges do not know each other", imports: module + "/internal/bundle", never: []string{"internal/image", "internal/fleet", "internal/action"}},
-		{what: "the edges do not know each other", imports: module + "/internal/fleet", never: []string{"internal/image", "internal/bundle", "internal/action"}},
+		{what: "the edges do not know each other", imports: module + "/internal/image", never: []string{"internal/bundle", "internal/fleet", "internal/inputs"}},
+		{what: "the edges do not know each other", imports: module + "/internal/bundle", never: []string{"internal/image", "internal/fleet", "internal/inputs"}},
+		{what: "the edges do not know each other", imports: module + "/internal/fleet", never: []string{"internal/image", "internal/bundle", "internal/inputs"}},
 	}
 	packages := imports(t)
-	for _, needed := range []string{"main", "internal/fleet", "internal/rollout", "internal/localaws"} {
+	for _, needed := range []string{"main", "internal/fleet", "internal/rollout", "localaws"} {
 		if len(packages[needed]) == 0 {
 			t.Fatalf("%s is not among the packages", needed)
 		}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -129,7 +129,7 @@ func TestThreeJobsHandOverTheDigestAndTheSum(t *testing.T) {
 
 func TestEveryStatusIsDescribedInActionYML(t *testing.T) {
 	outputs := promised(t).Outputs
-	status := outputs[slices.IndexFunc(outputs, func(o action.Output) bool { return o.Name == "status" })]
+	status := outputs[slices.IndexFunc(outputs, func(o inputs.Output) bool { return o.Name == "status" })]
 	words := strings.FieldsFunc(status.Description, func(r rune) bool { return r == ' ' || r == ',' || r == '.' })
 	for _, s := range []rollout.Outcome{rollout.Success, rollout.Failed, rollout.AllRolledBack, rollout.BackFailed, rollout.NotKnown, rollout.Cancelled} {
 		if !slices.Contains(words, string(s)) {

@@ -1,5 +1,4 @@
-// atta-deploy-action takes a built container image and a version, and leaves EC2
-// instances provably running it, or says which do not.
+// atta-deploy-action deploys a built container image to EC2 instances and proves that they run it.
 package main
 
 import (
@@ -14,8 +13,9 @@ import (
 
 	"github.com/sethvargo/go-githubactions"
 
-	"github.com/org/atta-deploy-action/internal/action"
 	"github.com/org/atta-deploy-action/internal/clients"
+	"github.com/org/atta-deploy-action/internal/github"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/report"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
@@ -25,7 +25,7 @@ var definition []byte
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, action.New(githubactions.New()), os.Environ(), os.Args)
+	err := run(ctx, github.New(githubactions.New()), os.Environ(), os.Args)
 	stop()
 	if err != nil {
 		os.Exit(1)
@@ -33,15 +33,15 @@ func main() {
 }
 
 // run does what the inputs ask for, or tidies up after that. What goes wrong is reported here, once.
-func run(ctx context.Context, gh *action.Action, environ, args []string) error {
-	inputs, err := action.ParseDefinition(definition)
+func run(ctx context.Context, gh *github.Action, environ, args []string) error {
+	defined, err := inputs.ParseDefinition(definition)
 	if err != nil {
 		gh.Fail("Bad action.yml", "%v", err)
 		return err
 	}
-	in, err := inputs.Read(environ, args[1:])
-	if errors.Is(err, action.ErrHelp) {
-		fmt.Print(inputs.Help())
+	in, err := defined.Read(environ, args[1:])
+	if errors.Is(err, inputs.ErrHelp) {
+		fmt.Print(defined.Help())
 		return nil
 	}
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
-	"github.com/org/atta-deploy-action/internal/action"
-	"github.com/org/atta-deploy-action/internal/localaws/host"
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/internal/inputs"
+	"github.com/org/atta-deploy-action/localaws/host"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 var (
@@ -77,9 +77,9 @@ func TestScripts(t *testing.T) {
 }
 
 // promised is what action.yml says.
-func promised(t *testing.T) action.Definition {
+func promised(t *testing.T) inputs.Definition {
 	t.Helper()
-	d, err := action.ParseDefinition(definition)
+	d, err := inputs.ParseDefinition(definition)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.yaml.in/yaml/v3"
 
-	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 var update = flag.Bool("update", false, "rewrite the tables of README.md")
@@ -41,7 +41,7 @@ func TestREADMEListsTheInputsAndOutputsOfActionYML(t *testing.T) {
 	}
 }
 
-func inputTable(d action.Definition) string {
+func inputTable(d inputs.Definition) string {
 	var b strings.Builder
 	b.WriteString("| input | what it says | default |\n|---|---|---|\n")
 	for _, input := range d.Inputs {
@@ -54,7 +54,7 @@ func inputTable(d action.Definition) string {
 	return b.String()
 }
 
-func outputTable(d action.Definition) string {
+func outputTable(d inputs.Definition) string {
 	var b strings.Builder
 	b.WriteString("| output | what it says |\n|---|---|\n")
 	for _, output := range d.Outputs {
@@ -90,7 +90,7 @@ func TestEveryInputThatREADMEUsesExists(t *testing.T) {
 		}
 		for _, name := range inputsUsed(&document) {
 			used++
-			if !slices.ContainsFunc(promised(t).Inputs, func(i action.Input) bool { return i.Name == name }) {
+			if !slices.ContainsFunc(promised(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
 				t.Errorf("README.md uses the input %s, which action.yml does not have", name)
 			}
 		}

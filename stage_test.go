@@ -10,9 +10,9 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/host"
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/host"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 const (

@@ -10,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 // outcome is what is left of a step.
@@ -112,7 +112,7 @@ func (p *step) done() outcome {
 	}
 	out := outcome{t: t, code: p.ProcessState.ExitCode(), log: p.log.String(), outputs: readOutputs(t, p.outputs), summary: string(summary)}
 	for name := range out.outputs {
-		if !slices.ContainsFunc(promised(t).Outputs, func(o action.Output) bool { return o.Name == name }) {
+		if !slices.ContainsFunc(promised(t).Outputs, func(o inputs.Output) bool { return o.Name == name }) {
 			t.Errorf("output %s is not in action.yml", name)
 		}
 	}

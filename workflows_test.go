@@ -11,7 +11,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 const (
@@ -73,7 +73,7 @@ func TestEveryWorkflowUsesWhatExists(t *testing.T) {
 			case u.Uses == self:
 				counted[self]++
 				for name := range u.With {
-					if !slices.ContainsFunc(promised(t).Inputs, func(i action.Input) bool { return i.Name == name }) {
+					if !slices.ContainsFunc(promised(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
 						t.Errorf("%s uses the input %s, which action.yml does not have", file, name)
 					}
 				}

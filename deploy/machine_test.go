@@ -26,9 +26,9 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/localaws/host"
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
 	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/localaws/host"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // deployments counts, so that each has an id of its own.

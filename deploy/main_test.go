@@ -12,9 +12,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/host"
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/host"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // What all tests share. Each has a host, a repository and a bucket of its own.

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestAnOperatorSeesADeployThatIsUnderWay(t *testing.T) {

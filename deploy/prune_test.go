@@ -8,7 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // kept are the releases that are here whole, by what there is of them.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndSeenHealthy(t *testing.T) {

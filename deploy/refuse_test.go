@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // fault makes one AWS call about this machine's things go wrong.

@@ -4,7 +4,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestACommandThatComesTwiceIsCarriedOutOnceAndAnsweredTwice(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // oneshot is a unit whose job is a shell command.

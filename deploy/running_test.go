@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestAJobStillAtWorkWhenTheTimeIsOverIsDeployed(t *testing.T) {

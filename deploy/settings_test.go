@@ -4,7 +4,7 @@ import (
 	"os"
 	"testing"
 
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestTheFirstDeployMakesTheSettingsAndAsksForWhatTheyLack(t *testing.T) {

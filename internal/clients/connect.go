@@ -11,23 +11,23 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/org/atta-deploy-action/internal/action"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/inputs"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
 // AWS is one account and region, as the inputs name it.
 type AWS struct {
-	in    action.Inputs
+	in    inputs.Inputs
 	cfg   aws.Config
 	login authn.Authenticator // in its own region
 }
 
 // New prepares the clients. It asks AWS nothing yet.
-func New(ctx context.Context, in action.Inputs, tokens TokenSource) (*AWS, error) {
+func New(ctx context.Context, in inputs.Inputs, tokens TokenSource) (*AWS, error) {
 	cfg, err := load(ctx, in.Identity, tokens)
 	if err != nil {
 		return nil, err
@@ -78,7 +78,7 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 		Account: id,
 		Skew:    skew,
 		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
-		Ledger: ledger.New(storage, ledger.Place{
+		Ledger: lease.New(storage, lease.Place{
 			Bucket: a.in.Bundle.Bucket, Owner: id, Prefix: a.in.What.Release.LedgerPrefix(), KMSKey: a.in.Bundle.KMSKey,
 		}),
 		Fleet: fleet.New(ssm.NewFromConfig(a.cfg), a.in.Time.Delivery),

@@ -9,7 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/google/go-containerregistry/pkg/authn"
 
-	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 // asked answers no request and notes the hosts.
@@ -28,7 +28,7 @@ func TestEachRegionOfECRIsAskedItself(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	a, err := New(t.Context(), action.Inputs{Identity: action.Identity{Region: "us-east-1"}}, nil)
+	a, err := New(t.Context(), inputs.Inputs{Identity: inputs.Identity{Region: "us-east-1"}}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,7 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/aws/smithy-go/logging"
 
-	"github.com/org/atta-deploy-action/internal/action"
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 // TokenSource fetches the workflow's OIDC token for an audience, in a job that may
@@ -30,7 +30,7 @@ type TokenSource interface {
 
 // load returns the SDK's configuration: the default chain, or the role that it or
 // the workflow's OIDC token may assume. Nothing is requested yet.
-func load(ctx context.Context, who action.Identity, tokens TokenSource) (aws.Config, error) {
+func load(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Config, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(who.Region),
 		config.WithLogger(logging.Nop{}), // what matters comes back as an error

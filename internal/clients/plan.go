@@ -5,10 +5,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/action"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/inputs"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -22,7 +22,7 @@ type Workflow interface {
 
 // Plan is what the inputs ask for, as one deployment that starts now; in the step after it,
 // it is to tidy up what that deployment has left.
-func Plan(in action.Inputs, by Workflow, post bool) rollout.Plan {
+func Plan(in inputs.Inputs, by Workflow, post bool) rollout.Plan {
 	now := time.Now()
 	rel := in.What.Release
 	id := now.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:8])
@@ -31,7 +31,7 @@ func Plan(in action.Inputs, by Workflow, post bool) rollout.Plan {
 		DryRun:         in.What.DryRun,
 		Release:        rel,
 		DeploymentID:   id,
-		Holder:         ledger.Holder{Deployment: id, Version: rel.Version.String(), Repository: by.Repository(), RunURL: by.RunURL(), Actor: by.Actor()},
+		Holder:         lease.Holder{Deployment: id, Version: rel.Version.String(), Repository: by.Repository(), RunURL: by.RunURL(), Actor: by.Actor()},
 		LockTimeout:    in.Time.Lock,
 		Region:         in.Identity.Region,
 		Image:          in.What.Phases.Image,

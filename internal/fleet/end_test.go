@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/localaws"
 )
 
 var dead = localaws.Verdict{Status: "InProgress"}

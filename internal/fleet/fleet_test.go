@@ -11,7 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/localaws"
 )
 
 const delivery = 30 * time.Second

@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/localaws"
 )
 
 // shell is a machine that runs each script as the agent does, and keeps it.

@@ -22,7 +22,7 @@ import (
 	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
 
-	wan "github.com/org/atta-deploy-action/internal/image/bench/link"
+	wan "github.com/org/atta-deploy-action/test/bench/link"
 )
 
 // programs is a tar of programs and libraries of this machine.

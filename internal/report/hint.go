@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -34,7 +34,7 @@ func Hints(result rollout.Result, err error) []string {
 	switch {
 	case result.Status == rollout.Cancelled:
 		add("Start the run again when you are ready: it skips what is done.")
-	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, ledger.ErrLost):
+	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost):
 		add("If the run was longer than timeout allows: start it again, it skips what is done, or give it more time.")
 	}
 	for _, part := range parts(err) {
@@ -65,7 +65,7 @@ func phaseHint(result rollout.Result, err error) string {
 		tagged   *image.TagConflictError
 		stored   *bundle.ConflictError
 		notReady *fleet.NotReadyError
-		held     *ledger.HeldError
+		held     *lease.HeldError
 		few      *rollout.TooFewError
 		bad      *rollout.QuarantineError
 		drift    *rollout.DriftError
@@ -81,7 +81,7 @@ func phaseHint(result rollout.Result, err error) string {
 		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
 	case errors.As(err, &held):
 		return "Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."
-	case errors.Is(err, ledger.ErrLost):
+	case errors.Is(err, lease.ErrLost):
 		return "Start the run again: it skips the instances that run the release already."
 	case errors.As(err, &few), errors.Is(err, fleet.ErrNoInstance):
 		return fmt.Sprintf("Which instances have the tags, and are managed by SSM, in region %s? One whose agent has never registered has no tags there.", result.Plan.Region)

@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/report"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
@@ -56,8 +56,8 @@ func TestHints(t *testing.T) {
 		"drift":             {&rollout.DriftError{}, []string{"Deploy a version again: an instance that has drifted is deployed to, the others are left alone."}},
 		"no file":           {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"}},
 		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."}},
-		"lock held":         {fmt.Errorf("lock: %w", &ledger.HeldError{}), []string{"Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."}},
-		"lock lost":         {errors.Join(fmt.Errorf("follow: %w: %w", ledger.ErrLost, context.DeadlineExceeded)), []string{"Start the run again: it skips the instances that run the release already."}},
+		"lock held":         {fmt.Errorf("lock: %w", &lease.HeldError{}), []string{"Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."}},
+		"lock lost":         {errors.Join(fmt.Errorf("follow: %w: %w", lease.ErrLost, context.DeadlineExceeded)), []string{"Start the run again: it skips the instances that run the release already."}},
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},
 		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject to the role that deploys" + ownAccount}},
 		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket to the role that deploys" + ownAccount}},

@@ -9,7 +9,7 @@ import (
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/lease"
 )
 
 // rollOut brings the release to the hosts in waves, and goes no further when one of them is
@@ -260,7 +260,7 @@ func (r *run) joiners(ctx context.Context) ([]*Host, error) {
 
 // QuarantineError says that an image is not to be deployed.
 type QuarantineError struct {
-	ledger.Quarantine
+	lease.Quarantine
 	Environment string
 }
 
@@ -285,7 +285,7 @@ func (r *run) setCurrent(ctx context.Context) error {
 		digest = r.result.Hosts[0].Report.Digest
 		r.result.Image.Digest = digest
 	}
-	err := r.services.Ledger.SetCurrent(ctx, r.lock.Generation(), func(c *ledger.Current) {
+	err := r.services.Ledger.SetCurrent(ctx, r.lock.Generation(), func(c *lease.Current) {
 		c.Lift(digest)
 		if c.Version == version && c.Digest == digest {
 			return

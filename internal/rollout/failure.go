@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/lease"
 )
 
 // UnhealthyError lists the hosts that are not proved to run the release.
@@ -142,8 +142,8 @@ func (r *run) quarantine(ctx context.Context) {
 	if r.plan.Operation != Deploy || !slices.ContainsFunc(r.result.Hosts, blame) || ctx.Err() != nil {
 		return
 	}
-	err := r.services.Ledger.SetCurrent(r.guarded(ctx), r.lock.Generation(), func(c *ledger.Current) {
-		c.Quarantine(ledger.Quarantine{
+	err := r.services.Ledger.SetCurrent(r.guarded(ctx), r.lock.Generation(), func(c *lease.Current) {
+		c.Quarantine(lease.Quarantine{
 			Digest: r.result.Image.Digest, Version: r.plan.Release.Version.String(), Deployment: r.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second),
 		})
 	})

@@ -11,10 +11,10 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/model"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/model"
 )
 
 // hosts adds n instances, i-01 and so on, on which that version runs.

@@ -11,16 +11,16 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/org/atta-deploy-action/internal/ledger"
-	"github.com/org/atta-deploy-action/internal/localaws"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
 )
 
 // held takes the lock for another run.
-func (s *stage) held() *ledger.Lock {
+func (s *stage) held() *lease.Lock {
 	s.t.Helper()
-	lock, err := s.locks.Acquire(s.t.Context(), ledger.Holder{Deployment: "the-other", Version: "0.1.31-dev", Actor: "ann"}, 0, nil)
+	lock, err := s.locks.Acquire(s.t.Context(), lease.Holder{Deployment: "the-other", Version: "0.1.31-dev", Actor: "ann"}, 0, nil)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestARunThatDoesNotGetTheLockTouchesNothing(t *testing.T) {
 	plan.LockTimeout = 300 * time.Millisecond
 	result, err := s.deploy(plan)
 	wantParts(t, err, "the lock is held by deployment the-other of 0.1.31-dev by ann")
-	var held *ledger.HeldError
+	var held *lease.HeldError
 	if !errors.As(err, &held) || result.Status != rollout.Failed || machine.State().Changes != 0 {
 		t.Errorf("%s after %d deploys: %v", result.Status, machine.State().Changes, err)
 	}
@@ -153,7 +153,7 @@ type losing struct {
 	lose context.CancelCauseFunc
 }
 
-func (l *losing) Acquire(ctx context.Context, holder ledger.Holder, wait time.Duration, waiting func(*ledger.HeldError)) (*ledger.Lock, error) {
+func (l *losing) Acquire(ctx context.Context, holder lease.Holder, wait time.Duration, waiting func(*lease.HeldError)) (*lease.Lock, error) {
 	ctx, l.lose = context.WithCancelCause(ctx)
 	return l.locks.Acquire(ctx, holder, wait, waiting)
 }
@@ -167,7 +167,7 @@ func TestARunThatLosesItsLockGoesNoFurther(t *testing.T) {
 	s.locks = lock
 	go func() {
 		<-begun
-		lock.lose(ledger.ErrLost)
+		lock.lose(lease.ErrLost)
 	}()
 	result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
 	wantParts(t, err, "another run may deploy now", "instance i-1 (name-of-i-1): unknown")

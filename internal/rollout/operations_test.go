@@ -11,11 +11,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
-	"github.com/org/atta-deploy-action/internal/ledger"
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/model"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/model"
 )
 
 // deployed deploys versions, one after the other, to the instances.
@@ -285,7 +285,7 @@ func TestEveryReasonAgainstARolloutIsListedWithWhoHoldsTheLock(t *testing.T) {
 	plan.MinInstances = 5
 	_, err := s.deploy(plan)
 	wantParts(t, err, "no-such-repository", "instance i-1 is not managed by SSM", "instance i-2 is not managed by SSM", "min-instances wants 5", "the lock is held by deployment the-other")
-	var held *ledger.HeldError
+	var held *lease.HeldError
 	if !errors.As(err, &held) {
 		t.Error("the lock's holder is no error of its own")
 	}
@@ -344,7 +344,7 @@ func TestTheStepAfterARunThatWasKilledCancelsAsksAndFreesTheLock(t *testing.T) {
 	ids, hosts := s.hosts(3, "0.1.29-dev")
 	begun := make(chan struct{}, 1)
 	hosts[0].Next = endless(begun)
-	lock, err := s.locks.Acquire(t.Context(), ledger.Holder{Deployment: "killed"}, 0, nil)
+	lock, err := s.locks.Acquire(t.Context(), lease.Holder{Deployment: "killed"}, 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -130,7 +130,7 @@ func (r *run) held(ctx context.Context) error {
 
 // acquire waits for the lock of the service in its environment.
 func (r *run) acquire(ctx context.Context) error {
-	lock, err := r.services.Ledger.Acquire(ctx, r.plan.Holder, r.plan.LockTimeout, func(held *ledger.HeldError) {
+	lock, err := r.services.Ledger.Acquire(ctx, r.plan.Holder, r.plan.LockTimeout, func(held *lease.HeldError) {
 		r.console.Info("waiting for up to %s: %v", r.plan.LockTimeout, held)
 	})
 	if err != nil {

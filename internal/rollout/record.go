@@ -4,26 +4,26 @@ import (
 	"context"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/lease"
 )
 
 // Record is a run in the ledger's history.
 type Record struct {
-	Format      int           `json:"v"`
-	Operation   Operation     `json:"operation"`
-	Service     string        `json:"service"`
-	Environment string        `json:"environment"`
-	Version     string        `json:"version"`
-	Source      string        `json:"source,omitempty"` // what the image was pushed from
-	Image       string        `json:"image,omitempty"`
-	Digest      string        `json:"digest,omitempty"`
-	Bundle      string        `json:"bundle,omitempty"`
-	Status      Outcome       `json:"status"`
-	Generation  int64         `json:"generation"`
-	Holder      ledger.Holder `json:"holder"`
-	Seconds     int           `json:"seconds"`
-	CommandIDs  []string      `json:"command_ids,omitempty"`
-	Hosts       []HostRecord  `json:"hosts"`
+	Format      int          `json:"v"`
+	Operation   Operation    `json:"operation"`
+	Service     string       `json:"service"`
+	Environment string       `json:"environment"`
+	Version     string       `json:"version"`
+	Source      string       `json:"source,omitempty"` // what the image was pushed from
+	Image       string       `json:"image,omitempty"`
+	Digest      string       `json:"digest,omitempty"`
+	Bundle      string       `json:"bundle,omitempty"`
+	Status      Outcome      `json:"status"`
+	Generation  int64        `json:"generation"`
+	Holder      lease.Holder `json:"holder"`
+	Seconds     int          `json:"seconds"`
+	CommandIDs  []string     `json:"command_ids,omitempty"`
+	Hosts       []HostRecord `json:"hosts"`
 }
 
 // HostRecord is what became of one instance.

@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -53,7 +53,7 @@ type Plan struct {
 	BackOnFailure string // all, wave or none: of what this run has changed, the instances that go back when one fails
 	FailOnDrift   bool   // in a status
 	Policy
-	Holder         ledger.Holder // of the lock: this run
+	Holder         lease.Holder  // of the lock: this run
 	LockTimeout    time.Duration // how long to wait for another run to end
 	CommandTimeout time.Duration
 	Deadline       time.Time // no instance starts after the end of the run
@@ -106,13 +106,13 @@ type bucket interface {
 }
 
 type books interface {
-	Acquire(ctx context.Context, holder ledger.Holder, wait time.Duration, waiting func(*ledger.HeldError)) (*ledger.Lock, error)
-	Held(ctx context.Context) (*ledger.HeldError, error)
+	Acquire(ctx context.Context, holder lease.Holder, wait time.Duration, waiting func(*lease.HeldError)) (*lease.Lock, error)
+	Held(ctx context.Context) (*lease.HeldError, error)
 	Free(ctx context.Context, token string) error
 	Record(ctx context.Context, id string, record any) error
 	Recorded(ctx context.Context, id string, record any) (bool, error)
-	Current(ctx context.Context) (ledger.Current, error)
-	SetCurrent(ctx context.Context, generation int64, change func(*ledger.Current)) error
+	Current(ctx context.Context) (lease.Current, error)
+	SetCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
 }
 
 type instances interface {
@@ -139,9 +139,9 @@ type Result struct {
 	Account    string
 	Image      image.Pushed
 	Bundle     bundle.Stored
-	CommandIDs []string       // of the SSM commands that changed something
-	Current    ledger.Current // what should run, as it was found
-	Idle       bool           // there was nothing to tidy up
+	CommandIDs []string      // of the SSM commands that changed something
+	Current    lease.Current // what should run, as it was found
+	Idle       bool          // there was nothing to tidy up
 	Hosts      []*Host
 	Elapsed    time.Duration
 }

@@ -20,12 +20,12 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/model"
-	"github.com/org/atta-deploy-action/internal/localaws/sample"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/model"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 const (
@@ -48,13 +48,13 @@ type stage struct {
 }
 
 type locks interface {
-	Acquire(context.Context, ledger.Holder, time.Duration, func(*ledger.HeldError)) (*ledger.Lock, error)
-	Held(context.Context) (*ledger.HeldError, error)
+	Acquire(context.Context, lease.Holder, time.Duration, func(*lease.HeldError)) (*lease.Lock, error)
+	Held(context.Context) (*lease.HeldError, error)
 	Free(ctx context.Context, token string) error
 	Record(ctx context.Context, id string, record any) error
 	Recorded(ctx context.Context, id string, record any) (bool, error)
-	Current(context.Context) (ledger.Current, error)
-	SetCurrent(ctx context.Context, generation int64, change func(*ledger.Current)) error
+	Current(context.Context) (lease.Current, error)
+	SetCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
 }
 
 func newStage(t *testing.T) *stage {
@@ -71,7 +71,7 @@ func newStage(t *testing.T) *stage {
 	s := &stage{Server: server, t: t, image: filepath.Join(t.TempDir(), "image.tar"), console: &console{}}
 	s.repository = s.elsewhere("atta")
 	s.store = bundle.NewStore(s3.NewFromConfig(config), bucket, "123456789012", "")
-	s.locks = ledger.New(s3.NewFromConfig(config), ledger.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix})
+	s.locks = lease.New(s3.NewFromConfig(config), lease.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix})
 	s.build("a program")
 	return s
 }
@@ -134,7 +134,7 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 		Policy: rollout.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 		},
-		Holder: ledger.Holder{Deployment: "d-" + strings.ReplaceAll(version, ".", "-"), Version: version}, CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
+		Holder: lease.Holder{Deployment: "d-" + strings.ReplaceAll(version, ".", "-"), Version: version}, CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
 	}
 }
 

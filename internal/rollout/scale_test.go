@@ -9,11 +9,11 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/ledger"
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/model"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/model"
 )
 
 // work is how long each instance of a measured fleet takes to change.
@@ -58,7 +58,7 @@ func measure(t *testing.T, hosts int) measured {
 			Operation: rollout.Deploy, Release: rel, DeploymentID: "d-1", Region: "us-east-1", Rollout: true,
 			ImageDigest: digestOf("0.1.1-dev"), BundleSHA256: strings.Repeat("0", 64), BundlePrefix: rel.BundlePrefix(),
 			Targets: fleet.Targets{InstanceIDs: w.ids}, MinInstances: 1, Waves: []rollout.Wave{{Percent: 100}}, BackOnFailure: "all",
-			Holder: ledger.Holder{Deployment: "d-1"}, CommandTimeout: 10 * time.Minute, Deadline: time.Now().Add(2 * time.Hour),
+			Holder: lease.Holder{Deployment: "d-1"}, CommandTimeout: 10 * time.Minute, Deadline: time.Now().Add(2 * time.Hour),
 		}
 		r := w.runner(1)
 		began := time.Now()

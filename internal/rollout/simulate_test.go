@@ -24,11 +24,11 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/ledger"
-	"github.com/org/atta-deploy-action/internal/localaws"
-	"github.com/org/atta-deploy-action/internal/localaws/model"
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/model"
 )
 
 var (
@@ -234,7 +234,7 @@ func (r *runner) Connect(context.Context) (rollout.Services, error) {
 	config.Retryer = func() aws.Retryer { return retry.NewStandard() }
 	return rollout.Services{
 		Account: "123456789012", Repository: shelf{}, Bucket: shelf{},
-		Ledger: ledger.New(s3.NewFromConfig(config), ledger.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix}),
+		Ledger: lease.New(s3.NewFromConfig(config), lease.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix}),
 		Fleet:  fleet.New(ssm.NewFromConfig(config), 30*time.Second),
 	}, nil
 }
@@ -278,7 +278,7 @@ func (r *runner) plan() rollout.Plan {
 			AllowDowngrade: w.chance(0.5), AllowQuarantined: w.chance(0.3),
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: time.Minute, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 		},
-		Holder: ledger.Holder{Deployment: id, Version: version}, LockTimeout: time.Duration(w.rand.IntN(3)) * 10 * time.Minute,
+		Holder: lease.Holder{Deployment: id, Version: version}, LockTimeout: time.Duration(w.rand.IntN(3)) * 10 * time.Minute,
 		CommandTimeout: 5 * time.Minute, Deadline: time.Now().Add(time.Hour),
 	}
 	if r.number > 1 && w.chance(0.3) {
@@ -437,7 +437,7 @@ func (w *world) atRest() {
 	}
 	last := w.runner(99)
 	services, _ := last.Connect(context.Background())
-	lock, err := services.Ledger.(*ledger.Ledger).Acquire(context.Background(), ledger.Holder{Deployment: "last"}, 3*time.Minute, nil)
+	lock, err := services.Ledger.(*lease.Ledger).Acquire(context.Background(), lease.Holder{Deployment: "last"}, 3*time.Minute, nil)
 	if err != nil {
 		w.t.Errorf("seed %d: the lock does not become free: %v", w.seed, err)
 		return

@@ -1,0 +1,81 @@
+package github
+
+import (
+	"crypto/rand"
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/sethvargo/go-githubactions"
+)
+
+// Group runs f with its log lines folded under the title. The group is closed whatever happens in f.
+func (a *Action) Group(title string, f func() error) error {
+	a.issue(&githubactions.Command{Name: "group", Message: title})
+	defer a.issue(&githubactions.Command{Name: "endgroup"})
+	return f()
+}
+
+// Info logs text of the program's own. A line that GitHub would take for a command is defused, since a value in the
+// text may have come from elsewhere.
+func (a *Action) Info(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.gh.Infof("%s", defuse(fmt.Sprintf(format, args...)))
+}
+
+// Foreign logs text from elsewhere, such as an instance's output, unchanged: GitHub takes no command from it.
+func (a *Action) Foreign(text string) {
+	if text == "" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	token := tokenNotIn(text)
+	a.command(&githubactions.Command{Name: "stop-commands", Message: token})
+	a.gh.Infof("%s", strings.TrimSuffix(text, "\n"))
+	a.command(&githubactions.Command{Name: token})
+}
+
+func (a *Action) issue(command *githubactions.Command) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.command(command)
+}
+
+// command issues a workflow command. Outside GitHub, where nobody would take it, it is what a person at a terminal wants
+// to read of it. a.mu is held.
+func (a *Action) command(command *githubactions.Command) {
+	if a.gh.Getenv("GITHUB_ACTIONS") == "true" {
+		a.gh.IssueCommand(command)
+		return
+	}
+	switch command.Name {
+	case "group":
+		a.gh.Infof("%s", command.Message)
+	case "error", "warning", "notice":
+		a.gh.Infof("%s: %s\n%s", command.Name, command.Properties["title"], command.Message)
+	}
+}
+
+// The runner takes ::name:: at the start of a line, after white space, and ##[name] anywhere in one, and its comparison
+// skips characters that do not show: https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+var (
+	commandStart  = regexp.MustCompile(`(?m)^([\s\pZ\pC\pM]*):(?:[^\PC\n]|\pM)*:`)
+	commandAnchor = regexp.MustCompile(`#(?:[^\PC\n]|\pM)*#(?:[^\PC\n]|\pM)*\[`)
+)
+
+func defuse(text string) string {
+	text = strings.ReplaceAll(text, "\r", "\n") // the runner ends a line at either
+	text = commandStart.ReplaceAllString(text, "$1: :")
+	return commandAnchor.ReplaceAllString(text, "## [")
+}
+
+// tokenNotIn returns 130 random bits as text that does not occur in text.
+func tokenNotIn(text string) string {
+	for {
+		if token := rand.Text(); !strings.Contains(text, token) {
+			return token
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package inputs
+
+import (
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Definition is what action.yml promises, in its order.
+type Definition struct {
+	Name        string
+	Description string
+	Inputs      []Input
+	Outputs     []Output
+}
+
+// Input is one input of action.yml, the only place of its default.
+type Input struct {
+	Name        string `yaml:"-"`
+	Description string
+	Default     string
+	Required    bool
+}
+
+// Output is one output of action.yml.
+type Output struct {
+	Name        string `yaml:"-"`
+	Description string
+}
+
+// ParseDefinition reads action.yml.
+func ParseDefinition(actionYML []byte) (Definition, error) {
+	var file struct {
+		Name        string
+		Description string
+		Inputs      yaml.Node
+		Outputs     yaml.Node
+	}
+	if err := yaml.Unmarshal(actionYML, &file); err != nil {
+		return Definition{}, fmt.Errorf("parse action.yml: %w", err)
+	}
+	d := Definition{Name: file.Name, Description: strings.TrimSpace(file.Description)}
+	for name, node := range pairs(file.Inputs) {
+		input := Input{Name: name}
+		if err := node.Decode(&input); err != nil {
+			return Definition{}, fmt.Errorf("parse input %s of action.yml: %w", name, err)
+		}
+		input.Description = strings.TrimSpace(input.Description)
+		d.Inputs = append(d.Inputs, input)
+	}
+	for name, node := range pairs(file.Outputs) {
+		output := Output{Name: name}
+		if err := node.Decode(&output); err != nil {
+			return Definition{}, fmt.Errorf("parse output %s of action.yml: %w", name, err)
+		}
+		output.Description = strings.TrimSpace(output.Description)
+		d.Outputs = append(d.Outputs, output)
+	}
+	return d, nil
+}
+
+// pairs walks a YAML mapping in the order it is written, which a Go map would lose.
+func pairs(mapping yaml.Node) iter.Seq2[string, *yaml.Node] {
+	return func(yield func(string, *yaml.Node) bool) {
+		if mapping.Kind != yaml.MappingNode {
+			return
+		}
+		for pair := range slices.Chunk(mapping.Content, 2) {
+			if !yield(pair[0].Value, pair[1]) {
+				return
+			}
+		}
+	}
+}
+
+// variable is where the runner puts the input: upper case, with its dashes kept.
+func (i Input) variable() string { return "INPUT_" + strings.ToUpper(i.Name) }
+
+// boolean tells the inputs whose flag needs no value.
+func (i Input) boolean() bool { return i.Default == "true" || i.Default == "false" }

@@ -1,0 +1,157 @@
+package inputs
+
+import (
+	"errors"
+	"maps"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestTheInputsThatAreReadAreThoseOfActionYML(t *testing.T) {
+	text, err := os.ReadFile("../../action.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := ParseDefinition(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var defined []string
+	for _, input := range d.Inputs {
+		defined = append(defined, input.Name)
+	}
+	r := &reader{values: map[string]string{}, asked: map[string]bool{}}
+	r.inputs(nil)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(defined)), slices.Sorted(maps.Keys(r.asked))); diff != "" {
+		t.Errorf("action.yml and the code disagree:\n%s", diff)
+	}
+}
+
+// readOne gives the value of one input to a getter, and the problems it has with it.
+func readOne[T any](value string, get func(r *reader) T) (T, string) {
+	r := &reader{values: map[string]string{"x": value}, asked: map[string]bool{}}
+	got := get(r)
+	if err := errors.Join(r.problems...); err != nil {
+		return got, err.Error()
+	}
+	return got, ""
+}
+
+func TestBooleansAreStrict(t *testing.T) {
+	get := func(r *reader) bool { return r.boolean("x") }
+	for value, want := range map[string]bool{"true": true, "false": false, "": false} {
+		if got, problem := readOne(value, get); got != want || problem != "" {
+			t.Errorf("%q is %t, %s", value, got, problem)
+		}
+	}
+	for _, value := range []string{"True", "TRUE", "1", "yes", "on", "0", "no", "false "} {
+		if got, problem := readOne(value, get); got || problem == "" {
+			t.Errorf("%q is %t without a problem", value, got)
+		}
+	}
+}
+
+func TestNumbersAreWholeAndInRange(t *testing.T) {
+	get := func(r *reader) int { return r.number("x", 900, 43200) }
+	for value, want := range map[string]int{"900": 900, "43200": 43200, "": 0} {
+		if got, problem := readOne(value, get); got != want || problem != "" {
+			t.Errorf("%q is %d, %s", value, got, problem)
+		}
+	}
+	for _, value := range []string{"899", "43201", "-900", "1e3", "0x400", "900.0", "1h", "99999999999999999999"} {
+		want := `x "` + value + `": want a whole number from 900 to 43200`
+		if got, problem := readOne(value, get); got != 0 || problem != want {
+			t.Errorf("%q is %d, %s", value, got, problem)
+		}
+	}
+}
+
+func TestDurationsAreWholeSecondsInRange(t *testing.T) {
+	get := func(r *reader) time.Duration { return r.duration("x", 30*time.Second, 48*time.Hour) }
+	for value, want := range map[string]time.Duration{
+		"30s": 30 * time.Second, "1m30s": 90 * time.Second, "48h": 48 * time.Hour, "0.5h": 30 * time.Minute, "": 0,
+	} {
+		if got, problem := readOne(value, get); got != want || problem != "" {
+			t.Errorf("%q is %s, %s", value, got, problem)
+		}
+	}
+	for _, value := range []string{"29s", "48h1s", "-1m", "300", "5 m", "1d", "30s500ms", "10000000000h"} {
+		want := `x "` + value + `": want a duration in whole seconds from 30s to 48h, as in 90s, 15m or 1h30m`
+		if got, problem := readOne(value, get); got != 0 || problem != want {
+			t.Errorf("%q is %s, %s", value, got, problem)
+		}
+	}
+}
+
+func TestDurationsAreWrittenShort(t *testing.T) {
+	for want, d := range map[string]time.Duration{
+		"30s": 30 * time.Second, "10m": 10 * time.Minute, "10h": 10 * time.Hour, "1h30m": 90 * time.Minute,
+		"1h0m10s": time.Hour + 10*time.Second, "1m30s": 90 * time.Second,
+	} {
+		if got := short(d); got != want {
+			t.Errorf("%s is written %s", d, got)
+		}
+	}
+}
+
+func TestListsTakeLinesOrCommasAndDropBlanksAndRepetitions(t *testing.T) {
+	get := func(r *reader) []string { return r.list("x", accountID) }
+	const one, two = "111111111111", "222222222222"
+	for value, want := range map[string][]string{
+		"":                                   nil,
+		one:                                  {one},
+		two + "," + one:                      {two, one},
+		" " + one + "\r\n\n  " + two + "  ,": {one, two},
+		one + "\n" + two + "\n" + one:        {one, two},
+	} {
+		got, problem := readOne(value, get)
+		if diff := cmp.Diff(want, got); diff != "" || problem != "" {
+			t.Errorf("%q: %s %s", value, problem, diff)
+		}
+	}
+	_, problem := readOne(one+",1,\n2 3", get)
+	want := "x \"1\": want account ids of 12 digits\nx \"2 3\": want account ids of 12 digits"
+	if diff := cmp.Diff(want, problem); diff != "" {
+		t.Error(diff)
+	}
+	if _, problem := readOne(" ,\n, ", get); problem == "" {
+		t.Error("a list of nothing but separators is accepted")
+	}
+}
+
+func TestPathsStayInsideTheWorkspace(t *testing.T) {
+	get := func(workspace string) func(r *reader) string {
+		return func(r *reader) string { return r.path("x", workspace) }
+	}
+	for value, want := range map[string]string{
+		"deploy": "deploy", "./a//b/": "a/b", "a/../b": "b", ".": ".", "my files/it's": "my files/it's",
+		"/github/workspace/deploy": "/github/workspace/deploy", "/github/workspace": "/github/workspace",
+	} {
+		if got, problem := readOne(value, get("/github/workspace")); got != want || problem != "" {
+			t.Errorf("%q is %q, %s", value, got, problem)
+		}
+	}
+	for _, value := range []string{"..", "../x", "a/../../x", "/etc", "/github/workspace/../x", "/github/workspacex", "a\nb", "a\x00"} {
+		if got, problem := readOne(value, get("/github/workspace")); got != "" || problem == "" {
+			t.Errorf("%q is %q without a problem", value, got)
+		}
+	}
+	if got, problem := readOne("/github/workspace/deploy", get("")); got != "" || problem == "" {
+		t.Errorf("an absolute path outside GitHub is %q without a problem", got)
+	}
+}
+
+func TestLongValuesAreCutInProblems(t *testing.T) {
+	long := ""
+	for range 1000 {
+		long += "é\n"
+	}
+	_, problem := readOne(long, func(r *reader) string { return r.text("x", region) })
+	if len(problem) > 300 {
+		t.Errorf("the problem has %d bytes", len(problem))
+	}
+}

@@ -1,0 +1,80 @@
+package inputs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrHelp is returned by Read for --help.
+var ErrHelp = errors.New("help was asked for")
+
+// values is each input's text: the flag, else the variable, else the default. An empty text counts as unset, because
+// that is what an unset ${{ vars.X }} leaves. Names that are no input are problems.
+func (d Definition) values(environ, args []string) (map[string]string, []error) {
+	values := map[string]string{}
+	for _, input := range d.Inputs {
+		values[input.Name] = input.Default
+	}
+	problems := d.readVariables(values, environ)
+	return values, append(problems, d.readFlags(values, args)...)
+}
+
+func (d Definition) readVariables(values map[string]string, environ []string) (problems []error) {
+	for _, entry := range environ {
+		variable, value, _ := strings.Cut(entry, "=")
+		name, isInput := strings.CutPrefix(variable, "INPUT_")
+		// The runner itself reads the inputs args and entrypoint of a container action.
+		if !isInput || name == "ARGS" || name == "ENTRYPOINT" {
+			continue
+		}
+		input, ok := d.input(strings.ToLower(name))
+		if !ok {
+			problems = append(problems, fmt.Errorf("%.60s is no input%s", variable, d.suggest(name, Input.variable)))
+			continue
+		}
+		set(values, input.Name, value)
+	}
+	return problems
+}
+
+func (d Definition) readFlags(values map[string]string, args []string) (problems []error) {
+	given := map[string]bool{}
+	for _, arg := range args {
+		name, value, hasValue := strings.Cut(arg, "=")
+		input, ok := d.input(strings.TrimPrefix(name, "--"))
+		switch {
+		case arg == "--help", arg == "-h":
+			return []error{ErrHelp}
+		case !strings.HasPrefix(name, "-"):
+			problems = append(problems, fmt.Errorf("argument %.60q: want --name=value", arg))
+		case !ok || !strings.HasPrefix(name, "--"):
+			problems = append(problems, fmt.Errorf("flag %.60q is no input%s", name, d.suggest(name, Input.flag)))
+		case given[input.Name]:
+			problems = append(problems, fmt.Errorf("flag %s is given twice", input.flag()))
+		case hasValue:
+			set(values, input.Name, value)
+		case input.boolean():
+			values[input.Name] = "true"
+		default:
+			problems = append(problems, fmt.Errorf("flag %s has no value: want %[1]s=value", input.flag()))
+		}
+		given[input.Name] = ok
+	}
+	return problems
+}
+
+func (d Definition) input(name string) (Input, bool) {
+	i := slices.IndexFunc(d.Inputs, func(input Input) bool { return input.Name == name })
+	if i < 0 {
+		return Input{}, false
+	}
+	return d.Inputs[i], true
+}
+
+func set(values map[string]string, name, value string) {
+	if value = strings.TrimSpace(value); value != "" {
+		values[name] = value
+	}
+}

@@ -1,0 +1,73 @@
+package inputs_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestAFlagWinsOverAVariableAndAVariableOverTheDefault(t *testing.T) {
+	variable := map[string]string{"INPUT_BUNDLE-PATH": "from-variable"}
+	for want, got := range map[string]string{
+		"deploy":        mustRead(t, nil).Bundle.Path,
+		"from-variable": mustRead(t, variable, "--bundle-path=").Bundle.Path,
+		"from-flag":     mustRead(t, variable, "--bundle-path=from-flag").Bundle.Path,
+		"a=b":           mustRead(t, variable, "--bundle-path=a=b").Bundle.Path,
+	} {
+		if got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
+func TestABooleanFlagNeedsNoValue(t *testing.T) {
+	if !mustRead(t, nil, "--allow-downgrade").Rollout.Policy.AllowDowngrade {
+		t.Error("--allow-downgrade is not true")
+	}
+	if mustRead(t, nil, "--step-summary=false").Sight.StepSummary {
+		t.Error("--step-summary=false is true")
+	}
+}
+
+func TestArgumentsThatAreNoFlagsSayWhatIsWanted(t *testing.T) {
+	for arg, want := range map[string]string{
+		"dev":              `argument "dev": want --name=value`,
+		"environment=dev":  `argument "environment=dev": want --name=value`,
+		"":                 `argument "": want --name=value`,
+		"--service":        "flag --service has no value: want --service=value",
+		"-service=x":       `flag "-service" is no input; did you mean --service?`,
+		"--Service=x":      `flag "--Service" is no input; did you mean --service?`,
+		"--aws_region=x":   `flag "--aws_region" is no input; did you mean --aws-region?`,
+		"--instance-id=x":  `flag "--instance-id" is no input; did you mean --instance-ids?`,
+		"--zzzzzzzzzzzz=x": `flag "--zzzzzzzzzzzz" is no input`,
+		"--":               `flag "--" is no input`,
+		"--args=x":         `flag "--args" is no input`,
+	} {
+		if diff := cmp.Diff(want, problems(t, nil, arg)); diff != "" {
+			t.Errorf("%q: %s", arg, diff)
+		}
+	}
+}
+
+func TestAFlagGivenTwiceIsRefused(t *testing.T) {
+	want := "flag --service is given twice"
+	if diff := cmp.Diff(want, problems(t, nil, "--service=a", "--service=b")); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVariablesThatAreNoInputsAreRefused(t *testing.T) {
+	for name, want := range map[string]string{
+		"INPUT_ECR_REPOSITORY": "INPUT_ECR_REPOSITORY is no input; did you mean INPUT_ECR-REPOSITORY?",
+		"INPUT_VERSIONS":       "INPUT_VERSIONS is no input; did you mean INPUT_VERSION?",
+		"INPUT_":               "INPUT_ is no input",
+	} {
+		if diff := cmp.Diff(want, problems(t, map[string]string{name: "x"})); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestTheRunnersOwnVariablesAreNoInputs(t *testing.T) {
+	mustRead(t, map[string]string{"INPUT_ARGS": "x", "INPUT_ENTRYPOINT": "/x", "INPUTS": "x", "MY_INPUT_X": "x"})
+}

@@ -1,0 +1,86 @@
+package lease
+
+import (
+	"context"
+	"slices"
+	"time"
+)
+
+// Current is what should run in the environment: the release that every instance was
+// last seen healthy with, and the images that were found unhealthy.
+type Current struct {
+	Format      int          `json:"v"`
+	Generation  int64        `json:"generation"`        // of the run that wrote it
+	Version     string       `json:"version,omitempty"` // empty: no run has ever ended well
+	Image       string       `json:"image,omitempty"`   // by digest
+	Digest      string       `json:"digest,omitempty"`
+	Deployment  string       `json:"deployment,omitempty"`
+	Since       time.Time    `json:"since,omitzero"`   // by that run's clock
+	Before      string       `json:"before,omitempty"` // the version that was current before
+	Quarantined []Quarantine `json:"quarantined,omitempty"`
+}
+
+// Quarantine is one image that was found unhealthy.
+type Quarantine struct {
+	Digest     string    `json:"digest"`
+	Version    string    `json:"version"`
+	Deployment string    `json:"deployment"`
+	Since      time.Time `json:"since"`
+}
+
+const currentName = "current.json"
+
+// maxQuarantined bounds the entry: the oldest are forgotten, and instances remember on
+// their own.
+const maxQuarantined = 100
+
+// Current reads what should run; the zero value when no run has said so yet.
+func (l *Ledger) Current(ctx context.Context) (Current, error) {
+	var current Current
+	_, err := l.read(ctx, currentName, &current)
+	return current, err
+}
+
+// SetCurrent changes what should run. generation is that of the caller's lock: the error is
+// ErrLost when a later run has written already.
+func (l *Ledger) SetCurrent(ctx context.Context, generation int64, change func(*Current)) error {
+	var current Current
+	return l.rewrite(ctx, currentName, &current, func() (any, error) {
+		if current.Generation > generation {
+			return nil, ErrLost
+		}
+		next := current
+		next.Quarantined = slices.Clone(current.Quarantined)
+		change(&next)
+		next.Format, next.Generation = 1, generation
+		next.Quarantined = next.Quarantined[max(0, len(next.Quarantined)-maxQuarantined):]
+		current = Current{} // as it is read again
+		return next, nil
+	})
+}
+
+// Quarantine adds an image that is not in it yet.
+func (c *Current) Quarantine(q Quarantine) {
+	if c.quarantined(q.Digest) < 0 {
+		c.Quarantined = append(c.Quarantined, q)
+	}
+}
+
+// Lift takes an image out of quarantine.
+func (c *Current) Lift(digest string) {
+	if i := c.quarantined(digest); i >= 0 {
+		c.Quarantined = slices.Delete(c.Quarantined, i, i+1)
+	}
+}
+
+// InQuarantine is what is known of an image that was found unhealthy; nil: it was not.
+func (c *Current) InQuarantine(digest string) *Quarantine {
+	if i := c.quarantined(digest); i >= 0 {
+		return &c.Quarantined[i]
+	}
+	return nil
+}
+
+func (c *Current) quarantined(digest string) int {
+	return slices.IndexFunc(c.Quarantined, func(q Quarantine) bool { return q.Digest == digest })
+}

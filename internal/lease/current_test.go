@@ -1,0 +1,131 @@
+package lease_test
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/localaws"
+)
+
+func TestARunRewritesItsOwnRecord(t *testing.T) {
+	s := newStorage(t)
+	var got map[string]string
+	if found, err := s.ledger().Recorded(t.Context(), "d-1", &got); found || err != nil {
+		t.Errorf("found %t, %v", found, err)
+	}
+	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+	for _, status := range []string{"running", "success"} {
+		if err := s.ledger().Record(t.Context(), "d-1", map[string]string{"status": status}); err != nil {
+			t.Error(err)
+		}
+	}
+	if found, err := s.ledger().Recorded(t.Context(), "d-1", &got); !found || err != nil || got["status"] != "success" {
+		t.Errorf("found %t, %v, %v", found, got, err)
+	}
+}
+
+func TestWhatShouldRunIsWhatWasWrittenLast(t *testing.T) {
+	s := newStorage(t)
+	l := s.ledger()
+	if current, err := l.Current(t.Context()); err != nil || current.Version != "" {
+		t.Errorf("%+v, %v", current, err)
+	}
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+	for generation, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
+		err := l.SetCurrent(t.Context(), int64(generation+1), func(c *lease.Current) {
+			if c.Version != version {
+				c.Before, c.Version, c.Since = c.Version, version, at
+			}
+			c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: version})
+			c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: "again"})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := l.Current(t.Context())
+	want := lease.Current{Format: 1, Generation: 2, Version: "0.1.1-dev", Before: "0.1.0-dev", Since: at, Quarantined: []lease.Quarantine{
+		{Digest: "sha256:0.1.0-dev", Version: "0.1.0-dev"}, {Digest: "sha256:0.1.1-dev", Version: "0.1.1-dev"},
+	}}
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Errorf("%v\n%s", err, diff)
+	}
+	if got.InQuarantine("sha256:0.1.0-dev") == nil || got.InQuarantine("sha256:other") != nil {
+		t.Errorf("%+v", got)
+	}
+	got.Lift("sha256:0.1.0-dev")
+	if got.InQuarantine("sha256:0.1.0-dev") != nil || got.InQuarantine("sha256:0.1.1-dev") == nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestARunOfBeforeWritesNothingOverALaterOne(t *testing.T) {
+	s := newStorage(t)
+	version := func(v string) func(*lease.Current) { return func(c *lease.Current) { c.Version = v } }
+	if err := s.ledger().SetCurrent(t.Context(), 5, version("new")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ledger().SetCurrent(t.Context(), 4, version("old")); !errors.Is(err, lease.ErrLost) {
+		t.Error(err)
+	}
+	if current, err := s.ledger().Current(t.Context()); err != nil || current.Version != "new" || current.Generation != 5 {
+		t.Errorf("%+v, %v", current, err)
+	}
+}
+
+// Nobody's change is lost, however many come at once.
+func TestChangesOfWhatShouldRunComeOneAfterTheOther(t *testing.T) {
+	s := newStorage(t)
+	var group sync.WaitGroup
+	for i := range 5 {
+		group.Go(func() {
+			err := s.ledger().SetCurrent(t.Context(), 1, func(c *lease.Current) {
+				c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if current, err := s.ledger().Current(t.Context()); err != nil || len(current.Quarantined) != 5 {
+		t.Errorf("%+v, %v", current, err)
+	}
+}
+
+func TestTheQuarantineForgetsTheOldest(t *testing.T) {
+	s := newStorage(t)
+	err := s.ledger().SetCurrent(t.Context(), 1, func(c *lease.Current) {
+		for i := range 120 {
+			c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
+		}
+	})
+	current, problem := s.ledger().Current(t.Context())
+	if err != nil || problem != nil || len(current.Quarantined) != 100 || current.Quarantined[0].Digest != "20" {
+		t.Errorf("%d, %v, %v", len(current.Quarantined), err, problem)
+	}
+}
+
+func TestWhoHoldsTheLockCanBeSeenWithoutTakingIt(t *testing.T) {
+	s := newStorage(t)
+	if held, err := s.ledger().Held(t.Context()); held != nil || err != nil {
+		t.Errorf("%v, %v", held, err)
+	}
+	lock := acquired(t, s.ledger(), "first")
+	if held, err := s.ledger().Held(t.Context()); held == nil || err != nil || held.Holder.Deployment != "first" {
+		t.Errorf("%v, %v", held, err)
+	}
+	if err := lock.Release(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if held, err := s.ledger().Held(t.Context()); held != nil || err != nil {
+		t.Errorf("%v, %v", held, err)
+	}
+}

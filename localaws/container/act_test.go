@@ -1,0 +1,237 @@
+//go:build e2e
+
+package container_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"log"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	hub "github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/container"
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+const (
+	root = "../../.."            // of this repository
+	home = "i-0123456789abcdef1" // the instance of the workflows
+	role = "arn:aws:iam::123456789012:role/atta-deploy-dev"
+)
+
+// consumer is a repository that uses the action, with its remote, on a laptop and on GitHub: workflows are run by act,
+// with real containers, of the action's own Dockerfile or of the image that it is published as.
+type consumer struct {
+	machine
+	home   string // the repository on a laptop
+	remote string
+	action string // a copy of this one, as act finds it
+	images string // the docker saves that the builds give
+}
+
+func command(t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GIT_AUTHOR_NAME=e2e", "GIT_AUTHOR_EMAIL=e2e@example.com", "GIT_COMMITTER_NAME=e2e", "GIT_COMMITTER_EMAIL=e2e@example.com")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// bases makes the images that the Dockerfile starts from under their names: nothing is pulled. Both are the instance's
+// Debian, one with this machine's Go and the modules of go.mod.
+func bases(t *testing.T) {
+	t.Helper()
+	debian, err := images[container.Bookworm]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command(t, ".", "docker", "tag", debian, "busybox:1.37")
+	context := t.TempDir()
+	goroot := strings.TrimSpace(command(t, root, "go", "env", "GOROOT"))
+	proxy := strings.TrimSpace(command(t, root, "go", "env", "GOPROXY"))
+	modules := strings.TrimSpace(command(t, root, "go", "env", "GOMODCACHE"))
+	command(t, root, "env", "GOPROXY=file://"+modules+"/cache/download,"+proxy, "GOFLAGS=-modcacherw", "GOMODCACHE="+filepath.Join(context, "mod"), "go", "mod", "download")
+	command(t, context, "cp", "--archive", goroot, "go")
+	dockerfile := "FROM " + debian + "\nCOPY go /usr/local/go\nCOPY mod /go/pkg/mod\n" +
+		"ENV PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin GOPATH=/go GOPROXY=off GOFLAGS=-modcacherw GOTOOLCHAIN=local\n"
+	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	command(t, context, "docker", "build", "--quiet", "--tag", "golang:1.26", ".")
+}
+
+func newConsumer(t *testing.T) consumer {
+	t.Helper()
+	c := consumer{machine: boot(t), home: filepath.Join(t.TempDir(), "atta"), action: filepath.Join(t.TempDir(), "action"), images: t.TempDir()}
+	cloud.AddInstance(localaws.Instance{ID: home, Name: "workflows", Machine: c.Container})
+	bases(t)
+
+	// The one step that cannot be done here is the build, which pulls its base and needs buildx.
+	command(t, root, "git", "clone", "--quiet", ".", c.action)
+	command(t, root, "sh", "-c", "git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --target-directory="+c.action)
+	c.replace(filepath.Join(c.action, ".github/workflows/deploy.yml"),
+		"          docker buildx create --use\n          docker buildx build --provenance=false --output type=oci,dest=image.tar,rewrite-timestamp=true -- \"$CONTEXT\"\n",
+		"          cp \"/images/$GITHUB_REF_NAME.tar\" image.tar # in place of the build\n")
+	command(t, c.action, "git", "add", "--all")
+	command(t, c.action, "git", "commit", "--quiet", "--allow-empty", "--message=As it is here")
+	command(t, c.action, "git", "tag", "--force", "v1")
+
+	c.remote = filepath.Join(t.TempDir(), "atta.git")
+	command(t, ".", "git", "init", "--quiet", "--bare", c.remote)
+	command(t, ".", "cp", "--archive", filepath.Join(root, "examples/batch"), c.home)
+	command(t, c.home, "git", "init", "--quiet", "--initial-branch=dev")
+	command(t, c.home, "git", "add", "--all")
+	command(t, c.home, "git", "commit", "--quiet", "--message=Begin")
+	command(t, c.home, "git", "remote", "add", "origin", c.remote)
+	command(t, c.home, "git", "push", "--quiet", "--set-upstream", "origin", "dev")
+	return c
+}
+
+// publish releases the action, to a registry of strangers and under the tag that consumers use, and returns its image.
+func (c consumer) publish() (image string) {
+	c.t.Helper()
+	debian, err := images[container.Bookworm]()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	base := filepath.Join(c.t.TempDir(), "base.tar") // nothing is pulled
+	command(c.t, ".", "docker", "save", "--output", base, debian)
+	server := httptest.NewServer(hub.New(hub.Logger(log.New(io.Discard, "", 0))))
+	c.t.Cleanup(server.Close)
+	command(c.t, c.action, "sh", "-c", `printf '\n## 999.0.0\n' >>CHANGELOG.md`)
+	command(c.t, c.action, "git", "commit", "--quiet", "--all", "--message=What is new")
+	command(c.t, c.action, "go", "run", "./tools/publish", "-version=999.0.0", "-base="+base, "-platforms=linux/"+runtime.GOARCH,
+		"-repository="+strings.TrimPrefix(server.URL, "http://")+"/org/atta-deploy-action")
+	command(c.t, c.action, "git", "commit", "--quiet", "--message=Release", "action.yml")
+	command(c.t, c.action, "git", "tag", "--force", "v1")
+	image = strings.TrimSpace(command(c.t, c.action, "sed", "--quiet", "s|^  image: docker://||p", "action.yml"))
+	command(c.t, ".", "docker", "pull", "--quiet", image)
+	c.t.Cleanup(func() { command(c.t, ".", "docker", "image", "rm", "--force", image) })
+	return image
+}
+
+func (c consumer) replace(file, old, text string) {
+	c.t.Helper()
+	content, err := os.ReadFile(file)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if bytes.Count(content, []byte(old)) != 1 {
+		c.t.Fatalf("%s does not hold once:\n%s", file, old)
+	}
+	if err := os.WriteFile(file, bytes.Replace(content, []byte(old), []byte(text), 1), 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// release is a laptop's make deploy-dev. It returns the tag.
+func (c consumer) release(opts ...sample.Option) string {
+	c.t.Helper()
+	command(c.t, c.home, "git", "commit", "--quiet", "--allow-empty", "--message=Change")
+	command(c.t, c.home, "make", "deploy-dev", "YES=1")
+	tag := strings.TrimSpace(command(c.t, c.home, "git", "describe", "--exact-match"))
+	image, err := sample.Image(program, append(opts, sample.Version(tag))...)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := sample.SaveDocker(filepath.Join(c.images, tag+".tar"), image, "atta:"+tag); err != nil {
+		c.t.Fatal(err)
+	}
+	return tag
+}
+
+// run is what GitHub does with an event: it checks the branch or tag out and runs the workflow.
+func (c consumer) run(ref, event, workflow string, payload map[string]any) (string, error) {
+	c.t.Helper()
+	content, err := json.Marshal(payload)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	file := filepath.Join(c.t.TempDir(), "event.json")
+	if err := os.WriteFile(file, content, 0o644); err != nil {
+		c.t.Fatal(err)
+	}
+	debian, err := images[container.Bookworm]()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	bin, err := filepath.Abs(filepath.Join(root, ".cache/bin/act"))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	checkout := filepath.Join(c.t.TempDir(), "atta")
+	command(c.t, ".", "git", "clone", "--quiet", "--branch", ref, c.remote, checkout)
+	command(c.t, checkout, "git", "remote", "add", "github", "https://github.com/org/atta.git") // where act reads the repository's name
+	args := []string{
+		event, "--workflows", ".github/workflows/" + workflow, "--eventpath", file, "--platform", "ubuntu-latest=" + debian,
+		"--pull=false", "--action-offline-mode", "--no-cache-server", "--network", "bridge", "--bind", "--remote-name", "github",
+		"--local-repository", "org/atta-deploy-action@v1=" + c.action, "--container-options", "--volume=" + c.images + ":/images:ro",
+		"--env", "AWS_ENDPOINT_URL=" + cloud.URL(),
+	}
+	for _, entry := range cloud.OIDCEnv() {
+		args = append(args, "--env", entry)
+	}
+	for name, value := range map[string]string{
+		"AWS_REGION": "us-east-1", "AWS_ROLE_ARN": role, "ECR_REGISTRY": cloud.RegistryHost(), "ECR_REPOSITORY": c.name,
+		"DEPLOY_BUCKET": c.name, "EC2_INSTANCE_ID": home,
+	} {
+		args = append(args, "--var", name+"="+value)
+	}
+	act := exec.Command(bin, args...)
+	act.Dir = checkout
+	act.Env = append(os.Environ(), "HOME="+c.t.TempDir(), "XDG_CACHE_HOME="+c.t.TempDir())
+	out, err := act.CombinedOutput()
+	return string(out), err
+}
+
+// The way in and the way back, from make deploy-dev to a rollback button.
+func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
+	t.Parallel()
+	c := newConsumer(t)
+	published := ""
+	for _, want := range []string{"0.1.0-dev", "0.1.1-dev"} {
+		if want == "0.1.1-dev" {
+			published = c.publish()
+		}
+		tag := c.release()
+		if tag != want {
+			t.Fatalf("the tag is %s, want %s", tag, want)
+		}
+		log, err := c.run(tag, "push", "deploy-dev.yml", map[string]any{"ref": "refs/tags/" + tag})
+		if err != nil {
+			t.Fatalf("%v\n%s", err, log)
+		}
+		for _, summary := range []string{"✅ The image of atta " + tag, "✅ The bundle of atta " + tag, "✅ atta " + tag + " runs on 1 instance of dev"} {
+			if !strings.Contains(log, "Summary - ## "+summary) {
+				t.Errorf("no summary says %q:\n%s", summary, log)
+			}
+		}
+		if published != "" && strings.Count(log, "docker run image="+published) < 3 {
+			t.Errorf("the published image is not what runs:\n%s", log)
+		}
+		c.want("cat /opt/atta/output/greeting.txt", "hello from "+tag)
+		c.want("readlink /opt/atta/current", "releases/"+tag)
+	}
+	log, err := c.run("dev", "workflow_dispatch", "rollback.yml", map[string]any{"inputs": map[string]string{"environment": "dev", "version": "", "dry-run": "false"}})
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	c.want("readlink /opt/atta/current", "releases/0.1.0-dev")
+	log, err = c.run("dev", "workflow_dispatch", "status.yml", map[string]any{"inputs": map[string]string{"environment": "dev"}})
+	if err != nil || !strings.Contains(log, "as-meant: runs 0.1.0-dev") {
+		t.Fatalf("%v\n%s", err, log)
+	}
+}

@@ -1,0 +1,74 @@
+//go:build e2e
+
+package container_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
+	onEach(t, func(t *testing.T, m machine) {
+		for _, version := range []string{"0.0.1-dev", "0.0.2-dev", "0.0.3-dev"} {
+			m.deployed(version, serving("8081"))
+		}
+		m.expect(m.deploy("0.0.4-dev", image(sample.ExitCode(9))), "rolled-back", 40, "0.0.3-dev is installed")
+		if err := m.Unplug(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, version := range []string{"0.0.2-dev", "0.0.1-dev"} {
+			m.expect(m.byHand("rollback"), "deployed", 0, version+" runs")
+			m.isServing(version, "8081")
+		}
+		m.expect(m.byHand("rollback"), "refused", 10, "there is no release before 0.0.1-dev")
+		m.expect(m.byHand("rollback 0.0.4-dev"), "refused", 10, "was never seen healthy")
+		m.expect(m.byHand("rollback 0.0.3-dev"), "deployed", 0, "0.0.3-dev runs")
+		m.isServing("0.0.3-dev", "8081")
+		m.settled()
+
+		for command, parts := range map[string][]string{
+			"status":    {"version        0.0.3-dev", "go back to     0.0.2-dev", "unit           active (running)", "0.0.4-dev was found unhealthy"},
+			"history":   {"deploy 0.0.3-dev -> 0.0.4-dev: rolled-back (40)", "rollback 0.0.3-dev -> 0.0.2-dev: deployed (0)", "refused (10) in preflight"},
+			"history 1": {"rollback 0.0.1-dev -> 0.0.3-dev: deployed (0)"},
+			"logs":      {"== /var/log/atta-deploy.log", "rollback", "== journal of atta.service", "serving on 127.0.0.1:8081"},
+			"--help":    {"ec2_deploy.sh rollback [VERSION]", "Exit codes"},
+		} {
+			text := m.sh("/opt/$s/current/deploy/ec2_deploy.sh " + command)
+			for _, part := range parts {
+				if !strings.Contains(text, part) {
+					t.Errorf("%s does not say %q:\n%s", command, part, text)
+				}
+			}
+		}
+		var status fleet.Report
+		text := m.sh("/opt/$s/current/deploy/ec2_deploy.sh status --json")
+		if err := json.Unmarshal([]byte(text), &status); err != nil || status.Version != "0.0.3-dev" || !status.Verified || status.Unit != "active" || !strings.HasPrefix(status.Digest, "sha256:") {
+			t.Errorf("%v, %s", err, text)
+		}
+		var history struct{ Outcome string }
+		if err := json.Unmarshal([]byte(m.sh("tail -n 1 /opt/$s/history | cut -d ' ' -f 3-")), &history); err != nil || history.Outcome != "deployed" {
+			t.Errorf("%v, %+v", err, history)
+		}
+		if err := m.Plug(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		m.deployed("0.0.5-dev", serving("8081"))
+	})
+}
+
+func TestE2ETheUnitsAreAcceptedWithoutAWarning(t *testing.T) {
+	onEach(t, func(t *testing.T, m machine) {
+		m.deployed("0.0.1-dev", own("systemd/atta.timer", everySecond))
+		web := m.of("web")
+		web.deployed("0.0.1-dev", serving("8081"))
+		m.want("systemd-analyze verify /etc/systemd/system/{atta,web}.* 2>&1", "")
+		m.want("journalctl --output=cat --no-pager | grep -E 'atta.*(Unknown|ignoring|deprecated)' || true", "")
+
+		web.held("systemctl start SERVICE.service", "0.0.2-dev", serving("8081"))
+		m.want("systemctl daemon-reload; systemd-analyze verify /etc/systemd/system/web-recover.service 2>&1", "")
+	})
+}

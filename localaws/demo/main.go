@@ -1,0 +1,239 @@
+// Command demo deploys a sample image to ten instances on this machine, with the
+// action's own program and a loopback AWS: a first version, a broken one that its
+// canary stops, a good one in three waves, then a status and a rollback. It needs
+// Linux and Go, no account, no Docker and no root.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/host"
+	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/standin"
+)
+
+const (
+	fleet = 10
+	role  = "arn:aws:iam::123456789012:role/atta-deploy-demo"
+)
+
+func main() {
+	if standin.Invoked() {
+		os.Exit(standin.Run())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := demo(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// stage is what the demo plays on.
+type stage struct {
+	folder  string
+	program string // the action's own
+	aws     *localaws.Server
+	hosts   []*host.Host
+}
+
+func demo(ctx context.Context) error {
+	s, err := newStage(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+
+	title(fmt.Sprintf("1. A first version on %d instances", fleet))
+	if err := s.deploy(ctx, "0.1.0-demo"); err != nil {
+		return err
+	}
+	show("What the job wrote on the first: /opt/atta/output/greeting.txt", s.hosts[0].Path("opt/atta/output/greeting.txt"))
+
+	title("2. A broken version: its canary fails and goes back, the others are never touched")
+	before, err := s.trees()
+	if err != nil {
+		return err
+	}
+	if err := s.deploy(ctx, "0.1.1-demo", "EXIT_CODE=3"); err == nil {
+		return errors.New("the broken version was deployed")
+	}
+	if err := s.untouched(before); err != nil {
+		return err
+	}
+
+	title("3. A good version in three waves")
+	if err := s.deploy(ctx, "0.1.2-demo"); err != nil {
+		return err
+	}
+	title("4. Status")
+	if err := s.act(ctx, "status", "INPUT_OPERATION=status", "INPUT_FAIL-ON-DRIFT=true"); err != nil {
+		return err
+	}
+	title("5. Rollback")
+	if err := s.act(ctx, "rollback", "INPUT_OPERATION=rollback"); err != nil {
+		return err
+	}
+	return s.allRun("0.1.0-demo")
+}
+
+// trees lists every file of the service on each instance with its time of change, but for the
+// number that an instance keeps of the latest run that asked it something.
+func (s *stage) trees() ([]string, error) {
+	var trees []string
+	for _, h := range s.hosts {
+		var tree strings.Builder
+		err := filepath.WalkDir(h.Path("opt/atta"), func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() || entry.Name() == "generation" {
+				return err
+			}
+			info, err := entry.Info()
+			if err == nil {
+				fmt.Fprintln(&tree, path, info.Size(), info.ModTime())
+			}
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		trees = append(trees, tree.String())
+	}
+	return trees, nil
+}
+
+// untouched is an error unless exactly one instance, the canary, differs from before, and all
+// run the first version.
+func (s *stage) untouched(before []string) error {
+	after, err := s.trees()
+	if err != nil {
+		return err
+	}
+	same := 0
+	for i := range after {
+		if after[i] == before[i] {
+			same++
+		}
+	}
+	if same != fleet-1 {
+		return fmt.Errorf("%d of %d instances were not touched", same, fleet)
+	}
+	fmt.Printf("\n%d of %d instances were not touched: not one file of the service has changed there.\n", same, fleet)
+	return s.allRun("0.1.0-demo")
+}
+
+// allRun is an error unless the current release of every instance is version.
+func (s *stage) allRun(version string) error {
+	for _, h := range s.hosts {
+		if current, err := os.Readlink(h.Path("opt/atta/current")); err != nil || filepath.Base(current) != version {
+			return fmt.Errorf("an instance runs %q instead of %s: %w", current, version, err)
+		}
+	}
+	return nil
+}
+
+func newStage(ctx context.Context) (_ *stage, err error) {
+	s := &stage{}
+	defer func() {
+		if err != nil {
+			s.close()
+		}
+	}()
+	if s.folder, err = os.MkdirTemp("", "atta-demo-"); err != nil {
+		return nil, err
+	}
+	s.program = filepath.Join(s.folder, "atta-deploy-action")
+	if out, err := exec.CommandContext(ctx, "go", "build", "-o", s.program, ".").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build action: %w\n%s", err, out)
+	}
+	if err := os.Mkdir(s.workspace(), 0o755); err != nil {
+		return nil, err
+	}
+	if _, err = sample.Build(ctx, s.workspace()); err != nil {
+		return nil, err
+	}
+	if s.aws, err = localaws.Start(localaws.Options{}); err != nil {
+		return nil, err
+	}
+	s.aws.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
+	s.aws.CreateBucket("atta-deploy-artifacts")
+	key, err := s.aws.Config().Credentials.Retrieve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for i := range fleet {
+		h, err := host.New(host.Options{
+			Dir: filepath.Join(s.folder, fmt.Sprintf("instance-%d", i)), Endpoint: s.aws.URL(),
+			AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, AWSCLI: "standin",
+		})
+		if err != nil {
+			return nil, err
+		}
+		s.hosts = append(s.hosts, h)
+		s.aws.AddInstance(localaws.Instance{
+			ID: fmt.Sprintf("i-%017x", i), Name: fmt.Sprintf("demo-%d", i), Machine: h, Tags: map[string]string{"Fleet": "demo"},
+		})
+	}
+	return s, nil
+}
+
+func (s *stage) close() {
+	if s.aws != nil {
+		_ = s.aws.Close()
+	}
+	for _, h := range s.hosts {
+		_ = h.Close()
+	}
+	_ = os.RemoveAll(s.folder)
+}
+
+// deploy does what a workflow does: a program from an earlier step lies in the
+// workspace, and the action makes an image of it and rolls it out.
+func (s *stage) deploy(ctx context.Context, version string, settings ...string) error {
+	return s.act(ctx, version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version,
+		"INPUT_IMAGE=scratch", "INPUT_IMAGE-FILES=app:/app/", "INPUT_IMAGE-PLATFORMS=linux/"+runtime.GOARCH,
+		`INPUT_IMAGE-ENTRYPOINT=["/app/app"]`, "INPUT_IMAGE-WORKDIR=/app",
+		"INPUT_IMAGE-ENV="+strings.Join(append(settings, "VERSION="+version), "\n"),
+		"INPUT_ECR-REPOSITORY=atta", "INPUT_WAVES=1, 50%, 100%")
+}
+
+func (s *stage) workspace() string { return filepath.Join(s.folder, "workspace") }
+
+// act runs the action as a step of a workflow does, with its inputs in the environment.
+func (s *stage) act(ctx context.Context, step string, env ...string) error {
+	outputs, summary := filepath.Join(s.folder, step+".outputs"), filepath.Join(s.folder, step+".md")
+	for _, file := range []string{outputs, summary} {
+		if err := os.WriteFile(file, nil, 0o644); err != nil {
+			return err
+		}
+	}
+	action := exec.CommandContext(ctx, s.program)
+	action.Dir = s.workspace()
+	log := &logView{to: os.Stdout}
+	action.Stdout, action.Stderr = log, log
+	action.Env = slices.Concat([]string{
+		"PATH=" + os.Getenv("PATH"),
+		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_WORKSPACE=" + s.workspace(),
+		"GITHUB_OUTPUT=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
+		"AWS_ENDPOINT_URL=" + s.aws.URL(),
+		"INPUT_ENVIRONMENT=demo", "INPUT_AWS-REGION=us-east-1", "INPUT_ROLE-TO-ASSUME=" + role,
+		"INPUT_ECR-REGISTRY=" + s.aws.RegistryHost(), "INPUT_DEPLOY-BUCKET=atta-deploy-artifacts", "INPUT_TARGET-TAGS=Fleet=demo",
+	}, s.aws.OIDCEnv(), env)
+	problem := action.Run()
+	show("Step summary", summary)
+	if problem == nil {
+		showOutputs(outputs)
+	}
+	return problem
+}

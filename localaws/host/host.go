@@ -1,0 +1,118 @@
+// Package host is an instance in a folder of its own: the SSM agent's way of
+// running scripts, with stand-ins for docker, systemctl and aws first on PATH.
+// It needs Linux, but neither root nor Docker. Scripts find the instance's "/"
+// in ATTA_ROOT.
+package host
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"al.essio.dev/pkg/shellescape"
+
+	"github.com/org/atta-deploy-action/localaws/standin"
+	"github.com/org/atta-deploy-action/localaws/standin/instance"
+)
+
+// Options say where an instance is and what it is attached to.
+type Options struct {
+	Dir             string // the instance's folder; made if missing
+	Endpoint        string // the local AWS, http://127.0.0.1:PORT
+	AccessKeyID     string // the instance role's, seen only by the aws command
+	SecretAccessKey string
+	Tools           []string // how to start the stand-ins; default: this very executable
+	AWSCLI          string   // "": the AWS CLI where installed; "standin"; or a program
+}
+
+// Host is one instance. Its methods are safe for concurrent use.
+type Host struct{ dir string }
+
+// New makes the instance's folder. The executable that Tools start, by default
+// the running one, must call standin.Run.
+func New(o Options) (*Host, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("find folder: %w", err)
+	}
+	h := &Host{dir: dir}
+	for _, folder := range []string{"bin", "home", "commands", "root/opt", "root/run/lock", "root/tmp", "root/var/log", "root/etc/systemd/system"} {
+		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
+			return nil, fmt.Errorf("make folder: %w", err)
+		}
+	}
+	booted := h.Path("run", "systemd", "booted")
+	if _, err := os.Stat(booted); errors.Is(err, os.ErrNotExist) {
+		if err := instance.WriteFile(booted, nil); err != nil {
+			return nil, fmt.Errorf("write time of boot: %w", err)
+		}
+	}
+	tools := o.Tools
+	if len(tools) == 0 {
+		self, err := os.Executable()
+		if err != nil {
+			return nil, fmt.Errorf("find executable: %w", err)
+		}
+		tools = []string{self}
+	}
+	for _, name := range standin.Commands {
+		path := filepath.Join(dir, "bin", name)
+		// Built with -race, a program sleeps for a second before it exits, unless told not to.
+		line := "GORACE=atexit_sleep_ms=0 exec " + shellescape.QuoteCommand(append(tools, instance.Marker, path)) + ` "$@"`
+		if name == "aws" {
+			line = o.aws(dir, line)
+		}
+		if err := writeProgram(path, "#!/bin/sh\n"+line+"\n"); err != nil {
+			return nil, fmt.Errorf("write %s: %w", name, err)
+		}
+	}
+	return h, nil
+}
+
+// aws is the wrapper of the aws command. It alone holds the role's keys, and it
+// names no region: an instance with nothing configured has none.
+func (o Options) aws(dir, fallback string) string {
+	quote := shellescape.Quote
+	env := strings.Join([]string{
+		"export AWS_EC2_METADATA_DISABLED=true",
+		"AWS_ACCESS_KEY_ID=" + quote(o.AccessKeyID),
+		"AWS_SECRET_ACCESS_KEY=" + quote(o.SecretAccessKey),
+		"AWS_ENDPOINT_URL=" + quote(o.Endpoint),
+		"HOME=" + quote(filepath.Join(dir, "home")),
+	}, " ")
+	cli := o.AWSCLI
+	if cli == "" {
+		found, err := exec.LookPath("/usr/bin/aws")
+		if err != nil {
+			found, _ = exec.LookPath("aws")
+		}
+		cli = cmp.Or(found, "standin")
+	}
+	if cli == "standin" {
+		return env + "\n" + fallback
+	}
+	// AWS_ENDPOINT_URL is unknown before AWS CLI 2.13 and 1.29.
+	return env + "\nexec " + quote(cli) + " --endpoint-url " + quote(o.Endpoint) + ` "$@"`
+}
+
+// Root is the folder that is the instance's "/".
+func (h *Host) Root() string { return filepath.Join(h.dir, "root") }
+
+// Path is a path below Root.
+func (h *Host) Path(elem ...string) string {
+	return filepath.Join(append([]string{h.Root()}, elem...)...)
+}
+
+// writeProgram writes a file that is executed. A fork in between would inherit
+// the open file and make execve answer ETXTBSY: https://go.dev/issue/22315
+func writeProgram(path, text string) error {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	err := os.WriteFile(path, []byte(text), 0o700)
+	return errors.Join(err, os.Chmod(path, 0o700))
+}

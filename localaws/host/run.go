@@ -1,0 +1,107 @@
+package host
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/standin/instance"
+)
+
+var _ localaws.Machine = (*Host)(nil)
+
+// Run executes script as the SSM agent does: sh -c of a file that stays on
+// disk, in a process group of its own, from /usr/bin, umask 022, no input, no
+// HOME. It returns when the script has ended and nobody holds its output any
+// more, or shortly after ctx has killed the group.
+// https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/executers/executers_unix.go
+func (h *Host) Run(ctx context.Context, script string, env []string) localaws.Exit {
+	exit, err := h.run(ctx, script, env)
+	if err != nil {
+		return localaws.Exit{Code: 1, Stderr: fmt.Appendln(nil, err)}
+	}
+	return exit
+}
+
+func (h *Host) run(ctx context.Context, script string, env []string) (exit localaws.Exit, err error) {
+	if err := ctx.Err(); err != nil {
+		return exit, fmt.Errorf("start script: %w", err)
+	}
+	folder, err := os.MkdirTemp(filepath.Join(h.dir, "commands"), time.Now().UTC().Format("20060102T150405-"))
+	if err != nil {
+		return exit, fmt.Errorf("make folder: %w", err)
+	}
+	file := filepath.Join(folder, "_script.sh")
+	if err := writeProgram(file, script); err != nil {
+		return exit, fmt.Errorf("write script: %w", err)
+	}
+	// The umask is the process's own, so it is set on the way to the script.
+	cmd := exec.Command("/bin/sh", "-c", `umask 022; exec sh -c "$1"`, "sh", file)
+	cmd.Dir = "/usr/bin"
+	cmd.Env = append([]string{
+		"PATH=" + filepath.Join(h.dir, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"ATTA_ROOT=" + h.Root(),
+	}, env...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	stdout, err := newCapture()
+	if err != nil {
+		return exit, err
+	}
+	stderr, err := newCapture()
+	if err != nil {
+		return exit, err
+	}
+	cmd.Stdout, cmd.Stderr = stdout.writer, stderr.writer
+	if err := cmd.Start(); err != nil {
+		return exit, fmt.Errorf("start script: %w", err)
+	}
+	group := -cmd.Process.Pid
+	stop := context.AfterFunc(ctx, func() {
+		_ = syscall.Kill(group, syscall.SIGKILL)
+		// What left the group may keep the output; the agent does not wait for it.
+		time.AfterFunc(100*time.Millisecond, func() { stdout.abandon(); stderr.abandon() })
+	})
+	defer stop()
+	stdout.collect()
+	stderr.collect()
+	_ = cmd.Wait() // the state tells
+	return localaws.Exit{Code: instance.ExitStatus(cmd.ProcessState), Stdout: stdout.wait(), Stderr: stderr.wait()}, nil
+}
+
+// capture is a pipe whose writers are waited for, whoever they are.
+type capture struct {
+	reader, writer *os.File
+	buffer         bytes.Buffer
+	done           chan struct{}
+}
+
+func newCapture() (*capture, error) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		return nil, fmt.Errorf("make pipe: %w", err)
+	}
+	return &capture{reader: reader, writer: writer, done: make(chan struct{})}, nil
+}
+
+func (c *capture) collect() {
+	_ = c.writer.Close()
+	go func() {
+		defer close(c.done)
+		_, _ = io.Copy(&c.buffer, c.reader)
+		_ = c.reader.Close()
+	}()
+}
+
+func (c *capture) abandon() { _ = c.reader.SetReadDeadline(time.Now()) }
+
+func (c *capture) wait() []byte {
+	<-c.done
+	return c.buffer.Bytes()
+}
