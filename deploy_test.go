@@ -131,7 +131,7 @@ func TestEveryStatusIsDescribedInActionYML(t *testing.T) {
 	outputs := promised(t).Outputs
 	status := outputs[slices.IndexFunc(outputs, func(o inputs.Output) bool { return o.Name == "status" })]
 	words := strings.FieldsFunc(status.Description, func(r rune) bool { return r == ' ' || r == ',' || r == '.' })
-	for _, s := range []rollout.Outcome{rollout.Success, rollout.Failed, rollout.AllRolledBack, rollout.BackFailed, rollout.NotKnown, rollout.Cancelled} {
+	for _, s := range []rollout.Outcome{rollout.OutcomeSuccess, rollout.OutcomeFailed, rollout.OutcomeRolledBack, rollout.OutcomeRollbackFailed, rollout.OutcomeUnknown, rollout.OutcomeCancelled} {
 		if !slices.Contains(words, string(s)) {
 			t.Errorf("%s is not in %q", s, status.Description)
 		}

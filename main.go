@@ -46,7 +46,7 @@ func run(ctx context.Context, gh *github.Action, environ, args []string) error {
 	}
 	if err != nil {
 		gh.Fail("Bad inputs", "%v", err)
-		return errors.Join(err, gh.Output("status", string(rollout.Failed)))
+		return errors.Join(err, gh.Output("status", string(rollout.OutcomeFailed)))
 	}
 	ctx, stop := context.WithTimeout(ctx, in.Time.Run)
 	defer stop()
@@ -56,5 +56,5 @@ func run(ctx context.Context, gh *github.Action, environ, args []string) error {
 		return err
 	}
 	result, err := rollout.Run(ctx, clients.Plan(in, gh, strings.HasSuffix(args[0], "-post")), account, gh)
-	return errors.Join(err, report.Publish(gh, result, err, in.Sight.StepSummary))
+	return errors.Join(err, report.Publish(gh, result, err, in.Reporting.StepSummary))
 }

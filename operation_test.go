@@ -35,7 +35,7 @@ func TestAStatusSaysWhatRunsAndWhetherItIsAsMeant(t *testing.T) {
 	s.deployed("0.1.0-dev")
 	out := s.run("operation=status", "version=", "image=")
 	out.wants("success")
-	if !strings.Contains(out.summary, "✅ atta in dev: 1 instance as meant") || !strings.Contains(out.log, "as-meant: runs 0.1.0-dev, healthy since ") {
+	if !strings.Contains(out.summary, "✅ atta in dev: 1 instance in sync") || !strings.Contains(out.log, "in-sync: runs 0.1.0-dev, healthy since ") {
 		t.Errorf("%s\n%s", out.log, out.summary)
 	}
 	unit := s.host.Path("etc/systemd/system/atta.service")
@@ -45,7 +45,7 @@ func TestAStatusSaysWhatRunsAndWhetherItIsAsMeant(t *testing.T) {
 	}
 	write(t, unit, string(text)+"# by hand\n")
 	out = s.run("operation=status", "version=", "image=")
-	if out.code != 0 || !strings.Contains(out.summary, "⚠️ atta in dev: 1 of 1 instance not as meant") || !strings.Contains(out.outputs["results"], `"drift":["unit-file"]`) {
+	if out.code != 0 || !strings.Contains(out.summary, "⚠️ atta in dev: 1 of 1 instance out of sync") || !strings.Contains(out.outputs["results"], `"drift":["unit-file"]`) {
 		t.Errorf("%d\n%s\n%q", out.code, out.summary, out.outputs)
 	}
 	out = s.run("operation=status", "version=", "image=", "fail-on-drift=true")

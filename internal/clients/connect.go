@@ -78,7 +78,7 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 		Account: id,
 		Skew:    skew,
 		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
-		Ledger: lease.New(storage, lease.Place{
+		Lease: lease.New(storage, lease.Location{
 			Bucket: a.in.Bundle.Bucket, Owner: id, Prefix: a.in.What.Release.LedgerPrefix(), KMSKey: a.in.Bundle.KMSKey,
 		}),
 		Fleet: fleet.New(ssm.NewFromConfig(a.cfg), a.in.Time.Delivery),

@@ -47,8 +47,8 @@ func Plan(in inputs.Inputs, by Workflow, post bool) rollout.Plan {
 		BundleSHA256:   in.Bundle.SHA256,
 		Targets:        fleet.Targets{InstanceIDs: in.Targets.InstanceIDs},
 		MinInstances:   in.Targets.MinInstances,
-		BackOnFailure:  in.Rollout.BackOnFailure,
-		FailOnDrift:    in.Sight.FailOnDrift,
+		RollbackOnFailure:  in.Rollout.RollbackOnFailure,
+		FailOnDrift:    in.Reporting.FailOnDrift,
 		Policy:         rollout.Policy(in.Rollout.Policy),
 		CommandTimeout: in.Time.Command,
 		Deadline:       now.Add(in.Time.Run),
@@ -60,8 +60,8 @@ func Plan(in inputs.Inputs, by Workflow, post bool) rollout.Plan {
 		plan.Waves = append(plan.Waves, rollout.Wave(wave))
 	}
 	if post {
-		plan.Operation = rollout.TidyUp
-		plan.Left = rollout.Left{
+		plan.Operation = rollout.CleanUp
+		plan.Leftover = rollout.Leftover{
 			Deployment: by.State("deployment"), Lock: by.State("lock"), Finished: by.State("finished") == "true",
 			Commands: strings.FieldsFunc(by.State("commands"), func(c rune) bool { return c == ',' }),
 		}

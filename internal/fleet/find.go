@@ -81,7 +81,7 @@ func notReady(info types.InstanceInformation) string {
 // there is nothing but its id.
 func (f *Fleet) named(ctx context.Context, ids []string) ([]types.InstanceInformation, error) {
 	found := map[string]types.InstanceInformation{}
-	for chunk := range slices.Chunk(ids, MaxTargets) {
+	for chunk := range slices.Chunk(ids, MaxInstanceIDs) {
 		list, err := f.describe(ctx, types.InstanceInformationStringFilter{Key: aws.String("InstanceIds"), Values: chunk})
 		if err != nil {
 			return nil, err

@@ -35,7 +35,7 @@ type few struct {
 }
 
 func (f few) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, options ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
-	if n := len(in.Filters[0].Values); n > fleet.MaxTargets {
+	if n := len(in.Filters[0].Values); n > fleet.MaxInstanceIDs {
 		f.t.Errorf("asked for %d instances at once", n)
 	}
 	return f.Client.DescribeInstanceInformation(ctx, in, options...)

@@ -20,9 +20,9 @@ type ssmAPI interface {
 	CancelCommand(context.Context, *ssm.CancelCommandInput, ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error)
 }
 
-// MaxTargets is how many instance ids one SendCommand takes.
+// MaxInstanceIDs is how many instance ids one SendCommand takes.
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
-const MaxTargets = 50
+const MaxInstanceIDs = 50
 
 // Fleet reaches the instances of one account and region.
 type Fleet struct {

@@ -77,7 +77,7 @@ func calls(s *localaws.Server, operation string) (list []localaws.Call) {
 
 // outcomes are the results in a line each.
 func outcomes(run fleet.Run) string {
-	names := map[fleet.Outcome]string{fleet.Unknown: "unknown", fleet.NotRun: "not run", fleet.Ran: "ran"}
+	names := map[fleet.Outcome]string{fleet.Unknown: "unknown", fleet.NotDelivered: "not run", fleet.Completed: "ran"}
 	var lines []string
 	for _, result := range run.Results {
 		lines = append(lines, fmt.Sprintf("%s %s %s", result.Instance.ID, names[result.Outcome], result.Status))

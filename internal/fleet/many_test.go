@@ -44,9 +44,9 @@ func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
 		t.Errorf("%d commands, ids %v, told of %v", len(sent), run.CommandIDs, told)
 	}
 	for i, result := range run.Results {
-		want := fleet.Ran
+		want := fleet.Completed
 		if i == 7 {
-			want = fleet.NotRun
+			want = fleet.NotDelivered
 		}
 		if result.Instance.ID != on[i].ID || result.Outcome != want {
 			t.Errorf("result %d is %+v", i, result)
@@ -71,7 +71,7 @@ func TestACommandThatIsRefusedEndsTheSending(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	for i, result := range run.Results {
-		if want := i < 50; (result.Outcome == fleet.Ran) != want || !want && result.Outcome != fleet.NotRun {
+		if want := i < 50; (result.Outcome == fleet.Completed) != want || !want && result.Outcome != fleet.NotDelivered {
 			t.Errorf("result %d is %+v", i, result)
 		}
 	}
@@ -157,7 +157,7 @@ func TestThrottlingAfterALostReplyLeavesItOpenWhetherTheCommandWasSent(t *testin
 func TestACarefulScriptStopsWithItsFirstFailure(t *testing.T) {
 	s := start(t, localaws.Options{})
 	careful := script
-	careful.Careful = true
+	careful.StopOnFailure = true
 	run, err := reach(s).Run(t.Context(), careful, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -14,9 +14,9 @@ const (
 	// Unknown: it may have run, wholly or in part.
 	Unknown Outcome = iota
 	// NotRun: it never started there.
-	NotRun
+	NotDelivered
 	// Ran: it ran to its end, and the instance itself says what became of it.
-	Ran
+	Completed
 )
 
 // Run is a script sent to instances, and what became of it on each, in their order.
@@ -48,9 +48,9 @@ func (r *Result) judge(status types.CommandInvocationStatus, reportProblem error
 	r.Outcome, r.Reason = Unknown, ""
 	switch {
 	case undelivered(r.Status):
-		r.Outcome, r.Reason = NotRun, "SSM did not deliver the command: "+r.Status
+		r.Outcome, r.Reason = NotDelivered, "SSM did not deliver the command: "+r.Status
 	case r.Report != nil && (status == types.CommandInvocationStatusSuccess || status == types.CommandInvocationStatusFailed):
-		r.Outcome = Ran
+		r.Outcome = Completed
 	case r.Report != nil:
 		r.Reason = fmt.Sprintf("the command ended as %s", r.Status)
 	default:

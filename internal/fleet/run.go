@@ -22,7 +22,7 @@ type Progress func(commands []string, states States)
 func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, progress Progress) (Run, error) {
 	run := Run{Results: make([]Result, len(instances)), progress: progress}
 	for i, instance := range instances {
-		run.Results[i] = Result{Instance: instance, Outcome: NotRun, Status: "NotSent", Reason: "the command was not sent"}
+		run.Results[i] = Result{Instance: instance, Outcome: NotDelivered, Status: "NotSent", Reason: "the command was not sent"}
 	}
 	problem := f.sendAll(ctx, script, &run)
 	if len(run.commands) == 0 {
@@ -42,7 +42,7 @@ func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, pr
 
 // sendAll sends one command after the other until one is refused or ctx ends.
 func (f *Fleet) sendAll(ctx context.Context, script Script, run *Run) error {
-	for results := range slices.Chunk(run.Results, MaxTargets) {
+	for results := range slices.Chunk(run.Results, MaxInstanceIDs) {
 		c := &command{open: map[string]*Result{}, sent: time.Now()}
 		ids := make([]string, len(results))
 		for i := range results {

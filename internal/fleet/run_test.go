@@ -67,8 +67,8 @@ func TestOnlyAReportIsProof(t *testing.T) {
 		outcome fleet.Outcome
 		reason  string // a part of it
 	}{
-		"success":                     {localaws.Verdict{Status: "Success", Stdout: good}, fleet.Ran, ""},
-		"failure with a report":       {localaws.Verdict{Status: "Failed", Code: 40, Stdout: good}, fleet.Ran, ""},
+		"success":                     {localaws.Verdict{Status: "Success", Stdout: good}, fleet.Completed, ""},
+		"failure with a report":       {localaws.Verdict{Status: "Failed", Code: 40, Stdout: good}, fleet.Completed, ""},
 		"success and silent":          {localaws.Verdict{Status: "Success"}, fleet.Unknown, "ended as Success with exit code 0 and " + noReport},
 		"failure and silent":          {localaws.Verdict{Status: "Failed", Code: 3}, fleet.Unknown, "ended as Failed with exit code 3 and " + noReport},
 		"a status nobody knows":       {localaws.Verdict{Status: "Foo"}, fleet.Unknown, "ended as Foo"},
@@ -100,7 +100,7 @@ func TestOnlyAReportIsProof(t *testing.T) {
 			if got.Outcome != test.outcome || !strings.Contains(got.Reason, test.reason) || (test.reason == "") != (got.Reason == "") {
 				t.Errorf("outcome is %d, %q", got.Outcome, got.Reason)
 			}
-			if got.Outcome == fleet.Ran && got.Report == nil {
+			if got.Outcome == fleet.Completed && got.Report == nil {
 				t.Error("it ran without a report")
 			}
 		})
@@ -245,7 +245,7 @@ func TestAFailureBringsTheInstancesLog(t *testing.T) {
 func TestOneCommandReachesFiftyInstances(t *testing.T) {
 	s := start(t, localaws.Options{})
 	var list []localaws.Instance
-	for n := range fleet.MaxTargets {
+	for n := range fleet.MaxInstanceIDs {
 		list = append(list, localaws.Instance{ID: fmt.Sprintf("i-%02d", n), Machine: healthy})
 	}
 	on := add(s, list...)
@@ -256,7 +256,7 @@ func TestOneCommandReachesFiftyInstances(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, result := range run.Results {
-		if result.Instance.ID != on[i].ID || result.Outcome != fleet.Ran {
+		if result.Instance.ID != on[i].ID || result.Outcome != fleet.Completed {
 			t.Errorf("result %d is %+v, want %s", i, result, on[i])
 		}
 	}

@@ -17,7 +17,7 @@ type Script struct {
 	Parameters []string
 	Comment    string        // shown in the SSM console; at most 100 characters
 	Timeout    time.Duration // for the script on an instance, whole seconds
-	Careful    bool          // when it fails on one instance, SSM starts it on no further one
+	StopOnFailure    bool          // when it fails on one instance, SSM starts it on no further one
 }
 
 // lines is the script as the document's commands. The agent runs them as one file

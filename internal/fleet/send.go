@@ -79,7 +79,7 @@ func (f *Fleet) input(script Script, ids []string) (*ssm.SendCommandInput, error
 		return nil, err
 	}
 	maxErrors := "100%"
-	if script.Careful {
+	if script.StopOnFailure {
 		maxErrors = "0"
 	}
 	return &ssm.SendCommandInput{

@@ -36,9 +36,9 @@ func appendTo(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// Save keeps a value for the step that tidies up after this one, which finds it with State. Outside GitHub there is no
+// SaveState keeps a value for the step that tidies up after this one, which finds it with State. Outside GitHub there is no
 // such step: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#sending-values-to-the-pre-and-post-actions
-func (a *Action) Save(name, value string) error {
+func (a *Action) SaveState(name, value string) error {
 	file := a.gh.Getenv("GITHUB_STATE")
 	if file == "" {
 		return nil

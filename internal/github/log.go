@@ -24,8 +24,8 @@ func (a *Action) Info(format string, args ...any) {
 	a.gh.Infof("%s", defuse(fmt.Sprintf(format, args...)))
 }
 
-// Foreign logs text from elsewhere, such as an instance's output, unchanged: GitHub takes no command from it.
-func (a *Action) Foreign(text string) {
+// Untrusted logs text from elsewhere, such as an instance's output, unchanged: GitHub takes no command from it.
+func (a *Action) Untrusted(text string) {
 	if text == "" {
 		return
 	}

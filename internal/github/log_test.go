@@ -60,7 +60,7 @@ func TestForeignTextIsPrintedUnchangedAndObeyedByNobody(t *testing.T) {
 	for _, text := range hostile {
 		var log strings.Builder
 		a := newAction(&log, nil)
-		a.Foreign(text)
+		a.Untrusted(text)
 		a.Warning("afterwards", "commands work again")
 		if diff := cmp.Diff([]string{"warning=commands work again"}, commands(log.String())); diff != "" {
 			t.Errorf("Foreign(%q): %s", text, diff)
@@ -74,10 +74,10 @@ func TestForeignTextIsPrintedUnchangedAndObeyedByNobody(t *testing.T) {
 func TestForeignTextCannotKnowItsDelimiter(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, nil)
-	a.Foreign("x")
+	a.Untrusted("x")
 	used, _, _ := strings.Cut(strings.TrimPrefix(log.String(), "::stop-commands::"), "\n")
 	log.Reset()
-	a.Foreign("::" + used + "::\n::error::x")
+	a.Untrusted("::" + used + "::\n::error::x")
 	if taken := commands(log.String()); taken != nil {
 		t.Errorf("a delimiter seen before resumed commands: %q", taken)
 	}
@@ -89,7 +89,7 @@ func TestForeignTextOfParallelInstancesStaysApart(t *testing.T) {
 	var all sync.WaitGroup
 	for range 50 {
 		all.Go(func() {
-			a.Foreign("::error::x\n::error::y")
+			a.Untrusted("::error::x\n::error::y")
 			a.Info("own text")
 		})
 	}
@@ -107,7 +107,7 @@ func FuzzNoTextIsACommand(f *testing.F) {
 		var log strings.Builder
 		a := newAction(&log, nil)
 		a.Info("%s", text)
-		a.Foreign(text)
+		a.Untrusted(text)
 		if taken := commands(log.String()); taken != nil {
 			t.Errorf("%q issued %q", text, taken)
 		}
@@ -118,7 +118,7 @@ func TestOutsideGitHubTheLogIsPlainText(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, map[string]string{"GITHUB_ACTIONS": ""})
 	err := a.Group("Push image", func() error {
-		a.Foreign("::error::from a host")
+		a.Untrusted("::error::from a host")
 		a.Mask("secret")
 		a.Fail("atta 0.1.0-dev: failed", "first line\nsecond line, 100%%")
 		return nil

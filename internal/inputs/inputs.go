@@ -18,7 +18,7 @@ type Inputs struct {
 	Targets  Targets
 	Rollout  Rollout
 	Time     Time
-	Sight    Sight
+	Reporting    Reporting
 }
 
 // What says what is done, with what, and in which part of the run.
@@ -101,7 +101,7 @@ type Wave struct{ Hosts, Percent int }
 // Rollout says how the instances change.
 type Rollout struct {
 	Waves         []Wave // rising; the last one is 100%
-	BackOnFailure string // all, wave or none
+	RollbackOnFailure string // all, wave or none
 	Policy        Policy
 }
 
@@ -127,8 +127,8 @@ type Time struct {
 	Run      time.Duration // for the whole run
 }
 
-// Sight says what is shown.
-type Sight struct {
+// Reporting says what is shown.
+type Reporting struct {
 	StepSummary bool
 	FailOnDrift bool // in a status
 }

@@ -38,7 +38,7 @@ func (r *reader) inputs(env map[string]string) Inputs {
 		Targets:  r.targets(what),
 		Rollout:  rollout,
 		Time:     r.time(what, rollout.Policy),
-		Sight:    Sight{StepSummary: r.boolean("step-summary"), FailOnDrift: r.boolean("fail-on-drift")},
+		Reporting:    Reporting{StepSummary: r.boolean("step-summary"), FailOnDrift: r.boolean("fail-on-drift")},
 	}
 }
 
@@ -220,7 +220,7 @@ func (r *reader) rollout() Rollout {
 	if r.value("mode") == "service" && r.value("run-on-deploy") == "false" {
 		r.reject("run-on-deploy", "false", "true, since mode is service and only a job can be left to its timer")
 	}
-	return Rollout{Waves: r.waves(), BackOnFailure: r.text("rollback-on-failure", oneOf("all", "wave", "none")), Policy: Policy{
+	return Rollout{Waves: r.waves(), RollbackOnFailure: r.text("rollback-on-failure", oneOf("all", "wave", "none")), Policy: Policy{
 		AllowDowngrade:   r.boolean("allow-downgrade"),
 		AllowQuarantined: r.boolean("allow-quarantined"),
 		RunOnDeploy:      r.boolean("run-on-deploy"),

@@ -24,7 +24,7 @@ func TestABooleanFlagNeedsNoValue(t *testing.T) {
 	if !mustRead(t, nil, "--allow-downgrade").Rollout.Policy.AllowDowngrade {
 		t.Error("--allow-downgrade is not true")
 	}
-	if mustRead(t, nil, "--step-summary=false").Sight.StepSummary {
+	if mustRead(t, nil, "--step-summary=false").Reporting.StepSummary {
 		t.Error("--step-summary=false is true")
 	}
 }

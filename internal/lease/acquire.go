@@ -57,7 +57,7 @@ const (
 // error is a HeldError when the time is over. A lock whose holder has given no sign
 // of life for its expiry, by S3's clock, is taken over. Of several who wait, any may be
 // next.
-func (l *Ledger) Acquire(ctx context.Context, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lock, error) {
+func (l *Store) Acquire(ctx context.Context, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lease, error) {
 	token := rand.Text()
 	lock, err := l.acquire(ctx, token, holder, wait, waiting)
 	var held *HeldError
@@ -65,12 +65,12 @@ func (l *Ledger) Acquire(ctx context.Context, holder Holder, wait time.Duration,
 		// A write whose reply never came may have taken it all the same.
 		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), freeTimeout)
 		defer stop()
-		_ = l.Free(ctx, token)
+		_ = l.ReleaseByToken(ctx, token)
 	}
 	return lock, err
 }
 
-func (l *Ledger) acquire(ctx context.Context, token string, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lock, error) {
+func (l *Store) acquire(ctx context.Context, token string, holder Holder, wait time.Duration, waiting func(*HeldError)) (*Lease, error) {
 	begun, told, failures := time.Now(), "", 0
 	var tried time.Time
 	for pause := min(firstPause, l.pace.again); ; pause = min(pause*3/2, l.pace.again) {
@@ -113,8 +113,8 @@ func (l *Ledger) acquire(ctx context.Context, token string, holder Holder, wait 
 	}
 }
 
-// Held is who holds the lock at this moment; nil: nobody, or one whose time is over.
-func (l *Ledger) Held(ctx context.Context) (*HeldError, error) {
+// CurrentHolder is who holds the lock at this moment; nil: nobody, or one whose time is over.
+func (l *Store) CurrentHolder(ctx context.Context) (*HeldError, error) {
 	var now entry
 	found, err := l.read(ctx, lockName, &now)
 	silent := found.read.Sub(found.modified)
@@ -124,8 +124,8 @@ func (l *Ledger) Held(ctx context.Context) (*HeldError, error) {
 	return &HeldError{Holder: now.Holder, Held: silent}, nil
 }
 
-// Free frees the lock that was acquired with this token, if it is still held.
-func (l *Ledger) Free(ctx context.Context, token string) error {
+// ReleaseByToken frees the lock that was acquired with this token, if it is still held.
+func (l *Store) ReleaseByToken(ctx context.Context, token string) error {
 	for {
 		var now entry
 		found, err := l.read(ctx, lockName, &now)

@@ -34,16 +34,16 @@ const currentName = "current.json"
 // their own.
 const maxQuarantined = 100
 
-// Current reads what should run; the zero value when no run has said so yet.
-func (l *Ledger) Current(ctx context.Context) (Current, error) {
+// ReadCurrent reads what should run; the zero value when no run has said so yet.
+func (l *Store) ReadCurrent(ctx context.Context) (Current, error) {
 	var current Current
 	_, err := l.read(ctx, currentName, &current)
 	return current, err
 }
 
-// SetCurrent changes what should run. generation is that of the caller's lock: the error is
+// UpdateCurrent changes what should run. generation is that of the caller's lock: the error is
 // ErrLost when a later run has written already.
-func (l *Ledger) SetCurrent(ctx context.Context, generation int64, change func(*Current)) error {
+func (l *Store) UpdateCurrent(ctx context.Context, generation int64, change func(*Current)) error {
 	var current Current
 	return l.rewrite(ctx, currentName, &current, func() (any, error) {
 		if current.Generation > generation {
@@ -66,15 +66,15 @@ func (c *Current) Quarantine(q Quarantine) {
 	}
 }
 
-// Lift takes an image out of quarantine.
-func (c *Current) Lift(digest string) {
+// LiftQuarantine takes an image out of quarantine.
+func (c *Current) LiftQuarantine(digest string) {
 	if i := c.quarantined(digest); i >= 0 {
 		c.Quarantined = slices.Delete(c.Quarantined, i, i+1)
 	}
 }
 
-// InQuarantine is what is known of an image that was found unhealthy; nil: it was not.
-func (c *Current) InQuarantine(digest string) *Quarantine {
+// FindQuarantine is what is known of an image that was found unhealthy; nil: it was not.
+func (c *Current) FindQuarantine(digest string) *Quarantine {
 	if i := c.quarantined(digest); i >= 0 {
 		return &c.Quarantined[i]
 	}

@@ -16,16 +16,16 @@ import (
 func TestARunRewritesItsOwnRecord(t *testing.T) {
 	s := newStorage(t)
 	var got map[string]string
-	if found, err := s.ledger().Recorded(t.Context(), "d-1", &got); found || err != nil {
+	if found, err := s.ledger().ReadRecord(t.Context(), "d-1", &got); found || err != nil {
 		t.Errorf("found %t, %v", found, err)
 	}
 	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 	for _, status := range []string{"running", "success"} {
-		if err := s.ledger().Record(t.Context(), "d-1", map[string]string{"status": status}); err != nil {
+		if err := s.ledger().WriteRecord(t.Context(), "d-1", map[string]string{"status": status}); err != nil {
 			t.Error(err)
 		}
 	}
-	if found, err := s.ledger().Recorded(t.Context(), "d-1", &got); !found || err != nil || got["status"] != "success" {
+	if found, err := s.ledger().ReadRecord(t.Context(), "d-1", &got); !found || err != nil || got["status"] != "success" {
 		t.Errorf("found %t, %v, %v", found, got, err)
 	}
 }
@@ -33,13 +33,13 @@ func TestARunRewritesItsOwnRecord(t *testing.T) {
 func TestWhatShouldRunIsWhatWasWrittenLast(t *testing.T) {
 	s := newStorage(t)
 	l := s.ledger()
-	if current, err := l.Current(t.Context()); err != nil || current.Version != "" {
+	if current, err := l.ReadCurrent(t.Context()); err != nil || current.Version != "" {
 		t.Errorf("%+v, %v", current, err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 	for generation, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
-		err := l.SetCurrent(t.Context(), int64(generation+1), func(c *lease.Current) {
+		err := l.UpdateCurrent(t.Context(), int64(generation+1), func(c *lease.Current) {
 			if c.Version != version {
 				c.Before, c.Version, c.Since = c.Version, version, at
 			}
@@ -50,18 +50,18 @@ func TestWhatShouldRunIsWhatWasWrittenLast(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, err := l.Current(t.Context())
+	got, err := l.ReadCurrent(t.Context())
 	want := lease.Current{Format: 1, Generation: 2, Version: "0.1.1-dev", Before: "0.1.0-dev", Since: at, Quarantined: []lease.Quarantine{
 		{Digest: "sha256:0.1.0-dev", Version: "0.1.0-dev"}, {Digest: "sha256:0.1.1-dev", Version: "0.1.1-dev"},
 	}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	if got.InQuarantine("sha256:0.1.0-dev") == nil || got.InQuarantine("sha256:other") != nil {
+	if got.FindQuarantine("sha256:0.1.0-dev") == nil || got.FindQuarantine("sha256:other") != nil {
 		t.Errorf("%+v", got)
 	}
-	got.Lift("sha256:0.1.0-dev")
-	if got.InQuarantine("sha256:0.1.0-dev") != nil || got.InQuarantine("sha256:0.1.1-dev") == nil {
+	got.LiftQuarantine("sha256:0.1.0-dev")
+	if got.FindQuarantine("sha256:0.1.0-dev") != nil || got.FindQuarantine("sha256:0.1.1-dev") == nil {
 		t.Errorf("%+v", got)
 	}
 }
@@ -69,13 +69,13 @@ func TestWhatShouldRunIsWhatWasWrittenLast(t *testing.T) {
 func TestARunOfBeforeWritesNothingOverALaterOne(t *testing.T) {
 	s := newStorage(t)
 	version := func(v string) func(*lease.Current) { return func(c *lease.Current) { c.Version = v } }
-	if err := s.ledger().SetCurrent(t.Context(), 5, version("new")); err != nil {
+	if err := s.ledger().UpdateCurrent(t.Context(), 5, version("new")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.ledger().SetCurrent(t.Context(), 4, version("old")); !errors.Is(err, lease.ErrLost) {
+	if err := s.ledger().UpdateCurrent(t.Context(), 4, version("old")); !errors.Is(err, lease.ErrLost) {
 		t.Error(err)
 	}
-	if current, err := s.ledger().Current(t.Context()); err != nil || current.Version != "new" || current.Generation != 5 {
+	if current, err := s.ledger().ReadCurrent(t.Context()); err != nil || current.Version != "new" || current.Generation != 5 {
 		t.Errorf("%+v, %v", current, err)
 	}
 }
@@ -86,7 +86,7 @@ func TestChangesOfWhatShouldRunComeOneAfterTheOther(t *testing.T) {
 	var group sync.WaitGroup
 	for i := range 5 {
 		group.Go(func() {
-			err := s.ledger().SetCurrent(t.Context(), 1, func(c *lease.Current) {
+			err := s.ledger().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
 				c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
 			})
 			if err != nil {
@@ -95,19 +95,19 @@ func TestChangesOfWhatShouldRunComeOneAfterTheOther(t *testing.T) {
 		})
 	}
 	group.Wait()
-	if current, err := s.ledger().Current(t.Context()); err != nil || len(current.Quarantined) != 5 {
+	if current, err := s.ledger().ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 5 {
 		t.Errorf("%+v, %v", current, err)
 	}
 }
 
 func TestTheQuarantineForgetsTheOldest(t *testing.T) {
 	s := newStorage(t)
-	err := s.ledger().SetCurrent(t.Context(), 1, func(c *lease.Current) {
+	err := s.ledger().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
 		for i := range 120 {
 			c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
 		}
 	})
-	current, problem := s.ledger().Current(t.Context())
+	current, problem := s.ledger().ReadCurrent(t.Context())
 	if err != nil || problem != nil || len(current.Quarantined) != 100 || current.Quarantined[0].Digest != "20" {
 		t.Errorf("%d, %v, %v", len(current.Quarantined), err, problem)
 	}
@@ -115,17 +115,17 @@ func TestTheQuarantineForgetsTheOldest(t *testing.T) {
 
 func TestWhoHoldsTheLockCanBeSeenWithoutTakingIt(t *testing.T) {
 	s := newStorage(t)
-	if held, err := s.ledger().Held(t.Context()); held != nil || err != nil {
+	if held, err := s.ledger().CurrentHolder(t.Context()); held != nil || err != nil {
 		t.Errorf("%v, %v", held, err)
 	}
 	lock := acquired(t, s.ledger(), "first")
-	if held, err := s.ledger().Held(t.Context()); held == nil || err != nil || held.Holder.Deployment != "first" {
+	if held, err := s.ledger().CurrentHolder(t.Context()); held == nil || err != nil || held.Holder.Deployment != "first" {
 		t.Errorf("%v, %v", held, err)
 	}
 	if err := lock.Release(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if held, err := s.ledger().Held(t.Context()); held != nil || err != nil {
+	if held, err := s.ledger().CurrentHolder(t.Context()); held != nil || err != nil {
 		t.Errorf("%v, %v", held, err)
 	}
 }

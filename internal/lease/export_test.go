@@ -3,19 +3,19 @@ package lease
 import "time"
 
 // Hurry makes the ledger's locks live by these times.
-func (l *Ledger) Hurry(expiry, beat, again time.Duration) *Ledger {
+func (l *Store) Hurry(expiry, beat, again time.Duration) *Store {
 	l.pace = pace{expiry: expiry, beat: beat, again: again, reply: 10 * time.Second}
 	return l
 }
 
 // Impatient makes the ledger give up a request after that time.
-func (l *Ledger) Impatient(reply time.Duration) *Ledger {
+func (l *Store) Impatient(reply time.Duration) *Store {
 	l.pace.reply = reply
 	return l
 }
 
 // Die ends the signs of life as SIGKILL does.
-func (k *Lock) Die() {
+func (k *Lease) Die() {
 	k.stop(nil)
 	<-k.done
 }

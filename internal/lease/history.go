@@ -9,14 +9,14 @@ import (
 // maxTries bounds how often an entry is read and written again when others write it, too.
 const maxTries = 10
 
-// Record writes down what a run has come to so far, under its id. Only the run itself and
+// WriteRecord writes down what a run has come to so far, under its id. Only the run itself and
 // the step that tidies up after it write it.
-func (l *Ledger) Record(ctx context.Context, id string, record any) error {
+func (l *Store) WriteRecord(ctx context.Context, id string, record any) error {
 	return l.rewrite(ctx, historyName(id), new(any), func() (any, error) { return record, nil })
 }
 
-// Recorded reads what a run has written down; it is false when there is nothing.
-func (l *Ledger) Recorded(ctx context.Context, id string, record any) (bool, error) {
+// ReadRecord reads what a run has written down; it is false when there is nothing.
+func (l *Store) ReadRecord(ctx context.Context, id string, record any) (bool, error) {
 	found, err := l.read(ctx, historyName(id), record)
 	return found.etag != "", err
 }
@@ -25,7 +25,7 @@ func historyName(id string) string { return "history/" + id + ".json" }
 
 // rewrite reads an entry into old, asks for what is to be written and writes it, and does
 // so again when another write came between.
-func (l *Ledger) rewrite(ctx context.Context, name string, old any, next func() (any, error)) error {
+func (l *Store) rewrite(ctx context.Context, name string, old any, next func() (any, error)) error {
 	for try := 1; ; try++ {
 		found, err := l.read(ctx, name, old)
 		if err != nil {

@@ -29,18 +29,18 @@ type s3API interface {
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 }
 
-// Place is where a service's ledger for one environment lies.
-type Place struct {
+// Location is where a service's ledger for one environment lies.
+type Location struct {
 	Bucket string
 	Owner  string // the account that must own the bucket
 	Prefix string // deployments/<environment>/<service>/
 	KMSKey string // empty: the bucket's own default encryption
 }
 
-// Ledger is one service in one environment.
-type Ledger struct {
+// Store is one service in one environment.
+type Store struct {
 	api   s3API
-	place Place
+	place Location
 	pace  pace
 }
 
@@ -53,8 +53,8 @@ type pace struct {
 }
 
 // New returns the ledger at that place. It asks S3 nothing yet.
-func New(api s3API, place Place) *Ledger {
-	return &Ledger{api: api, place: place, pace: pace{expiry: 2 * time.Minute, beat: 20 * time.Second, reply: 10 * time.Second, again: 5 * time.Second}}
+func New(api s3API, place Location) *Store {
+	return &Store{api: api, place: place, pace: pace{expiry: 2 * time.Minute, beat: 20 * time.Second, reply: 10 * time.Second, again: 5 * time.Second}}
 }
 
 var (
@@ -73,7 +73,7 @@ type object struct {
 }
 
 // read decodes an entry into value and leaves that as it is when there is none.
-func (l *Ledger) read(ctx context.Context, name string, value any) (object, error) {
+func (l *Store) read(ctx context.Context, name string, value any) (object, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, l.pace.reply, errNoReply)
 	defer stop()
 	out, err := l.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &l.place.Bucket, Key: aws.String(l.place.Prefix + name), ExpectedBucketOwner: &l.place.Owner})
@@ -102,7 +102,7 @@ func (l *Ledger) read(ctx context.Context, name string, value any) (object, erro
 // the etag empty there must be none yet. When another write came first the error is
 // errChanged. A write whose reply was lost is sent again by the SDK and then meets
 // itself: only who reads the entry can tell.
-func (l *Ledger) write(ctx context.Context, name string, value any, etag string) (string, error) {
+func (l *Store) write(ctx context.Context, name string, value any, etag string) (string, error) {
 	content, err := json.Marshal(value)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", l.uri(name), err)
@@ -134,7 +134,7 @@ func (l *Ledger) write(ctx context.Context, name string, value any, etag string)
 	return aws.ToString(out.ETag), nil
 }
 
-func (l *Ledger) uri(name string) string {
+func (l *Store) uri(name string) string {
 	return "s3://" + l.place.Bucket + "/" + l.place.Prefix + name
 }
 

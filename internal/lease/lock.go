@@ -26,12 +26,12 @@ const lockName = "lock.json"
 // maxGeneration is more than anybody will see, and less than what instances take.
 const maxGeneration = 1_000_000_000
 
-// Lock is held by this run until it is released, or lost.
-type Lock struct {
+// Lease is held by this run until it is released, or lost.
+type Lease struct {
 	// Token frees the lock from another process, as the post step is.
 	Token string
 
-	ledger *Ledger
+	ledger *Store
 	life   context.Context // ends when the lock is released or lost
 	stop   context.CancelCauseFunc
 	done   chan struct{}
@@ -45,16 +45,16 @@ type Lock struct {
 	alive time.Time
 }
 
-func (l *Ledger) hold(ctx context.Context, e entry, etag string, alive time.Time) *Lock {
+func (l *Store) hold(ctx context.Context, e entry, etag string, alive time.Time) *Lease {
 	life, stop := context.WithCancelCause(ctx)
-	k := &Lock{Token: e.Token, ledger: l, life: life, stop: stop, done: make(chan struct{}), writing: make(chan struct{}, 1), entry: e, etag: etag, alive: alive}
+	k := &Lease{Token: e.Token, ledger: l, life: life, stop: stop, done: make(chan struct{}), writing: make(chan struct{}, 1), entry: e, etag: etag, alive: alive}
 	go k.keep(life)
 	return k
 }
 
 // Context ends with ctx, or when the lock is not held any more: with ErrLost as its cause
 // when it was lost.
-func (k *Lock) Context(ctx context.Context) context.Context {
+func (k *Lease) Context(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if k.life.Err() != nil {
 		cancel(context.Cause(k.life))
@@ -65,23 +65,23 @@ func (k *Lock) Context(ctx context.Context) context.Context {
 
 // Generation is this lock's number: higher than that of every lock before. Hosts refuse
 // a command whose generation is lower than one they have seen.
-func (k *Lock) Generation() int64 {
+func (k *Lease) Generation() int64 {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.entry.Generation
 }
 
-// Since is when the lock was acquired, by this run's own clock.
-func (k *Lock) Since() time.Time {
+// AcquiredAt is when the lock was acquired, by this run's own clock.
+func (k *Lease) AcquiredAt() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.entry.Holder.Since
 }
 
-// Raise makes the generation higher than seen, which hosts may have from a ledger in
+// RaiseGeneration makes the generation higher than seen, which hosts may have from a ledger in
 // another bucket. Only the lock's holder can do so; the error is ErrLost when this run
 // is no more that.
-func (k *Lock) Raise(ctx context.Context, seen int64) error {
+func (k *Lease) RaiseGeneration(ctx context.Context, seen int64) error {
 	if seen >= maxGeneration {
 		return fmt.Errorf("an instance has seen generation %d, which no lock has had: remove the file generation of the service there", seen)
 	}
@@ -96,7 +96,7 @@ func (k *Lock) Raise(ctx context.Context, seen int64) error {
 
 // keep gives a sign of life now and then. When S3 has confirmed none for most of the
 // expiry the lock counts as lost, before anybody may take it.
-func (k *Lock) keep(life context.Context) {
+func (k *Lease) keep(life context.Context) {
 	defer close(k.done)
 	pace := k.ledger.pace
 	for sleep(life, pace.beat) == nil {
@@ -124,7 +124,7 @@ func (k *Lock) keep(life context.Context) {
 }
 
 // limit is when the lock counts as lost unless S3 confirms another write.
-func (k *Lock) limit() time.Time {
+func (k *Lease) limit() time.Time {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.alive.Add(k.ledger.pace.expiry - k.ledger.pace.beat/2)
@@ -133,7 +133,7 @@ func (k *Lock) limit() time.Time {
 // change writes the entry anew, which is a sign of life, too. The error is ErrLost when
 // another run has the lock, and errChanged when an earlier write of our own has arrived
 // after all.
-func (k *Lock) change(ctx context.Context, set func(*entry)) error {
+func (k *Lease) change(ctx context.Context, set func(*entry)) error {
 	select {
 	case k.writing <- struct{}{}:
 		defer func() { <-k.writing }()
@@ -162,15 +162,15 @@ func (k *Lock) change(ctx context.Context, set func(*entry)) error {
 	return err
 }
 
-func (k *Lock) confirm(e entry, etag string, alive time.Time) {
+func (k *Lease) confirm(e entry, etag string, alive time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.entry, k.etag, k.alive = e, etag, alive
 }
 
 // Release frees the lock. It is no error to release a lock that was lost.
-func (k *Lock) Release(ctx context.Context) error {
+func (k *Lease) Release(ctx context.Context) error {
 	k.stop(context.Canceled)
 	<-k.done
-	return k.ledger.Free(ctx, k.Token)
+	return k.ledger.ReleaseByToken(ctx, k.Token)
 }

@@ -44,16 +44,16 @@ func newStorage(t *testing.T) storage {
 }
 
 // ledger is what another process sees of it.
-func (s storage) ledger() *lease.Ledger {
+func (s storage) ledger() *lease.Store {
 	client := s3.NewFromConfig(s.Config(), func(o *s3.Options) { o.UsePathStyle = true })
-	return lease.New(client, lease.Place{Bucket: "artifacts", Owner: account, Prefix: prefix}).Hurry(2*time.Minute, time.Minute, 5*time.Millisecond)
+	return lease.New(client, lease.Location{Bucket: "artifacts", Owner: account, Prefix: prefix}).Hurry(2*time.Minute, time.Minute, 5*time.Millisecond)
 }
 
 func holder(deployment string) lease.Holder {
 	return lease.Holder{Deployment: deployment, Version: "0.1.30-dev", Repository: "org/atta", RunURL: "https://github.com/org/atta/actions/runs/1", Actor: "ann"}
 }
 
-func acquired(t *testing.T, l *lease.Ledger, deployment string) *lease.Lock {
+func acquired(t *testing.T, l *lease.Store, deployment string) *lease.Lease {
 	t.Helper()
 	lock, err := l.Acquire(t.Context(), holder(deployment), 0, nil)
 	if err != nil {
@@ -64,7 +64,7 @@ func acquired(t *testing.T, l *lease.Ledger, deployment string) *lease.Lock {
 }
 
 // refused fails the test unless the lock is held by that deployment.
-func refused(t *testing.T, l *lease.Ledger, by string) *lease.HeldError {
+func refused(t *testing.T, l *lease.Store, by string) *lease.HeldError {
 	t.Helper()
 	lock, err := l.Acquire(t.Context(), holder("other"), 0, nil)
 	var held *lease.HeldError
@@ -139,7 +139,7 @@ func TestALockWhoseHolderDiedIsTakenOverOnceAfterItsExpiry(t *testing.T) {
 		t.Errorf("%d have taken it over", winners.Load())
 	}
 	// What is left of the dead run frees nothing that is not its own.
-	if err := s.ledger().Free(t.Context(), dead.Token); err != nil {
+	if err := s.ledger().ReleaseByToken(t.Context(), dead.Token); err != nil {
 		t.Error(err)
 	}
 	if _, err := s.ledger().Acquire(t.Context(), holder("late"), 0, nil); err == nil {
@@ -348,7 +348,7 @@ func TestWhoeverWaitsIsToldForWhomAndHowLong(t *testing.T) {
 	if _, err := s.ledger().Acquire(ctx, holder("third"), time.Minute, nil); !errors.Is(err, interrupted) {
 		t.Error(err)
 	}
-	if err := s.ledger().Free(t.Context(), second.Token); err != nil {
+	if err := s.ledger().ReleaseByToken(t.Context(), second.Token); err != nil {
 		t.Fatal(err)
 	}
 	acquired(t, s.ledger(), "fourth")
@@ -361,7 +361,7 @@ func TestAGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
 		if seen == 57 {
 			s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 		}
-		if err := lock.Raise(t.Context(), seen); err != nil || lock.Generation() < want {
+		if err := lock.RaiseGeneration(t.Context(), seen); err != nil || lock.Generation() < want {
 			t.Errorf("after %d: %d, %v", seen, lock.Generation(), err)
 		}
 	}
@@ -369,14 +369,14 @@ func TestAGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := acquired(t, s.ledger(), "next")
-	if err := next.Raise(t.Context(), 1<<62); err == nil || !strings.Contains(err.Error(), "which no lock has had") {
+	if err := next.RaiseGeneration(t.Context(), 1<<62); err == nil || !strings.Contains(err.Error(), "which no lock has had") {
 		t.Error(err)
 	}
 	if next.Generation() != 59 {
 		t.Errorf("the next is %d", next.Generation())
 	}
 	s.take(t)
-	if err := next.Raise(t.Context(), 99); !errors.Is(err, lease.ErrLost) {
+	if err := next.RaiseGeneration(t.Context(), 99); !errors.Is(err, lease.ErrLost) {
 		t.Error(err)
 	}
 }
@@ -406,7 +406,7 @@ func TestABucketThatIsNotOursIsNeitherReadNorWritten(t *testing.T) {
 	s.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
 	client := s3.NewFromConfig(s.Config(), func(o *s3.Options) { o.UsePathStyle = true })
 	for bucket, part := range map[string]string{"theirs": "AccessDenied", "nowhere": "NoSuchBucket"} {
-		_, err := lease.New(client, lease.Place{Bucket: bucket, Owner: account, Prefix: prefix}).Acquire(t.Context(), holder("x"), time.Minute, nil)
+		_, err := lease.New(client, lease.Location{Bucket: bucket, Owner: account, Prefix: prefix}).Acquire(t.Context(), holder("x"), time.Minute, nil)
 		if err == nil || !strings.Contains(err.Error(), "read s3://"+bucket+"/"+prefix+"lock.json: ") || !strings.Contains(err.Error(), part) {
 			t.Errorf("%s: %v", bucket, err)
 		}

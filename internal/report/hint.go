@@ -32,7 +32,7 @@ func Hints(result rollout.Result, err error) []string {
 		}
 	}
 	switch {
-	case result.Status == rollout.Cancelled:
+	case result.Status == rollout.OutcomeCancelled:
 		add("Start the run again when you are ready: it skips what is done.")
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost):
 		add("If the run was longer than timeout allows: start it again, it skips what is done, or give it more time.")

@@ -98,7 +98,7 @@ func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 		host("i-1", rollout.RolledBack, "", "", "x"), host("i-2", rollout.RolledBack, "", "", "x"), host("i-3", rollout.Unknown, "", "", "x"),
 		host("i-4", rollout.RollbackFailed, "", "", "x"), host("i-5", rollout.NotDeployed, "", "", "SSM did not deliver the command: Access Denied"),
 		host("i-6", rollout.NotDeployed, "", "0.1.29-dev", "s3://x cannot be downloaded: AccessDenied"),
-	), rollout.BackFailed)
+	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{failed, unknown, back, denied}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
@@ -111,7 +111,7 @@ func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 	result, err = unhealthy(finished(
 		said("i-1", rollout.NotDeployed, 10, quarantined), said("i-2", rollout.NotDeployed, 51, busy), said("i-3", rollout.NotDeployed, 50, "x"),
 		said("i-4", rollout.RollbackFailed, 41, "the image cannot be quarantined"), said("i-5", rollout.NotDeployed, 10, "no space left"), said("i-6", rollout.NotDeployed, 51, busy),
-	), rollout.BackFailed)
+	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{
 		failed,
 		"The command came too late, or after a newer one, and was not carried out: start the run again if this version is still wanted.",
@@ -120,11 +120,11 @@ func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 	}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
-	result, err = unhealthy(finished(said("i-4", rollout.RollbackFailed, 41, "the image cannot be quarantined")), rollout.BackFailed)
+	result, err = unhealthy(finished(said("i-4", rollout.RollbackFailed, 41, "the image cannot be quarantined")), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{failed}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
-	result.Status = rollout.Cancelled
+	result.Status = rollout.OutcomeCancelled
 	if got := report.Hints(result, err)[0]; got != "Start the run again when you are ready: it skips what is done." {
 		t.Errorf("cancelled: %s", got)
 	}

@@ -26,7 +26,7 @@ func Outputs(result rollout.Result) []Output {
 	}
 	var failed []string
 	for _, host := range result.Hosts {
-		if !good(host) && host.State != rollout.Waiting {
+		if !good(host) && host.State != rollout.NotStarted {
 			failed = append(failed, host.ID)
 		}
 	}
@@ -44,7 +44,7 @@ const maxResults = 2000
 
 // good tells whether an instance is as it was to be.
 func good(host *rollout.Host) bool {
-	return host.State == rollout.Deployed || host.State == rollout.AsMeant
+	return host.State == rollout.Deployed || host.State == rollout.InSync
 }
 
 func results(hosts []*rollout.Host) string {
@@ -78,7 +78,7 @@ func badFirst(hosts []*rollout.Host) []*rollout.Host {
 		switch {
 		case good(host):
 			return 2
-		case host.State == rollout.Waiting:
+		case host.State == rollout.NotStarted:
 			return 1
 		}
 		return 0

@@ -57,7 +57,7 @@ func TestAFailureIsOneErrorAndOneForEachHost(t *testing.T) {
 		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 		host("i-2", rollout.Unknown, "0.1.29-dev", "", "100%d sure"),
 		host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: Undeliverable"),
-	), rollout.NotKnown)
+	), rollout.OutcomeUnknown)
 	p := &paper{}
 	if err := report.Publish(p, result, errors.Join(errors.New("follow command x: refused"), err), false); err != nil {
 		t.Fatal(err)
@@ -82,8 +82,8 @@ func TestOutputsSayHowTheRunEnded(t *testing.T) {
 		host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "x"),
 		host("i-3", rollout.Unknown, "", "", "x"),
 		host("i-4", rollout.NotDeployed, "0.1.28-dev", "", "x"),
-		host("i-5", rollout.Waiting, "0.1.29-dev", "0.1.29-dev", "x"),
-	), rollout.NotKnown)
+		host("i-5", rollout.NotStarted, "0.1.29-dev", "0.1.29-dev", "x"),
+	), rollout.OutcomeUnknown)
 	p := &paper{}
 	if err := report.Publish(p, result, err, false); err != nil {
 		t.Fatal(err)
@@ -95,7 +95,7 @@ func TestOutputsSayHowTheRunEnded(t *testing.T) {
 			`{"instance":"i-2","state":"rolled-back","version":"0.1.29-dev","digest":"` + oldDigest + `","before":"0.1.29-dev"},` +
 			`{"instance":"i-3","state":"unknown","version":"","digest":"","before":""},` +
 			`{"instance":"i-4","state":"not-deployed","version":"0.1.28-dev","digest":"","before":"0.1.28-dev"},` +
-			`{"instance":"i-5","state":"waiting","version":"0.1.29-dev","digest":"` + oldDigest + `","before":"0.1.29-dev"}]`,
+			`{"instance":"i-5","state":"not-started","version":"0.1.29-dev","digest":"` + oldDigest + `","before":"0.1.29-dev"}]`,
 	}
 	if diff := cmp.Diff(want, p.outputs); diff != "" {
 		t.Error(diff)

@@ -80,9 +80,9 @@ func verdict(result rollout.Result, err error) string {
 	rel := result.Plan.Release
 	name := fmt.Sprintf("%s %s", rel.Service, rel.Version)
 	switch {
-	case result.Status == rollout.Planned:
+	case result.Status == rollout.OutcomePlanned:
 		return fmt.Sprintf("📋 %s: planned, nothing was changed", subject(result))
-	case err != nil || result.Status != rollout.Success:
+	case err != nil || result.Status != rollout.OutcomeSuccess:
 		return fmt.Sprintf("❌ %s: %s%s", subject(result), result.Status, extent(result))
 	case result.Plan.Operation == rollout.Status:
 		return inspected(result)
@@ -104,9 +104,9 @@ func inspected(result rollout.Result) string {
 		}
 	}
 	if off == 0 {
-		return fmt.Sprintf("✅ %s in %s: %s as meant", result.Plan.Release.Service, result.Plan.Release.Environment, rollout.Instances(len(result.Hosts)))
+		return fmt.Sprintf("✅ %s in %s: %s in sync", result.Plan.Release.Service, result.Plan.Release.Environment, rollout.Instances(len(result.Hosts)))
 	}
-	return fmt.Sprintf("⚠️ %s in %s: %d of %s not as meant", result.Plan.Release.Service, result.Plan.Release.Environment, off, rollout.Instances(len(result.Hosts)))
+	return fmt.Sprintf("⚠️ %s in %s: %d of %s out of sync", result.Plan.Release.Service, result.Plan.Release.Environment, off, rollout.Instances(len(result.Hosts)))
 }
 
 // extent says how far a run got that was no success, after its status: ", 2 of 3
@@ -117,17 +117,17 @@ func extent(result rollout.Result) string {
 		states[host.State]++
 	}
 	switch {
-	case states[rollout.Waiting] == len(result.Hosts):
+	case states[rollout.NotStarted] == len(result.Hosts):
 		return ", no instance was touched"
 	case len(result.Hosts) == 1 && string(result.Hosts[0].State) == string(result.Status):
 		return ""
 	}
 	first := rollout.Deployed
 	if result.Plan.Operation == rollout.Status {
-		first = rollout.AsMeant
+		first = rollout.InSync
 	}
 	list := []string{fmt.Sprintf("%d of %s %s", states[first], rollout.Instances(len(result.Hosts)), first)}
-	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.Waiting} {
+	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.NotStarted} {
 		if n := states[state]; n > 0 {
 			list = append(list, fmt.Sprintf("%d %s", n, state))
 		}
@@ -166,9 +166,9 @@ func hostTable(hosts []*rollout.Host) string {
 
 func mark(state rollout.State) string {
 	switch state {
-	case rollout.Deployed, rollout.AsMeant:
+	case rollout.Deployed, rollout.InSync:
 		return "✅ " + string(state)
-	case rollout.Waiting:
+	case rollout.NotStarted:
 		return string(state)
 	}
 	return "❌ " + string(state)

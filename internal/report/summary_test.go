@@ -38,7 +38,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 		Plan: rollout.Plan{
 			Operation: rollout.Deploy, Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Image: true, Source: "image.tar", Bundle: true, Rollout: true,
 		},
-		Status:     rollout.Success,
+		Status:     rollout.OutcomeSuccess,
 		Account:    "123456789012",
 		Image:      image.Pushed{URI: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@" + newDigest, Tag: "0.1.30-dev", Digest: newDigest, Uploaded: true},
 		Bundle:     bundle.Stored{URI: "s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz", SHA256: strings.Repeat("c", 64)},
@@ -66,7 +66,7 @@ func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, e
 	for _, h := range result.Hosts {
 		switch h.State {
 		case rollout.Deployed:
-		case rollout.Waiting:
+		case rollout.NotStarted:
 			bad.Untouched++
 		default:
 			bad.Hosts = append(bad.Hosts, h)
@@ -78,7 +78,7 @@ func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, e
 // inspected is a status in which one of two hosts has drifted.
 func inspected() rollout.Result {
 	result := finished(
-		host("i-1", rollout.AsMeant, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, healthy since 2026-01-02T03:04:05Z, unit active"),
+		host("i-1", rollout.InSync, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, healthy since 2026-01-02T03:04:05Z, unit active"),
 		host("i-2", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "runs 0.1.29-dev, unit active; differs in unit-file, version; should run 0.1.30-dev"),
 	)
 	result.Plan.Operation, result.Plan.Release.Version, result.Current.Version = rollout.Status, release.Version{}, "0.1.30-dev"
@@ -88,7 +88,7 @@ func inspected() rollout.Result {
 
 func refusedBeforeRollout() (rollout.Result, error) {
 	result := finished()
-	result.Status, result.CommandIDs, result.Image, result.Bundle = rollout.Failed, nil, image.Pushed{}, bundle.Stored{}
+	result.Status, result.CommandIDs, result.Image, result.Bundle = rollout.OutcomeFailed, nil, image.Pushed{}, bundle.Stored{}
 	result.Plan.Image, result.Plan.Bundle, result.Elapsed = false, false, 1400*time.Millisecond
 	return result, errors.Join(
 		fmt.Errorf("read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
@@ -104,7 +104,7 @@ func cancelled() (rollout.Result, error) {
 	result, err := unhealthy(finished(
 		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 		host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: interrupt signal received"),
-	), rollout.Cancelled)
+	), rollout.OutcomeCancelled)
 	return result, errors.Join(fmt.Errorf("follow command %s: %w", result.CommandIDs[0], context.Canceled), err)
 }
 
@@ -117,7 +117,7 @@ func many() (rollout.Result, error) {
 		}
 		hosts = append(hosts, h)
 	}
-	return unhealthy(finished(hosts...), rollout.Failed)
+	return unhealthy(finished(hosts...), rollout.OutcomeFailed)
 }
 
 const foreign = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
@@ -125,7 +125,7 @@ const foreign = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \
 func hostile() (rollout.Result, error) {
 	h := host("i-1", rollout.Unknown, "", "", foreign)
 	h.Name, h.Log = foreign, foreign
-	return unhealthy(finished(h), rollout.NotKnown)
+	return unhealthy(finished(h), rollout.OutcomeUnknown)
 }
 
 func TestSummary(t *testing.T) {
@@ -142,9 +142,9 @@ func TestSummary(t *testing.T) {
 		"waves": func() (rollout.Result, error) {
 			canary := host("i-3", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
 			canary.Wave = 1
-			next := host("i-1", rollout.Waiting, "0.1.29-dev", "", "")
+			next := host("i-1", rollout.NotStarted, "0.1.29-dev", "", "")
 			next.Wave = 2
-			return unhealthy(finished(next, canary), rollout.AllRolledBack)
+			return unhealthy(finished(next, canary), rollout.OutcomeRolledBack)
 		},
 		"rollback": func() (rollout.Result, error) {
 			result := finished(host("i-1", rollout.Deployed, "0.1.31-dev", "0.1.30-dev", "0.1.30-dev is installed"))
@@ -153,37 +153,37 @@ func TestSummary(t *testing.T) {
 			return result, nil
 		},
 		"planned": func() (rollout.Result, error) {
-			result := finished(host("i-1", rollout.Waiting, "0.1.29-dev", "", "would go from 0.1.29-dev to 0.1.30-dev"))
-			result.Plan.DryRun, result.Status, result.CommandIDs = true, rollout.Planned, nil
+			result := finished(host("i-1", rollout.NotStarted, "0.1.29-dev", "", "would go from 0.1.29-dev to 0.1.30-dev"))
+			result.Plan.DryRun, result.Status, result.CommandIDs = true, rollout.OutcomePlanned, nil
 			return result, nil
 		},
 		"status": func() (rollout.Result, error) { return inspected(), nil },
 		"drifted": func() (rollout.Result, error) {
 			result := inspected()
-			result.Status = rollout.Failed
+			result.Status = rollout.OutcomeFailed
 			return result, &rollout.DriftError{Hosts: result.Hosts[1:], Of: 2}
 		},
 		"rolled-back": func() (rollout.Result, error) {
 			return unhealthy(finished(
 				host("i-1", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
-			), rollout.AllRolledBack)
+			), rollout.OutcomeRolledBack)
 		},
 		"unknown": func() (rollout.Result, error) {
 			return unhealthy(finished(
 				host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 				host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: no answer within the time limits of the command"),
 				host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: AccessDenied"),
-			), rollout.NotKnown)
+			), rollout.OutcomeUnknown)
 		},
 		"rollback-failed": func() (rollout.Result, error) {
 			return unhealthy(finished(
 				host("i-1", rollout.RollbackFailed, "0.1.29-dev", "0.1.30-dev", "atta.service failed: result exit-code, exit status 3; going back to 0.1.29-dev went wrong, see the log above"),
 				host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
-			), rollout.BackFailed)
+			), rollout.OutcomeRollbackFailed)
 		},
 		"tags": func() (rollout.Result, error) {
 			result := finished(host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"))
-			result.Status = rollout.Failed
+			result.Status = rollout.OutcomeFailed
 			return result, errors.New("every instance runs 0.1.30-dev, but moving the image's tags went wrong: the registry refuses the credentials")
 		},
 		"image": func() (rollout.Result, error) {
@@ -242,7 +242,7 @@ func TestAThousandHostsFitIntoASummary(t *testing.T) {
 	for i := range result.Hosts {
 		result.Hosts[i].State, result.Hosts[i].Message = rollout.Unknown, strings.Repeat("|", 600)
 	}
-	result, err := unhealthy(result, rollout.NotKnown)
+	result, err := unhealthy(result, rollout.OutcomeUnknown)
 	if size := len(report.Summary(result, err)); size >= 1<<20 {
 		t.Errorf("the summary of %d hosts has %d bytes", len(result.Hosts), size)
 	}

@@ -61,7 +61,7 @@ func (r *run) ask(ctx context.Context, hosts []*Host) error {
 		}
 	}
 	if r.lock != nil {
-		problems = append(problems, r.lock.Raise(ctx, seen))
+		problems = append(problems, r.lock.RaiseGeneration(ctx, seen))
 	}
 	return some(problems)
 }
@@ -86,7 +86,7 @@ func (r *run) doubt(reply fleet.Result) string {
 	switch report := reply.Report; {
 	case report == nil:
 		return reply.Reason
-	case reply.Outcome != fleet.Ran || report.Code != 0 || report.Deployment != r.plan.DeploymentID || report.Service != r.plan.Release.Service:
+	case reply.Outcome != fleet.Completed || report.Code != 0 || report.Deployment != r.plan.DeploymentID || report.Service != r.plan.Release.Service:
 		return or(report.Message, report.Outcome)
 	}
 	return ""
@@ -102,7 +102,7 @@ func (r *run) settleUnknown(ctx context.Context, w want, hosts []*Host) error {
 	}
 	r.console.Info("asking %s what became of it", Instances(len(open)))
 	if r.lock != nil {
-		if err := r.lock.Raise(ctx, r.lock.Generation()); err != nil {
+		if err := r.lock.RaiseGeneration(ctx, r.lock.Generation()); err != nil {
 			return err
 		}
 	}

@@ -132,7 +132,7 @@ func (r *run) command(ctx context.Context, script fleet.Script, w want, hosts []
 		}
 		r.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
 		if host.State != Deployed {
-			r.console.Foreign(host.Log)
+			r.console.Untrusted(host.Log)
 		}
 	}
 	return errors.Join(problems...)
@@ -191,14 +191,14 @@ func (r *run) begin(command, deployment, verb string) fleet.Script {
 		},
 		Comment: fmt.Sprintf("%s %s %s", verb, r.plan.Release.Service, deployment),
 		Timeout: r.plan.CommandTimeout,
-		Careful: true,
+		StopOnFailure: true,
 	}
 }
 
 // known hands on the ids of the commands, also to the step that may have to cancel them.
 func (r *run) known() error {
 	ids := joined(r.result.CommandIDs)
-	return errors.Join(r.output("command-ids", ids), r.console.Save("commands", ids))
+	return errors.Join(r.output("command-ids", ids), r.console.SaveState("commands", ids))
 }
 
 // maxJoining bounds how often instances that have come meanwhile are looked for.
@@ -271,7 +271,7 @@ func (e *QuarantineError) Error() string {
 
 // checkQuarantine refuses an image that was found unhealthy on other instances.
 func (r *run) checkQuarantine() error {
-	found := r.result.Current.InQuarantine(r.result.Image.Digest)
+	found := r.result.Current.FindQuarantine(r.result.Image.Digest)
 	if found == nil || r.plan.AllowQuarantined {
 		return nil
 	}
@@ -285,8 +285,8 @@ func (r *run) setCurrent(ctx context.Context) error {
 		digest = r.result.Hosts[0].Report.Digest
 		r.result.Image.Digest = digest
 	}
-	err := r.services.Ledger.SetCurrent(ctx, r.lock.Generation(), func(c *lease.Current) {
-		c.Lift(digest)
+	err := r.services.Lease.UpdateCurrent(ctx, r.lock.Generation(), func(c *lease.Current) {
+		c.LiftQuarantine(digest)
 		if c.Version == version && c.Digest == digest {
 			return
 		}

@@ -42,7 +42,7 @@ func TestADeployGoesThroughItsPhasesInOrder(t *testing.T) {
 		"Upload bundle: bundle-uri", "Upload bundle: bundle-sha256",
 		"Roll out: command-ids",
 	)
-	if result.Status != rollout.Success || states(result) != "i-2 deployed, i-1 deployed" || result.Previous() != "0.1.29-dev" || result.Elapsed <= 0 {
+	if result.Status != rollout.OutcomeSuccess || states(result) != "i-2 deployed, i-1 deployed" || result.Previous() != "0.1.29-dev" || result.Elapsed <= 0 {
 		t.Errorf("%s: %s, before %s, in %s", result.Status, states(result), result.Previous(), result.Elapsed)
 	}
 	for name, want := range map[string]string{
@@ -77,7 +77,7 @@ func TestAnErrorEndsTheRunBeforeTheNextPhase(t *testing.T) {
 			machine := s.host("i-1", "0.1.29-dev")
 			s.Fault(test.fault)
 			result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
-			if err == nil || result.Status != rollout.Failed {
+			if err == nil || result.Status != rollout.OutcomeFailed {
 				t.Fatalf("%s, %v", result.Status, err)
 			}
 			if last := s.console.groups[len(s.console.groups)-1]; last != test.last {
@@ -103,7 +103,7 @@ func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 	bad.Next = unwell
 	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2"))
 	wantParts(t, err, "1 of 2 instances are not known to run the release", "instance i-2 (name-of-i-2): rolled-back: unhealthy; 0.1.29-dev is installed")
-	if result.Status != rollout.AllRolledBack || states(result) != "i-1 rolled-back, i-2 rolled-back" || s.alias() != "" {
+	if result.Status != rollout.OutcomeRolledBack || states(result) != "i-1 rolled-back, i-2 rolled-back" || s.alias() != "" {
 		t.Errorf("%s: %s, latest-dev is %q", result.Status, states(result), s.alias())
 	}
 	if s.console.values["command-ids"] == "" {
@@ -136,7 +136,7 @@ func TestTheCommandsIDIsKnownWhileTheInstancesAreAtWork(t *testing.T) {
 	}()
 	result, err := rollout.Run(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
 	wantParts(t, err, "interrupt signal received", "instance i-1 (name-of-i-1): unknown")
-	if result.Status != rollout.Cancelled || states(result) != "i-1 unknown" || len(result.CommandIDs) != 1 {
+	if result.Status != rollout.OutcomeCancelled || states(result) != "i-1 unknown" || len(result.CommandIDs) != 1 {
 		t.Fatalf("%s: %s, commands %v", result.Status, states(result), result.CommandIDs)
 	}
 	if changes := s.changes(); changes[len(changes)-1] != "ssm:CancelCommand "+result.CommandIDs[0] {
@@ -159,7 +159,7 @@ func TestEveryReasonAgainstADeployIsReportedAtOnce(t *testing.T) {
 		"atta:0.1.30-dev: not in the registry", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
 		"instance i-2 is not managed by SSM", "instance i-3 is not online",
 	)
-	if !errors.Is(err, image.ErrNotFound) || result.Status != rollout.Failed {
+	if !errors.Is(err, image.ErrNotFound) || result.Status != rollout.OutcomeFailed {
 		t.Errorf("%s: %v", result.Status, err)
 	}
 	wantLines(t, "changes", s.changes())
@@ -196,7 +196,7 @@ func TestAnInstanceThatCannotSayWhatItRunsIsNotTouched(t *testing.T) {
 		"instance i-5 cannot say what it runs: the command ended as Success with exit code 0 and an odd result line",
 		"instance i-6 (name-of-i-6) runs 0.1.1-prod, which belongs to environment prod; is it the right instance?",
 	)
-	if healthy.State().Changes != 0 || result.Status != rollout.Failed || s.console.values["instance-count"] != "6" {
+	if healthy.State().Changes != 0 || result.Status != rollout.OutcomeFailed || s.console.values["instance-count"] != "6" {
 		t.Errorf("%d deploys, %s, outputs %v", healthy.State().Changes, result.Status, s.console.values)
 	}
 	wantLines(t, "changes", s.changes(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5,i-6")
@@ -226,12 +226,12 @@ func TestEachPhaseRunsAlone(t *testing.T) {
 		return plan
 	}
 	pushed, err := s.deploy(only(&plan.Image))
-	if err != nil || pushed.Status != rollout.Success || machine.State().Changes != 0 {
+	if err != nil || pushed.Status != rollout.OutcomeSuccess || machine.State().Changes != 0 {
 		t.Fatalf("image: %s, %v", pushed.Status, err)
 	}
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Push image")
 	stored, err := s.deploy(only(&plan.Bundle))
-	if err != nil || stored.Status != rollout.Success || machine.State().Changes != 0 {
+	if err != nil || stored.Status != rollout.OutcomeSuccess || machine.State().Changes != 0 {
 		t.Fatalf("bundle: %s, %v", stored.Status, err)
 	}
 	plan.ImageDigest, plan.BundleSHA256 = "sha256:"+strings.Repeat("0", 64), stored.Bundle.SHA256
@@ -244,7 +244,7 @@ func TestEachPhaseRunsAlone(t *testing.T) {
 	*s.console = console{}
 	plan.ImageDigest = pushed.Image.Digest
 	result, err := s.deploy(only(&plan.Rollout))
-	if err != nil || result.Status != rollout.Success || machine.State().Digest != pushed.Image.Digest {
+	if err != nil || result.Status != rollout.OutcomeSuccess || machine.State().Digest != pushed.Image.Digest {
 		t.Fatalf("rollout: %s, %v", result.Status, err)
 	}
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Roll out", "Move tags")

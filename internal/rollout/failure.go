@@ -77,7 +77,7 @@ func (r *run) giveUp(ctx context.Context, wave []*Host, cause error) error {
 		}
 	}
 	for _, host := range r.result.Hosts {
-		if host.State == Waiting {
+		if host.State == NotStarted {
 			unhealthy.Untouched++
 		}
 	}
@@ -87,11 +87,11 @@ func (r *run) giveUp(ctx context.Context, wave []*Host, cause error) error {
 // toGoBack are the hosts that this run has made run the release, as far as the plan says
 // that they go back.
 func (r *run) toGoBack(wave []*Host) (list []*Host) {
-	if r.plan.Operation == Rollback || r.plan.BackOnFailure == "none" {
+	if r.plan.Operation == Rollback || r.plan.RollbackOnFailure == "none" {
 		return nil
 	}
 	hosts := r.result.Hosts
-	if r.plan.BackOnFailure == "wave" {
+	if r.plan.RollbackOnFailure == "wave" {
 		hosts = wave
 	}
 	for _, host := range hosts {
@@ -142,7 +142,7 @@ func (r *run) quarantine(ctx context.Context) {
 	if r.plan.Operation != Deploy || !slices.ContainsFunc(r.result.Hosts, blame) || ctx.Err() != nil {
 		return
 	}
-	err := r.services.Ledger.SetCurrent(r.guarded(ctx), r.lock.Generation(), func(c *lease.Current) {
+	err := r.services.Lease.UpdateCurrent(r.guarded(ctx), r.lock.Generation(), func(c *lease.Current) {
 		c.Quarantine(lease.Quarantine{
 			Digest: r.result.Image.Digest, Version: r.plan.Release.Version.String(), Deployment: r.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second),
 		})

@@ -54,7 +54,7 @@ func TestARolloutGoesInWaves(t *testing.T) {
 		}
 	}
 	result, err := s.deploy(s.inWaves("0.1.30-dev", ids...))
-	if err != nil || result.Status != rollout.Success {
+	if err != nil || result.Status != rollout.OutcomeSuccess {
 		t.Fatal(err)
 	}
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Push image", "Upload bundle",
@@ -76,7 +76,7 @@ func TestAnUnhealthyCanaryIsAllThatIsTouched(t *testing.T) {
 	hosts[0].Next = unwell
 	result, err := s.deploy(s.inWaves("0.1.30-dev", ids...))
 	wantParts(t, err, "1 of 20 instances are not known to run the release", "instance i-01 (name-of-i-01): rolled-back: unhealthy; 0.1.29-dev is installed", "19 instances not touched")
-	if got := changed(hosts); fmt.Sprint(got) != "[1]" || hosts[0].State().Version != "0.1.29-dev" || result.Status != rollout.AllRolledBack || s.alias() != "" {
+	if got := changed(hosts); fmt.Sprint(got) != "[1]" || hosts[0].State().Version != "0.1.29-dev" || result.Status != rollout.OutcomeRolledBack || s.alias() != "" {
 		t.Errorf("%s, changed are %v, i-01 runs %s", result.Status, got, hosts[0].State().Version)
 	}
 }
@@ -95,7 +95,7 @@ func TestWhatAFailedWaveLeavesGoesBackAsFarAsThePlanSays(t *testing.T) {
 			ids, hosts := s.hosts(10, "0.1.29-dev")
 			hosts[7].Next = unwell
 			plan := s.inWaves("0.1.30-dev", ids...)
-			plan.BackOnFailure = name
+			plan.RollbackOnFailure = name
 			result, err := s.deploy(plan)
 			wantParts(t, err, "1 of 10 instances are not known to run the release", test.text)
 			n := 0
@@ -104,7 +104,7 @@ func TestWhatAFailedWaveLeavesGoesBackAsFarAsThePlanSays(t *testing.T) {
 					n++
 				}
 			}
-			if n != test.new || result.Status == rollout.Success {
+			if n != test.new || result.Status == rollout.OutcomeSuccess {
 				t.Errorf("%s, %d hosts run the new release: %s", result.Status, n, states(result))
 			}
 		})
@@ -139,7 +139,7 @@ func TestAHostThatCannotGoBackIsLoud(t *testing.T) {
 	hosts[1].Next = func(version string) model.Course { return model.Course{Stuck: version == "0.1.29-dev"} }
 	result, err := s.deploy(s.plan("0.1.30-dev", ids...))
 	wantParts(t, err, "instance i-01 (name-of-i-01): rollback-failed: still runs 0.1.30-dev", "instance i-02 (name-of-i-02): rollback-failed")
-	if result.Status != rollout.BackFailed {
+	if result.Status != rollout.OutcomeRollbackFailed {
 		t.Error(result.Status)
 	}
 }
@@ -149,7 +149,7 @@ func TestARerunSkipsWhatRunsAlready(t *testing.T) {
 	ids, hosts := s.hosts(10, "0.1.29-dev")
 	hosts[5].Next = unwell
 	plan := s.inWaves("0.1.30-dev", ids...)
-	plan.BackOnFailure, plan.AllowQuarantined = "none", true
+	plan.RollbackOnFailure, plan.AllowQuarantined = "none", true
 	if _, err := s.deploy(plan); err == nil {
 		t.Fatal("it went well")
 	}
@@ -172,7 +172,7 @@ func TestARerunSkipsWhatRunsAlready(t *testing.T) {
 	// Once more, and there is nothing to do at all.
 	plan.DeploymentID = "d-3"
 	result, err = s.deploy(plan)
-	if err != nil || len(result.CommandIDs) != 0 || result.Status != rollout.Success {
+	if err != nil || len(result.CommandIDs) != 0 || result.Status != rollout.OutcomeSuccess {
 		t.Errorf("%s after commands %v: %v", result.Status, result.CommandIDs, err)
 	}
 }
@@ -272,7 +272,7 @@ func TestAHostThatHasGoneIsUnknownAndStopsTheWave(t *testing.T) {
 	defer stop()
 	result, err := rollout.Run(ctx, plan, s, s.console)
 	wantParts(t, err, "instance i-01 (name-of-i-01): unknown: its answer is missing, and it is not online: the SSM agent's status is ConnectionLost")
-	if result.Status != rollout.NotKnown || len(changed(hosts)) != 0 {
+	if result.Status != rollout.OutcomeUnknown || len(changed(hosts)) != 0 {
 		t.Errorf("%s, changed are %v", result.Status, changed(hosts))
 	}
 }
@@ -333,7 +333,7 @@ func TestAnInstanceThatComesMeanwhileAndCannotBeReachedIsNamed(t *testing.T) {
 	plan.Targets = fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "dev"}}}
 	result, err := s.deploy(plan)
 	wantParts(t, err, "an instance has come meanwhile: instance i-2 is not online")
-	if result.Status == rollout.Success || s.alias() != "" {
+	if result.Status == rollout.OutcomeSuccess || s.alias() != "" {
 		t.Error(result.Status)
 	}
 }
@@ -357,7 +357,7 @@ func TestAnImageThatWasUnhealthyIsQuarantinedForTheWholeFleet(t *testing.T) {
 	if _, err := s.deploy(plan); err != nil {
 		t.Fatal(err)
 	}
-	if current, err := s.locks.Current(t.Context()); err != nil || len(current.Quarantined) != 0 || current.Version != "0.1.30-dev" {
+	if current, err := s.locks.ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 0 || current.Version != "0.1.30-dev" {
 		t.Errorf("%+v, %v", current, err)
 	}
 }

@@ -31,13 +31,13 @@ type State string
 // The states of a host. Only Deployed means that the host itself has proved that
 // it runs what was asked for; AsMeant and Drifted are those of a status.
 const (
-	Waiting        State = "waiting"         // not reached by this run
+	NotStarted        State = "not-started"         // not reached by this run
 	Deployed       State = "deployed"        // runs the new release, by its own report
 	NotDeployed    State = "not-deployed"    // refused, or never got, the command; runs what it ran before
 	RolledBack     State = "rolled-back"     // tried, and went back, by itself or told by this run
 	RollbackFailed State = "rollback-failed" // tried, and could not go back
 	Unknown        State = "unknown"         // nobody has said
-	AsMeant        State = "as-meant"        // runs what should run, as it was installed
+	InSync        State = "in-sync"        // runs what should run, as it was installed
 	Drifted        State = "drifted"         // does not
 )
 
@@ -46,14 +46,14 @@ type Outcome string
 
 // The outcomes of a run.
 const (
-	Success       Outcome = "success"
-	Failed        Outcome = "failed"
-	AllRolledBack Outcome = "rolled-back"
-	BackFailed    Outcome = "rollback-failed"
-	NotKnown      Outcome = "unknown"
-	Cancelled     Outcome = "cancelled"
-	Planned       Outcome = "planned"
-	Running       Outcome = "running" // in the history, of a run that has not said how it ended
+	OutcomeSuccess       Outcome = "success"
+	OutcomeFailed        Outcome = "failed"
+	OutcomeRolledBack Outcome = "rolled-back"
+	OutcomeRollbackFailed    Outcome = "rollback-failed"
+	OutcomeUnknown      Outcome = "unknown"
+	OutcomeCancelled     Outcome = "cancelled"
+	OutcomePlanned       Outcome = "planned"
+	OutcomeRunning       Outcome = "running" // in the history, of a run that has not said how it ended
 )
 
 // Runs is the version that is known to be installed now; empty when it is none, or
@@ -62,7 +62,7 @@ func (h *Host) Runs() string {
 	switch {
 	case h.Report != nil && h.Report.Version != "":
 		return h.Report.Version
-	case h.State == Waiting || h.State == NotDeployed:
+	case h.State == NotStarted || h.State == NotDeployed:
 		return h.Before
 	}
 	return ""
@@ -82,7 +82,7 @@ func (h *Host) settle(w want, answer fleet.Result) {
 	h.Log, h.Report, h.Message = answer.Log, answer.Report, answer.Reason
 	h.claimed, h.final = answer.Report != nil || !inDoubt(answer.Status), false
 	switch answer.Outcome {
-	case fleet.NotRun:
+	case fleet.NotDelivered:
 		h.State = NotDeployed
 		return
 	case fleet.Unknown:
@@ -170,15 +170,15 @@ func outcome(ctx context.Context, hosts []*Host, err error) Outcome {
 	}
 	switch {
 	case err == nil && count[Deployed] == len(hosts):
-		return Success
+		return OutcomeSuccess
 	case count[RollbackFailed] > 0:
-		return BackFailed
+		return OutcomeRollbackFailed
 	case errors.Is(ctx.Err(), context.Canceled):
-		return Cancelled
+		return OutcomeCancelled
 	case count[Unknown] > 0:
-		return NotKnown
+		return OutcomeUnknown
 	case count[Deployed] == 0 && count[RolledBack] > 0:
-		return AllRolledBack
+		return OutcomeRolledBack
 	}
-	return Failed
+	return OutcomeFailed
 }

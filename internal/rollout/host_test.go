@@ -15,7 +15,7 @@ var wanted = want{deployment: "d-1", service: "atta", version: "0.1.30-dev", dig
 
 // answer is a host's whole success, but for change.
 func answer(change func(*fleet.Result)) fleet.Result {
-	result := fleet.Result{Outcome: fleet.Ran, Status: "Success", Report: &fleet.Report{
+	result := fleet.Result{Outcome: fleet.Completed, Status: "Success", Report: &fleet.Report{
 		Deployment: "d-1", Service: "atta", Outcome: "deployed", Phase: "verify", Version: "0.1.30-dev", Digest: digest, Verified: true, Message: "its words",
 	}}
 	change(&result)
@@ -44,7 +44,7 @@ func TestOnlyAProvedReleaseIsDeployed(t *testing.T) {
 			r.Report = &fleet.Report{Deployment: "d-1", Service: "atta", Outcome: "refused", Code: 20, Message: "its words"}
 		}, NotDeployed, "its words", "0.1.28-dev"},
 		"never delivered": {func(r *fleet.Result) {
-			*r = fleet.Result{Outcome: fleet.NotRun, Status: "AccessDenied", Reason: "SSM says no"}
+			*r = fleet.Result{Outcome: fleet.NotDelivered, Status: "AccessDenied", Reason: "SSM says no"}
 		}, NotDeployed, "SSM says no", "0.1.28-dev"},
 		"no answer": {func(r *fleet.Result) {
 			*r = fleet.Result{Outcome: fleet.Unknown, Status: "InProgress", Reason: "silence"}
@@ -66,7 +66,7 @@ func TestOnlyAProvedReleaseIsDeployed(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			host := Host{State: Waiting, Before: "0.1.28-dev"}
+			host := Host{State: NotStarted, Before: "0.1.28-dev"}
 			host.settle(wanted, answer(test.change))
 			if host.State != test.state || !strings.Contains(host.Message, test.message) || host.Runs() != test.runs {
 				t.Errorf("%s, runs %q: %s", host.State, host.Runs(), host.Message)
@@ -87,28 +87,28 @@ func TestTheStatusIsTheMostUrgentThatIsKnown(t *testing.T) {
 		err    error
 		want   Outcome
 	}{
-		{"", ok, nil, Success},
-		{"", ok, problem, Failed},
-		{"", cancelled, problem, Cancelled},
-		{"", late, problem, Failed},
-		{"deployed", ok, nil, Success},
-		{"deployed", cancelled, nil, Success},
-		{"deployed deployed", ok, problem, Failed},
-		{"waiting waiting", ok, problem, Failed},
-		{"waiting", ok, nil, Failed},
-		{"waiting", cancelled, problem, Cancelled},
-		{"deployed not-deployed", ok, problem, Failed},
-		{"not-deployed", ok, problem, Failed},
-		{"rolled-back", ok, problem, AllRolledBack},
-		{"rolled-back not-deployed", ok, problem, AllRolledBack},
-		{"deployed rolled-back", ok, problem, Failed},
-		{"deployed unknown", ok, problem, NotKnown},
-		{"unknown rolled-back", ok, problem, NotKnown},
-		{"unknown", late, problem, NotKnown},
-		{"unknown", cancelled, problem, Cancelled},
-		{"unknown rollback-failed", ok, problem, BackFailed},
-		{"rollback-failed", cancelled, problem, BackFailed},
-		{"deployed rolled-back rollback-failed", ok, problem, BackFailed},
+		{"", ok, nil, OutcomeSuccess},
+		{"", ok, problem, OutcomeFailed},
+		{"", cancelled, problem, OutcomeCancelled},
+		{"", late, problem, OutcomeFailed},
+		{"deployed", ok, nil, OutcomeSuccess},
+		{"deployed", cancelled, nil, OutcomeSuccess},
+		{"deployed deployed", ok, problem, OutcomeFailed},
+		{"not-started not-started", ok, problem, OutcomeFailed},
+		{"not-started", ok, nil, OutcomeFailed},
+		{"not-started", cancelled, problem, OutcomeCancelled},
+		{"deployed not-deployed", ok, problem, OutcomeFailed},
+		{"not-deployed", ok, problem, OutcomeFailed},
+		{"rolled-back", ok, problem, OutcomeRolledBack},
+		{"rolled-back not-deployed", ok, problem, OutcomeRolledBack},
+		{"deployed rolled-back", ok, problem, OutcomeFailed},
+		{"deployed unknown", ok, problem, OutcomeUnknown},
+		{"unknown rolled-back", ok, problem, OutcomeUnknown},
+		{"unknown", late, problem, OutcomeUnknown},
+		{"unknown", cancelled, problem, OutcomeCancelled},
+		{"unknown rollback-failed", ok, problem, OutcomeRollbackFailed},
+		{"rollback-failed", cancelled, problem, OutcomeRollbackFailed},
+		{"deployed rolled-back rollback-failed", ok, problem, OutcomeRollbackFailed},
 	}
 	for _, test := range tests {
 		var hosts []*Host

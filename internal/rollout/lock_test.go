@@ -18,7 +18,7 @@ import (
 )
 
 // held takes the lock for another run.
-func (s *stage) held() *lease.Lock {
+func (s *stage) held() *lease.Lease {
 	s.t.Helper()
 	lock, err := s.locks.Acquire(s.t.Context(), lease.Holder{Deployment: "the-other", Version: "0.1.31-dev", Actor: "ann"}, 0, nil)
 	if err != nil {
@@ -37,7 +37,7 @@ func TestARunThatDoesNotGetTheLockTouchesNothing(t *testing.T) {
 	result, err := s.deploy(plan)
 	wantParts(t, err, "the lock is held by deployment the-other of 0.1.31-dev by ann")
 	var held *lease.HeldError
-	if !errors.As(err, &held) || result.Status != rollout.Failed || machine.State().Changes != 0 {
+	if !errors.As(err, &held) || result.Status != rollout.OutcomeFailed || machine.State().Changes != 0 {
 		t.Errorf("%s after %d deploys: %v", result.Status, machine.State().Changes, err)
 	}
 	wantLines(t, "changes", s.changes())
@@ -96,7 +96,7 @@ func TestACancelledRunFreesItsLock(t *testing.T) {
 		cancel()
 	}()
 	result, err := rollout.Run(ctx, s.plan("0.1.30-dev", "i-1"), s, s.console)
-	if err == nil || result.Status != rollout.Cancelled {
+	if err == nil || result.Status != rollout.OutcomeCancelled {
 		t.Errorf("%s: %v", result.Status, err)
 	}
 	s.held()
@@ -125,7 +125,7 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 	want := rollout.Record{
 		Format: 1, Operation: rollout.Deploy, Service: "atta", Environment: "dev", Version: "0.1.30-dev", Source: "image.tar",
 		Image: result.Image.URI, Digest: result.Image.Digest, Bundle: result.Bundle.URI,
-		Status: rollout.AllRolledBack, Generation: 1, Holder: plan.Holder, Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs,
+		Status: rollout.OutcomeRolledBack, Generation: 1, Holder: plan.Holder, Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs,
 		Hosts: []rollout.HostRecord{
 			{Instance: "i-1", Name: "name-of-i-1", State: rollout.RolledBack, Wave: 1, Before: "0.1.29-dev", Runs: "0.1.29-dev", Digest: digestOf("0.1.29-dev"), Says: "ran the release, and was taken back"},
 			{Instance: "i-2", Name: "name-of-i-2", State: rollout.RolledBack, Wave: 1, Says: "unhealthy; nothing is installed"},
@@ -138,7 +138,7 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 	bad.Next, plan.AllowQuarantined = well, true
 	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	plan.DeploymentID = "d-2"
-	if result, err := s.deploy(plan); err != nil || result.Status != rollout.Success {
+	if result, err := s.deploy(plan); err != nil || result.Status != rollout.OutcomeSuccess {
 		t.Errorf("%s: %v", result.Status, err)
 	}
 	if log := strings.Join(s.console.log, "\n"); !strings.Contains(log, "The run is not in the history: ") {
@@ -153,7 +153,7 @@ type losing struct {
 	lose context.CancelCauseFunc
 }
 
-func (l *losing) Acquire(ctx context.Context, holder lease.Holder, wait time.Duration, waiting func(*lease.HeldError)) (*lease.Lock, error) {
+func (l *losing) Acquire(ctx context.Context, holder lease.Holder, wait time.Duration, waiting func(*lease.HeldError)) (*lease.Lease, error) {
 	ctx, l.lose = context.WithCancelCause(ctx)
 	return l.locks.Acquire(ctx, holder, wait, waiting)
 }
@@ -171,7 +171,7 @@ func TestARunThatLosesItsLockGoesNoFurther(t *testing.T) {
 	}()
 	result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
 	wantParts(t, err, "another run may deploy now", "instance i-1 (name-of-i-1): unknown")
-	if result.Status != rollout.NotKnown || s.alias() != "" {
+	if result.Status != rollout.OutcomeUnknown || s.alias() != "" {
 		t.Errorf("%s, latest-dev is %q", result.Status, s.alias())
 	}
 	if changes := s.changes(); changes[len(changes)-1] != "ssm:CancelCommand "+result.CommandIDs[0] {

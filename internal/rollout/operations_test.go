@@ -58,7 +58,7 @@ func TestARollbackGoesToTheVersionBeforeInWavesAndNeedsNeitherImageNorBundle(t *
 	plan := s.back("", ids...)
 	plan.Waves = []rollout.Wave{{Hosts: 1}, {Percent: 100}}
 	result, err := s.deploy(plan)
-	if err != nil || result.Status != rollout.Success || run(hosts) != "0.1.29 0.1.29 0.1.29 0.1.29" {
+	if err != nil || result.Status != rollout.OutcomeSuccess || run(hosts) != "0.1.29 0.1.29 0.1.29 0.1.29" {
 		t.Fatalf("%s, the hosts run %s: %v", result.Status, run(hosts), err)
 	}
 	wantLines(t, "groups", s.console.groups, "Preflight", "Roll out, wave 1 of 2: 1 instance", "Roll out, wave 2 of 2: 3 instances", "Move tags")
@@ -67,7 +67,7 @@ func TestARollbackGoesToTheVersionBeforeInWavesAndNeedsNeitherImageNorBundle(t *
 			t.Errorf("%s %s", call.Operation, call.Resource)
 		}
 	}
-	current, err := s.locks.Current(t.Context())
+	current, err := s.locks.ReadCurrent(t.Context())
 	if err != nil || current.Version != "0.1.29-dev" || current.Before != "0.1.30-dev" || current.Digest != hosts[0].State().Digest || s.alias() != current.Digest {
 		t.Errorf("%+v, latest-dev is %s: %v", current, s.alias(), err)
 	}
@@ -164,10 +164,10 @@ func TestAFailedRollbackStopsAndLeavesWhatIsBack(t *testing.T) {
 	plan.Waves = []rollout.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
 	result, err := s.deploy(plan)
 	wantParts(t, err, "instance i-02 (name-of-i-02): rolled-back: unhealthy; 0.1.29-dev is installed", "1 instance not touched")
-	if run(hosts) != "0.1.28 0.1.29 0.1.29" || result.Status == rollout.Success {
+	if run(hosts) != "0.1.28 0.1.29 0.1.29" || result.Status == rollout.OutcomeSuccess {
 		t.Errorf("%s, the hosts run %s", result.Status, run(hosts))
 	}
-	if current, err := s.locks.Current(t.Context()); err != nil || current.Version != "0.1.29-dev" || len(current.Quarantined) != 0 {
+	if current, err := s.locks.ReadCurrent(t.Context()); err != nil || current.Version != "0.1.29-dev" || len(current.Quarantined) != 0 {
 		t.Errorf("%+v, %v", current, err)
 	}
 }
@@ -192,10 +192,10 @@ func TestAStatusShowsDriftAndTouchesNothing(t *testing.T) {
 	from, generation := len(s.Calls()), hosts[0].State().Generation
 	plan := s.inspect(append(ids, "i-05", "i-06")...)
 	result, err := s.deploy(plan)
-	if err != nil || result.Status != rollout.Success {
+	if err != nil || result.Status != rollout.OutcomeSuccess {
 		t.Fatalf("%s: %v", result.Status, err)
 	}
-	if got := states(result); got != "i-01 as-meant, i-02 drifted, i-03 drifted, i-04 drifted, i-06 unknown, i-05 unknown" {
+	if got := states(result); got != "i-01 in-sync, i-02 drifted, i-03 drifted, i-04 drifted, i-06 unknown, i-05 unknown" {
 		t.Error(got)
 	}
 	for i, part := range []string{
@@ -220,10 +220,10 @@ func TestAStatusShowsDriftAndTouchesNothing(t *testing.T) {
 	plan.FailOnDrift = true
 	result, err = s.deploy(plan)
 	var drift *rollout.DriftError
-	if !errors.As(err, &drift) || len(drift.Hosts) != 5 || result.Status == rollout.Success {
+	if !errors.As(err, &drift) || len(drift.Hosts) != 5 || result.Status == rollout.OutcomeSuccess {
 		t.Errorf("%s: %v", result.Status, err)
 	}
-	wantParts(t, err, "5 of 6 instances not as meant", "instance i-02 (name-of-i-02): drifted: ")
+	wantParts(t, err, "5 of 6 instances out of sync", "instance i-02 (name-of-i-02): drifted: ")
 }
 
 func TestAPlanSaysWhatWouldBeDoneAndDoesNothing(t *testing.T) {
@@ -232,7 +232,7 @@ func TestAPlanSaysWhatWouldBeDoneAndDoesNothing(t *testing.T) {
 	plan := s.inWaves("0.1.30-dev", ids...)
 	plan.DryRun = true
 	result, err := s.deploy(plan)
-	if err != nil || result.Status != rollout.Planned || len(changed(hosts)) != 0 {
+	if err != nil || result.Status != rollout.OutcomePlanned || len(changed(hosts)) != 0 {
 		t.Fatalf("%s, changed are %v: %v", result.Status, changed(hosts), err)
 	}
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Plan")
@@ -265,13 +265,13 @@ func TestAPlanSaysWhatWouldBeDoneAndDoesNothing(t *testing.T) {
 	}
 	plan = s.plan("0.1.28-dev", ids...)
 	plan.DryRun = true
-	if result, err := s.deploy(plan); err == nil || result.Status != rollout.Failed {
+	if result, err := s.deploy(plan); err == nil || result.Status != rollout.OutcomeFailed {
 		t.Errorf("an older version is planned: %s", result.Status)
 	}
 	back := s.back("", ids[:2]...)
 	back.DryRun = true
 	*s.console = console{}
-	if result, err := s.deploy(back); err != nil || result.Status != rollout.Planned || run(hosts[:2]) != "0.1.30 0.1.30" {
+	if result, err := s.deploy(back); err != nil || result.Status != rollout.OutcomePlanned || run(hosts[:2]) != "0.1.30 0.1.30" {
 		t.Errorf("%s: %v", result.Status, err)
 	}
 	wantLines(t, "groups", s.console.groups, "Preflight", "Plan")
@@ -295,8 +295,8 @@ func TestEveryReasonAgainstARolloutIsListedWithWhoHoldsTheLock(t *testing.T) {
 // tidyUp runs the step after a run that has left what is saved.
 func (s *stage) tidyUp() (rollout.Result, error) {
 	plan := s.plan("0.1.30-dev")
-	plan.Operation, plan.DeploymentID = rollout.TidyUp, "another"
-	plan.Left = rollout.Left{
+	plan.Operation, plan.DeploymentID = rollout.CleanUp, "another"
+	plan.Leftover = rollout.Leftover{
 		Deployment: s.console.saved["deployment"], Lock: s.console.saved["lock"], Finished: s.console.saved["finished"] == "true",
 		Commands: strings.FieldsFunc(s.console.saved["commands"], func(r rune) bool { return r == ',' }),
 	}
@@ -318,21 +318,21 @@ func TestTheStepAfterACancelledRunFindsOutWhatBecameOfIt(t *testing.T) {
 	}()
 	began := time.Now()
 	result, err := rollout.Run(ctx, s.plan("0.1.30-dev", ids...), s, s.console)
-	if err == nil || result.Status != rollout.Cancelled || states(result) != "i-01 deployed, i-02 unknown, i-03 unknown" || s.console.saved["finished"] != "" {
+	if err == nil || result.Status != rollout.OutcomeCancelled || states(result) != "i-01 deployed, i-02 unknown, i-03 unknown" || s.console.saved["finished"] != "" {
 		t.Fatalf("%s: %s, %v", result.Status, states(result), s.console.saved)
 	}
 	if took := time.Since(began); took > 10*time.Second {
 		t.Errorf("the run took %s", took)
 	}
 	result, err = s.tidyUp()
-	if err != nil || result.Status != rollout.Cancelled || states(result) != "i-01 deployed, i-02 rolled-back, i-03 rolled-back" || result.Idle {
+	if err != nil || result.Status != rollout.OutcomeCancelled || states(result) != "i-01 deployed, i-02 rolled-back, i-03 rolled-back" || result.Idle {
 		t.Errorf("%s: %s, %v", result.Status, states(result), err)
 	}
 	if run(hosts) != "0.1.30 0.1.29 0.1.29" {
 		t.Error(run(hosts))
 	}
 	var record rollout.Record
-	if found, err := s.locks.Recorded(t.Context(), "d-0-1-30-dev", &record); !found || err != nil || record.Status != rollout.Cancelled || record.Hosts[1].State != rollout.RolledBack {
+	if found, err := s.locks.ReadRecord(t.Context(), "d-0-1-30-dev", &record); !found || err != nil || record.Status != rollout.OutcomeCancelled || record.Hosts[1].State != rollout.RolledBack {
 		t.Errorf("%+v, %v", record, err)
 	}
 }
@@ -349,11 +349,11 @@ func TestTheStepAfterARunThatWasKilledCancelsAsksAndFreesTheLock(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = lock.Release(context.Background()) })
-	record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.Running, Generation: lock.Generation()}
+	record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation()}
 	for i, id := range ids {
-		record.Hosts = append(record.Hosts, rollout.HostRecord{Instance: id, State: rollout.Waiting, Wave: min(i+1, 2), Before: "0.1.29-dev"})
+		record.Hosts = append(record.Hosts, rollout.HostRecord{Instance: id, State: rollout.NotStarted, Wave: min(i+1, 2), Before: "0.1.29-dev"})
 	}
-	if err := s.locks.Record(t.Context(), "killed", record); err != nil {
+	if err := s.locks.WriteRecord(t.Context(), "killed", record); err != nil {
 		t.Fatal(err)
 	}
 	line := fmt.Sprintf("set -- deploy --service=atta --deployment=killed --generation=%d --not-after=%d --version=0.1.30-dev --image=x@%s",
@@ -367,10 +367,10 @@ func TestTheStepAfterARunThatWasKilledCancelsAsksAndFreesTheLock(t *testing.T) {
 	<-begun
 	s.console.saved = map[string]string{"deployment": "killed", "lock": lock.Token, "commands": *sent.Command.CommandId}
 	result, err := s.tidyUp()
-	if err != nil || result.Status != rollout.Cancelled || states(result) != "i-01 rolled-back, i-02 not-deployed, i-03 not-deployed" {
+	if err != nil || result.Status != rollout.OutcomeCancelled || states(result) != "i-01 rolled-back, i-02 not-deployed, i-03 not-deployed" {
 		t.Errorf("%s: %s, %v", result.Status, states(result), err)
 	}
-	if held, err := s.locks.Held(t.Context()); held != nil || err != nil {
+	if held, err := s.locks.CurrentHolder(t.Context()); held != nil || err != nil {
 		t.Errorf("the lock: %v, %v", held, err)
 	}
 	if fmt.Sprint(changed(hosts)) != "[1]" || run(hosts) != "0.1.29 0.1.29 0.1.29" || hosts[2].State().Generation != lock.Generation()+1 {

@@ -51,7 +51,7 @@ func (r *run) preflight(ctx context.Context, account Account) error {
 	}
 	found, err := r.find(ctx)
 	problems = append(problems, err)
-	r.result.Current, err = r.services.Ledger.Current(ctx)
+	r.result.Current, err = r.services.Lease.ReadCurrent(ctx)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return errors.Join(err, r.held(ctx))
 	}
@@ -67,7 +67,7 @@ func (r *run) preflight(ctx context.Context, account Account) error {
 	ctx = r.guarded(ctx)
 	// What runs is asked under the lock, so that a version that waited in line meets the
 	// one that was before it.
-	if r.result.Current, err = r.services.Ledger.Current(ctx); err != nil {
+	if r.result.Current, err = r.services.Lease.ReadCurrent(ctx); err != nil {
 		return err
 	}
 	return r.askBefore(ctx, found)
@@ -122,7 +122,7 @@ func (e *TooFewError) Error() string {
 // held is who holds the lock, as a problem; nil: nobody.
 func (r *run) held(ctx context.Context) error {
 	// What is wrong with the bucket is among the problems already.
-	if held, err := r.services.Ledger.Held(ctx); err == nil && held != nil {
+	if held, err := r.services.Lease.CurrentHolder(ctx); err == nil && held != nil {
 		return held
 	}
 	return nil
@@ -130,7 +130,7 @@ func (r *run) held(ctx context.Context) error {
 
 // acquire waits for the lock of the service in its environment.
 func (r *run) acquire(ctx context.Context) error {
-	lock, err := r.services.Ledger.Acquire(ctx, r.plan.Holder, r.plan.LockTimeout, func(held *lease.HeldError) {
+	lock, err := r.services.Lease.Acquire(ctx, r.plan.Holder, r.plan.LockTimeout, func(held *lease.HeldError) {
 		r.console.Info("waiting for up to %s: %v", r.plan.LockTimeout, held)
 	})
 	if err != nil {
@@ -138,7 +138,7 @@ func (r *run) acquire(ctx context.Context) error {
 	}
 	r.lock = lock
 	r.console.Info("the lock is held, generation %d", lock.Generation())
-	return errors.Join(r.console.Save("deployment", r.plan.DeploymentID), r.console.Save("lock", lock.Token))
+	return errors.Join(r.console.SaveState("deployment", r.plan.DeploymentID), r.console.SaveState("lock", lock.Token))
 }
 
 // findImage makes sure that an earlier job has pushed this image as this version, or that
@@ -187,7 +187,7 @@ func (r *run) useBundle(ctx context.Context, sha256 string) error {
 // must not be replaced.
 func (r *run) askBefore(ctx context.Context, found []fleet.Instance) error {
 	for _, instance := range found {
-		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: Waiting})
+		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotStarted})
 	}
 	problems := []error{r.ask(ctx, r.result.Hosts)}
 	if r.plan.Operation == Rollback && errors.Join(problems...) == nil {

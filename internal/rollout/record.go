@@ -70,14 +70,14 @@ func (r *run) close(ctx context.Context) {
 		r.console.Notice("The deploy lock was not released", "it is free in about two minutes: %v", released)
 	}
 	if recorded == nil && released == nil && !r.open() {
-		_ = r.console.Save("finished", "true") // else the next step looks at it once more, and finds nothing to do
+		_ = r.console.SaveState("finished", "true") // else the next step looks at it once more, and finds nothing to do
 	}
 }
 
 // note keeps in the history how far the run has come, so that whoever tidies up after it
 // knows which instances it was about.
 func (r *run) note(ctx context.Context) {
-	if err := r.writeDown(ctx, Running); err != nil {
+	if err := r.writeDown(ctx, OutcomeRunning); err != nil {
 		r.console.Notice("The run is not in the history", "%v", err)
 	}
 }
@@ -86,12 +86,12 @@ func (r *run) note(ctx context.Context) {
 func (r *run) open() bool { return len(unknown(r.result.Hosts)) > 0 }
 
 func (r *run) writeDown(ctx context.Context, status Outcome) error {
-	return r.services.Ledger.Record(ctx, r.plan.DeploymentID, r.record(status))
+	return r.services.Lease.WriteRecord(ctx, r.plan.DeploymentID, r.record(status))
 }
 
 func (r *run) record(status Outcome) Record {
 	holder := r.plan.Holder
-	holder.Since = r.lock.Since()
+	holder.Since = r.lock.AcquiredAt()
 	rel := r.plan.Release
 	record := Record{
 		Format: 1, Operation: r.plan.Operation, Service: rel.Service, Environment: rel.Environment, Version: rel.Version.String(),

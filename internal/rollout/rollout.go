@@ -23,7 +23,7 @@ const (
 	Deploy   Operation = "deploy"
 	Rollback Operation = "rollback"
 	Status   Operation = "status"
-	TidyUp   Operation = "tidy-up"
+	CleanUp   Operation = "tidy-up"
 )
 
 // Plan is what is to be done.
@@ -50,14 +50,14 @@ type Plan struct {
 	MinInstances int // fewer are an error
 
 	Waves         []Wave
-	BackOnFailure string // all, wave or none: of what this run has changed, the instances that go back when one fails
+	RollbackOnFailure string // all, wave or none: of what this run has changed, the instances that go back when one fails
 	FailOnDrift   bool   // in a status
 	Policy
 	Holder         lease.Holder  // of the lock: this run
 	LockTimeout    time.Duration // how long to wait for another run to end
 	CommandTimeout time.Duration
 	Deadline       time.Time // no instance starts after the end of the run
-	Left           Left      // by the run before; to tidy up
+	Leftover           Leftover      // by the run before; to tidy up
 }
 
 // Policy is how a deploy goes about it on an instance. Durations are whole seconds.
@@ -87,7 +87,7 @@ type Services struct {
 	Skew       time.Duration // of AWS's clock against this machine's
 	Repository repository
 	Bucket     bucket
-	Ledger     books
+	Lease     leaseStore
 	Fleet      instances
 }
 
@@ -105,14 +105,14 @@ type bucket interface {
 	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error) // sha256 may be empty: as it is stored
 }
 
-type books interface {
-	Acquire(ctx context.Context, holder lease.Holder, wait time.Duration, waiting func(*lease.HeldError)) (*lease.Lock, error)
-	Held(ctx context.Context) (*lease.HeldError, error)
-	Free(ctx context.Context, token string) error
-	Record(ctx context.Context, id string, record any) error
-	Recorded(ctx context.Context, id string, record any) (bool, error)
-	Current(ctx context.Context) (lease.Current, error)
-	SetCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
+type leaseStore interface {
+	Acquire(ctx context.Context, holder lease.Holder, wait time.Duration, waiting func(*lease.HeldError)) (*lease.Lease, error)
+	CurrentHolder(ctx context.Context) (*lease.HeldError, error)
+	ReleaseByToken(ctx context.Context, token string) error
+	WriteRecord(ctx context.Context, id string, record any) error
+	ReadRecord(ctx context.Context, id string, record any) (bool, error)
+	ReadCurrent(ctx context.Context) (lease.Current, error)
+	UpdateCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
 }
 
 type instances interface {
@@ -126,10 +126,10 @@ type instances interface {
 type Console interface {
 	Group(title string, f func() error) error
 	Info(format string, args ...any)
-	Foreign(text string)
+	Untrusted(text string)
 	Notice(title, format string, args ...any)
 	Output(name, value string) error
-	Save(name, value string) error // for the step that tidies up after this one
+	SaveState(name, value string) error // for the step that tidies up after this one
 }
 
 // Result is what a run has come to, as far as it got.

@@ -48,13 +48,13 @@ type stage struct {
 }
 
 type locks interface {
-	Acquire(context.Context, lease.Holder, time.Duration, func(*lease.HeldError)) (*lease.Lock, error)
-	Held(context.Context) (*lease.HeldError, error)
-	Free(ctx context.Context, token string) error
-	Record(ctx context.Context, id string, record any) error
-	Recorded(ctx context.Context, id string, record any) (bool, error)
-	Current(context.Context) (lease.Current, error)
-	SetCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
+	Acquire(context.Context, lease.Holder, time.Duration, func(*lease.HeldError)) (*lease.Lease, error)
+	CurrentHolder(context.Context) (*lease.HeldError, error)
+	ReleaseByToken(ctx context.Context, token string) error
+	WriteRecord(ctx context.Context, id string, record any) error
+	ReadRecord(ctx context.Context, id string, record any) (bool, error)
+	ReadCurrent(context.Context) (lease.Current, error)
+	UpdateCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
 }
 
 func newStage(t *testing.T) *stage {
@@ -71,7 +71,7 @@ func newStage(t *testing.T) *stage {
 	s := &stage{Server: server, t: t, image: filepath.Join(t.TempDir(), "image.tar"), console: &console{}}
 	s.repository = s.elsewhere("atta")
 	s.store = bundle.NewStore(s3.NewFromConfig(config), bucket, "123456789012", "")
-	s.locks = lease.New(s3.NewFromConfig(config), lease.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix})
+	s.locks = lease.New(s3.NewFromConfig(config), lease.Location{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix})
 	s.build("a program")
 	return s
 }
@@ -100,7 +100,7 @@ func (s *stage) OpenImage(ctx context.Context) (*image.Source, error) {
 func (s *stage) Connect(context.Context) (rollout.Services, error) {
 	services := rollout.Services{
 		Account: "123456789012", Skew: s.skew, Repository: s.repository, Bucket: s.store,
-		Ledger: s.locks,
+		Lease: s.locks,
 		Fleet:  fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
 	}
 	if s.noRepository {
@@ -130,7 +130,7 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 		Operation: rollout.Deploy, Release: rel, DeploymentID: "d-" + strings.ReplaceAll(version, ".", "-"), Region: "us-east-1",
 		Image: true, Source: "image.tar", Bundle: true, Rollout: true, ImageTags: []string{rel.Alias()},
 		BundlePath: s.t.TempDir(), BundlePrefix: rel.BundlePrefix(), Targets: fleet.Targets{InstanceIDs: instances},
-		Waves: []rollout.Wave{{Percent: 100}}, BackOnFailure: "all",
+		Waves: []rollout.Wave{{Percent: 100}}, RollbackOnFailure: "all",
 		Policy: rollout.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 		},
@@ -211,9 +211,9 @@ func (c *console) Notice(title, format string, args ...any) {
 	c.Info("%s: "+format, append([]any{title}, args...)...)
 }
 
-func (c *console) Foreign(text string) { c.foreign = append(c.foreign, text) }
+func (c *console) Untrusted(text string) { c.foreign = append(c.foreign, text) }
 
-func (c *console) Save(name, value string) error {
+func (c *console) SaveState(name, value string) error {
 	if c.saved == nil {
 		c.saved = map[string]string{}
 	}

@@ -17,7 +17,7 @@ type run struct {
 	services Services
 	source   *image.Source   // nil without the image phase
 	packed   bundle.Bundle   // empty without the bundle phase
-	lock     *lease.Lock     // nil until it is held, and in an operation that only asks
+	lock     *lease.Lease     // nil until it is held, and in an operation that only asks
 	fence    int64           // without a lock, the generation that questions carry; 0: none
 	lacking  map[string]bool // instances that a rollback has to bring the release to
 	result   Result
@@ -37,7 +37,7 @@ func Run(ctx context.Context, plan Plan, account Account, console Console) (Resu
 	if r.source != nil {
 		err = errors.Join(err, r.source.Close())
 	}
-	if r.plan.Operation != TidyUp {
+	if r.plan.Operation != CleanUp {
 		r.result.Status = r.outcome(ctx, err)
 	}
 	r.result.Elapsed = time.Since(started)
@@ -47,7 +47,7 @@ func Run(ctx context.Context, plan Plan, account Account, console Console) (Resu
 
 // phases are the steps of the operation, in their order.
 func (r *run) phases(account Account) []phase {
-	if r.plan.Operation == TidyUp {
+	if r.plan.Operation == CleanUp {
 		return []phase{{"Tidy up", func(ctx context.Context) error { return r.tidyUp(ctx, account) }}}
 	}
 	preflight := phase{"Preflight", func(ctx context.Context) error { return r.preflight(ctx, account) }}
@@ -106,9 +106,9 @@ func (r *run) guarded(ctx context.Context) context.Context {
 func (r *run) outcome(ctx context.Context, err error) Outcome {
 	switch {
 	case r.plan.DryRun && err == nil:
-		return Planned
+		return OutcomePlanned
 	case r.plan.Operation == Status && err == nil:
-		return Success
+		return OutcomeSuccess
 	}
 	return outcome(ctx, r.result.Hosts, err)
 }

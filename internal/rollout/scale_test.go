@@ -57,13 +57,13 @@ func measure(t *testing.T, hosts int) measured {
 		plan := rollout.Plan{
 			Operation: rollout.Deploy, Release: rel, DeploymentID: "d-1", Region: "us-east-1", Rollout: true,
 			ImageDigest: digestOf("0.1.1-dev"), BundleSHA256: strings.Repeat("0", 64), BundlePrefix: rel.BundlePrefix(),
-			Targets: fleet.Targets{InstanceIDs: w.ids}, MinInstances: 1, Waves: []rollout.Wave{{Percent: 100}}, BackOnFailure: "all",
+			Targets: fleet.Targets{InstanceIDs: w.ids}, MinInstances: 1, Waves: []rollout.Wave{{Percent: 100}}, RollbackOnFailure: "all",
 			Holder: lease.Holder{Deployment: "d-1"}, CommandTimeout: 10 * time.Minute, Deadline: time.Now().Add(2 * time.Hour),
 		}
 		r := w.runner(1)
 		began := time.Now()
 		result, err := rollout.Run(context.Background(), plan, r, r)
-		if err != nil || result.Status != rollout.Success {
+		if err != nil || result.Status != rollout.OutcomeSuccess {
 			t.Fatalf("%s: %v", result.Status, err)
 		}
 		m.added = time.Since(began) - work

@@ -234,7 +234,7 @@ func (r *runner) Connect(context.Context) (rollout.Services, error) {
 	config.Retryer = func() aws.Retryer { return retry.NewStandard() }
 	return rollout.Services{
 		Account: "123456789012", Repository: shelf{}, Bucket: shelf{},
-		Ledger: lease.New(s3.NewFromConfig(config), lease.Place{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix}),
+		Lease: lease.New(s3.NewFromConfig(config), lease.Location{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix}),
 		Fleet:  fleet.New(ssm.NewFromConfig(config), 30*time.Second),
 	}, nil
 }
@@ -273,7 +273,7 @@ func (r *runner) plan() rollout.Plan {
 		Waves: [][]rollout.Wave{
 			{{Percent: 100}}, {{Hosts: 1}, {Percent: 100}}, {{Hosts: 1}, {Percent: 25}, {Percent: 100}}, {{Percent: 10}, {Percent: 50}, {Percent: 100}},
 		}[w.rand.IntN(4)],
-		BackOnFailure: []string{"all", "wave", "none"}[w.rand.IntN(3)],
+		RollbackOnFailure: []string{"all", "wave", "none"}[w.rand.IntN(3)],
 		Policy: rollout.Policy{
 			AllowDowngrade: w.chance(0.5), AllowQuarantined: w.chance(0.3),
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: time.Minute, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
@@ -338,7 +338,7 @@ func (w *world) run(r *runner, plan rollout.Plan, fate int, when time.Duration, 
 	}
 	r.dead.Store(false) // the post step, on a machine that can be heard
 	after := plan
-	after.Operation, after.Left = rollout.TidyUp, rollout.Left{
+	after.Operation, after.Leftover = rollout.CleanUp, rollout.Leftover{
 		Deployment: r.saved["deployment"], Lock: r.saved["lock"], Finished: r.saved["finished"] == "true",
 		Commands: strings.FieldsFunc(r.saved["commands"], func(c rune) bool { return c == ',' }),
 	}
@@ -355,14 +355,14 @@ func (w *world) fail(r *runner, result rollout.Result, format string, args ...an
 
 // check holds what a run says against what its hosts are, at the moment that it says it.
 func (w *world) check(r *runner, result rollout.Result, err error) {
-	if (err == nil) != (result.Status == rollout.Success) {
+	if (err == nil) != (result.Status == rollout.OutcomeSuccess) {
 		w.fail(r, result, "its error is %v", err)
 	}
-	if result.Status == rollout.Success && len(result.Hosts) != len(w.ids) {
+	if result.Status == rollout.OutcomeSuccess && len(result.Hosts) != len(w.ids) {
 		w.fail(r, result, "it is about %d hosts of %d", len(result.Hosts), len(w.ids))
 	}
 	for _, host := range result.Hosts {
-		if result.Status == rollout.Success && host.State != rollout.Deployed {
+		if result.Status == rollout.OutcomeSuccess && host.State != rollout.Deployed {
 			w.fail(r, result, "%s is %s: %s", host.ID, host.State, host.Message)
 		}
 	}
@@ -374,7 +374,7 @@ func (w *world) checkHosts(r *runner, result rollout.Result) {
 	for _, host := range result.Hosts {
 		state := w.hosts[host.ID].State()
 		changes := w.hosts[host.ID].Changes()
-		if n := len(changes); n > 0 && result.Plan.Operation == rollout.TidyUp && !strings.HasPrefix(changes[n-1].Deployment, result.Plan.DeploymentID) {
+		if n := len(changes); n > 0 && result.Plan.Operation == rollout.CleanUp && !strings.HasPrefix(changes[n-1].Deployment, result.Plan.DeploymentID) {
 			continue // another run has come since
 		}
 		switch host.State {
@@ -386,7 +386,7 @@ func (w *world) checkHosts(r *runner, result rollout.Result) {
 			if state.Version == wanted && host.Before != wanted {
 				w.fail(r, result, "%s is rolled back and runs %q", host.ID, state.Version)
 			}
-		case rollout.Waiting:
+		case rollout.NotStarted:
 			for _, change := range w.hosts[host.ID].Changes() {
 				if strings.HasPrefix(change.Deployment, result.Plan.DeploymentID) {
 					w.fail(r, result, "%s was not touched, and was changed by %s", host.ID, change.Deployment)
@@ -437,7 +437,7 @@ func (w *world) atRest() {
 	}
 	last := w.runner(99)
 	services, _ := last.Connect(context.Background())
-	lock, err := services.Ledger.(*lease.Ledger).Acquire(context.Background(), lease.Holder{Deployment: "last"}, 3*time.Minute, nil)
+	lock, err := services.Lease.(*lease.Store).Acquire(context.Background(), lease.Holder{Deployment: "last"}, 3*time.Minute, nil)
 	if err != nil {
 		w.t.Errorf("seed %d: the lock does not become free: %v", w.seed, err)
 		return

@@ -17,7 +17,7 @@ type DriftError struct {
 }
 
 func (e *DriftError) Error() string {
-	lines := []string{fmt.Sprintf("%d of %s not as meant", len(e.Hosts), Instances(e.Of))}
+	lines := []string{fmt.Sprintf("%d of %s out of sync", len(e.Hosts), Instances(e.Of))}
 	for _, host := range e.Hosts[:min(len(e.Hosts), maxNamed)] {
 		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
 	}
@@ -34,13 +34,13 @@ func (r *run) inspect(ctx context.Context, account Account) error {
 		return err
 	}
 	ready, unready, err := r.services.Fleet.Find(ctx, r.plan.Targets)
-	current, problem := r.services.Ledger.Current(ctx)
+	current, problem := r.services.Lease.ReadCurrent(ctx)
 	if err := errors.Join(err, problem); err != nil {
 		return err
 	}
 	r.result.Current = current
 	for _, instance := range ready {
-		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: Waiting})
+		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotStarted})
 	}
 	if held := r.held(ctx); held != nil {
 		r.console.Notice("A deploy is under way", "%v", held)
@@ -58,7 +58,7 @@ func (r *run) inspect(ctx context.Context, account Account) error {
 	var off []*Host
 	for _, host := range r.result.Hosts {
 		r.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
-		if host.State != AsMeant {
+		if host.State != InSync {
 			off = append(off, host)
 		}
 	}
@@ -85,7 +85,7 @@ func (r *run) judge(host *Host) {
 	if report.Version != "" && !report.Verified {
 		drift = append(drift, "unverified")
 	}
-	host.Drift, host.State, host.Message = drift, AsMeant, describeReport(report)
+	host.Drift, host.State, host.Message = drift, InSync, describeReport(report)
 	if len(drift) > 0 {
 		host.State = Drifted
 		host.Message += "; differs in " + strings.Join(drift, ", ")

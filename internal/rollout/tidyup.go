@@ -8,8 +8,8 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-// Left is what a run has left behind for the step after it; all of it may be empty.
-type Left struct {
+// Leftover is what a run has left behind for the step after it; all of it may be empty.
+type Leftover struct {
 	Deployment string
 	Lock       string   // the token of the lock
 	Commands   []string // the ids of those it has sent
@@ -19,7 +19,7 @@ type Left struct {
 // tidyUp does what a run that was cut off could not do any more: it cancels the commands,
 // asks the instances what became of them, writes that down and frees the lock.
 func (r *run) tidyUp(ctx context.Context, account Account) error {
-	left := r.plan.Left
+	left := r.plan.Leftover
 	r.plan.DeploymentID, r.plan.Release.Version = left.Deployment, release.Version{}
 	r.result.Plan, r.result.CommandIDs = r.plan, left.Commands
 	if left.Finished || left.Deployment == "" {
@@ -31,17 +31,17 @@ func (r *run) tidyUp(ctx context.Context, account Account) error {
 		return err
 	}
 	err := r.settleLeft(ctx, left)
-	return errors.Join(err, r.services.Ledger.Free(context.WithoutCancel(ctx), left.Lock))
+	return errors.Join(err, r.services.Lease.ReleaseByToken(context.WithoutCancel(ctx), left.Lock))
 }
 
-func (r *run) settleLeft(ctx context.Context, left Left) error {
+func (r *run) settleLeft(ctx context.Context, left Leftover) error {
 	var record Record
-	found, err := r.services.Ledger.Recorded(ctx, left.Deployment, &record)
+	found, err := r.services.Lease.ReadRecord(ctx, left.Deployment, &record)
 	if err != nil {
 		return err
 	}
 	r.recall(record)
-	if !found || record.Status != Running && len(unknown(r.result.Hosts)) == 0 {
+	if !found || record.Status != OutcomeRunning && len(unknown(r.result.Hosts)) == 0 {
 		r.console.Info("no instance is in doubt; the lock is freed")
 		r.result.Idle, r.result.Status = true, record.Status
 		return nil
@@ -54,12 +54,12 @@ func (r *run) settleLeft(ctx context.Context, left Left) error {
 	for _, host := range r.result.Hosts {
 		r.console.Info("%s: %s: %s", host.Instance, host.State, or(host.Message, "not touched"))
 	}
-	if record.Status == Running {
-		record.Status = Cancelled
+	if record.Status == OutcomeRunning {
+		record.Status = OutcomeCancelled
 	}
 	r.result.Status = record.Status
 	record.Hosts = hostRecords(r.result.Hosts)
-	return errors.Join(problem, failures(unknown(r.result.Hosts), len(r.result.Hosts)), r.services.Ledger.Record(ctx, left.Deployment, record))
+	return errors.Join(problem, failures(unknown(r.result.Hosts), len(r.result.Hosts)), r.services.Lease.WriteRecord(ctx, left.Deployment, record))
 }
 
 // recall takes the run's own record as what is known.
@@ -69,7 +69,7 @@ func (r *run) recall(record Record) {
 	r.result.Image.URI, r.result.Image.Digest, r.result.Bundle.URI = record.Image, record.Digest, record.Bundle
 	for _, line := range record.Hosts {
 		host := &Host{Instance: fleet.Instance{ID: line.Instance, Name: line.Name}, State: line.State, Wave: line.Wave, Before: line.Before, Message: line.Says}
-		if record.Status == Running && line.State == Waiting && len(r.plan.Left.Commands) > 0 {
+		if record.Status == OutcomeRunning && line.State == NotStarted && len(r.plan.Leftover.Commands) > 0 {
 			host.State, host.Message = Unknown, "the run was cut off"
 		}
 		r.result.Hosts = append(r.result.Hosts, host)

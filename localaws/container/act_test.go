@@ -231,7 +231,7 @@ func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
 	}
 	c.want("readlink /opt/atta/current", "releases/0.1.0-dev")
 	log, err = c.run("dev", "workflow_dispatch", "status.yml", map[string]any{"inputs": map[string]string{"environment": "dev"}})
-	if err != nil || !strings.Contains(log, "as-meant: runs 0.1.0-dev") {
+	if err != nil || !strings.Contains(log, "in-sync: runs 0.1.0-dev") {
 		t.Fatalf("%v\n%s", err, log)
 	}
 }
