@@ -13,11 +13,11 @@ import (
 // Script is what instances are to run: a constant text with parameters in front of
 // it. Parameters are data; each becomes one quoted argument of the script.
 type Script struct {
-	Text       string
-	Parameters []string
-	Comment    string        // shown in the SSM console; at most 100 characters
-	Timeout    time.Duration // for the script on an instance, whole seconds
-	StopOnFailure    bool          // when it fails on one instance, SSM starts it on no further one
+	Text          string
+	Parameters    []string
+	Comment       string        // shown in the SSM console; at most 100 characters
+	Timeout       time.Duration // for the script on an instance, whole seconds
+	StopOnFailure bool          // when it fails on one instance, SSM starts it on no further one
 }
 
 // lines is the script as the document's commands. The agent runs them as one file

@@ -11,14 +11,14 @@ import (
 // only Image.Source, Image.Recipe, Bundle.Path and the health checks of Rollout.Policy hold anything but letters, digits,
 // spaces and plain punctuation.
 type Inputs struct {
-	What     What
-	Identity Identity
-	Image    Image
-	Bundle   Bundle
-	Targets  Targets
-	Rollout  Rollout
-	Time     Time
-	Reporting    Reporting
+	What      What
+	Identity  Identity
+	Image     Image
+	Bundle    Bundle
+	Targets   Targets
+	Rollout   Rollout
+	Time      Time
+	Reporting Reporting
 }
 
 // What says what is done, with what, and in which part of the run.
@@ -100,9 +100,9 @@ type Wave struct{ Hosts, Percent int }
 
 // Rollout says how the instances change.
 type Rollout struct {
-	Waves         []Wave // rising; the last one is 100%
+	Waves             []Wave // rising; the last one is 100%
 	RollbackOnFailure string // all, wave or none
-	Policy        Policy
+	Policy            Policy
 }
 
 // Policy says how one instance changes.

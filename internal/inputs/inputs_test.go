@@ -105,7 +105,7 @@ func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: inputs.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5,
 		}},
-		Time:  inputs.Time{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
+		Time:      inputs.Time{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
 		Reporting: inputs.Reporting{StepSummary: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
@@ -181,7 +181,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			HealthCommand: `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`, HealthURL: "http://127.0.0.1:8080/health?deep=1",
 			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100,
 		}},
-		Time:  inputs.Time{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
+		Time:      inputs.Time{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
 		Reporting: inputs.Reporting{FailOnDrift: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {

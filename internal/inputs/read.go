@@ -31,14 +31,14 @@ func (d Definition) Read(environ, args []string) (Inputs, error) {
 func (r *reader) inputs(env map[string]string) Inputs {
 	what, rollout := r.what(env), r.rollout()
 	return Inputs{
-		What:     what,
-		Identity: r.identity(env),
-		Image:    r.image(what, env["GITHUB_WORKSPACE"]),
-		Bundle:   r.bundle(what, env["GITHUB_WORKSPACE"]),
-		Targets:  r.targets(what),
-		Rollout:  rollout,
-		Time:     r.time(what, rollout.Policy),
-		Reporting:    Reporting{StepSummary: r.boolean("step-summary"), FailOnDrift: r.boolean("fail-on-drift")},
+		What:      what,
+		Identity:  r.identity(env),
+		Image:     r.image(what, env["GITHUB_WORKSPACE"]),
+		Bundle:    r.bundle(what, env["GITHUB_WORKSPACE"]),
+		Targets:   r.targets(what),
+		Rollout:   rollout,
+		Time:      r.time(what, rollout.Policy),
+		Reporting: Reporting{StepSummary: r.boolean("step-summary"), FailOnDrift: r.boolean("fail-on-drift")},
 	}
 }
 

@@ -189,8 +189,8 @@ func (r *run) begin(command, deployment, verb string) fleet.Script {
 			command, "--service=" + r.plan.Release.Service, "--deployment=" + deployment, fmt.Sprintf("--generation=%d", r.lock.Generation()),
 			fmt.Sprintf("--not-after=%d", r.plan.Deadline.Add(r.services.Skew).Unix()),
 		},
-		Comment: fmt.Sprintf("%s %s %s", verb, r.plan.Release.Service, deployment),
-		Timeout: r.plan.CommandTimeout,
+		Comment:       fmt.Sprintf("%s %s %s", verb, r.plan.Release.Service, deployment),
+		Timeout:       r.plan.CommandTimeout,
 		StopOnFailure: true,
 	}
 }

@@ -31,13 +31,13 @@ type State string
 // The states of a host. Only Deployed means that the host itself has proved that
 // it runs what was asked for; AsMeant and Drifted are those of a status.
 const (
-	NotStarted        State = "not-started"         // not reached by this run
+	NotStarted     State = "not-started"     // not reached by this run
 	Deployed       State = "deployed"        // runs the new release, by its own report
 	NotDeployed    State = "not-deployed"    // refused, or never got, the command; runs what it ran before
 	RolledBack     State = "rolled-back"     // tried, and went back, by itself or told by this run
 	RollbackFailed State = "rollback-failed" // tried, and could not go back
 	Unknown        State = "unknown"         // nobody has said
-	InSync        State = "in-sync"        // runs what should run, as it was installed
+	InSync         State = "in-sync"         // runs what should run, as it was installed
 	Drifted        State = "drifted"         // does not
 )
 
@@ -46,14 +46,14 @@ type Outcome string
 
 // The outcomes of a run.
 const (
-	OutcomeSuccess       Outcome = "success"
-	OutcomeFailed        Outcome = "failed"
-	OutcomeRolledBack Outcome = "rolled-back"
-	OutcomeRollbackFailed    Outcome = "rollback-failed"
-	OutcomeUnknown      Outcome = "unknown"
-	OutcomeCancelled     Outcome = "cancelled"
-	OutcomePlanned       Outcome = "planned"
-	OutcomeRunning       Outcome = "running" // in the history, of a run that has not said how it ended
+	OutcomeSuccess        Outcome = "success"
+	OutcomeFailed         Outcome = "failed"
+	OutcomeRolledBack     Outcome = "rolled-back"
+	OutcomeRollbackFailed Outcome = "rollback-failed"
+	OutcomeUnknown        Outcome = "unknown"
+	OutcomeCancelled      Outcome = "cancelled"
+	OutcomePlanned        Outcome = "planned"
+	OutcomeRunning        Outcome = "running" // in the history, of a run that has not said how it ended
 )
 
 // Runs is the version that is known to be installed now; empty when it is none, or

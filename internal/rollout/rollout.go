@@ -23,7 +23,7 @@ const (
 	Deploy   Operation = "deploy"
 	Rollback Operation = "rollback"
 	Status   Operation = "status"
-	CleanUp   Operation = "tidy-up"
+	CleanUp  Operation = "tidy-up"
 )
 
 // Plan is what is to be done.
@@ -49,15 +49,15 @@ type Plan struct {
 	Targets      fleet.Targets
 	MinInstances int // fewer are an error
 
-	Waves         []Wave
+	Waves             []Wave
 	RollbackOnFailure string // all, wave or none: of what this run has changed, the instances that go back when one fails
-	FailOnDrift   bool   // in a status
+	FailOnDrift       bool   // in a status
 	Policy
 	Holder         lease.Holder  // of the lock: this run
 	LockTimeout    time.Duration // how long to wait for another run to end
 	CommandTimeout time.Duration
 	Deadline       time.Time // no instance starts after the end of the run
-	Leftover           Leftover      // by the run before; to tidy up
+	Leftover       Leftover  // by the run before; to tidy up
 }
 
 // Policy is how a deploy goes about it on an instance. Durations are whole seconds.
@@ -87,7 +87,7 @@ type Services struct {
 	Skew       time.Duration // of AWS's clock against this machine's
 	Repository repository
 	Bucket     bucket
-	Lease     leaseStore
+	Lease      leaseStore
 	Fleet      instances
 }
 

@@ -101,7 +101,7 @@ func (s *stage) Connect(context.Context) (rollout.Services, error) {
 	services := rollout.Services{
 		Account: "123456789012", Skew: s.skew, Repository: s.repository, Bucket: s.store,
 		Lease: s.locks,
-		Fleet:  fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
+		Fleet: fleet.New(ssm.NewFromConfig(s.Config()), 30*time.Second),
 	}
 	if s.noRepository {
 		services.Repository = nil

@@ -17,7 +17,7 @@ type run struct {
 	services Services
 	source   *image.Source   // nil without the image phase
 	packed   bundle.Bundle   // empty without the bundle phase
-	lock     *lease.Lease     // nil until it is held, and in an operation that only asks
+	lock     *lease.Lease    // nil until it is held, and in an operation that only asks
 	fence    int64           // without a lock, the generation that questions carry; 0: none
 	lacking  map[string]bool // instances that a rollback has to bring the release to
 	result   Result
