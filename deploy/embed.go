@@ -1,11 +1,11 @@
-// Package deploy holds what runs on an instance, as data: the scripts, the unit
-// and the example settings. It knows nothing of how they get there.
+// Package deploy is the contract with a host, both halves of it: the scripts that run
+// there, as data, and the Go types that speak with them. It knows neither AWS nor GitHub.
 package deploy
 
 import "embed"
 
-// Bootstrap is the constant script that an SSM command carries; the caller puts
-// its quoted parameters in front of it.
+// Bootstrap is the constant script that an SSM command carries. Script puts its quoted
+// parameters in front of it.
 //
 //go:embed bootstrap.sh
 var Bootstrap string

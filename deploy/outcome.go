@@ -1,0 +1,22 @@
+package deploy
+
+// Outcome is how a command ended on a host, in the host's own words.
+type Outcome string
+
+// The outcomes that the host scripts report.
+const (
+	OutcomeDeployed       Outcome = "deployed"        // runs the release now
+	OutcomeUnchanged      Outcome = "unchanged"       // ran the release already
+	OutcomeRefused        Outcome = "refused"         // changed nothing
+	OutcomeRolledBack     Outcome = "rolled-back"     // tried, and runs the previous release again
+	OutcomeRollbackFailed Outcome = "rollback-failed" // tried, and could not roll back
+	OutcomeUnknown        Outcome = "unknown"         // the release's script ended without a result
+	OutcomeStatus         Outcome = "status"          // answers a status command
+	OutcomeAbsent         Outcome = "absent"          // answers a status command: no release is installed
+)
+
+// What a status command reports of the deployment it was asked about, next to an outcome.
+const (
+	AboutNone     = "none"      // the host has not carried it out
+	AboutUnderWay = "under-way" // a deploy or its recovery is at work
+)

@@ -1,0 +1,125 @@
+package deploy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// ReportMark begins the result line of a host script.
+const ReportMark = "ATTA_RESULT "
+
+// reportFormat is the version of the result line.
+const reportFormat = 1
+
+// ErrNoReport says that an output holds no result line.
+var ErrNoReport = errors.New("no result line")
+
+// Report is the result line that a host prints: what it did, and what it runs at that
+// moment.
+type Report struct {
+	Deployment string           `json:"deployment"` // the run that sent the command
+	Service    string           `json:"service"`
+	Outcome    Outcome          `json:"outcome"`
+	Code       ExitCode         `json:"code"`
+	Reason     Reason           `json:"reason"`
+	Phase      string           `json:"phase"`   // in which it ended
+	Version    string           `json:"version"` // installed now; empty: none
+	Digest     string           `json:"digest"`  // of the image of that version
+	Verified   bool             `json:"verified"`
+	Before     string           `json:"before"`     // installed when the command began
+	Wanted     string           `json:"wanted"`     // that the command asked for; empty: the host does not say
+	Generation int64            `json:"generation"` // the highest that the host has accepted; 0: none
+	Unit       string           `json:"unit"`       // systemd's ActiveState
+	Result     string           `json:"result"`     // systemd's Result of the last run
+	Exit       int              `json:"exit"`       // the program's exit status in the last run
+	Millis     map[string]int64 `json:"ms"`         // duration of each phase
+	Message    string           `json:"message"`    // untrusted text, one line of at most MaxMessage characters
+
+	// What the answer to a status command has in addition.
+	About    string   `json:"about"`    // of the deployment asked about: outcome:code, or AboutUnderWay, or AboutNone
+	Previous string   `json:"previous"` // the previous verified version; empty: none
+	Releases []string `json:"releases"` // the verified versions, newest first, at most MaxReleasesListed
+	Since    int64    `json:"since"`    // when the installed version was first seen healthy, in Unix seconds; 0: never
+	Time     int64    `json:"time"`     // the host's clock, in Unix seconds
+	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container
+}
+
+// The forms of a report's fields.
+var (
+	wordForm       = regexp.MustCompile(`^[a-z-]{1,40}$`)
+	identifierForm = regexp.MustCompile(`^[A-Za-z0-9.:-]{0,128}$`)
+)
+
+// ParseReport reads the first result line of a host's output. A host is not trusted: every
+// field must have its form, and the message becomes one bounded line. The error is
+// ErrNoReport when there is none.
+func ParseReport(output string) (*Report, error) {
+	for line := range strings.Lines(output) {
+		text, ok := strings.CutPrefix(line, ReportMark)
+		if !ok {
+			continue
+		}
+		var report struct {
+			Format int `json:"v"`
+			Report
+		}
+		if err := json.Unmarshal([]byte(text), &report); err != nil {
+			return nil, fmt.Errorf("unreadable result line: %w", err)
+		}
+		if report.Format != reportFormat {
+			return nil, fmt.Errorf("result line of unknown format %d", report.Format)
+		}
+		if err := report.checkForms(); err != nil {
+			return nil, err
+		}
+		report.Message = boundMessage(report.Message)
+		return &report.Report, nil
+	}
+	return nil, ErrNoReport
+}
+
+func (r *Report) checkForms() error {
+	words := slices.Concat(slices.Collect(maps.Keys(r.Millis)), r.Drift, []string{string(r.Outcome), r.Phase})
+	if r.Reason != ReasonNone {
+		words = append(words, string(r.Reason))
+	}
+	for _, field := range words {
+		if !wordForm.MatchString(field) {
+			return fmt.Errorf("malformed result line: %.60q", field)
+		}
+	}
+	for _, field := range slices.Concat(r.Releases, []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Wanted, r.Unit, r.Result, r.About, r.Previous}) {
+		if !identifierForm.MatchString(field) {
+			return fmt.Errorf("malformed result line: %.60q", field)
+		}
+	}
+	for _, status := range []int{int(r.Code), r.Exit} {
+		if status < 0 || status > 255 {
+			return fmt.Errorf("malformed result line: exit status %d", status)
+		}
+	}
+	if r.Generation < 0 || r.Generation > MaxGeneration {
+		return fmt.Errorf("malformed result line: generation %d", r.Generation)
+	}
+	return nil
+}
+
+// boundMessage makes a message one line of at most MaxMessage characters.
+func boundMessage(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	if runes := []rune(text); len(runes) > MaxMessage {
+		return string(runes[:MaxMessage-1]) + "…"
+	}
+	return text
+}
