@@ -46,7 +46,7 @@ func TestACancelledRunCancelsTheCommandAndSaysSo(t *testing.T) {
 // busy is a step whose job has begun and will take a minute.
 func (s *stage) busy(settings ...string) *step {
 	s.t.Helper()
-	s.build("0.1.0-dev", sample.Env("SLEEP", "1m"))
+	s.build("0.1.0-dev", sample.WithEnv("SLEEP", "1m"))
 	p := s.step(settings...)
 	if err := p.Start(); err != nil {
 		s.t.Fatal(err)

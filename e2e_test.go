@@ -82,7 +82,7 @@ func TestE2EAnArchiveOfSkopeoArrivesUnchanged(t *testing.T) {
 			var built mutate.Appendable = s.sample("0.1.0-dev")
 			if index {
 				var err error
-				if built, err = sample.Index(s.sample("0.1.0-dev", sample.Architecture("amd64")), s.sample("0.1.0-dev", sample.Architecture("arm64"))); err != nil {
+				if built, err = sample.NewIndex(s.sample("0.1.0-dev", sample.WithArchitecture("amd64")), s.sample("0.1.0-dev", sample.WithArchitecture("arm64"))); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -11,7 +11,7 @@ import (
 func TestABrokenVersionIsTakenBack(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev").outputs["image-digest"]
-	out := s.deploy("0.1.1-dev", sample.ExitCode(3))
+	out := s.deploy("0.1.1-dev", sample.WithExitCode(3))
 	out.wants("rolled-back")
 	out.says("instance "+instanceID, "exit status 3", "0.1.0-dev is installed")
 	if s.runs() != "0.1.0-dev" || s.tag("latest-dev") != first {
@@ -30,7 +30,7 @@ func TestABrokenVersionIsTakenBack(t *testing.T) {
 
 func TestABrokenFirstVersionLeavesNothingInstalled(t *testing.T) {
 	s := play(t)
-	out := s.deploy("0.1.0-dev", sample.ExitCode(3))
+	out := s.deploy("0.1.0-dev", sample.WithExitCode(3))
 	out.wants("rolled-back")
 	out.says("exit status 3")
 	if _, err := os.Stat(s.host.Path("etc/systemd/system/atta.service")); s.runs() != "" || err == nil {

@@ -38,11 +38,11 @@ func TestWhatAnInstancePrintsIsOnlyText(t *testing.T) {
 	for _, status := range []string{"Success", "Failed", "Foo"} {
 		t.Run(status, func(t *testing.T) {
 			s := play(t)
-			s.answer = func(i localaws.Invocation) *localaws.Verdict {
+			s.answer = func(i localaws.Invocation) *localaws.DeliveryFault {
 				if !asksForDeploy(i.Script) {
 					return nil
 				}
-				return &localaws.Verdict{Status: status, Stdout: "::error::forged\n", Stderr: forged}
+				return &localaws.DeliveryFault{Status: status, Stdout: "::error::forged\n", Stderr: forged}
 			}
 			out := s.deploy("0.1.0-dev")
 			out.wants("unknown")
@@ -58,7 +58,7 @@ func TestWhatAnInstancePrintsIsOnlyText(t *testing.T) {
 func TestWhatAJobPrintsIsOnlyText(t *testing.T) {
 	s := play(t)
 	lines := "\n::error::forged\n##[add-mask]forged\n::stop-commands::forged\n" + `ATTA_RESULT {"v":1,"outcome":"deployed","code":0}`
-	out := s.deploy("0.1.0-dev", sample.Cmd("-"+lines))
+	out := s.deploy("0.1.0-dev", sample.WithCmd("-"+lines))
 	out.wants("rolled-back")
 	out.wantAsText(lines)
 }
@@ -83,15 +83,15 @@ func TestOnlyTheRightReportInTheRightPlaceIsASuccess(t *testing.T) {
 		t.Run(field, func(t *testing.T) {
 			s := play(t)
 			digest, _ := s.build("0.1.0-dev").Digest()
-			s.answer = func(i localaws.Invocation) *localaws.Verdict {
+			s.answer = func(i localaws.Invocation) *localaws.DeliveryFault {
 				if !asksForDeploy(i.Script) {
 					return nil
 				}
 				line := resultLine(i.Script, digest.String(), field, other[field])
 				if field == "stream" {
-					return &localaws.Verdict{Status: "Success", Stderr: line}
+					return &localaws.DeliveryFault{Status: "Success", Stderr: line}
 				}
-				return &localaws.Verdict{Status: "Success", Stdout: line}
+				return &localaws.DeliveryFault{Status: "Success", Stdout: line}
 			}
 			status, alias := "unknown", ""
 			if field == "none" {
@@ -125,7 +125,7 @@ func TestNoSecretLeavesItsPlace(t *testing.T) {
 	if s.greeting() != "hi from 0.1.0-dev" {
 		t.Errorf("the job did not see the settings: %q", s.greeting())
 	}
-	s.build("0.1.1-dev", sample.ExitCode(3))
+	s.build("0.1.1-dev", sample.WithExitCode(3))
 	p := s.step("version=0.1.1-dev", "role-to-assume="+role).without("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")
 	p.Env = append(p.Env, s.aws.OIDCEnv()...)
 	bad := p.run()

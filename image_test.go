@@ -58,7 +58,7 @@ func (s *stage) pushed(tag string) v1.Image {
 func TestADockerSaveTarKeepsItsImageID(t *testing.T) {
 	s := play(t)
 	built := s.sample("0.1.0-dev")
-	if err := sample.SaveDocker(filepath.Join(s.workspace, "image.tar"), built, "atta:1"); err != nil {
+	if err := sample.SaveDockerArchive(filepath.Join(s.workspace, "image.tar"), built, "atta:1"); err != nil {
 		t.Fatal(err)
 	}
 	out := s.run("phases=image")
@@ -79,7 +79,7 @@ func TestLayersOfWhatRanBeforeOrWasUnhealthyAreNotSentAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := sample.SaveDocker(filepath.Join(s.workspace, "image.tar"), built, "atta:1"); err != nil {
+		if err := sample.SaveDockerArchive(filepath.Join(s.workspace, "image.tar"), built, "atta:1"); err != nil {
 			t.Fatal(err)
 		}
 		return s.run("version="+version, "image-tags=none")
@@ -102,7 +102,7 @@ func TestLayersOfWhatRanBeforeOrWasUnhealthyAreNotSentAgain(t *testing.T) {
 		{"0.1.0-dev", 0, nil, "success", ": 8 MB sent"}, // the program besides
 		{"0.1.1-dev", 1, nil, "success", ": 3 MB sent"},
 		{"0.1.2-dev", 0, nil, "success", ": 0 MB sent"},
-		{"0.1.3-dev", 2, []sample.Option{sample.ExitCode(1)}, "rolled-back", ": 3 MB sent"},
+		{"0.1.3-dev", 2, []sample.Option{sample.WithExitCode(1)}, "rolled-back", ": 3 MB sent"},
 		{"0.1.4-dev", 2, nil, "success", ": 0 MB sent"},
 	} {
 		out := deploy(step.version, layers[step.layer], step.opts...)
@@ -136,7 +136,7 @@ func TestAnOCIImageKeepsItsDigest(t *testing.T) {
 
 func TestAnIndexKeepsAllPlatformsAndTheInstanceTakesItsOwn(t *testing.T) {
 	s := play(t)
-	built, err := sample.Index(s.sample("0.1.0-dev", sample.Architecture("amd64")), s.sample("0.1.0-dev", sample.Architecture("arm64")))
+	built, err := sample.NewIndex(s.sample("0.1.0-dev", sample.WithArchitecture("amd64")), s.sample("0.1.0-dev", sample.WithArchitecture("arm64")))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,11 +35,11 @@ func (s suite) Run() int {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if tools, err = host.BuildTools(context.Background(), dir); err != nil {
+	if tools, err = host.BuildStandins(context.Background(), dir); err != nil {
 		log.Print(err)
 		return 1
 	}
-	if program, err = sample.Build(context.Background(), dir); err != nil {
+	if program, err = sample.BuildProgram(context.Background(), dir); err != nil {
 		log.Print(err)
 		return 1
 	}
@@ -56,7 +56,7 @@ func TestScripts(t *testing.T) {
 			env.Defer(s.close)
 			env.Vars = append(append(env.Vars, s.aws.Env()...), "GORACE=atexit_sleep_ms=0",
 				"REGISTRY="+s.aws.RegistryHost(), "INSTANCE="+instanceID, "HOST="+s.host.Root())
-			return sample.SaveDocker(filepath.Join(env.WorkDir, "image.tar"), s.sample("0.1.0-dev"), "atta:1")
+			return sample.SaveDockerArchive(filepath.Join(env.WorkDir, "image.tar"), s.sample("0.1.0-dev"), "atta:1")
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"nothing-sent": func(ts *testscript.TestScript, neg bool, _ []string) {

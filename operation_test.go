@@ -128,7 +128,7 @@ func TestTheStepAfterARunThatWasRefusedOrWentWellDoesNothing(t *testing.T) {
 func TestARunThatLeftAnInstanceInDoubtIsFollowedUp(t *testing.T) {
 	s := play(t)
 	s.deployed("0.1.0-dev")
-	s.build("0.1.1-dev", sample.Env("SLEEP", "1m"))
+	s.build("0.1.1-dev", sample.WithEnv("SLEEP", "1m"))
 	p := s.step("version=0.1.1-dev", "on-running=kill")
 	if err := p.Start(); err != nil {
 		t.Fatal(err)

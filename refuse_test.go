@@ -49,7 +49,9 @@ func TestInstancesThatCannotBeReachedAreNamedBeforeAnythingChanges(t *testing.T)
 
 func TestAnInstanceThatCannotSayWhatItRunsStopsTheDeploy(t *testing.T) {
 	s := play(t)
-	s.answer = func(localaws.Invocation) *localaws.Verdict { return &localaws.Verdict{Status: "AccessDenied"} }
+	s.answer = func(localaws.Invocation) *localaws.DeliveryFault {
+		return &localaws.DeliveryFault{Status: "AccessDenied"}
+	}
 	out := s.deploy("0.1.0-dev")
 	out.wants("failed")
 	out.says("instance " + instanceID + " cannot say what it runs")
@@ -60,7 +62,7 @@ func TestTheSameVersionWithAnotherImageIsRefused(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev").outputs["image-digest"]
 	from := len(s.aws.Calls())
-	other, _ := s.build("0.1.0-dev", sample.Env("GREETING", "good bye")).Digest()
+	other, _ := s.build("0.1.0-dev", sample.WithEnv("GREETING", "good bye")).Digest()
 	out := s.run()
 	out.wants("failed")
 	out.says(first, other.String(), "0.1.1-dev")

@@ -30,8 +30,8 @@ type stage struct {
 	workspace string
 
 	mu      sync.Mutex
-	scripts []string                                    // what the instance was sent
-	answer  func(localaws.Invocation) *localaws.Verdict // in the instance's place; nil: it answers itself
+	scripts []string                                          // what the instance was sent
+	answer  func(localaws.Invocation) *localaws.DeliveryFault // in the instance's place; nil: it answers itself
 }
 
 func newStage(t *testing.T) *stage {
@@ -54,7 +54,7 @@ func newStage(t *testing.T) *stage {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: s.host, Script: s.deliver})
+	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: s.host, InjectFault: s.deliver})
 	return s
 }
 
@@ -76,7 +76,7 @@ func (s *stage) close() {
 	}
 }
 
-func (s *stage) deliver(i localaws.Invocation) *localaws.Verdict {
+func (s *stage) deliver(i localaws.Invocation) *localaws.DeliveryFault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.scripts = append(s.scripts, i.Script)
@@ -100,7 +100,7 @@ func asksForDeploy(script string) bool {
 
 func (s *stage) sample(version string, opts ...sample.Option) v1.Image {
 	s.t.Helper()
-	image, err := sample.Image(program, append(opts, sample.Version(version))...)
+	image, err := sample.NewImage(program, append(opts, sample.WithVersion(version))...)
 	if err != nil {
 		s.t.Fatal(err)
 	}

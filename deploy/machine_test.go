@@ -92,7 +92,7 @@ func daemon(opts ...sample.Option) change {
 			panic(err)
 		}
 		a.own["systemd/atta.service"] = string(unit)
-		a.image = append(append(a.image, sample.Cmd("-serve"), sample.Env("PORT", "0")), opts...)
+		a.image = append(append(a.image, sample.WithCmd("-serve"), sample.WithEnv("PORT", "0")), opts...)
 	}
 }
 
@@ -118,7 +118,7 @@ func (m machine) deploy(version string, changes ...change) answer {
 // attempt sends that command, which may be killed before it answers.
 func (m machine) attempt(version string, changes ...change) answer {
 	m.t.Helper()
-	a := &attempt{own: map[string]string{}, parameters: map[string]string{}, image: []sample.Option{sample.Version(version)}}
+	a := &attempt{own: map[string]string{}, parameters: map[string]string{}, image: []sample.Option{sample.WithVersion(version)}}
 	for _, change := range changes {
 		change(a)
 	}
@@ -242,7 +242,7 @@ func (m machine) put(key string, content []byte) {
 // push puts a sample image into the repository and returns it by digest.
 func (m machine) push(opts ...sample.Option) string {
 	m.t.Helper()
-	img, err := sample.Image(program, opts...)
+	img, err := sample.NewImage(program, opts...)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -35,11 +35,11 @@ func run(m *testing.M) int {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if program, err = sample.Build(context.Background(), dir); err != nil {
+	if program, err = sample.BuildProgram(context.Background(), dir); err != nil {
 		log.Print(err)
 		return 1
 	}
-	if tools, err = host.BuildTools(context.Background(), dir); err != nil {
+	if tools, err = host.BuildStandins(context.Background(), dir); err != nil {
 		log.Print(err)
 		return 1
 	}

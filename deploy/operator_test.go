@@ -40,9 +40,9 @@ func TestAnOperatorFindsOutWhyTheLastDeployFailed(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev")
-	m.expect(m.deploy("0.0.2-dev", image(sample.ExitCode(3))), "rolled-back", 40, "")
+	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "")
 	m.expect(m.deploy("0.0.1-dev", parameter("allow-downgrade", "true")), "unchanged", 0, "")
-	m.expect(m.deploy("0.0.2-dev", image(sample.ExitCode(3))), "refused", 10, "quarantined")
+	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "refused", 10, "quarantined")
 	status, history, logs := m.byHand("status").stdout, m.byHand("history").stdout, m.byHand("logs 1000").stdout
 	for _, part := range []string{"version        0.0.1-dev\n", "last deploy    ", "quarantined    0.0.2-dev was found unhealthy at 20"} {
 		if !strings.Contains(status, part) {

@@ -83,8 +83,8 @@ func TestTheNewestReleasesAreNotTheOnlyOnesThatStay(t *testing.T) {
 func TestWhatIsSomebodyElsesIsNotPruned(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	theirs := m.push(sample.Version("theirs"))
-	first := m.push(sample.Version("0.0.1-dev"))
+	theirs := m.push(sample.WithVersion("theirs"))
+	first := m.push(sample.WithVersion("0.0.1-dev"))
 	repository, _, _ := strings.Cut(first, "@")
 	m.deployed("0.0.1-dev", parameter("image", first), parameter("keep-releases", "1"))
 	login := "aws ecr get-login-password --region us-east-1 | docker login --username AWS --password-stdin " + cloud.RegistryHost() + "; "
@@ -111,7 +111,7 @@ func TestFiveFailedReleasesDoNotPushOutTheGoodOne(t *testing.T) {
 	m.deployed("0.0.1-dev", few)
 	m.deployed("0.0.2-dev", few)
 	for i := range 5 {
-		m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i), few, image(sample.ExitCode(3))), "rolled-back", 40, "0.0.2-dev is installed")
+		m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i), few, image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.2-dev is installed")
 	}
 	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
 	m.sh("docker image prune --force --all")

@@ -12,7 +12,7 @@ func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndSeenHealthy(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev")
-	bad, worse := m.push(), m.push(sample.Env("WORSE", "yes"))
+	bad, worse := m.push(), m.push(sample.WithEnv("WORSE", "yes"))
 	m.write("opt/atta/.env", "EXIT_CODE=3\n", 0o600)
 	m.expect(m.deploy("0.0.2-dev", parameter("image", bad)), "rolled-back", 40, "exit status 3")
 	m.expect(m.deploy("0.0.3-dev", parameter("image", worse)), "rolled-back", 40, "exit status 3")

@@ -16,7 +16,7 @@ import (
 
 // fault makes one AWS call about this machine's things go wrong.
 func (m machine) fault(operation, code string) {
-	cloud.Fault(localaws.Fault{Operation: operation, Resource: m.name, Error: &localaws.Error{Status: 403, Code: code, Message: "not today"}})
+	cloud.AddFault(localaws.Fault{Operation: operation, Resource: m.name, Error: &localaws.Error{Status: 403, Code: code, Message: "not today"}})
 }
 
 // replace puts a script in the place of one of the instance's commands.
@@ -61,7 +61,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		"login refused": {prepare: func(m machine) {
 			m.replace("aws", "case $1 in ecr) echo denied >&2; exit 254 ;; esac\n"+m.awsWithKeys())
 		}, message: "ecr:GetAuthorizationToken"},
-		"other architecture":      {change: image(sample.Architecture("s390x")), message: "the image is for s390x"},
+		"other architecture":      {change: image(sample.WithArchitecture("s390x")), message: "the image is for s390x"},
 		"damaged unit":            {change: own("systemd/atta.service", "[Service]\nType=oneshot\n"), message: "systemd does not accept"},
 		"Docker does not answer":  {prepare: func(m machine) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},
 		"systemd does not answer": {prepare: func(m machine) { m.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1") }, message: "systemd does not answer"},
@@ -180,7 +180,7 @@ func TestASecretInTheSettingsIsNowhereElse(t *testing.T) {
 	m := boot(t)
 	const canary = "open-sesame-4711"
 	m.write("opt/atta/.env", "PASSWORD="+canary+"\n", 0o600)
-	outputs := []answer{m.deployed("0.1.0-dev"), m.deploy("0.1.1-dev", image(sample.ExitCode(3))), m.status()}
+	outputs := []answer{m.deployed("0.1.0-dev"), m.deploy("0.1.1-dev", image(sample.WithExitCode(3))), m.status()}
 	outputs = append(outputs, m.sh("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh status"))
 	for _, a := range outputs {
 		if strings.Contains(a.stdout+a.stderr, canary) {

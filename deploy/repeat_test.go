@@ -99,7 +99,7 @@ func TestAGenerationOnlyRises(t *testing.T) {
 	if a := m.deployed("0.0.2-dev", generation("9")); a.Generation != 9 {
 		t.Errorf("%+v", a.Report)
 	}
-	if a := m.deploy("0.0.3-dev", generation("10"), image(sample.ExitCode(3))); a.exit != 40 || a.Generation != 10 {
+	if a := m.deploy("0.0.3-dev", generation("10"), image(sample.WithExitCode(3))); a.exit != 40 || a.Generation != 10 {
 		t.Errorf("%+v", a.Report)
 	}
 	if a := m.deployed("0.0.4-dev"); a.Generation != 10 {

@@ -22,7 +22,7 @@ func TestAJobThatFailsIsTakenBack(t *testing.T) {
 	m.deployed("0.0.2-dev")
 	before, images := m.live(), m.sh("docker images --digests | grep -w 0.0.2-dev").stdout
 	for i, code := range []int{1, 137, 168, 169, 194} {
-		a := m.deploy(fmt.Sprintf("0.1.%d-dev", i), image(sample.ExitCode(code)))
+		a := m.deploy(fmt.Sprintf("0.1.%d-dev", i), image(sample.WithExitCode(code)))
 		m.expect(a, "rolled-back", 40, fmt.Sprintf("atta.service failed: result exit-code, exit status %d; 0.0.2-dev is installed", code))
 		if a.Phase != "health" || a.Version != "0.0.2-dev" || a.Before != "0.0.2-dev" || a.Exit != code || !a.Verified {
 			t.Errorf("%+v", a.Report)
@@ -65,7 +65,7 @@ func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", daemon())
-	a := m.deploy("0.0.2-dev", image(sample.ExitCode(1)))
+	a := m.deploy("0.0.2-dev", image(sample.WithExitCode(1)))
 	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
 	if a.Unit != "active" {
 		t.Error("unit", a.Unit)
@@ -105,7 +105,7 @@ func TestAStepThatFailsIsTakenBack(t *testing.T) {
 func TestTheFirstReleaseEverFailsAndLeavesNothingRunning(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	a := m.deploy("0.0.1-dev", image(sample.ExitCode(3)))
+	a := m.deploy("0.0.1-dev", image(sample.WithExitCode(3)))
 	m.expect(a, "rolled-back", 40, "exit status 3; nothing, as before, is installed")
 	if a.Version != "" || a.Digest != "" || a.Verified {
 		t.Errorf("%+v", a.Report)

@@ -11,7 +11,7 @@ import (
 func TestAJobStillAtWorkWhenTheTimeIsOverIsDeployed(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	a := m.deployed("0.0.1-dev", image(sample.Cmd("-sleep", "60s")), parameter("health-timeout", "1"))
+	a := m.deployed("0.0.1-dev", image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "1"))
 	if a.Unit != "activating" || !a.Verified || m.show("ActiveState") != "activating" {
 		t.Errorf("%+v", a.Report)
 	}
@@ -33,7 +33,7 @@ func TestAJobInFlightIsWaitedFor(t *testing.T) {
 func TestAJobThatDoesNotEndKeepsItsRelease(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.deployed("0.0.1-dev", image(sample.Cmd("-sleep", "60s")), parameter("health-timeout", "1"))
+	m.deployed("0.0.1-dev", image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "1"))
 	m.untouched(func() {
 		a := m.deploy("0.0.2-dev", parameter("drain-timeout", "1"))
 		m.expect(a, "refused", 51, "a run of atta.service has not ended within 1 s; nothing was changed")

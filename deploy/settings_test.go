@@ -51,7 +51,7 @@ func TestNoDeployChangesTheOperatorsSettings(t *testing.T) {
 	example := own(".env.example", "A=\nB=default\n")
 	m.deployed("0.0.1-dev", example)
 	m.deployed("0.0.2-dev", example)
-	m.expect(m.deploy("0.0.3-dev", example, image(sample.ExitCode(3))), "rolled-back", 40, "")
+	m.expect(m.deploy("0.0.3-dev", example, image(sample.WithExitCode(3))), "rolled-back", 40, "")
 	m.expect(m.deploy("0.0.4-dev", own(".env.example", "C=\n")), "refused", 10, "lacks C")
 	m.rollback("")
 	m.same(before, m.tree("opt/atta/.env"))

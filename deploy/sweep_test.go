@@ -53,7 +53,7 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 		"a deploy that goes back": {
 			before: func(m machine) { m.deployed("0.0.1-dev", daemon()) },
 			run: func(m machine, env []string) answer {
-				return m.attempt("0.0.2-dev", image(sample.ExitCode(3)), report, job, environment(env))
+				return m.attempt("0.0.2-dev", image(sample.WithExitCode(3)), report, job, environment(env))
 			},
 		},
 		"a deploy that is taken back": {

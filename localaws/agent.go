@@ -15,18 +15,18 @@ type Invocation struct {
 	Number     int    // 1 for the first command to this instance, 2 for the second
 }
 
-// Verdict is how a delivery goes wrong. The zero value delivers as usual.
+// DeliveryFault is how a delivery goes wrong. The zero value delivers as usual.
 //
 //	&localaws.Verdict{Status: "DeliveryTimedOut", Runs: 1} // it ran, but the answer was lost
 //	&localaws.Verdict{Status: "InProgress"}                // the agent died: never anything else
-type Verdict struct {
-	Delay  time.Duration // before the command reaches the instance; it is Pending meanwhile
-	Status string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" for ever, …
-	Code   int           // response code beside Status
-	Stdout string        // output beside Status
-	Stderr string
-	Runs   int  // how often the machine runs the script; 0: once, or never with a Status
-	Late   bool // with a Status: reports it at once; the machine runs the script after Delay
+type DeliveryFault struct {
+	Delay       time.Duration // before the command reaches the instance; it is Pending meanwhile
+	Status      string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" for ever, …
+	Code        int           // response code beside Status
+	Stdout      string        // output beside Status
+	Stderr      string
+	Runs        int  // how often the machine runs the script; 0: once, or never with a Status
+	StatusFirst bool // with a Status: reports it at once; the machine runs the script after Delay
 }
 
 // Exit codes that the agent takes as its own
@@ -79,7 +79,7 @@ func (a *ssm) deliver(i *invocation) {
 	defer i.cancel()
 	script := i.command.in.script()
 	v := a.verdict(i, script)
-	if v.Late {
+	if v.StatusFirst {
 		a.report(i, v)
 		if sleep(a.life, v.Delay) {
 			a.run(a.life, i, script, max(v.Runs, 1))
@@ -106,17 +106,17 @@ func (a *ssm) deliver(i *invocation) {
 	}
 }
 
-func (a *ssm) verdict(i *invocation, script string) Verdict {
+func (a *ssm) verdict(i *invocation, script string) DeliveryFault {
 	number := a.fleet.delivered(i.instance.ID)
 	if i.instance.PlatformType == "Windows" {
-		return Verdict{Status: "InvalidPlatform"}
+		return DeliveryFault{Status: "InvalidPlatform"}
 	}
-	if i.instance.Script == nil {
-		return Verdict{}
+	if i.instance.InjectFault == nil {
+		return DeliveryFault{}
 	}
-	v := i.instance.Script(Invocation{CommandID: i.command.id, InstanceID: i.instance.ID, Script: script, Number: number})
+	v := i.instance.InjectFault(Invocation{CommandID: i.command.id, InstanceID: i.instance.ID, Script: script, Number: number})
 	if v == nil {
-		return Verdict{}
+		return DeliveryFault{}
 	}
 	return *v
 }
@@ -139,7 +139,7 @@ func (a *ssm) ended(i *invocation) bool {
 }
 
 // report makes v the last word about i.
-func (a *ssm) report(i *invocation, v Verdict) {
+func (a *ssm) report(i *invocation, v DeliveryFault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !i.ended() {
@@ -166,10 +166,10 @@ func plain(details string) string {
 var parameterReference = regexp.MustCompile(`\{\{\s*ssm:[^}]*\}\}`)
 
 // run has the machine execute script as often as told and returns the last exit.
-func (a *ssm) run(life context.Context, i *invocation, script string, times int) Verdict {
-	var last Verdict
+func (a *ssm) run(life context.Context, i *invocation, script string, times int) DeliveryFault {
+	var last DeliveryFault
 	if parameterReference.MatchString(script) {
-		return Verdict{Status: "Failed", Code: -1}
+		return DeliveryFault{Status: "Failed", Code: -1}
 	}
 	for range times {
 		last = a.runOnce(life, i, script)
@@ -177,7 +177,7 @@ func (a *ssm) run(life context.Context, i *invocation, script string, times int)
 	return last
 }
 
-func (a *ssm) runOnce(life context.Context, i *invocation, script string) Verdict {
+func (a *ssm) runOnce(life context.Context, i *invocation, script string) DeliveryFault {
 	ctx, stop := context.WithTimeout(life, i.command.in.executionTimeout())
 	defer stop()
 	var exit Exit
@@ -196,8 +196,8 @@ func (a *ssm) runOnce(life context.Context, i *invocation, script string) Verdic
 }
 
 // outcome is what the agent makes of an exit.
-func outcome(ctx, life context.Context, exit Exit) Verdict {
-	v := Verdict{Code: exit.Code, Stdout: string(exit.Stdout), Stderr: string(exit.Stderr)}
+func outcome(ctx, life context.Context, exit Exit) DeliveryFault {
+	v := DeliveryFault{Code: exit.Code, Stdout: string(exit.Stdout), Stderr: string(exit.Stderr)}
 	switch {
 	case life.Err() != nil:
 		v.Status, v.Code = "Cancelled", exitStopped

@@ -38,15 +38,15 @@ type Fault struct {
 	Error     *Error        // answers this, unhandled
 }
 
-// Fault adds a fault to those in force. The first that matches a call applies.
-func (s *Server) Fault(f Fault) {
+// AddFault adds a fault to those in force. The first that matches a call applies.
+func (s *Server) AddFault(f Fault) {
 	s.faults.Lock()
 	defer s.faults.Unlock()
 	s.faults.active = append(s.faults.active, &scripted{Fault: f})
 }
 
-// Heal takes all faults away.
-func (s *Server) Heal() {
+// ClearFaults takes all faults away.
+func (s *Server) ClearFaults() {
 	s.faults.Lock()
 	defer s.faults.Unlock()
 	s.faults.active = nil

@@ -17,8 +17,8 @@ import (
 func TestAFaultHitsItsCallsAsOftenAsToldAndIsRecorded(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.AddInstance(localaws.Instance{ID: "i-1"})
-	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Resource: "i-1", Times: 1, Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
-	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Resource: "i-2", Error: &localaws.Error{Code: "InternalServerError"}})
+	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Resource: "i-1", Times: 1, Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
+	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Resource: "i-2", Error: &localaws.Error{Code: "InternalServerError"}})
 	client := ssm.NewFromConfig(once(s))
 	_, err := client.SendCommand(t.Context(), shell("true", "i-1"))
 	wantCode(t, err, "ThrottlingException")
@@ -39,7 +39,7 @@ func TestAFaultHitsItsCallsAsOftenAsToldAndIsRecorded(t *testing.T) {
 
 func TestAResetCallIsNotHandled(t *testing.T) {
 	s, client := storage(t)
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Reset: true})
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Reset: true})
 	if _, err := client.PutObject(t.Context(), putInput("k", "v")); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error is %v", err)
 	}
@@ -47,7 +47,7 @@ func TestAResetCallIsNotHandled(t *testing.T) {
 		t.Error("object was stored")
 	}
 	// The SDK takes it for what it is and tries again.
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Reset: true})
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Reset: true})
 	if _, err := s3.NewFromConfig(s.Config()).PutObject(t.Context(), putInput("k", "v")); err != nil {
 		t.Error(err)
 	}
@@ -55,7 +55,7 @@ func TestAResetCallIsNotHandled(t *testing.T) {
 
 func TestADroppedReplyLeavesTheWorkDone(t *testing.T) {
 	s, client := storage(t)
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: "artifacts/k", DropReply: true})
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "artifacts/k", DropReply: true})
 	if _, err := client.PutObject(t.Context(), putInput("k", "v")); !errors.Is(err, syscall.ECONNRESET) {
 		t.Errorf("error is %v", err)
 	}
@@ -69,7 +69,7 @@ func TestADroppedReplyLeavesTheWorkDone(t *testing.T) {
 
 func TestADelayedCallWaits(t *testing.T) {
 	s, client := storage(t)
-	s.Fault(localaws.Fault{Delay: time.Hour})
+	s.AddFault(localaws.Fault{Delay: time.Hour})
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	if _, err := client.PutObject(ctx, putInput("k", "v")); !errors.Is(err, context.DeadlineExceeded) {
@@ -83,9 +83,9 @@ func TestADelayedCallWaits(t *testing.T) {
 func TestTheRegistryFailsOnCommandToo(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "MUTABLE")
-	s.Fault(localaws.Fault{Operation: "registry:PUT manifest", Resource: "atta:1", Times: 1,
+	s.AddFault(localaws.Fault{Operation: "registry:PUT manifest", Resource: "atta:1", Times: 1,
 		Error: &localaws.Error{Status: 405, Code: "UNSUPPORTED", Message: "not today"}})
-	s.Fault(localaws.Fault{Operation: "registry:PUT blob", Times: 1, Reset: true})
+	s.AddFault(localaws.Fault{Operation: "registry:PUT blob", Times: 1, Reset: true})
 	auth := login(t, s)
 	err := remote.Write(tag(t, s, "atta:1"), randomImage(t), auth)
 	wantRegistry(t, err, 405, "UNSUPPORTED", "not today")

@@ -15,9 +15,9 @@ type Instance struct {
 	PlatformType string // default Linux
 	PingStatus   string // default Online
 	Tags         map[string]string
-	Address      string                    // private IP address
-	Machine      Machine                   // nil: every command succeeds with empty output
-	Script       func(Invocation) *Verdict // consulted before each delivery; nil result: nothing special
+	Address      string                          // private IP address
+	Machine      Machine                         // nil: every command succeeds with empty output
+	InjectFault  func(Invocation) *DeliveryFault // consulted before each delivery; nil result: nothing special
 }
 
 // AddInstance registers a managed instance; one with the same ID is replaced.

@@ -133,7 +133,7 @@ func TestAnImmutableTagTakesOneDigest(t *testing.T) {
 	s.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
 	auth, first, second := login(t, s), randomImage(t), randomImage(t)
 	// A client that does not look first puts the same manifest again.
-	s.Fault(localaws.Fault{Operation: "registry:HEAD manifest", Error: &localaws.Error{Status: 404, Code: "MANIFEST_UNKNOWN"}, Times: 2})
+	s.AddFault(localaws.Fault{Operation: "registry:HEAD manifest", Error: &localaws.Error{Status: 404, Code: "MANIFEST_UNKNOWN"}, Times: 2})
 	for range 2 {
 		if err := remote.Write(tag(t, s, "atta:1"), first, auth); err != nil {
 			t.Fatal(err)

@@ -120,7 +120,7 @@ func (a *ssm) sendCommand(in sendInput) (any, error) {
 		return nil, err
 	}
 	c := &command{
-		id: uuid(), in: in, requested: a.options.Now(), settled: time.Now().Add(a.options.SettleDelay),
+		id: uuid(), in: in, requested: a.options.Now(), settled: time.Now().Add(a.options.InvocationDelay),
 	}
 	for _, instance := range instances {
 		i := &invocation{command: c, instance: instance, status: "Pending", details: "Pending", code: -1}

@@ -21,12 +21,12 @@ import (
 
 // Options says which account and region a Server plays. The zero value is usable.
 type Options struct {
-	Listen      string           // address without a port; default 127.0.0.1
-	InMemory    bool             // on no address at all: only what is made with Config reaches it
-	Account     string           // default "123456789012"
-	Region      string           // default "us-east-1"
-	SettleDelay time.Duration    // how long a new command has no visible invocations; default 50 ms, negative: none
-	Now         func() time.Time // clock of signatures, tokens and records; default time.Now
+	Listen          string           // address without a port; default 127.0.0.1
+	InMemory        bool             // on no address at all: only what is made with Config reaches it
+	Account         string           // default "123456789012"
+	Region          string           // default "us-east-1"
+	InvocationDelay time.Duration    // how long a new command has no visible invocations; default 50 ms, negative: none
+	Now             func() time.Time // clock of signatures, tokens and records; default time.Now
 }
 
 // Server is the running AWS.
@@ -80,8 +80,8 @@ func Start(o Options) (*Server, error) {
 	if o.Region == "" {
 		o.Region = "us-east-1"
 	}
-	if o.SettleDelay == 0 {
-		o.SettleDelay = 50 * time.Millisecond
+	if o.InvocationDelay == 0 {
+		o.InvocationDelay = 50 * time.Millisecond
 	}
 	if o.Now == nil {
 		o.Now = time.Now

@@ -82,7 +82,7 @@ func settle(t *testing.T, s *localaws.Server, id string, details ...string) []ty
 }
 
 func TestACommandIsInvisibleAtFirst(t *testing.T) {
-	s := start(t, localaws.Options{SettleDelay: 300 * time.Millisecond})
+	s := start(t, localaws.Options{InvocationDelay: 300 * time.Millisecond})
 	s.AddInstance(localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1"})
 	id := send(t, s, shell("true", "i-1"))
 	if got := parent(t, s, id); got.TargetCount != 1 {
@@ -299,8 +299,8 @@ func TestTheParentCallsUndeliverableASuccess(t *testing.T) {
 	ids := []string{"i-0"}
 	for n := range 4 {
 		ids = append(ids, fmt.Sprintf("i-%d", n+1))
-		s.AddInstance(localaws.Instance{ID: ids[n+1], Script: func(localaws.Invocation) *localaws.Verdict {
-			return &localaws.Verdict{Status: "Undeliverable"}
+		s.AddInstance(localaws.Instance{ID: ids[n+1], InjectFault: func(localaws.Invocation) *localaws.DeliveryFault {
+			return &localaws.DeliveryFault{Status: "Undeliverable"}
 		}})
 	}
 	id := send(t, s, shell("true", ids...))
@@ -314,11 +314,11 @@ func TestTheParentCallsUndeliverableASuccess(t *testing.T) {
 func TestVerdictsForceWhatIsReported(t *testing.T) {
 	s := start(t, localaws.Options{})
 	ran := make(chan int, 10)
-	script := func(v localaws.Verdict) string {
+	script := func(v localaws.DeliveryFault) string {
 		s.AddInstance(localaws.Instance{
 			ID:      "i-1",
 			Machine: machine(func(context.Context, string, []string) localaws.Exit { ran <- 1; return localaws.Exit{} }),
-			Script: func(i localaws.Invocation) *localaws.Verdict {
+			InjectFault: func(i localaws.Invocation) *localaws.DeliveryFault {
 				if i.InstanceID != "i-1" || i.Script != "true\n" || i.CommandID == "" || i.Number == 0 {
 					t.Errorf("invocation is %+v", i)
 				}
@@ -327,35 +327,35 @@ func TestVerdictsForceWhatIsReported(t *testing.T) {
 		})
 		return send(t, s, shell("true", "i-1"))
 	}
-	id := script(localaws.Verdict{Status: "AccessDenied", Code: -1, Stderr: "no"})
+	id := script(localaws.DeliveryFault{Status: "AccessDenied", Code: -1, Stderr: "no"})
 	settle(t, s, id, "AccessDenied")
 	if got := get(t, s, id, "i-1"); got.Status != "Failed" || got.ResponseCode != -1 || *got.StandardErrorContent != "no" || len(ran) != 0 {
 		t.Errorf("invocation is %+v, ran %d times", got, len(ran))
 	}
-	id = script(localaws.Verdict{Status: "DeliveryTimedOut", Runs: 1})
+	id = script(localaws.DeliveryFault{Status: "DeliveryTimedOut", Runs: 1})
 	settle(t, s, id, "DeliveryTimedOut")
 	if got := parent(t, s, id); got.DeliveryTimedOutCount != 1 || len(ran) != 1 {
 		t.Errorf("parent is %+v, ran %d times", got, len(ran))
 	}
-	id = script(localaws.Verdict{Status: "DeliveryTimedOut", Late: true, Delay: 200 * time.Millisecond})
+	id = script(localaws.DeliveryFault{Status: "DeliveryTimedOut", StatusFirst: true, Delay: 200 * time.Millisecond})
 	settle(t, s, id, "DeliveryTimedOut")
 	if len(ran) != 1 {
 		t.Error("the script ran before its time")
 	}
 	<-ran
 	<-ran
-	settle(t, s, script(localaws.Verdict{Runs: 2}), "Success")
+	settle(t, s, script(localaws.DeliveryFault{Runs: 2}), "Success")
 	if len(ran) != 2 {
 		t.Errorf("delivered %d times, want twice", len(ran))
 	}
-	settle(t, s, script(localaws.Verdict{Status: "Foo"}), "Foo")
-	id = script(localaws.Verdict{Status: "InProgress"})
+	settle(t, s, script(localaws.DeliveryFault{Status: "Foo"}), "Foo")
+	id = script(localaws.DeliveryFault{Status: "InProgress"})
 	settle(t, s, id, "InProgress")
 	if _, err := ssm.NewFromConfig(once(s)).CancelCommand(t.Context(), &ssm.CancelCommandInput{CommandId: &id}); err != nil {
 		t.Fatal(err)
 	}
 	settle(t, s, id, "Cancelling")
-	id = script(localaws.Verdict{Delay: 200 * time.Millisecond})
+	id = script(localaws.DeliveryFault{Delay: 200 * time.Millisecond})
 	settle(t, s, id, "Pending")
 	settle(t, s, id, "Success")
 }

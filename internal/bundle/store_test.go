@@ -160,7 +160,7 @@ func TestABundleThatAnotherToolHasPutThereIsRead(t *testing.T) {
 func TestAConcurrentWriteIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
-	server.Fault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Error: &localaws.Error{Status: 409, Code: "ConditionalRequestConflict", Message: "concurrent"}})
+	server.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Error: &localaws.Error{Status: 409, Code: "ConditionalRequestConflict", Message: "concurrent"}})
 	if got, err := put(t, client, build(t, folder(t))); err != nil || got.Reused {
 		t.Errorf("%+v %v", got, err)
 	}
@@ -170,7 +170,7 @@ func TestAConcurrentWriteIsTriedAgain(t *testing.T) {
 func TestALostReplyIsNoConflict(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
-	server.Fault(localaws.Fault{Operation: "s3:PutObject", Times: 1, DropReply: true})
+	server.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, DropReply: true})
 	if got, err := put(t, client, build(t, folder(t))); err != nil || !got.Reused {
 		t.Errorf("%+v %v", got, err)
 	}

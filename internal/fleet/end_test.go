@@ -11,7 +11,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-var dead = localaws.Verdict{Status: "InProgress"}
+var dead = localaws.DeliveryFault{Status: "InProgress"}
 
 func TestADeadAgentIsGivenUp(t *testing.T) {
 	s := start(t, localaws.Options{})
@@ -68,7 +68,7 @@ func TestACommandIsCancelledWithTheRun(t *testing.T) {
 func TestACancelThatHangsIsGivenUpInTime(t *testing.T) {
 	t.Parallel()
 	s := start(t, localaws.Options{})
-	s.Fault(localaws.Fault{Operation: "ssm:CancelCommand", Delay: time.Minute})
+	s.AddFault(localaws.Fault{Operation: "ssm:CancelCommand", Delay: time.Minute})
 	ctx, stop := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer stop()
 	began := time.Now()
@@ -93,7 +93,7 @@ func TestOnlyARefusedCommandIsKnownNotToHaveRun(t *testing.T) {
 			t.Parallel()
 			s := start(t, localaws.Options{})
 			test.fault.Operation = "ssm:SendCommand"
-			s.Fault(test.fault)
+			s.AddFault(test.fault)
 			run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
 			if err == nil || !strings.HasPrefix(err.Error(), "send command: ") || id(run) != "" {
 				t.Errorf("error about %q is %v", id(run), err)
@@ -119,7 +119,7 @@ func TestAScriptThatCannotBeWrittenIsNotSent(t *testing.T) {
 func TestACommandOnItsWayWhenTheRunEndsIsStillCancelled(t *testing.T) {
 	t.Parallel()
 	s := start(t, localaws.Options{})
-	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Delay: 200 * time.Millisecond})
+	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Delay: 200 * time.Millisecond})
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	run, err := reach(s).Run(ctx, script, add(s, answers("i-1", dead)), nil)
@@ -134,7 +134,7 @@ func TestACommandOnItsWayWhenTheRunEndsIsStillCancelled(t *testing.T) {
 func TestASendThatHangsIsGivenUpAfterTheRun(t *testing.T) {
 	t.Parallel()
 	s := start(t, localaws.Options{})
-	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Delay: time.Minute})
+	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Delay: time.Minute})
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer stop()
 	began := time.Now()

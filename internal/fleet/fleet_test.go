@@ -51,8 +51,8 @@ const good = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outcome":"
 var healthy = prints{stdout: good}
 
 // answers is an instance to which SSM or its agent does v instead of running anything.
-func answers(id string, v localaws.Verdict) localaws.Instance {
-	return localaws.Instance{ID: id, Script: func(localaws.Invocation) *localaws.Verdict { return &v }}
+func answers(id string, v localaws.DeliveryFault) localaws.Instance {
+	return localaws.Instance{ID: id, InjectFault: func(localaws.Invocation) *localaws.DeliveryFault { return &v }}
 }
 
 // add registers the instances and returns them as Find would.

@@ -30,7 +30,7 @@ func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
 	on := crowd(s, 120, func(n int, i *localaws.Instance) {
 		switch n {
 		case 7:
-			*i = answers(i.ID, localaws.Verdict{Status: "AccessDenied", Code: -1})
+			*i = answers(i.ID, localaws.DeliveryFault{Status: "AccessDenied", Code: -1})
 		case 119:
 			*i = localaws.Instance{ID: i.ID, Machine: prints{stdout: good, stderr: "why", code: 40}}
 		}
@@ -85,7 +85,7 @@ func TestCountersTellWhereToLook(t *testing.T) {
 	s := start(t, localaws.Options{})
 	on := crowd(s, 500, func(n int, i *localaws.Instance) {
 		if n == 499 {
-			i.Script = func(localaws.Invocation) *localaws.Verdict { return &localaws.Verdict{Delay: time.Second} }
+			i.InjectFault = func(localaws.Invocation) *localaws.DeliveryFault { return &localaws.DeliveryFault{Delay: time.Second} }
 		}
 	})
 	run, err := reach(s).Run(t.Context(), script, on, nil)
@@ -122,7 +122,7 @@ func (b blind) ListCommands(ctx context.Context, in *ssm.ListCommandsInput, opti
 func TestALostReplyIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
 	t.Parallel()
 	s := start(t, localaws.Options{})
-	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
+	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
 	on := add(s, answers("i-1", dead))
 	ctx, cancel := context.WithCancelCause(t.Context())
 	signal := errors.New("interrupt signal received")
@@ -145,8 +145,8 @@ func TestALostReplyIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
 func TestThrottlingAfterALostReplyLeavesItOpenWhetherTheCommandWasSent(t *testing.T) {
 	t.Parallel()
 	s := start(t, localaws.Options{})
-	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
-	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
+	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
+	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
 	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
 	if err == nil || !strings.Contains(err.Error(), "the reply to an attempt before was lost") {
 		t.Errorf("error is %v", err)

@@ -24,15 +24,15 @@ func follows(s *localaws.Server) (list []localaws.Call) {
 }
 
 // takes makes an instance's script take that long.
-func takes(d time.Duration) func(localaws.Invocation) *localaws.Verdict {
-	return func(localaws.Invocation) *localaws.Verdict { return &localaws.Verdict{Delay: d} }
+func takes(d time.Duration) func(localaws.Invocation) *localaws.DeliveryFault {
+	return func(localaws.Invocation) *localaws.DeliveryFault { return &localaws.DeliveryFault{Delay: d} }
 }
 
 func TestASmallFleetsEndIsKnownWithinASecondAndAHalf(t *testing.T) {
 	for _, work := range []time.Duration{0, 700 * time.Millisecond, 10 * time.Second, 29 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			s := start(t, localaws.Options{InMemory: true})
-			on := crowd(s, 20, func(_ int, i *localaws.Instance) { i.Script = takes(work) })
+			on := crowd(s, 20, func(_ int, i *localaws.Instance) { i.InjectFault = takes(work) })
 			began := time.Now()
 			run, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil)
 			if err != nil || strings.Contains(outcomes(run), "unknown") {
@@ -50,7 +50,7 @@ func TestFollowingTakesTwoRequestsASecond(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := start(t, localaws.Options{InMemory: true})
 			on := crowd(s, n, func(n int, i *localaws.Instance) {
-				i.Script = takes(time.Duration(n%29) * time.Second)
+				i.InjectFault = takes(time.Duration(n%29) * time.Second)
 				if n%100 == 99 {
 					i.Machine = prints{stdout: good, code: 40}
 				}
@@ -72,7 +72,7 @@ func TestFollowingTakesTwoRequestsASecond(t *testing.T) {
 func TestARunAsksLessAndLessOftenAndWithJitter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := start(t, localaws.Options{InMemory: true})
-		on := crowd(s, 1, func(_ int, i *localaws.Instance) { i.Script = takes(29 * time.Second) })
+		on := crowd(s, 1, func(_ int, i *localaws.Instance) { i.InjectFault = takes(29 * time.Second) })
 		if _, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil); err != nil {
 			t.Fatal(err)
 		}

@@ -40,7 +40,7 @@ func TestTheParentsSuccessHidesNoInstance(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := start(t, localaws.Options{})
-			lost := localaws.Verdict{Status: test.reported, Code: -1}
+			lost := localaws.DeliveryFault{Status: test.reported, Code: -1}
 			on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, answers("i-2", lost), answers("i-3", lost), answers("i-4", lost), answers("i-5", lost))
 			run, err := reach(s).Run(t.Context(), script, on, nil)
 			if err != nil {
@@ -59,25 +59,25 @@ func TestTheParentsSuccessHidesNoInstance(t *testing.T) {
 
 func TestOnlyAReportIsProof(t *testing.T) {
 	const noReport = "no result line"
-	odd := func(pair string) localaws.Verdict {
-		return localaws.Verdict{Status: "Success", Stdout: `ATTA_RESULT {"v":1,"outcome":"deployed","phase":"verify",` + pair + "}\n"}
+	odd := func(pair string) localaws.DeliveryFault {
+		return localaws.DeliveryFault{Status: "Success", Stdout: `ATTA_RESULT {"v":1,"outcome":"deployed","phase":"verify",` + pair + "}\n"}
 	}
 	tests := map[string]struct {
-		verdict localaws.Verdict
+		verdict localaws.DeliveryFault
 		outcome fleet.Outcome
 		reason  string // a part of it
 	}{
-		"success":                     {localaws.Verdict{Status: "Success", Stdout: good}, fleet.Completed, ""},
-		"failure with a report":       {localaws.Verdict{Status: "Failed", Code: 40, Stdout: good}, fleet.Completed, ""},
-		"success and silent":          {localaws.Verdict{Status: "Success"}, fleet.Unknown, "ended as Success with exit code 0 and " + noReport},
-		"failure and silent":          {localaws.Verdict{Status: "Failed", Code: 3}, fleet.Unknown, "ended as Failed with exit code 3 and " + noReport},
-		"a status nobody knows":       {localaws.Verdict{Status: "Foo"}, fleet.Unknown, "ended as Foo"},
-		"such a status with a report": {localaws.Verdict{Status: "Foo", Stdout: good}, fleet.Unknown, "ended as Foo"},
-		"delivery timed out":          {localaws.Verdict{Status: "DeliveryTimedOut", Code: -1}, fleet.Unknown, "ended as DeliveryTimedOut"},
-		"execution timed out":         {localaws.Verdict{Status: "ExecutionTimedOut", Code: 137, Stdout: good}, fleet.Unknown, "ended as ExecutionTimedOut"},
-		"cancelled":                   {localaws.Verdict{Status: "Cancelled", Code: 137, Stdout: good}, fleet.Unknown, "ended as Cancelled"},
-		"another format":              {localaws.Verdict{Status: "Success", Stdout: `ATTA_RESULT {"v":2,"outcome":"deployed","phase":"verify"}` + "\n"}, fleet.Unknown, "unknown format, 2"},
-		"no JSON":                     {localaws.Verdict{Status: "Success", Stdout: "ATTA_RESULT yes\n"}, fleet.Unknown, "unreadable result line"},
+		"success":                     {localaws.DeliveryFault{Status: "Success", Stdout: good}, fleet.Completed, ""},
+		"failure with a report":       {localaws.DeliveryFault{Status: "Failed", Code: 40, Stdout: good}, fleet.Completed, ""},
+		"success and silent":          {localaws.DeliveryFault{Status: "Success"}, fleet.Unknown, "ended as Success with exit code 0 and " + noReport},
+		"failure and silent":          {localaws.DeliveryFault{Status: "Failed", Code: 3}, fleet.Unknown, "ended as Failed with exit code 3 and " + noReport},
+		"a status nobody knows":       {localaws.DeliveryFault{Status: "Foo"}, fleet.Unknown, "ended as Foo"},
+		"such a status with a report": {localaws.DeliveryFault{Status: "Foo", Stdout: good}, fleet.Unknown, "ended as Foo"},
+		"delivery timed out":          {localaws.DeliveryFault{Status: "DeliveryTimedOut", Code: -1}, fleet.Unknown, "ended as DeliveryTimedOut"},
+		"execution timed out":         {localaws.DeliveryFault{Status: "ExecutionTimedOut", Code: 137, Stdout: good}, fleet.Unknown, "ended as ExecutionTimedOut"},
+		"cancelled":                   {localaws.DeliveryFault{Status: "Cancelled", Code: 137, Stdout: good}, fleet.Unknown, "ended as Cancelled"},
+		"another format":              {localaws.DeliveryFault{Status: "Success", Stdout: `ATTA_RESULT {"v":2,"outcome":"deployed","phase":"verify"}` + "\n"}, fleet.Unknown, "unknown format, 2"},
+		"no JSON":                     {localaws.DeliveryFault{Status: "Success", Stdout: "ATTA_RESULT yes\n"}, fleet.Unknown, "unreadable result line"},
 		"a huge number":               {odd(`"code":99999999999999999999`), fleet.Unknown, "unreadable result line"},
 		"a number of no exit status":  {odd(`"code":4294967296`), fleet.Unknown, "odd result line"},
 		"a negative exit status":      {odd(`"exit":-1`), fleet.Unknown, "odd result line"},
@@ -86,7 +86,7 @@ func TestOnlyAReportIsProof(t *testing.T) {
 		"a negative generation":       {odd(`"generation":-1`), fleet.Unknown, "odd result line"},
 		"a huge generation":           {odd(`"generation":9223372036854775807`), fleet.Unknown, "odd result line"},
 		"an odd phase time":           {odd(`"ms":{"<b>":1}`), fleet.Unknown, "odd result line"},
-		"a mark inside a line":        {localaws.Verdict{Status: "Success", Stdout: "x " + good}, fleet.Unknown, noReport},
+		"a mark inside a line":        {localaws.DeliveryFault{Status: "Success", Stdout: "x " + good}, fleet.Unknown, noReport},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -108,7 +108,7 @@ func TestOnlyAReportIsProof(t *testing.T) {
 }
 
 func TestAnEmptyListIsNeitherFailureNorSuccess(t *testing.T) {
-	s := start(t, localaws.Options{SettleDelay: 200 * time.Millisecond})
+	s := start(t, localaws.Options{InvocationDelay: 200 * time.Millisecond})
 	on := add(s, localaws.Instance{ID: "i-1", Machine: healthy})
 	var seen []string
 	run, err := reach(s).Run(t.Context(), script, on, func(commands []string, states fleet.States) {
@@ -128,7 +128,7 @@ func TestAnEmptyListIsNeitherFailureNorSuccess(t *testing.T) {
 
 func TestAnInvocationThatIsNotThereYetIsAskedForAgain(t *testing.T) {
 	s := start(t, localaws.Options{})
-	s.Fault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 5, Error: &localaws.Error{Code: "InvocationDoesNotExist"}})
+	s.AddFault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 5, Error: &localaws.Error{Code: "InvocationDoesNotExist"}})
 	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: prints{stdout: good, code: 40}}), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestThrottlingIsSatOut(t *testing.T) {
 	throttled := &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}
 	t.Run("by the SDK and then by patience", func(t *testing.T) {
 		s := start(t, localaws.Options{})
-		s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 20, Error: throttled})
+		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 20, Error: throttled})
 		config := s.Config()
 		config.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond) }
 		run, err := fleet.New(ssm.NewFromConfig(config), delivery).Hurry(0).
@@ -156,9 +156,9 @@ func TestThrottlingIsSatOut(t *testing.T) {
 	t.Run("from time to time", func(t *testing.T) {
 		s := start(t, localaws.Options{})
 		list := func(times int) {
-			s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: times, Error: throttled})
+			s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: times, Error: throttled})
 		}
-		slow := answers("i-2", localaws.Verdict{Delay: 300 * time.Millisecond})
+		slow := answers("i-2", localaws.DeliveryFault{Delay: 300 * time.Millisecond})
 		slow.Machine = healthy
 		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, slow)
 		list(9)
@@ -178,8 +178,8 @@ func TestThrottlingIsSatOut(t *testing.T) {
 	t.Run("without an end", func(t *testing.T) {
 		s := start(t, localaws.Options{})
 		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, localaws.Instance{ID: "i-2", Machine: prints{stdout: good, code: 40}})
-		s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 9, Error: throttled})
-		s.Fault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 9, Error: throttled})
+		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 9, Error: throttled})
+		s.AddFault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 9, Error: throttled})
 		run, err := reach(s).Run(t.Context(), script, on, nil)
 		if err == nil {
 			t.Fatal("eighteen sweeps went wrong in a row, and nobody minds")
@@ -190,7 +190,7 @@ func TestThrottlingIsSatOut(t *testing.T) {
 
 func TestACommandThatCannotBeFollowedIsNamedAndLeftAlone(t *testing.T) {
 	s := start(t, localaws.Options{})
-	s.Fault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: &localaws.Error{Code: "AccessDeniedException", Message: "no"}})
+	s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: &localaws.Error{Code: "AccessDeniedException", Message: "no"}})
 	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
 	if err == nil || id(run) == "" || !strings.Contains(err.Error(), id(run)) || !strings.Contains(err.Error(), "AccessDeniedException") {
 		t.Fatalf("error about %q is %v", id(run), err)

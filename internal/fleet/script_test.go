@@ -76,7 +76,7 @@ func arrive(t *testing.T, s *localaws.Server, machine *shell, parameters ...stri
 }
 
 func newShell(t testing.TB) (*localaws.Server, *shell) {
-	s, err := localaws.Start(localaws.Options{SettleDelay: -1})
+	s, err := localaws.Start(localaws.Options{InvocationDelay: -1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ func TestARunRewritesItsOwnRecord(t *testing.T) {
 	if found, err := s.ledger().ReadRecord(t.Context(), "d-1", &got); found || err != nil {
 		t.Errorf("found %t, %v", found, err)
 	}
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 	for _, status := range []string{"running", "success"} {
 		if err := s.ledger().WriteRecord(t.Context(), "d-1", map[string]string{"status": status}); err != nil {
 			t.Error(err)
@@ -37,7 +37,7 @@ func TestWhatShouldRunIsWhatWasWrittenLast(t *testing.T) {
 		t.Errorf("%+v, %v", current, err)
 	}
 	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 	for generation, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
 		err := l.UpdateCurrent(t.Context(), int64(generation+1), func(c *lease.Current) {
 			if c.Version != version {

@@ -189,7 +189,7 @@ func TestALockThatCannotBeKeptAliveIsLostBeforeItExpires(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	<-lock.Context(t.Context()).Done()
 	if took := time.Since(begun); took < 2*time.Second || took > 5*time.Second {
 		t.Errorf("lost after %v", took)
@@ -239,12 +239,12 @@ func TestAClockThatIsWrongTakesNothingOver(t *testing.T) {
 func TestAConnectionThatDiedLosesNoLock(t *testing.T) {
 	s := newStorage(t)
 	silent := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, Delay: time.Hour}
-	s.Fault(silent)
+	s.AddFault(silent)
 	lock, err := s.ledger().Hurry(5*time.Second, 100*time.Millisecond, time.Millisecond).Impatient(time.Second).Acquire(t.Context(), holder("silent"), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.Fault(silent)
+	s.AddFault(silent)
 	for deadline := time.Now().Add(20 * time.Second); s.beats(t) < 3; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no signs of life")
@@ -259,7 +259,7 @@ func TestAConnectionThatDiedLosesNoLock(t *testing.T) {
 // A run that is cancelled before it knows that it has the lock leaves it to nobody.
 func TestALockThatWasTakenUnknowinglyIsFreed(t *testing.T) {
 	s := newStorage(t)
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		for {
@@ -281,12 +281,12 @@ func TestALockThatWasTakenUnknowinglyIsFreed(t *testing.T) {
 func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
 	s := newStorage(t)
 	lost := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true}
-	s.Fault(lost)
+	s.AddFault(lost)
 	lock, err := s.ledger().Hurry(2*time.Minute, 20*time.Millisecond, time.Millisecond).Acquire(t.Context(), holder("lossy"), 0, nil)
 	if err != nil || lock.Generation() != 1 {
 		t.Fatalf("%+v, %v", lock, err)
 	}
-	s.Fault(lost)
+	s.AddFault(lost)
 	for deadline := time.Now().Add(20 * time.Second); s.beats(t) < 5; time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("no signs of life")
@@ -296,7 +296,7 @@ func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
 		t.Error(context.Cause(lock.Context(t.Context())))
 	}
 	lock.Die()
-	s.Fault(lost)
+	s.AddFault(lost)
 	if err := lock.Release(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -359,7 +359,7 @@ func TestAGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
 	lock := acquired(t, s.ledger(), "moved")
 	for seen, want := range map[int64]int64{0: 1, 57: 58} {
 		if seen == 57 {
-			s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+			s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 		}
 		if err := lock.RaiseGeneration(t.Context(), seen); err != nil || lock.Generation() < want {
 			t.Errorf("after %d: %d, %v", seen, lock.Generation(), err)

@@ -75,7 +75,7 @@ func TestAnErrorEndsTheRunBeforeTheNextPhase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
 			machine := s.host("i-1", "0.1.29-dev")
-			s.Fault(test.fault)
+			s.AddFault(test.fault)
 			result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
 			if err == nil || result.Status != rollout.OutcomeFailed {
 				t.Fatalf("%s, %v", result.Status, err)
@@ -100,7 +100,7 @@ func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 	s := newStage(t)
 	s.host("i-1", "0.1.29-dev")
 	bad := s.host("i-2", "0.1.29-dev")
-	bad.Next = unwell
+	bad.NextBehavior = unwell
 	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2"))
 	wantParts(t, err, "1 of 2 instances are not known to run the release", "instance i-2 (name-of-i-2): rolled-back: unhealthy; 0.1.29-dev is installed")
 	if result.Status != rollout.OutcomeRolledBack || states(result) != "i-1 rolled-back, i-2 rolled-back" || s.alias() != "" {
@@ -115,7 +115,7 @@ func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 		t.Errorf("foreign text is %q", s.console.foreign)
 	}
 
-	bad.Next = well
+	bad.NextBehavior = well
 	again := s.plan("0.1.30-dev", "i-1", "i-2")
 	again.AllowQuarantined, again.DeploymentID = true, "d-2"
 	if result, err = s.deploy(again); err != nil || result.Image.Uploaded || s.alias() != result.Image.Digest {
@@ -127,7 +127,7 @@ func TestTheCommandsIDIsKnownWhileTheInstancesAreAtWork(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
 	begun := make(chan struct{})
-	machine.Next = endless(begun)
+	machine.NextBehavior = endless(begun)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	signal := errors.New("interrupt signal received")
 	go func() {
@@ -182,8 +182,8 @@ func TestAnInstanceThatCannotSayWhatItRunsIsNotTouched(t *testing.T) {
 	s := newStage(t)
 	healthy := s.host("i-1", "0.1.29-dev")
 	s.AddInstance(localaws.Instance{ID: "i-2"}) // prints nothing
-	s.AddInstance(localaws.Instance{ID: "i-3", Script: func(localaws.Invocation) *localaws.Verdict {
-		return &localaws.Verdict{Status: "AccessDenied", Code: -1}
+	s.AddInstance(localaws.Instance{ID: "i-3", InjectFault: func(localaws.Invocation) *localaws.DeliveryFault {
+		return &localaws.DeliveryFault{Status: "AccessDenied", Code: -1}
 	}})
 	s.host("i-4", "1.0.0-dev")
 	s.host("i-5", "by hand")
@@ -285,7 +285,7 @@ func TestTheCommandOfADeployHoldsWhatThePlanSays(t *testing.T) {
 	if diff := cmp.Diff(want, machine.State().Command); diff != "" {
 		t.Error(diff)
 	}
-	machine.Set("0.1.29-dev", digestOf("0.1.29-dev"))
+	machine.SetInstalled("0.1.29-dev", digestOf("0.1.29-dev"))
 	plan.DeploymentID = "d-2"
 	plan.Policy = rollout.Policy{
 		AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: time.Hour, HealthTimeout: 90 * time.Second,

@@ -14,11 +14,11 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/model"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 // hosts adds n instances, i-01 and so on, on which that version runs.
-func (s *stage) hosts(n int, version string) (ids []string, list []*model.Host) {
+func (s *stage) hosts(n int, version string) (ids []string, list []*simhost.Host) {
 	for i := range n {
 		id := fmt.Sprintf("i-%02d", i+1)
 		ids, list = append(ids, id), append(list, s.host(id, version))
@@ -34,7 +34,7 @@ func (s *stage) inWaves(version string, ids ...string) rollout.Plan {
 }
 
 // changed are the numbers of the hosts that were made to run something else.
-func changed(hosts []*model.Host) (list []int) {
+func changed(hosts []*simhost.Host) (list []int) {
 	for i, host := range hosts {
 		if host.State().Changes > 0 {
 			list = append(list, i+1)
@@ -48,9 +48,9 @@ func TestARolloutGoesInWaves(t *testing.T) {
 	ids, hosts := s.hosts(10, "0.1.29-dev")
 	var order []string
 	for i, host := range hosts {
-		host.Next = func(string) model.Course {
+		host.NextBehavior = func(string) simhost.Behavior {
 			s.console.Info("> %s", ids[i]) // in turn, since a wave waits for its command
-			return model.Course{}
+			return simhost.Behavior{}
 		}
 	}
 	result, err := s.deploy(s.inWaves("0.1.30-dev", ids...))
@@ -73,7 +73,7 @@ func TestARolloutGoesInWaves(t *testing.T) {
 func TestAnUnhealthyCanaryIsAllThatIsTouched(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(20, "0.1.29-dev")
-	hosts[0].Next = unwell
+	hosts[0].NextBehavior = unwell
 	result, err := s.deploy(s.inWaves("0.1.30-dev", ids...))
 	wantParts(t, err, "1 of 20 instances are not known to run the release", "instance i-01 (name-of-i-01): rolled-back: unhealthy; 0.1.29-dev is installed", "19 instances not touched")
 	if got := changed(hosts); fmt.Sprint(got) != "[1]" || hosts[0].State().Version != "0.1.29-dev" || result.Status != rollout.OutcomeRolledBack || s.alias() != "" {
@@ -93,7 +93,7 @@ func TestWhatAFailedWaveLeavesGoesBackAsFarAsThePlanSays(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
 			ids, hosts := s.hosts(10, "0.1.29-dev")
-			hosts[7].Next = unwell
+			hosts[7].NextBehavior = unwell
 			plan := s.inWaves("0.1.30-dev", ids...)
 			plan.RollbackOnFailure = name
 			result, err := s.deploy(plan)
@@ -114,9 +114,9 @@ func TestWhatAFailedWaveLeavesGoesBackAsFarAsThePlanSays(t *testing.T) {
 func TestEachHostGoesBackToItsOwn(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(4, "0.1.28-dev")
-	hosts[1].Set("0.1.29-dev", digestOf("0.1.29-dev"))
+	hosts[1].SetInstalled("0.1.29-dev", digestOf("0.1.29-dev"))
 	empty := s.host("i-09", "")
-	hosts[3].Next = unwell
+	hosts[3].NextBehavior = unwell
 	plan := s.plan("0.1.30-dev", append(ids, "i-09")...)
 	result, err := s.deploy(plan)
 	wantParts(t, err, "3 instances that ran it went back")
@@ -134,9 +134,9 @@ func TestEachHostGoesBackToItsOwn(t *testing.T) {
 func TestAHostThatCannotGoBackIsLoud(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(3, "0.1.29-dev")
-	hosts[2].Next = unwell
-	hosts[0].Next = func(version string) model.Course { return model.Course{Unhealthy: version == "0.1.29-dev"} }
-	hosts[1].Next = func(version string) model.Course { return model.Course{Stuck: version == "0.1.29-dev"} }
+	hosts[2].NextBehavior = unwell
+	hosts[0].NextBehavior = func(version string) simhost.Behavior { return simhost.Behavior{Unhealthy: version == "0.1.29-dev"} }
+	hosts[1].NextBehavior = func(version string) simhost.Behavior { return simhost.Behavior{RollbackFails: version == "0.1.29-dev"} }
 	result, err := s.deploy(s.plan("0.1.30-dev", ids...))
 	wantParts(t, err, "instance i-01 (name-of-i-01): rollback-failed: still runs 0.1.30-dev", "instance i-02 (name-of-i-02): rollback-failed")
 	if result.Status != rollout.OutcomeRollbackFailed {
@@ -147,7 +147,7 @@ func TestAHostThatCannotGoBackIsLoud(t *testing.T) {
 func TestARerunSkipsWhatRunsAlready(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(10, "0.1.29-dev")
-	hosts[5].Next = unwell
+	hosts[5].NextBehavior = unwell
 	plan := s.inWaves("0.1.30-dev", ids...)
 	plan.RollbackOnFailure, plan.AllowQuarantined = "none", true
 	if _, err := s.deploy(plan); err == nil {
@@ -157,7 +157,7 @@ func TestARerunSkipsWhatRunsAlready(t *testing.T) {
 	for i, host := range hosts {
 		before[i] = host.State().Changes
 	}
-	hosts[5].Next = well
+	hosts[5].NextBehavior = well
 	plan.DeploymentID = "d-2"
 	result, err := s.deploy(plan)
 	if err != nil || states(result) != strings.Join([]string{"i-01 deployed, i-02 deployed, i-03 deployed, i-04 deployed, i-05 deployed, i-06 deployed, i-07 deployed, i-08 deployed, i-09 deployed, i-10 deployed"}, "") {
@@ -183,7 +183,7 @@ func TestADriftedHostIsDeployedToAgain(t *testing.T) {
 	if _, err := s.deploy(s.plan("0.1.30-dev", ids...)); err != nil {
 		t.Fatal(err)
 	}
-	hosts[1].Drift("unit-file")
+	hosts[1].SetDrift("unit-file")
 	again := s.plan("0.1.30-dev", ids...)
 	again.DeploymentID = "d-2"
 	if _, err := s.deploy(again); err != nil || hosts[0].State().Changes != 1 || hosts[1].State().Changes != 2 {
@@ -192,34 +192,34 @@ func TestADriftedHostIsDeployedToAgain(t *testing.T) {
 }
 
 // lost makes SSM lose what an instance answers to a deploy, and lets it run as often.
-func lost(runs int) func(localaws.Invocation) *localaws.Verdict {
-	return func(i localaws.Invocation) *localaws.Verdict {
+func lost(runs int) func(localaws.Invocation) *localaws.DeliveryFault {
+	return func(i localaws.Invocation) *localaws.DeliveryFault {
 		if !strings.Contains(i.Script, "\nset -- deploy ") && !strings.Contains(i.Script, "\nset -- rollback ") {
 			return nil
 		}
-		return &localaws.Verdict{Status: "DeliveryTimedOut", Code: -1, Runs: runs}
+		return &localaws.DeliveryFault{Status: "DeliveryTimedOut", Code: -1, Runs: runs}
 	}
 }
 
 func TestALostAnswerIsAskedFor(t *testing.T) {
 	for name, test := range map[string]struct {
 		runs  int
-		next  func(string) model.Course
+		next  func(string) simhost.Behavior
 		state rollout.State
 		says  string
 	}{
 		"it had worked":        {1, well, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
 		"it worked twice":      {2, well, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
 		"it had gone back":     {1, unwell, rollout.RolledBack, "asked again, it says that it went back, and runs 0.1.29-dev"},
-		"it had refused":       {1, func(string) model.Course { return model.Course{Refused: "no room"} }, rollout.NotDeployed, "asked again, it says that it refused"},
-		"it could not go":      {1, func(string) model.Course { return model.Course{Stuck: true} }, rollout.RollbackFailed, "it could not go back"},
+		"it had refused":       {1, func(string) simhost.Behavior { return simhost.Behavior{Refusal: "no room"} }, rollout.NotDeployed, "asked again, it says that it refused"},
+		"it could not go":      {1, func(string) simhost.Behavior { return simhost.Behavior{RollbackFails: true} }, rollout.RollbackFailed, "it could not go back"},
 		"it was never reached": {0, well, rollout.NotDeployed, "the command never came to it, and would not be carried out any more; it runs 0.1.29-dev"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
-			host := model.New("0.1.29-dev", digestOf("0.1.29-dev"))
-			host.Next = test.next
-			s.AddInstance(localaws.Instance{ID: "i-1", Machine: host, Script: lost(test.runs)})
+			host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
+			host.NextBehavior = test.next
+			s.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: lost(test.runs)})
 			result, err := s.deploy(s.plan("0.1.30-dev", "i-1"))
 			got := result.Hosts[0]
 			if got.State != test.state || !strings.Contains(got.Message, test.says) || (err == nil) != (test.state == rollout.Deployed) {
@@ -238,12 +238,12 @@ func TestALostAnswerIsAskedFor(t *testing.T) {
 // The command that was never seen to arrive comes after the question.
 func TestACommandThatComesAfterTheQuestionIsNotCarriedOut(t *testing.T) {
 	s := newStage(t)
-	host := model.New("0.1.29-dev", digestOf("0.1.29-dev"))
+	host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
 	var late atomic.Bool
-	s.AddInstance(localaws.Instance{ID: "i-1", Machine: host, Script: func(i localaws.Invocation) *localaws.Verdict {
+	s.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: func(i localaws.Invocation) *localaws.DeliveryFault {
 		if strings.Contains(i.Script, "\nset -- deploy ") {
 			late.Store(true)
-			return &localaws.Verdict{Status: "DeliveryTimedOut", Code: -1, Late: true, Delay: 4 * time.Second}
+			return &localaws.DeliveryFault{Status: "DeliveryTimedOut", Code: -1, StatusFirst: true, Delay: 4 * time.Second}
 		}
 		return nil
 	}})
@@ -260,12 +260,12 @@ func TestACommandThatComesAfterTheQuestionIsNotCarriedOut(t *testing.T) {
 func TestAHostThatHasGoneIsUnknownAndStopsTheWave(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(4, "0.1.29-dev")
-	s.AddInstance(localaws.Instance{ID: "i-01", Name: "name-of-i-01", Machine: hosts[0], Script: func(i localaws.Invocation) *localaws.Verdict {
+	s.AddInstance(localaws.Instance{ID: "i-01", Name: "name-of-i-01", Machine: hosts[0], InjectFault: func(i localaws.Invocation) *localaws.DeliveryFault {
 		if !strings.Contains(i.Script, "\nset -- deploy ") {
 			return nil
 		}
 		s.AddInstance(localaws.Instance{ID: "i-01", Name: "name-of-i-01", PingStatus: "ConnectionLost"})
-		return &localaws.Verdict{Status: "ExecutionTimedOut", Code: 137}
+		return &localaws.DeliveryFault{Status: "ExecutionTimedOut", Code: 137}
 	}})
 	plan := s.inWaves("0.1.30-dev", ids...)
 	ctx, stop := context.WithTimeout(t.Context(), 8*time.Second)
@@ -280,7 +280,7 @@ func TestAHostThatHasGoneIsUnknownAndStopsTheWave(t *testing.T) {
 func TestTagsSayWhichInstances(t *testing.T) {
 	s := newStage(t)
 	dev := map[string]string{"Environment": "dev"}
-	one, other := model.New("0.1.29-dev", digestOf("x")), model.New("0.1.29-dev", digestOf("x"))
+	one, other := simhost.New("0.1.29-dev", digestOf("x")), simhost.New("0.1.29-dev", digestOf("x"))
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: one, Tags: dev})
 	s.AddInstance(localaws.Instance{ID: "i-2", Machine: other, Tags: map[string]string{"Environment": "prod"}})
 	plan := s.plan("0.1.30-dev")
@@ -303,10 +303,10 @@ func TestTagsSayWhichInstances(t *testing.T) {
 func TestAnInstanceThatComesMeanwhileGetsTheReleaseToo(t *testing.T) {
 	s := newStage(t)
 	dev := map[string]string{"Environment": "dev"}
-	first, second := model.New("0.1.29-dev", digestOf("x")), model.New("", "")
-	first.Next = func(string) model.Course {
+	first, second := simhost.New("0.1.29-dev", digestOf("x")), simhost.New("", "")
+	first.NextBehavior = func(string) simhost.Behavior {
 		s.AddInstance(localaws.Instance{ID: "i-2", Machine: second, Tags: dev})
-		return model.Course{}
+		return simhost.Behavior{}
 	}
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
 	plan := s.plan("0.1.30-dev")
@@ -323,10 +323,10 @@ func TestAnInstanceThatComesMeanwhileGetsTheReleaseToo(t *testing.T) {
 func TestAnInstanceThatComesMeanwhileAndCannotBeReachedIsNamed(t *testing.T) {
 	s := newStage(t)
 	dev := map[string]string{"Environment": "dev"}
-	first := model.New("0.1.29-dev", digestOf("x"))
-	first.Next = func(string) model.Course {
+	first := simhost.New("0.1.29-dev", digestOf("x"))
+	first.NextBehavior = func(string) simhost.Behavior {
 		s.AddInstance(localaws.Instance{ID: "i-2", PingStatus: "Inactive", Tags: dev})
-		return model.Course{}
+		return simhost.Behavior{}
 	}
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
 	plan := s.plan("0.1.30-dev")
@@ -341,12 +341,12 @@ func TestAnInstanceThatComesMeanwhileAndCannotBeReachedIsNamed(t *testing.T) {
 func TestAnImageThatWasUnhealthyIsQuarantinedForTheWholeFleet(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(2, "0.1.29-dev")
-	hosts[0].Next = unwell
+	hosts[0].NextBehavior = unwell
 	plan := s.inWaves("0.1.30-dev", ids...)
 	if _, err := s.deploy(plan); err == nil {
 		t.Fatal("it went well")
 	}
-	hosts[0].Next = well
+	hosts[0].NextBehavior = well
 	plan.DeploymentID = "d-2"
 	_, err := s.deploy(plan)
 	var quarantined *rollout.QuarantineError

@@ -52,7 +52,7 @@ func TestAVersionThatWaitedInLineMeetsTheOneBeforeIt(t *testing.T) {
 	machine := s.host("i-1", "0.1.29-dev")
 	other := s.held()
 	time.AfterFunc(500*time.Millisecond, func() {
-		machine.Set("0.1.31-dev", digestOf("0.1.31-dev"))
+		machine.SetInstalled("0.1.31-dev", digestOf("0.1.31-dev"))
 		_ = other.Release(context.Background())
 	})
 	plan := s.plan("0.1.30-dev", "i-1")
@@ -67,7 +67,7 @@ func TestAVersionThatWaitedInLineMeetsTheOneBeforeIt(t *testing.T) {
 func TestTheLockIsFreeAfterARunHoweverItEnds(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
-	for i, end := range []func(){func() {}, func() { machine.Set("0.1.29-dev", digestOf("0.1.29-dev")); machine.Next = unwell }, func() { machine.Set("9.0.0-dev", digestOf("9.0.0-dev")) }} {
+	for i, end := range []func(){func() {}, func() { machine.SetInstalled("0.1.29-dev", digestOf("0.1.29-dev")); machine.NextBehavior = unwell }, func() { machine.SetInstalled("9.0.0-dev", digestOf("9.0.0-dev")) }} {
 		end()
 		plan := s.plan("0.1.30-dev", "i-1")
 		plan.DeploymentID = fmt.Sprintf("d-%d", i)
@@ -89,7 +89,7 @@ func TestACancelledRunFreesItsLock(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
 	begun := make(chan struct{})
-	machine.Next = endless(begun)
+	machine.NextBehavior = endless(begun)
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-begun
@@ -106,7 +106,7 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 	s := newStage(t)
 	s.host("i-1", "0.1.29-dev")
 	bad := s.host("i-2", "")
-	bad.Next = unwell
+	bad.NextBehavior = unwell
 	plan := s.plan("0.1.30-dev", "i-1", "i-2")
 	plan.Holder.Actor = "ann"
 	result, err := s.deploy(plan)
@@ -135,8 +135,8 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 		t.Error(diff)
 	}
 	// A history that cannot be written changes nothing else.
-	bad.Next, plan.AllowQuarantined = well, true
-	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
+	bad.NextBehavior, plan.AllowQuarantined = well, true
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	plan.DeploymentID = "d-2"
 	if result, err := s.deploy(plan); err != nil || result.Status != rollout.OutcomeSuccess {
 		t.Errorf("%s: %v", result.Status, err)
@@ -162,7 +162,7 @@ func TestARunThatLosesItsLockGoesNoFurther(t *testing.T) {
 	s := newStage(t)
 	machine := s.host("i-1", "0.1.29-dev")
 	begun := make(chan struct{})
-	machine.Next = endless(begun)
+	machine.NextBehavior = endless(begun)
 	lock := &losing{locks: s.locks}
 	s.locks = lock
 	go func() {

@@ -15,7 +15,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/model"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 // deployed deploys versions, one after the other, to the instances.
@@ -42,7 +42,7 @@ func (s *stage) back(version string, ids ...string) rollout.Plan {
 }
 
 // run are the versions that the hosts run, in a line.
-func run(hosts []*model.Host) string {
+func run(hosts []*simhost.Host) string {
 	var list []string
 	for _, host := range hosts {
 		list = append(list, strings.TrimSuffix(host.State().Version, "-dev"))
@@ -87,7 +87,7 @@ func TestARollbackThatIsStartedAgainEndsWhereItWasToEnd(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(3, "0.1.28-dev")
 	s.deployed(ids, "0.1.29-dev", "0.1.30-dev")
-	hosts[1].Next = func(string) model.Course { return model.Course{Refused: "a job runs"} }
+	hosts[1].NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Refusal: "a job runs"} }
 	plan := s.back("", ids...)
 	plan.Waves = []rollout.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
 	_, err := s.deploy(plan)
@@ -95,7 +95,7 @@ func TestARollbackThatIsStartedAgainEndsWhereItWasToEnd(t *testing.T) {
 	if run(hosts) != "0.1.29 0.1.30 0.1.30" {
 		t.Fatal(run(hosts))
 	}
-	hosts[1].Next = well
+	hosts[1].NextBehavior = well
 	plan.DeploymentID = "again"
 	if _, err := s.deploy(plan); err != nil || run(hosts) != "0.1.29 0.1.29 0.1.29" {
 		t.Errorf("the hosts run %s: %v", run(hosts), err)
@@ -106,7 +106,7 @@ func TestARollbackBringsTheReleaseToHostsThatDoNotHaveIt(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(2, "")
 	s.deployed(ids, "0.1.28-dev", "0.1.29-dev", "0.1.30-dev")
-	hosts[1].Forget()
+	hosts[1].ForgetReleases()
 	result, err := s.deploy(s.back("0.1.28-dev", ids...))
 	if err != nil || run(hosts) != "0.1.28 0.1.28" || hosts[0].State().Digest != hosts[1].State().Digest {
 		t.Fatalf("the hosts run %s: %v", run(hosts), err)
@@ -129,7 +129,7 @@ func TestARollbackToWhatIsNowhereIsRefusedBeforeAnythingIsTouched(t *testing.T) 
 	_, err = s.deploy(s.back("0.1.1-dev", ids...))
 	wantParts(t, err, "without ecr-repository it cannot be brought there")
 	s.noRepository = false
-	hosts[1].Forget() // there is nothing before on this one
+	hosts[1].ForgetReleases() // there is nothing before on this one
 	_, err = s.deploy(s.back("", ids...))
 	wantParts(t, err, "the instances do not agree which version was healthy before 0.1.29-dev: 0.1.28-dev (i-01 (name-of-i-01)); none (i-02 (name-of-i-02)); give version")
 	empty, _ := s.hosts(1, "")
@@ -159,7 +159,7 @@ func TestAFailedRollbackStopsAndLeavesWhatIsBack(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(3, "0.1.28-dev")
 	s.deployed(ids, "0.1.29-dev")
-	hosts[1].Next = unwell
+	hosts[1].NextBehavior = unwell
 	plan := s.back("", ids...)
 	plan.Waves = []rollout.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
 	result, err := s.deploy(plan)
@@ -183,9 +183,9 @@ func TestAStatusShowsDriftAndTouchesNothing(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(4, "0.1.28-dev")
 	s.deployed(ids, "0.1.29-dev")
-	hosts[1].Drift("unit-file", "container")
-	hosts[2].Set("0.1.28-dev", digestOf("0.1.28-dev"))
-	hosts[3].Set("0.1.29-dev", digestOf("something else"))
+	hosts[1].SetDrift("unit-file", "container")
+	hosts[2].SetInstalled("0.1.28-dev", digestOf("0.1.28-dev"))
+	hosts[3].SetInstalled("0.1.29-dev", digestOf("something else"))
 	s.AddInstance(localaws.Instance{ID: "i-05", PingStatus: "ConnectionLost"})
 	s.AddInstance(localaws.Instance{ID: "i-06"}) // says nothing
 	s.held()
@@ -307,8 +307,8 @@ func TestTheStepAfterACancelledRunFindsOutWhatBecameOfIt(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(3, "0.1.29-dev")
 	begun := make(chan struct{}, 3)
-	hosts[1].Next = endless(begun)
-	hosts[2].Next = endless(begun)
+	hosts[1].NextBehavior = endless(begun)
+	hosts[2].NextBehavior = endless(begun)
 	ctx, cancel := context.WithCancelCause(t.Context())
 	go func() {
 		<-begun
@@ -343,7 +343,7 @@ func TestTheStepAfterARunThatWasKilledCancelsAsksAndFreesTheLock(t *testing.T) {
 	s := newStage(t)
 	ids, hosts := s.hosts(3, "0.1.29-dev")
 	begun := make(chan struct{}, 1)
-	hosts[0].Next = endless(begun)
+	hosts[0].NextBehavior = endless(begun)
 	lock, err := s.locks.Acquire(t.Context(), lease.Holder{Deployment: "killed"}, 0, nil)
 	if err != nil {
 		t.Fatal(err)

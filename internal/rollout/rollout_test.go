@@ -24,8 +24,8 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/model"
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 const (
@@ -60,7 +60,7 @@ type locks interface {
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	t.Parallel()
-	server, err := localaws.Start(localaws.Options{SettleDelay: -1})
+	server, err := localaws.Start(localaws.Options{InvocationDelay: -1})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,11 +83,11 @@ func (s *stage) build(program string) {
 	if err := os.WriteFile(file, []byte(program), 0o755); err != nil {
 		s.t.Fatal(err)
 	}
-	built, err := sample.Image(file)
+	built, err := sample.NewImage(file)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	if err := sample.SaveDocker(s.image, built, "atta:latest"); err != nil {
+	if err := sample.SaveDockerArchive(s.image, built, "atta:latest"); err != nil {
 		s.t.Fatal(err)
 	}
 }
@@ -170,21 +170,21 @@ func (s *stage) alias() string {
 func digestOf(version string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(version))) }
 
 // host adds an instance on which that version runs.
-func (s *stage) host(id, version string) *model.Host {
-	h := model.New(version, digestOf(version))
+func (s *stage) host(id, version string) *simhost.Host {
+	h := simhost.New(version, digestOf(version))
 	s.AddInstance(localaws.Instance{ID: id, Name: "name-of-" + id, Machine: h})
 	return h
 }
 
-func unwell(string) model.Course { return model.Course{Unhealthy: true} }
+func unwell(string) simhost.Behavior { return simhost.Behavior{Unhealthy: true} }
 
-func well(string) model.Course { return model.Course{} }
+func well(string) simhost.Behavior { return simhost.Behavior{} }
 
 // endless makes a change begin, which is told, and never end.
-func endless(begun chan<- struct{}) func(string) model.Course {
-	return func(string) model.Course {
+func endless(begun chan<- struct{}) func(string) simhost.Behavior {
+	return func(string) simhost.Behavior {
 		go func() { begun <- struct{}{} }()
-		return model.Course{Takes: time.Hour}
+		return simhost.Behavior{Duration: time.Hour}
 	}
 }
 

@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/model"
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 // place is where the table is.
@@ -30,11 +30,11 @@ func programMemory(t *testing.T, hosts int) int {
 	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "../..").CombinedOutput(); err != nil {
 		t.Fatalf("build action: %v\n%s", err, out)
 	}
-	image, err := sample.Image("scale_test.go") // simulated instances run nothing
+	image, err := sample.NewImage("scale_test.go") // simulated instances run nothing
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sample.SaveDocker(filepath.Join(dir, "image.tar"), image, "atta"); err != nil {
+	if err := sample.SaveDockerArchive(filepath.Join(dir, "image.tar"), image, "atta"); err != nil {
 		t.Fatal(err)
 	}
 	server, err := localaws.Start(localaws.Options{})
@@ -46,7 +46,7 @@ func programMemory(t *testing.T, hosts int) int {
 	server.CreateRepository("atta", "MUTABLE")
 	for i := range hosts {
 		server.AddInstance(localaws.Instance{
-			ID: fmt.Sprintf("i-%017x", i), Machine: model.New("0.1.0-dev", digestOf("0.1.0-dev")), Tags: map[string]string{"Fleet": "bench"},
+			ID: fmt.Sprintf("i-%017x", i), Machine: simhost.New("0.1.0-dev", digestOf("0.1.0-dev")), Tags: map[string]string{"Fleet": "bench"},
 		})
 	}
 	action := exec.CommandContext(t.Context(), program)

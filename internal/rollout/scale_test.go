@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/model"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 // work is how long each instance of a measured fleet takes to change.
@@ -36,7 +36,7 @@ func (m measured) sum() (n int) {
 func measure(t *testing.T, hosts int) measured {
 	m := measured{hosts: hosts, calls: map[string]int{}}
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{t: t, hosts: map[string]*model.Host{}}
+		w := &world{t: t, hosts: map[string]*simhost.Host{}}
 		var err error
 		if w.server, err = localaws.Start(localaws.Options{InMemory: true}); err != nil {
 			t.Fatal(err)
@@ -44,8 +44,8 @@ func measure(t *testing.T, hosts int) measured {
 		defer func() { _ = w.server.Close(); time.Sleep(time.Minute) }()
 		w.server.CreateBucket(bucket)
 		for i := range hosts {
-			host := model.New("0.1.0-dev", digestOf("0.1.0-dev"))
-			host.Next = func(string) model.Course { return model.Course{Takes: work} }
+			host := simhost.New("0.1.0-dev", digestOf("0.1.0-dev"))
+			host.NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Duration: work} }
 			id := fmt.Sprintf("i-%08x", i)
 			w.ids = append(w.ids, id)
 			w.server.AddInstance(localaws.Instance{ID: id, Machine: host})

@@ -28,7 +28,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/model"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 var (
@@ -92,12 +92,12 @@ type world struct {
 	rand   *rand.Rand
 	server *localaws.Server
 	ids    []string
-	hosts  map[string]*model.Host
+	hosts  map[string]*simhost.Host
 	before map[string]string // the version that a host ran at first
 }
 
 func newWorld(t *testing.T, seed uint64) *world {
-	w := &world{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), hosts: map[string]*model.Host{}, before: map[string]string{}}
+	w := &world{t: t, seed: seed, rand: rand.New(rand.NewPCG(seed, 1)), hosts: map[string]*simhost.Host{}, before: map[string]string{}}
 	var err error
 	if w.server, err = localaws.Start(localaws.Options{InMemory: true}); err != nil {
 		t.Fatal(err)
@@ -117,16 +117,16 @@ func newWorld(t *testing.T, seed uint64) *world {
 		if w.chance(0.05) {
 			version = ""
 		}
-		host := model.New(version, digestOf(version))
-		host.Takes = w.seconds(2)
+		host := simhost.New(version, digestOf(version))
+		host.StatusDelay = w.seconds(2)
 		w.ids, w.hosts[id], w.before[id] = append(w.ids, id), host, version
 		courses := w.courses(trouble)
-		host.Next = func(version string) model.Course { return courses[version] }
-		w.server.AddInstance(localaws.Instance{ID: id, Machine: host, Script: w.delivery(trouble)})
+		host.NextBehavior = func(version string) simhost.Behavior { return courses[version] }
+		w.server.AddInstance(localaws.Instance{ID: id, Machine: host, InjectFault: w.delivery(trouble)})
 	}
 	for _, operation := range []string{"ssm:SendCommand", "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation", "s3:PutObject", "s3:GetObject", "ssm:CancelCommand"} {
 		for range w.rand.IntN(4) {
-			w.server.Fault(w.fault(operation))
+			w.server.AddFault(w.fault(operation))
 		}
 	}
 	return w
@@ -142,20 +142,20 @@ func (w *world) seconds(most int) time.Duration {
 var versions = []string{"0.1.1-dev", "0.1.2-dev", "0.1.9-dev"}
 
 // courses is how a host's changes go.
-func (w *world) courses(trouble float64) map[string]model.Course {
-	courses := map[string]model.Course{"0.1.0-dev": {Takes: w.seconds(20)}}
+func (w *world) courses(trouble float64) map[string]simhost.Behavior {
+	courses := map[string]simhost.Behavior{"0.1.0-dev": {Duration: w.seconds(20)}}
 	for _, version := range versions {
-		course := model.Course{Takes: w.seconds(90), Unhealthy: version == "0.1.9-dev"}
+		course := simhost.Behavior{Duration: w.seconds(90), Unhealthy: version == "0.1.9-dev"}
 		if w.chance(trouble) {
 			switch w.rand.IntN(4) {
 			case 0:
 				course.Unhealthy = true
 			case 1:
-				course.Refused = "not enough room"
+				course.Refusal = "not enough room"
 			case 2:
-				course.Takes = 20 * time.Minute // longer than its command may
+				course.Duration = 20 * time.Minute // longer than its command may
 			case 3:
-				course.Stuck = w.chance(0.3)
+				course.RollbackFails = w.chance(0.3)
 			}
 		}
 		courses[version] = course
@@ -164,25 +164,25 @@ func (w *world) courses(trouble float64) map[string]model.Course {
 }
 
 // delivery is how commands come to a host.
-func (w *world) delivery(trouble float64) func(localaws.Invocation) *localaws.Verdict {
-	verdicts := map[int]*localaws.Verdict{}
+func (w *world) delivery(trouble float64) func(localaws.Invocation) *localaws.DeliveryFault {
+	verdicts := map[int]*localaws.DeliveryFault{}
 	for number := range 12 {
 		if !w.chance(trouble / 3) {
 			continue
 		}
-		verdicts[number+1] = []*localaws.Verdict{
+		verdicts[number+1] = []*localaws.DeliveryFault{
 			{Status: "AccessDenied", Code: -1},
 			{Status: "Undeliverable", Code: -1},
 			{Status: "DeliveryTimedOut", Code: -1},
 			{Status: "DeliveryTimedOut", Code: -1, Runs: 1},
-			{Status: "DeliveryTimedOut", Code: -1, Late: true, Delay: w.seconds(600)},
+			{Status: "DeliveryTimedOut", Code: -1, StatusFirst: true, Delay: w.seconds(600)},
 			{Status: "InProgress"},
 			{Status: "Foo", Code: -1, Runs: 1},
 			{Runs: 2},
 			{Delay: w.seconds(25)},
 		}[w.rand.IntN(9)]
 	}
-	return func(i localaws.Invocation) *localaws.Verdict { return verdicts[i.Number] }
+	return func(i localaws.Invocation) *localaws.DeliveryFault { return verdicts[i.Number] }
 }
 
 func (w *world) fault(operation string) localaws.Fault {
@@ -394,7 +394,7 @@ func (w *world) checkHosts(r *runner, result rollout.Result) {
 			}
 		case rollout.NotDeployed:
 			for _, change := range w.hosts[host.ID].Changes() {
-				if change.Deployment == result.Plan.DeploymentID && change.Begun.Before(time.Now()) && state.Version == wanted && host.Before != wanted {
+				if change.Deployment == result.Plan.DeploymentID && change.Started.Before(time.Now()) && state.Version == wanted && host.Before != wanted {
 					w.fail(r, result, "%s is not deployed, and runs %s", host.ID, state.Version)
 				}
 			}
@@ -405,7 +405,7 @@ func (w *world) checkHosts(r *runner, result rollout.Result) {
 // atRest is what must hold when nothing is under way any more.
 func (w *world) atRest() {
 	time.Sleep(30 * time.Minute)
-	w.server.Heal()
+	w.server.ClearFaults()
 	type begun struct {
 		at         time.Time
 		generation int64
@@ -423,7 +423,7 @@ func (w *world) atRest() {
 		}
 		perDeployment := map[string]int{}
 		for _, change := range w.hosts[id].Changes() {
-			changes = append(changes, begun{change.Begun, change.Generation, strings.TrimSuffix(change.Deployment, "-back"), change.Deployment + " on " + id})
+			changes = append(changes, begun{change.Started, change.Generation, strings.TrimSuffix(change.Deployment, "-back"), change.Deployment + " on " + id})
 			if perDeployment[change.Deployment]++; perDeployment[change.Deployment] > 1 {
 				w.t.Errorf("seed %d: %s was changed twice by %s", w.seed, id, change.Deployment)
 			}

@@ -143,11 +143,11 @@ func (c consumer) release(opts ...sample.Option) string {
 	command(c.t, c.home, "git", "commit", "--quiet", "--allow-empty", "--message=Change")
 	command(c.t, c.home, "make", "deploy-dev", "YES=1")
 	tag := strings.TrimSpace(command(c.t, c.home, "git", "describe", "--exact-match"))
-	image, err := sample.Image(program, append(opts, sample.Version(tag))...)
+	image, err := sample.NewImage(program, append(opts, sample.WithVersion(tag))...)
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	if err := sample.SaveDocker(filepath.Join(c.images, tag+".tar"), image, "atta:"+tag); err != nil {
+	if err := sample.SaveDockerArchive(filepath.Join(c.images, tag+".tar"), image, "atta:"+tag); err != nil {
 		c.t.Fatal(err)
 	}
 	return tag

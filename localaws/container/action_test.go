@@ -29,7 +29,7 @@ func newSite(t *testing.T) site {
 	if out, err := exec.Command("go", "build", "-o", filepath.Join(s.folder, "atta-deploy-action"), "../../..").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if _, err := sample.Build(t.Context(), s.folder); err != nil {
+	if _, err := sample.BuildProgram(t.Context(), s.folder); err != nil {
 		t.Fatal(err)
 	}
 	cloud.AddInstance(localaws.Instance{ID: instanceID, Name: "e2e", Machine: s.Container})

@@ -34,7 +34,7 @@ func TestE2EARebootInTheMiddleEndsInOneOfTheTwoReleases(t *testing.T) {
 			if moment.name == "current" {
 				reboot = m.Restart
 			}
-			cancel := m.held(moment.at, "0.1.0-dev", serving("8081"), image(sample.Env("TRY", moment.name)))
+			cancel := m.held(moment.at, "0.1.0-dev", serving("8081"), image(sample.WithEnv("TRY", moment.name)))
 			if err := reboot(t.Context()); err != nil {
 				t.Fatal(moment.name, err)
 			}
@@ -58,7 +58,7 @@ func TestE2EARebootInTheMiddleEndsInOneOfTheTwoReleases(t *testing.T) {
 func TestE2EAShutdownInTheMiddleIsNoVerdictOnTheRelease(t *testing.T) {
 	onEach(t, func(t *testing.T, m machine) {
 		m.deployed("0.0.1-dev", serving("8081"))
-		before, next := m.live(), serving("8081", sample.Env("TRY", "2"))
+		before, next := m.live(), serving("8081", sample.WithEnv("TRY", "2"))
 		command := m.command("0.0.2-dev", next, parameter("min-healthy-time", "60"), parameter("health-timeout", "90"))
 		ended := make(chan localaws.Exit, 1)
 		go func() { ended <- m.Run(t.Context(), command, nil) }()
@@ -93,7 +93,7 @@ func TestE2EAJobStartsOfflineAfterARebootInTheMiddle(t *testing.T) {
 			cancel := m.held(at, version)
 			defer cancel()
 		} else { // the job itself is at work
-			command := m.command(version, image(sample.Cmd("-sleep", "60s")), parameter("health-timeout", "60"))
+			command := m.command(version, image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "60"))
 			go m.Run(t.Context(), command, nil)
 			m.sh("for i in {1..100}; do docker ps --quiet --filter=name=^$s$ | grep -q . && exit 0; sleep 0.1; done; exit 1")
 		}

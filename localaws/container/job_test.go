@@ -24,7 +24,7 @@ func TestE2EAJobThatFailsIsTakenBackWhole(t *testing.T) {
 		boot := m.sh("cat /proc/1/stat")
 		for i, code := range []int{1, 137, 168, 169, 194} {
 			version := fmt.Sprintf("0.1.%d-dev", i)
-			a := m.deploy(version, image(sample.ExitCode(code)), own("extra.txt", version))
+			a := m.deploy(version, image(sample.WithExitCode(code)), own("extra.txt", version))
 			m.expect(a, "rolled-back", 40, fmt.Sprintf("result exit-code, exit status %d; 0.0.2-dev is installed", code))
 			if !strings.Contains(string(a.Stderr), fmt.Sprintf("done, exit %d", code)) {
 				t.Errorf("the job's own words are missing:\n%s", a.Stderr)
@@ -36,7 +36,7 @@ func TestE2EAJobThatFailsIsTakenBackWhole(t *testing.T) {
 		if pid1 := m.sh("cat /proc/1/stat"); strings.Fields(pid1)[21] != strings.Fields(boot)[21] {
 			t.Error("the instance was rebooted")
 		}
-		m.expect(m.deploy("0.1.4-dev", image(sample.ExitCode(194)), own("extra.txt", "0.1.4-dev")), "refused", 10, "quarantined")
+		m.expect(m.deploy("0.1.4-dev", image(sample.WithExitCode(194)), own("extra.txt", "0.1.4-dev")), "refused", 10, "quarantined")
 		m.same(before, m.live())
 		m.sh("systemctl start $s")
 		m.want("cat /opt/$s/output/greeting.txt", "hello from 0.0.2-dev")
@@ -47,7 +47,7 @@ func TestE2EAJobThatFailsIsTakenBackWhole(t *testing.T) {
 func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.deployed("0.0.1-dev", image(sample.Cmd("-sleep", "40s")), parameter("run-on-deploy", "false"))
+	m.deployed("0.0.1-dev", image(sample.WithCmd("-sleep", "40s")), parameter("run-on-deploy", "false"))
 	m.sh("systemctl start --no-block $s; sleep 1")
 	run, before := m.id(), m.live()
 	m.expect(m.deploy("0.0.2-dev", parameter("drain-timeout", "1")), "refused", 51, "has not ended within 1 s; nothing was changed")
@@ -63,7 +63,7 @@ func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
 	}
 	m.want("journalctl --output=cat --unit=$s | grep -e ^sample -e ^done", "sample 0.0.1-dev\ndone, exit 0\nsample 0.0.2-dev\ndone, exit 0")
 
-	m.deployed("0.0.3-dev", image(sample.Cmd("-sleep", "60s")), parameter("health-timeout", "2"))
+	m.deployed("0.0.3-dev", image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "2"))
 	m.deployed("0.0.4-dev", parameter("on-running", "kill"))
 	m.want("journalctl --output=cat --unit=$s | grep -e ^sample -e ^done | tail -n 3", "sample 0.0.3-dev\nsample 0.0.4-dev\ndone, exit 0")
 	m.want("docker ps --quiet", "")
@@ -96,7 +96,7 @@ func TestE2EATimerComesAndGoesWithItsRelease(t *testing.T) {
 
 	m.expect(m.byHand("rollback"), "deployed", 0, "0.0.1-dev is installed")
 	m.want(states, timed)
-	m.expect(m.deploy("0.0.3-dev", image(sample.ExitCode(1))), "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.3-dev", image(sample.WithExitCode(1))), "rolled-back", 40, "0.0.1-dev is installed")
 	m.want(states, timed)
 
 	if err := m.Reboot(t.Context()); err != nil {

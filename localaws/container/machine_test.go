@@ -131,7 +131,7 @@ func serving(port string, opts ...sample.Option) change {
 		a.mode = "service"
 		a.own["docker.env"] = "DOCKER_ARGS=--network=host\n"
 		a.parameters["health-url"] = "http://127.0.0.1:" + port + "/health"
-		a.image = append(append(a.image, sample.Cmd("-serve"), sample.Env("PORT", port)), opts...)
+		a.image = append(append(a.image, sample.WithCmd("-serve"), sample.WithEnv("PORT", port)), opts...)
 	}
 }
 
@@ -144,7 +144,7 @@ type answer struct {
 // command is the script of the SSM command that deploys a version.
 func (m machine) command(version string, changes ...change) string {
 	m.t.Helper()
-	a := &attempt{own: map[string]string{}, program: program, mode: "job", parameters: map[string]string{}, image: []sample.Option{sample.Version(version)}}
+	a := &attempt{own: map[string]string{}, program: program, mode: "job", parameters: map[string]string{}, image: []sample.Option{sample.WithVersion(version)}}
 	for _, change := range changes {
 		change(a)
 	}
@@ -249,7 +249,7 @@ func (m machine) put(key string, content []byte) {
 // push puts a sample image into the repository and returns it by digest.
 func (m machine) push(program string, opts ...sample.Option) string {
 	m.t.Helper()
-	img, err := sample.Image(program, opts...)
+	img, err := sample.NewImage(program, opts...)
 	if err != nil {
 		m.t.Fatal(err)
 	}

@@ -46,7 +46,7 @@ func run(ctx context.Context, m *testing.M) (code int, err error) {
 		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	if program, err = sample.Build(ctx, dir); err != nil {
+	if program, err = sample.BuildProgram(ctx, dir); err != nil {
 		return 0, err
 	}
 	gateway, err := container.Gateway(ctx)

@@ -20,8 +20,8 @@ func TestE2EAServiceThatDoesNotStayUpIsTakenBack(t *testing.T) {
 			changes []change
 			message string
 		}{
-			"0.1.0-dev": {[]change{serving("8081"), image(sample.Cmd("-sleep", "2s"), sample.ExitCode(3)), parameter("min-healthy-time", "4")}, "did not stay up: "},
-			"0.1.1-dev": {[]change{serving("8081"), image(sample.Cmd("-sleep", "5s"), sample.ExitCode(3)), parameter("min-healthy-time", "8")}, "did not stay up: "},
+			"0.1.0-dev": {[]change{serving("8081"), image(sample.WithCmd("-sleep", "2s"), sample.WithExitCode(3)), parameter("min-healthy-time", "4")}, "did not stay up: "},
+			"0.1.1-dev": {[]change{serving("8081"), image(sample.WithCmd("-sleep", "5s"), sample.WithExitCode(3)), parameter("min-healthy-time", "8")}, "did not stay up: "},
 			"0.1.2-dev": {[]change{serving("8082"), parameter("health-url", "http://127.0.0.1:8081/health")}, "http://127.0.0.1:8081/health does not answer"},
 		} {
 			a := m.deploy(version, append(c.changes, parameter("health-timeout", "15"))...)

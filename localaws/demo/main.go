@@ -20,7 +20,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
-	"github.com/org/atta-deploy-action/localaws/standin"
+	"github.com/org/atta-deploy-action/localaws/standins"
 )
 
 const (
@@ -29,8 +29,8 @@ const (
 )
 
 func main() {
-	if standin.Invoked() {
-		os.Exit(standin.Run())
+	if standins.Invoked() {
+		os.Exit(standins.Run())
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := demo(ctx)
@@ -160,7 +160,7 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if err := os.Mkdir(s.workspace(), 0o755); err != nil {
 		return nil, err
 	}
-	if _, err = sample.Build(ctx, s.workspace()); err != nil {
+	if _, err = sample.BuildProgram(ctx, s.workspace()); err != nil {
 		return nil, err
 	}
 	if s.aws, err = localaws.Start(localaws.Options{}); err != nil {

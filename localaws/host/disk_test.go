@@ -35,7 +35,7 @@ func TestSystemPruneTakesContainersThatDoNotRunAndThenTheirImages(t *testing.T) 
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
-	kept, gone := r.push("1", sample.Version("1")), r.push("2", sample.Version("2"))
+	kept, gone := r.push("1", sample.WithVersion("1")), r.push("2", sample.WithVersion("2"))
 	m.sh(0, "docker pull -q "+kept+"; docker pull -q "+gone+"; docker create --name keep "+gone+"; docker run -d --name web "+kept+" --sleep 60s")
 	m.sh(1, "docker system prune -a")
 	m.sh(0, "docker system prune -af")
@@ -74,13 +74,13 @@ func TestAFullDiskStopsPullLoadAndCreate(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
-	image, next := r.push("1", sample.Version("1")), r.push("2", sample.Version("2"))
-	archive, img := filepath.Join(t.TempDir(), "image.tar"), sample.Version("3")
-	third, err := sample.Image(program, img)
+	image, next := r.push("1", sample.WithVersion("1")), r.push("2", sample.WithVersion("2"))
+	archive, img := filepath.Join(t.TempDir(), "image.tar"), sample.WithVersion("3")
+	third, err := sample.NewImage(program, img)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := sample.SaveDocker(archive, third, "atta:3"); err != nil {
+	if err := sample.SaveDockerArchive(archive, third, "atta:3"); err != nil {
 		t.Fatal(err)
 	}
 	m.sh(0, "docker pull -q "+image)

@@ -15,7 +15,7 @@ import (
 func TestDockerRunsAPulledImage(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
-	image := r.push("1", sample.Version("0.1.30-dev"))
+	image := r.push("1", sample.WithVersion("0.1.30-dev"))
 	r.login(m)
 	m.wantPart(0, "docker pull "+image, "Downloaded newer image for "+image)
 	m.wantPart(0, "docker pull "+image, "Image is up to date for "+image)
@@ -47,15 +47,15 @@ func TestDockerConfigHoldsTheLogin(t *testing.T) {
 func TestDockerPullsThisPlatformFromAnIndex(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
-	mine, err := sample.Image(program, sample.Version("mine"))
+	mine, err := sample.NewImage(program, sample.WithVersion("mine"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := sample.Image(program, sample.Version("other"), sample.Architecture("s390x"))
+	other, err := sample.NewImage(program, sample.WithVersion("other"), sample.WithArchitecture("s390x"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	both, err := sample.Index(other, mine)
+	both, err := sample.NewIndex(other, mine)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +67,7 @@ func TestDockerPullsThisPlatformFromAnIndex(t *testing.T) {
 	r.login(m)
 	m.sh(0, "docker pull -q "+image)
 	m.want(0, "docker image inspect --format '{{.Id}} {{index .RepoDigests 0}}' "+image, config.String()+" "+image)
-	only, err := sample.Index(other)
+	only, err := sample.NewIndex(other)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,7 +96,7 @@ func TestDockerStoresNothingOfADamagedImage(t *testing.T) {
 func TestDockerRefusesLayersThatAreNotTheConfigured(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
-	img, err := sample.Image(program)
+	img, err := sample.NewImage(program)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestImagePruneTakesWhatHasNoTag(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
-	tagged, bare, used := r.push("1", sample.Version("1")), r.push("2", sample.Version("2")), r.push("3", sample.Version("3"))
+	tagged, bare, used := r.push("1", sample.WithVersion("1")), r.push("2", sample.WithVersion("2")), r.push("3", sample.WithVersion("3"))
 	m.sh(0, "for i in "+tagged+" "+bare+" "+used+"; do docker pull -q $i; done; docker tag "+tagged+" atta:kept; docker run --name ended "+used)
 	m.wantPart(0, "docker image prune -f", "Untagged: "+bare)
 	m.want(0, "docker image inspect --format ok "+tagged+" "+used, "ok\nok")

@@ -16,8 +16,8 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
-	"github.com/org/atta-deploy-action/localaws/standin"
-	"github.com/org/atta-deploy-action/localaws/standin/instance"
+	"github.com/org/atta-deploy-action/localaws/standins"
+	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
 // Options say where an instance is and what it is attached to.
@@ -34,7 +34,7 @@ type Options struct {
 type Host struct{ dir string }
 
 // New makes the instance's folder. The executable that Tools start, by default
-// the running one, must call standin.Run.
+// the running one, must call standins.Run.
 func New(o Options) (*Host, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -60,7 +60,7 @@ func New(o Options) (*Host, error) {
 		}
 		tools = []string{self}
 	}
-	for _, name := range standin.Commands {
+	for _, name := range standins.Commands {
 		path := filepath.Join(dir, "bin", name)
 		// Built with -race, a program sleeps for a second before it exits, unless told not to.
 		line := "GORACE=atexit_sleep_ms=0 exec " + shellescape.QuoteCommand(append(tools, instance.Marker, path)) + ` "$@"`

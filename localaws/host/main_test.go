@@ -23,7 +23,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
-	"github.com/org/atta-deploy-action/localaws/standin"
+	"github.com/org/atta-deploy-action/localaws/standins"
 )
 
 // program is the sample image's, built once for all tests.
@@ -32,8 +32,8 @@ var program string
 const password = "open sesame"
 
 func TestMain(m *testing.M) {
-	if standin.Invoked() {
-		os.Exit(standin.Run())
+	if standins.Invoked() {
+		os.Exit(standins.Run())
 	}
 	os.Exit(run(m))
 }
@@ -44,7 +44,7 @@ func run(m *testing.M) int {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(dir)
-	if program, err = sample.Build(context.Background(), dir); err != nil {
+	if program, err = sample.BuildProgram(context.Background(), dir); err != nil {
 		log.Print(err)
 		return 1
 	}
@@ -162,7 +162,7 @@ func serve(t *testing.T) *repository {
 // push stores an image under the tag of atta and returns its digest reference.
 func (r *repository) push(tag string, opts ...sample.Option) (digestRef string) {
 	r.t.Helper()
-	img, err := sample.Image(program, opts...)
+	img, err := sample.NewImage(program, opts...)
 	if err != nil {
 		r.t.Fatal(err)
 	}

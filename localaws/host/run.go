@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/standin/instance"
+	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
 var _ localaws.Machine = (*Host)(nil)

@@ -26,7 +26,7 @@ WantedBy=multi-user.target
 func TestAOneshotUnitRunsItsContainer(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
-	image := r.push("1", sample.Version("0.1.30-dev"))
+	image := r.push("1", sample.WithVersion("0.1.30-dev"))
 	r.login(m)
 	m.write("/opt/atta/.env", "GREETING=hi\n")
 	m.write("/opt/atta/release.env", "IMAGE="+image+"\n")

@@ -14,9 +14,9 @@ import (
 // app is the import path of the program in the image.
 const app = "github.com/org/atta-deploy-action/localaws/sample/app"
 
-// Build compiles the program for this machine into dir and returns its path.
+// BuildProgram compiles the program for this machine into dir and returns its path.
 // It calls the go command, so the working directory must be in the module.
-func Build(ctx context.Context, dir string) (string, error) {
+func BuildProgram(ctx context.Context, dir string) (string, error) {
 	program := filepath.Join(dir, "app")
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w -buildid=", "-o", program, app)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

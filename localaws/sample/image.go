@@ -25,31 +25,31 @@ var epoch = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 // An Option changes the configuration of an image.
 type Option func(*v1.ConfigFile)
 
-// Version sets what the program prints as its version.
-func Version(v string) Option {
+// WithVersion sets what the program prints as its version.
+func WithVersion(v string) Option {
 	return func(c *v1.ConfigFile) {
 		c.Config.Env = append(c.Config.Env, "VERSION="+v)
 		c.Config.Labels["org.opencontainers.image.version"] = v
 	}
 }
 
-// Env sets an environment variable of the program.
-func Env(key, value string) Option {
+// WithEnv sets an environment variable of the program.
+func WithEnv(key, value string) Option {
 	return func(c *v1.ConfigFile) { c.Config.Env = append(c.Config.Env, key+"="+value) }
 }
 
-// ExitCode sets the exit status that the program ends with.
-func ExitCode(n int) Option { return Env("EXIT_CODE", strconv.Itoa(n)) }
+// WithExitCode sets the exit status that the program ends with.
+func WithExitCode(n int) Option { return WithEnv("EXIT_CODE", strconv.Itoa(n)) }
 
-// Cmd sets the program's arguments.
-func Cmd(args ...string) Option { return func(c *v1.ConfigFile) { c.Config.Cmd = args } }
+// WithCmd sets the program's arguments.
+func WithCmd(args ...string) Option { return func(c *v1.ConfigFile) { c.Config.Cmd = args } }
 
-// Architecture names the platform that the image claims, linux/arch.
-func Architecture(arch string) Option { return func(c *v1.ConfigFile) { c.Architecture = arch } }
+// WithArchitecture names the platform that the image claims, linux/arch.
+func WithArchitecture(arch string) Option { return func(c *v1.ConfigFile) { c.Architecture = arch } }
 
-// Image packs program as /app/app into a one-layer OCI image with the working
+// NewImage packs program as /app/app into a one-layer OCI image with the working
 // directory /app and the volume /app/output.
-func Image(program string, opts ...Option) (v1.Image, error) {
+func NewImage(program string, opts ...Option) (v1.Image, error) {
 	body, err := os.ReadFile(program)
 	if err != nil {
 		return nil, fmt.Errorf("read program: %w", err)
@@ -87,8 +87,8 @@ func Image(program string, opts ...Option) (v1.Image, error) {
 	return mutate.ConfigFile(img, config)
 }
 
-// Index puts one image per platform behind a single digest.
-func Index(images ...v1.Image) (v1.ImageIndex, error) {
+// NewIndex puts one image per platform behind a single digest.
+func NewIndex(images ...v1.Image) (v1.ImageIndex, error) {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, img := range images {
 		config, err := img.ConfigFile()

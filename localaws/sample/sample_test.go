@@ -33,7 +33,7 @@ func program(t *testing.T) string {
 
 func image(t *testing.T, opts ...sample.Option) v1.Image {
 	t.Helper()
-	img, err := sample.Image(program(t), opts...)
+	img, err := sample.NewImage(program(t), opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +50,7 @@ func digest(t *testing.T, img interface{ Digest() (v1.Hash, error) }) string {
 }
 
 func TestTheSameOptionsGiveTheSameDigest(t *testing.T) {
-	one, same, other := image(t, sample.Version("1")), image(t, sample.Version("1")), image(t, sample.Version("2"))
+	one, same, other := image(t, sample.WithVersion("1")), image(t, sample.WithVersion("1")), image(t, sample.WithVersion("2"))
 	if digest(t, one) != digest(t, same) || digest(t, one) == digest(t, other) {
 		t.Errorf("digests %s, %s, %s", digest(t, one), digest(t, same), digest(t, other))
 	}
@@ -58,7 +58,7 @@ func TestTheSameOptionsGiveTheSameDigest(t *testing.T) {
 
 func TestASavedDockerArchiveReadsBack(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "image.tar")
-	if err := sample.SaveDocker(path, image(t), "atta:1"); err != nil {
+	if err := sample.SaveDockerArchive(path, image(t), "atta:1"); err != nil {
 		t.Fatal(err)
 	}
 	back, err := tarball.ImageFromPath(path, nil)
@@ -71,8 +71,8 @@ func TestASavedDockerArchiveReadsBack(t *testing.T) {
 }
 
 func TestALayoutHoldsAnImageOrAnIndex(t *testing.T) {
-	arm := image(t, sample.Architecture("arm64"))
-	both, err := sample.Index(image(t, sample.Architecture("amd64")), arm)
+	arm := image(t, sample.WithArchitecture("arm64"))
+	both, err := sample.NewIndex(image(t, sample.WithArchitecture("amd64")), arm)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,7 +133,7 @@ func TestAnOCIArchiveIsATarOfALayout(t *testing.T) {
 }
 
 func TestTheProgramGreetsAndEndsAsTold(t *testing.T) {
-	program, err := sample.Build(t.Context(), t.TempDir())
+	program, err := sample.BuildProgram(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// SaveDocker writes img to path as docker save does, named ref.
-func SaveDocker(path string, img v1.Image, ref string) error {
+// SaveDockerArchive writes img to path as docker save does, named ref.
+func SaveDockerArchive(path string, img v1.Image, ref string) error {
 	tag, err := name.NewTag(ref)
 	if err != nil {
 		return fmt.Errorf("parse tag: %w", err)

@@ -1,0 +1,194 @@
+package systemd
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/org/atta-deploy-action/localaws/standins/instance"
+)
+
+// record is one line of the journal.
+type record struct {
+	Time       time.Time
+	Unit       string
+	Invocation string
+	Identifier string
+	PID        int
+	Message    string
+	Output     bool // from the unit itself, not from systemd about it
+}
+
+func (m *manager) journalPath() string { return m.call.Path("/var/log/journal/journal.json") }
+
+// journal appends a record; one write each, so that writers do not mix.
+func (m *manager) journal(r record) error {
+	r.Time = time.Now()
+	body, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(m.call.Path("/var/log/journal"), 0o755); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(m.journalPath(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	_, err = file.Write(append(body, '\n'))
+	return err
+}
+
+// records reads those that keep lets through.
+func (m *manager) records(keep func(record) bool) ([]record, error) {
+	file, err := os.Open(m.journalPath())
+	if os.IsNotExist(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	var kept []record
+	scanner := bufio.NewScanner(file)
+	scanner.Buffer(nil, 16<<20)
+	for scanner.Scan() {
+		var r record
+		if err := json.Unmarshal(scanner.Bytes(), &r); err != nil {
+			return nil, fmt.Errorf("read journal: %w", err)
+		}
+		if keep(r) {
+			kept = append(kept, r)
+		}
+	}
+	return kept, scanner.Err()
+}
+
+// Journalctl is the journalctl command.
+func Journalctl(call *instance.Call) int {
+	m := &manager{call}
+	options, matches, err := instance.Parse(call.Args, "unit,u= lines,n= output,o= since,S= no-pager quiet,q boot,b pager-end,e catalog,x reverse,r no-hostname all,a", true)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "journalctl:", err)
+		return 1
+	}
+	since, err := parseTime(options.Last("since"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	want := map[string]string{}
+	for _, match := range matches {
+		key, value, ok := strings.Cut(match, "=")
+		if !ok || (key != "_SYSTEMD_INVOCATION_ID" && key != "INVOCATION_ID" && key != "_SYSTEMD_UNIT" && key != "SYSLOG_IDENTIFIER") {
+			fmt.Fprintf(os.Stderr, "Failed to add match '%s': Invalid argument\n", match)
+			return 1
+		}
+		want[key] = value
+	}
+	records, err := m.records(func(r record) bool {
+		id, manager := want["_SYSTEMD_INVOCATION_ID"], want["INVOCATION_ID"]
+		return (options.Last("unit") == "" || r.Unit == unitName(options.Last("unit"))) && !r.Time.Before(since) &&
+			(id == "" || (r.Output && r.Invocation == id)) && (manager == "" || (!r.Output && r.Invocation == manager)) &&
+			(want["_SYSTEMD_UNIT"] == "" || (r.Output && r.Unit == want["_SYSTEMD_UNIT"])) &&
+			(want["SYSLOG_IDENTIFIER"] == "" || r.Identifier == want["SYSLOG_IDENTIFIER"])
+	})
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	if n, err := strconv.Atoi(options.Last("lines")); err == nil {
+		records = records[max(0, len(records)-n):]
+	}
+	if len(records) == 0 && !options.Has("quiet") {
+		fmt.Println("-- No entries --")
+	}
+	for _, r := range records {
+		fmt.Println(r.format(options.Last("output")))
+	}
+	return 0
+}
+
+func (r record) format(style string) string {
+	stamp := "Jan 02 15:04:05"
+	switch style {
+	case "cat":
+		return r.Message
+	case "short-iso":
+		stamp = "2006-01-02T15:04:05-0700"
+	}
+	host, _ := os.Hostname()
+	return fmt.Sprintf("%s %s %s[%d]: %s", r.Time.Format(stamp), host, r.Identifier, r.PID, r.Message)
+}
+
+// parseTime reads the times of systemd.time(7) that scripts use.
+func parseTime(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if seconds, err := strconv.ParseFloat(strings.TrimPrefix(text, "@"), 64); err == nil && text[0] == '@' {
+		return time.UnixMicro(int64(seconds * 1e6)), nil
+	}
+	for _, layout := range []string{"2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02"} {
+		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
+			return t, nil
+		}
+	}
+	ago, past := strings.CutPrefix(text, "-")
+	ago, suffixed := strings.CutSuffix(ago, " ago")
+	if span, err := parseSpan(ago); err == nil && (past || suffixed) {
+		return time.Now().Add(-span), nil
+	}
+	return time.Time{}, fmt.Errorf("Failed to parse timestamp: %s", text)
+}
+
+// lines turns a process's output into records, a line each. What comes before
+// the pid is known waits for it.
+type lines struct {
+	mu      sync.Mutex
+	pid     int
+	partial []byte
+	write   func(pid int, text string)
+}
+
+// Write implements io.Writer.
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.partial = append(l.partial, p...)
+	l.pass()
+	return len(p), nil
+}
+
+func (l *lines) started(pid int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pid = pid
+	l.pass()
+}
+
+func (l *lines) pass() {
+	for l.pid != 0 {
+		line, rest, found := bytes.Cut(l.partial, []byte("\n"))
+		if !found {
+			return
+		}
+		l.write(l.pid, string(line))
+		l.partial = rest
+	}
+}
+
+func (l *lines) flush() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.partial) > 0 {
+		l.write(l.pid, string(l.partial))
+	}
+}

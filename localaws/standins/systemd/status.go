@@ -1,0 +1,52 @@
+package systemd
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/org/atta-deploy-action/localaws/standins/instance"
+)
+
+// status prints what people look at first; the exit status says active or not.
+func (m *manager) status(name string, options instance.Options) error {
+	u, _, err := m.load(name)
+	if err != nil {
+		return err
+	}
+	if u == nil {
+		fmt.Fprintf(os.Stderr, "Unit %s could not be found.\n", name)
+		return status(noUnit)
+	}
+	s, err := m.state(name)
+	if err != nil {
+		return err
+	}
+	detail := s.Sub
+	if s.Active == "failed" {
+		detail = "Result: " + s.Result
+	}
+	fmt.Printf("● %s - %s\n     Loaded: loaded (%s; %s)\n     Active: %s (%s) since %s\n", name, u.description(), u.path, m.fileState(name), s.Active, detail, stamp(s.Changed))
+	if s.ExecMainPID != 0 {
+		fmt.Printf("   Main PID: %d (%s)\n", s.ExecMainPID, ending{s.Code, s.Status})
+	}
+	records, err := m.records(func(r record) bool { return r.Unit == name })
+	if err != nil {
+		return err
+	}
+	fmt.Println()
+	for _, r := range records[max(0, len(records)-10):] {
+		fmt.Println(r.format(options.Last("output")))
+	}
+	if s.Active != "active" {
+		return status(notActive)
+	}
+	return nil
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.Format("Mon 2006-01-02 15:04:05 MST")
+}
