@@ -58,13 +58,13 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		{what: "only github knows GitHub", imports: "github.com/sethvargo/go-githubactions", only: []string{"internal/github", "main"}},
 		{what: "the local AWS is for tests and the demo", imports: module + "/localaws", only: []string{"localaws", "test", "tools"}},
 		{what: "release knows nothing of ours", imports: module, never: []string{"internal/release"}},
-		{what: "only clients and main see the inputs", imports: module + "/internal/inputs", only: []string{"internal/clients", "main"}},
+		{what: "the inputs are types for those who use them", imports: module + "/internal/inputs", never: []string{"deploy", "internal/release", "internal/github", "internal/lease"}},
 		{what: "only main wires", imports: module + "/internal/clients", only: []string{"main"}},
 		{what: "only main reports", imports: module + "/internal/report", only: []string{"main"}},
 		{what: "the use case is not known below it", imports: module + "/internal/rollout", only: []string{"internal/clients", "internal/report", "main"}},
-		{what: "the edges do not know each other", imports: module + "/internal/image", never: []string{"internal/bundle", "internal/fleet", "internal/inputs"}},
-		{what: "the edges do not know each other", imports: module + "/internal/bundle", never: []string{"internal/image", "internal/fleet", "internal/inputs"}},
-		{what: "the edges do not know each other", imports: module + "/internal/fleet", never: []string{"internal/image", "internal/bundle", "internal/inputs"}},
+		{what: "the edges do not know each other", imports: module + "/internal/image", never: []string{"internal/bundle", "internal/fleet"}},
+		{what: "the edges do not know each other", imports: module + "/internal/bundle", never: []string{"internal/image", "internal/fleet"}},
+		{what: "the edges do not know each other", imports: module + "/internal/fleet", never: []string{"internal/image", "internal/bundle"}},
 	}
 	packages := imports(t)
 	for _, needed := range []string{"main", "internal/fleet", "internal/rollout", "localaws"} {

@@ -55,6 +55,6 @@ func run(ctx context.Context, gh *github.Action, environ, args []string) error {
 		gh.Fail("Bad AWS configuration", "%v", err)
 		return err
 	}
-	result, err := rollout.Run(ctx, clients.Plan(in, gh, strings.HasSuffix(args[0], "-post")), account, gh)
+	result, err := rollout.Run(ctx, rollout.NewPlan(in, gh, strings.HasSuffix(args[0], "-post")), account, gh)
 	return errors.Join(err, report.Publish(gh, result, err, in.Reporting.StepSummary))
 }

@@ -25,7 +25,6 @@ import (
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
-	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
@@ -104,7 +103,7 @@ func environment(pairs []string) change { return func(a *attempt) { a.env = appe
 
 // answer is what comes back from a command.
 type answer struct {
-	fleet.Report
+	deploy.Report
 	exit           int
 	stdout, stderr string
 }
@@ -176,7 +175,7 @@ func (m machine) parse(a answer) answer {
 	if !ok || json.Unmarshal([]byte(text), &a.Report) != nil || len(first) >= 2000 {
 		m.t.Fatalf("no result line first\n--- stdout\n%.3000s\n--- stderr\n%.3000s", a.stdout, a.stderr)
 	}
-	if a.Code != a.exit {
+	if int(a.Code) != a.exit {
 		m.t.Errorf("the line says %d, the exit status is %d", a.Code, a.exit)
 	}
 	return a
@@ -191,9 +190,9 @@ func (m machine) sh(script string, env ...string) answer {
 }
 
 // expect fails the test unless the answer is this one, with a message that holds part.
-func (m machine) expect(a answer, outcome string, code int, part string) {
+func (m machine) expect(a answer, outcome deploy.Outcome, code deploy.ExitCode, part string) {
 	m.t.Helper()
-	if a.Outcome != outcome || a.exit != code || !strings.Contains(a.Message, part) {
+	if a.Outcome != outcome || a.exit != int(code) || !strings.Contains(a.Message, part) {
 		m.t.Fatalf("got %s %d %q\nwant %s %d …%s…\n--- stderr\n%s", a.Outcome, a.exit, a.Message, outcome, code, part, a.stderr)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -13,8 +14,9 @@ func TestACommandThatComesTwiceIsCarriedOutOnceAndAnsweredTwice(t *testing.T) {
 	m.deployed("0.0.1-dev")
 	job := "echo run >>$ATTA_ROOT/runs; "
 	for version, c := range map[string]struct {
-		end, outcome string
-		code         int
+		end     string
+		outcome deploy.Outcome
+		code    deploy.ExitCode
 	}{
 		"0.0.2-dev": {"exit 3", "rolled-back", 40},
 		"0.0.3-dev": {"true", "deployed", 0},

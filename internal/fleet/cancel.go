@@ -15,8 +15,8 @@ import (
 // cancelTimeout bounds the cancelling of all commands, and cancelsAtOnce the number of
 // requests at a time.
 const (
-	cancelTimeout = 3 * time.Second
-	cancelsAtOnce = 10
+	cancelTimeout      = 3 * time.Second
+	maxParallelCancels = 10
 )
 
 // cancelAll cancels what a run has sent and has not seen the end of.
@@ -26,8 +26,8 @@ func (f *Fleet) cancelAll(ctx context.Context, run *Run) error {
 		if len(c.open) > 0 {
 			ids = append(ids, c.id)
 		}
-		if c.unheard {
-			ids = append(ids, f.copies(ctx, c)...)
+		if c.replyLost {
+			ids = append(ids, f.findCopies(ctx, c)...)
 		}
 	}
 	return f.Cancel(ctx, ids...)
@@ -41,7 +41,7 @@ func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	defer stop()
 	problems := make([]error, len(ids))
 	var group errgroup.Group
-	group.SetLimit(cancelsAtOnce)
+	group.SetLimit(maxParallelCancels)
 	for i, id := range ids {
 		group.Go(func() error {
 			if _, err := f.ssm.CancelCommand(ctx, &ssm.CancelCommandInput{CommandId: &id}); err != nil {
@@ -54,11 +54,11 @@ func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	return errors.Join(problems...)
 }
 
-// copies are the ids of commands like c that SSM took without being heard.
-func (f *Fleet) copies(ctx context.Context, c *command) (ids []string) {
+// findCopies are the ids of commands like c that SSM took without being heard.
+func (f *Fleet) findCopies(ctx context.Context, c *sentCommand) (ids []string) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer stop()
-	for info, err := range f.commandsSince(ctx, c.requested.Add(-f.delivery)) {
+	for info, err := range f.commandsSince(ctx, c.requestedAt.Add(-f.delivery)) {
 		if err != nil {
 			return ids // those are never cancelled, and end by their own time limits
 		}
@@ -76,11 +76,11 @@ func (f *Fleet) commandsSince(ctx context.Context, since time.Time) func(func(ty
 			MaxResults: aws.Int32(50),
 			Filters: []types.CommandFilter{
 				{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(since.UTC().Format(time.RFC3339))},
-				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(document)},
+				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(documentName)},
 			},
 		})
 		for pages.HasMorePages() {
-			if err := f.look(ctx); err != nil {
+			if err := f.waitForRateLimit(ctx); err != nil {
 				yield(types.Command{}, err)
 				return
 			}

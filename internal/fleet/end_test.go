@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
@@ -104,16 +103,6 @@ func TestOnlyARefusedCommandIsKnownNotToHaveRun(t *testing.T) {
 			}
 		})
 	}
-}
-
-func TestAScriptThatCannotBeWrittenIsNotSent(t *testing.T) {
-	s := start(t, localaws.Options{})
-	bad := fleet.Script{Text: "true", Parameters: []string{"a\nb"}, Timeout: time.Minute}
-	run, err := reach(s).Run(t.Context(), bad, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
-	if err == nil || len(s.Calls()) != 0 {
-		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
-	}
-	wantOutcomes(t, run, "i-1 not run NotSent")
 }
 
 func TestACommandOnItsWayWhenTheRunEndsIsStillCancelled(t *testing.T) {

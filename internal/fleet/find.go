@@ -11,16 +11,9 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
-
-// Targets says which instances: those with these ids, or all that have these tags.
-type Targets struct {
-	InstanceIDs []string
-	Tags        []Tag // all must match
-}
-
-// Tag is one tag of an instance.
-type Tag struct{ Key, Value string }
 
 // NotReadyError says why an instance cannot be deployed to.
 type NotReadyError struct {
@@ -37,12 +30,12 @@ var ErrNoInstance = errors.New("no instance that SSM manages in this account and
 // that is not managed by SSM, offline, or not Linux. Those named by id come in the order
 // of their ids, others sorted. An instance that SSM has never heard of has no tags here,
 // so only who knows how many there should be can miss it.
-func (f *Fleet) Find(ctx context.Context, targets Targets) (ready []Instance, unready []*NotReadyError, err error) {
+func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Instance, unready []*NotReadyError, err error) {
 	var known []types.InstanceInformation
 	if len(targets.Tags) > 0 {
-		known, err = f.tagged(ctx, targets.Tags)
+		known, err = f.findByTags(ctx, targets.Tags)
 	} else {
-		known, err = f.named(ctx, targets.InstanceIDs)
+		known, err = f.findByIDs(ctx, targets.InstanceIDs)
 	}
 	if err != nil {
 		return nil, nil, fmt.Errorf("look up instances: %w", err)
@@ -52,7 +45,7 @@ func (f *Fleet) Find(ctx context.Context, targets Targets) (ready []Instance, un
 	}
 	for _, info := range known {
 		instance := Instance{ID: aws.ToString(info.InstanceId), Name: aws.ToString(info.ComputerName)}
-		if reason := notReady(info); reason != "" {
+		if reason := notReadyReason(info); reason != "" {
 			unready = append(unready, &NotReadyError{Instance: instance, Reason: reason})
 			continue
 		}
@@ -61,7 +54,7 @@ func (f *Fleet) Find(ctx context.Context, targets Targets) (ready []Instance, un
 	return ready, unready, nil
 }
 
-func notReady(info types.InstanceInformation) string {
+func notReadyReason(info types.InstanceInformation) string {
 	switch {
 	case info.PingStatus == "":
 		return "is not managed by SSM in this account and region"
@@ -77,9 +70,9 @@ func notReady(info types.InstanceInformation) string {
 	return ""
 }
 
-// named describes the instances with these ids, in their order; of one that is not managed
+// findByIDs describes the instances with these ids, in their order; of one that is not managed
 // there is nothing but its id.
-func (f *Fleet) named(ctx context.Context, ids []string) ([]types.InstanceInformation, error) {
+func (f *Fleet) findByIDs(ctx context.Context, ids []string) ([]types.InstanceInformation, error) {
 	found := map[string]types.InstanceInformation{}
 	for chunk := range slices.Chunk(ids, MaxInstanceIDs) {
 		list, err := f.describe(ctx, types.InstanceInformationStringFilter{Key: aws.String("InstanceIds"), Values: chunk})
@@ -98,9 +91,9 @@ func (f *Fleet) named(ctx context.Context, ids []string) ([]types.InstanceInform
 	return known, nil
 }
 
-// tagged describes the instances that have all the tags.
+// findByTags describes the instances that have all the tags.
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_InstanceInformationStringFilter.html
-func (f *Fleet) tagged(ctx context.Context, tags []Tag) ([]types.InstanceInformation, error) {
+func (f *Fleet) findByTags(ctx context.Context, tags []inputs.Tag) ([]types.InstanceInformation, error) {
 	filters := make([]types.InstanceInformationStringFilter, len(tags))
 	for i, tag := range tags {
 		filters[i] = types.InstanceInformationStringFilter{Key: aws.String("tag:" + tag.Key), Values: []string{tag.Value}}

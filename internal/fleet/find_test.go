@@ -12,13 +12,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
 func TestFindKeepsTheOrderOfTheIDs(t *testing.T) {
 	s := start(t, localaws.Options{})
 	add(s, localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1", Address: "10.0.0.1"}, localaws.Instance{ID: "i-2"}, localaws.Instance{ID: "i-3"})
-	got, _, err := reach(s).Find(t.Context(), fleet.Targets{InstanceIDs: []string{"i-3", "i-1"}})
+	got, _, err := reach(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-3", "i-1"}})
 	want := []fleet.Instance{{ID: "i-3"}, {ID: "i-1", Name: "ip-10-0-0-1"}}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
@@ -49,7 +50,7 @@ func TestFindSeesMoreInstancesThanOneCallDescribes(t *testing.T) {
 		ids = append(ids, fmt.Sprintf("i-%03d", n))
 		s.AddInstance(localaws.Instance{ID: ids[n]})
 	}
-	if got, _, err := f.Find(t.Context(), fleet.Targets{InstanceIDs: ids}); len(got) != 120 || got[119].ID != "i-119" || err != nil {
+	if got, _, err := f.Find(t.Context(), inputs.Targets{InstanceIDs: ids}); len(got) != 120 || got[119].ID != "i-119" || err != nil {
 		t.Errorf("%d found, %v", len(got), err)
 	}
 }
@@ -62,7 +63,7 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 		localaws.Instance{ID: "i-4", PlatformType: "Windows"},
 	)
 	before := time.Now()
-	ready, unready, err := reach(s).Find(t.Context(), fleet.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4"}})
+	ready, unready, err := reach(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4"}})
 	if len(ready) != 1 || ready[0].ID != "i-1" || err != nil {
 		t.Fatalf("ready are %v, %v", ready, err)
 	}
@@ -93,7 +94,7 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 
 func TestFindWithNothingToFindIsAnError(t *testing.T) {
 	s := start(t, localaws.Options{})
-	if _, _, err := reach(s).Find(t.Context(), fleet.Targets{}); err == nil || len(s.Calls()) != 0 {
+	if _, _, err := reach(s).Find(t.Context(), inputs.Targets{}); err == nil || len(s.Calls()) != 0 {
 		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
 	}
 }
@@ -110,14 +111,14 @@ func TestFindTakesTheInstancesThatHaveEveryTag(t *testing.T) {
 		localaws.Instance{ID: "i-3", Tags: tags("prod", "web")},
 		localaws.Instance{ID: "i-4", Tags: tags("dev", "web"), PingStatus: "ConnectionLost"},
 	)
-	ready, unready, err := reach(s).Find(t.Context(), fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "dev"}, {Key: "Role", Value: "web"}}})
+	ready, unready, err := reach(s).Find(t.Context(), inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}, {Key: "Role", Value: "web"}}})
 	if diff := cmp.Diff([]fleet.Instance{{ID: "i-1"}, {ID: "i-9"}}, ready); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
 	if len(unready) != 1 || unready[0].Instance.ID != "i-4" {
 		t.Errorf("not ready are %v", unready)
 	}
-	_, _, err = reach(s).Find(t.Context(), fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "none"}}})
+	_, _, err = reach(s).Find(t.Context(), inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "none"}}})
 	if !errors.Is(err, fleet.ErrNoInstance) {
 		t.Errorf("no instance has the tag, and the error is %v", err)
 	}

@@ -28,33 +28,33 @@ const MaxInstanceIDs = 50
 type Fleet struct {
 	ssm      ssmAPI
 	delivery time.Duration
-	pace     pace
-	looks    *rate.Limiter // of the requests that follow commands
+	timing   timing
+	limiter  *rate.Limiter // of the requests that follow commands
 }
 
-// pace is how commands are sent and followed.
-type pace struct {
-	first, last time.Duration // between two looks at one command, longer each time
-	many        time.Duration // between two looks at several
-	stale       time.Duration // a command of several is looked at in detail at least this often
-	reply       time.Duration // for a command on its way to SSM when the run ends
-	again       time.Duration // before a command is sent again, longer each time
-	grace       time.Duration // on top of a command's own time limits, before a silent instance is given up
+// timing is how commands are sent and followed.
+type timing struct {
+	firstPoll, slowestPoll time.Duration // between two looks at one command, longer each time
+	slowestPollMany        time.Duration // between two looks at several
+	maxListAge             time.Duration // a command of several is looked at in detail at least this often
+	sendGrace              time.Duration // for a command on its way to SSM when the run ends
+	sendBackoff            time.Duration // before a command is sent again, longer each time
+	answerGrace            time.Duration // on top of a command's own time limits, before a silent instance is given up
 }
 
 // Following takes no more than two requests a second, whatever the number of instances;
 // a few may come at once.
 const (
-	looksPerSecond = 2
-	looksAtOnce    = 4
+	requestsPerSecond = 2
+	requestBurst      = 4
 )
 
 // New returns a fleet. delivery, whole seconds and at least 30 s, bounds the time
 // from sending a command to its start on an instance.
 func New(api ssmAPI, delivery time.Duration) *Fleet {
-	return &Fleet{ssm: api, delivery: delivery, looks: rate.NewLimiter(looksPerSecond, looksAtOnce), pace: pace{
-		first: 250 * time.Millisecond, last: 1200 * time.Millisecond, many: 5 * time.Second, stale: 2 * time.Minute,
-		reply: 2 * time.Second, again: 500 * time.Millisecond, grace: 30 * time.Second,
+	return &Fleet{ssm: api, delivery: delivery, limiter: rate.NewLimiter(requestsPerSecond, requestBurst), timing: timing{
+		firstPoll: 250 * time.Millisecond, slowestPoll: 1200 * time.Millisecond, slowestPollMany: 5 * time.Second, maxListAge: 2 * time.Minute,
+		sendGrace: 2 * time.Second, sendBackoff: 500 * time.Millisecond, answerGrace: 30 * time.Second,
 	}}
 }
 

@@ -16,7 +16,17 @@ import (
 
 const delivery = 30 * time.Second
 
-var script = fleet.Script{Text: "true", Comment: "a test", Timeout: time.Minute}
+var script = fleet.Command{
+	Lines: []string{"#!/bin/bash", "true"}, Comment: "a test", Timeout: time.Minute,
+	IsAnswer: func(stdout string) bool {
+		for line := range strings.Lines(stdout) {
+			if strings.HasPrefix(line, "ATTA_RESULT ") && strings.HasSuffix(line, "}\n") {
+				return true
+			}
+		}
+		return false
+	},
+}
 
 // start serves until the test ends.
 func start(t *testing.T, o localaws.Options) *localaws.Server {

@@ -1,70 +1,97 @@
 package fleet
 
 import (
-	"fmt"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// Outcome is what is known of a script on one instance.
+// Outcome is what is known of a command on one instance.
 type Outcome int
 
 const (
-	// Unknown: it may have run, wholly or in part.
+	// Unknown says that it may have run, wholly or in part.
 	Unknown Outcome = iota
-	// NotRun: it never started there.
+	// NotDelivered says that it never started there.
 	NotDelivered
-	// Ran: it ran to its end, and the instance itself says what became of it.
+	// Completed says that it ran to its end.
 	Completed
 )
 
-// Run is a script sent to instances, and what became of it on each, in their order.
+// Run is a command sent to instances, and its result on each, in their order.
 type Run struct {
 	CommandIDs []string // fifty instances each
 	Results    []Result
 
-	commands []*command
-	logs     int // read so far
-	progress Progress
-	told     int // the commands, and the states, that progress knows of
-	last     States
+	command          Command
+	commands         []*sentCommand
+	logsRead         int
+	progress         Progress
+	reportedCommands int
+	reportedStates   States
 }
 
 // Result is one instance's own.
 type Result struct {
 	Instance Instance
 	Outcome  Outcome
-	Status   string  // SSM's status details, as Success, Failed, AccessDenied, DeliveryTimedOut; NotSent: nothing was sent
-	ExitCode int     // of the script
-	Report   *Report // what the instance says; always there when Outcome is Ran
-	Reason   string  // in words, why Outcome is not Ran
-	Log      string  // the end of the instance's log, foreign text; empty when all went well
+	Status   Status
+	ExitCode int    // of the script
+	Stdout   string // untrusted text, at most 24,000 characters
+	Log      string // the end of its standard error, untrusted text; empty when all went well
+	Reason   string // in words, why Outcome is not Completed
 }
 
-// judge decides what is known, from the instance's status and its report. Only a
-// report counts as proof: a command can be Success without having done anything.
-func (r *Result) judge(status types.CommandInvocationStatus, reportProblem error) {
-	r.Outcome, r.Reason = Unknown, ""
-	switch {
-	case undelivered(r.Status):
-		r.Outcome, r.Reason = NotDelivered, "SSM did not deliver the command: "+r.Status
-	case r.Report != nil && (status == types.CommandInvocationStatusSuccess || status == types.CommandInvocationStatusFailed):
-		r.Outcome = Completed
-	case r.Report != nil:
-		r.Reason = fmt.Sprintf("the command ended as %s", r.Status)
-	default:
-		r.Reason = fmt.Sprintf("the command ended as %s with exit code %d and %v", r.Status, r.ExitCode, reportProblem)
-	}
-}
-
-// undelivered tells whether the status details say that a command never reached
-// its instance. They come with and without spaces.
+// Status is SSM's status details of a command on one instance, without spaces: Success,
+// Failed, AccessDenied, DeliveryTimedOut; StatusNotSent when nothing was sent.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-func undelivered(details string) bool {
-	switch strings.ReplaceAll(details, " ", "") {
-	case "AccessDenied", "Undeliverable", "InvalidPlatform", "Terminated":
+type Status string
+
+// The statuses that callers look at.
+const (
+	StatusNotSent      Status = "NotSent"
+	StatusPending      Status = "Pending"
+	StatusSuccess      Status = "Success"
+	StatusAccessDenied Status = "AccessDenied"
+)
+
+// statusOf reads the details, which come with and without spaces; without any the status
+// itself counts.
+func statusOf(i types.CommandInvocation) Status {
+	if i.StatusDetails != nil && *i.StatusDetails != "" {
+		return Status(strings.ReplaceAll(*i.StatusDetails, " ", ""))
+	}
+	return Status(i.Status)
+}
+
+// IsUndelivered reports whether a command with this status never reached its instance.
+func (s Status) IsUndelivered() bool {
+	switch s {
+	case StatusAccessDenied, "Undeliverable", "InvalidPlatform", "Terminated":
 		return true
 	}
 	return false
+}
+
+// IsOpen reports whether a command with this status may still be running, or may have run
+// to its end without SSM knowing.
+func (s Status) IsOpen() bool {
+	switch s {
+	case StatusNotSent, StatusPending, "InProgress", "Delayed", "DeliveryTimedOut", "ExecutionTimedOut", "Cancelling", "Cancelled":
+		return true
+	}
+	return false
+}
+
+// decideOutcome decides what is known, from the instance's final status.
+func (r *Result) decideOutcome(status types.CommandInvocationStatus) {
+	r.Outcome, r.Reason = Unknown, ""
+	switch {
+	case r.Status.IsUndelivered():
+		r.Outcome, r.Reason = NotDelivered, "SSM did not deliver the command: "+string(r.Status)
+	case status == types.CommandInvocationStatusSuccess || status == types.CommandInvocationStatusFailed:
+		r.Outcome = Completed
+	default:
+		r.Reason = "the command ended as " + string(r.Status)
+	}
 }

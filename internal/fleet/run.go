@@ -12,25 +12,25 @@ import (
 // the states of the instances whenever these have changed.
 type Progress func(commands []string, states States)
 
-// Run sends script to all instances, fifty with each command, and returns when each has
+// Run sends command to all instances, fifty with each command, and returns when each has
 // a result of its own.
 //
 // The error is about the commands as a whole: one could not be sent, which ends the
 // sending, or they could not be followed, or ctx ended, in which case they are cancelled
 // first. The results are complete in every case: an instance without an answer is
 // Unknown, or NotRun when nothing was sent to it.
-func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, progress Progress) (Run, error) {
-	run := Run{Results: make([]Result, len(instances)), progress: progress}
+func (f *Fleet) Run(ctx context.Context, command Command, instances []Instance, progress Progress) (Run, error) {
+	run := Run{Results: make([]Result, len(instances)), command: command, progress: progress}
 	for i, instance := range instances {
-		run.Results[i] = Result{Instance: instance, Outcome: NotDelivered, Status: "NotSent", Reason: "the command was not sent"}
+		run.Results[i] = Result{Instance: instance, Outcome: NotDelivered, Status: StatusNotSent, Reason: "the command was not sent"}
 	}
-	problem := f.sendAll(ctx, script, &run)
+	problem := f.sendCommands(ctx, command, &run)
 	if len(run.commands) == 0 {
 		return run, problem
 	}
-	limit, stop := context.WithTimeoutCause(ctx, f.delivery+script.Timeout+f.pace.grace, errNoAnswer)
+	limit, stop := context.WithTimeoutCause(ctx, f.delivery+command.Timeout+f.timing.answerGrace, errNoAnswer)
 	defer stop()
-	err := f.follow(limit, &run)
+	err := f.followCommands(limit, &run)
 	switch {
 	case errors.Is(err, errNoAnswer):
 		err = nil // each instance's result says so
@@ -40,34 +40,30 @@ func (f *Fleet) Run(ctx context.Context, script Script, instances []Instance, pr
 	return run, errors.Join(problem, err)
 }
 
-// sendAll sends one command after the other until one is refused or ctx ends.
-func (f *Fleet) sendAll(ctx context.Context, script Script, run *Run) error {
+// sendCommands sends one command after the other until one is refused or ctx ends.
+func (f *Fleet) sendCommands(ctx context.Context, command Command, run *Run) error {
 	for results := range slices.Chunk(run.Results, MaxInstanceIDs) {
-		c := &command{open: map[string]*Result{}, sent: time.Now()}
+		c := &sentCommand{open: map[string]*Result{}, sentAt: time.Now()}
 		ids := make([]string, len(results))
 		for i := range results {
 			ids[i] = results[i].Instance.ID
 			c.open[ids[i]] = &results[i]
 		}
-		in, err := f.input(script, ids)
-		if err != nil {
-			return fmt.Errorf("write command: %w", err)
-		}
-		if err := f.send(ctx, in, c); err != nil {
+		if err := f.sendCommand(ctx, f.commandInput(command, ids), c); err != nil {
 			for _, r := range c.open {
 				r.Reason = "the command was not sent: " + err.Error()
-				if !refused(err) {
+				if !isRefused(err) {
 					r.Outcome, r.Reason = Unknown, "nobody knows whether the command was sent: "+err.Error()
 				}
 			}
 			return fmt.Errorf("send command: %w", err)
 		}
 		for _, r := range c.open {
-			r.Outcome, r.Status, r.Reason = Unknown, "Pending", ""
+			r.Outcome, r.Status, r.Reason = Unknown, StatusPending, ""
 		}
 		run.commands = append(run.commands, c)
 		run.CommandIDs = append(run.CommandIDs, c.id)
-		run.tell()
+		run.reportProgress()
 	}
 	return nil
 }

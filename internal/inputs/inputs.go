@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -102,21 +103,7 @@ type Wave struct{ Hosts, Percent int }
 type Rollout struct {
 	Waves             []Wave // rising; the last one is 100%
 	RollbackOnFailure string // all, wave or none
-	Policy            Policy
-}
-
-// Policy says how one instance changes.
-type Policy struct {
-	AllowDowngrade   bool
-	AllowQuarantined bool          // an image that was found unhealthy before
-	RunOnDeploy      bool          // a job
-	OnRunning        string        // wait or kill, a job of the release before
-	DrainTimeout     time.Duration // for such a job to end; this and the other durations are whole seconds
-	HealthCommand    string        // for bash; may be empty
-	HealthURL        string        // may be empty
-	HealthTimeout    time.Duration
-	MinHealthyTime   time.Duration // for a service to stay up; less than HealthTimeout
-	KeepReleases     int           // besides the one before
+	Policy            deploy.Policy
 }
 
 // Time bounds the run. All are whole seconds.

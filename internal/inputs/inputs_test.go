@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/release"
 )
@@ -102,7 +103,7 @@ func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 		Image:   inputs.Image{Source: "image.tar", Repository: "atta", Tags: []string{"latest-dev"}, Compression: "gzip"},
 		Bundle:  inputs.Bundle{Path: "deploy", Bucket: "atta-deploy-artifacts", Prefix: "bundles/dev/"},
 		Targets: inputs.Targets{InstanceIDs: []string{"i-0123456789abcdef0"}, MinInstances: 1},
-		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: inputs.Policy{
+		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: deploy.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5,
 		}},
 		Time:      inputs.Time{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
@@ -176,7 +177,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			Path: "/github/workspace/ops", Bucket: "atta-deploy-artifacts", Prefix: "atta/bundles/", Mode: "job", KMSKey: "alias/atta", SHA256: sha,
 		},
 		Targets: inputs.Targets{InstanceIDs: []string{"i-01234567", "mi-0123456789abcdef0"}, MinInstances: 2},
-		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Hosts: 1}, {Hosts: 5}, {Percent: 25}, {Percent: 100}}, RollbackOnFailure: "wave", Policy: inputs.Policy{
+		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Hosts: 1}, {Hosts: 5}, {Percent: 25}, {Percent: 100}}, RollbackOnFailure: "wave", Policy: deploy.Policy{
 			AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: 24 * time.Hour,
 			HealthCommand: `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`, HealthURL: "http://127.0.0.1:8080/health?deep=1",
 			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100,

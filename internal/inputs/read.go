@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -220,7 +221,7 @@ func (r *reader) rollout() Rollout {
 	if r.value("mode") == "service" && r.value("run-on-deploy") == "false" {
 		r.reject("run-on-deploy", "false", "true, since mode is service and only a job can be left to its timer")
 	}
-	return Rollout{Waves: r.waves(), RollbackOnFailure: r.text("rollback-on-failure", oneOf("all", "wave", "none")), Policy: Policy{
+	return Rollout{Waves: r.waves(), RollbackOnFailure: r.text("rollback-on-failure", oneOf("all", "wave", "none")), Policy: deploy.Policy{
 		AllowDowngrade:   r.boolean("allow-downgrade"),
 		AllowQuarantined: r.boolean("allow-quarantined"),
 		RunOnDeploy:      r.boolean("run-on-deploy"),
@@ -237,7 +238,7 @@ func (r *reader) rollout() Rollout {
 // time holds the limits that nest: staying up within health, waiting and health within a command, the lock, delivery and
 // a command within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
 // AWS-RunShellScript's executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-func (r *reader) time(what What, rollout Policy) Time {
+func (r *reader) time(what What, rollout deploy.Policy) Time {
 	limits := Time{
 		Lock:     r.duration("lock-timeout", 0, 24*time.Hour),
 		Delivery: r.duration("delivery-timeout", 30*time.Second, 720*time.Hour),

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/smithy-go"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
@@ -102,7 +103,7 @@ func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 	if diff := cmp.Diff([]string{failed, unknown, back, denied}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
-	said := func(id string, state rollout.State, code int, message string) *rollout.Host {
+	said := func(id string, state rollout.State, code deploy.ExitCode, message string) *rollout.Host {
 		h := host(id, state, "0.1.29-dev", "0.1.29-dev", message)
 		h.Report.Code = code
 		return h

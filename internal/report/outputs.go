@@ -21,7 +21,7 @@ func Outputs(result rollout.Result) []Output {
 		{"status", string(result.Status)},
 		{"duration-seconds", strconv.Itoa(int(result.Elapsed.Round(time.Second) / time.Second))},
 	}
-	if !result.Plan.Rollout {
+	if !result.Plan.Phases.Rollout {
 		return outputs
 	}
 	var failed []string

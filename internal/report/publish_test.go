@@ -104,7 +104,7 @@ func TestOutputsSayHowTheRunEnded(t *testing.T) {
 
 func TestARunWithoutARolloutHasNoResultsOfHosts(t *testing.T) {
 	result := finished()
-	result.Plan.Rollout = false
+	result.Plan.Phases.Rollout = false
 	p := &paper{}
 	if err := report.Publish(p, result, nil, false); err != nil {
 		t.Fatal(err)

@@ -44,8 +44,8 @@ func Summary(result rollout.Result, err error) string {
 		row("Ran before", code(result.Previous()))
 	}
 	row("Image", code(result.Image.URI))
-	if result.Plan.Image && result.Plan.Operation == rollout.Deploy {
-		row("Pushed from", code(result.Plan.Source))
+	if result.Plan.Phases.Image && result.Plan.Operation == rollout.Deploy {
+		row("Pushed from", code(result.Plan.Image.Source))
 	}
 	row("Bundle", code(result.Bundle.URI))
 	row("Account, region", code(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
@@ -86,11 +86,11 @@ func verdict(result rollout.Result, err error) string {
 		return fmt.Sprintf("❌ %s: %s%s", subject(result), result.Status, extent(result))
 	case result.Plan.Operation == rollout.Status:
 		return inspected(result)
-	case result.Plan.Rollout:
+	case result.Plan.Phases.Rollout:
 		return fmt.Sprintf("✅ %s runs on %s of %s", name, rollout.Instances(len(result.Hosts)), rel.Environment)
-	case result.Plan.Image && result.Plan.Bundle:
+	case result.Plan.Phases.Image && result.Plan.Phases.Bundle:
 		return fmt.Sprintf("✅ The image and the bundle of %s are ready", name)
-	case result.Plan.Image:
+	case result.Plan.Phases.Image:
 		return fmt.Sprintf("✅ The image of %s is ready", name)
 	}
 	return fmt.Sprintf("✅ The bundle of %s is ready", name)

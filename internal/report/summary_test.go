@@ -13,9 +13,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/report"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -36,7 +38,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 	}
 	return rollout.Result{
 		Plan: rollout.Plan{
-			Operation: rollout.Deploy, Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Image: true, Source: "image.tar", Bundle: true, Rollout: true,
+			Operation: rollout.Deploy, Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Phases: inputs.Phases{Image: true, Bundle: true, Rollout: true}, Image: inputs.Image{Source: "image.tar"},
 		},
 		Status:     rollout.OutcomeSuccess,
 		Account:    "123456789012",
@@ -51,7 +53,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 func host(id string, state rollout.State, before, runs, message string) *rollout.Host {
 	h := &rollout.Host{Instance: fleet.Instance{ID: id, Name: "ip-10-0-0-" + id[2:]}, State: state, Before: before, Message: message}
 	if runs != "" {
-		h.Report = &fleet.Report{Version: runs, Digest: oldDigest, Unit: "inactive", Result: "success"}
+		h.Report = &deploy.Report{Version: runs, Digest: oldDigest, Unit: "inactive", Result: "success"}
 		if state == rollout.Deployed {
 			h.Report.Digest = newDigest
 		}
@@ -89,7 +91,7 @@ func inspected() rollout.Result {
 func refusedBeforeRollout() (rollout.Result, error) {
 	result := finished()
 	result.Status, result.CommandIDs, result.Image, result.Bundle = rollout.OutcomeFailed, nil, image.Pushed{}, bundle.Stored{}
-	result.Plan.Image, result.Plan.Bundle, result.Elapsed = false, false, 1400*time.Millisecond
+	result.Plan.Phases.Image, result.Plan.Phases.Bundle, result.Elapsed = false, false, 1400*time.Millisecond
 	return result, errors.Join(
 		fmt.Errorf("read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
 		errors.Join(
@@ -148,7 +150,7 @@ func TestSummary(t *testing.T) {
 		},
 		"rollback": func() (rollout.Result, error) {
 			result := finished(host("i-1", rollout.Deployed, "0.1.31-dev", "0.1.30-dev", "0.1.30-dev is installed"))
-			result.Plan.Operation, result.Plan.Image, result.Plan.Bundle = rollout.Rollback, false, false
+			result.Plan.Operation, result.Plan.Phases.Image, result.Plan.Phases.Bundle = rollout.Rollback, false, false
 			result.Image, result.Bundle = image.Pushed{}, bundle.Stored{}
 			return result, nil
 		},
@@ -188,7 +190,7 @@ func TestSummary(t *testing.T) {
 		},
 		"image": func() (rollout.Result, error) {
 			result := finished()
-			result.Plan.Bundle, result.Plan.Rollout, result.Bundle, result.CommandIDs = false, false, bundle.Stored{}, nil
+			result.Plan.Phases.Bundle, result.Plan.Phases.Rollout, result.Bundle, result.CommandIDs = false, false, bundle.Stored{}, nil
 			return result, nil
 		},
 		"preflight": refusedBeforeRollout,

@@ -2,86 +2,181 @@ package rollout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/image"
 )
 
-// progressEvery is how often a long push says how far it is.
-const progressEvery = 5 * time.Second
+// artifacts brings the image and the bundle of a release to the account, or finds them
+// there.
+type artifacts struct {
+	plan     *Plan
+	console  Console
+	services *Services
+	result   *Result
+	source   *image.Source // nil without the image phase
+	bundle   bundle.Bundle // empty without the bundle phase
+}
 
-func (r *run) push(ctx context.Context) error {
+// readSources reads what the run brings along, before anything is asked of the account.
+func (a *artifacts) readSources(ctx context.Context, account Account) error {
+	rel := a.plan.Release
+	a.console.Info("deployment %s: %s %s to %s", a.plan.DeploymentID, rel.Service, rel.Version, rel.Environment)
+	problems := []error{setOutputs(a.console, "version", rel.Version.String(), "deployment-id", a.plan.DeploymentID)}
+	if a.plan.Phases.Image && a.plan.Image.Source != "" {
+		source, err := account.OpenImage(ctx)
+		problems = append(problems, err)
+		if a.source = source; err == nil {
+			a.console.Info("image: %s, %s", source.Kind(), strings.Join(source.Platforms(), ", "))
+		}
+	}
+	if a.plan.Phases.Bundle {
+		problems = append(problems, a.buildBundle())
+	}
+	return errors.Join(problems...)
+}
+
+func (a *artifacts) buildBundle() (err error) {
+	path := a.plan.Bundle.Path
+	if a.bundle, err = bundle.Build(path, a.plan.Release, a.plan.Bundle.Mode); err != nil {
+		return err
+	}
+	a.console.Info("bundle: %d files, %d of them from %s, sha256 %s", a.bundle.Files, a.bundle.Own, path, a.bundle.SHA256)
+	if a.bundle.Own == 0 {
+		a.console.Notice("Built-in deploy files only", "%s holds no files of the repository; if it should, check the repository out first", path)
+	}
+	return nil
+}
+
+func (a *artifacts) closeSource() error {
+	if a.source == nil {
+		return nil
+	}
+	return a.source.Close()
+}
+
+// progressInterval is how often a long push logs its progress.
+const progressInterval = 5 * time.Second
+
+func (a *artifacts) pushImage(ctx context.Context) error {
 	began := time.Now()
 	last := began
-	pushed, err := r.services.Repository.Push(ctx, r.source, r.plan.Release.ImageTag(), image.How{
-		Compression: r.plan.Compression, Near: r.near(),
+	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.How{
+		Compression: image.Compression(a.plan.Image.Compression), Near: a.recentTags(),
 		Progress: func(m image.Moved) {
-			if time.Since(last) < progressEvery {
+			if time.Since(last) < progressInterval {
 				return
 			}
 			last = time.Now()
 			rate := float64(m.Sent>>20) / time.Since(began).Seconds()
-			r.console.Info("%d of %d MB read, %d MB sent, %.0f MB/s, %d layers there before", m.Done>>20, m.Total>>20, m.Sent>>20, rate, m.Reused)
+			a.console.Info("%d of %d MB read, %d MB sent, %.0f MB/s, %d layers reused", m.Done>>20, m.Total>>20, m.Sent>>20, rate, m.Reused)
 		},
 	})
 	if err != nil {
 		return err
 	}
-	r.result.Image = pushed
+	a.result.Image = pushed
 	if pushed.Created {
-		r.console.Notice("Repository created", "ECR had no %s", strings.TrimSuffix(pushed.URI, "@"+pushed.Digest))
+		a.console.Notice("Repository created", "ECR had no %s", strings.TrimSuffix(pushed.URI, "@"+pushed.Digest))
 	}
 	if pushed.Uploaded {
-		r.console.Info("pushed %s as %s: %d MB sent in %.1f s, %d layers there before", pushed.URI, pushed.Tag, pushed.Bytes>>20, time.Since(began).Seconds(), pushed.Reused)
+		a.console.Info("pushed %s as %s: %d MB sent in %.1f s, %d layers reused", pushed.URI, pushed.Tag, pushed.Bytes>>20, time.Since(began).Seconds(), pushed.Reused)
 	} else {
-		r.console.Info("%s is there already as %s; nothing to send", pushed.URI, pushed.Tag)
+		a.console.Info("%s is already pushed as %s", pushed.URI, pushed.Tag)
 	}
-	return r.output("image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded))
+	return setOutputs(a.console, "image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded))
 }
 
-// near lists tags of images that the new one may share layers with: what runs, what ran before, and what was to run and
-// was found unhealthy last, which is what the new one mends.
-func (r *run) near() []string {
-	current := r.result.Current
-	tags := append(slices.Clone(r.plan.ImageTags), current.Version, current.Before)
+// recentTags lists tags of images that the new one may share layers with: the current and
+// the previous release, and the one quarantined last, which the new one probably fixes.
+func (a *artifacts) recentTags() []string {
+	current := a.result.Current
+	tags := append(slices.Clone(a.plan.Image.Tags), current.Version, current.Before)
 	if n := len(current.Quarantined); n > 0 {
 		tags = append(tags, current.Quarantined[n-1].Version)
 	}
-	var near []string
+	var recent []string
 	for _, tag := range tags {
-		if tag != "" && tag != r.plan.Release.ImageTag() && !slices.Contains(near, tag) {
-			near = append(near, tag)
+		if tag != "" && tag != a.plan.Release.ImageTag() && !slices.Contains(recent, tag) {
+			recent = append(recent, tag)
 		}
 	}
-	return near
+	return recent
 }
 
-func (r *run) upload(ctx context.Context) error {
-	stored, err := r.services.Bucket.Put(ctx, r.plan.Release.BundleKey(r.plan.BundlePrefix), r.packed)
+func (a *artifacts) uploadBundle(ctx context.Context) error {
+	stored, err := a.services.Bucket.Put(ctx, a.bundleKey(), a.bundle)
 	if err != nil {
 		return err
 	}
-	r.result.Bundle = stored
+	a.result.Bundle = stored
 	verb := "wrote"
 	if stored.Reused {
-		verb = "the same bytes are there already:"
+		verb = "already stored:"
 	}
-	r.console.Info("%s %s, sha256 %s", verb, stored.URI, stored.SHA256)
-	return r.output("bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
+	a.console.Info("%s %s, sha256 %s", verb, stored.URI, stored.SHA256)
+	return setOutputs(a.console, "bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
 }
 
-// moveTags comes last, so that latest-<environment> always names an image that was
-// seen healthy on every instance.
-func (r *run) moveTags(ctx context.Context) error {
-	if err := r.services.Repository.Tag(ctx, r.result.Image.Digest, r.plan.ImageTags...); err != nil {
-		return fmt.Errorf("every instance runs %s, but moving the image's tags went wrong: %w", r.plan.Release.Version, err)
+// moveTags comes last, so that latest-<environment> always names an image that was seen
+// healthy on every instance.
+func (a *artifacts) moveTags(ctx context.Context) error {
+	if err := a.services.Repository.Tag(ctx, a.result.Image.Digest, a.plan.Image.Tags...); err != nil {
+		return fmt.Errorf("every instance runs %s, but its image tags were not moved: %w", a.plan.Release.Version, err)
 	}
-	for _, tag := range r.plan.ImageTags {
-		r.console.Info("%s now names %s", tag, r.result.Image.Digest)
+	for _, tag := range a.plan.Image.Tags {
+		a.console.Info("%s now names %s", tag, a.result.Image.Digest)
 	}
 	return nil
+}
+
+func (a *artifacts) bundleKey() string { return a.plan.Release.BundleKey(a.plan.Bundle.Prefix) }
+
+// resolveImage checks that an earlier job has pushed this image as this version, or that
+// there is a repository to push to.
+func (a *artifacts) resolveImage(ctx context.Context) error {
+	if a.plan.Operation != Deploy || !a.plan.Phases.Image && !a.plan.Phases.Rollout {
+		return nil
+	}
+	tag := a.plan.Release.ImageTag()
+	if a.plan.Phases.Image {
+		return a.services.Repository.Check(ctx, tag)
+	}
+	digest, err := a.services.Repository.Resolve(ctx, tag)
+	if err != nil {
+		return err
+	}
+	if digest != a.plan.Image.Digest {
+		return &image.TagConflictError{Ref: tag, Have: digest, Want: a.plan.Image.Digest}
+	}
+	return a.setImage(digest)
+}
+
+func (a *artifacts) setImage(digest string) error {
+	a.result.Image.Digest, a.result.Image.URI = digest, a.services.Repository.URI(digest)
+	return setOutputs(a.console, "image-uri", a.result.Image.URI, "image-digest", digest)
+}
+
+// resolveBundle finds a bundle that an earlier job has stored.
+func (a *artifacts) resolveBundle(ctx context.Context) error {
+	if a.plan.Operation != Deploy || a.plan.Phases.Bundle || !a.plan.Phases.Rollout {
+		return nil
+	}
+	return a.findBundle(ctx, a.plan.Bundle.SHA256)
+}
+
+// findBundle finds the bundle with that checksum; an empty one accepts what is stored.
+func (a *artifacts) findBundle(ctx context.Context, sha256 string) error {
+	stored, err := a.services.Bucket.Find(ctx, a.bundleKey(), sha256)
+	if err != nil {
+		return err
+	}
+	a.result.Bundle = stored
+	return setOutputs(a.console, "bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
@@ -117,7 +118,7 @@ func TestTagsMoveOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 
 	bad.NextBehavior = well
 	again := s.plan("0.1.30-dev", "i-1", "i-2")
-	again.AllowQuarantined, again.DeploymentID = true, "d-2"
+	again.Rollout.Policy.AllowQuarantined, again.DeploymentID = true, "d-2"
 	if result, err = s.deploy(again); err != nil || result.Image.Uploaded || s.alias() != result.Image.Digest {
 		t.Errorf("latest-dev is %q after %v", s.alias(), err)
 	}
@@ -152,8 +153,8 @@ func TestEveryReasonAgainstADeployIsReportedAtOnce(t *testing.T) {
 	s.host("i-1", "0.1.29-dev")
 	s.AddInstance(localaws.Instance{ID: "i-3", PingStatus: "ConnectionLost"})
 	plan := s.plan("0.1.30-dev", "i-1", "i-2", "i-3")
-	plan.Image, plan.Bundle = false, false
-	plan.ImageDigest, plan.BundleSHA256 = "sha256:"+strings.Repeat("0", 64), strings.Repeat("0", 64)
+	plan.Phases.Image, plan.Phases.Bundle = false, false
+	plan.Image.Digest, plan.Bundle.SHA256 = "sha256:"+strings.Repeat("0", 64), strings.Repeat("0", 64)
 	result, err := s.deploy(plan)
 	wantParts(t, err,
 		"atta:0.1.30-dev: not in the registry", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
@@ -170,7 +171,7 @@ func TestWhatIsWrongInTheWorkspaceIsReportedBeforeAWSIsAsked(t *testing.T) {
 	s := newStage(t)
 	s.image = "no-such-image.tar"
 	plan := s.plan("0.1.30-dev", "i-1")
-	plan.BundlePath = "no-such-folder"
+	plan.Bundle.Path = "no-such-folder"
 	_, err := s.deploy(plan)
 	wantParts(t, err, "no-such-image.tar", "no-such-folder")
 	if len(s.Calls()) != 0 {
@@ -190,10 +191,10 @@ func TestAnInstanceThatCannotSayWhatItRunsIsNotTouched(t *testing.T) {
 	s.host("i-6", "0.1.1-prod")
 	result, err := s.deploy(s.plan("0.1.30-dev", "i-1", "i-2", "i-3", "i-4", "i-5", "i-6"))
 	wantParts(t, err,
-		"instance i-2 cannot say what it runs: the command ended as Success with exit code 0 and no result line",
-		"instance i-3 cannot say what it runs: SSM did not deliver the command: AccessDenied",
+		"instance i-2 cannot report what it runs: the command ended as Success with exit code 0 and no result line",
+		"instance i-3 cannot report what it runs: SSM did not deliver the command: AccessDenied",
 		"0.1.30-dev is older than 1.0.0-dev, which runs on i-4 (name-of-i-4); set allow-downgrade: true",
-		"instance i-5 cannot say what it runs: the command ended as Success with exit code 0 and an odd result line",
+		"instance i-5 cannot report what it runs: the command ended as Success with exit code 0 and malformed result line",
 		"instance i-6 (name-of-i-6) runs 0.1.1-prod, which belongs to environment prod; is it the right instance?",
 	)
 	if healthy.State().Changes != 0 || result.Status != rollout.OutcomeFailed || s.console.values["instance-count"] != "6" {
@@ -210,7 +211,7 @@ func TestADowngradeNeedsItsInput(t *testing.T) {
 	if _, err := s.deploy(plan); !errors.As(err, &downgrade) || downgrade.Instance != "i-1 (name-of-i-1)" || machine.State().Changes != 0 {
 		t.Errorf("after %d deploys the error is %v", machine.State().Changes, err)
 	}
-	plan.AllowDowngrade = true
+	plan.Rollout.Policy.AllowDowngrade = true
 	if result, err := s.deploy(plan); err != nil || result.Previous() != "0.2.0-dev" || machine.State().Version != "0.1.30-dev" {
 		t.Errorf("%s runs after %v", machine.State().Version, err)
 	}
@@ -221,29 +222,29 @@ func TestEachPhaseRunsAlone(t *testing.T) {
 	machine := s.host("i-1", "")
 	plan := s.plan("0.1.30-dev", "i-1")
 	only := func(phase *bool) rollout.Plan {
-		plan.Image, plan.Bundle, plan.Rollout = false, false, false
+		plan.Phases = inputs.Phases{}
 		*phase = true
 		return plan
 	}
-	pushed, err := s.deploy(only(&plan.Image))
+	pushed, err := s.deploy(only(&plan.Phases.Image))
 	if err != nil || pushed.Status != rollout.OutcomeSuccess || machine.State().Changes != 0 {
 		t.Fatalf("image: %s, %v", pushed.Status, err)
 	}
 	wantLines(t, "groups", s.console.groups, "Read", "Preflight", "Push image")
-	stored, err := s.deploy(only(&plan.Bundle))
+	stored, err := s.deploy(only(&plan.Phases.Bundle))
 	if err != nil || stored.Status != rollout.OutcomeSuccess || machine.State().Changes != 0 {
 		t.Fatalf("bundle: %s, %v", stored.Status, err)
 	}
-	plan.ImageDigest, plan.BundleSHA256 = "sha256:"+strings.Repeat("0", 64), stored.Bundle.SHA256
-	_, err = s.deploy(only(&plan.Rollout))
+	plan.Image.Digest, plan.Bundle.SHA256 = "sha256:"+strings.Repeat("0", 64), stored.Bundle.SHA256
+	_, err = s.deploy(only(&plan.Phases.Rollout))
 	var conflict *image.TagConflictError
 	if !errors.As(err, &conflict) || conflict.Have != pushed.Image.Digest || machine.State().Changes != 0 {
 		t.Errorf("a digest that the version does not name: %v", err)
 	}
 	before := len(s.changes())
 	*s.console = console{}
-	plan.ImageDigest = pushed.Image.Digest
-	result, err := s.deploy(only(&plan.Rollout))
+	plan.Image.Digest = pushed.Image.Digest
+	result, err := s.deploy(only(&plan.Phases.Rollout))
 	if err != nil || result.Status != rollout.OutcomeSuccess || machine.State().Digest != pushed.Image.Digest {
 		t.Fatalf("rollout: %s, %v", result.Status, err)
 	}
@@ -287,7 +288,7 @@ func TestTheCommandOfADeployHoldsWhatThePlanSays(t *testing.T) {
 	}
 	machine.SetInstalled("0.1.29-dev", digestOf("0.1.29-dev"))
 	plan.DeploymentID = "d-2"
-	plan.Policy = rollout.Policy{
+	plan.Rollout.Policy = deploy.Policy{
 		AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: time.Hour, HealthTimeout: 90 * time.Second,
 		MinHealthyTime: time.Minute, KeepReleases: 100, HealthCommand: "curl -f 'http://x'", HealthURL: "http://127.0.0.1:80/?a=b",
 	}

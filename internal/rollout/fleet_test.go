@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
@@ -29,7 +30,7 @@ func (s *stage) hosts(n int, version string) (ids []string, list []*simhost.Host
 // inWaves is a deploy in waves of 1, a quarter, and all.
 func (s *stage) inWaves(version string, ids ...string) rollout.Plan {
 	plan := s.plan(version, ids...)
-	plan.Waves = []rollout.Wave{{Hosts: 1}, {Percent: 25}, {Percent: 100}}
+	plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Percent: 25}, {Percent: 100}}
 	return plan
 }
 
@@ -86,8 +87,8 @@ func TestWhatAFailedWaveLeavesGoesBackAsFarAsThePlanSays(t *testing.T) {
 		new  int // hosts that run the new release in the end
 		text string
 	}{
-		"all":  {0, "9 instances that ran it went back to what ran there before"},
-		"wave": {3, "6 instances that ran it went back to what ran there before"},
+		"all":  {0, "9 instances that ran it rolled back to the previous release"},
+		"wave": {3, "6 instances that ran it rolled back to the previous release"},
 		"none": {9, "instance i-08 (name-of-i-08): rolled-back: unhealthy"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +96,7 @@ func TestWhatAFailedWaveLeavesGoesBackAsFarAsThePlanSays(t *testing.T) {
 			ids, hosts := s.hosts(10, "0.1.29-dev")
 			hosts[7].NextBehavior = unwell
 			plan := s.inWaves("0.1.30-dev", ids...)
-			plan.RollbackOnFailure = name
+			plan.Rollout.RollbackOnFailure = name
 			result, err := s.deploy(plan)
 			wantParts(t, err, "1 of 10 instances are not known to run the release", test.text)
 			n := 0
@@ -119,14 +120,14 @@ func TestEachHostGoesBackToItsOwn(t *testing.T) {
 	hosts[3].NextBehavior = unwell
 	plan := s.plan("0.1.30-dev", append(ids, "i-09")...)
 	result, err := s.deploy(plan)
-	wantParts(t, err, "3 instances that ran it went back")
+	wantParts(t, err, "3 instances that ran it rolled back")
 	for i, want := range []string{"0.1.28-dev", "0.1.29-dev", "0.1.28-dev", "0.1.28-dev"} {
 		if got := hosts[i].State().Version; got != want {
 			t.Errorf("host %d runs %s, want %s", i, got, want)
 		}
 	}
 	last := result.Hosts[4]
-	if empty.State().Version != "0.1.30-dev" || last.State != rollout.Deployed || !strings.Contains(last.Message, "it ran nothing before, so there is nothing to go back to") {
+	if empty.State().Version != "0.1.30-dev" || last.State != rollout.Deployed || !strings.Contains(last.Message, "it ran nothing before, so there is nothing to roll back to") {
 		t.Errorf("%s %s: %s", empty.State().Version, last.State, last.Message)
 	}
 }
@@ -149,7 +150,7 @@ func TestARerunSkipsWhatRunsAlready(t *testing.T) {
 	ids, hosts := s.hosts(10, "0.1.29-dev")
 	hosts[5].NextBehavior = unwell
 	plan := s.inWaves("0.1.30-dev", ids...)
-	plan.RollbackOnFailure, plan.AllowQuarantined = "none", true
+	plan.Rollout.RollbackOnFailure, plan.Rollout.Policy.AllowQuarantined = "none", true
 	if _, err := s.deploy(plan); err == nil {
 		t.Fatal("it went well")
 	}
@@ -210,10 +211,10 @@ func TestALostAnswerIsAskedFor(t *testing.T) {
 	}{
 		"it had worked":        {1, well, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
 		"it worked twice":      {2, well, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
-		"it had gone back":     {1, unwell, rollout.RolledBack, "asked again, it says that it went back, and runs 0.1.29-dev"},
-		"it had refused":       {1, func(string) simhost.Behavior { return simhost.Behavior{Refusal: "no room"} }, rollout.NotDeployed, "asked again, it says that it refused"},
-		"it could not go":      {1, func(string) simhost.Behavior { return simhost.Behavior{RollbackFails: true} }, rollout.RollbackFailed, "it could not go back"},
-		"it was never reached": {0, well, rollout.NotDeployed, "the command never came to it, and would not be carried out any more; it runs 0.1.29-dev"},
+		"it had gone back":     {1, unwell, rollout.RolledBack, "asked again, it reports that it rolled back, and runs 0.1.29-dev"},
+		"it had refused":       {1, func(string) simhost.Behavior { return simhost.Behavior{Refusal: "no room"} }, rollout.NotDeployed, "asked again, it reports that it refused"},
+		"it could not go":      {1, func(string) simhost.Behavior { return simhost.Behavior{RollbackFails: true} }, rollout.RollbackFailed, "it could not roll back"},
+		"it was never reached": {0, well, rollout.NotDeployed, "the command never reached it and would be refused now; it runs 0.1.29-dev"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStage(t)
@@ -284,17 +285,17 @@ func TestTagsSayWhichInstances(t *testing.T) {
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: one, Tags: dev})
 	s.AddInstance(localaws.Instance{ID: "i-2", Machine: other, Tags: map[string]string{"Environment": "prod"}})
 	plan := s.plan("0.1.30-dev")
-	plan.Targets = fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "dev"}}}
-	plan.MinInstances = 2
+	plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+	plan.Targets.MinInstances = 2
 	_, err := s.deploy(plan)
-	wantParts(t, err, "1 instance found where min-instances wants 2: i-1")
+	wantParts(t, err, "1 instance found, min-instances is 2: i-1")
 	plan.Targets.Tags[0].Value = "staging"
 	_, err = s.deploy(plan)
 	if !errors.Is(err, fleet.ErrNoInstance) {
 		t.Error(err)
 	}
 	wantLines(t, "changes", s.changes())
-	plan.Targets.Tags[0].Value, plan.MinInstances = "dev", 1
+	plan.Targets.Tags[0].Value, plan.Targets.MinInstances = "dev", 1
 	if result, err := s.deploy(plan); err != nil || states(result) != "i-1 deployed" || other.State().Changes != 0 {
 		t.Errorf("%s: %v", states(result), err)
 	}
@@ -310,12 +311,12 @@ func TestAnInstanceThatComesMeanwhileGetsTheReleaseToo(t *testing.T) {
 	}
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
 	plan := s.plan("0.1.30-dev")
-	plan.Targets = fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "dev"}}}
+	plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
 	result, err := s.deploy(plan)
 	if err != nil || states(result) != "i-1 deployed, i-2 deployed" || second.State().Version != "0.1.30-dev" {
 		t.Errorf("%s: %v", states(result), err)
 	}
-	if !slices.Contains(s.console.groups, "Roll out to those that have come meanwhile: 1 instance") {
+	if !slices.Contains(s.console.groups, "Roll out to new instances: 1 instance") {
 		t.Errorf("groups are %q", s.console.groups)
 	}
 }
@@ -330,9 +331,9 @@ func TestAnInstanceThatComesMeanwhileAndCannotBeReachedIsNamed(t *testing.T) {
 	}
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
 	plan := s.plan("0.1.30-dev")
-	plan.Targets = fleet.Targets{Tags: []fleet.Tag{{Key: "Environment", Value: "dev"}}}
+	plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
 	result, err := s.deploy(plan)
-	wantParts(t, err, "an instance has come meanwhile: instance i-2 is not online")
+	wantParts(t, err, "new instance: instance i-2 is not online")
 	if result.Status == rollout.OutcomeSuccess || s.alias() != "" {
 		t.Error(result.Status)
 	}
@@ -353,7 +354,7 @@ func TestAnImageThatWasUnhealthyIsQuarantinedForTheWholeFleet(t *testing.T) {
 	if !errors.As(err, &quarantined) || quarantined.Version != "0.1.30-dev" || hosts[1].State().Changes != 0 {
 		t.Errorf("error is %v, changed are %v", err, changed(hosts))
 	}
-	plan.AllowQuarantined, plan.DeploymentID = true, "d-3"
+	plan.Rollout.Policy.AllowQuarantined, plan.DeploymentID = true, "d-3"
 	if _, err := s.deploy(plan); err != nil {
 		t.Fatal(err)
 	}
@@ -375,7 +376,7 @@ func TestAnOlderVersionThanWhatShouldRunIsRefusedWhereverItIsNot(t *testing.T) {
 		t.Error(err)
 	}
 	plan := s.plan("0.1.30-dev", "i-2")
-	plan.AllowDowngrade = true
+	plan.Rollout.Policy.AllowDowngrade = true
 	if _, err := s.deploy(plan); err != nil {
 		t.Error(err)
 	}
@@ -394,7 +395,7 @@ func TestTheTimeLimitOfACommandIsByAWSsClock(t *testing.T) {
 	if want := fmt.Sprintf("--not-after=%d ", plan.Deadline.Add(2*time.Hour).Unix()); !strings.Contains(host.State().Command, want) {
 		t.Errorf("%s is not in %s", want, host.State().Command)
 	}
-	if log := strings.Join(s.console.log, "\n"); !strings.Contains(log, "This machine's clock is wrong: AWS's clock is 2h0m0s ahead of it") {
+	if log := strings.Join(s.console.log, "\n"); !strings.Contains(log, "This machine's clock is wrong: AWS's clock is 2h0m0s ahead") {
 		t.Error(log)
 	}
 }

@@ -6,58 +6,45 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
 )
 
-// Host is one instance in a deploy.
+// Host is one instance in a run.
 type Host struct {
 	fleet.Instance
 	State   State
-	Wave    int           // it is in, from 1; 0: none
-	Changed bool          // this run has made it run something else
-	Before  string        // the version it ran before; empty: none
-	Message string        // in words, what became of it
-	Report  *fleet.Report // its own last word; nil: none
-	Drift   []string      // in a status, in what it is not as it should be
-	Log     string        // the end of its log, foreign text; empty when all went well
+	Wave    int            // from 1; 0: in none
+	Changed bool           // this run has made it run something else
+	Before  string         // the version it ran before; empty: none
+	Message string         // the result in words
+	Report  *deploy.Report // its own latest; nil: none
+	Denied  bool           // SSM denied the command
+	Drift   []string       // in a status, how it differs from what it should be
+	Log     string         // the end of its log, untrusted text; empty when all went well
 
-	claimed bool // it, or SSM for it, has said that the command ran
-	final   bool // asking again would tell no more
+	answered bool // it, or SSM for it, has reported that the command ran
+	resolved bool // asking again would reveal nothing more
 }
 
 // State is what is known of a host after the run.
 type State string
 
-// The states of a host. Only Deployed means that the host itself has proved that
-// it runs what was asked for; AsMeant and Drifted are those of a status.
+// The states of a host. Only Deployed means that the host itself has proved that it runs
+// the release; InSync and Drifted are those of a status.
 const (
 	NotStarted     State = "not-started"     // not reached by this run
-	Deployed       State = "deployed"        // runs the new release, by its own report
-	NotDeployed    State = "not-deployed"    // refused, or never got, the command; runs what it ran before
-	RolledBack     State = "rolled-back"     // tried, and went back, by itself or told by this run
-	RollbackFailed State = "rollback-failed" // tried, and could not go back
-	Unknown        State = "unknown"         // nobody has said
+	Deployed       State = "deployed"        // runs the release, by its own report
+	NotDeployed    State = "not-deployed"    // refused or never received the command; runs what it ran before
+	RolledBack     State = "rolled-back"     // tried, and rolled back, on its own or told by this run
+	RollbackFailed State = "rollback-failed" // tried, and could not roll back
+	Unknown        State = "unknown"         // no answer
 	InSync         State = "in-sync"         // runs what should run, as it was installed
 	Drifted        State = "drifted"         // does not
 )
 
-// Outcome is that of a run.
-type Outcome string
-
-// The outcomes of a run.
-const (
-	OutcomeSuccess        Outcome = "success"
-	OutcomeFailed         Outcome = "failed"
-	OutcomeRolledBack     Outcome = "rolled-back"
-	OutcomeRollbackFailed Outcome = "rollback-failed"
-	OutcomeUnknown        Outcome = "unknown"
-	OutcomeCancelled      Outcome = "cancelled"
-	OutcomePlanned        Outcome = "planned"
-	OutcomeRunning        Outcome = "running" // in the history, of a run that has not said how it ended
-)
-
-// Runs is the version that is known to be installed now; empty when it is none, or
-// not known.
+// Runs is the version that is known to be installed now; empty when it is none, or not
+// known.
 func (h *Host) Runs() string {
 	switch {
 	case h.Report != nil && h.Report.Version != "":
@@ -68,20 +55,50 @@ func (h *Host) Runs() string {
 	return ""
 }
 
-// want is what a host is asked to run.
-type want struct {
-	deployment string // the id that its answer has to carry
-	service    string
-	version    string // empty: the one it was seen healthy with before
-	digest     string // empty: that of the version, as the host has it
+// runsOrNothing names the installed version for a message.
+func runsOrNothing(report *deploy.Report) string { return or(report.Version, "nothing") }
+
+// hasNothingToLose reports whether a host's release was never seen healthy, has failed, or
+// is not installed.
+func (h *Host) hasNothingToLose() bool {
+	return h.Report == nil || !h.Report.Verified || h.Report.Unit == unitFailed || len(h.Report.Drift) > 0
 }
 
-// settle says what became of a host that was asked to run something. Whatever is not
+// unitFailed is systemd's ActiveState of a unit that has failed.
+const unitFailed = "failed"
+
+// expectation is what a host is asked to run, and has to prove.
+type expectation struct {
+	deployment string // the id that its answer has to carry
+	service    string
+	version    string // empty: its previous verified release
+	digest     string // empty: that of the version, as the host holds it
+}
+
+// answer is one instance's result with its report.
+type answer struct {
+	fleet.Result
+	report *deploy.Report // nil: none
+}
+
+// readAnswer parses the report of a result. Only a report counts as proof: a command can be
+// Success without having done anything.
+func readAnswer(result fleet.Result) answer {
+	report, err := deploy.ParseReport(result.Stdout)
+	a := answer{Result: result, report: report}
+	if err != nil && result.Outcome == fleet.Completed {
+		a.Outcome, a.Reason = fleet.Unknown, fmt.Sprintf("the command ended as %s with exit code %d and %v", result.Status, result.ExitCode, err)
+	}
+	return a
+}
+
+// applyAnswer sets the state of a host that was asked to run something. Whatever is not
 // proved is not deployed.
-func (h *Host) settle(w want, answer fleet.Result) {
-	h.Log, h.Report, h.Message = answer.Log, answer.Report, answer.Reason
-	h.claimed, h.final = answer.Report != nil || !inDoubt(answer.Status), false
-	switch answer.Outcome {
+func (h *Host) applyAnswer(want expectation, a answer) {
+	h.Log, h.Report, h.Message = a.Log, a.report, a.Reason
+	h.Denied = a.Status == fleet.StatusAccessDenied
+	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen(), false
+	switch a.Outcome {
 	case fleet.NotDelivered:
 		h.State = NotDeployed
 		return
@@ -89,81 +106,95 @@ func (h *Host) settle(w want, answer fleet.Result) {
 		h.State = Unknown
 		return
 	}
-	report := answer.Report
+	report := a.report
 	h.Message = report.Message
-	if report.Deployment != w.deployment || report.Service != w.service {
+	if report.Deployment != want.deployment || report.Service != want.service {
 		h.State, h.Message = Unknown, fmt.Sprintf("the answer is about deployment %s of %s", report.Deployment, report.Service)
 		return
 	}
 	switch report.Outcome {
-	case "deployed", "unchanged":
-		if problem := w.unproved(answer); problem != "" {
+	case deploy.OutcomeDeployed, deploy.OutcomeUnchanged:
+		if problem := want.unprovedReason(a); problem != "" {
 			h.State, h.Message = Unknown, problem
 			return
 		}
-		h.State, h.Changed = Deployed, report.Outcome == "deployed"
-	case "refused":
+		h.State, h.Changed = Deployed, report.Outcome == deploy.OutcomeDeployed
+	case deploy.OutcomeRefused:
 		h.State = NotDeployed
-	case "rolled-back":
+	case deploy.OutcomeRolledBack:
 		h.State = RolledBack
-	case "rollback-failed":
+	case deploy.OutcomeRollbackFailed:
 		h.State = RollbackFailed
 	default:
 		h.State, h.Message = Unknown, fmt.Sprintf("the host answers %q: %s", report.Outcome, report.Message)
 	}
 }
 
-// inDoubt tells whether a status of SSM leaves it open that a command has run to its end.
-// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
-func inDoubt(status string) bool {
-	switch strings.ReplaceAll(status, " ", "") {
-	case "NotSent", "Pending", "InProgress", "Delayed", "DeliveryTimedOut", "ExecutionTimedOut", "Cancelling", "Cancelled":
-		return true
+// applyStatus sets the state of an unknown host by its answer to a status command that asks
+// about the deployment.
+func (h *Host) applyStatus(want expectation, report *deploy.Report) {
+	h.Report = report
+	outcome, _, _ := strings.Cut(report.About, ":")
+	switch deploy.Outcome(outcome) {
+	case deploy.OutcomeDeployed, deploy.OutcomeUnchanged:
+		if problem := want.mismatch(report); problem != "" {
+			h.Message = "asked again: " + problem
+			return
+		}
+		h.State, h.Changed, h.Message = Deployed, deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
+	case deploy.OutcomeRefused:
+		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
+	case deploy.OutcomeRolledBack:
+		h.State, h.Message = RolledBack, "its answer was lost; asked again, it reports that it rolled back, and runs "+runsOrNothing(report)
+	case deploy.OutcomeRollbackFailed:
+		h.State, h.Message = RollbackFailed, "its answer was lost; asked again, it reports that it could not roll back"
+	case deploy.AboutNone:
+		if h.answered { // two answers that cannot both be true
+			h.resolved, h.Message = true, h.Message+"; asked again, it knows nothing of the deployment, and runs "+runsOrNothing(report)
+			return
+		}
+		h.State, h.Message = NotDeployed, "the command never reached it and would be refused now; it runs "+runsOrNothing(report)
+	case deploy.AboutUnderWay:
+		h.Message = "its deploy is still under way"
+	default:
+		h.Message = fmt.Sprintf("asked again, it answers %q", report.About)
 	}
-	return false
 }
 
-// unproved says what is missing in an answer that claims success.
-func (w want) unproved(answer fleet.Result) string {
-	report := answer.Report
+// unprovedReason is what an answer that claims success lacks; empty when it is proved.
+func (want expectation) unprovedReason(a answer) string {
 	switch {
-	case answer.Status != "Success":
-		return fmt.Sprintf("the host claims success and its command ended as %s", answer.Status)
-	case report.Code != 0:
-		return fmt.Sprintf("the host claims success with exit code %d", report.Code)
+	case a.Status != fleet.StatusSuccess:
+		return fmt.Sprintf("the host claims success and its command ended as %s", a.Status)
+	case a.report.Code != deploy.ExitOK:
+		return fmt.Sprintf("the host claims success with exit code %d", a.report.Code)
 	}
-	return w.missing(report)
+	return want.mismatch(a.report)
 }
 
-// missing says in what a host differs from what is wanted; nothing when it is proved.
-func (w want) missing(report *fleet.Report) string {
+// mismatch is how a host differs from what is wanted; empty when it does not.
+func (want expectation) mismatch(report *deploy.Report) string {
 	switch {
-	case w.version != "" && report.Version != w.version:
-		return fmt.Sprintf("the host claims success and runs version %q, not %s", report.Version, w.version)
+	case want.version != "" && report.Version != want.version:
+		return fmt.Sprintf("the host claims success and runs version %q, not %s", report.Version, want.version)
 	case report.Version == "" || report.Digest == "":
 		return fmt.Sprintf("the host claims success and runs image %q of version %q", report.Digest, report.Version)
-	case w.digest != "" && report.Digest != w.digest:
-		return fmt.Sprintf("the host claims success and runs image %q, not %s", report.Digest, w.digest)
+	case want.digest != "" && report.Digest != want.digest:
+		return fmt.Sprintf("the host claims success and runs image %q, not %s", report.Digest, want.digest)
 	case !report.Verified:
 		return "the host claims success and has not seen the release healthy"
 	}
 	return ""
 }
 
-// runs tells whether a host that was only asked is in the state that is wanted, with
-// nothing about it to mend.
-func (w want) runs(report *fleet.Report) bool {
-	return report != nil && report.Version == w.version && w.missing(report) == "" && len(report.Drift) == 0 && report.Unit != "failed"
+// isMetBy reports whether a host that was only asked runs what is wanted, with nothing to
+// repair.
+func (want expectation) isMetBy(report *deploy.Report) bool {
+	return report != nil && report.Version == want.version && want.mismatch(report) == "" && len(report.Drift) == 0 && report.Unit != unitFailed
 }
 
-// unwell tells whether a host has nothing to lose: what it runs was never seen healthy, has
-// failed, or is not there.
-func (h *Host) unwell() bool {
-	return h.Report == nil || !h.Report.Verified || h.Report.Unit == "failed" || len(h.Report.Drift) > 0
-}
-
-// outcome sums up the hosts after the rollout, the most urgent first.
-func outcome(ctx context.Context, hosts []*Host, err error) Outcome {
+// fleetOutcome sums up the hosts after the rollout, the most urgent first.
+func fleetOutcome(ctx context.Context, hosts []*Host, err error) Outcome {
 	count := map[State]int{}
 	for _, host := range hosts {
 		count[host.State]++
@@ -181,4 +212,21 @@ func outcome(ctx context.Context, hosts []*Host, err error) Outcome {
 		return OutcomeRolledBack
 	}
 	return OutcomeFailed
+}
+
+func unknownHosts(hosts []*Host) (list []*Host) {
+	for _, host := range hosts {
+		if host.State == Unknown {
+			list = append(list, host)
+		}
+	}
+	return list
+}
+
+func instancesOf(hosts []*Host) []fleet.Instance {
+	list := make([]fleet.Instance, len(hosts))
+	for i, host := range hosts {
+		list[i] = host.Instance
+	}
+	return list
 }

@@ -6,68 +6,69 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
 )
 
 const digest = "sha256:1111"
 
-var wanted = want{deployment: "d-1", service: "atta", version: "0.1.30-dev", digest: digest}
+var wanted = expectation{deployment: "d-1", service: "atta", version: "0.1.30-dev", digest: digest}
 
-// answer is a host's whole success, but for change.
-func answer(change func(*fleet.Result)) fleet.Result {
-	result := fleet.Result{Outcome: fleet.Completed, Status: "Success", Report: &fleet.Report{
+// provedAnswer is a host's whole success, but for change.
+func provedAnswer(change func(*answer)) answer {
+	a := answer{Result: fleet.Result{Outcome: fleet.Completed, Status: "Success"}, report: &deploy.Report{
 		Deployment: "d-1", Service: "atta", Outcome: "deployed", Phase: "verify", Version: "0.1.30-dev", Digest: digest, Verified: true, Message: "its words",
 	}}
-	change(&result)
-	return result
+	change(&a)
+	return a
 }
 
 func TestOnlyAProvedReleaseIsDeployed(t *testing.T) {
-	says := func(outcome string, code int) func(*fleet.Result) {
-		return func(r *fleet.Result) {
-			r.Report.Outcome, r.Report.Code, r.Report.Version = outcome, code, "0.1.29-dev"
+	says := func(outcome deploy.Outcome, code deploy.ExitCode) func(*answer) {
+		return func(r *answer) {
+			r.report.Outcome, r.report.Code, r.report.Version = outcome, code, "0.1.29-dev"
 			r.Status = "Failed"
 		}
 	}
 	tests := map[string]struct {
-		change  func(*fleet.Result)
+		change  func(*answer)
 		state   State
 		message string
 		runs    string
 	}{
-		"deployed":        {func(*fleet.Result) {}, Deployed, "its words", "0.1.30-dev"},
-		"unchanged":       {func(r *fleet.Result) { r.Report.Outcome = "unchanged" }, Deployed, "its words", "0.1.30-dev"},
+		"deployed":        {func(*answer) {}, Deployed, "its words", "0.1.30-dev"},
+		"unchanged":       {func(r *answer) { r.report.Outcome = "unchanged" }, Deployed, "its words", "0.1.30-dev"},
 		"refused":         {says("refused", 10), NotDeployed, "its words", "0.1.29-dev"},
 		"rolled back":     {says("rolled-back", 40), RolledBack, "its words", "0.1.29-dev"},
 		"rollback failed": {says("rollback-failed", 41), RollbackFailed, "its words", "0.1.29-dev"},
-		"refused before it looked": {func(r *fleet.Result) {
-			r.Report = &fleet.Report{Deployment: "d-1", Service: "atta", Outcome: "refused", Code: 20, Message: "its words"}
+		"refused before it looked": {func(r *answer) {
+			r.report = &deploy.Report{Deployment: "d-1", Service: "atta", Outcome: "refused", Code: 20, Message: "its words"}
 		}, NotDeployed, "its words", "0.1.28-dev"},
-		"never delivered": {func(r *fleet.Result) {
-			*r = fleet.Result{Outcome: fleet.NotDelivered, Status: "AccessDenied", Reason: "SSM says no"}
+		"never delivered": {func(r *answer) {
+			*r = answer{Result: fleet.Result{Outcome: fleet.NotDelivered, Status: "AccessDenied", Reason: "SSM says no"}}
 		}, NotDeployed, "SSM says no", "0.1.28-dev"},
-		"no answer": {func(r *fleet.Result) {
-			*r = fleet.Result{Outcome: fleet.Unknown, Status: "InProgress", Reason: "silence"}
+		"no answer": {func(r *answer) {
+			*r = answer{Result: fleet.Result{Outcome: fleet.Unknown, Status: "InProgress", Reason: "silence"}}
 		}, Unknown, "silence", ""},
-		"an outcome nobody knows": {func(r *fleet.Result) { r.Report.Outcome = "great" }, Unknown, `the host answers "great": its words`, "0.1.30-dev"},
-		"status":                  {func(r *fleet.Result) { r.Report.Outcome = "status" }, Unknown, `the host answers "status": its words`, "0.1.30-dev"},
-		"wrong digest":            {func(r *fleet.Result) { r.Report.Digest = "sha256:2222" }, Unknown, `runs image "sha256:2222", not ` + digest, "0.1.30-dev"},
-		"no digest":               {func(r *fleet.Result) { r.Report.Digest = "" }, Unknown, `runs image ""`, "0.1.30-dev"},
-		"wrong version":           {func(r *fleet.Result) { r.Report.Version = "0.1.29-dev" }, Unknown, `runs version "0.1.29-dev", not 0.1.30-dev`, "0.1.29-dev"},
-		"not verified":            {func(r *fleet.Result) { r.Report.Verified = false }, Unknown, "has not seen the release healthy", "0.1.30-dev"},
-		"with an exit code":       {func(r *fleet.Result) { r.Report.Code = 1 }, Unknown, "with exit code 1", "0.1.30-dev"},
-		"its command failed":      {func(r *fleet.Result) { r.Status = "Failed" }, Unknown, "its command ended as Failed", "0.1.30-dev"},
-		"another deployment":      {func(r *fleet.Result) { r.Report.Deployment = "d-0" }, Unknown, "about deployment d-0 of atta", "0.1.30-dev"},
-		"another service":         {func(r *fleet.Result) { r.Report.Service = "beta" }, Unknown, "about deployment d-1 of beta", "0.1.30-dev"},
-		"another one's rollback": {func(r *fleet.Result) {
+		"an outcome nobody knows": {func(r *answer) { r.report.Outcome = "great" }, Unknown, `the host answers "great": its words`, "0.1.30-dev"},
+		"status":                  {func(r *answer) { r.report.Outcome = "status" }, Unknown, `the host answers "status": its words`, "0.1.30-dev"},
+		"wrong digest":            {func(r *answer) { r.report.Digest = "sha256:2222" }, Unknown, `runs image "sha256:2222", not ` + digest, "0.1.30-dev"},
+		"no digest":               {func(r *answer) { r.report.Digest = "" }, Unknown, `runs image ""`, "0.1.30-dev"},
+		"wrong version":           {func(r *answer) { r.report.Version = "0.1.29-dev" }, Unknown, `runs version "0.1.29-dev", not 0.1.30-dev`, "0.1.29-dev"},
+		"not verified":            {func(r *answer) { r.report.Verified = false }, Unknown, "has not seen the release healthy", "0.1.30-dev"},
+		"with an exit code":       {func(r *answer) { r.report.Code = 1 }, Unknown, "with exit code 1", "0.1.30-dev"},
+		"its command failed":      {func(r *answer) { r.Status = "Failed" }, Unknown, "its command ended as Failed", "0.1.30-dev"},
+		"another deployment":      {func(r *answer) { r.report.Deployment = "d-0" }, Unknown, "about deployment d-0 of atta", "0.1.30-dev"},
+		"another service":         {func(r *answer) { r.report.Service = "beta" }, Unknown, "about deployment d-1 of beta", "0.1.30-dev"},
+		"another one's rollback": {func(r *answer) {
 			says("rolled-back", 40)(r)
-			r.Report.Deployment = "d-0"
+			r.report.Deployment = "d-0"
 		}, Unknown, "about deployment d-0", "0.1.29-dev"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			host := Host{State: NotStarted, Before: "0.1.28-dev"}
-			host.settle(wanted, answer(test.change))
+			host.applyAnswer(wanted, provedAnswer(test.change))
 			if host.State != test.state || !strings.Contains(host.Message, test.message) || host.Runs() != test.runs {
 				t.Errorf("%s, runs %q: %s", host.State, host.Runs(), host.Message)
 			}
@@ -115,7 +116,7 @@ func TestTheStatusIsTheMostUrgentThatIsKnown(t *testing.T) {
 		for state := range strings.FieldsSeq(test.states) {
 			hosts = append(hosts, &Host{State: State(state)})
 		}
-		if got := outcome(test.ctx, hosts, test.err); got != test.want {
+		if got := fleetOutcome(test.ctx, hosts, test.err); got != test.want {
 			t.Errorf("%q, %v, %v: %s, want %s", test.states, test.ctx.Err(), test.err, got, test.want)
 		}
 	}

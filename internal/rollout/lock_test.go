@@ -33,7 +33,7 @@ func TestARunThatDoesNotGetTheLockTouchesNothing(t *testing.T) {
 	machine := s.host("i-1", "0.1.29-dev")
 	s.held()
 	plan := s.plan("0.1.30-dev", "i-1")
-	plan.LockTimeout = 300 * time.Millisecond
+	plan.Time.Lock = 300 * time.Millisecond
 	result, err := s.deploy(plan)
 	wantParts(t, err, "the lock is held by deployment the-other of 0.1.31-dev by ann")
 	var held *lease.HeldError
@@ -56,7 +56,7 @@ func TestAVersionThatWaitedInLineMeetsTheOneBeforeIt(t *testing.T) {
 		_ = other.Release(context.Background())
 	})
 	plan := s.plan("0.1.30-dev", "i-1")
-	plan.LockTimeout = time.Minute
+	plan.Time.Lock = time.Minute
 	_, err := s.deploy(plan)
 	var downgrade *release.DowngradeError
 	if !errors.As(err, &downgrade) || machine.State().Changes != 0 {
@@ -127,7 +127,7 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 		Image: result.Image.URI, Digest: result.Image.Digest, Bundle: result.Bundle.URI,
 		Status: rollout.OutcomeRolledBack, Generation: 1, Holder: plan.Holder, Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs,
 		Hosts: []rollout.HostRecord{
-			{Instance: "i-1", Name: "name-of-i-1", State: rollout.RolledBack, Wave: 1, Before: "0.1.29-dev", Runs: "0.1.29-dev", Digest: digestOf("0.1.29-dev"), Says: "ran the release, and was taken back"},
+			{Instance: "i-1", Name: "name-of-i-1", State: rollout.RolledBack, Wave: 1, Before: "0.1.29-dev", Runs: "0.1.29-dev", Digest: digestOf("0.1.29-dev"), Says: "ran the release, and was rolled back"},
 			{Instance: "i-2", Name: "name-of-i-2", State: rollout.RolledBack, Wave: 1, Says: "unhealthy; nothing is installed"},
 		},
 	}
@@ -135,7 +135,7 @@ func TestWhatARunHasComeToIsInTheHistory(t *testing.T) {
 		t.Error(diff)
 	}
 	// A history that cannot be written changes nothing else.
-	bad.NextBehavior, plan.AllowQuarantined = well, true
+	bad.NextBehavior, plan.Rollout.Policy.AllowQuarantined = well, true
 	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 	plan.DeploymentID = "d-2"
 	if result, err := s.deploy(plan); err != nil || result.Status != rollout.OutcomeSuccess {

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -33,7 +34,7 @@ func (s *stage) deployed(ids []string, versions ...string) {
 // back is a rollback to a version; an empty one: to the one before.
 func (s *stage) back(version string, ids ...string) rollout.Plan {
 	plan := s.plan("0.0.0-dev", ids...)
-	plan.Operation, plan.Image, plan.Bundle, plan.Release.Version = rollout.Rollback, false, false, release.Version{}
+	plan.Operation, plan.Phases, plan.Release.Version = rollout.Rollback, inputs.Phases{Rollout: true}, release.Version{}
 	plan.DeploymentID = "back-to-" + strings.ReplaceAll(version, ".", "-")
 	if version != "" {
 		plan.Release.Version, _ = release.ParseVersion(version)
@@ -56,7 +57,7 @@ func TestARollbackGoesToTheVersionBeforeInWavesAndNeedsNeitherImageNorBundle(t *
 	s.deployed(ids, "0.1.28-dev", "0.1.29-dev", "0.1.30-dev")
 	from := len(s.Calls())
 	plan := s.back("", ids...)
-	plan.Waves = []rollout.Wave{{Hosts: 1}, {Percent: 100}}
+	plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Percent: 100}}
 	result, err := s.deploy(plan)
 	if err != nil || result.Status != rollout.OutcomeSuccess || run(hosts) != "0.1.29 0.1.29 0.1.29 0.1.29" {
 		t.Fatalf("%s, the hosts run %s: %v", result.Status, run(hosts), err)
@@ -89,7 +90,7 @@ func TestARollbackThatIsStartedAgainEndsWhereItWasToEnd(t *testing.T) {
 	s.deployed(ids, "0.1.29-dev", "0.1.30-dev")
 	hosts[1].NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Refusal: "a job runs"} }
 	plan := s.back("", ids...)
-	plan.Waves = []rollout.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
+	plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
 	_, err := s.deploy(plan)
 	wantParts(t, err, "instance i-02 (name-of-i-02): not-deployed: a job runs", "1 instance not touched")
 	if run(hosts) != "0.1.29 0.1.30 0.1.30" {
@@ -124,17 +125,17 @@ func TestARollbackToWhatIsNowhereIsRefusedBeforeAnythingIsTouched(t *testing.T) 
 	ids, hosts := s.hosts(2, "0.1.28-dev")
 	s.deployed(ids, "0.1.29-dev")
 	_, err := s.deploy(s.back("0.1.1-dev", ids...))
-	wantParts(t, err, "0.1.1-dev is not among the releases of 2 instances (i-01 (name-of-i-01), i-02 (name-of-i-02)), and it cannot be brought there", "bundle is not in the bucket", "not in the registry")
+	wantParts(t, err, "0.1.1-dev is not among the releases of 2 instances (i-01 (name-of-i-01), i-02 (name-of-i-02)), and it cannot be deployed there", "bundle is not in the bucket", "not in the registry")
 	s.noRepository = true
 	_, err = s.deploy(s.back("0.1.1-dev", ids...))
-	wantParts(t, err, "without ecr-repository it cannot be brought there")
+	wantParts(t, err, "without ecr-repository it cannot be deployed there")
 	s.noRepository = false
 	hosts[1].ForgetReleases() // there is nothing before on this one
 	_, err = s.deploy(s.back("", ids...))
-	wantParts(t, err, "the instances do not agree which version was healthy before 0.1.29-dev: 0.1.28-dev (i-01 (name-of-i-01)); none (i-02 (name-of-i-02)); give version")
+	wantParts(t, err, "the instances do not agree which version was healthy before 0.1.29-dev: 0.1.28-dev (i-01 (name-of-i-01)); none (i-02 (name-of-i-02)); set version")
 	empty, _ := s.hosts(1, "")
 	_, err = s.deploy(s.back("", empty...))
-	wantParts(t, err, "the instances run no release that they could go back from")
+	wantParts(t, err, "the instances run no release that they could roll back from")
 	for _, host := range hosts {
 		if host.State().Changes != 1 {
 			t.Errorf("changed %d times", host.State().Changes)
@@ -148,7 +149,7 @@ func TestARollbackNeedsNoRepositoryWhereTheHostsHaveTheRelease(t *testing.T) {
 	s.deployed(ids, "0.1.29-dev")
 	s.noRepository = true
 	plan := s.back("0.1.28-dev", ids...)
-	plan.ImageTags = nil
+	plan.Image.Tags = nil
 	if _, err := s.deploy(plan); err != nil || run(hosts) != "0.1.28 0.1.28" {
 		t.Errorf("the hosts run %s: %v", run(hosts), err)
 	}
@@ -161,7 +162,7 @@ func TestAFailedRollbackStopsAndLeavesWhatIsBack(t *testing.T) {
 	s.deployed(ids, "0.1.29-dev")
 	hosts[1].NextBehavior = unwell
 	plan := s.back("", ids...)
-	plan.Waves = []rollout.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
+	plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
 	result, err := s.deploy(plan)
 	wantParts(t, err, "instance i-02 (name-of-i-02): rolled-back: unhealthy; 0.1.29-dev is installed", "1 instance not touched")
 	if run(hosts) != "0.1.28 0.1.29 0.1.29" || result.Status == rollout.OutcomeSuccess {
@@ -258,7 +259,7 @@ func TestAPlanSaysWhatWouldBeDoneAndDoesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	log = strings.Join(s.console.log, "\n")
-	for _, part := range []string{"A deploy is under way", "is there already, with the same bytes", "i-01 (name-of-i-01) runs 0.1.30-dev already: it is left alone", "wave 1 of 2: 1 instance\n  i-03"} {
+	for _, part := range []string{"A deploy is under way", "is already stored, with the same bytes", "i-01 (name-of-i-01) already runs 0.1.30-dev: it would not be touched", "wave 1 of 2: 1 instance\n  i-03"} {
 		if !strings.Contains(log, part) {
 			t.Errorf("no %q in\n%s", part, log)
 		}
@@ -282,9 +283,9 @@ func TestEveryReasonAgainstARolloutIsListedWithWhoHoldsTheLock(t *testing.T) {
 	s.held()
 	s.repository = s.elsewhere("no-such-repository")
 	plan := s.plan("0.1.30-dev", "i-1", "i-2")
-	plan.MinInstances = 5
+	plan.Targets.MinInstances = 5
 	_, err := s.deploy(plan)
-	wantParts(t, err, "no-such-repository", "instance i-1 is not managed by SSM", "instance i-2 is not managed by SSM", "min-instances wants 5", "the lock is held by deployment the-other")
+	wantParts(t, err, "no-such-repository", "instance i-1 is not managed by SSM", "instance i-2 is not managed by SSM", "min-instances is 5", "the lock is held by deployment the-other")
 	var held *lease.HeldError
 	if !errors.As(err, &held) {
 		t.Error("the lock's holder is no error of its own")

@@ -7,7 +7,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
-// Record is a run in the ledger's history.
+// Record is a run in the history.
 type Record struct {
 	Format      int          `json:"v"`
 	Operation   Operation    `json:"operation"`
@@ -26,7 +26,7 @@ type Record struct {
 	Hosts       []HostRecord `json:"hosts"`
 }
 
-// HostRecord is what became of one instance.
+// HostRecord is one instance in a Record.
 type HostRecord struct {
 	Instance string `json:"instance"`
 	Name     string `json:"name,omitempty"`
@@ -38,81 +38,75 @@ type HostRecord struct {
 	Says     string `json:"says,omitempty"`
 }
 
-// closeTimeout bounds each of a run's last two requests, and hurriedTimeout those of a run
-// that was cancelled: GitHub leaves it a few seconds. A lock that is not released is free
-// after its expiry.
+// finishTimeout bounds each of a run's last two requests, and cancelledFinishTimeout those
+// of a run that was cancelled: GitHub leaves it a few seconds. A lease that is not released
+// expires.
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation
 const (
-	closeTimeout   = 10 * time.Second
-	hurriedTimeout = time.Second
+	finishTimeout          = 10 * time.Second
+	cancelledFinishTimeout = time.Second
 )
 
-// close writes down what the run has come to and frees the lock. What goes wrong with
-// that changes nothing of what the instances run.
-func (r *run) close(ctx context.Context) {
-	if r.lock == nil {
+// finishRun records the result and releases the lease. A problem with that changes nothing
+// of what the instances run.
+func (r *run) finishRun(ctx context.Context) {
+	if r.lease == nil {
 		return
 	}
-	limit := closeTimeout
+	limit := finishTimeout
 	if ctx.Err() != nil {
-		limit = hurriedTimeout
+		limit = cancelledFinishTimeout
 	}
 	recording, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer stop()
-	recorded := r.writeDown(recording, r.result.Status)
+	recorded := r.writeRecord(recording, r.result.Status)
 	if recorded != nil {
 		r.console.Notice("The run is not in the history", "%v", recorded)
 	}
 	releasing, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer stop()
-	released := r.lock.Release(releasing)
+	released := r.lease.Release(releasing)
 	if released != nil {
-		r.console.Notice("The deploy lock was not released", "it is free in about two minutes: %v", released)
+		r.console.Notice("The deploy lock was not released", "it expires in about two minutes: %v", released)
 	}
-	if recorded == nil && released == nil && !r.open() {
-		_ = r.console.SaveState("finished", "true") // else the next step looks at it once more, and finds nothing to do
+	if recorded == nil && released == nil && len(unknownHosts(r.result.Hosts)) == 0 {
+		_ = r.console.SaveState(stateFinished, "true") // otherwise the post step checks again, and finds nothing to do
 	}
 }
 
-// note keeps in the history how far the run has come, so that whoever tidies up after it
-// knows which instances it was about.
-func (r *run) note(ctx context.Context) {
-	if err := r.writeDown(ctx, OutcomeRunning); err != nil {
+// recordProgress keeps in the history how far the run is, so that a clean-up knows which
+// instances it was about.
+func (r *run) recordProgress(ctx context.Context) {
+	if err := r.writeRecord(ctx, OutcomeRunning); err != nil {
 		r.console.Notice("The run is not in the history", "%v", err)
 	}
 }
 
-// open tells whether there is an instance of which nobody knows what it runs.
-func (r *run) open() bool { return len(unknown(r.result.Hosts)) > 0 }
-
-func (r *run) writeDown(ctx context.Context, status Outcome) error {
-	return r.services.Lease.WriteRecord(ctx, r.plan.DeploymentID, r.record(status))
+func (r *run) writeRecord(ctx context.Context, status Outcome) error {
+	return r.services.Lease.WriteRecord(ctx, r.plan.DeploymentID, newRecord(r.plan, r.result, r.lease, status))
 }
 
-func (r *run) record(status Outcome) Record {
-	holder := r.plan.Holder
-	holder.Since = r.lock.AcquiredAt()
-	rel := r.plan.Release
-	record := Record{
-		Format: 1, Operation: r.plan.Operation, Service: rel.Service, Environment: rel.Environment, Version: rel.Version.String(),
-		Source: r.plan.Source, Image: r.result.Image.URI, Digest: r.result.Image.Digest, Bundle: r.result.Bundle.URI,
-		Status: status, Generation: r.lock.Generation(), Holder: holder,
-		Seconds: int(r.result.Elapsed / time.Second), CommandIDs: r.result.CommandIDs,
+func newRecord(plan Plan, result Result, held *lease.Lease, status Outcome) Record {
+	holder := plan.Holder
+	holder.Since = held.AcquiredAt()
+	return Record{
+		Format: 1, Operation: plan.Operation, Service: plan.Release.Service, Environment: plan.Release.Environment, Version: plan.Release.Version.String(),
+		Source: plan.Image.Source, Image: result.Image.URI, Digest: result.Image.Digest, Bundle: result.Bundle.URI,
+		Status: status, Generation: held.Generation(), Holder: holder,
+		Seconds: int(result.Elapsed / time.Second), CommandIDs: result.CommandIDs, Hosts: recordHosts(result.Hosts),
 	}
-	record.Hosts = hostRecords(r.result.Hosts)
-	return record
 }
 
-func hostRecords(hosts []*Host) []HostRecord {
+func recordHosts(hosts []*Host) []HostRecord {
 	list := make([]HostRecord, 0, len(hosts))
 	for _, host := range hosts {
-		line := HostRecord{
+		record := HostRecord{
 			Instance: host.ID, Name: host.Name, State: host.State, Wave: host.Wave, Before: host.Before, Runs: host.Runs(), Says: host.Message,
 		}
 		if host.Report != nil {
-			line.Digest = host.Report.Digest
+			record.Digest = host.Report.Digest
 		}
-		list = append(list, line)
+		list = append(list, record)
 	}
 	return list
 }

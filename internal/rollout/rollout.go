@@ -1,6 +1,6 @@
-// Package rollout is the use case: a version and an image go in, and every
-// instance is proved to run it, or the run says which does not. It knows neither
-// AWS nor GitHub, only what its interfaces say.
+// Package rollout is the use case: a version and an image go in, and every instance is
+// proved to run it, or the run says which does not. It knows neither AWS nor GitHub, only
+// its own interfaces.
 package rollout
 
 import (
@@ -10,72 +10,12 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
-	"github.com/org/atta-deploy-action/internal/release"
 )
 
-// Operation is what a run is for.
-type Operation string
-
-// The operations. Deploy and Rollback change what the instances run, Status only asks, and
-// TidyUp does what a run that was cut off could not do any more.
-const (
-	Deploy   Operation = "deploy"
-	Rollback Operation = "rollback"
-	Status   Operation = "status"
-	CleanUp  Operation = "tidy-up"
-)
-
-// Plan is what is to be done.
-type Plan struct {
-	Operation    Operation
-	DryRun       bool            // only say what would be done
-	Release      release.Release // its version may be missing in a rollback and is of no use to a status
-	DeploymentID string
-	Region       string
-
-	Image, Bundle, Rollout bool // the phases that run
-
-	Source      string // of the image, as it was given; empty in a dry run before the build
-	Compression image.Compression
-	ImageDigest string   // of an image pushed before, without the image phase
-	ImageTags   []string // moved to the image when every instance is healthy
-
-	BundlePath   string
-	Mode         string // of the bundle's unit: job or service; empty: as the unit says
-	BundlePrefix string // of its key; ends with a slash
-	BundleSHA256 string // of a bundle stored before, without the bundle phase
-
-	Targets      fleet.Targets
-	MinInstances int // fewer are an error
-
-	Waves             []Wave
-	RollbackOnFailure string // all, wave or none: of what this run has changed, the instances that go back when one fails
-	FailOnDrift       bool   // in a status
-	Policy
-	Holder         lease.Holder  // of the lock: this run
-	LockTimeout    time.Duration // how long to wait for another run to end
-	CommandTimeout time.Duration
-	Deadline       time.Time // no instance starts after the end of the run
-	Leftover       Leftover  // by the run before; to tidy up
-}
-
-// Policy is how a deploy goes about it on an instance. Durations are whole seconds.
-type Policy struct {
-	AllowDowngrade   bool
-	AllowQuarantined bool   // an image that was found unhealthy there
-	RunOnDeploy      bool   // a job; otherwise its timer starts it
-	OnRunning        string // wait or kill, a job of the release before
-	DrainTimeout     time.Duration
-	HealthCommand    string // for bash; may be empty
-	HealthURL        string // may be empty
-	HealthTimeout    time.Duration
-	MinHealthyTime   time.Duration
-	KeepReleases     int // besides the one before
-}
-
-// Account opens what a run needs from outside: the image, which may be a local
-// file, and then, with the first request to AWS, the services.
+// Account opens what a run needs from outside: the image, which may be a local file, and
+// the services, with the first request to AWS.
 type Account interface {
 	OpenImage(context.Context) (*image.Source, error)
 	Connect(context.Context) (Services, error)
@@ -84,8 +24,8 @@ type Account interface {
 // Services is what one account has for a deploy.
 type Services struct {
 	Account    string        // the account's id
-	Skew       time.Duration // of AWS's clock against this machine's
-	Repository repository
+	Skew       time.Duration // how far AWS's clock is ahead of this machine's
+	Repository repository    // nil without ecr-repository
 	Bucket     bucket
 	Lease      leaseStore
 	Fleet      instances
@@ -102,7 +42,7 @@ type repository interface {
 
 type bucket interface {
 	Put(ctx context.Context, key string, b bundle.Bundle) (bundle.Stored, error)
-	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error) // sha256 may be empty: as it is stored
+	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error) // an empty sha256 accepts what is stored
 }
 
 type leaseStore interface {
@@ -116,38 +56,38 @@ type leaseStore interface {
 }
 
 type instances interface {
-	Find(ctx context.Context, targets fleet.Targets) ([]fleet.Instance, []*fleet.NotReadyError, error)
+	Find(ctx context.Context, targets inputs.Targets) ([]fleet.Instance, []*fleet.NotReadyError, error)
 	Cancel(ctx context.Context, commands ...string) error
-	Run(ctx context.Context, script fleet.Script, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error)
+	Run(ctx context.Context, command fleet.Command, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error)
 }
 
-// Console shows the run to whoever watches it, and hands on what is known the
-// moment it is known.
+// Console shows the run to whoever watches it, and publishes values as soon as they are
+// known.
 type Console interface {
 	Group(title string, f func() error) error
 	Info(format string, args ...any)
 	Untrusted(text string)
 	Notice(title, format string, args ...any)
 	Output(name, value string) error
-	SaveState(name, value string) error // for the step that tidies up after this one
+	SaveState(name, value string) error // for the post step
 }
 
-// Result is what a run has come to, as far as it got.
+// Result is how far a run has come.
 type Result struct {
 	Plan       Plan
 	Status     Outcome
 	Account    string
 	Image      image.Pushed
 	Bundle     bundle.Stored
-	CommandIDs []string      // of the SSM commands that changed something
+	CommandIDs []string      // of the SSM commands that may have changed something
 	Current    lease.Current // what should run, as it was found
-	Idle       bool          // there was nothing to tidy up
+	Idle       bool          // a clean-up that had nothing to do
 	Hosts      []*Host
 	Elapsed    time.Duration
 }
 
-// Previous is the version that the instances ran before, when it was the same one
-// on all of them.
+// Previous is the version that the instances ran before, when it was the same one on all
+// of them.
 func (r Result) Previous() string {
 	if len(r.Hosts) == 0 {
 		return ""
@@ -160,3 +100,18 @@ func (r Result) Previous() string {
 	}
 	return previous
 }
+
+// Outcome is that of a run.
+type Outcome string
+
+// The outcomes of a run.
+const (
+	OutcomeSuccess        Outcome = "success"
+	OutcomeFailed         Outcome = "failed"
+	OutcomeRolledBack     Outcome = "rolled-back"
+	OutcomeRollbackFailed Outcome = "rollback-failed"
+	OutcomeUnknown        Outcome = "unknown"
+	OutcomeCancelled      Outcome = "cancelled"
+	OutcomePlanned        Outcome = "planned"
+	OutcomeRunning        Outcome = "running" // in the history, of a run that has not recorded its end
+)

@@ -17,9 +17,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/google/go-containerregistry/pkg/authn"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -126,15 +128,18 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	id := "d-" + strings.ReplaceAll(version, ".", "-")
 	return rollout.Plan{
-		Operation: rollout.Deploy, Release: rel, DeploymentID: "d-" + strings.ReplaceAll(version, ".", "-"), Region: "us-east-1",
-		Image: true, Source: "image.tar", Bundle: true, Rollout: true, ImageTags: []string{rel.Alias()},
-		BundlePath: s.t.TempDir(), BundlePrefix: rel.BundlePrefix(), Targets: fleet.Targets{InstanceIDs: instances},
-		Waves: []rollout.Wave{{Percent: 100}}, RollbackOnFailure: "all",
-		Policy: rollout.Policy{
+		Operation: rollout.Deploy, Release: rel, DeploymentID: id, Region: "us-east-1",
+		Phases:  inputs.Phases{Image: true, Bundle: true, Rollout: true},
+		Image:   inputs.Image{Source: "image.tar", Tags: []string{rel.Alias()}},
+		Bundle:  inputs.Bundle{Path: s.t.TempDir(), Prefix: rel.BundlePrefix()},
+		Targets: inputs.Targets{InstanceIDs: instances},
+		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: deploy.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
-		},
-		Holder: lease.Holder{Deployment: "d-" + strings.ReplaceAll(version, ".", "-"), Version: version}, CommandTimeout: 2 * time.Minute, Deadline: time.Now().Add(time.Hour),
+		}},
+		Time:   inputs.Time{Command: 2 * time.Minute},
+		Holder: lease.Holder{Deployment: id, Version: version}, Deadline: time.Now().Add(time.Hour),
 	}
 }
 

@@ -5,102 +5,99 @@ import (
 	"errors"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/bundle"
-	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
 // run is one operation under way.
 type run struct {
-	plan     Plan
-	console  Console
-	services Services
-	source   *image.Source   // nil without the image phase
-	packed   bundle.Bundle   // empty without the bundle phase
-	lock     *lease.Lease    // nil until it is held, and in an operation that only asks
-	fence    int64           // without a lock, the generation that questions carry; 0: none
-	lacking  map[string]bool // instances that a rollback has to bring the release to
-	result   Result
+	plan      Plan
+	console   Console
+	services  Services
+	artifacts artifacts
+	lease     *lease.Lease    // nil until it is held, and in an operation that changes nothing
+	fence     int64           // without a lease, the generation that commands carry; 0: none
+	missing   map[string]bool // instances, by id, that do not hold the release of a rollback
+	result    Result
 }
 
 type phase struct {
-	title string // empty: it makes groups of its own
+	title string // empty: it opens groups of its own
 	do    func(context.Context) error
 }
 
-// Run carries out the plan. An error in one phase ends the run before the next. The
-// result tells how far it got, also when there is an error.
+// Run carries out the plan. An error in one phase ends the run before the next one. The
+// result says how far it got, also when there is an error.
 func Run(ctx context.Context, plan Plan, account Account, console Console) (Result, error) {
 	started := time.Now()
 	r := &run{plan: plan, console: console, result: Result{Plan: plan}}
-	err := r.carryOut(ctx, account)
-	if r.source != nil {
-		err = errors.Join(err, r.source.Close())
-	}
+	r.artifacts = artifacts{plan: &r.plan, console: console, services: &r.services, result: &r.result}
+	err := r.runPhases(ctx, account)
+	err = errors.Join(err, r.artifacts.closeSource())
 	if r.plan.Operation != CleanUp {
 		r.result.Status = r.outcome(ctx, err)
 	}
 	r.result.Elapsed = time.Since(started)
-	r.close(ctx)
+	r.finishRun(ctx)
 	return r.result, err
 }
 
 // phases are the steps of the operation, in their order.
 func (r *run) phases(account Account) []phase {
-	if r.plan.Operation == CleanUp {
-		return []phase{{"Tidy up", func(ctx context.Context) error { return r.tidyUp(ctx, account) }}}
+	switch r.plan.Operation {
+	case CleanUp:
+		return []phase{{"Clean up", func(ctx context.Context) error { return r.cleanUp(ctx, account) }}}
+	case Status:
+		return []phase{{"Status", func(ctx context.Context) error { return r.inspectFleet(ctx, account) }}}
 	}
-	preflight := phase{"Preflight", func(ctx context.Context) error { return r.preflight(ctx, account) }}
-	if r.plan.Operation == Status {
-		return []phase{{"Status", func(ctx context.Context) error { return r.inspect(ctx, account) }}}
-	}
-	list := []phase{preflight}
+	var list []phase
 	if r.plan.Operation == Deploy {
-		list = []phase{{"Read", func(ctx context.Context) error { return r.read(ctx, account) }}, preflight}
+		list = append(list, phase{"Read", func(ctx context.Context) error { return r.artifacts.readSources(ctx, account) }})
 	}
+	list = append(list, phase{"Preflight", func(ctx context.Context) error { return r.runPreflight(ctx, account) }})
 	if r.plan.DryRun {
-		return append(list, phase{"Plan", r.foresee})
+		return append(list, phase{"Plan", r.describePlan})
 	}
-	if r.plan.Image {
-		list = append(list, phase{"Push image", r.push})
+	if r.plan.Phases.Image {
+		list = append(list, phase{"Push image", r.artifacts.pushImage})
 	}
-	if r.plan.Bundle {
-		list = append(list, phase{"Upload bundle", r.upload})
+	if r.plan.Phases.Bundle {
+		list = append(list, phase{"Upload bundle", r.artifacts.uploadBundle})
 	}
-	if r.plan.Rollout {
+	if r.plan.Phases.Rollout {
 		list = append(list, phase{"", r.rollOut})
 	}
-	if r.plan.Rollout && len(r.plan.ImageTags) > 0 {
-		list = append(list, phase{"Move tags", r.moveTags})
+	if r.plan.Phases.Rollout && len(r.plan.Image.Tags) > 0 {
+		list = append(list, phase{"Move tags", r.artifacts.moveTags})
 	}
 	return list
 }
 
-func (r *run) carryOut(ctx context.Context, account Account) error {
+func (r *run) runPhases(ctx context.Context, account Account) error {
 	for _, phase := range r.phases(account) {
-		if err := r.group(ctx, phase.title, phase.do); err != nil {
+		if err := r.runGroup(ctx, phase.title, phase.do); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// group does something under a title, unless that is empty, for as long as the lock is held.
-func (r *run) group(ctx context.Context, title string, do func(context.Context) error) error {
+// runGroup calls do under a title, unless that is empty, for as long as the lease is held.
+func (r *run) runGroup(ctx context.Context, title string, do func(context.Context) error) error {
 	if title == "" {
 		return do(ctx)
 	}
-	return r.console.Group(title, func() error { return do(r.guarded(ctx)) })
+	return r.console.Group(title, func() error { return do(r.leaseContext(ctx)) })
 }
 
-func ended(ctx context.Context) bool { return ctx.Err() != nil }
+func isDone(ctx context.Context) bool { return ctx.Err() != nil }
 
-// guarded ends with the lock, too: a run that loses it goes no further.
-func (r *run) guarded(ctx context.Context) context.Context {
-	if r.lock == nil {
+// leaseContext ends with the lease as well: a run that loses it stops.
+func (r *run) leaseContext(ctx context.Context) context.Context {
+	if r.lease == nil {
 		return ctx
 	}
-	return r.lock.Context(ctx)
+	return r.lease.Context(ctx)
 }
 
 func (r *run) outcome(ctx context.Context, err error) Outcome {
@@ -110,14 +107,41 @@ func (r *run) outcome(ctx context.Context, err error) Outcome {
 	case r.plan.Operation == Status && err == nil:
 		return OutcomeSuccess
 	}
-	return outcome(ctx, r.result.Hosts, err)
+	return fleetOutcome(ctx, r.result.Hosts, err)
 }
 
-// output hands on several values at once, as name, value, name, value.
-func (r *run) output(pairs ...string) error {
+// expectation is what a host of this run has to prove.
+func (r *run) expectation() expectation {
+	return expectation{
+		deployment: r.plan.DeploymentID, service: r.plan.Release.Service,
+		version: r.plan.Release.Version.String(), digest: r.result.Image.Digest,
+	}
+}
+
+// commander sends this run's commands.
+func (r *run) commander() *commander {
+	return &commander{
+		fleet: r.services.Fleet, console: r.console, lease: r.lease, fence: r.fence, timeout: r.plan.Time.Command, total: len(r.result.Hosts),
+		header: deploy.Header{
+			Service: r.plan.Release.Service, DeploymentID: r.plan.DeploymentID, NotAfter: r.plan.Deadline.Add(r.services.Skew),
+		},
+		saveCommandIDs: r.saveCommandIDs,
+	}
+}
+
+// saveCommandIDs publishes the ids of commands, also to the post step, which may have to
+// cancel them.
+func (r *run) saveCommandIDs(ids []string) error {
+	r.result.CommandIDs = append(r.result.CommandIDs, ids...)
+	list := joinIDs(r.result.CommandIDs)
+	return errors.Join(r.console.Output("command-ids", list), r.console.SaveState(stateCommands, list))
+}
+
+// setOutputs publishes several values at once, as name, value, name, value.
+func setOutputs(console Console, pairs ...string) error {
 	var problems []error
 	for i := 0; i < len(pairs); i += 2 {
-		problems = append(problems, r.console.Output(pairs[i], pairs[i+1]))
+		problems = append(problems, console.Output(pairs[i], pairs[i+1]))
 	}
 	return errors.Join(problems...)
 }

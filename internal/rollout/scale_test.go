@@ -8,7 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -55,10 +55,13 @@ func measure(t *testing.T, hosts int) measured {
 			t.Fatal(err)
 		}
 		plan := rollout.Plan{
-			Operation: rollout.Deploy, Release: rel, DeploymentID: "d-1", Region: "us-east-1", Rollout: true,
-			ImageDigest: digestOf("0.1.1-dev"), BundleSHA256: strings.Repeat("0", 64), BundlePrefix: rel.BundlePrefix(),
-			Targets: fleet.Targets{InstanceIDs: w.ids}, MinInstances: 1, Waves: []rollout.Wave{{Percent: 100}}, RollbackOnFailure: "all",
-			Holder: lease.Holder{Deployment: "d-1"}, CommandTimeout: 10 * time.Minute, Deadline: time.Now().Add(2 * time.Hour),
+			Operation: rollout.Deploy, Release: rel, DeploymentID: "d-1", Region: "us-east-1", Phases: inputs.Phases{Rollout: true},
+			Image:   inputs.Image{Digest: digestOf("0.1.1-dev")},
+			Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64), Prefix: rel.BundlePrefix()},
+			Targets: inputs.Targets{InstanceIDs: w.ids, MinInstances: 1},
+			Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all"},
+			Time:    inputs.Time{Command: 10 * time.Minute},
+			Holder:  lease.Holder{Deployment: "d-1"}, Deadline: time.Now().Add(2 * time.Hour),
 		}
 		r := w.runner(1)
 		began := time.Now()

@@ -21,9 +21,11 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -267,22 +269,25 @@ func (r *runner) plan() rollout.Plan {
 	}
 	id := fmt.Sprintf("run-%d", r.number)
 	plan := rollout.Plan{
-		Operation: rollout.Deploy, Release: rel, DeploymentID: id, Region: "us-east-1", Rollout: true,
-		ImageDigest: digestOf(version), BundleSHA256: strings.Repeat("0", 64), BundlePrefix: rel.BundlePrefix(), ImageTags: []string{rel.Alias()},
-		Targets: fleet.Targets{InstanceIDs: w.ids}, MinInstances: 1,
-		Waves: [][]rollout.Wave{
-			{{Percent: 100}}, {{Hosts: 1}, {Percent: 100}}, {{Hosts: 1}, {Percent: 25}, {Percent: 100}}, {{Percent: 10}, {Percent: 50}, {Percent: 100}},
-		}[w.rand.IntN(4)],
-		RollbackOnFailure: []string{"all", "wave", "none"}[w.rand.IntN(3)],
-		Policy: rollout.Policy{
-			AllowDowngrade: w.chance(0.5), AllowQuarantined: w.chance(0.3),
-			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: time.Minute, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
+		Operation: rollout.Deploy, Release: rel, DeploymentID: id, Region: "us-east-1", Phases: inputs.Phases{Rollout: true},
+		Image:   inputs.Image{Digest: digestOf(version), Tags: []string{rel.Alias()}},
+		Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64), Prefix: rel.BundlePrefix()},
+		Targets: inputs.Targets{InstanceIDs: w.ids, MinInstances: 1},
+		Rollout: inputs.Rollout{
+			Waves: [][]inputs.Wave{
+				{{Percent: 100}}, {{Hosts: 1}, {Percent: 100}}, {{Hosts: 1}, {Percent: 25}, {Percent: 100}}, {{Percent: 10}, {Percent: 50}, {Percent: 100}},
+			}[w.rand.IntN(4)],
+			RollbackOnFailure: []string{"all", "wave", "none"}[w.rand.IntN(3)],
+			Policy: deploy.Policy{
+				AllowDowngrade: w.chance(0.5), AllowQuarantined: w.chance(0.3),
+				RunOnDeploy: true, OnRunning: "wait", DrainTimeout: time.Minute, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
+			},
 		},
-		Holder: lease.Holder{Deployment: id, Version: version}, LockTimeout: time.Duration(w.rand.IntN(3)) * 10 * time.Minute,
-		CommandTimeout: 5 * time.Minute, Deadline: time.Now().Add(time.Hour),
+		Time:   inputs.Time{Lock: time.Duration(w.rand.IntN(3)) * 10 * time.Minute, Command: 5 * time.Minute},
+		Holder: lease.Holder{Deployment: id, Version: version}, Deadline: time.Now().Add(time.Hour),
 	}
 	if r.number > 1 && w.chance(0.3) {
-		plan.Operation, plan.ImageTags, plan.Release.Version = rollout.Rollback, nil, release.Version{}
+		plan.Operation, plan.Image.Tags, plan.Release.Version = rollout.Rollback, nil, release.Version{}
 	}
 	return plan
 }

@@ -7,30 +7,24 @@ import (
 	"strings"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/deploy"
 )
 
-// DriftError says which hosts are not as they should be.
+// DriftError lists the hosts that are out of sync.
 type DriftError struct {
 	Hosts []*Host
-	Of    int
+	Of    int // hosts in all
 }
 
 func (e *DriftError) Error() string {
-	lines := []string{fmt.Sprintf("%d of %s out of sync", len(e.Hosts), Instances(e.Of))}
-	for _, host := range e.Hosts[:min(len(e.Hosts), maxNamed)] {
-		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
-	}
-	if more := len(e.Hosts) - maxNamed; more > 0 {
-		lines = append(lines, fmt.Sprintf("and %d more", more))
-	}
-	return strings.Join(lines, "\n")
+	first := fmt.Sprintf("%d of %s out of sync", len(e.Hosts), Instances(e.Of))
+	return strings.Join(append([]string{first}, describeHosts(e.Hosts)...), "\n")
 }
 
-// inspect asks every instance what it runs and compares that with what should run. It takes
-// no lock and changes nothing.
-func (r *run) inspect(ctx context.Context, account Account) error {
-	if err := r.connect(ctx, account); err != nil {
+// inspectFleet asks every instance what it runs and compares that with what should run. It
+// takes no lease and changes nothing.
+func (r *run) inspectFleet(ctx context.Context, account Account) error {
+	if err := r.connectAccount(ctx, account); err != nil {
 		return err
 	}
 	ready, unready, err := r.services.Fleet.Find(ctx, r.plan.Targets)
@@ -42,44 +36,42 @@ func (r *run) inspect(ctx context.Context, account Account) error {
 	for _, instance := range ready {
 		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotStarted})
 	}
-	if held := r.held(ctx); held != nil {
-		r.console.Notice("A deploy is under way", "%v", held)
-	}
-	_ = r.ask(ctx, r.result.Hosts) // a host that cannot say is shown as such
+	r.noticeHolder(ctx)
+	_ = r.commander().queryHosts(ctx, r.result.Hosts, true) // a host that cannot answer is shown as such
 	for _, host := range r.result.Hosts {
-		r.judge(host)
+		r.compareWithCurrent(host)
 	}
 	for _, problem := range unready {
 		r.result.Hosts = append(r.result.Hosts, &Host{Instance: problem.Instance, State: Unknown, Message: problem.Reason})
 	}
-	if n := len(r.result.Hosts); n < r.plan.MinInstances {
-		return &TooFewError{Found: ready, Want: r.plan.MinInstances}
+	if n := len(r.result.Hosts); n < r.plan.Targets.MinInstances {
+		return &TooFewError{Found: ready, Want: r.plan.Targets.MinInstances}
 	}
-	var off []*Host
+	var drifted []*Host
 	for _, host := range r.result.Hosts {
 		r.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
 		if host.State != InSync {
-			off = append(off, host)
+			drifted = append(drifted, host)
 		}
 	}
-	err = r.output("instance-count", fmt.Sprint(len(r.result.Hosts)))
-	if len(off) > 0 && r.plan.FailOnDrift {
-		err = errors.Join(err, &DriftError{Hosts: off, Of: len(r.result.Hosts)})
+	err = setOutputs(r.console, "instance-count", fmt.Sprint(len(r.result.Hosts)))
+	if len(drifted) > 0 && r.plan.FailOnDrift {
+		err = errors.Join(err, &DriftError{Hosts: drifted, Of: len(r.result.Hosts)})
 	}
 	return err
 }
 
-// judge compares a host that has answered with what should run.
-func (r *run) judge(host *Host) {
-	report, should := host.Report, r.result.Current
+// compareWithCurrent sets the state of a host that has answered.
+func (r *run) compareWithCurrent(host *Host) {
+	report, current := host.Report, r.result.Current
 	if report == nil {
 		host.State = Unknown
 		return
 	}
 	drift := report.Drift
-	if should.Version != "" && report.Version != should.Version {
+	if current.Version != "" && report.Version != current.Version {
 		drift = append(drift, "version")
-	} else if should.Digest != "" && report.Digest != should.Digest {
+	} else if current.Digest != "" && report.Digest != current.Digest {
 		drift = append(drift, "digest")
 	}
 	if report.Version != "" && !report.Verified {
@@ -90,12 +82,12 @@ func (r *run) judge(host *Host) {
 		host.State = Drifted
 		host.Message += "; differs in " + strings.Join(drift, ", ")
 	}
-	if should.Version != "" && report.Version != should.Version {
-		host.Message += "; should run " + should.Version
+	if current.Version != "" && report.Version != current.Version {
+		host.Message += "; should run " + current.Version
 	}
 }
 
-func describeReport(report *fleet.Report) string {
+func describeReport(report *deploy.Report) string {
 	if report.Version == "" {
 		return "runs nothing"
 	}

@@ -3,26 +3,26 @@ package rollout
 import (
 	"fmt"
 	"slices"
+
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// Wave is how many hosts are deployed to when it has ended, those of the waves before
-// among them: a number, or a percentage, which is rounded up.
-type Wave struct{ Hosts, Percent int }
-
-func (w Wave) end(of int) int {
-	if w.Percent > 0 {
-		return min(of, (of*w.Percent+99)/100)
+// waveEnd is how many of so many hosts have the release when a wave has ended, the previous
+// waves included. A percentage is rounded up.
+func waveEnd(wave inputs.Wave, total int) int {
+	if wave.Percent > 0 {
+		return min(total, (total*wave.Percent+99)/100)
 	}
-	return min(of, w.Hosts)
+	return min(total, wave.Hosts)
 }
 
-// cut parts hosts into waves. A wave that would add nobody to the one before is left out,
-// and the last one has everybody who is left.
-func cut(hosts []*Host, waves []Wave) [][]*Host {
+// splitIntoWaves leaves out a wave that would add no host to the previous one. The last one
+// has all that are left.
+func splitIntoWaves(hosts []*Host, waves []inputs.Wave) [][]*Host {
 	var parts [][]*Host
 	begin := 0
 	for i, wave := range waves {
-		end := wave.end(len(hosts))
+		end := waveEnd(wave, len(hosts))
 		if i == len(waves)-1 {
 			end = len(hosts)
 		}
@@ -31,28 +31,30 @@ func cut(hosts []*Host, waves []Wave) [][]*Host {
 			begin = end
 		}
 	}
-	for i, part := range parts {
-		for _, host := range part {
-			host.Wave = i + 1
-		}
-	}
 	return parts
 }
 
-// inOrder puts those first that have the least to lose; the first wave is the canary.
-func inOrder(hosts []*Host) {
-	slices.SortStableFunc(hosts, func(a, b *Host) int {
-		switch {
-		case a.unwell() == b.unwell():
-			return 0
-		case a.unwell():
-			return -1
+// numberWaves tells each host the number of its wave.
+func numberWaves(waves [][]*Host) {
+	for i, wave := range waves {
+		for _, host := range wave {
+			host.Wave = i + 1
 		}
-		return 1
-	})
+	}
 }
 
-// Instances says how many there are, in words.
+// sortByRisk puts the hosts first that have the least to lose; the first wave is the canary.
+func sortByRisk(hosts []*Host) {
+	rank := func(h *Host) int {
+		if h.hasNothingToLose() {
+			return 0
+		}
+		return 1
+	}
+	slices.SortStableFunc(hosts, func(a, b *Host) int { return rank(a) - rank(b) })
+}
+
+// Instances is a number of instances in words.
 func Instances(n int) string {
 	if n == 1 {
 		return "1 instance"

@@ -5,28 +5,30 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
-	percent, hosts := func(n int) Wave { return Wave{Percent: n} }, func(n int) Wave { return Wave{Hosts: n} }
+	percent, hosts := func(n int) inputs.Wave { return inputs.Wave{Percent: n} }, func(n int) inputs.Wave { return inputs.Wave{Hosts: n} }
 	for _, test := range []struct {
 		of    int
-		waves []Wave
+		waves []inputs.Wave
 		want  string
 	}{
-		{0, []Wave{percent(100)}, "[]"},
-		{1, []Wave{percent(100)}, "[1]"},
-		{10, []Wave{percent(100)}, "[10]"},
-		{10, []Wave{hosts(1), percent(25), percent(100)}, "[1 2 7]"},
-		{20, []Wave{hosts(1), percent(25), percent(100)}, "[1 4 15]"},
-		{1, []Wave{hosts(1), percent(25), percent(100)}, "[1]"},
-		{2, []Wave{hosts(1), percent(25), percent(100)}, "[1 1]"},
-		{4, []Wave{hosts(1), percent(25), percent(100)}, "[1 3]"},
-		{3, []Wave{hosts(5), percent(100)}, "[3]"},
-		{100, []Wave{percent(1), percent(10), percent(100)}, "[1 9 90]"},
-		{7, []Wave{percent(10), percent(50), percent(100)}, "[1 3 3]"},
-		{10000, []Wave{hosts(1), hosts(50), percent(100)}, "[1 49 9950]"},
+		{0, []inputs.Wave{percent(100)}, "[]"},
+		{1, []inputs.Wave{percent(100)}, "[1]"},
+		{10, []inputs.Wave{percent(100)}, "[10]"},
+		{10, []inputs.Wave{hosts(1), percent(25), percent(100)}, "[1 2 7]"},
+		{20, []inputs.Wave{hosts(1), percent(25), percent(100)}, "[1 4 15]"},
+		{1, []inputs.Wave{hosts(1), percent(25), percent(100)}, "[1]"},
+		{2, []inputs.Wave{hosts(1), percent(25), percent(100)}, "[1 1]"},
+		{4, []inputs.Wave{hosts(1), percent(25), percent(100)}, "[1 3]"},
+		{3, []inputs.Wave{hosts(5), percent(100)}, "[3]"},
+		{100, []inputs.Wave{percent(1), percent(10), percent(100)}, "[1 9 90]"},
+		{7, []inputs.Wave{percent(10), percent(50), percent(100)}, "[1 3 3]"},
+		{10000, []inputs.Wave{hosts(1), hosts(50), percent(100)}, "[1 49 9950]"},
 		{6, nil, "[]"},
 	} {
 		list := make([]*Host, test.of)
@@ -34,7 +36,9 @@ func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
 			list[i] = &Host{}
 		}
 		sizes := []int{}
-		for i, part := range cut(list, test.waves) {
+		waves := splitIntoWaves(list, test.waves)
+		numberWaves(waves)
+		for i, part := range waves {
 			sizes = append(sizes, len(part))
 			for _, host := range part {
 				if host.Wave != i+1 {
@@ -49,17 +53,17 @@ func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
 }
 
 func TestThoseThatAreUnwellComeFirst(t *testing.T) {
-	host := func(id string, report *fleet.Report) *Host {
+	host := func(id string, report *deploy.Report) *Host {
 		return &Host{Instance: fleet.Instance{ID: id}, Report: report}
 	}
 	list := []*Host{
-		host("well", &fleet.Report{Verified: true, Unit: "active"}),
-		host("failed", &fleet.Report{Verified: true, Unit: "failed"}),
-		host("also-well", &fleet.Report{Verified: true, Unit: "inactive"}),
-		host("drifted", &fleet.Report{Verified: true, Unit: "active", Drift: []string{"image"}}),
-		host("never-healthy", &fleet.Report{Unit: "active"}),
+		host("well", &deploy.Report{Verified: true, Unit: "active"}),
+		host("failed", &deploy.Report{Verified: true, Unit: "failed"}),
+		host("also-well", &deploy.Report{Verified: true, Unit: "inactive"}),
+		host("drifted", &deploy.Report{Verified: true, Unit: "active", Drift: []string{"image"}}),
+		host("never-healthy", &deploy.Report{Unit: "active"}),
 	}
-	inOrder(list)
+	sortByRisk(list)
 	var ids []string
 	for _, h := range list {
 		ids = append(ids, h.ID)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 // otherLayer makes the image one of which the instance has nothing yet.
@@ -33,7 +35,7 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	before := m.live()
 	for i, c := range []struct {
 		at, script string // what fills the disk, and when
-		outcome    string
+		outcome    deploy.Outcome
 		code       int
 		message    string
 	}{

@@ -25,7 +25,6 @@ import (
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
-	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/container"
@@ -137,7 +136,7 @@ func serving(port string, opts ...sample.Option) change {
 
 // answer is what comes back from a command.
 type answer struct {
-	fleet.Report
+	deploy.Report
 	localaws.Exit
 }
 
@@ -193,14 +192,14 @@ func (m machine) read(script string) answer {
 	if !ok || json.Unmarshal([]byte(text), &a.Report) != nil {
 		m.t.Fatalf("no result line first, exit %d\n--- stdout\n%.3000s\n--- stderr\n%.3000s", a.Exit.Code, a.Stdout, a.Stderr)
 	}
-	if a.Report.Code != a.Exit.Code {
+	if int(a.Report.Code) != a.Exit.Code {
 		m.t.Errorf("the line says %d, the exit status is %d", a.Report.Code, a.Exit.Code)
 	}
 	return a
 }
 
 // expect fails the test unless the answer is this one, with a message that holds part.
-func (m machine) expect(a answer, outcome string, code int, part string) {
+func (m machine) expect(a answer, outcome deploy.Outcome, code int, part string) {
 	m.t.Helper()
 	if a.Outcome != outcome || a.Exit.Code != code || !strings.Contains(a.Message, part) {
 		m.t.Fatalf("got %s %d %q\nwant %s %d …%s…\n--- stderr\n%s", a.Outcome, a.Exit.Code, a.Message, outcome, code, part, a.Stderr)
@@ -333,7 +332,7 @@ func (m machine) settled() {
 }
 
 // concluded fails the test unless this is the last line of the service's history.
-func (m machine) concluded(outcome string, code int, version string) {
+func (m machine) concluded(outcome deploy.Outcome, code int, version string) {
 	m.t.Helper()
 	want := fmt.Sprintf(`"outcome":"%s","code":%d,`, outcome, code)
 	if last := m.sh("tail -n 1 /opt/$s/history"); !strings.Contains(last, want) || !strings.Contains(last, `"wanted":"`+version+`"`) {

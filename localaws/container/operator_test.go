@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -44,7 +44,7 @@ func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
 				}
 			}
 		}
-		var status fleet.Report
+		var status deploy.Report
 		text := m.sh("/opt/$s/current/deploy/ec2_deploy.sh status --json")
 		if err := json.Unmarshal([]byte(text), &status); err != nil || status.Version != "0.0.3-dev" || !status.Verified || status.Unit != "active" || !strings.HasPrefix(status.Digest, "sha256:") {
 			t.Errorf("%v, %s", err, text)

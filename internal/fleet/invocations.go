@@ -12,14 +12,14 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// sweep goes over a command's invocations and closes the results that have
+// listInvocations goes over a command's invocations and closes the results that have
 // ended. Right after the send the list is empty: what is not listed is pending.
-func (f *Fleet) sweep(ctx context.Context, c *command, run *Run) error {
+func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) error {
 	pages := ssm.NewListCommandInvocationsPaginator(f.ssm, &ssm.ListCommandInvocationsInput{
 		CommandId: &c.id, MaxResults: aws.Int32(50), Details: true,
 	})
 	for pages.HasMorePages() {
-		if err := f.look(ctx); err != nil {
+		if err := f.waitForRateLimit(ctx); err != nil {
 			return err
 		}
 		page, err := pages.NextPage(ctx)
@@ -31,11 +31,11 @@ func (f *Fleet) sweep(ctx context.Context, c *command, run *Run) error {
 			if !waiting {
 				continue
 			}
-			result.Status = describeStatus(invocation)
-			if !ended(invocation.Status) {
+			result.Status = statusOf(invocation)
+			if !isFinal(invocation.Status) {
 				continue
 			}
-			closed, err := f.read(ctx, invocation, result, run)
+			closed, err := f.readAnswer(ctx, invocation, result, run)
 			if err != nil {
 				return err
 			}
@@ -45,7 +45,7 @@ func (f *Fleet) sweep(ctx context.Context, c *command, run *Run) error {
 			}
 		}
 	}
-	c.swept = time.Now()
+	c.listedAt = time.Now()
 	return nil
 }
 
@@ -57,24 +57,23 @@ const standardError = "\n----------ERROR-------\n"
 // each, and of more than these nobody reads it.
 const maxLogs = 20
 
-// read takes an instance's own answer: from the list when all went well, which
-// saves a call, and otherwise with the first 24,000 characters of its output,
-// where the list has 2,500. It is false when the answer is not to be had yet.
-func (f *Fleet) read(ctx context.Context, invocation types.CommandInvocation, result *Result, run *Run) (bool, error) {
-	if undelivered(result.Status) {
-		result.judge(invocation.Status, nil)
+// readAnswer takes an instance's own answer: from the list when all went well, which
+// saves a call, and otherwise the first 24,000 characters of its output and the end of its
+// log. It is false while SSM does not have the answer yet.
+func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocation, result *Result, run *Run) (bool, error) {
+	if result.Status.IsUndelivered() {
+		result.decideOutcome(invocation.Status)
 		return true, nil
 	}
-	if len(invocation.CommandPlugins) == 1 && (invocation.Status == types.CommandInvocationStatusSuccess || run.logs >= maxLogs) {
+	if len(invocation.CommandPlugins) == 1 && (invocation.Status == types.CommandInvocationStatusSuccess || run.logsRead >= maxLogs) {
 		stdout, _, _ := strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
-		report, err := parseReport(stdout)
-		if err == nil {
-			result.Report, result.ExitCode = report, int(invocation.CommandPlugins[0].ResponseCode)
-			result.judge(invocation.Status, nil)
+		if run.command.isAnswer(stdout) {
+			result.Stdout, result.ExitCode = stdout, int(invocation.CommandPlugins[0].ResponseCode)
+			result.decideOutcome(invocation.Status)
 			return true, nil
 		}
 	}
-	if err := f.look(ctx); err != nil {
+	if err := f.waitForRateLimit(ctx); err != nil {
 		return false, err
 	}
 	answer, err := f.ssm.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
@@ -87,25 +86,16 @@ func (f *Fleet) read(ctx context.Context, invocation types.CommandInvocation, re
 	if err != nil {
 		return false, fmt.Errorf("read answer of %s: %w", result.Instance.ID, err)
 	}
-	run.logs++
+	run.logsRead++
 	result.ExitCode = int(answer.ResponseCode)
-	result.Log = aws.ToString(answer.StandardErrorContent)
-	report, problem := parseReport(aws.ToString(answer.StandardOutputContent))
-	result.Report = report
-	result.judge(answer.Status, problem)
+	result.Stdout, result.Log = aws.ToString(answer.StandardOutputContent), aws.ToString(answer.StandardErrorContent)
+	result.decideOutcome(answer.Status)
 	return true, nil
 }
 
-func describeStatus(i types.CommandInvocation) string {
-	if details := aws.ToString(i.StatusDetails); details != "" {
-		return details
-	}
-	return string(i.Status)
-}
-
-// ended tells whether a status is final. A status that is not known to be on the
+// isFinal reports whether a status is final. A status that is not known to be on the
 // way is taken as final, and is judged as unknown then.
-func ended(status types.CommandInvocationStatus) bool {
+func isFinal(status types.CommandInvocationStatus) bool {
 	switch status {
 	case types.CommandInvocationStatusPending, types.CommandInvocationStatusInProgress,
 		types.CommandInvocationStatusDelayed, types.CommandInvocationStatusCancelling:

@@ -1,0 +1,17 @@
+package fleet
+
+import "time"
+
+// Command is what instances run.
+type Command struct {
+	Lines         []string      // of the document's script
+	Comment       string        // shown in the SSM console; at most 100 characters
+	Timeout       time.Duration // for the script on an instance, whole seconds
+	StopOnFailure bool          // when it fails on one instance, SSM starts it on no further one
+
+	// IsAnswer reports whether an output is whole. The lists of SSM hold its first 2,500
+	// characters; where those are no answer, the first 24,000 are read. nil: always.
+	IsAnswer func(stdout string) bool
+}
+
+func (c Command) isAnswer(stdout string) bool { return c.IsAnswer == nil || c.IsAnswer(stdout) }

@@ -1,0 +1,157 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/lease"
+)
+
+// UnhealthyError lists the hosts that are not proved to run the release.
+type UnhealthyError struct {
+	Hosts      []*Host
+	Of         int // hosts in all
+	RolledBack int // that ran it and were rolled back by this run
+	Untouched  int
+}
+
+// maxNamed is how many hosts an error names.
+const maxNamed = 5
+
+func (e *UnhealthyError) Error() string {
+	var lines []string
+	if e.Of > 1 && len(e.Hosts) > 0 {
+		lines = append(lines, fmt.Sprintf("%d of %d instances are not known to run the release", len(e.Hosts), e.Of))
+	}
+	lines = append(lines, describeHosts(e.Hosts)...)
+	if e.RolledBack > 0 {
+		lines = append(lines, Instances(e.RolledBack)+" that ran it rolled back to the previous release")
+	}
+	if e.Untouched > 0 {
+		lines = append(lines, Instances(e.Untouched)+" not touched")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// describeHosts is a line for each of the first maxNamed hosts, and one for the rest.
+func describeHosts(hosts []*Host) (lines []string) {
+	for _, host := range hosts[:min(len(hosts), maxNamed)] {
+		lines = append(lines, fmt.Sprintf("instance %s: %s: %s", host.Instance, host.State, host.Message))
+	}
+	if more := len(hosts) - maxNamed; more > 0 {
+		lines = append(lines, fmt.Sprintf("and %d more", more))
+	}
+	return lines
+}
+
+// unhealthyError is nil when each of the hosts, of so many in all, runs the release.
+func unhealthyError(hosts []*Host, of int) error {
+	bad := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State == Deployed })
+	if len(bad) == 0 {
+		return nil
+	}
+	return &UnhealthyError{Hosts: bad, Of: of}
+}
+
+// abortRollout ends a rollout: what this run has changed is rolled back as far as the plan
+// says, the image is quarantined if it is to blame, and the error says what runs now.
+func (r *run) abortRollout(ctx context.Context, wave []*Host, cause error) error {
+	r.quarantineImage(ctx)
+	var unhealthy *UnhealthyError
+	if !errors.As(cause, &unhealthy) {
+		unhealthy = &UnhealthyError{Of: len(r.result.Hosts)}
+		cause = errors.Join(cause, unhealthy)
+	}
+	hosts := r.hostsToRollBack(wave)
+	err := r.rollBackHosts(ctx, hosts)
+	for _, host := range hosts {
+		if host.State == RolledBack {
+			unhealthy.RolledBack++
+		} else if !slices.Contains(unhealthy.Hosts, host) {
+			unhealthy.Hosts = append(unhealthy.Hosts, host)
+		}
+	}
+	for _, host := range r.result.Hosts {
+		if host.State == NotStarted {
+			unhealthy.Untouched++
+		}
+	}
+	return errors.Join(cause, err)
+}
+
+// hostsToRollBack are the hosts that this run has made run the release, as far as
+// rollback-on-failure says.
+func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
+	if r.plan.Operation == Rollback || r.plan.Rollout.RollbackOnFailure == "none" {
+		return nil
+	}
+	hosts := r.result.Hosts
+	if r.plan.Rollout.RollbackOnFailure == "wave" {
+		hosts = wave
+	}
+	for _, host := range hosts {
+		switch {
+		case host.State != Deployed || !host.Changed:
+		case host.Before == "":
+			host.Message += "; it ran nothing before, so there is nothing to roll back to"
+		default:
+			list = append(list, host)
+		}
+	}
+	return list
+}
+
+// rollBackHosts makes hosts run their previous verified release, each its own.
+func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	if isDone(r.leaseContext(ctx)) {
+		r.console.Notice("Not rolled back", "%s run %s: the run ended before they could be rolled back", Instances(len(hosts)), r.plan.Release.Version)
+		return nil
+	}
+	return r.runGroup(ctx, "Roll back: "+Instances(len(hosts)), func(ctx context.Context) error {
+		commander := r.commander()
+		commander.header.DeploymentID += "-back"
+		want := expectation{deployment: commander.header.DeploymentID, service: r.plan.Release.Service}
+		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, hosts)
+		for _, host := range hosts {
+			switch host.State {
+			case Deployed: // it runs what it was told to
+				host.State, host.Message = RolledBack, "ran the release, and was rolled back"
+			case RolledBack, NotDeployed:
+				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", r.plan.Release.Version, host.Message)
+			}
+		}
+		r.recordProgress(ctx)
+		return err
+	})
+}
+
+// foundUnhealthy reports whether a host started the release and found it unhealthy.
+func (h *Host) foundUnhealthy() bool {
+	if h.State != RolledBack && h.State != RollbackFailed || h.Report == nil {
+		return false
+	}
+	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed
+}
+
+// quarantineImage keeps an image that was found unhealthy from being deployed again.
+func (r *run) quarantineImage(ctx context.Context) {
+	if r.plan.Operation != Deploy || !slices.ContainsFunc(r.result.Hosts, (*Host).foundUnhealthy) || isDone(ctx) {
+		return
+	}
+	err := r.services.Lease.UpdateCurrent(r.leaseContext(ctx), r.lease.Generation(), func(c *lease.Current) {
+		c.Quarantine(lease.Quarantine{
+			Digest: r.result.Image.Digest, Version: r.plan.Release.Version.String(), Deployment: r.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second),
+		})
+	})
+	if err != nil {
+		r.console.Notice("The image is not quarantined", "%v", err)
+	}
+}

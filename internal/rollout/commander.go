@@ -1,0 +1,235 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/inputs"
+	"github.com/org/atta-deploy-action/internal/lease"
+)
+
+// A status command reads a few files, so it ends soon. A host whose state is unknown is
+// asked again for a while.
+const (
+	statusTimeout    = time.Minute
+	resolveInterval  = 5 * time.Second
+	resolveTimeLimit = 2 * time.Minute
+)
+
+// maxListed is how many instances are listed one by one in the log.
+const maxListed = 100
+
+// commander has hosts run commands, and resolves the result of each.
+type commander struct {
+	fleet          instances
+	console        Console
+	header         deploy.Header
+	lease          *lease.Lease  // nil: the commands change nothing
+	fence          int64         // without a lease, the generation that commands carry; 0: none
+	timeout        time.Duration // of a command that changes something, on a host
+	total          int           // hosts of the run
+	saveCommandIDs func(ids []string) error
+}
+
+// deployRequest makes a host run a release.
+func (c *commander) deployRequest(plan Plan, result Result, imageBytes int64) deploy.Request {
+	policy := plan.Rollout.Policy
+	policy.AllowDowngrade = policy.AllowDowngrade || plan.Operation == Rollback
+	return deploy.DeployRequest{
+		Header: c.fencedHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
+		BundleURI: result.Bundle.URI, BundleSHA256: result.Bundle.SHA256, Policy: policy,
+	}
+}
+
+// rollbackRequest makes a host run a version that it holds; without one, its previous
+// verified release.
+func (c *commander) rollbackRequest(version string) deploy.Request {
+	return deploy.RollbackRequest{Header: c.fencedHeader(), Version: version}
+}
+
+// statusRequest changes nothing that runs. It fences the host against commands of an
+// earlier generation; about may name a deployment.
+func (c *commander) statusRequest(about string) deploy.Request {
+	header := c.fencedHeader()
+	header.NotAfter = time.Time{}
+	return deploy.StatusRequest{Header: header, About: about}
+}
+
+func (c *commander) fencedHeader() deploy.Header {
+	header := c.header
+	header.Generation = c.fence
+	if c.lease != nil {
+		header.Generation = c.lease.Generation()
+	}
+	return header
+}
+
+// sendCommand has instances run a request. The answers are complete in every case.
+func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on []fleet.Instance, progress fleet.Progress) ([]answer, error) {
+	lines, err := deploy.Script(request)
+	if err != nil {
+		return nil, err
+	}
+	command := fleet.Command{
+		Lines: lines, Comment: fmt.Sprintf("%s %s %s", request.Command(), c.header.Service, c.header.DeploymentID), Timeout: c.timeout, StopOnFailure: true,
+		IsAnswer: func(stdout string) bool { _, err := deploy.ParseReport(stdout); return err == nil },
+	}
+	if _, asks := request.(deploy.StatusRequest); asks {
+		command.Timeout, command.StopOnFailure = statusTimeout, false
+	}
+	run, err := c.fleet.Run(ctx, command, on, progress)
+	answers := make([]answer, len(run.Results))
+	for i, result := range run.Results {
+		answers[i] = readAnswer(result)
+	}
+	return answers, err
+}
+
+// runCommand has hosts run a request that changes them, and resolves the state of each.
+func (c *commander) runCommand(ctx context.Context, request deploy.Request, want expectation, hosts []*Host) error {
+	var problems []error
+	saved := 0
+	answers, err := c.sendCommand(ctx, request, instancesOf(hosts), func(commands []string, states fleet.States) {
+		for _, id := range commands[saved:] {
+			c.console.Info("command %s", id)
+			problems = append(problems, c.saveCommandIDs([]string{id}))
+		}
+		saved = len(commands)
+		c.console.Info("%s", formatStates(states))
+	})
+	for i, answer := range answers {
+		hosts[i].applyAnswer(want, answer)
+	}
+	problems = append(problems, err, c.resolveUnknown(ctx, want, hosts))
+	for _, host := range hosts {
+		if host.State == Deployed && len(hosts) > maxListed {
+			continue
+		}
+		c.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
+		if host.State != Deployed {
+			c.console.Untrusted(host.Log)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// queryHosts asks hosts what they run now. A host that cannot answer is an error, and so
+// is, unless errors are tolerated, a command that could not be sent.
+func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool) error {
+	answers, err := c.sendCommand(ctx, c.statusRequest(""), instancesOf(hosts), nil)
+	if err != nil && !tolerant {
+		return err
+	}
+	problems := []error{err}
+	var highest int64
+	for i, answer := range answers {
+		host := hosts[i]
+		host.Denied = answer.Status == fleet.StatusAccessDenied
+		if why := c.noAnswerReason(answer); why != "" {
+			host.Message, host.Log = why, answer.Log
+			problems = append(problems, fmt.Errorf("instance %s cannot report what it runs: %s", host.ID, why))
+			continue
+		}
+		host.Before, host.Report = answer.report.Version, answer.report
+		highest = max(highest, answer.report.Generation)
+		if len(hosts) <= maxListed {
+			c.console.Info("%s runs %s", host.Instance, or(host.Before, "nothing yet"))
+		}
+	}
+	if c.lease != nil {
+		problems = append(problems, c.lease.RaiseGeneration(ctx, highest))
+	}
+	return limitProblems(problems)
+}
+
+// noAnswerReason is why an answer to a status command is none; empty: it is one.
+func (c *commander) noAnswerReason(a answer) string {
+	switch report := a.report; {
+	case report == nil:
+		return a.Reason
+	case a.Outcome != fleet.Completed || report.Code != deploy.ExitOK || report.Deployment != c.header.DeploymentID || report.Service != c.header.Service:
+		return or(report.Message, string(report.Outcome))
+	}
+	return ""
+}
+
+// resolveUnknown asks the hosts of unknown state until each has answered, or until the time
+// limit. Before that it fences them, so that a command that is still on its way is refused
+// and "it never came" stays true.
+func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts []*Host) error {
+	open := unknownHosts(hosts)
+	if len(open) == 0 || isDone(ctx) {
+		return nil
+	}
+	c.console.Info("asking %s for the result", Instances(len(open)))
+	if c.lease != nil {
+		if err := c.lease.RaiseGeneration(ctx, c.lease.Generation()); err != nil {
+			return err
+		}
+	}
+	for deadline := time.Now().Add(resolveTimeLimit); ; {
+		if err := c.queryDeployment(ctx, want, open); err != nil {
+			return err
+		}
+		open = slices.DeleteFunc(unknownHosts(open), func(h *Host) bool { return h.resolved })
+		if len(open) == 0 || time.Now().After(deadline) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(resolveInterval):
+		}
+	}
+}
+
+// queryDeployment asks each of the hosts that can be reached once.
+func (c *commander) queryDeployment(ctx context.Context, want expectation, hosts []*Host) error {
+	ids := make([]string, len(hosts))
+	byID := map[string]*Host{}
+	for i, host := range hosts {
+		ids[i] = host.ID
+		byID[host.ID] = host
+	}
+	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: ids})
+	if err != nil {
+		return err
+	}
+	for _, problem := range unready {
+		byID[problem.Instance.ID].Message = "its answer is missing, and it " + problem.Reason
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	answers, err := c.sendCommand(ctx, c.statusRequest(want.deployment), ready, nil)
+	if err != nil && ctx.Err() == nil {
+		return nil // one has disappeared since: the others are asked again
+	}
+	for _, answer := range answers {
+		host := byID[answer.Instance.ID]
+		if why := c.noAnswerReason(answer); why != "" {
+			host.Message = "its answer is missing, and it did not answer again: " + why
+			continue
+		}
+		host.applyStatus(want, answer.report)
+	}
+	return err
+}
+
+// formatStates counts the states in a line: 3 Success, 1 InProgress.
+func formatStates(states fleet.States) string {
+	parts := make([]string, 0, len(states))
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		parts = append(parts, fmt.Sprintf("%d %s", states[state], state))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func joinIDs(ids []string) string { return strings.Join(ids, ",") }

@@ -1,0 +1,70 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/image"
+)
+
+// describePlan logs what the operation would do, and changes nothing.
+func (r *run) describePlan(ctx context.Context) error {
+	problems := []error{r.artifacts.describeImage(ctx), r.artifacts.describeBundle(ctx)}
+	if r.plan.Phases.Rollout {
+		problems = append(problems, r.checkQuarantine())
+	}
+	if err := errors.Join(problems...); err != nil || !r.plan.Phases.Rollout {
+		return err
+	}
+	waves := splitIntoWaves(r.markRunning(), r.plan.Rollout.Waves)
+	numberWaves(waves)
+	for _, host := range r.result.Hosts {
+		if host.State == Deployed {
+			r.console.Info("%s already runs %s: it would not be touched", host.Instance, r.plan.Release.Version)
+		}
+	}
+	for i, wave := range waves {
+		r.console.Info("wave %d of %d: %s", i+1, len(waves), Instances(len(wave)))
+		for _, host := range wave {
+			host.Message = "would go from " + or(host.Before, "nothing") + " to " + r.plan.Release.Version.String()
+			if r.missing[host.ID] {
+				host.Message += ", which it does not hold yet"
+			}
+			r.console.Info("  %s %s", host.Instance, host.Message)
+		}
+	}
+	return nil
+}
+
+func (a *artifacts) describeImage(ctx context.Context) error {
+	if !a.plan.Phases.Image {
+		return nil
+	}
+	digest, err := a.services.Repository.Resolve(ctx, a.plan.Release.ImageTag())
+	switch {
+	case err == nil:
+		uri := a.services.Repository.URI(digest)
+		a.console.Info("%s is in the registry: another image would be refused", uri)
+		err = setOutputs(a.console, "image-uri", uri, "image-digest", digest, "image-pushed", "false")
+	case errors.Is(err, image.ErrNotFound):
+		a.console.Info("the image would be pushed as %s", a.plan.Release.ImageTag())
+		err = nil
+	}
+	return err
+}
+
+func (a *artifacts) describeBundle(ctx context.Context) error {
+	if !a.plan.Phases.Bundle {
+		return nil
+	}
+	stored, err := a.services.Bucket.Find(ctx, a.bundleKey(), a.bundle.SHA256)
+	switch {
+	case err == nil:
+		a.console.Info("%s is already stored, with the same bytes", stored.URI)
+	case errors.Is(err, bundle.ErrNotFound):
+		a.console.Info("the bundle would be written, sha256 %s", a.bundle.SHA256)
+		err = nil
+	}
+	return err
+}
