@@ -22,12 +22,12 @@ demo: ## Deploy to ten instances on this machine, go wrong and go back: no accou
 	go run ./localaws/demo
 
 test: ## Run all tests that need nothing but Go
-	go test -shuffle=on -count=1 -timeout=20m ./deploy
-	go test $(RACE) -shuffle=on -count=1 -timeout=20m $$(go list ./... | grep -v '/deploy$$')
+	go test -shuffle=on -count=1 -timeout=20m ./test/host
+	go test $(RACE) -shuffle=on -count=1 -timeout=20m $$(go list ./... | grep -v '/test/host$$')
 
 sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
-	go test -c -o .cache/sweep ./deploy
-	cd deploy && KILL_ALL=yes ../.cache/sweep -test.timeout=60m -test.run=KilledAnywhere
+	go test -c -o .cache/sweep ./test/host
+	cd test/host && KILL_ALL=yes ../../.cache/sweep -test.timeout=60m -test.run=KilledAnywhere
 
 simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10000, or SEED= for one)
 	go test ./internal/rollout -count=1 -timeout=60m -run=TestSimulation -v -args -simulations=$(or $(N),10000) -seed=$(or $(SEED),0)
@@ -52,7 +52,7 @@ check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and wor
 	$(BIN)/actionlint
 	$(BIN)/actionlint examples/*/.github/workflows/*.yml
 	shellcheck $(SCRIPTS)
-	bats deploy
+	bats test test/host
 
 publish: ## Make the action's own image, push it to REPOSITORY as VERSION and name it in action.yml: no Docker, no root
 	go run ./tools/publish -version="$$VERSION" -repository="$$REPOSITORY"
@@ -81,4 +81,4 @@ $(BIN)/regctl: Makefile
 $(BIN)/oras: Makefile
 	GOBIN=$(BIN) go install oras.land/oras/cmd/oras@$(ORAS) && touch $@
 
-include deploy/deploy.mk
+include laptop/deploy.mk

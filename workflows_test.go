@@ -143,14 +143,17 @@ func TestEveryWorkflowHasTheLeastPermissions(t *testing.T) {
 }
 
 func TestEveryExampleHasTheWholeMakefile(t *testing.T) {
-	want, err := os.ReadFile("deploy/deploy.mk")
+	want, err := os.ReadFile("laptop/deploy.mk")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if path, err := os.Readlink("deploy/deploy.mk"); err != nil || path != "../laptop/deploy.mk" {
+		t.Errorf("deploy/deploy.mk leads to %q, not to laptop/deploy.mk (%v)", path, err)
 	}
 	for _, example := range []string{"batch", "web"} {
 		got, err := os.ReadFile(filepath.Join("examples", example, "deploy.mk"))
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("examples/%s/deploy.mk is not deploy/deploy.mk: cp deploy/deploy.mk examples/%s/ (%v)", example, example, err)
+			t.Errorf("examples/%s/deploy.mk is not laptop/deploy.mk: cp laptop/deploy.mk examples/%s/ (%v)", example, example, err)
 		}
 	}
 }

@@ -80,7 +80,8 @@ put_own_files() {
   [[ $OWN != deploy || -e deploy ]] || return 0
   [[ -d $OWN ]] || die "no such folder: $OWN"
   local odd
-  odd=$(find "$OWN" ! -type f ! -type d)
+  # deploy.mk serves a laptop, and is a link in the repository that it comes from.
+  odd=$(find "$OWN" ! -type f ! -type d ! -path "$OWN/deploy.mk")
   [[ -z $odd ]] || die "only regular files go into a bundle: $odd"
   odd=$(find "$OWN" -type f \( -perm -4000 -o -perm -2000 \))
   [[ -z $odd ]] || die "a setuid or setgid file does not go into a bundle: $odd"
@@ -89,6 +90,7 @@ put_own_files() {
   odd=$(cd "$OWN" && find . -name '*[!A-Za-z0-9._+@ -]*')
   [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
   cp -Rp -- "$OWN/." "$STAGE/own/"
+  rm -f -- "$STAGE/own/deploy.mk"
   # A copy of a default unit is not the repository's own.
   for odd in systemd/atta.service systemd/daemon.service; do
     ! cmp -s -- "$DEFAULTS/$odd" "$STAGE/own/$odd" || rm -- "$STAGE/own/$odd"

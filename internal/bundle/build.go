@@ -23,6 +23,9 @@ import (
 // absent; a folder that was named on purpose may not.
 const DefaultPath = "deploy"
 
+// laptopFile serves a laptop, not a host, and is a link in the repository that it comes from.
+const laptopFile = "deploy.mk"
+
 // maxSize bounds a bundle, in bytes. It is read into memory, and it is for scripts
 // and units: programs travel in the image.
 const maxSize = 32 << 20
@@ -108,6 +111,9 @@ func read(folder, service string) (map[string]file, error) {
 			return err
 		}
 		inside = filepath.ToSlash(inside)
+		if inside == laptopFile {
+			return nil
+		}
 		info, err := entry.Info()
 		if err != nil {
 			return err

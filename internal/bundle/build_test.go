@@ -242,3 +242,13 @@ func TestOnlyTheConventionalFolderMayBeAbsent(t *testing.T) {
 		}
 	}
 }
+
+func TestBuildSkipsTheMakefileForLaptops(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := errors.Join(os.Mkdir("deploy", 0o755), os.Symlink("../laptop/deploy.mk", "deploy/deploy.mk")); err != nil {
+		t.Fatal(err)
+	}
+	if b := build(t, "deploy"); b.Own != 0 {
+		t.Errorf("%d own files, want none", b.Own)
+	}
+}

@@ -17,7 +17,7 @@ import (
 func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	t.Parallel()
 	const places = 12
-	hook, err := os.ReadFile("../../../deploy/testdata/kill_point.sh")
+	hook, err := os.ReadFile("../../test/host/testdata/kill_point.sh")
 	if err != nil {
 		t.Fatal(err)
 	}

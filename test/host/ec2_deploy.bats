@@ -3,7 +3,7 @@
 # script does to a host is in the Go tests beside this file.
 
 setup() {
-  source "$BATS_TEST_DIRNAME/ec2_deploy.sh"
+  source "$BATS_TEST_DIRNAME/../../deploy/ec2_deploy.sh"
 }
 
 @test "a version is older by its first number that differs, as a number" {

@@ -12,7 +12,7 @@ setup() {
   git config --global advice.detachedHead false
   git init --quiet --bare origin.git
   git init --quiet mine
-  cp "$BATS_TEST_DIRNAME/deploy.mk" mine/
+  cp "$BATS_TEST_DIRNAME/../laptop/deploy.mk" mine/
   printf '%s\n' 'BRANCH_prod := main' 'include deploy.mk' 'all: ; @echo nothing to do' >mine/Makefile
   cd mine
   git add .
@@ -47,7 +47,7 @@ refuses() {
 }
 
 @test "the shell text is shell that shellcheck has nothing to say about" {
-  sed -n '/^define deploy_mk/,/^endef/{//!p;}' "$BATS_TEST_DIRNAME/deploy.mk" >text.sh
+  sed -n '/^define deploy_mk/,/^endef/{//!p;}' "$BATS_TEST_DIRNAME/../laptop/deploy.mk" >text.sh
   [ "$(wc -l <text.sh)" -gt 50 ]
   shellcheck --shell=sh text.sh
   # make 3.81 would join such a line to the next.

@@ -1,4 +1,4 @@
-package deploy_test
+package host_test
 
 import (
 	"strings"

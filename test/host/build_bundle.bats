@@ -6,7 +6,7 @@ setup() {
   cd "$BATS_TEST_TMPDIR"
 }
 
-build() { "$BATS_TEST_DIRNAME/build_bundle.sh" "$@"; }
+build() { "$BATS_TEST_DIRNAME/../../deploy/build_bundle.sh" "$@"; }
 
 @test "prints the name of the file it has made" {
   run build 0.1.30-dev
@@ -29,6 +29,13 @@ build() { "$BATS_TEST_DIRNAME/build_bundle.sh" "$@"; }
   tar -xzOf deploy-bundle-0.1.30-dev.tar.gz deploy/systemd/web.service | grep -qx Restart=always
 }
 
+@test "skips deploy.mk, which serves a laptop" {
+  mkdir deploy
+  ln -s ../laptop/deploy.mk deploy/deploy.mk
+  build 0.1.30-dev
+  ! tar -tzf deploy-bundle-0.1.30-dev.tar.gz | grep -F deploy.mk
+}
+
 @test "leaves nothing behind when it refuses" {
   mkdir deploy
   echo SECRET=1 >deploy/.env
@@ -39,7 +46,7 @@ build() { "$BATS_TEST_DIRNAME/build_bundle.sh" "$@"; }
 }
 
 @test "refuses to make a bundle that no host could use" {
-  cp "$BATS_TEST_DIRNAME/build_bundle.sh" .
+  cp "$BATS_TEST_DIRNAME/../../deploy/build_bundle.sh" .
   mkdir deploy
   run ./build_bundle.sh 0.1.30-dev
   [ "$status" -eq 2 ]
