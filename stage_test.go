@@ -48,7 +48,7 @@ func newStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	s.host, err = host.New(host.Options{
-		Dir: t.TempDir(), Endpoint: s.aws.URL(), AWSCLI: "standin", Tools: []string{tools},
+		Dir: t.TempDir(), Endpoint: s.aws.URL(), AWSCLI: "standin", Standins: tools,
 		AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
 	})
 	if err != nil {

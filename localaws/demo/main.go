@@ -20,7 +20,6 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
-	"github.com/org/atta-deploy-action/localaws/standins"
 )
 
 const (
@@ -29,9 +28,6 @@ const (
 )
 
 func main() {
-	if standins.Invoked() {
-		os.Exit(standins.Run())
-	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := demo(ctx)
 	stop()
@@ -163,6 +159,10 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if _, err = sample.BuildProgram(ctx, s.workspace()); err != nil {
 		return nil, err
 	}
+	standins, err := host.BuildStandins(ctx, s.folder)
+	if err != nil {
+		return nil, err
+	}
 	if s.aws, err = localaws.Start(localaws.Options{}); err != nil {
 		return nil, err
 	}
@@ -175,7 +175,7 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	for i := range fleet {
 		h, err := host.New(host.Options{
 			Dir: filepath.Join(s.folder, fmt.Sprintf("instance-%d", i)), Endpoint: s.aws.URL(),
-			AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, AWSCLI: "standin",
+			AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, AWSCLI: "standin", Standins: standins,
 		})
 		if err != nil {
 			return nil, err

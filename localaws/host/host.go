@@ -12,11 +12,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 
 	"al.essio.dev/pkg/shellescape"
 
-	"github.com/org/atta-deploy-action/localaws/standins"
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
@@ -26,8 +24,8 @@ type Options struct {
 	Endpoint        string // the local AWS, http://127.0.0.1:PORT
 	AccessKeyID     string // the instance role's, seen only by the aws command
 	SecretAccessKey string
-	Tools           []string // how to start the stand-ins; default: this very executable
-	AWSCLI          string   // "": the AWS CLI where installed; "standin"; or a program
+	Standins        string // folder from BuildStandins; default: the running executable, which must call standins.Run
+	AWSCLI          string // "": the AWS CLI where installed; "standin"; or a program
 }
 
 // Host is one instance. Its methods are safe for concurrent use.
@@ -52,34 +50,18 @@ func New(o Options) (*Host, error) {
 			return nil, fmt.Errorf("write time of boot: %w", err)
 		}
 	}
-	tools := o.Tools
-	if len(tools) == 0 {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("find executable: %w", err)
-		}
-		tools = []string{self}
-	}
-	for _, name := range standins.Commands {
-		path := filepath.Join(dir, "bin", name)
-		// Built with -race, a program sleeps for a second before it exits, unless told not to.
-		line := "GORACE=atexit_sleep_ms=0 exec " + shellescape.QuoteCommand(append(tools, instance.Marker, path)) + ` "$@"`
-		if name == "aws" {
-			line = o.aws(dir, line)
-		}
-		if err := writeProgram(path, "#!/bin/sh\n"+line+"\n"); err != nil {
-			return nil, fmt.Errorf("write %s: %w", name, err)
-		}
+	if err := o.installStandins(dir); err != nil {
+		return nil, err
 	}
 	return h, nil
 }
 
-// aws is the wrapper of the aws command. It alone holds the role's keys, and it
+// awsWrapper is the script behind the aws command. It alone holds the role's keys, and it
 // names no region: an instance with nothing configured has none.
-func (o Options) aws(dir, fallback string) string {
+func (o Options) awsWrapper(dir, standin string) string {
 	quote := shellescape.Quote
-	env := strings.Join([]string{
-		"export AWS_EC2_METADATA_DISABLED=true",
+	env := "export " + strings.Join([]string{
+		"AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ACCESS_KEY_ID=" + quote(o.AccessKeyID),
 		"AWS_SECRET_ACCESS_KEY=" + quote(o.SecretAccessKey),
 		"AWS_ENDPOINT_URL=" + quote(o.Endpoint),
@@ -94,10 +76,10 @@ func (o Options) aws(dir, fallback string) string {
 		cli = cmp.Or(found, "standin")
 	}
 	if cli == "standin" {
-		return env + "\n" + fallback
+		return strings.Replace(standin, "\n", "\n"+env+"\n", 1)
 	}
 	// AWS_ENDPOINT_URL is unknown before AWS CLI 2.13 and 1.29.
-	return env + "\nexec " + quote(cli) + " --endpoint-url " + quote(o.Endpoint) + ` "$@"`
+	return "#!/bin/sh\n" + env + "\nexec " + quote(cli) + " --endpoint-url " + quote(o.Endpoint) + ` "$@"` + "\n"
 }
 
 // Root is the folder that is the instance's "/".
@@ -106,13 +88,4 @@ func (h *Host) Root() string { return filepath.Join(h.dir, "root") }
 // Path is a path below Root.
 func (h *Host) Path(elem ...string) string {
 	return filepath.Join(append([]string{h.Root()}, elem...)...)
-}
-
-// writeProgram writes a file that is executed. A fork in between would inherit
-// the open file and make execve answer ETXTBSY: https://go.dev/issue/22315
-func writeProgram(path, text string) error {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	err := os.WriteFile(path, []byte(text), 0o700)
-	return errors.Join(err, os.Chmod(path, 0o700))
 }

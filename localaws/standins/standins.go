@@ -10,9 +10,10 @@ package standins
 import (
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
 
-	"github.com/org/atta-deploy-action/localaws/standins/awscli"
 	"github.com/org/atta-deploy-action/localaws/standins/docker"
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 	"github.com/org/atta-deploy-action/localaws/standins/systemd"
@@ -21,22 +22,38 @@ import (
 // Commands are the names on an instance's PATH that lead here.
 var Commands = []string{"aws", "docker", "journalctl", "systemctl", "systemd-analyze"}
 
-// Invoked reports whether this process was started as a stand-in: by a wrapper
-// that passes instance.Marker and its own path ahead of the arguments.
-func Invoked() bool { return len(os.Args) > 2 && os.Args[1] == instance.Marker }
+// Invoked reports whether this process was started as a stand-in: through a symbolic link
+// with the name of a command, or with instance.Marker and such a path ahead of the arguments.
+func Invoked() bool { return invokedByName() || len(os.Args) > 2 && os.Args[1] == instance.Marker }
 
-// Run does what the stand-in was called for and returns the exit status.
+func invokedByName() bool { return slices.Contains(Commands, filepath.Base(os.Args[0])) }
+
+// invocation takes the command's path and its arguments from the command line. Who starts a
+// command chooses how it calls itself, so that a link's folder is looked up.
+func invocation() (path string, args []string) {
+	if !invokedByName() {
+		return os.Args[2], os.Args[3:]
+	}
+	path, err := exec.LookPath(filepath.Base(os.Args[0]))
+	if err != nil {
+		path = os.Args[0]
+	}
+	return path, os.Args[1:]
+}
+
+// Run carries out the command that the stand-in was called as and returns its exit status.
 func Run() int {
-	command := filepath.Base(os.Args[2])
+	path, args := invocation()
+	command := filepath.Base(path)
 	root := os.Getenv("ATTA_ROOT")
 	if root == "" && command != "aws" {
 		fmt.Fprintf(os.Stderr, "%s: ATTA_ROOT is not set\n", command)
 		return 125
 	}
-	call := &instance.Call{Root: root, Bin: filepath.Dir(os.Args[2]), Args: os.Args[3:]}
+	call := &instance.Call{Root: root, Bin: filepath.Dir(path), Args: args}
 	switch command {
 	case "aws":
-		return awscli.Run(call)
+		return runAWS(call)
 	case "docker":
 		return docker.Run(call)
 	case docker.ShimName:

@@ -48,7 +48,7 @@ func boot(t *testing.T) machine {
 	}
 	dir := t.TempDir()
 	h, err := host.New(host.Options{
-		Dir: dir, Tools: []string{tools}, AWSCLI: "standin", Endpoint: cloud.URL(), AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
+		Dir: dir, Standins: tools, AWSCLI: "standin", Endpoint: cloud.URL(), AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
 	})
 	if err != nil {
 		t.Fatal(err)

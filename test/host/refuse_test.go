@@ -44,7 +44,7 @@ func (m machine) wrap(command, script string) {
 
 // passOn is a command's stand-in, from within a script that takes its place.
 func (m machine) passOn(command string) string {
-	return `exec "` + tools + `" standin "` + m.Path("..", "bin", command) + `" "$@"`
+	return `exec "` + filepath.Join(tools, "standins") + `" standin "` + m.Path("..", "bin", command) + `" "$@"`
 }
 
 func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {

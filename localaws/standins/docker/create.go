@@ -151,6 +151,9 @@ func (e *engine) wanted(ref, policy string) (image, error) {
 	if (err == nil && policy != "always") || policy == "never" {
 		return img, err
 	}
+	if !hasNetwork {
+		return image{}, errOffline
+	}
 	parsed, parseErr := name.ParseReference(ref)
 	if parseErr != nil {
 		return image{}, errors.New("invalid reference format")

@@ -37,6 +37,9 @@ type exitError struct {
 
 func (e exitError) Error() string { return e.err.Error() }
 
+// errOffline says that only the program with network access can carry out the command.
+var errOffline = errors.New("built without network access")
+
 // daemonError is an error that the docker command ascribes to the daemon.
 func daemonError(format string, args ...any) error {
 	return fmt.Errorf("Error response from daemon: "+format, args...)
@@ -46,8 +49,11 @@ func daemonError(format string, args ...any) error {
 func Run(call *instance.Call) int {
 	e := &engine{call: call, dir: call.Path("/var/lib/docker")}
 	status, err := e.dispatch(call.Args)
-	if err == nil {
+	switch {
+	case err == nil:
 		return status
+	case errors.Is(err, errOffline):
+		return call.HandOver("docker")
 	}
 	if message := err.Error(); message != "" {
 		fmt.Fprintln(os.Stderr, message)

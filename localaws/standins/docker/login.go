@@ -1,3 +1,5 @@
+//go:build !offline
+
 package docker
 
 import (
@@ -7,7 +9,6 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,25 +17,6 @@ import (
 
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
-
-// credentials is the docker command's config.json.
-type credentials struct {
-	Auths map[string]auth `json:"auths"`
-}
-
-type auth struct {
-	Auth string `json:"auth"`
-}
-
-// configFile is where the docker command keeps logins: in DOCKER_CONFIG, or in
-// the home of root, which is who runs deployments on an instance.
-func (e *engine) configFile() string {
-	dir := os.Getenv("DOCKER_CONFIG")
-	if dir == "" {
-		dir = e.call.Path("/root/.docker")
-	}
-	return filepath.Join(dir, "config.json")
-}
 
 func (e *engine) login(args []string) error {
 	options, rest, err := parse(args, "username,u= password,p= password-stdin", true)
@@ -93,35 +75,6 @@ func (e *engine) checkLogin(host, username, password string) error {
 		return daemonError("login attempt to %s failed with status: %s", url, resp.Status)
 	}
 	return nil
-}
-
-func (e *engine) logout(args []string) error {
-	_, rest, err := parse(args, "", true)
-	if err != nil {
-		return err
-	}
-	if err := needArguments("logout", rest, 1, 1); err != nil {
-		return err
-	}
-	return e.editCredentials(func(c *credentials) {
-		delete(c.Auths, rest[0])
-		fmt.Println("Removing login credentials for", rest[0])
-	})
-}
-
-func (e *engine) editCredentials(edit func(*credentials)) error {
-	config := credentials{}
-	if err := instance.ReadJSON(e.configFile(), &config); err != nil {
-		return err
-	}
-	if config.Auths == nil {
-		config.Auths = map[string]auth{}
-	}
-	edit(&config)
-	if err := instance.WriteJSON(e.configFile(), config); err != nil {
-		return err
-	}
-	return os.Chmod(e.configFile(), 0o600)
 }
 
 // Resolve implements authn.Keychain with the logins of config.json.

@@ -1,3 +1,5 @@
+//go:build !offline
+
 package docker
 
 import (
@@ -20,6 +22,9 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
+
+// hasNetwork is false in a program built with the tag offline.
+const hasNetwork = true
 
 func (e *engine) pull(args []string) error {
 	options, rest, err := parse(args, "quiet,q platform= disable-content-trust", true)

@@ -4,11 +4,19 @@
 package instance
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
+)
+
+// The programs that host.BuildStandins makes: one that starts fast, and one that can also
+// reach registries and AWS.
+const (
+	OfflineProgram = "standins"
+	NetworkProgram = "standins-network"
 )
 
 // Marker is the first argument of an executable that is called as a stand-in.
@@ -41,6 +49,19 @@ func (c *Call) Detached(name string, args ...string) (*exec.Cmd, error) {
 	cmd.Dir = c.Root
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, nil
+}
+
+// HandOver replaces this program by the one with network access, which lies next to it
+// under the name NetworkProgram. It returns only when that cannot be started.
+func (c *Call) HandOver(name string) (status int) {
+	self, err := os.Executable()
+	if err == nil {
+		program := filepath.Join(filepath.Dir(self), NetworkProgram)
+		args := append([]string{program, Marker, filepath.Join(c.Bin, name)}, c.Args...)
+		err = fmt.Errorf("start %s: %w", program, syscall.Exec(program, args, os.Environ()))
+	}
+	fmt.Fprintf(os.Stderr, "%s: %v\n", name, err)
+	return 125
 }
 
 // ExitStatus is the status a shell would see: 128+n for signal n.

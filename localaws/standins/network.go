@@ -1,0 +1,10 @@
+//go:build !offline
+
+package standins
+
+import (
+	"github.com/org/atta-deploy-action/localaws/standins/awscli"
+	"github.com/org/atta-deploy-action/localaws/standins/instance"
+)
+
+func runAWS(call *instance.Call) int { return awscli.Run(call) }
