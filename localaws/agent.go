@@ -44,14 +44,14 @@ const maxReboots = 5
 
 // dispatch delivers c to its instances, as many at a time as it allows.
 func (a *ssm) dispatch(c *command) {
-	slots := make(chan struct{}, share(c.in.MaxConcurrency, len(c.invocations), 1))
+	slots := make(chan struct{}, parseShare(c.in.MaxConcurrency, len(c.invocations), 1))
 	for _, i := range c.invocations {
 		select {
 		case slots <- struct{}{}:
 		case <-a.life.Done():
 			return
 		}
-		if !a.wanted(i) {
+		if !a.isDeliverable(i) {
 			i.cancel()
 			<-slots
 			continue
@@ -63,51 +63,51 @@ func (a *ssm) dispatch(c *command) {
 	}
 }
 
-// wanted reports whether i is still to be delivered: not cancelled, and not
+// isDeliverable reports whether i is still to be delivered: not cancelled, and not
 // behind more errors than the command bears.
-func (a *ssm) wanted(i *invocation) bool {
+func (a *ssm) isDeliverable(i *invocation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, errors, _ := i.command.counts()
-	if errors > share(i.command.in.MaxErrors, len(i.command.invocations), 0) && !i.ended() {
-		i.end("Cancelled", "Terminated", a.options.Now())
+	_, errors, _ := i.command.countInvocations()
+	if errors > parseShare(i.command.in.MaxErrors, len(i.command.invocations), 0) && !i.hasEnded() {
+		i.setStatus("Cancelled", "Terminated", a.options.Now())
 	}
-	return !i.ended()
+	return !i.hasEnded()
 }
 
 func (a *ssm) deliver(i *invocation) {
 	defer i.cancel()
-	script := i.command.in.script()
-	v := a.verdict(i, script)
+	script := i.command.in.scriptText()
+	v := a.injectedFault(i, script)
 	if v.StatusFirst {
-		a.report(i, v)
-		if sleep(a.life, v.Delay) {
-			a.run(a.life, i, script, max(v.Runs, 1))
+		a.reportResult(i, v)
+		if sleepContext(a.life, v.Delay) {
+			a.runScript(a.life, i, script, max(v.Runs, 1))
 		}
 		return
 	}
 	delay := min(v.Delay, i.command.in.deliveryTimeout())
-	if !sleep(i.life, delay) {
+	if !sleepContext(i.life, delay) {
 		return
 	}
 	if delay < v.Delay {
 		v.Status = "DeliveryTimedOut"
 	}
 	if v.Status != "" {
-		a.run(i.life, i, script, v.Runs)
-		a.report(i, v)
-		if !a.ended(i) {
+		a.runScript(i.life, i, script, v.Runs)
+		a.reportResult(i, v)
+		if !a.hasEnded(i) {
 			<-i.life.Done()
 		}
 		return
 	}
-	if a.start(i) {
-		a.report(i, a.run(i.life, i, script, max(v.Runs, 1)))
+	if a.markStarted(i) {
+		a.reportResult(i, a.runScript(i.life, i, script, max(v.Runs, 1)))
 	}
 }
 
-func (a *ssm) verdict(i *invocation, script string) DeliveryFault {
-	number := a.fleet.delivered(i.instance.ID)
+func (a *ssm) injectedFault(i *invocation, script string) DeliveryFault {
+	number := a.fleet.countDelivery(i.instance.ID)
 	if i.instance.PlatformType == "Windows" {
 		return DeliveryFault{Status: "InvalidPlatform"}
 	}
@@ -121,35 +121,35 @@ func (a *ssm) verdict(i *invocation, script string) DeliveryFault {
 	return *v
 }
 
-// start moves i to InProgress unless it was cancelled just now.
-func (a *ssm) start(i *invocation) bool {
+// markStarted moves i to InProgress unless it was cancelled just now.
+func (a *ssm) markStarted(i *invocation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if i.ended() {
+	if i.hasEnded() {
 		return false
 	}
 	i.status, i.details, i.started = "InProgress", "InProgress", a.options.Now()
 	return true
 }
 
-func (a *ssm) ended(i *invocation) bool {
+func (a *ssm) hasEnded(i *invocation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return i.ended()
+	return i.hasEnded()
 }
 
-// report makes v the last word about i.
-func (a *ssm) report(i *invocation, v DeliveryFault) {
+// reportResult makes v the last word about i.
+func (a *ssm) reportResult(i *invocation, v DeliveryFault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if !i.ended() {
-		i.end(plain(v.Status), v.Status, a.options.Now())
+	if !i.hasEnded() {
+		i.setStatus(isPlainSuccess(v.Status), v.Status, a.options.Now())
 		i.code, i.stdout, i.stderr = v.Code, v.Stdout, v.Stderr
 	}
 }
 
-// plain is the Status that goes with StatusDetails.
-func plain(details string) string {
+// isPlainSuccess is the Status that goes with StatusDetails.
+func isPlainSuccess(details string) string {
 	switch details {
 	case "DeliveryTimedOut", "ExecutionTimedOut":
 		return "TimedOut"
@@ -165,8 +165,8 @@ func plain(details string) string {
 // here: the agent then reports a failure without any output.
 var parameterReference = regexp.MustCompile(`\{\{\s*ssm:[^}]*\}\}`)
 
-// run has the machine execute script as often as told and returns the last exit.
-func (a *ssm) run(life context.Context, i *invocation, script string, times int) DeliveryFault {
+// runScript has the machine execute script as often as told and returns the last exit.
+func (a *ssm) runScript(life context.Context, i *invocation, script string, times int) DeliveryFault {
 	var last DeliveryFault
 	if parameterReference.MatchString(script) {
 		return DeliveryFault{Status: "Failed", Code: -1}
@@ -190,13 +190,13 @@ func (a *ssm) runOnce(life context.Context, i *invocation, script string) Delive
 		if exit.Code != exitReboot || ctx.Err() != nil || reboots == maxReboots {
 			break
 		}
-		a.fleet.rebooted(i.instance.ID)
+		a.fleet.countReboot(i.instance.ID)
 	}
-	return outcome(ctx, life, exit)
+	return statusOf(ctx, life, exit)
 }
 
-// outcome is what the agent makes of an exit.
-func outcome(ctx, life context.Context, exit Exit) DeliveryFault {
+// statusOf is what the agent makes of an exit.
+func statusOf(ctx, life context.Context, exit Exit) DeliveryFault {
 	v := DeliveryFault{Code: exit.Code, Stdout: string(exit.Stdout), Stderr: string(exit.Stderr)}
 	switch {
 	case life.Err() != nil:

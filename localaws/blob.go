@@ -16,7 +16,7 @@ type blobs struct{ ecr *ecr }
 
 // Get implements registry.BlobHandler.
 func (b blobs) Get(_ context.Context, name string, h v1.Hash) (io.ReadCloser, error) {
-	content, err := b.find(name, h)
+	content, err := b.readBlob(name, h)
 	if err != nil {
 		return nil, err
 	}
@@ -25,7 +25,7 @@ func (b blobs) Get(_ context.Context, name string, h v1.Hash) (io.ReadCloser, er
 
 // Stat implements registry.BlobStatHandler.
 func (b blobs) Stat(_ context.Context, name string, h v1.Hash) (int64, error) {
-	content, err := b.find(name, h)
+	content, err := b.readBlob(name, h)
 	return int64(len(content)), err
 }
 
@@ -36,7 +36,7 @@ func (b blobs) Put(_ context.Context, name string, h v1.Hash, content io.ReadClo
 	if err != nil {
 		return err
 	}
-	r, ok := b.repository(name)
+	r, ok := b.findRepository(name)
 	if !ok {
 		return registry.ErrNotFound
 	}
@@ -46,8 +46,8 @@ func (b blobs) Put(_ context.Context, name string, h v1.Hash, content io.ReadClo
 	return nil
 }
 
-func (b blobs) find(name string, h v1.Hash) ([]byte, error) {
-	r, ok := b.repository(name)
+func (b blobs) readBlob(name string, h v1.Hash) ([]byte, error) {
+	r, ok := b.findRepository(name)
 	if !ok {
 		return nil, registry.ErrNotFound
 	}
@@ -60,8 +60,8 @@ func (b blobs) find(name string, h v1.Hash) ([]byte, error) {
 	return content, nil
 }
 
-// repository undoes a slip of the registry, which names the target of an
+// findRepository undoes a slip of the registry, which names the target of an
 // upload "name/blobs".
-func (b blobs) repository(name string) (*repository, bool) {
-	return b.ecr.repository(strings.TrimSuffix(name, "/blobs"))
+func (b blobs) findRepository(name string) (*repository, bool) {
+	return b.ecr.findRepository(strings.TrimSuffix(name, "/blobs"))
 }

@@ -60,15 +60,15 @@ func (r *reply) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// unheard is a reply that nobody gets.
-type unheard struct{ header http.Header }
+// discardedReply is a reply that nobody gets.
+type discardedReply struct{ header http.Header }
 
-func (u *unheard) Header() http.Header         { return u.header }
-func (u *unheard) WriteHeader(int)             {}
-func (u *unheard) Write(p []byte) (int, error) { return len(p), nil }
+func (u *discardedReply) Header() http.Header         { return u.header }
+func (u *discardedReply) WriteHeader(int)             {}
+func (u *discardedReply) Write(p []byte) (int, error) { return len(p), nil }
 
-// cut resets the connection: the client reads "connection reset by peer".
-func cut(w http.ResponseWriter) {
+// resetConnection resets the connection: the client reads "connection reset by peer".
+func resetConnection(w http.ResponseWriter) {
 	connection, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)

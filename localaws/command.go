@@ -14,7 +14,7 @@ type command struct {
 	id          string
 	in          sendInput
 	requested   time.Time
-	settled     time.Time // on the real clock: from when on invocations can be seen
+	visibleFrom time.Time // on the real clock: from when on invocations can be seen
 	invocations []*invocation
 }
 
@@ -30,15 +30,15 @@ type invocation struct {
 	stdout, stderr    string
 }
 
-// end takes a status that may yet be one without end, of an agent that died.
-func (i *invocation) end(status, details string, now time.Time) {
+// setStatus takes a status that may yet be one without end, of an agent that died.
+func (i *invocation) setStatus(status, details string, now time.Time) {
 	i.status, i.details = status, details
-	if i.ended() {
+	if i.hasEnded() {
 		i.finished = now
 	}
 }
 
-func (i *invocation) ended() bool {
+func (i *invocation) hasEnded() bool {
 	switch i.status {
 	case "Pending", "InProgress", "Delayed", "Cancelling":
 		return false
@@ -46,15 +46,15 @@ func (i *invocation) ended() bool {
 	return true
 }
 
-// visible reports whether invocations can be seen: the API is eventually consistent.
-func (c *command) visible() bool { return !time.Now().Before(c.settled) }
+// areInvocationsVisible reports whether invocations can be seen: the API is eventually consistent.
+func (c *command) areInvocationsVisible() bool { return !time.Now().Before(c.visibleFrom) }
 
-// counts are the command's counters. Undeliverable invocations are complete
+// countInvocations are the command's counters. Undeliverable invocations are complete
 // without being errors
 // (https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html).
-func (c *command) counts() (completed, errors, undelivered int) {
+func (c *command) countInvocations() (completed, errors, undelivered int) {
 	for _, i := range c.invocations {
-		if i.ended() {
+		if i.hasEnded() {
 			completed++
 		}
 		switch i.details {
@@ -67,10 +67,10 @@ func (c *command) counts() (completed, errors, undelivered int) {
 	return completed, errors, undelivered
 }
 
-// status is the parent's: it knows only counters, so that one Success beside
+// parentStatus is the parent's: it knows only counters, so that one Success beside
 // four Undeliverable is a Success.
-func (c *command) status() (status, details string) {
-	completed, errors, undelivered := c.counts()
+func (c *command) parentStatus() (status, details string) {
+	completed, errors, undelivered := c.countInvocations()
 	have := map[string]bool{}
 	for _, i := range c.invocations {
 		have[i.details] = true
@@ -94,12 +94,12 @@ func (c *command) status() (status, details string) {
 	return "Success", "Success"
 }
 
-// describe is called with the lock of commands held.
-func (c *command) describe() object {
-	status, details := c.status()
-	completed, errors, undelivered := c.counts()
+// describeCommand is called with the lock of commands held.
+func (c *command) describeCommand() object {
+	status, details := c.parentStatus()
+	completed, errors, undelivered := c.countInvocations()
 	count := len(c.invocations)
-	if len(c.in.Targets) > 0 && !c.visible() { // targets are looked up after the reply
+	if len(c.in.Targets) > 0 && !c.areInvocationsVisible() { // targets are looked up after the reply
 		status, details, count = "Pending", "Pending", 0
 	}
 	ids := c.in.InstanceIDs
@@ -114,7 +114,7 @@ func (c *command) describe() object {
 		"CommandId": c.id, "DocumentName": c.in.DocumentName, "DocumentVersion": cmp.Or(c.in.DocumentVersion, "$DEFAULT"),
 		"Comment": c.in.Comment, "Parameters": c.in.Parameters, "InstanceIds": ids, "Targets": targets,
 		"TimeoutSeconds": *c.in.TimeoutSeconds, "MaxConcurrency": c.in.MaxConcurrency, "MaxErrors": c.in.MaxErrors,
-		"RequestedDateTime": epoch(c.requested), "ExpiresAfter": epoch(c.requested.Add(c.in.deliveryTimeout() + c.in.executionTimeout())),
+		"RequestedDateTime": unixSeconds(c.requested), "ExpiresAfter": unixSeconds(c.requested.Add(c.in.deliveryTimeout() + c.in.executionTimeout())),
 		"Status": status, "StatusDetails": details,
 		"TargetCount": count, "CompletedCount": completed, "ErrorCount": errors, "DeliveryTimedOutCount": undelivered,
 	}
@@ -126,27 +126,27 @@ func (in sendInput) deliveryTimeout() time.Duration {
 
 // executionTimeout is 3600 seconds when the parameter is absent or cannot be read.
 func (in sendInput) executionTimeout() time.Duration {
-	seconds, err := strconv.Atoi(in.parameter("executionTimeout"))
+	seconds, err := strconv.Atoi(in.joinParameter("executionTimeout"))
 	if err != nil || seconds < 1 || seconds > 172800 {
 		seconds = 3600
 	}
 	return time.Duration(seconds) * time.Second
 }
 
-func (in sendInput) parameter(name string) string {
+func (in sendInput) joinParameter(name string) string {
 	return strings.Join(in.Parameters[name], "\n")
 }
 
-// script is the file the agent writes: commands line by line, references to
+// scriptText is the file the agent writes: commands line by line, references to
 // other parameters of the document filled in.
-func (in sendInput) script() string {
-	text := in.parameter("commands") + "\n"
+func (in sendInput) scriptText() string {
+	text := in.joinParameter("commands") + "\n"
 	for _, name := range []string{"workingDirectory", "executionTimeout"} {
 		for _, reference := range []string{"{{ " + name + " }}", "{{" + name + "}}"} {
-			text = strings.ReplaceAll(text, reference, in.parameter(name))
+			text = strings.ReplaceAll(text, reference, in.joinParameter(name))
 		}
 	}
-	directory := in.parameter("workingDirectory")
+	directory := in.joinParameter("workingDirectory")
 	if directory == "" {
 		return text
 	}
@@ -157,8 +157,8 @@ func (in sendInput) script() string {
 	return change + text
 }
 
-// share reads "10" or "10%" of total, at least least.
-func share(text string, total, least int) int {
+// parseShare reads "10" or "10%" of total, at least least.
+func parseShare(text string, total, least int) int {
 	var n int
 	_, _ = fmt.Sscan(strings.TrimSuffix(text, "%"), &n)
 	if strings.HasSuffix(text, "%") {

@@ -57,9 +57,9 @@ func newECR(o Options, keys *keyring, host string) *ecr {
 	}
 	e.jsonService = jsonService{id: "ecr", keys: keys, operations: map[string]operation{
 		"GetAuthorizationToken": e.getAuthorizationToken,
-		"CreateRepository":      typed(e.createRepository),
-		"DescribeRepositories":  typed(e.describeRepositories),
-		"DescribeImages":        typed(e.describeImages),
+		"CreateRepository":      decodeInput(e.createRepository),
+		"DescribeRepositories":  decodeInput(e.describeRepositories),
+		"DescribeImages":        decodeInput(e.describeImages),
 	}}
 	return e
 }
@@ -69,10 +69,10 @@ func newECR(o Options, keys *keyring, host string) *ecr {
 func (s *Server) CreateRepository(name string, mutability string) {
 	s.ecr.mu.Lock()
 	defer s.ecr.mu.Unlock()
-	s.ecr.add(name, mutability, "latest-*")
+	s.ecr.addRepository(name, mutability, "latest-*")
 }
 
-func (e *ecr) add(name, mutability string, movable ...string) *repository {
+func (e *ecr) addRepository(name, mutability string, movable ...string) *repository {
 	r := &repository{
 		name: name, mutability: mutability, movable: movable, created: e.now(),
 		blobs: map[string][]byte{}, images: map[string]image{}, tags: map[string]string{},
@@ -81,15 +81,15 @@ func (e *ecr) add(name, mutability string, movable ...string) *repository {
 	return r
 }
 
-func (e *ecr) repository(name string) (*repository, bool) {
+func (e *ecr) findRepository(name string) (*repository, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r, ok := e.repositories[name]
 	return r, ok
 }
 
-// fixed reports whether tag can be set only once.
-func (r *repository) fixed(tag string) bool {
+// isImmutable reports whether tag can be set only once.
+func (r *repository) isImmutable(tag string) bool {
 	excluded := slices.ContainsFunc(r.movable, func(filter string) bool {
 		matched, _ := path.Match(filter, tag)
 		return matched
@@ -105,7 +105,7 @@ func (e *ecr) getAuthorizationToken(r *request) (any, error) {
 	e.logins[password] = login{r.principal, expires}
 	return object{"authorizationData": []object{{
 		"authorizationToken": base64.StdEncoding.EncodeToString([]byte("AWS:" + password)),
-		"expiresAt":          epoch(expires),
+		"expiresAt":          unixSeconds(expires),
 		"proxyEndpoint":      "http://" + e.host,
 	}}}, nil
 }
@@ -132,7 +132,7 @@ func (e *ecr) createRepository(in struct {
 		return nil, &Error{Code: "RepositoryAlreadyExistsException", Message: fmt.Sprintf(
 			"The repository with name '%s' already exists in the registry with id '%s'", in.RepositoryName, e.account)}
 	}
-	return object{"repository": e.description(e.add(in.RepositoryName, cmp.Or(in.ImageTagMutability, "MUTABLE"), movable...))}, nil
+	return object{"repository": e.describeRepository(e.addRepository(in.RepositoryName, cmp.Or(in.ImageTagMutability, "MUTABLE"), movable...))}, nil
 }
 
 var tagFilter = regexp.MustCompile(`^[0-9a-zA-Z._*-]{1,128}$`)
@@ -141,10 +141,10 @@ func invalidFilter(message string) error {
 	return &Error{Code: "InvalidParameterException", Message: "Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: '" + message + "'"}
 }
 
-// description is a repository as the API describes it.
-func (e *ecr) description(r *repository) object {
+// describeRepository is a repository as the API describes it.
+func (e *ecr) describeRepository(r *repository) object {
 	described := object{
-		"repositoryName": r.name, "registryId": e.account, "createdAt": epoch(r.created),
+		"repositoryName": r.name, "registryId": e.account, "createdAt": unixSeconds(r.created),
 		"repositoryArn":      "arn:aws:ecr:" + e.region + ":" + e.account + ":repository/" + r.name,
 		"repositoryUri":      e.host + "/" + r.name,
 		"imageTagMutability": r.mutability,
@@ -171,13 +171,13 @@ func (e *ecr) describeRepositories(in struct {
 	}
 	found := []object{}
 	for _, name := range in.RepositoryNames {
-		r, ok := e.repository(name)
+		r, ok := e.findRepository(name)
 		if !ok {
 			return nil, e.noRepository(name)
 		}
-		found = append(found, e.description(r))
+		found = append(found, e.describeRepository(r))
 	}
-	items, next, err := page(found, in.NextToken, cmp.Or(in.MaxResults, 100))
+	items, next, err := cutPage(found, in.NextToken, cmp.Or(in.MaxResults, 100))
 	return object{"repositories": items, "nextToken": next}, err
 }
 
@@ -189,7 +189,7 @@ func (e *ecr) describeImages(in struct {
 	NextToken      string
 	MaxResults     int
 }) (any, error) {
-	r, ok := e.repository(in.RepositoryName)
+	r, ok := e.findRepository(in.RepositoryName)
 	if !ok {
 		return nil, e.noRepository(in.RepositoryName)
 	}
@@ -212,7 +212,7 @@ func (e *ecr) describeImages(in struct {
 	for _, digest := range digests {
 		details = append(details, e.describe(r, digest))
 	}
-	items, next, err := page(details, in.NextToken, cmp.Or(in.MaxResults, 100))
+	items, next, err := cutPage(details, in.NextToken, cmp.Or(in.MaxResults, 100))
 	return object{"imageDetails": items, "nextToken": next}, err
 }
 
@@ -226,7 +226,7 @@ func (e *ecr) describe(r *repository, digest string) object {
 	i := r.images[digest]
 	return object{
 		"registryId": e.account, "repositoryName": r.name, "imageDigest": digest, "imageTags": tags,
-		"imageSizeInBytes": i.size, "imagePushedAt": epoch(i.pushed),
+		"imageSizeInBytes": i.size, "imagePushedAt": unixSeconds(i.pushed),
 		"imageManifestMediaType": i.mediaType, "artifactMediaType": i.artifactType,
 	}
 }

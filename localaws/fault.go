@@ -42,7 +42,7 @@ type Fault struct {
 func (s *Server) AddFault(f Fault) {
 	s.faults.Lock()
 	defer s.faults.Unlock()
-	s.faults.active = append(s.faults.active, &scripted{Fault: f})
+	s.faults.active = append(s.faults.active, &activeFault{Fault: f})
 }
 
 // ClearFaults takes all faults away.
@@ -52,26 +52,26 @@ func (s *Server) ClearFaults() {
 	s.faults.active = nil
 }
 
-func (f Fault) refusal() error {
+func (f Fault) errorAnswer() error {
 	if f.Error == nil {
 		return nil
 	}
 	return f.Error
 }
 
-type scripted struct {
+type activeFault struct {
 	Fault
 	hits int
 }
 
 type faults struct {
 	sync.Mutex
-	active []*scripted
+	active []*activeFault
 }
 
-// take returns the fault for one call and counts the hit; the zero Fault when
+// nextFault returns the fault for one call and counts the hit; the zero Fault when
 // nothing is wrong with it.
-func (f *faults) take(operation, resource string) Fault {
+func (f *faults) nextFault(operation, resource string) Fault {
 	f.Lock()
 	defer f.Unlock()
 	for _, s := range f.active {

@@ -48,21 +48,21 @@ func newFleet() *fleet {
 	return &fleet{instances: map[string]Instance{}, deliveries: map[string]int{}, reboots: map[string]int{}}
 }
 
-func (f *fleet) rebooted(id string) {
+func (f *fleet) countReboot(id string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.reboots[id]++
 }
 
-func (f *fleet) delivered(id string) int {
+func (f *fleet) countDelivery(id string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.deliveries[id]++
 	return f.deliveries[id]
 }
 
-// find returns the instances that pass, sorted by ID.
-func (f *fleet) find(pass func(Instance) bool) []Instance {
+// selectInstances returns the instances that pass, sorted by ID.
+func (f *fleet) selectInstances(pass func(Instance) bool) []Instance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var found []Instance
@@ -125,15 +125,15 @@ func (a *ssm) describeInstanceInformation(in struct {
 	if tags > 0 && tags < len(in.Filters) {
 		return nil, &Error{Code: "ValidationException", Message: "Tag filters can't be combined with other filter types"}
 	}
-	found := a.fleet.find(func(i Instance) bool {
+	found := a.fleet.selectInstances(func(i Instance) bool {
 		return !slices.ContainsFunc(in.Filters, func(f criterion) bool { ok, _ := f.matches(i); return !ok })
 	})
-	items, next, err := page(found, in.NextToken, size)
+	items, next, err := cutPage(found, in.NextToken, size)
 	list := []object{}
 	for _, i := range items {
 		list = append(list, object{
 			"InstanceId": i.ID, "ComputerName": i.Name, "IPAddress": i.Address,
-			"PingStatus": i.PingStatus, "LastPingDateTime": epoch(a.options.Now()),
+			"PingStatus": i.PingStatus, "LastPingDateTime": unixSeconds(a.options.Now()),
 			"PlatformType": i.PlatformType, "AgentVersion": "3.3.0.0", "IsLatestVersion": true, "ResourceType": "EC2Instance",
 		})
 	}

@@ -18,8 +18,8 @@ type jsonService struct {
 
 type operation func(r *request) (any, error)
 
-// typed makes an operation of a func that wants its input decoded.
-func typed[In any](f func(In) (any, error)) operation {
+// decodeInput makes an operation of a func that wants its input decoded.
+func decodeInput[In any](f func(In) (any, error)) operation {
 	return func(r *request) (any, error) {
 		var in In
 		if err := json.Unmarshal(r.body, &in); err != nil {
@@ -40,7 +40,7 @@ func (s *jsonService) name(r *request) (string, string) {
 }
 
 func (s *jsonService) serve(w http.ResponseWriter, r *request) error {
-	if err := s.keys.verify(r, s.id, hexSHA256(r.body)); err != nil {
+	if err := s.keys.verifySignature(r, s.id, hexSHA256(r.body)); err != nil {
 		return err
 	}
 	operation, ok := s.operations[r.operation]
@@ -64,5 +64,5 @@ func (s *jsonService) refuse(w http.ResponseWriter, _ *request, err *Error) {
 // object is a JSON object on its way out.
 type object = map[string]any
 
-// epoch is a timestamp as JSON 1.1 writes it, in seconds.
-func epoch(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }
+// unixSeconds is a timestamp as JSON 1.1 writes it, in seconds.
+func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -55,9 +55,9 @@ func writeXML(w http.ResponseWriter, status int, v any) error {
 	return xml.NewEncoder(w).Encode(v)
 }
 
-// list answers ListObjectsV2. A continuation token is the last name of the page
+// listObjects answers ListObjectsV2. A continuation token is the last name of the page
 // before it.
-func list(w http.ResponseWriter, r *request, name string, b *bucket) error {
+func listObjects(w http.ResponseWriter, r *request, name string, b *bucket) error {
 	query := r.URL.Query()
 	prefix, delimiter := query.Get("prefix"), query.Get("delimiter")
 	after := max(query.Get("start-after"), query.Get("continuation-token"))

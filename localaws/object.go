@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// stored is an object with the headers that come back as they were given.
-type stored struct {
+// storedObject is an object with the headers that come back as they were given.
+type storedObject struct {
 	content   []byte
 	etag      string
 	modified  time.Time
@@ -24,8 +24,8 @@ var (
 	preCondition = &Error{Status: http.StatusPreconditionFailed, Code: "PreconditionFailed", Message: "At least one of the pre-conditions you specified did not hold"}
 )
 
-// put follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
-func (s *s3) put(w http.ResponseWriter, r *request, b *bucket, key string) error {
+// putObject follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html.
+func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string) error {
 	if r.Header.Get("X-Amz-Copy-Source") != "" {
 		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "CopyObject is not implemented"}
 	}
@@ -39,14 +39,14 @@ func (s *s3) put(w http.ResponseWriter, r *request, b *bucket, key string) error
 	default:
 		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "If-None-Match takes only * on a write"}
 	}
-	if err := match(r, old, exists); err != nil {
+	if err := checkIfMatch(r, old, exists); err != nil {
 		return err
 	}
 	checksums, err := verifyChecksums(r)
 	if err != nil {
 		return err
 	}
-	o := stored{content: r.body, modified: s.now(), header: kept(r.Header), checksums: checksums}
+	o := storedObject{content: r.body, modified: s.now(), header: storedHeaders(r.Header), checksums: checksums}
 	sum := md5.Sum(r.body)
 	if o.header.Get(encryption) == "aws:kms" { // then the ETag is not the MD5 of the content
 		sum = md5.Sum(append(sum[:], "kms"...))
@@ -66,8 +66,8 @@ func (s *s3) put(w http.ResponseWriter, r *request, b *bucket, key string) error
 
 const encryption = "X-Amz-Server-Side-Encryption"
 
-// kept returns the headers of a write that a read repeats.
-func kept(h http.Header) http.Header {
+// storedHeaders returns the headers of a write that a read repeats.
+func storedHeaders(h http.Header) http.Header {
 	out := http.Header{"Content-Type": {"binary/octet-stream"}, encryption: {"AES256"}}
 	for name, values := range h {
 		switch {
@@ -90,8 +90,8 @@ func copyHeader(to, from http.Header) {
 	}
 }
 
-// match checks If-Match.
-func match(r *request, o stored, exists bool) error {
+// checkIfMatch checks If-Match.
+func checkIfMatch(r *request, o storedObject, exists bool) error {
 	want := r.Header.Get("If-Match")
 	switch {
 	case want == "":
@@ -104,12 +104,12 @@ func match(r *request, o stored, exists bool) error {
 	return nil
 }
 
-func get(w http.ResponseWriter, r *request, b *bucket, key string) error {
+func getObject(w http.ResponseWriter, r *request, b *bucket, key string) error {
 	o, ok := b.objects[key]
 	if !ok {
 		return noSuchKey
 	}
-	if err := match(r, o, true); err != nil {
+	if err := checkIfMatch(r, o, true); err != nil {
 		return err
 	}
 	ranged := r.Header.Get("Range")
@@ -127,10 +127,10 @@ func get(w http.ResponseWriter, r *request, b *bucket, key string) error {
 	return nil
 }
 
-// remove follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html.
-func remove(w http.ResponseWriter, r *request, b *bucket, key string) error {
+// deleteObject follows https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html.
+func deleteObject(w http.ResponseWriter, r *request, b *bucket, key string) error {
 	o, ok := b.objects[key]
-	if err := match(r, o, ok); err != nil {
+	if err := checkIfMatch(r, o, ok); err != nil {
 		return err
 	}
 	delete(b.objects, key)

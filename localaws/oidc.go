@@ -47,7 +47,7 @@ func (o *oidc) serve(w http.ResponseWriter, r *request) error {
 		audience = "https://github.com/org"
 	}
 	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(map[string]string{"value": o.issue(audience)})
+	return json.NewEncoder(w).Encode(map[string]string{"value": o.issueToken(audience)})
 }
 
 func (o *oidc) refuse(w http.ResponseWriter, _ *request, err *Error) {
@@ -56,9 +56,9 @@ func (o *oidc) refuse(w http.ResponseWriter, _ *request, err *Error) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": err.Message})
 }
 
-// issue returns a JWT of five minutes. GitHub signs with RS256; here issuer and
+// issueToken returns a JWT of five minutes. GitHub signs with RS256; here issuer and
 // verifier are one, so a shared key does.
-func (o *oidc) issue(audience string) string {
+func (o *oidc) issueToken(audience string) string {
 	now := o.now()
 	body, _ := json.Marshal(claims{
 		Issuer: o.issuer, Subject: "repo:org/atta:ref:refs/tags/0.1.30-dev", Audience: audience,
@@ -66,14 +66,14 @@ func (o *oidc) issue(audience string) string {
 	})
 	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
 		base64.RawURLEncoding.EncodeToString(body)
-	return text + "." + o.signature(text)
+	return text + "." + o.signText(text)
 }
 
-// verify returns the claims of a token that issue made.
-func (o *oidc) verify(token string) (claims, error) {
+// verifyToken returns the claims of a token that issue made.
+func (o *oidc) verifyToken(token string) (claims, error) {
 	var c claims
 	dot := strings.LastIndex(token, ".")
-	if dot < 0 || !hmac.Equal([]byte(o.signature(token[:dot])), []byte(token[dot+1:])) {
+	if dot < 0 || !hmac.Equal([]byte(o.signText(token[:dot])), []byte(token[dot+1:])) {
 		return c, &Error{Code: "InvalidIdentityToken", Message: "Couldn't retrieve verification key from your identity provider"}
 	}
 	_, payload, _ := strings.Cut(token[:dot], ".")
@@ -90,6 +90,6 @@ func (o *oidc) verify(token string) (claims, error) {
 	return c, nil
 }
 
-func (o *oidc) signature(text string) string {
-	return base64.RawURLEncoding.EncodeToString(sign(o.key, text))
+func (o *oidc) signText(text string) string {
+	return base64.RawURLEncoding.EncodeToString(hmacSHA256(o.key, text))
 }

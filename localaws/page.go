@@ -2,9 +2,9 @@ package localaws
 
 import "strconv"
 
-// page cuts out the page that token names and returns the next one's token,
+// cutPage cuts out the page that token names and returns the next one's token,
 // nil after the last.
-func page[T any](all []T, token string, size int) (items []T, next any, err error) {
+func cutPage[T any](all []T, token string, size int) (items []T, next any, err error) {
 	start := 0
 	if token != "" {
 		if start, err = strconv.Atoi(token); err != nil || start < 0 || start > len(all) {

@@ -21,15 +21,15 @@ import (
 	"strings"
 )
 
-// unwrap checks the body against x-amz-content-sha256 and takes off the
+// unwrapPayload checks the body against x-amz-content-sha256 and takes off the
 // aws-chunked encoding
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html).
-func unwrap(r *request, payload string) error {
+func unwrapPayload(r *request, payload string) error {
 	switch {
 	case payload == "UNSIGNED-PAYLOAD":
 		return nil
 	case payload == "STREAMING-UNSIGNED-PAYLOAD-TRAILER":
-		content, trailer, err := unchunk(r.body)
+		content, trailer, err := decodeChunks(r.body)
 		if err != nil || r.Header.Get("X-Amz-Decoded-Content-Length") != strconv.Itoa(len(content)) {
 			return &Error{Code: "IncompleteBody", Message: "The request body terminated unexpectedly"}
 		}
@@ -44,7 +44,7 @@ func unwrap(r *request, payload string) error {
 	return nil
 }
 
-func unchunk(body []byte) (content []byte, trailer http.Header, err error) {
+func decodeChunks(body []byte) (content []byte, trailer http.Header, err error) {
 	in := textproto.NewReader(bufio.NewReader(bytes.NewReader(body)))
 	for {
 		line, err := in.ReadLine()
@@ -89,7 +89,7 @@ var checksums = map[string]func() hash.Hash{
 // returns them, or the CRC-64/NVME that S3 adds where none did.
 func verifyChecksums(r *request) (http.Header, error) {
 	if want := r.Header.Get("Content-Md5"); want != "" {
-		if err := compare("Content-MD5", want, sum(md5.New(), r.body), "InvalidDigest"); err != nil {
+		if err := compareChecksum("Content-MD5", want, checksumOf(md5.New(), r.body), "InvalidDigest"); err != nil {
 			return nil, err
 		}
 	}
@@ -100,23 +100,23 @@ func verifyChecksums(r *request) (http.Header, error) {
 		if want == "" {
 			continue
 		}
-		if err := compare(strings.ToLower(name), want, sum(checksums[algorithm](), r.body), "InvalidRequest"); err != nil {
+		if err := compareChecksum(strings.ToLower(name), want, checksumOf(checksums[algorithm](), r.body), "InvalidRequest"); err != nil {
 			return nil, err
 		}
 		found.Set(name, want)
 	}
 	if len(found) == 1 {
-		found.Set(checksumPrefix+"Crc64nvme", base64.StdEncoding.EncodeToString(sum(checksums["Crc64nvme"](), r.body)))
+		found.Set(checksumPrefix+"Crc64nvme", base64.StdEncoding.EncodeToString(checksumOf(checksums["Crc64nvme"](), r.body)))
 	}
 	return found, nil
 }
 
-func sum(h hash.Hash, content []byte) []byte {
+func checksumOf(h hash.Hash, content []byte) []byte {
 	h.Write(content)
 	return h.Sum(nil)
 }
 
-func compare(name, want string, got []byte, malformed string) error {
+func compareChecksum(name, want string, got []byte, malformed string) error {
 	decoded, err := base64.StdEncoding.DecodeString(want)
 	if err != nil || len(decoded) != len(got) {
 		return &Error{Code: malformed, Message: fmt.Sprintf("Value for %s header is invalid.", name)}

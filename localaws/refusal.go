@@ -25,8 +25,8 @@ func dialectOf(service string) dialect {
 	return jsonDialect
 }
 
-// skew is the tolerated difference of clocks.
-func (d dialect) skew() time.Duration {
+// allowedSkew is the tolerated difference of clocks.
+func (d dialect) allowedSkew() time.Duration {
 	if d == s3Dialect {
 		return 15 * time.Minute
 	}
@@ -36,7 +36,7 @@ func (d dialect) skew() time.Duration {
 // refusal is one reason to turn a signature down, by dialect.
 type refusal [3]Error
 
-func (r refusal) in(d dialect) error { return r[d].withStatus() }
+func (r refusal) forDialect(d dialect) error { return r[d].withStatus() }
 
 var (
 	missingSignature = refusal{

@@ -51,7 +51,7 @@ func (g *ecrRegistry) name(r *request) (string, string) {
 }
 
 func (g *ecrRegistry) serve(w http.ResponseWriter, r *request) error {
-	if err := g.authenticate(w, r); err != nil {
+	if err := g.checkLogin(w, r); err != nil {
 		return err
 	}
 	parts := v2Path.FindStringSubmatch(r.URL.Path)
@@ -59,13 +59,13 @@ func (g *ecrRegistry) serve(w http.ResponseWriter, r *request) error {
 		g.next.ServeHTTP(w, r.Request)
 		return nil
 	}
-	repository, ok := g.ecr.repository(parts[1])
+	repository, ok := g.ecr.findRepository(parts[1])
 	if !ok {
 		return &Error{Status: http.StatusNotFound, Code: "NAME_UNKNOWN", Message: fmt.Sprintf(
 			"The repository with name '%s' does not exist in the registry with id '%s'", parts[1], g.ecr.account)}
 	}
 	if parts[2] == "manifests" {
-		return g.manifest(w, r, repository, parts[3])
+		return g.putManifest(w, r, repository, parts[3])
 	}
 	if r.Method == http.MethodDelete {
 		return &Error{Status: http.StatusMethodNotAllowed, Code: "UNSUPPORTED", Message: "The operation is unsupported."}
@@ -74,7 +74,7 @@ func (g *ecrRegistry) serve(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-func (g *ecrRegistry) authenticate(w http.ResponseWriter, r *request) error {
+func (g *ecrRegistry) checkLogin(w http.ResponseWriter, r *request) error {
 	user, password, _ := r.BasicAuth()
 	g.ecr.mu.Lock()
 	defer g.ecr.mu.Unlock()
@@ -90,7 +90,7 @@ func (g *ecrRegistry) authenticate(w http.ResponseWriter, r *request) error {
 	return nil
 }
 
-func (g *ecrRegistry) manifest(w http.ResponseWriter, r *request, into *repository, reference string) error {
+func (g *ecrRegistry) putManifest(w http.ResponseWriter, r *request, into *repository, reference string) error {
 	into.mu.Lock()
 	defer into.mu.Unlock()
 	r.Body = io.NopCloser(strings.NewReader(string(r.body)))
@@ -103,23 +103,23 @@ func (g *ecrRegistry) manifest(w http.ResponseWriter, r *request, into *reposito
 		g.next.ServeHTTP(w, r.Request)
 		return nil
 	case http.MethodPut:
-		return g.push(w, r, into, reference)
+		return g.pushManifest(w, r, into, reference)
 	}
 	return &Error{Status: http.StatusMethodNotAllowed, Code: "UNSUPPORTED", Message: "The operation is unsupported."}
 }
 
-// push is called with the repository locked.
-func (g *ecrRegistry) push(w http.ResponseWriter, r *request, into *repository, reference string) error {
+// pushManifest is called with the repository locked.
+func (g *ecrRegistry) pushManifest(w http.ResponseWriter, r *request, into *repository, reference string) error {
 	digest := "sha256:" + hexSHA256(r.body)
 	isDigest := strings.Contains(reference, ":")
 	if isDigest && reference != digest {
 		return &Error{Code: "DIGEST_INVALID", Message: "The provided digest does not match the manifest: " + digest}
 	}
-	pushed, err := g.inspect(r, into)
+	pushed, err := g.inspectManifest(r, into)
 	if err != nil {
 		return err
 	}
-	if old, exists := into.tags[reference]; exists && old != digest && into.fixed(reference) {
+	if old, exists := into.tags[reference]; exists && old != digest && into.isImmutable(reference) {
 		return &Error{Code: "TAG_INVALID", Message: fmt.Sprintf(
 			"The image tag '%s' already exists in the '%s' repository and cannot be overwritten because the tag is immutable.", reference, into.name)}
 	}
@@ -137,8 +137,8 @@ func (g *ecrRegistry) push(w http.ResponseWriter, r *request, into *repository, 
 	return nil
 }
 
-// inspect refuses a manifest that refers to what is not in the repository.
-func (g *ecrRegistry) inspect(r *request, in *repository) (image, error) {
+// inspectManifest refuses a manifest that refers to what is not in the repository.
+func (g *ecrRegistry) inspectManifest(r *request, in *repository) (image, error) {
 	type descriptor struct {
 		MediaType types.MediaType
 		Digest    string

@@ -19,7 +19,7 @@ type s3 struct {
 
 type bucket struct {
 	owner   string
-	objects map[string]stored
+	objects map[string]storedObject
 }
 
 func newS3(o Options, keys *keyring) *s3 {
@@ -34,7 +34,7 @@ func OwnedBy(account string) BucketOption { return func(b *bucket) { b.owner = a
 
 // CreateBucket adds an empty bucket.
 func (s *Server) CreateBucket(name string, opts ...BucketOption) {
-	b := &bucket{owner: s.options.Account, objects: map[string]stored{}}
+	b := &bucket{owner: s.options.Account, objects: map[string]storedObject{}}
 	for _, set := range opts {
 		set(b)
 	}
@@ -56,7 +56,7 @@ func (s *Server) Object(bucket, key string) ([]byte, bool) {
 }
 
 func (s *s3) name(r *request) (string, string) {
-	bucket, key := address(r)
+	bucket, key := bucketAndKey(r)
 	query := r.URL.Query()
 	operation := map[string]string{
 		http.MethodPut: "PutObject", http.MethodGet: "GetObject", http.MethodHead: "HeadObject", http.MethodDelete: "DeleteObject",
@@ -77,22 +77,22 @@ func (s *s3) name(r *request) (string, string) {
 	return "s3:" + operation, strings.TrimSuffix(bucket+"/"+key, "/")
 }
 
-func address(r *request) (bucket, key string) {
+func bucketAndKey(r *request) (bucket, key string) {
 	bucket, key, _ = strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), "/")
 	return bucket, key
 }
 
 func (s *s3) serve(w http.ResponseWriter, r *request) error {
 	payload := r.Header.Get("X-Amz-Content-Sha256")
-	if err := s.keys.verify(r, "s3", payload); err != nil {
+	if err := s.keys.verifySignature(r, "s3", payload); err != nil {
 		return err
 	}
-	if err := unwrap(r, payload); err != nil {
+	if err := unwrapPayload(r, payload); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	name, key := address(r)
+	name, key := bucketAndKey(r)
 	b, ok := s.buckets[name]
 	if !ok {
 		return &Error{Status: http.StatusNotFound, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
@@ -103,13 +103,13 @@ func (s *s3) serve(w http.ResponseWriter, r *request) error {
 	}
 	switch r.operation {
 	case "PutObject":
-		return s.put(w, r, b, key)
+		return s.putObject(w, r, b, key)
 	case "GetObject", "HeadObject":
-		return get(w, r, b, key)
+		return getObject(w, r, b, key)
 	case "DeleteObject":
-		return remove(w, r, b, key)
+		return deleteObject(w, r, b, key)
 	case "ListObjectsV2":
-		return list(w, r, name, b)
+		return listObjects(w, r, name, b)
 	case "HeadBucket":
 		w.Header().Set("X-Amz-Bucket-Region", s.region)
 		w.WriteHeader(http.StatusOK)

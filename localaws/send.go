@@ -40,21 +40,21 @@ func (in *sendInput) validate() error {
 	case in.DocumentName != "AWS-RunShellScript":
 		return &Error{Code: "InvalidDocument", Message: fmt.Sprintf("Document with name %s does not exist.", in.DocumentName)}
 	case len(in.InstanceIDs) > 50:
-		return invalid("instanceIds", "Member must have length less than or equal to 50")
+		return invalidMember("instanceIds", "Member must have length less than or equal to 50")
 	case len(in.InstanceIDs) > 0 && len(in.Targets) > 0, len(in.InstanceIDs) == 0 && len(in.Targets) == 0:
 		return &Error{Code: "ValidationException", Message: "Either instanceIds or targets must be given, and not both"}
 	case len(in.Targets) > 5:
-		return invalid("targets", "Member must have length less than or equal to 5")
+		return invalidMember("targets", "Member must have length less than or equal to 5")
 	case slices.ContainsFunc(in.Targets, func(t criterion) bool { return len(t.Values) > 50 }):
-		return invalid("targets.member.values", "Member must have length less than or equal to 50")
+		return invalidMember("targets.member.values", "Member must have length less than or equal to 50")
 	case len([]rune(in.Comment)) > 100:
-		return invalid("comment", "Member must have length less than or equal to 100")
+		return invalidMember("comment", "Member must have length less than or equal to 100")
 	case *in.TimeoutSeconds < 30 || *in.TimeoutSeconds > 2592000:
-		return invalid("timeoutSeconds", "Member must have value between 30 and 2592000")
+		return invalidMember("timeoutSeconds", "Member must have value between 30 and 2592000")
 	case !concurrencyPattern.MatchString(in.MaxConcurrency):
-		return invalid("maxConcurrency", "Member must satisfy regular expression pattern: "+concurrencyPattern.String())
+		return invalidMember("maxConcurrency", "Member must satisfy regular expression pattern: "+concurrencyPattern.String())
 	case !errorsPattern.MatchString(in.MaxErrors):
-		return invalid("maxErrors", "Member must satisfy regular expression pattern: "+errorsPattern.String())
+		return invalidMember("maxErrors", "Member must satisfy regular expression pattern: "+errorsPattern.String())
 	}
 	for name, values := range in.Parameters {
 		if name != "commands" && (len(values) != 1 || name != "workingDirectory" && name != "executionTimeout") {
@@ -67,26 +67,26 @@ func (in *sendInput) validate() error {
 	return nil
 }
 
-func invalid(member, constraint string) error {
+func invalidMember(member, constraint string) error {
 	return &Error{Code: "ValidationException", Message: fmt.Sprintf(
 		"1 validation error detected: Value at '%s' failed to satisfy constraint: %s", member, constraint)}
 }
 
-// chosen returns the instances that a command goes to. One id that is not
+// selectInstances returns the instances that a command goes to. One id that is not
 // managed and online fails the whole send; a target skips such instances.
-func (a *ssm) chosen(in sendInput) ([]Instance, error) {
+func (a *ssm) selectInstances(in sendInput) ([]Instance, error) {
 	if len(in.Targets) > 0 {
 		for _, target := range in.Targets {
 			if _, known := target.matches(Instance{}); !known {
 				return nil, &Error{Code: "InvalidTarget", Message: "The target isn't valid: " + target.Key}
 			}
 		}
-		return a.fleet.find(func(i Instance) bool {
+		return a.fleet.selectInstances(func(i Instance) bool {
 			return i.PingStatus == "Online" &&
 				!slices.ContainsFunc(in.Targets, func(t criterion) bool { ok, _ := t.matches(i); return !ok })
 		}), nil
 	}
-	found := a.fleet.find(func(i Instance) bool { return i.PingStatus == "Online" && slices.Contains(in.InstanceIDs, i.ID) })
+	found := a.fleet.selectInstances(func(i Instance) bool { return i.PingStatus == "Online" && slices.Contains(in.InstanceIDs, i.ID) })
 	seen := map[string]bool{}
 	for _, id := range in.InstanceIDs {
 		switch {
@@ -105,22 +105,22 @@ func (a *ssm) chosen(in sendInput) ([]Instance, error) {
 	return found, nil
 }
 
-// leastLatency is how long a command takes to be accepted. An answer that arrives
+// minLatency is how long a command takes to be accepted. An answer that arrives
 // while net/http's client still looks for the end of the body it has sent makes it
 // close the connection, and the SDK send again: https://go.dev/src/net/http/transfer.go
-const leastLatency = 25 * time.Millisecond
+const minLatency = 25 * time.Millisecond
 
 func (a *ssm) sendCommand(in sendInput) (any, error) {
-	time.Sleep(leastLatency)
+	time.Sleep(minLatency)
 	if err := in.validate(); err != nil {
 		return nil, err
 	}
-	instances, err := a.chosen(in)
+	instances, err := a.selectInstances(in)
 	if err != nil {
 		return nil, err
 	}
 	c := &command{
-		id: uuid(), in: in, requested: a.options.Now(), settled: time.Now().Add(a.options.InvocationDelay),
+		id: newUUID(), in: in, requested: a.options.Now(), visibleFrom: time.Now().Add(a.options.InvocationDelay),
 	}
 	for _, instance := range instances {
 		i := &invocation{command: c, instance: instance, status: "Pending", details: "Pending", code: -1}
@@ -134,7 +134,7 @@ func (a *ssm) sendCommand(in sendInput) (any, error) {
 	}
 	a.commands = append([]*command{c}, a.commands...)
 	a.agents.Go(func() { a.dispatch(c) })
-	return object{"Command": c.describe()}, nil
+	return object{"Command": c.describeCommand()}, nil
 }
 
 func (a *ssm) cancelCommand(in struct {
@@ -143,16 +143,16 @@ func (a *ssm) cancelCommand(in struct {
 }) (any, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c, ok := a.command(in.CommandID)
+	c, ok := a.findCommand(in.CommandID)
 	if !ok {
 		return nil, &Error{Code: "InvalidCommandId", Message: "The specified command ID isn't valid: " + in.CommandID}
 	}
 	for _, i := range c.invocations {
-		if i.ended() || len(in.InstanceIDs) > 0 && !slices.Contains(in.InstanceIDs, i.instance.ID) {
+		if i.hasEnded() || len(in.InstanceIDs) > 0 && !slices.Contains(in.InstanceIDs, i.instance.ID) {
 			continue
 		}
 		if i.status == "Pending" {
-			i.end("Cancelled", "Cancelled", a.options.Now())
+			i.setStatus("Cancelled", "Cancelled", a.options.Now())
 		} else {
 			i.status, i.details = "Cancelling", "Cancelling"
 		}
@@ -161,8 +161,8 @@ func (a *ssm) cancelCommand(in struct {
 	return object{}, nil
 }
 
-// command is called with a.mu held.
-func (a *ssm) command(id string) (*command, bool) {
+// findCommand is called with a.mu held.
+func (a *ssm) findCommand(id string) (*command, bool) {
 	n := slices.IndexFunc(a.commands, func(c *command) bool { return c.id == id })
 	if n < 0 {
 		return nil, false
@@ -170,7 +170,7 @@ func (a *ssm) command(id string) (*command, bool) {
 	return a.commands[n], true
 }
 
-func uuid() string {
+func newUUID() string {
 	b := make([]byte, 16)
 	_, _ = rand.Read(b)
 	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80

@@ -94,7 +94,7 @@ func Start(o Options) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.address, s.stop = listener.Addr().String(), stop
 	s.keys = &keyring{region: o.Region, now: o.Now}
-	s.runner = s.keys.issue("AKIA", "arn:aws:iam::"+o.Account+":user/runner", time.Time{})
+	s.runner = s.keys.issueKey("AKIA", "arn:aws:iam::"+o.Account+":user/runner", time.Time{})
 	s.oidc = newOIDC(s.URL(), o.Now)
 	s.sts = &sts{account: o.Account, keys: s.keys, oidc: s.oidc}
 	s.ecr = newECR(o, s.keys, s.RegistryHost())
@@ -123,7 +123,7 @@ func (s *Server) listen() (net.Listener, error) {
 func (s *Server) Close() error {
 	s.stop()
 	err := s.http.Close()
-	s.ssm.drain()
+	s.ssm.stopAgents()
 	return err
 }
 
@@ -186,15 +186,15 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	}
 	out := &reply{ResponseWriter: w}
 	defer func() { s.journal.end(call, r.principal.arn, out.status) }()
-	fault := s.faults.take(operation, resource)
-	if !sleep(hr.Context(), fault.Delay) || fault.Reset {
-		cut(w)
+	fault := s.faults.nextFault(operation, resource)
+	if !sleepContext(hr.Context(), fault.Delay) || fault.Reset {
+		resetConnection(w)
 		return
 	}
 	if fault.DropReply {
-		out.ResponseWriter = &unheard{header: http.Header{}}
+		out.ResponseWriter = &discardedReply{header: http.Header{}}
 	}
-	err := fault.refusal()
+	err := fault.errorAnswer()
 	if err == nil {
 		err = api.serve(out, r)
 	}
@@ -205,7 +205,7 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	}
 	if fault.DropReply {
 		out.status = 0
-		cut(w)
+		resetConnection(w)
 	}
 }
 
@@ -227,8 +227,8 @@ func (s *Server) route(r *http.Request) service {
 	return s.s3
 }
 
-// sleep waits for d and reports false when ctx ended first.
-func sleep(ctx context.Context, d time.Duration) bool {
+// sleepContext waits for d and reports false when ctx ended first.
+func sleepContext(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil
 	}

@@ -28,8 +28,8 @@ type keyring struct {
 	keys   sync.Map // access key id → principal
 }
 
-// issue makes a key; one that expires comes with a session token.
-func (k *keyring) issue(prefix, arn string, expires time.Time) principal {
+// issueKey makes a key; one that expires comes with a session token.
+func (k *keyring) issueKey(prefix, arn string, expires time.Time) principal {
 	p := principal{id: prefix + rand.Text()[:16], secret: rand.Text() + rand.Text()[:14], arn: arn, expires: expires}
 	if !expires.IsZero() {
 		p.token = rand.Text() + rand.Text()
@@ -38,45 +38,45 @@ func (k *keyring) issue(prefix, arn string, expires time.Time) principal {
 	return p
 }
 
-// verify recomputes the signature of r over payload, the value that stands for
+// verifySignature recomputes the signature of r over payload, the value that stands for
 // the body in the canonical request, and puts the signer's principal on r.
-func (k *keyring) verify(r *request, service, payload string) error {
+func (k *keyring) verifySignature(r *request, service, payload string) error {
 	dialect := dialectOf(service)
 	auth, ok := parseAuthorization(r.Header.Get("Authorization"))
 	if !ok {
-		return missingSignature.in(dialect)
+		return missingSignature.forDialect(dialect)
 	}
 	known, ok := k.keys.Load(auth.key)
 	if !ok {
-		return unknownKey.in(dialect)
+		return unknownKey.forDialect(dialect)
 	}
 	p := known.(principal)
 	stamp := r.Header.Get("X-Amz-Date")
 	signed, err := time.Parse("20060102T150405Z", stamp)
 	if err != nil {
-		return missingSignature.in(dialect)
+		return missingSignature.forDialect(dialect)
 	}
 	scope := strings.Join([]string{signed.Format("20060102"), k.region, service, "aws4_request"}, "/")
 	if auth.scope != scope {
-		return wrongScope.in(dialect)
+		return wrongScope.forDialect(dialect)
 	}
-	if skew := k.now().Sub(signed).Abs(); skew > dialect.skew() {
-		return clockSkew.in(dialect)
+	if skew := k.now().Sub(signed).Abs(); skew > dialect.allowedSkew() {
+		return clockSkew.forDialect(dialect)
 	}
 	canonical := sha256.Sum256([]byte(canonicalRequest(r.Request, auth.headers, payload)))
 	text := strings.Join([]string{algorithm, stamp, scope, hex.EncodeToString(canonical[:])}, "\n")
 	key := []byte("AWS4" + p.secret)
 	for part := range strings.SplitSeq(scope, "/") {
-		key = sign(key, part)
+		key = hmacSHA256(key, part)
 	}
-	if !hmac.Equal([]byte(hex.EncodeToString(sign(key, text))), []byte(auth.signature)) {
-		return wrongSignature.in(dialect)
+	if !hmac.Equal([]byte(hex.EncodeToString(hmacSHA256(key, text))), []byte(auth.signature)) {
+		return wrongSignature.forDialect(dialect)
 	}
 	if r.Header.Get("X-Amz-Security-Token") != p.token {
-		return wrongToken.in(dialect)
+		return wrongToken.forDialect(dialect)
 	}
 	if !p.expires.IsZero() && !k.now().Before(p.expires) {
-		return expiredToken.in(dialect)
+		return expiredToken.forDialect(dialect)
 	}
 	r.principal = p
 	return nil
@@ -132,7 +132,7 @@ func headerValue(r *http.Request, name string) string {
 	return strings.Join(values, ",")
 }
 
-func sign(key []byte, text string) []byte {
+func hmacSHA256(key []byte, text string) []byte {
 	mac := hmac.New(sha256.New, key)
 	mac.Write([]byte(text))
 	return mac.Sum(nil)

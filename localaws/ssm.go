@@ -22,18 +22,18 @@ type ssm struct {
 func newSSM(life context.Context, o Options, keys *keyring) *ssm {
 	a := &ssm{options: o, fleet: newFleet(), life: life}
 	a.jsonService = jsonService{id: "ssm", keys: keys, operations: map[string]operation{
-		"SendCommand":                 typed(a.sendCommand),
-		"CancelCommand":               typed(a.cancelCommand),
-		"ListCommands":                typed(a.listCommands),
-		"ListCommandInvocations":      typed(a.listCommandInvocations),
-		"GetCommandInvocation":        typed(a.getCommandInvocation),
-		"DescribeInstanceInformation": typed(a.describeInstanceInformation),
+		"SendCommand":                 decodeInput(a.sendCommand),
+		"CancelCommand":               decodeInput(a.cancelCommand),
+		"ListCommands":                decodeInput(a.listCommands),
+		"ListCommandInvocations":      decodeInput(a.listCommandInvocations),
+		"GetCommandInvocation":        decodeInput(a.getCommandInvocation),
+		"DescribeInstanceInformation": decodeInput(a.describeInstanceInformation),
 	}}
 	return a
 }
 
-// drain takes no more commands and waits for the agents, whose life has ended.
-func (a *ssm) drain() {
+// stopAgents takes no more commands and waits for the agents, whose life has ended.
+func (a *ssm) stopAgents() {
 	a.mu.Lock()
 	a.closed = true
 	a.mu.Unlock()

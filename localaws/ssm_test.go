@@ -48,7 +48,7 @@ func invocations(t *testing.T, s *localaws.Server, id string) []types.CommandInv
 	return all
 }
 
-func get(t *testing.T, s *localaws.Server, id, instance string) *ssm.GetCommandInvocationOutput {
+func getObject(t *testing.T, s *localaws.Server, id, instance string) *ssm.GetCommandInvocationOutput {
 	t.Helper()
 	out, err := ssm.NewFromConfig(once(s)).GetCommandInvocation(t.Context(), &ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: &instance})
 	if err != nil {
@@ -123,7 +123,7 @@ func TestTheMachineGetsOneScriptAndTheAgentsEnvironment(t *testing.T) {
 	if diff := cmp.Diff(want, <-runs, cmp.AllowUnexported(run{})); diff != "" {
 		t.Error(diff)
 	}
-	got := get(t, s, id, "i-1")
+	got := getObject(t, s, id, "i-1")
 	if got.ResponseCode != 7 || *got.StandardOutputContent != "out" || *got.StandardErrorContent != "err\nfailed to run commands: exit status 7" {
 		t.Errorf("invocation is %+v", got)
 	}
@@ -151,7 +151,7 @@ func TestOutputIsCutAsTheAPICutsIt(t *testing.T) {
 			if diff := cmp.Diff(test.listed, *listed[0].CommandPlugins[0].Output); diff != "" {
 				t.Error(diff)
 			}
-			got := get(t, s, id, "i-1")
+			got := getObject(t, s, id, "i-1")
 			if o, e := len(*got.StandardOutputContent), len(*got.StandardErrorContent); o != min(test.stdout, 24000) || e != min(test.stderr, 8000) {
 				t.Errorf("lengths are %d and %d", o, e)
 			}
@@ -172,7 +172,7 @@ func TestExitCodesMeanWhatTheAgentMakesOfThem(t *testing.T) {
 		})})
 		id := send(t, s, shell("true", instance))
 		settle(t, s, id, test.details)
-		if got := get(t, s, id, instance); got.ResponseCode != int32(test.code) {
+		if got := getObject(t, s, id, instance); got.ResponseCode != int32(test.code) {
 			t.Errorf("response code of %d is %d", test.code, got.ResponseCode)
 		}
 	}
@@ -208,7 +208,7 @@ func TestAParameterStoreReferenceFailsSilently(t *testing.T) {
 	})})
 	id := send(t, s, shell("# {{ssm:NAME}}", "i-1"))
 	settle(t, s, id, "Failed")
-	if got := get(t, s, id, "i-1"); *got.StandardOutputContent+*got.StandardErrorContent != "" {
+	if got := getObject(t, s, id, "i-1"); *got.StandardOutputContent+*got.StandardErrorContent != "" {
 		t.Errorf("invocation is %+v", got)
 	}
 }
@@ -329,7 +329,7 @@ func TestVerdictsForceWhatIsReported(t *testing.T) {
 	}
 	id := script(localaws.DeliveryFault{Status: "AccessDenied", Code: -1, Stderr: "no"})
 	settle(t, s, id, "AccessDenied")
-	if got := get(t, s, id, "i-1"); got.Status != "Failed" || got.ResponseCode != -1 || *got.StandardErrorContent != "no" || len(ran) != 0 {
+	if got := getObject(t, s, id, "i-1"); got.Status != "Failed" || got.ResponseCode != -1 || *got.StandardErrorContent != "no" || len(ran) != 0 {
 		t.Errorf("invocation is %+v, ran %d times", got, len(ran))
 	}
 	id = script(localaws.DeliveryFault{Status: "DeliveryTimedOut", Runs: 1})

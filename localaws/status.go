@@ -13,7 +13,7 @@ func pageSize(requested *int, least int) (int, error) {
 		return 50, nil
 	}
 	if *requested < least || *requested > 50 {
-		return 0, invalid("maxResults", fmt.Sprintf("Member must have value between %d and 50", least))
+		return 0, invalidMember("maxResults", fmt.Sprintf("Member must have value between %d and 50", least))
 	}
 	return *requested, nil
 }
@@ -30,8 +30,8 @@ type listInput struct {
 	NextToken  string
 }
 
-// admits applies the filters to a command or invocation in the given state.
-func (in listInput) admits(c *command, status string) bool {
+// passesFilters applies the filters to a command or invocation in the given state.
+func (in listInput) passesFilters(c *command, status string) bool {
 	for _, f := range in.Filters {
 		when, _ := time.Parse(time.RFC3339, f.Value)
 		switch {
@@ -63,15 +63,15 @@ func (a *ssm) listCommands(in listInput) (any, error) {
 	defer a.mu.Unlock()
 	var found []*command
 	for _, c := range a.commands {
-		status, _ := c.status()
-		if (in.CommandID == "" || in.CommandID == c.id) && (in.InstanceID == "" || c.invocation(in.InstanceID) != nil) && in.admits(c, status) {
+		status, _ := c.parentStatus()
+		if (in.CommandID == "" || in.CommandID == c.id) && (in.InstanceID == "" || c.findInvocation(in.InstanceID) != nil) && in.passesFilters(c, status) {
 			found = append(found, c)
 		}
 	}
-	items, next, err := page(found, in.NextToken, size)
+	items, next, err := cutPage(found, in.NextToken, size)
 	list := []object{}
 	for _, c := range items {
-		list = append(list, c.describe())
+		list = append(list, c.describeCommand())
 	}
 	return object{"Commands": list, "NextToken": next}, err
 }
@@ -85,50 +85,50 @@ func (a *ssm) listCommandInvocations(in listInput) (any, error) {
 	defer a.mu.Unlock()
 	var found []*invocation
 	for _, c := range a.commands {
-		if in.CommandID != "" && in.CommandID != c.id || !c.visible() {
+		if in.CommandID != "" && in.CommandID != c.id || !c.areInvocationsVisible() {
 			continue
 		}
 		for _, i := range c.invocations {
-			if (in.InstanceID == "" || in.InstanceID == i.instance.ID) && in.admits(c, i.status) {
+			if (in.InstanceID == "" || in.InstanceID == i.instance.ID) && in.passesFilters(c, i.status) {
 				found = append(found, i)
 			}
 		}
 	}
-	items, next, err := page(found, in.NextToken, size)
+	items, next, err := cutPage(found, in.NextToken, size)
 	list := []object{}
 	for _, i := range items {
-		list = append(list, i.describe(in.Details))
+		list = append(list, i.describeInvocation(in.Details))
 	}
 	return object{"CommandInvocations": list, "NextToken": next}, err
 }
 
 func (a *ssm) getCommandInvocation(in struct{ CommandID, InstanceID, PluginName string }) (any, error) {
 	if len(in.CommandID) != 36 {
-		return nil, invalid("commandId", "Member must have length 36")
+		return nil, invalidMember("commandId", "Member must have length 36")
 	}
 	if in.PluginName != "" && in.PluginName != plugin {
 		return nil, &Error{Code: "InvalidPluginName", Message: "The plugin name isn't valid: " + in.PluginName}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	c, ok := a.command(in.CommandID)
-	if !ok || !c.visible() || c.invocation(in.InstanceID) == nil {
+	c, ok := a.findCommand(in.CommandID)
+	if !ok || !c.areInvocationsVisible() || c.findInvocation(in.InstanceID) == nil {
 		return nil, &Error{Code: "InvocationDoesNotExist", Message: ""}
 	}
-	i := c.invocation(in.InstanceID)
+	i := c.findInvocation(in.InstanceID)
 	return object{
 		"CommandId": c.id, "InstanceId": i.instance.ID, "Comment": c.in.Comment, "PluginName": plugin,
 		"DocumentName": c.in.DocumentName, "DocumentVersion": cmp.Or(c.in.DocumentVersion, "$DEFAULT"),
 		"Status": i.status, "StatusDetails": i.details, "ResponseCode": i.code,
-		"ExecutionStartDateTime": stamp(i.started), "ExecutionEndDateTime": stamp(i.finished),
-		"StandardOutputContent": head(i.stdout, stdoutLimit), "StandardErrorContent": head(i.stderr, stderrLimit),
+		"ExecutionStartDateTime": isoTime(i.started), "ExecutionEndDateTime": isoTime(i.finished),
+		"StandardOutputContent": truncateText(i.stdout, stdoutLimit), "StandardErrorContent": truncateText(i.stderr, stderrLimit),
 		"StandardOutputUrl": "", "StandardErrorUrl": "",
 	}, nil
 }
 
 const plugin = "aws:runShellScript"
 
-func (c *command) invocation(instanceID string) *invocation {
+func (c *command) findInvocation(instanceID string) *invocation {
 	n := slices.IndexFunc(c.invocations, func(i *invocation) bool { return i.instance.ID == instanceID })
 	if n < 0 {
 		return nil
@@ -136,28 +136,28 @@ func (c *command) invocation(instanceID string) *invocation {
 	return c.invocations[n]
 }
 
-func (i *invocation) describe(details bool) object {
+func (i *invocation) describeInvocation(details bool) object {
 	out := object{
 		"CommandId": i.command.id, "InstanceId": i.instance.ID, "InstanceName": i.instance.Name,
 		"Comment": i.command.in.Comment, "DocumentName": i.command.in.DocumentName,
-		"RequestedDateTime": epoch(i.command.requested), "Status": i.status, "StatusDetails": i.details,
+		"RequestedDateTime": unixSeconds(i.command.requested), "Status": i.status, "StatusDetails": i.details,
 		"StandardOutputUrl": "", "StandardErrorUrl": "", "CommandPlugins": []object{},
 	}
 	if details {
 		step := object{
 			"Name": plugin, "Status": i.status, "StatusDetails": i.details, "ResponseCode": i.code,
-			"Output": summary(i.stdout, i.stderr), "StandardOutputUrl": "", "StandardErrorUrl": "",
+			"Output": summarizeOutput(i.stdout, i.stderr), "StandardOutputUrl": "", "StandardErrorUrl": "",
 		}
 		if !i.started.IsZero() && !i.finished.IsZero() {
-			step["ResponseStartDateTime"], step["ResponseFinishDateTime"] = epoch(i.started), epoch(i.finished)
+			step["ResponseStartDateTime"], step["ResponseFinishDateTime"] = unixSeconds(i.started), unixSeconds(i.finished)
 		}
 		out["CommandPlugins"] = []object{step}
 	}
 	return out
 }
 
-// stamp is the ISO 8601 text of GetCommandInvocation, empty for what has not happened.
-func stamp(t time.Time) string {
+// isoTime is the ISO 8601 text of GetCommandInvocation, empty for what has not happened.
+func isoTime(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

@@ -11,8 +11,8 @@ const (
 	listLimit   = 2500
 )
 
-// head returns the first n bytes of text without half a character at the end.
-func head(text string, n int) string {
+// truncateText returns the first n bytes of text without half a character at the end.
+func truncateText(text string, n int) string {
 	if len(text) <= n {
 		return text
 	}
@@ -22,10 +22,10 @@ func head(text string, n int) string {
 	return text[:n]
 }
 
-// summary is the output as lists show it. Either stream may take half of the
+// summarizeOutput is the output as lists show it. Either stream may take half of the
 // room, or what the other one leaves
 // (https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go).
-func summary(stdout, stderr string) string {
+func summarizeOutput(stdout, stderr string) string {
 	const (
 		stdoutMark = "\n---Output truncated---"
 		stderrMark = "\n---Error truncated----"
@@ -39,11 +39,11 @@ func summary(stdout, stderr string) string {
 	case len(stdout)+len(stderr) < room:
 	case len(stdout) > room/2 && len(stderr) > room/2:
 		half := (room - len(stdoutMark) - len(stderrMark)) / 2
-		stdout, stderr = head(stdout, half)+stdoutMark, head(stderr, half)+stderrMark
+		stdout, stderr = truncateText(stdout, half)+stdoutMark, truncateText(stderr, half)+stderrMark
 	case len(stdout) < len(stderr):
-		stderr = head(stderr, room-len(stderrMark)-len(stdout)) + stderrMark
+		stderr = truncateText(stderr, room-len(stderrMark)-len(stdout)) + stderrMark
 	default:
-		stdout = head(stdout, room-len(stdoutMark)-len(stderr)) + stdoutMark
+		stdout = truncateText(stdout, room-len(stdoutMark)-len(stderr)) + stdoutMark
 	}
 	return stdout + title + stderr
 }

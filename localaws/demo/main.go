@@ -29,7 +29,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := demo(ctx)
+	err := runDemo(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -45,49 +45,49 @@ type stage struct {
 	hosts   []*host.Host
 }
 
-func demo(ctx context.Context) error {
+func runDemo(ctx context.Context) error {
 	s, err := newStage(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.close()
 
-	title(fmt.Sprintf("1. A first version on %d instances", fleet))
+	printTitle(fmt.Sprintf("1. A first version on %d instances", fleet))
 	if err := s.deploy(ctx, "0.1.0-demo"); err != nil {
 		return err
 	}
-	show("What the job wrote on the first: /opt/atta/output/greeting.txt", s.hosts[0].Path("opt/atta/output/greeting.txt"))
+	printFile("What the job wrote on the first: /opt/atta/output/greeting.txt", s.hosts[0].Path("opt/atta/output/greeting.txt"))
 
-	title("2. A broken version: its canary fails and goes back, the others are never touched")
-	before, err := s.trees()
+	printTitle("2. A broken version: its canary fails and goes back, the others are never touched")
+	before, err := s.listFiles()
 	if err != nil {
 		return err
 	}
 	if err := s.deploy(ctx, "0.1.1-demo", "EXIT_CODE=3"); err == nil {
 		return errors.New("the broken version was deployed")
 	}
-	if err := s.untouched(before); err != nil {
+	if err := s.checkUntouched(before); err != nil {
 		return err
 	}
 
-	title("3. A good version in three waves")
+	printTitle("3. A good version in three waves")
 	if err := s.deploy(ctx, "0.1.2-demo"); err != nil {
 		return err
 	}
-	title("4. Status")
-	if err := s.act(ctx, "status", "INPUT_OPERATION=status", "INPUT_FAIL-ON-DRIFT=true"); err != nil {
+	printTitle("4. Status")
+	if err := s.runAction(ctx, "status", "INPUT_OPERATION=status", "INPUT_FAIL-ON-DRIFT=true"); err != nil {
 		return err
 	}
-	title("5. Rollback")
-	if err := s.act(ctx, "rollback", "INPUT_OPERATION=rollback"); err != nil {
+	printTitle("5. Rollback")
+	if err := s.runAction(ctx, "rollback", "INPUT_OPERATION=rollback"); err != nil {
 		return err
 	}
-	return s.allRun("0.1.0-demo")
+	return s.checkAllRun("0.1.0-demo")
 }
 
-// trees lists every file of the service on each instance with its time of change, but for the
+// listFiles lists every file of the service on each instance with its time of change, but for the
 // number that an instance keeps of the latest run that asked it something.
-func (s *stage) trees() ([]string, error) {
+func (s *stage) listFiles() ([]string, error) {
 	var trees []string
 	for _, h := range s.hosts {
 		var tree strings.Builder
@@ -109,10 +109,10 @@ func (s *stage) trees() ([]string, error) {
 	return trees, nil
 }
 
-// untouched is an error unless exactly one instance, the canary, differs from before, and all
+// checkUntouched is an error unless exactly one instance, the canary, differs from before, and all
 // run the first version.
-func (s *stage) untouched(before []string) error {
-	after, err := s.trees()
+func (s *stage) checkUntouched(before []string) error {
+	after, err := s.listFiles()
 	if err != nil {
 		return err
 	}
@@ -126,11 +126,11 @@ func (s *stage) untouched(before []string) error {
 		return fmt.Errorf("%d of %d instances were not touched", same, fleet)
 	}
 	fmt.Printf("\n%d of %d instances were not touched: not one file of the service has changed there.\n", same, fleet)
-	return s.allRun("0.1.0-demo")
+	return s.checkAllRun("0.1.0-demo")
 }
 
-// allRun is an error unless the current release of every instance is version.
-func (s *stage) allRun(version string) error {
+// checkAllRun is an error unless the current release of every instance is version.
+func (s *stage) checkAllRun(version string) error {
 	for _, h := range s.hosts {
 		if current, err := os.Readlink(h.Path("opt/atta/current")); err != nil || filepath.Base(current) != version {
 			return fmt.Errorf("an instance runs %q instead of %s: %w", current, version, err)
@@ -153,10 +153,10 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if out, err := exec.CommandContext(ctx, "go", "build", "-o", s.program, ".").CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("build action: %w\n%s", err, out)
 	}
-	if err := os.Mkdir(s.workspace(), 0o755); err != nil {
+	if err := os.Mkdir(s.workspaceDir(), 0o755); err != nil {
 		return nil, err
 	}
-	if _, err = sample.BuildProgram(ctx, s.workspace()); err != nil {
+	if _, err = sample.BuildProgram(ctx, s.workspaceDir()); err != nil {
 		return nil, err
 	}
 	standins, err := host.BuildStandins(ctx, s.folder)
@@ -201,17 +201,17 @@ func (s *stage) close() {
 // deploy does what a workflow does: a program from an earlier step lies in the
 // workspace, and the action makes an image of it and rolls it out.
 func (s *stage) deploy(ctx context.Context, version string, settings ...string) error {
-	return s.act(ctx, version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version,
+	return s.runAction(ctx, version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version,
 		"INPUT_IMAGE=scratch", "INPUT_IMAGE-FILES=app:/app/", "INPUT_IMAGE-PLATFORMS=linux/"+runtime.GOARCH,
 		`INPUT_IMAGE-ENTRYPOINT=["/app/app"]`, "INPUT_IMAGE-WORKDIR=/app",
 		"INPUT_IMAGE-ENV="+strings.Join(append(settings, "VERSION="+version), "\n"),
 		"INPUT_ECR-REPOSITORY=atta", "INPUT_WAVES=1, 50%, 100%")
 }
 
-func (s *stage) workspace() string { return filepath.Join(s.folder, "workspace") }
+func (s *stage) workspaceDir() string { return filepath.Join(s.folder, "workspace") }
 
-// act runs the action as a step of a workflow does, with its inputs in the environment.
-func (s *stage) act(ctx context.Context, step string, env ...string) error {
+// runAction runs the action as a step of a workflow does, with its inputs in the environment.
+func (s *stage) runAction(ctx context.Context, step string, env ...string) error {
 	outputs, summary := filepath.Join(s.folder, step+".outputs"), filepath.Join(s.folder, step+".md")
 	for _, file := range []string{outputs, summary} {
 		if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -219,21 +219,21 @@ func (s *stage) act(ctx context.Context, step string, env ...string) error {
 		}
 	}
 	action := exec.CommandContext(ctx, s.program)
-	action.Dir = s.workspace()
+	action.Dir = s.workspaceDir()
 	log := &logView{to: os.Stdout}
 	action.Stdout, action.Stderr = log, log
 	action.Env = slices.Concat([]string{
 		"PATH=" + os.Getenv("PATH"),
-		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_WORKSPACE=" + s.workspace(),
+		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_WORKSPACE=" + s.workspaceDir(),
 		"GITHUB_OUTPUT=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
 		"AWS_ENDPOINT_URL=" + s.aws.URL(),
 		"INPUT_ENVIRONMENT=demo", "INPUT_AWS-REGION=us-east-1", "INPUT_ROLE-TO-ASSUME=" + role,
 		"INPUT_ECR-REGISTRY=" + s.aws.RegistryHost(), "INPUT_DEPLOY-BUCKET=atta-deploy-artifacts", "INPUT_TARGET-TAGS=Fleet=demo",
 	}, s.aws.OIDCEnv(), env)
 	problem := action.Run()
-	show("Step summary", summary)
+	printFile("Step summary", summary)
 	if problem == nil {
-		showOutputs(outputs)
+		printOutputs(outputs)
 	}
 	return problem
 }

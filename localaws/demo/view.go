@@ -14,33 +14,33 @@ const (
 	red  = "31"
 )
 
-// paint colours text for a terminal; in a file the codes would only be in the way.
-func paint(code, text string) string {
+// colorize colours text for a terminal; in a file the codes would only be in the way.
+func colorize(code, text string) string {
 	if info, err := os.Stdout.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return text
 	}
 	return "\x1b[" + code + "m" + text + "\x1b[0m"
 }
 
-func title(text string) { fmt.Printf("\n%s\n\n", paint(bold, "━━ "+text+" ━━")) }
+func printTitle(text string) { fmt.Printf("\n%s\n\n", colorize(bold, "━━ "+text+" ━━")) }
 
-func show(name, file string) {
+func printFile(name, file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		text = []byte(err.Error())
 	}
-	fmt.Printf("\n%s\n\n%s\n", paint(bold, name), strings.TrimSpace(string(text)))
+	fmt.Printf("\n%s\n\n%s\n", colorize(bold, name), strings.TrimSpace(string(text)))
 }
 
 // heredoc is one output in the file of outputs.
 var heredoc = regexp.MustCompile(`(?m)^([a-z0-9-]+)<<[A-Z0-9]+\n(.*)\n[A-Z0-9]+$`)
 
-func showOutputs(file string) {
+func printOutputs(file string) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		text = []byte(err.Error())
 	}
-	fmt.Printf("\n%s\n\n", paint(bold, "Outputs"))
+	fmt.Printf("\n%s\n\n", colorize(bold, "Outputs"))
 	for _, output := range heredoc.FindAllStringSubmatch(string(text), -1) {
 		value := output[2]
 		if len(value) > 100 {
@@ -69,13 +69,13 @@ func (v *logView) Write(p []byte) (int, error) {
 			return len(p), nil
 		}
 		v.partial = rest
-		if err := v.line(string(line)); err != nil {
+		if err := v.writeLine(string(line)); err != nil {
 			return 0, err
 		}
 	}
 }
 
-func (v *logView) line(line string) error {
+func (v *logView) writeLine(line string) error {
 	found := command.FindStringSubmatch(line)
 	switch {
 	case v.token != "" && line == "::"+v.token+"::":
@@ -93,7 +93,7 @@ func (v *logView) line(line string) error {
 	case "group":
 		_, err = fmt.Fprintf(v.to, "▾ %s\n", unescape.Replace(value))
 	case "error", "warning", "notice":
-		_, err = fmt.Fprintln(v.to, paint(red, fmt.Sprintf("  %s: %s\n         %s", name, unescape.Replace(found[2]), unescape.Replace(value))))
+		_, err = fmt.Fprintln(v.to, colorize(red, fmt.Sprintf("  %s: %s\n         %s", name, unescape.Replace(found[2]), unescape.Replace(value))))
 	}
 	return err
 }

@@ -36,7 +36,7 @@ func (h *Host) Reboot() error {
 // containers. The folder stays as it is.
 func (h *Host) Close() error {
 	for range 100 {
-		running, err := h.processes()
+		running, err := h.listProcesses()
 		if err != nil {
 			return fmt.Errorf("list processes: %w", err)
 		}
@@ -53,9 +53,9 @@ func (h *Host) Close() error {
 	return errors.New("processes of the instance do not end")
 }
 
-// processes finds what was started on this instance by its environment. A
+// listProcesses finds what was started on this instance by its environment. A
 // container's program has another, but dies with its shim.
-func (h *Host) processes() ([]int, error) {
+func (h *Host) listProcesses() ([]int, error) {
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		return nil, err

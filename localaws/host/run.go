@@ -23,14 +23,14 @@ var _ localaws.Machine = (*Host)(nil)
 // more, or shortly after ctx has killed the group.
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/executers/executers_unix.go
 func (h *Host) Run(ctx context.Context, script string, env []string) localaws.Exit {
-	exit, err := h.run(ctx, script, env)
+	exit, err := h.runScript(ctx, script, env)
 	if err != nil {
 		return localaws.Exit{Code: 1, Stderr: fmt.Appendln(nil, err)}
 	}
 	return exit
 }
 
-func (h *Host) run(ctx context.Context, script string, env []string) (exit localaws.Exit, err error) {
+func (h *Host) runScript(ctx context.Context, script string, env []string) (exit localaws.Exit, err error) {
 	if err := ctx.Err(); err != nil {
 		return exit, fmt.Errorf("start script: %w", err)
 	}
@@ -66,13 +66,13 @@ func (h *Host) run(ctx context.Context, script string, env []string) (exit local
 	stop := context.AfterFunc(ctx, func() {
 		_ = syscall.Kill(group, syscall.SIGKILL)
 		// What left the group may keep the output; the agent does not wait for it.
-		time.AfterFunc(100*time.Millisecond, func() { stdout.abandon(); stderr.abandon() })
+		time.AfterFunc(100*time.Millisecond, func() { stdout.stopReading(); stderr.stopReading() })
 	})
 	defer stop()
-	stdout.collect()
-	stderr.collect()
+	stdout.readInBackground()
+	stderr.readInBackground()
 	_ = cmd.Wait() // the state tells
-	return localaws.Exit{Code: instance.ExitStatus(cmd.ProcessState), Stdout: stdout.wait(), Stderr: stderr.wait()}, nil
+	return localaws.Exit{Code: instance.ExitStatus(cmd.ProcessState), Stdout: stdout.waitForOutput(), Stderr: stderr.waitForOutput()}, nil
 }
 
 // capture is a pipe whose writers are waited for, whoever they are.
@@ -90,7 +90,7 @@ func newCapture() (*capture, error) {
 	return &capture{reader: reader, writer: writer, done: make(chan struct{})}, nil
 }
 
-func (c *capture) collect() {
+func (c *capture) readInBackground() {
 	_ = c.writer.Close()
 	go func() {
 		defer close(c.done)
@@ -99,9 +99,9 @@ func (c *capture) collect() {
 	}()
 }
 
-func (c *capture) abandon() { _ = c.reader.SetReadDeadline(time.Now()) }
+func (c *capture) stopReading() { _ = c.reader.SetReadDeadline(time.Now()) }
 
-func (c *capture) wait() []byte {
+func (c *capture) waitForOutput() []byte {
 	<-c.done
 	return c.buffer.Bytes()
 }

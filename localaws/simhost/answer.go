@@ -14,13 +14,13 @@ import (
 // call is a command's own parameters.
 type call struct {
 	line, command string
-	given         map[string]string
+	parameters    map[string]string
 }
 
 var parameter = regexp.MustCompile(`--([a-z0-9-]+)=(\S+)`)
 
-func parse(script string) call {
-	c := call{given: map[string]string{}}
+func parseScript(script string) call {
+	c := call{parameters: map[string]string{}}
 	lines := strings.SplitN(script, "\n", 3)
 	if len(lines) < 2 {
 		return c
@@ -28,23 +28,23 @@ func parse(script string) call {
 	c.line = strings.TrimPrefix(lines[1], "set -- ")
 	c.command, _, _ = strings.Cut(c.line, " ")
 	for _, match := range parameter.FindAllStringSubmatch(c.line, -1) {
-		c.given[match[1]] = match[2]
+		c.parameters[match[1]] = match[2]
 	}
 	return c
 }
 
-func (c call) number(name string) int64 {
-	n, _ := strconv.ParseInt(c.given[name], 10, 64)
+func (c call) int64Parameter(name string) int64 {
+	n, _ := strconv.ParseInt(c.parameters[name], 10, 64)
 	return n
 }
 
-func (c call) digest() string {
-	_, digest, _ := strings.Cut(c.given["image"], "@")
+func (c call) imageDigest() string {
+	_, digest, _ := strings.Cut(c.parameters["image"], "@")
 	return digest
 }
 
-// older compares versions of one environment; no version is not older than any.
-func older(a, b string) bool {
+// isOlder compares versions of one environment; no version is not older than any.
+func isOlder(a, b string) bool {
 	var x, y [3]int
 	_, wrongA := fmt.Sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2])
 	_, wrongB := fmt.Sscanf(b, "%d.%d.%d", &y[0], &y[1], &y[2])
@@ -59,14 +59,14 @@ func older(a, b string) bool {
 	return false
 }
 
-// status answers a question, and closes the door to commands of earlier generations.
-func (h *Host) status(c call) localaws.Exit {
+// answerStatus answers a question, and closes the door to commands of earlier generations.
+func (h *Host) answerStatus(c call) localaws.Exit {
 	seen := h.generation
-	if generation := c.number("generation"); generation > seen && h.busy == "" {
+	if generation := c.int64Parameter("generation"); generation > seen && h.busy == "" {
 		h.generation = generation
 	}
 	about := ""
-	if asked := c.given["about"]; asked != "" {
+	if asked := c.parameters["about"]; asked != "" {
 		about = "none"
 		if h.busy != "" {
 			about = "under-way"
@@ -78,8 +78,8 @@ func (h *Host) status(c call) localaws.Exit {
 		}
 	}
 	releases := []string{}
-	for i := len(h.seen) - 1; i >= 0; i-- {
-		releases = append(releases, h.seen[i].version)
+	for i := len(h.verified) - 1; i >= 0; i-- {
+		releases = append(releases, h.verified[i].version)
 	}
 	outcome := "status"
 	if h.installed.version == "" {
@@ -89,26 +89,26 @@ func (h *Host) status(c call) localaws.Exit {
 	if h.installed.verified {
 		more["since"] = h.installed.since.Unix()
 	}
-	return h.line(c, outcome, 0, "so it is", more)
+	return h.resultLine(c, outcome, 0, "so it is", more)
 }
 
-// answer is a result line; one that is remembered is given again to a copy of the command.
-func (h *Host) answer(c call, outcome string, code int, message string, remember bool) localaws.Exit {
-	exit := h.line(c, outcome, code, message, nil)
+// answerCommand is a result line; one that is remembered is given again to a copy of the command.
+func (h *Host) answerCommand(c call, outcome string, code int, message string, remember bool) localaws.Exit {
+	exit := h.resultLine(c, outcome, code, message, nil)
 	if remember {
-		h.history = append(h.history, entry{deployment: c.given["deployment"], answer: exit, outcome: outcome, code: code})
+		h.history = append(h.history, pastCommand{deployment: c.parameters["deployment"], answer: exit, outcome: outcome, code: code})
 	}
 	return exit
 }
 
-func (h *Host) line(c call, outcome string, code int, message string, more map[string]any) localaws.Exit {
+func (h *Host) resultLine(c call, outcome string, code int, message string, more map[string]any) localaws.Exit {
 	unit := "active"
-	if h.stuck {
+	if h.unitFailed {
 		unit = "failed"
 	}
 	result := map[string]any{
-		"v": 1, "deployment": c.given["deployment"], "service": c.given["service"], "outcome": outcome, "code": code, "phase": c.command,
-		"wanted": c.given["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified,
+		"v": 1, "deployment": c.parameters["deployment"], "service": c.parameters["service"], "outcome": outcome, "code": code, "phase": c.command,
+		"wanted": c.parameters["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified,
 		"generation": h.generation, "unit": unit, "message": message,
 	}
 	for name, value := range more {

@@ -9,48 +9,48 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// recovery is how long a host takes to go back after a command was killed.
-const recovery = 2 * time.Second
+// recoveryTime is how long a host takes to go back after a command was killed.
+const recoveryTime = 2 * time.Second
 
-// change does what a deploy or a rollback asks for, one at a time.
-func (h *Host) change(ctx context.Context, c call) localaws.Exit {
+// changeRelease does what a deploy or a rollback asks for, one at a time.
+func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.command = c.line
 	if !h.takeTurn(ctx, c) {
-		return h.answer(c, "refused", 51, "another deploy is at work", false)
+		return h.answerCommand(c, "refused", 51, "another deploy is at work", false)
 	}
 	if ctx.Err() != nil {
 		return killed
 	}
 	for i, e := range h.history {
-		if e.deployment == c.given["deployment"] && i == len(h.history)-1 {
+		if e.deployment == c.parameters["deployment"] && i == len(h.history)-1 {
 			return e.answer
-		} else if e.deployment == c.given["deployment"] {
-			return h.answer(c, "refused", 50, "carried out before", false)
+		} else if e.deployment == c.parameters["deployment"] {
+			return h.answerCommand(c, "refused", 50, "carried out before", false)
 		}
 	}
-	if time.Now().Unix() > c.number("not-after") {
-		return h.answer(c, "refused", 50, "the command came too late", false)
+	if time.Now().Unix() > c.int64Parameter("not-after") {
+		return h.answerCommand(c, "refused", 50, "the command came too late", false)
 	}
-	if generation := c.number("generation"); generation > 0 && generation < h.generation {
-		return h.answer(c, "refused", 50, fmt.Sprintf("the command is of generation %d, and this host has seen %d", generation, h.generation), false)
+	if generation := c.int64Parameter("generation"); generation > 0 && generation < h.generation {
+		return h.answerCommand(c, "refused", 50, fmt.Sprintf("the command is of generation %d, and this host has seen %d", generation, h.generation), false)
 	} else if generation > 0 {
 		h.generation = generation
 	}
-	target, problem := h.target(c)
+	target, problem := h.resolveTarget(c)
 	if problem != "" {
-		return h.answer(c, "refused", 10, problem, true)
+		return h.answerCommand(c, "refused", 10, problem, true)
 	}
 	if c.command == "deploy" && h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 {
-		return h.answer(c, "unchanged", 0, target.version+" runs already", true)
+		return h.answerCommand(c, "unchanged", 0, target.version+" runs already", true)
 	}
 	var course Behavior
 	if h.NextBehavior != nil {
 		course = h.NextBehavior(target.version)
 	}
 	if course.Refusal != "" {
-		return h.answer(c, "refused", 10, course.Refusal, true)
+		return h.answerCommand(c, "refused", 10, course.Refusal, true)
 	}
 	return h.switchTo(ctx, c, target, course)
 }
@@ -63,7 +63,7 @@ func (h *Host) takeTurn(ctx context.Context, c call) bool {
 		patience = time.Minute
 	}
 	for limit := time.Now().Add(patience); h.busy != ""; {
-		free, same := h.free, h.busy == c.given["deployment"]
+		free, same := h.turnReleased, h.busy == c.parameters["deployment"]
 		h.mu.Unlock()
 		var late <-chan time.Time
 		if !same {
@@ -83,15 +83,15 @@ func (h *Host) takeTurn(ctx context.Context, c call) bool {
 	return true
 }
 
-// target is the release that is asked for, or why it cannot be had.
-func (h *Host) target(c call) (release, string) {
-	version := c.given["version"]
+// resolveTarget is the release that is asked for, or why it cannot be had.
+func (h *Host) resolveTarget(c call) (release, string) {
+	version := c.parameters["version"]
 	if c.command == "deploy" {
-		digest := c.digest()
+		digest := c.imageDigest()
 		switch {
-		case older(version, h.installed.version) && c.given["allow-downgrade"] != "true":
+		case isOlder(version, h.installed.version) && c.parameters["allow-downgrade"] != "true":
 			return release{}, version + " is older than " + h.installed.version
-		case h.quarantine[digest] && c.given["allow-quarantined"] != "true":
+		case h.quarantine[digest] && c.parameters["allow-quarantined"] != "true":
 			return release{}, "this image is quarantined"
 		}
 		return release{version: version, digest: digest}, ""
@@ -99,7 +99,7 @@ func (h *Host) target(c call) (release, string) {
 	if version == "" {
 		version = h.previous
 	}
-	known, healthy := h.healthyHere(version)
+	known, healthy := h.findVerified(version)
 	switch {
 	case version == "":
 		return release{}, "there is no release before to go back to"
@@ -117,45 +117,45 @@ var killed = localaws.Exit{Code: 137}
 // taken back by the host itself.
 func (h *Host) switchTo(ctx context.Context, c call, target release, course Behavior) localaws.Exit {
 	from := h.installed
-	h.changes = append(h.changes, Change{Deployment: c.given["deployment"], Generation: c.number("generation"), Version: target.version, Started: time.Now()})
-	h.busy, h.free = c.given["deployment"], make(chan struct{})
+	h.changes = append(h.changes, Change{Deployment: c.parameters["deployment"], Generation: c.int64Parameter("generation"), Version: target.version, Started: time.Now()})
+	h.busy, h.turnReleased = c.parameters["deployment"], make(chan struct{})
 	h.installed = release{version: target.version, digest: target.digest}
 	h.mu.Unlock()
-	whole := wait(ctx, course.Duration)
+	whole := waitFor(ctx, course.Duration)
 	h.mu.Lock()
 	if !whole {
 		go func() {
-			time.Sleep(recovery)
+			time.Sleep(recoveryTime)
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.installed = from
-			h.answer(c, "rolled-back", 30, "cut off", true)
-			h.done()
+			h.answerCommand(c, "rolled-back", 30, "cut off", true)
+			h.releaseTurn()
 		}()
 		return killed
 	}
-	defer h.done()
+	defer h.releaseTurn()
 	switch {
 	case course.RollbackFails:
-		h.installed, h.stuck = release{version: from.version, digest: from.digest}, true
-		return h.answer(c, "rollback-failed", 41, "unhealthy, and going back went wrong", true)
+		h.installed, h.unitFailed = release{version: from.version, digest: from.digest}, true
+		return h.answerCommand(c, "rollback-failed", 41, "unhealthy, and going back went wrong", true)
 	case course.Unhealthy:
 		h.installed = from
-		if _, healthy := h.healthyHere(target.version); !healthy {
+		if _, healthy := h.findVerified(target.version); !healthy {
 			h.quarantine[target.digest] = true
 		}
-		return h.answer(c, "rolled-back", 40, "unhealthy; "+or(from.version, "nothing")+" is installed", true)
+		return h.answerCommand(c, "rolled-back", 40, "unhealthy; "+orDefault(from.version, "nothing")+" is installed", true)
 	}
 	target.verified, target.since = true, time.Now()
-	h.installed, h.drift, h.stuck = target, nil, false
+	h.installed, h.drift, h.unitFailed = target, nil, false
 	delete(h.quarantine, target.digest)
-	h.seen = append(slices.DeleteFunc(h.seen, func(r release) bool { return r.version == target.version }), target)
-	h.keepBefore(c, from)
-	return h.answer(c, "deployed", 0, target.version+" runs", true)
+	h.verified = append(slices.DeleteFunc(h.verified, func(r release) bool { return r.version == target.version }), target)
+	h.recordPrevious(c, from)
+	return h.answerCommand(c, "deployed", 0, target.version+" runs", true)
 }
 
-// keepBefore is what the host goes back to from now on.
-func (h *Host) keepBefore(c call, from release) {
+// recordPrevious is what the host goes back to from now on.
+func (h *Host) recordPrevious(c call, from release) {
 	if c.command == "deploy" {
 		if from.verified && from.version != h.installed.version {
 			h.previous = from.version
@@ -163,19 +163,19 @@ func (h *Host) keepBefore(c call, from release) {
 		return
 	}
 	h.previous = ""
-	for _, r := range h.seen {
-		if older(r.version, h.installed.version) && (h.previous == "" || older(h.previous, r.version)) {
+	for _, r := range h.verified {
+		if isOlder(r.version, h.installed.version) && (h.previous == "" || isOlder(h.previous, r.version)) {
 			h.previous = r.version
 		}
 	}
 }
 
-func (h *Host) done() {
+func (h *Host) releaseTurn() {
 	h.busy = ""
-	close(h.free)
+	close(h.turnReleased)
 }
 
-func or(text, otherwise string) string {
+func orDefault(text, otherwise string) string {
 	if text == "" {
 		return otherwise
 	}

@@ -27,19 +27,19 @@ type Host struct {
 	StatusDelay  time.Duration                 // to answer a question
 	BusyTimeout  time.Duration                 // how long a command waits for another one to end; 0: a minute
 
-	mu         sync.Mutex
-	busy       string        // the deployment at work; empty: none
-	free       chan struct{} // closed when it is no more
-	installed  release
-	previous   string
-	seen       []release // healthy here, the oldest first
-	quarantine map[string]bool
-	generation int64
-	history    []entry
-	command    string
-	changes    []Change
-	drift      []string
-	stuck      bool
+	mu           sync.Mutex
+	busy         string        // the deployment at work; empty: none
+	turnReleased chan struct{} // closed when it is no more
+	installed    release
+	previous     string
+	verified     []release // healthy here, the oldest first
+	quarantine   map[string]bool
+	generation   int64
+	history      []pastCommand
+	command      string
+	changes      []Change
+	drift        []string
+	unitFailed   bool
 }
 
 type release struct {
@@ -48,7 +48,7 @@ type release struct {
 	since           time.Time
 }
 
-type entry struct {
+type pastCommand struct {
 	deployment string
 	answer     localaws.Exit
 	outcome    string
@@ -61,7 +61,7 @@ func New(version, digest string) *Host {
 	h := &Host{quarantine: map[string]bool{}}
 	if version != "" {
 		h.installed = release{version: version, digest: digest, verified: true, since: time.Now()}
-		h.seen = []release{h.installed}
+		h.verified = []release{h.installed}
 	}
 	return h
 }
@@ -108,7 +108,7 @@ func (h *Host) SetInstalled(version, digest string) {
 	defer h.mu.Unlock()
 	h.previous = h.installed.version
 	h.installed = release{version: version, digest: digest, verified: true, since: time.Now()}
-	h.seen = append(h.seen, h.installed)
+	h.verified = append(h.verified, h.installed)
 }
 
 // SetGeneration is what the host has seen, as from another bucket.
@@ -129,30 +129,30 @@ func (h *Host) SetDrift(words ...string) {
 func (h *Host) ForgetReleases() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.previous, h.seen = "", nil
+	h.previous, h.verified = "", nil
 }
 
 // Run makes it a localaws.Machine.
 func (h *Host) Run(ctx context.Context, script string, _ []string) localaws.Exit {
-	call := parse(script)
+	call := parseScript(script)
 	if call.command == "status" {
-		wait(ctx, h.StatusDelay)
+		waitFor(ctx, h.StatusDelay)
 		h.mu.Lock()
 		defer h.mu.Unlock()
-		return h.status(call)
+		return h.answerStatus(call)
 	}
-	return h.change(ctx, call)
+	return h.changeRelease(ctx, call)
 }
 
-func (h *Host) healthyHere(version string) (release, bool) {
-	i := slices.IndexFunc(h.seen, func(r release) bool { return r.version == version })
+func (h *Host) findVerified(version string) (release, bool) {
+	i := slices.IndexFunc(h.verified, func(r release) bool { return r.version == version })
 	if i < 0 {
 		return release{}, false
 	}
-	return h.seen[i], true
+	return h.verified[i], true
 }
 
-func wait(ctx context.Context, d time.Duration) bool {
+func waitFor(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {

@@ -28,9 +28,9 @@ func Invoked() bool { return invokedByName() || len(os.Args) > 2 && os.Args[1] =
 
 func invokedByName() bool { return slices.Contains(Commands, filepath.Base(os.Args[0])) }
 
-// invocation takes the command's path and its arguments from the command line. Who starts a
+// parseInvocation takes the command's path and its arguments from the command line. Who starts a
 // command chooses how it calls itself, so that a link's folder is looked up.
-func invocation() (path string, args []string) {
+func parseInvocation() (path string, args []string) {
 	if !invokedByName() {
 		return os.Args[2], os.Args[3:]
 	}
@@ -43,7 +43,7 @@ func invocation() (path string, args []string) {
 
 // Run carries out the command that the stand-in was called as and returns its exit status.
 func Run() int {
-	path, args := invocation()
+	path, args := parseInvocation()
 	command := filepath.Base(path)
 	root := os.Getenv("ATTA_ROOT")
 	if root == "" && command != "aws" {

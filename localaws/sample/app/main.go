@@ -49,13 +49,13 @@ func run() (int, error) {
 	}
 	time.Sleep(sleep)
 	if *serve {
-		return exit, health(version)
+		return exit, serveHealth(version)
 	}
 	fmt.Printf("done, exit %d\n", exit)
 	return exit, nil
 }
 
-func health(version string) error {
+func serveHealth(version string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
 	mux := http.NewServeMux()

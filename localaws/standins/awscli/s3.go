@@ -23,9 +23,9 @@ func copyObject(ctx context.Context, config aws.Config, given instance.Options, 
 	switch {
 	case strings.HasPrefix(from, "s3://") && !strings.HasPrefix(to, "s3://"):
 		verb = "download"
-		to, err = download(ctx, client, from, to)
+		to, err = downloadObject(ctx, client, from, to)
 	case strings.HasPrefix(to, "s3://") && !strings.HasPrefix(from, "s3://"):
-		err = upload(ctx, client, given, from, to)
+		err = uploadObject(ctx, client, given, from, to)
 	default:
 		return exitError{usageError, errors.New("usage: aws s3 cp <LocalPath> <S3Uri> or <S3Uri> <LocalPath>")}
 	}
@@ -43,7 +43,7 @@ func bucketKey(uri string) (bucket, key *string) {
 	return &b, &k
 }
 
-func download(ctx context.Context, client *s3.Client, from, to string) (string, error) {
+func downloadObject(ctx context.Context, client *s3.Client, from, to string) (string, error) {
 	bucket, key := bucketKey(from)
 	out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, ChecksumMode: types.ChecksumModeEnabled})
 	if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
@@ -77,7 +77,7 @@ func download(ctx context.Context, client *s3.Client, from, to string) (string, 
 	return to, os.Rename(file.Name(), to)
 }
 
-func upload(ctx context.Context, client *s3.Client, given instance.Options, from, to string) error {
+func uploadObject(ctx context.Context, client *s3.Client, given instance.Options, from, to string) error {
 	body := io.Reader(os.Stdin)
 	if from != "-" {
 		file, err := os.Open(from)

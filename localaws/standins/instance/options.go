@@ -29,7 +29,7 @@ func Parse(args []string, spec string, interspersed bool) (Options, []string, er
 			}
 		case strings.HasPrefix(arg, "--"):
 			key, value, joined := strings.Cut(arg[2:], "=")
-			name, takesValue, known := lookup(spec, key)
+			name, takesValue, known := findOption(spec, key)
 			if !known || len(key) == 1 {
 				return nil, nil, fmt.Errorf("unknown flag: --%s", key)
 			}
@@ -47,7 +47,7 @@ func Parse(args []string, spec string, interspersed bool) (Options, []string, er
 			for short := arg[1:]; short != ""; {
 				key := short[:1]
 				short = short[1:]
-				name, takesValue, known := lookup(spec, key)
+				name, takesValue, known := findOption(spec, key)
 				if !known {
 					return nil, nil, fmt.Errorf("unknown shorthand flag: '%s' in %s", key, arg)
 				}
@@ -67,7 +67,7 @@ func Parse(args []string, spec string, interspersed bool) (Options, []string, er
 	return options, rest, nil
 }
 
-func lookup(spec, key string) (name string, takesValue, known bool) {
+func findOption(spec, key string) (name string, takesValue, known bool) {
 	for _, field := range strings.Fields(spec) {
 		names := strings.Split(strings.TrimSuffix(field, "="), ",")
 		if slices.Contains(names, key) {
