@@ -71,13 +71,13 @@ func newID() string {
 
 func (e *engine) containerDir(id string) string { return filepath.Join(e.dir, "containers", id) }
 
-func (e *engine) save(c *container) error {
+func (e *engine) saveContainer(c *container) error {
 	return instance.WriteJSON(filepath.Join(e.containerDir(c.Id), "config.v2.json"), c)
 }
 
-// containers lists what exists. A container whose shim is gone although it was
+// listContainers lists what exists. A container whose shim is gone although it was
 // running did not survive a reboot: it has ended, or is removed if it was to be.
-func (e *engine) containers() ([]*container, error) {
+func (e *engine) listContainers() ([]*container, error) {
 	dirs, err := filepath.Glob(filepath.Join(e.dir, "containers", "*"))
 	if err != nil {
 		return nil, err
@@ -114,9 +114,9 @@ func readContainer(dir string) (*container, error) {
 	return c, instance.ReadJSON(filepath.Join(dir, "config.v2.json"), c)
 }
 
-// container resolves a name, an id or the beginning of one.
-func (e *engine) container(ref string) (*container, error) {
-	all, err := e.containers()
+// findContainer resolves a name, an id or the beginning of one.
+func (e *engine) findContainer(ref string) (*container, error) {
+	all, err := e.listContainers()
 	if err != nil {
 		return nil, err
 	}
@@ -128,9 +128,9 @@ func (e *engine) container(ref string) (*container, error) {
 	return nil, daemonError("No such container: %s", ref)
 }
 
-// userOf is a container of an image, a running one first, or nil.
-func (e *engine) userOf(imageID string) (user *container) {
-	all, _ := e.containers()
+// containerUsing is a container of an image, a running one first, or nil.
+func (e *engine) containerUsing(imageID string) (user *container) {
+	all, _ := e.listContainers()
 	for _, c := range all {
 		if c.Image == imageID && (user == nil || c.State.Running) {
 			user = c
@@ -139,10 +139,10 @@ func (e *engine) userOf(imageID string) (user *container) {
 	return user
 }
 
-// gone waits until a container does not run any more and returns its state.
-func (e *engine) gone(c *container, limit time.Duration) (state, bool) {
+// waitUntilEnded waits until a container does not run any more and returns its state.
+func (e *engine) waitUntilEnded(c *container, limit time.Duration) (state, bool) {
 	for deadline := time.Now().Add(limit); limit < 0 || time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
-		now, err := e.container(c.Id)
+		now, err := e.findContainer(c.Id)
 		if err != nil { // removed when it ended
 			return state{Status: "removed"}, true
 		}
@@ -153,7 +153,7 @@ func (e *engine) gone(c *container, limit time.Duration) (state, bool) {
 	return c.State, false
 }
 
-func (e *engine) signal(c *container, signal syscall.Signal) error {
+func (e *engine) signalContainer(c *container, signal syscall.Signal) error {
 	if !c.State.Running {
 		return daemonError("cannot kill container: %s: container %s is not running", c.Name[1:], c.Id)
 	}
@@ -163,16 +163,16 @@ func (e *engine) signal(c *container, signal syscall.Signal) error {
 	return nil
 }
 
-func (e *engine) stop(args []string) error {
-	options, rest, err := parse(args, "time,timeout,t= signal,s=", true)
+func (e *engine) stopContainers(args []string) error {
+	options, rest, err := parseOptions(args, "time,timeout,t= signal,s=", true)
 	if err != nil {
 		return err
 	}
 	if err := needArguments("stop", rest, 1, -1); err != nil {
 		return err
 	}
-	return each(rest, os.Stdout, func(ref string) error {
-		c, err := e.container(ref)
+	return forEach(rest, os.Stdout, func(ref string) error {
+		c, err := e.findContainer(ref)
 		if err != nil || !c.State.Running {
 			return err
 		}
@@ -182,14 +182,14 @@ func (e *engine) stop(args []string) error {
 				return err
 			}
 		}
-		if err := e.signal(c, syscall.SIGTERM); err != nil {
+		if err := e.signalContainer(c, syscall.SIGTERM); err != nil {
 			return err
 		}
-		if _, ended := e.gone(c, limit); ended {
+		if _, ended := e.waitUntilEnded(c, limit); ended {
 			return nil
 		}
-		_ = e.signal(c, syscall.SIGKILL)
-		e.gone(c, -1)
+		_ = e.signalContainer(c, syscall.SIGKILL)
+		e.waitUntilEnded(c, -1)
 		return nil
 	})
 }
@@ -199,8 +199,8 @@ var signals = map[string]syscall.Signal{
 	"INT": syscall.SIGINT, "2": syscall.SIGINT, "HUP": syscall.SIGHUP, "1": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
 }
 
-func (e *engine) kill(args []string) error {
-	options, rest, err := parse(args, "signal,s=", true)
+func (e *engine) killContainers(args []string) error {
+	options, rest, err := parseOptions(args, "signal,s=", true)
 	if err != nil {
 		return err
 	}
@@ -208,35 +208,35 @@ func (e *engine) kill(args []string) error {
 	if !known {
 		return daemonError("invalid signal: %s", options.Last("signal"))
 	}
-	return each(rest, os.Stdout, func(ref string) error {
-		c, err := e.container(ref)
+	return forEach(rest, os.Stdout, func(ref string) error {
+		c, err := e.findContainer(ref)
 		if err != nil {
 			return err
 		}
-		return e.signal(c, signal)
+		return e.signalContainer(c, signal)
 	})
 }
 
-func (e *engine) wait(args []string) (int, error) {
-	return 0, each(args, nil, func(ref string) error {
-		c, err := e.container(ref)
+func (e *engine) waitForContainers(args []string) (int, error) {
+	return 0, forEach(args, nil, func(ref string) error {
+		c, err := e.findContainer(ref)
 		if err != nil {
 			return err
 		}
-		last, _ := e.gone(c, -1)
+		last, _ := e.waitUntilEnded(c, -1)
 		fmt.Println(last.ExitCode)
 		return nil
 	})
 }
 
-func (e *engine) remove(args []string) error {
-	options, rest, err := parse(args, "force,f volumes,v", true)
+func (e *engine) removeContainers(args []string) error {
+	options, rest, err := parseOptions(args, "force,f volumes,v", true)
 	if err != nil {
 		return err
 	}
 	force := options.Has("force")
-	return each(rest, nil, func(ref string) error {
-		c, err := e.container(ref)
+	return forEach(rest, nil, func(ref string) error {
+		c, err := e.findContainer(ref)
 		if err != nil && force { // https://github.com/docker/cli/pull/2678
 			fmt.Fprintln(os.Stderr, err)
 			return nil
@@ -248,8 +248,8 @@ func (e *engine) remove(args []string) error {
 			return daemonError("cannot remove container %q: container is running: stop the container before removing or force remove", c.Name)
 		}
 		if c.State.Running {
-			_ = e.signal(c, syscall.SIGKILL)
-			e.gone(c, -1)
+			_ = e.signalContainer(c, syscall.SIGKILL)
+			e.waitUntilEnded(c, -1)
 		}
 		fmt.Println(ref)
 		return os.RemoveAll(e.containerDir(c.Id))

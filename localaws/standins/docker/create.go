@@ -25,8 +25,8 @@ import (
 const createOptions = "name= pull= env,e= env-file= volume,v= mount= label,l= cidfile= workdir,w= entrypoint= rm stop-timeout= quiet,q user,u= hostname,h= network,net= read-only init " +
 	"interactive,i tty,t log-driver= log-opt= memory,m= memory-swap= cpus= cpu-shares= pids-limit= publish,p= cap-add= cap-drop= security-opt= tmpfs= ulimit= platform= shm-size= stop-signal= ipc= oom-score-adj="
 
-func (e *engine) create(args []string) error {
-	options, rest, err := parse(args, createOptions, false)
+func (e *engine) createContainer(args []string) error {
+	options, rest, err := parseOptions(args, createOptions, false)
 	if err != nil {
 		return err
 	}
@@ -42,15 +42,15 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 	if err := needArguments(command, args, 1, -1); err != nil {
 		return nil, err
 	}
-	img, err := e.wanted(args[0], options.Last("pull"))
+	img, err := e.imageToRun(args[0], options.Last("pull"))
 	if err != nil {
 		return nil, err
 	}
-	env, err := e.environment(img, options)
+	env, err := e.containerEnv(img, options)
 	if err != nil {
 		return nil, err
 	}
-	mounts, err := e.mounts(options)
+	mounts, err := e.parseMounts(options)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 	}
 	id := newID()
 	c := &container{
-		Id: id, Name: "/" + cmp.Or(options.Last("name"), "standin_"+id[:12]), Created: now(), Path: argv[0], Args: argv[1:], Image: img.Id,
+		Id: id, Name: "/" + cmp.Or(options.Last("name"), "standin_"+id[:12]), Created: timestamp(), Path: argv[0], Args: argv[1:], Image: img.Id,
 		State: state{Status: "created"}, Mounts: mounts, LogPath: filepath.Join(e.containerDir(id), id+"-json.log"),
 		Config: config{
 			Image: args[0], Env: env, Labels: map[string]string{}, WorkingDir: cmp.Or(options.Last("workdir"), img.Config.WorkingDir, "/"),
@@ -88,23 +88,23 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 		key, value, _ := strings.Cut(label, "=")
 		c.Config.Labels[key] = value
 	}
-	return c, e.materialize(c, img, options.Last("cidfile"))
+	return c, e.createFiles(c, img, options.Last("cidfile"))
 }
 
-// materialize gives a container its folder and files, unless its name is taken.
-func (e *engine) materialize(c *container, img image, cidfile string) error {
+// createFiles gives a container its folder and files, unless its name is taken.
+func (e *engine) createFiles(c *container, img image, cidfile string) error {
 	if cidfile != "" {
 		cidfile = e.call.Path(cidfile)
 		if _, err := os.Stat(cidfile); err == nil {
 			return fmt.Errorf("container ID file found, make sure the other container isn't running or delete %s", cidfile)
 		}
 	}
-	lock, err := e.lock()
+	lock, err := e.lockState()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	all, err := e.containers()
+	all, err := e.listContainers()
 	if err != nil {
 		return err
 	}
@@ -113,7 +113,7 @@ func (e *engine) materialize(c *container, img image, cidfile string) error {
 			return daemonError("Conflict. The container name %q is already in use by container %q. You have to remove (or rename) that container to be able to reuse that name.", c.Name, other.Id)
 		}
 	}
-	if e.full() {
+	if e.isDiskFull() {
 		return daemonError("mkdir %s: %w", filepath.Join(e.dir, "overlay2", c.Id+"-init"), syscall.ENOSPC)
 	}
 	rootfs := filepath.Join(e.containerDir(c.Id), "rootfs")
@@ -142,12 +142,12 @@ func (e *engine) materialize(c *container, img image, cidfile string) error {
 			return err
 		}
 	}
-	return e.save(c)
+	return e.saveContainer(c)
 }
 
-// wanted finds the image to run, pulling it first as --pull says.
-func (e *engine) wanted(ref, policy string) (image, error) {
-	img, err := e.find(ref)
+// imageToRun finds the image to run, pulling it first as --pull says.
+func (e *engine) imageToRun(ref, policy string) (image, error) {
+	img, err := e.findImage(ref)
 	if (err == nil && policy != "always") || policy == "never" {
 		return img, err
 	}
@@ -159,16 +159,16 @@ func (e *engine) wanted(ref, policy string) (image, error) {
 		return image{}, errors.New("invalid reference format")
 	}
 	if err != nil {
-		fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", familiar(parsed))
+		fmt.Fprintf(os.Stderr, "Unable to find image '%s' locally\n", familiarName(parsed))
 	}
 	if _, _, err := e.fetch(parsed, v1.Platform{OS: "linux", Architecture: runtime.GOARCH}); err != nil {
 		return image{}, err
 	}
-	return e.find(ref)
+	return e.findImage(ref)
 }
 
-// environment is the image's, then the files', then the options'.
-func (e *engine) environment(img image, options instance.Options) ([]string, error) {
+// containerEnv is the image's, then the files', then the options'.
+func (e *engine) containerEnv(img image, options instance.Options) ([]string, error) {
 	env := slices.Clone(img.Config.Env)
 	for _, path := range options["env-file"] {
 		lines, err := envFile(e.call.Path(path))
@@ -221,9 +221,9 @@ func envFile(path string) ([]string, error) {
 	return env, lines.Err()
 }
 
-// mounts reads -v SOURCE:DESTINATION[:MODE] and --mount. A missing source
+// parseMounts reads -v SOURCE:DESTINATION[:MODE] and --mount. A missing source
 // folder is made for -v, as docker does.
-func (e *engine) mounts(options instance.Options) ([]mount, error) {
+func (e *engine) parseMounts(options instance.Options) ([]mount, error) {
 	mounts := []mount{}
 	for _, volume := range options["volume"] {
 		parts := strings.Split(volume, ":")
@@ -269,4 +269,4 @@ func (e *engine) mounts(options instance.Options) ([]mount, error) {
 	return mounts, nil
 }
 
-func now() string { return time.Now().UTC().Format(time.RFC3339Nano) }
+func timestamp() string { return time.Now().UTC().Format(time.RFC3339Nano) }

@@ -28,7 +28,7 @@ func (e *engine) configFile() string {
 }
 
 func (e *engine) logout(args []string) error {
-	_, rest, err := parse(args, "", true)
+	_, rest, err := parseOptions(args, "", true)
 	if err != nil {
 		return err
 	}

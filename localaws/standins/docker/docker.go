@@ -80,21 +80,21 @@ func (e *engine) dispatch(args []string) (int, error) {
 	}
 	switch name {
 	case "run":
-		return e.run(args)
+		return e.runContainer(args)
 	case "start":
-		return e.start(args)
+		return e.startCommand(args)
 	case "wait":
-		return e.wait(args)
+		return e.waitForContainers(args)
 	case "exec":
-		return e.exec(args)
+		return e.execInContainer(args)
 	}
 	commands := map[string]func([]string) error{
-		"version": e.version, "--version": e.version, "-v": e.version, "info": e.info,
+		"version": e.printVersion, "--version": e.printVersion, "-v": e.printVersion, "info": e.printInfo,
 		"login": e.login, "logout": e.logout,
-		"pull": e.pull, "image pull": e.pull, "tag": e.tag, "image tag": e.tag,
+		"pull": e.pull, "image pull": e.pull, "tag": e.tagImage, "image tag": e.tagImage,
 		"images": e.listImages, "image ls": e.listImages, "rmi": e.removeImages, "image rm": e.removeImages,
-		"image prune": e.pruneImagesCommand, "image inspect": e.inspectImages, "inspect": e.inspect, "container inspect": e.inspectContainers,
-		"create": e.create, "ps": e.ps, "rm": e.remove, "stop": e.stop, "kill": e.kill, "logs": e.logs,
+		"image prune": e.pruneImagesCommand, "image inspect": e.inspectImages, "inspect": e.inspectAny, "container inspect": e.inspectContainers,
+		"create": e.createContainer, "ps": e.printContainers, "rm": e.removeContainers, "stop": e.stopContainers, "kill": e.killContainers, "logs": e.printLogs,
 		"container prune": e.pruneContainersCommand, "system prune": e.pruneSystem, "load": e.load, "image load": e.load,
 	}
 	command, ok := commands[name]
@@ -104,9 +104,9 @@ func (e *engine) dispatch(args []string) (int, error) {
 	return 0, command(args)
 }
 
-// parse reads a command's options; what docker does not know, or this stand-in
+// parseOptions reads a command's options; what docker does not know, or this stand-in
 // does not, is a usage error.
-func parse(args []string, spec string, interspersed bool) (instance.Options, []string, error) {
+func parseOptions(args []string, spec string, interspersed bool) (instance.Options, []string, error) {
 	options, rest, err := instance.Parse(args, spec, interspersed)
 	if err != nil {
 		return nil, nil, exitError{daemonStatus, err}
@@ -121,37 +121,37 @@ func needArguments(command string, args []string, least, most int) error {
 	return nil
 }
 
-func (e *engine) lock() (*os.File, error) { return instance.Lock(filepath.Join(e.dir, "lock")) }
+func (e *engine) lockState() (*os.File, error) { return instance.Lock(filepath.Join(e.dir, "lock")) }
 
-// full reports whether the disk is to be taken for full: a file says so.
-func (e *engine) full() bool {
+// isDiskFull reports whether the disk is to be taken for full: a file says so.
+func (e *engine) isDiskFull() bool {
 	_, err := os.Stat(filepath.Join(e.dir, "full"))
 	return err == nil
 }
 
-func (e *engine) version(args []string) error {
-	options, _, err := parse(args, "format,f=", true)
+func (e *engine) printVersion(args []string) error {
+	options, _, err := parseOptions(args, "format,f=", true)
 	if err != nil {
 		return err
 	}
 	type side struct{ Version, ApiVersion, Os, Arch string }
 	here := side{version, "1.50", "linux", runtime.GOARCH}
 	if format := options.Last("format"); format != "" {
-		return render(os.Stdout, format, struct{ Client, Server side }{here, here})
+		return renderTemplate(os.Stdout, format, struct{ Client, Server side }{here, here})
 	}
 	fmt.Printf("Docker version %s, build standin\n", version)
 	return nil
 }
 
-func (e *engine) info(args []string) error {
-	options, _, err := parse(args, "format,f=", true)
+func (e *engine) printInfo(args []string) error {
+	options, _, err := parseOptions(args, "format,f=", true)
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(e.dir, 0o710); err != nil {
 		return err
 	}
-	images, err := e.images()
+	images, err := e.listStoredImages()
 	if err != nil {
 		return err
 	}
@@ -161,13 +161,13 @@ func (e *engine) info(args []string) error {
 		Images                                                                          int
 	}{machine, "linux", e.dir, version, "standin", "json-file", "standin", len(images)}
 	if format := options.Last("format"); format != "" {
-		return render(os.Stdout, format, info)
+		return renderTemplate(os.Stdout, format, info)
 	}
-	return render(os.Stdout, "Server Version: {{.ServerVersion}}\nArchitecture: {{.Architecture}}\nDocker Root Dir: {{.DockerRootDir}}\nImages: {{.Images}}", info)
+	return renderTemplate(os.Stdout, "Server Version: {{.ServerVersion}}\nArchitecture: {{.Architecture}}\nDocker Root Dir: {{.DockerRootDir}}\nImages: {{.Images}}", info)
 }
 
-// each applies do to every argument and joins what went wrong.
-func each(args []string, out io.Writer, do func(string) error) error {
+// forEach applies do to every argument and joins what went wrong.
+func forEach(args []string, out io.Writer, do func(string) error) error {
 	var errs []error
 	for _, arg := range args {
 		if err := do(arg); err != nil {

@@ -13,31 +13,31 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-// exec runs another program in a container that runs. It ends with the
+// execInContainer runs another program in a container that runs. It ends with the
 // container and, other than docker's, with the command that started it.
-func (e *engine) exec(args []string) (int, error) {
-	options, rest, err := parse(args, "interactive,i tty,t env,e= env-file= workdir,w= user,u= privileged", false)
+func (e *engine) execInContainer(args []string) (int, error) {
+	options, rest, err := parseOptions(args, "interactive,i tty,t env,e= env-file= workdir,w= user,u= privileged", false)
 	if err != nil {
 		return 0, err
 	}
 	if err := needArguments("exec", rest, 2, -1); err != nil {
 		return 0, err
 	}
-	c, err := e.container(rest[0])
+	c, err := e.findContainer(rest[0])
 	if err != nil {
 		return 0, err
 	}
 	if !c.State.Running {
 		return 0, daemonError("container %s is not running", c.Id)
 	}
-	if c.Config.Env, err = e.environment(image{Config: v1.Config{Env: c.Config.Env}}, options); err != nil {
+	if c.Config.Env, err = e.containerEnv(image{Config: v1.Config{Env: c.Config.Env}}, options); err != nil {
 		return 0, err
 	}
 	if dir := options.Last("workdir"); dir != "" {
 		c.Config.WorkingDir = dir
 	}
 	runtime.LockOSThread() // see shim: the kernel ties the end to this thread
-	cmd := e.program(c, rest[1], rest[2:])
+	cmd := e.containerProcess(c, rest[1], rest[2:])
 	if options.Has("interactive") {
 		cmd.Stdin = os.Stdin
 	}

@@ -34,8 +34,8 @@ func (e *engine) imageDir(id string) string {
 	return filepath.Join(e.dir, "images", strings.TrimPrefix(id, "sha256:"))
 }
 
-// references maps every tag and digest that an image goes by to its id.
-func (e *engine) references() (map[string]string, error) {
+// readReferences maps every tag and digest that an image goes by to its id.
+func (e *engine) readReferences() (map[string]string, error) {
 	refs := map[string]string{}
 	return refs, instance.ReadJSON(filepath.Join(e.dir, "repositories.json"), &refs)
 }
@@ -44,13 +44,13 @@ func (e *engine) saveReferences(refs map[string]string) error {
 	return instance.WriteJSON(filepath.Join(e.dir, "repositories.json"), refs)
 }
 
-// images lists what is stored, in the order of the ids.
-func (e *engine) images() ([]image, error) {
+// listStoredImages lists what is stored, in the order of the ids.
+func (e *engine) listStoredImages() ([]image, error) {
 	dirs, err := filepath.Glob(filepath.Join(e.dir, "images", "[0-9a-f]*"))
 	if err != nil {
 		return nil, err
 	}
-	refs, err := e.references()
+	refs, err := e.readReferences()
 	if err != nil {
 		return nil, err
 	}
@@ -107,15 +107,15 @@ func loadImage(dir string, refs map[string]string) (image, error) {
 	return img, err
 }
 
-// find resolves a tag, a digest reference, an id or the beginning of one.
-func (e *engine) find(ref string) (image, error) {
-	images, err := e.images()
+// findImage resolves a tag, a digest reference, an id or the beginning of one.
+func (e *engine) findImage(ref string) (image, error) {
+	images, err := e.listStoredImages()
 	if err != nil {
 		return image{}, err
 	}
 	wanted := ref
 	if parsed, err := name.ParseReference(ref); err == nil {
-		wanted = familiar(parsed)
+		wanted = familiarName(parsed)
 	}
 	for _, img := range images {
 		if slices.Contains(img.names, wanted) || isID(img.Id, ref) {
@@ -132,26 +132,26 @@ func isID(id, ref string) bool {
 	return len(ref) >= 4 && strings.HasPrefix(strings.TrimPrefix(id, "sha256:"), ref)
 }
 
-// familiar is a reference as docker shows it, without the default registry.
-func familiar(ref name.Reference) string {
+// familiarName is a reference as docker shows it, without the default registry.
+func familiarName(ref name.Reference) string {
 	short := strings.TrimPrefix(ref.Name(), "index.docker.io/")
 	return strings.TrimPrefix(short, "library/")
 }
 
-func (e *engine) tag(args []string) error {
-	_, rest, err := parse(args, "", true)
+func (e *engine) tagImage(args []string) error {
+	_, rest, err := parseOptions(args, "", true)
 	if err != nil {
 		return err
 	}
 	if err := needArguments("tag", rest, 2, 2); err != nil {
 		return err
 	}
-	lock, err := e.lock()
+	lock, err := e.lockState()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	img, err := e.find(rest[0])
+	img, err := e.findImage(rest[0])
 	if err != nil {
 		return err
 	}
@@ -159,21 +159,21 @@ func (e *engine) tag(args []string) error {
 	if err != nil {
 		return fmt.Errorf("Error parsing reference: %q is not a valid repository/tag: invalid reference format", rest[1])
 	}
-	refs, err := e.references()
+	refs, err := e.readReferences()
 	if err != nil {
 		return err
 	}
-	refs[familiar(tag)] = img.Id
+	refs[familiarName(tag)] = img.Id
 	return e.saveReferences(refs)
 }
 
 func (e *engine) inspectImages(args []string) error {
-	options, rest, err := parse(args, "format,f=", true)
+	options, rest, err := parseOptions(args, "format,f=", true)
 	if err != nil {
 		return err
 	}
 	if err := needArguments("image inspect", rest, 1, -1); err != nil {
 		return err
 	}
-	return inspectAll(os.Stdout, options.Last("format"), rest, func(ref string) (any, error) { return e.find(ref) })
+	return inspectAll(os.Stdout, options.Last("format"), rest, func(ref string) (any, error) { return e.findImage(ref) })
 }

@@ -12,11 +12,11 @@ import (
 type row struct{ ID, Repository, Tag, Digest, CreatedAt, Size string }
 
 func (e *engine) listImages(args []string) error {
-	options, rest, err := parse(args, "quiet,q all,a no-trunc digests format= filter,f=", true)
+	options, rest, err := parseOptions(args, "quiet,q all,a no-trunc digests format= filter,f=", true)
 	if err != nil {
 		return err
 	}
-	images, err := e.images()
+	images, err := e.listStoredImages()
 	if err != nil {
 		return err
 	}
@@ -26,12 +26,12 @@ func (e *engine) listImages(args []string) error {
 	}
 	var rows []any
 	for _, img := range images {
-		keep, err := img.matches(filters)
+		keep, err := img.matchesFilters(filters)
 		if err != nil {
 			return err
 		}
 		if keep {
-			rows = append(rows, img.rows(filters, options.Has("no-trunc"))...)
+			rows = append(rows, img.tableRows(filters, options.Has("no-trunc"))...)
 		}
 	}
 	format := options.Last("format")
@@ -44,10 +44,10 @@ func (e *engine) listImages(args []string) error {
 		fmt.Println("REPOSITORY\tTAG\tIMAGE ID\tCREATED\tSIZE")
 		format = "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedAt}}\t{{.Size}}"
 	}
-	return render(os.Stdout, format, rows...)
+	return renderTemplate(os.Stdout, format, rows...)
 }
 
-func (i image) matches(filters []string) (bool, error) {
+func (i image) matchesFilters(filters []string) (bool, error) {
 	for _, filter := range filters {
 		key, value, _ := strings.Cut(filter, "=")
 		ok := false
@@ -77,9 +77,9 @@ func matchReference(pattern, ref string) bool {
 	return whole || alone
 }
 
-// rows are the lines of one image: one per tag that the filters let through, or
+// tableRows are the lines of one image: one per tag that the filters let through, or
 // one without a tag.
-func (i image) rows(filters []string, whole bool) []any {
+func (i image) tableRows(filters []string, whole bool) []any {
 	line := row{ID: i.Id, Repository: "<none>", Tag: "<none>", Digest: "<none>", CreatedAt: i.Created, Size: fmt.Sprintf("%dB", i.Size)}
 	if !whole {
 		line.ID = strings.TrimPrefix(i.Id, "sha256:")[:12]

@@ -15,7 +15,7 @@ import (
 
 // load takes in what docker save wrote: a file, or standard input.
 func (e *engine) load(args []string) (err error) {
-	options, rest, err := parse(args, "input,i= quiet,q", true)
+	options, rest, err := parseOptions(args, "input,i= quiet,q", true)
 	if err != nil {
 		return err
 	}
@@ -34,7 +34,7 @@ func (e *engine) load(args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	if e.full() {
+	if e.isDiskFull() {
 		return fmt.Errorf("Error processing tar file(exit status 1): write /app: %w", syscall.ENOSPC)
 	}
 	for _, entry := range manifest {
@@ -80,18 +80,18 @@ func (e *engine) loadImage(open tarball.Opener, names []string) error {
 			return err
 		}
 	}
-	lock, err := e.lock()
+	lock, err := e.lockState()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	refs, err := e.references()
+	refs, err := e.readReferences()
 	if err != nil {
 		return err
 	}
 	for _, tag := range tags {
-		refs[familiar(tag)] = id.String()
-		fmt.Println("Loaded image:", familiar(tag))
+		refs[familiarName(tag)] = id.String()
+		fmt.Println("Loaded image:", familiarName(tag))
 	}
 	if len(tags) == 0 {
 		fmt.Println("Loaded image ID:", id)

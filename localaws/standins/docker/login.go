@@ -19,7 +19,7 @@ import (
 )
 
 func (e *engine) login(args []string) error {
-	options, rest, err := parse(args, "username,u= password,p= password-stdin", true)
+	options, rest, err := parseOptions(args, "username,u= password,p= password-stdin", true)
 	if err != nil {
 		return err
 	}

@@ -34,21 +34,21 @@ func (s *stream) Write(p []byte) (int, error) {
 		if end == 0 {
 			return len(p), nil
 		}
-		if err := s.record(s.partial[:end]); err != nil {
+		if err := s.recordLine(s.partial[:end]); err != nil {
 			return 0, err
 		}
 		s.partial = s.partial[end:]
 	}
 }
 
-func (s *stream) flush() {
+func (s *stream) flushLine() {
 	if len(s.partial) > 0 {
-		_ = s.record(s.partial)
+		_ = s.recordLine(s.partial)
 	}
 }
 
-func (s *stream) record(line []byte) error {
-	body, err := json.Marshal(entry{string(line), s.name, now()})
+func (s *stream) recordLine(line []byte) error {
+	body, err := json.Marshal(entry{string(line), s.name, timestamp()})
 	if err != nil {
 		return err
 	}
@@ -66,8 +66,8 @@ type follower struct {
 	timestamps     bool
 }
 
-// drain copies what is there now.
-func (f *follower) drain() error {
+// copyNewLines copies what is there now.
+func (f *follower) copyNewLines() error {
 	for {
 		line, err := f.source.ReadBytes('\n')
 		f.partial = append(f.partial, line...)
@@ -77,14 +77,14 @@ func (f *follower) drain() error {
 		if err != nil {
 			return err
 		}
-		if err := f.print(f.partial); err != nil {
+		if err := f.printLine(f.partial); err != nil {
 			return err
 		}
 		f.partial = f.partial[:0]
 	}
 }
 
-func (f *follower) print(line []byte) error {
+func (f *follower) printLine(line []byte) error {
 	var e entry
 	if err := json.Unmarshal(line, &e); err != nil {
 		return fmt.Errorf("read log: %w", err)
@@ -100,15 +100,15 @@ func (f *follower) print(line []byte) error {
 	return nil
 }
 
-func (e *engine) logs(args []string) error {
-	options, rest, err := parse(args, "follow,f tail,n= timestamps,t", true)
+func (e *engine) printLogs(args []string) error {
+	options, rest, err := parseOptions(args, "follow,f tail,n= timestamps,t", true)
 	if err != nil {
 		return err
 	}
 	if err := needArguments("logs", rest, 1, 1); err != nil {
 		return err
 	}
-	c, err := e.container(rest[0])
+	c, err := e.findContainer(rest[0])
 	if err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (e *engine) logs(args []string) error {
 		body = bytes.Join(lines[max(0, len(lines)-1-n):], nil)
 	}
 	f := &follower{source: bufio.NewReader(bytes.NewReader(body)), stdout: os.Stdout, stderr: os.Stderr, timestamps: options.Has("timestamps")}
-	if err := f.drain(); err != nil || !options.Has("follow") {
+	if err := f.copyNewLines(); err != nil || !options.Has("follow") {
 		return err
 	}
 	file, err := os.Open(c.LogPath)
@@ -135,8 +135,8 @@ func (e *engine) logs(args []string) error {
 	}
 	f.source = bufio.NewReader(file)
 	for ended := false; !ended; {
-		_, ended = e.gone(c, 20*time.Millisecond)
-		if err := f.drain(); err != nil {
+		_, ended = e.waitUntilEnded(c, 20*time.Millisecond)
+		if err := f.copyNewLines(); err != nil {
 			return err
 		}
 	}

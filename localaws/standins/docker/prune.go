@@ -9,9 +9,9 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-// prune reads the options of a prune command, which asks unless forced.
-func prune(command string, args []string, spec string) (instance.Options, error) {
-	options, rest, err := parse(args, "force,f "+spec, true)
+// pruneUnused reads the options of a prune command, which asks unless forced.
+func pruneUnused(command string, args []string, spec string) (instance.Options, error) {
+	options, rest, err := parseOptions(args, "force,f "+spec, true)
 	if err != nil {
 		return nil, err
 	}
@@ -25,14 +25,14 @@ func prune(command string, args []string, spec string) (instance.Options, error)
 }
 
 func (e *engine) pruneContainersCommand(args []string) error {
-	if _, err := prune("container prune", args, ""); err != nil {
+	if _, err := pruneUnused("container prune", args, ""); err != nil {
 		return err
 	}
 	return e.pruneContainers()
 }
 
 func (e *engine) pruneImagesCommand(args []string) error {
-	options, err := prune("image prune", args, "all,a")
+	options, err := pruneUnused("image prune", args, "all,a")
 	if err != nil {
 		return err
 	}
@@ -42,7 +42,7 @@ func (e *engine) pruneImagesCommand(args []string) error {
 }
 
 func (e *engine) pruneSystem(args []string) error {
-	options, err := prune("system prune", args, "all,a volumes")
+	options, err := pruneUnused("system prune", args, "all,a volumes")
 	if err != nil {
 		return err
 	}
@@ -56,12 +56,12 @@ func (e *engine) pruneSystem(args []string) error {
 
 // pruneContainers deletes what does not run, also what never did.
 func (e *engine) pruneContainers() error {
-	lock, err := e.lock()
+	lock, err := e.lockState()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	all, err := e.containers()
+	all, err := e.listContainers()
 	if err != nil {
 		return err
 	}
@@ -83,12 +83,12 @@ func (e *engine) pruneContainers() error {
 // repository by one tag: an image in use may lose names.
 // https://github.com/moby/moby/blob/v28.2.2/daemon/images/image_prune.go
 func (e *engine) pruneImages(all bool) (freed int64, err error) {
-	lock, err := e.lock()
+	lock, err := e.lockState()
 	if err != nil {
 		return 0, err
 	}
 	defer lock.Close()
-	images, err := e.images()
+	images, err := e.listStoredImages()
 	if err != nil {
 		return 0, err
 	}

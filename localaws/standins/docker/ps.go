@@ -17,24 +17,24 @@ type line struct {
 // Label is one label's value, for templates.
 func (l line) Label(key string) string { return l.labels[key] }
 
-func (e *engine) ps(args []string) error {
-	options, _, err := parse(args, "all,a quiet,q no-trunc filter,f= format=", true)
+func (e *engine) printContainers(args []string) error {
+	options, _, err := parseOptions(args, "all,a quiet,q no-trunc filter,f= format=", true)
 	if err != nil {
 		return err
 	}
-	all, err := e.containers()
+	all, err := e.listContainers()
 	if err != nil {
 		return err
 	}
 	var rows []any
 	for _, c := range all {
-		keep, err := e.filter(c, options["filter"])
+		keep, err := e.filterContainers(c, options["filter"])
 		if err != nil {
 			return err
 		}
 		byStatus := slices.ContainsFunc(options["filter"], func(f string) bool { return strings.HasPrefix(f, "status=") })
 		if keep && (c.State.Running || options.Has("all") || byStatus) {
-			rows = append(rows, c.line(options.Has("no-trunc")))
+			rows = append(rows, c.psRow(options.Has("no-trunc")))
 		}
 	}
 	format := options.Last("format")
@@ -46,10 +46,10 @@ func (e *engine) ps(args []string) error {
 		fmt.Println("CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tNAMES")
 		format = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.CreatedAt}}\t{{.Status}}\t{{.Names}}"
 	}
-	return render(os.Stdout, format, rows...)
+	return renderTemplate(os.Stdout, format, rows...)
 }
 
-func (c *container) line(whole bool) line {
+func (c *container) psRow(whole bool) line {
 	l := line{
 		ID: c.Id, Names: c.Name[1:], Image: c.Config.Image, Command: fmt.Sprintf("%q", strings.Join(append([]string{c.Path}, c.Args...), " ")),
 		CreatedAt: c.Created, State: c.State.Status, labels: c.Config.Labels,
@@ -67,9 +67,9 @@ func (c *container) line(whole bool) line {
 	return l
 }
 
-// filter applies docker ps --filter: values of the same key are alternatives,
+// filterContainers applies docker ps --filter: values of the same key are alternatives,
 // except labels, which must all be there.
-func (e *engine) filter(c *container, filters []string) (bool, error) {
+func (e *engine) filterContainers(c *container, filters []string) (bool, error) {
 	matched := map[string]bool{}
 	for _, filter := range filters {
 		key, value, _ := strings.Cut(filter, "=")
@@ -91,7 +91,7 @@ func (e *engine) filter(c *container, filters []string) (bool, error) {
 		case "status":
 			ok = c.State.Status == value
 		case "ancestor":
-			img, err := e.find(value)
+			img, err := e.findImage(value)
 			ok = err == nil && img.Id == c.Image
 		default:
 			return false, daemonError("invalid filter '%s'", key)
@@ -107,15 +107,15 @@ func (e *engine) filter(c *container, filters []string) (bool, error) {
 }
 
 func (e *engine) inspectContainers(args []string) error {
-	return e.inspectWith(args, func(ref string) (any, error) { return e.container(ref) })
+	return e.inspectWith(args, func(ref string) (any, error) { return e.findContainer(ref) })
 }
 
-func (e *engine) inspect(args []string) error {
+func (e *engine) inspectAny(args []string) error {
 	return e.inspectWith(args, func(ref string) (any, error) {
-		if c, err := e.container(ref); err == nil {
+		if c, err := e.findContainer(ref); err == nil {
 			return c, nil
 		}
-		img, err := e.find(ref)
+		img, err := e.findImage(ref)
 		if err != nil {
 			return nil, fmt.Errorf("Error: No such object: %s", ref)
 		}
@@ -124,7 +124,7 @@ func (e *engine) inspect(args []string) error {
 }
 
 func (e *engine) inspectWith(args []string, find func(string) (any, error)) error {
-	options, rest, err := parse(args, "format,f= type= size,s", true)
+	options, rest, err := parseOptions(args, "format,f= type= size,s", true)
 	if err != nil {
 		return err
 	}
@@ -132,7 +132,7 @@ func (e *engine) inspectWith(args []string, find func(string) (any, error)) erro
 		return err
 	}
 	if options.Last("type") == "image" {
-		find = func(ref string) (any, error) { return e.find(ref) }
+		find = func(ref string) (any, error) { return e.findImage(ref) }
 	}
 	return inspectAll(os.Stdout, options.Last("format"), rest, find)
 }

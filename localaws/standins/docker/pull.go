@@ -27,7 +27,7 @@ import (
 const hasNetwork = true
 
 func (e *engine) pull(args []string) error {
-	options, rest, err := parse(args, "quiet,q platform= disable-content-trust", true)
+	options, rest, err := parseOptions(args, "quiet,q platform= disable-content-trust", true)
 	if err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (e *engine) pull(args []string) error {
 		if fresh {
 			status = "Downloaded newer image for"
 		}
-		fmt.Printf("Digest: %s\nStatus: %s %s\n", digest, status, familiar(ref))
+		fmt.Printf("Digest: %s\nStatus: %s %s\n", digest, status, familiarName(ref))
 	}
 	fmt.Println(ref.Name())
 	return nil
@@ -79,7 +79,7 @@ func (e *engine) fetch(ref name.Reference, platform v1.Platform) (digest v1.Hash
 	if err != nil {
 		return v1.Hash{}, false, pullError(ref, err)
 	}
-	if e.full() {
+	if e.isDiskFull() {
 		return v1.Hash{}, false, fmt.Errorf("failed to register layer: write /app: %w", syscall.ENOSPC)
 	}
 	if _, err := os.Stat(e.imageDir(id.String())); err != nil {
@@ -88,18 +88,18 @@ func (e *engine) fetch(ref name.Reference, platform v1.Platform) (digest v1.Hash
 			return v1.Hash{}, false, pullError(ref, err)
 		}
 	}
-	lock, err := e.lock()
+	lock, err := e.lockState()
 	if err != nil {
 		return v1.Hash{}, false, err
 	}
 	defer lock.Close()
-	refs, err := e.references()
+	refs, err := e.readReferences()
 	if err != nil {
 		return v1.Hash{}, false, err
 	}
-	refs[familiar(ref.Context().Digest(desc.Digest.String()))] = id.String()
+	refs[familiarName(ref.Context().Digest(desc.Digest.String()))] = id.String()
 	if tag, ok := ref.(name.Tag); ok {
-		refs[familiar(tag)] = id.String()
+		refs[familiarName(tag)] = id.String()
 	}
 	return desc.Digest, fresh, e.saveReferences(refs)
 }
@@ -136,7 +136,7 @@ func (e *engine) store(img v1.Image, id v1.Hash) (err error) {
 		return err
 	}
 	next := filepath.Join(work, "image")
-	if err := unpack(local, filepath.Join(next, "rootfs")); err != nil {
+	if err := unpackImage(local, filepath.Join(next, "rootfs")); err != nil {
 		return err
 	}
 	if err := os.WriteFile(filepath.Join(next, "config.json"), config, 0o644); err != nil {
@@ -179,8 +179,8 @@ func checkLayers(img v1.Image) error {
 	return nil
 }
 
-// unpack writes an image's files. os.Root keeps every one of them below dir.
-func unpack(img v1.Image, dir string) error {
+// unpackImage writes an image's files. os.Root keeps every one of them below dir.
+func unpackImage(img v1.Image, dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
@@ -238,7 +238,7 @@ func pullError(ref name.Reference, err error) error {
 	}
 	switch answer.StatusCode {
 	case http.StatusNotFound:
-		return daemonError("manifest for %s not found: manifest unknown: %w", familiar(ref), err)
+		return daemonError("manifest for %s not found: manifest unknown: %w", familiarName(ref), err)
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return daemonError("unauthorized: no basic auth credentials: %w", err)
 	}

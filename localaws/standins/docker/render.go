@@ -22,8 +22,8 @@ var functions = template.FuncMap{
 	"println": fmt.Sprintln,
 }
 
-// render prints one line per value through a --format template.
-func render(w io.Writer, format string, values ...any) error {
+// renderTemplate prints one line per value through a --format template.
+func renderTemplate(w io.Writer, format string, values ...any) error {
 	if format == "json" {
 		format = "{{json .}}"
 	}
@@ -65,7 +65,7 @@ func inspectAll(w io.Writer, format string, names []string, find func(string) (a
 	case len(found) == 0:
 		fmt.Fprintln(w)
 	default:
-		errs = append(errs, render(w, format, found...))
+		errs = append(errs, renderTemplate(w, format, found...))
 	}
 	return errors.Join(errs...)
 }

@@ -10,19 +10,19 @@ import (
 )
 
 func (e *engine) removeImages(args []string) error {
-	options, rest, err := parse(args, "force,f no-prune", true)
+	options, rest, err := parseOptions(args, "force,f no-prune", true)
 	if err != nil {
 		return err
 	}
 	if err := needArguments("rmi", rest, 1, -1); err != nil {
 		return err
 	}
-	lock, err := e.lock()
+	lock, err := e.lockState()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	return each(rest, nil, func(ref string) error { return e.removeImage(ref, options.Has("force")) })
+	return forEach(rest, nil, func(ref string) error { return e.removeImage(ref, options.Has("force")) })
 }
 
 // removeImage takes one name from an image, and the image itself with its last
@@ -30,33 +30,33 @@ func (e *engine) removeImages(args []string) error {
 // image goes with all its names, if these are of one repository.
 // https://github.com/moby/moby/blob/v28.2.2/daemon/images/image_delete.go
 func (e *engine) removeImage(ref string, force bool) error {
-	img, err := e.find(ref)
+	img, err := e.findImage(ref)
 	if err != nil {
 		return err
 	}
-	user, drop, byID := e.userOf(img.Id), img.names, isID(img.Id, ref)
+	user, drop, byID := e.containerUsing(img.Id), img.names, isID(img.Id, ref)
 	running := user != nil && user.State.Running
 	switch {
 	case !byID && user != nil && !force && img.hasOneName():
-		return daemonError("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s", ref, user.Id[:12], img.short())
+		return daemonError("conflict: unable to remove repository reference %q (must force) - container %s is using its referenced image %s", ref, user.Id[:12], img.shortID())
 	case !byID:
 		parsed, err := name.ParseReference(ref)
 		if err != nil {
 			return err
 		}
-		drop = img.goesWith(familiar(parsed))
+		drop = img.goesWith(familiarName(parsed))
 	case running:
-		return daemonError("conflict: unable to delete %s (cannot be forced) - image is being used by running container %s", img.short(), user.Id[:12])
+		return daemonError("conflict: unable to delete %s (cannot be forced) - image is being used by running container %s", img.shortID(), user.Id[:12])
 	case !force && len(img.names) > 0 && !img.hasOneName():
-		return daemonError("conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories", img.short())
+		return daemonError("conflict: unable to delete %s (must be forced) - image is referenced in multiple repositories", img.shortID())
 	case !force && user != nil:
-		return daemonError("conflict: unable to delete %s (must be forced) - image is being used by stopped container %s", img.short(), user.Id[:12])
+		return daemonError("conflict: unable to delete %s (must be forced) - image is being used by stopped container %s", img.shortID(), user.Id[:12])
 	}
 	// A forced removal of the last name leaves what a running container needs.
-	return e.drop(img, drop, len(drop) == len(img.names) && !running)
+	return e.dropReference(img, drop, len(drop) == len(img.names) && !running)
 }
 
-func (i image) short() string { return strings.TrimPrefix(i.Id, "sha256:")[:12] }
+func (i image) shortID() string { return strings.TrimPrefix(i.Id, "sha256:")[:12] }
 
 // hasOneName reports whether all names are of one repository, with one tag.
 func (i image) hasOneName() bool {
@@ -83,8 +83,8 @@ func (i image) goesWith(ref string) []string {
 	return gone
 }
 
-func (e *engine) drop(img image, gone []string, whole bool) error {
-	refs, err := e.references()
+func (e *engine) dropReference(img image, gone []string, whole bool) error {
+	refs, err := e.readReferences()
 	if err != nil {
 		return err
 	}

@@ -15,8 +15,8 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-func (e *engine) run(args []string) (int, error) {
-	options, rest, err := parse(args, createOptions+" detach,d sig-proxy", false)
+func (e *engine) runContainer(args []string) (int, error) {
+	options, rest, err := parseOptions(args, createOptions+" detach,d sig-proxy", false)
 	if err != nil {
 		return 0, err
 	}
@@ -27,34 +27,34 @@ func (e *engine) run(args []string) (int, error) {
 	if options.Has("detach") {
 		fmt.Println(c.Id)
 	}
-	status, err := e.begin(c, !options.Has("detach"))
+	status, err := e.startContainer(c, !options.Has("detach"))
 	if err != nil {
 		return 0, exitError{status, fmt.Errorf("docker: %w\n\nRun 'docker run --help' for more information", err)}
 	}
 	return status, nil
 }
 
-func (e *engine) start(args []string) (int, error) {
-	options, rest, err := parse(args, "attach,a interactive,i", true)
+func (e *engine) startCommand(args []string) (int, error) {
+	options, rest, err := parseOptions(args, "attach,a interactive,i", true)
 	if err != nil {
 		return 0, err
 	}
 	if err := needArguments("start", rest, 1, 1); err != nil {
 		return 0, err
 	}
-	c, err := e.container(rest[0])
+	c, err := e.findContainer(rest[0])
 	if err != nil || c.State.Running {
 		return 0, err
 	}
 	if !options.Has("attach") {
 		fmt.Println(rest[0])
 	}
-	return e.begin(c, options.Has("attach"))
+	return e.startContainer(c, options.Has("attach"))
 }
 
-// begin starts a container's shim and, when attached, passes signals in and
+// startContainer starts a container's shim and, when attached, passes signals in and
 // output out until the program has ended; the status is the program's then.
-func (e *engine) begin(c *container, attached bool) (int, error) {
+func (e *engine) startContainer(c *container, attached bool) (int, error) {
 	shim, err := e.call.Detached(ShimName, c.Id)
 	if err != nil {
 		return daemonStatus, err
@@ -100,11 +100,11 @@ func (e *engine) begin(c *container, attached bool) (int, error) {
 		case sig := <-caught:
 			_ = syscall.Kill(pid, sig.(syscall.Signal))
 		case <-tick.C:
-			if err := follow.drain(); err != nil {
+			if err := follow.copyNewLines(); err != nil {
 				return daemonStatus, err
 			}
 		case <-ended:
-			return instance.ExitStatus(shim.ProcessState), follow.drain()
+			return instance.ExitStatus(shim.ProcessState), follow.copyNewLines()
 		}
 	}
 }

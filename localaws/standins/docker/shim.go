@@ -25,20 +25,20 @@ const ShimName = "containerd-shim"
 func Shim(call *instance.Call) int {
 	e := &engine{call: call, dir: call.Path("/var/lib/docker")}
 	caller := os.NewFile(3, "caller")
-	status, err := e.shim(call.Args[0], caller)
+	status, err := e.superviseContainer(call.Args[0], caller)
 	if err != nil {
 		fmt.Fprintln(caller, strings.ReplaceAll(err.Error(), "\n", " "))
 	}
 	return status
 }
 
-func (e *engine) shim(id string, caller *os.File) (int, error) {
+func (e *engine) superviseContainer(id string, caller *os.File) (int, error) {
 	lock, err := instance.Lock(filepath.Join(e.containerDir(id), "shim.lock"))
 	if err != nil {
 		return daemonStatus, err
 	}
 	defer lock.Close()
-	c, err := e.container(id)
+	c, err := e.findContainer(id)
 	if err != nil {
 		return daemonStatus, err
 	}
@@ -49,36 +49,36 @@ func (e *engine) shim(id string, caller *os.File) (int, error) {
 	// The program dies with its shim. The kernel ties that to the thread that
 	// started it: prctl(2), PR_SET_PDEATHSIG.
 	runtime.LockOSThread()
-	cmd := e.program(c, c.Path, c.Args)
-	stdout, stderr := output.stream("stdout"), output.stream("stderr")
+	cmd := e.containerProcess(c, c.Path, c.Args)
+	stdout, stderr := output.newStream("stdout"), output.newStream("stderr")
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.WaitDelay = 100 * time.Millisecond
-	c.State = state{Status: "running", Running: true, StartedAt: now()}
+	c.State = state{Status: "running", Running: true, StartedAt: timestamp()}
 	if err := cmd.Start(); err != nil {
 		status := execStatus(err)
 		err = fmt.Errorf("failed to create task for container: exec: %q: %w", c.Path, err)
-		return status, errors.Join(err, e.ended(c, status, err.Error()))
+		return status, errors.Join(err, e.recordEnd(c, status, err.Error()))
 	}
 	c.State.Pid = cmd.Process.Pid
-	if err := e.save(c); err != nil {
+	if err := e.saveContainer(c); err != nil {
 		return daemonStatus, errors.Join(err, cmd.Process.Kill())
 	}
 	fmt.Fprintf(caller, "pid %d\n", c.State.Pid)
 	_ = caller.Close()
 	_ = cmd.Wait()
 	_ = syscall.Kill(-c.State.Pid, syscall.SIGKILL) // what the program left behind ends with it
-	stdout.flush()
-	stderr.flush()
+	stdout.flushLine()
+	stderr.flushLine()
 	status := instance.ExitStatus(cmd.ProcessState)
-	return status, e.ended(c, status, "")
+	return status, e.recordEnd(c, status, "")
 }
 
-func (e *engine) ended(c *container, status int, message string) error {
+func (e *engine) recordEnd(c *container, status int, message string) error {
 	if c.HostConfig.AutoRemove {
 		return os.RemoveAll(e.containerDir(c.Id))
 	}
-	c.State = state{Status: "exited", ExitCode: status, Error: message, StartedAt: c.State.StartedAt, FinishedAt: now()}
-	return e.save(c)
+	c.State = state{Status: "exited", ExitCode: status, Error: message, StartedAt: c.State.StartedAt, FinishedAt: timestamp()}
+	return e.saveContainer(c)
 }
 
 // execStatus is what docker exits with when a program cannot be started.
@@ -92,9 +92,9 @@ func execStatus(err error) int {
 	return 127
 }
 
-// program is a process of the container: its files are the container's copy,
+// containerProcess is a process of the container: its files are the container's copy,
 // its environment is the container's alone.
-func (e *engine) program(c *container, path string, args []string) *exec.Cmd {
+func (e *engine) containerProcess(c *container, path string, args []string) *exec.Cmd {
 	rootfs := filepath.Join(e.containerDir(c.Id), "rootfs")
 	cmd := &exec.Cmd{
 		Path: filepath.Join(rootfs, path),
@@ -111,14 +111,14 @@ func (e *engine) program(c *container, path string, args []string) *exec.Cmd {
 	case !filepath.IsAbs(path):
 		for _, value := range cmd.Env {
 			if dirs, ok := strings.CutPrefix(value, "PATH="); ok {
-				cmd.Path = search(rootfs, filepath.SplitList(dirs), path)
+				cmd.Path = searchPath(rootfs, filepath.SplitList(dirs), path)
 			}
 		}
 	}
 	return cmd
 }
 
-func search(rootfs string, dirs []string, name string) string {
+func searchPath(rootfs string, dirs []string, name string) string {
 	for _, dir := range dirs {
 		path := filepath.Join(rootfs, dir, name)
 		if info, err := os.Stat(path); err == nil && info.Mode()&0o111 != 0 {
@@ -139,4 +139,4 @@ func newRecorder(path string) (*recorder, error) {
 	return &recorder{file: file}, err
 }
 
-func (r *recorder) stream(name string) *stream { return &stream{recorder: r, name: name} }
+func (r *recorder) newStream(name string) *stream { return &stream{recorder: r, name: name} }

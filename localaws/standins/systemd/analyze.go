@@ -31,7 +31,7 @@ func Analyze(call *instance.Call) int {
 	}
 	result := 0
 	for _, file := range args[1:] {
-		if !v.sound(filepath.Base(file)) {
+		if !v.verifyUnit(filepath.Base(file)) {
 			result = 1
 		}
 	}
@@ -46,11 +46,11 @@ type verification struct {
 	done  []string
 }
 
-// sound tells what is wrong with a unit. As with systemd 252, what is wrong with
+// verifyUnit tells what is wrong with a unit. As with systemd 252, what is wrong with
 // the unit that a timer starts is told, and is no error of the timer: not even
 // that it is missing.
-func (v *verification) sound(name string) bool {
-	path := v.find(name)
+func (v *verification) verifyUnit(name string) bool {
+	path := v.findUnitFile(name)
 	if path == "" || slices.Contains(v.done, name) {
 		return true
 	}
@@ -67,7 +67,7 @@ func (v *verification) sound(name string) bool {
 	_, given := v.given[name]
 	problems := u.fatal
 	if given {
-		problems = append(problems, v.missing(u)...)
+		problems = append(problems, v.missingPrograms(u)...)
 	}
 	for _, problem := range problems {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", name, problem)
@@ -75,14 +75,14 @@ func (v *verification) sound(name string) bool {
 	if len(u.fatal) > 0 && given {
 		fmt.Fprintf(os.Stderr, "Unit %s has a bad unit file setting.\n", name)
 	}
-	if trigger := u.triggers(); strings.HasSuffix(name, ".timer") && v.given[trigger] == "" {
-		v.sound(trigger)
+	if trigger := u.triggeredUnit(); strings.HasSuffix(name, ".timer") && v.given[trigger] == "" {
+		v.verifyUnit(trigger)
 	}
 	return len(problems) == 0
 }
 
-// find is where a unit's file is: given, next to one given, or installed.
-func (v *verification) find(name string) string {
+// findUnitFile is where a unit's file is: given, next to one given, or installed.
+func (v *verification) findUnitFile(name string) string {
 	if path := v.given[name]; path != "" {
 		return path
 	}
@@ -98,10 +98,10 @@ func (v *verification) find(name string) string {
 	return ""
 }
 
-// missing names the programs of a unit that cannot be run.
-func (m *manager) missing(u *unit) (problems []string) {
+// missingPrograms names the programs of a unit that cannot be run.
+func (m *manager) missingPrograms(u *unit) (problems []string) {
 	for _, key := range []string{"ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "ExecStopPost"} {
-		commands, err := m.commands(u, key, nil)
+		commands, err := m.parseCommands(u, key, nil)
 		if err != nil {
 			continue
 		}

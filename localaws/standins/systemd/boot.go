@@ -8,13 +8,13 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-// boot starts what is enabled, as a boot does: all starts are queued before the
+// bootUnits starts what is enabled, as a boot does: all starts are queued before the
 // first one is made, so that what is ordered waits.
-func (m *manager) boot() error {
-	if err := instance.WriteFile(m.runtime("booted"), nil); err != nil {
+func (m *manager) bootUnits() error {
+	if err := instance.WriteFile(m.runtimePath("booted"), nil); err != nil {
 		return err
 	}
-	if err := m.reload(); err != nil {
+	if err := m.reloadUnits(); err != nil {
 		return err
 	}
 	type start struct {
@@ -22,33 +22,33 @@ func (m *manager) boot() error {
 		alive    *os.File
 	}
 	var starts []start
-	lock, err := m.lock()
+	lock, err := m.lockUnits()
 	if err != nil {
 		return err
 	}
-	for _, name := range m.enabled() {
-		if _, waits, _ := m.queued(name); waits {
+	for _, name := range m.enabledUnits() {
+		if _, waits, _ := m.findQueuedStart(name); waits {
 			continue
 		}
-		id, alive, enqueueErr := m.enqueue(name)
+		id, alive, enqueueErr := m.queueStart(name)
 		if err = errors.Join(err, enqueueErr); alive != nil {
 			starts = append(starts, start{name, id, alive})
 		}
 	}
 	_ = lock.Close()
 	for _, s := range starts {
-		over, attemptErr := m.attempt(s.name, s.id)
+		over, attemptErr := m.tryQueuedStart(s.name, s.id)
 		if !over {
-			attemptErr = errors.Join(attemptErr, m.wait(s.name, s.id, s.alive))
+			attemptErr = errors.Join(attemptErr, m.spawnQueuedStart(s.name, s.id, s.alive))
 		}
 		err = errors.Join(err, attemptErr, s.alive.Close())
 	}
 	return err
 }
 
-// booted is when the instance was started, the zero of its monotonic clock.
-func (m *manager) booted() time.Time {
-	info, err := os.Stat(m.runtime("booted"))
+// bootTime is when the instance was started, the zero of its monotonic clock.
+func (m *manager) bootTime() time.Time {
+	info, err := os.Stat(m.runtimePath("booted"))
 	if err != nil {
 		return time.Now()
 	}

@@ -15,23 +15,23 @@ type command struct {
 	ignore bool // "-": a failure does not count
 }
 
-// commands reads the Exec lines of one kind. Variables come from env.
-func (m *manager) commands(u *unit, key string, env []string) ([]command, error) {
+// parseCommands reads the Exec lines of one kind. Variables come from env.
+func (m *manager) parseCommands(u *unit, key string, env []string) ([]command, error) {
 	var all []command
 	for _, line := range u.settings["Service."+key] {
-		words, err := split(line)
+		words, err := splitWords(line)
 		if err != nil || len(words) == 0 {
 			return nil, fmt.Errorf("parse %s: %w", key, err)
 		}
 		program := strings.TrimLeft(words[0], "-@:+!")
 		flags := words[0][:len(words[0])-len(program)]
-		c := command{path: m.program(u.expand(program)), argv: []string{u.expand(program)}, ignore: strings.Contains(flags, "-")}
+		c := command{path: m.findProgram(u.expandSpecifiers(program)), argv: []string{u.expandSpecifiers(program)}, ignore: strings.Contains(flags, "-")}
 		for _, word := range words[1:] {
-			word = u.expand(word)
+			word = u.expandSpecifiers(word)
 			if strings.Contains(flags, ":") {
 				c.argv = append(c.argv, word)
 			} else {
-				c.argv = append(c.argv, substitute(word, env)...)
+				c.argv = append(c.argv, substituteVariables(word, env)...)
 			}
 		}
 		if strings.Contains(flags, "@") && len(c.argv) > 1 {
@@ -42,9 +42,9 @@ func (m *manager) commands(u *unit, key string, env []string) ([]command, error)
 	return all, nil
 }
 
-// program finds the file that an Exec line starts: a stand-in of that name, a
+// findProgram finds the file that an Exec line starts: a stand-in of that name, a
 // file of the instance, or one of this machine.
-func (m *manager) program(name string) string {
+func (m *manager) findProgram(name string) string {
 	system := []string{"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"}
 	candidates := []string{m.call.Path(name), name}
 	for _, dir := range system {
@@ -66,9 +66,9 @@ func (m *manager) program(name string) string {
 	return name
 }
 
-// split takes a line apart as systemd does: blanks separate, single and double
+// splitWords takes a line apart as systemd does: blanks separate, single and double
 // quotes join, and a backslash escapes as in C.
-func split(line string) ([]string, error) {
+func splitWords(line string) ([]string, error) {
 	var words []string
 	word, started, quote := "", false, rune(0)
 	runes := []rune(line)
@@ -105,11 +105,11 @@ func split(line string) ([]string, error) {
 	return words, nil
 }
 
-// substitute puts variables into one argument: ${NAME} anywhere, one unknown is
+// substituteVariables puts variables into one argument: ${NAME} anywhere, one unknown is
 // empty; $NAME alone becomes as many words as its value has; $$ is a dollar.
-func substitute(word string, env []string) []string {
+func substituteVariables(word string, env []string) []string {
 	if name, ok := strings.CutPrefix(word, "$"); ok && isName(name) {
-		return strings.Fields(lookup(env, name))
+		return strings.Fields(lookupEnv(env, name))
 	}
 	out := ""
 	for {
@@ -123,7 +123,7 @@ func substitute(word string, env []string) []string {
 		case strings.HasPrefix(rest, "$"):
 			out, word = out+"$", rest[1:]
 		case strings.HasPrefix(rest, "{") && closed && isName(name):
-			out, word = out+lookup(env, name), after
+			out, word = out+lookupEnv(env, name), after
 		default:
 			out, word = out+"$", rest
 		}
@@ -140,7 +140,7 @@ func isName(s string) bool {
 	return s != ""
 }
 
-func lookup(env []string, name string) (value string) {
+func lookupEnv(env []string, name string) (value string) {
 	for _, pair := range env {
 		if v, ok := strings.CutPrefix(pair, name+"="); ok {
 			value = v
@@ -149,8 +149,8 @@ func lookup(env []string, name string) (value string) {
 	return value
 }
 
-// expand replaces specifiers: systemd.unit(5), SPECIFIERS.
-func (u *unit) expand(s string) string {
+// expandSpecifiers replaces specifiers: systemd.unit(5), SPECIFIERS.
+func (u *unit) expandSpecifiers(s string) string {
 	whole := strings.TrimSuffix(u.name, filepath.Ext(u.name))
 	prefix, instance, _ := strings.Cut(whole, "@")
 	host, _ := os.Hostname()

@@ -13,8 +13,8 @@ import (
 
 const unitDir = "/etc/systemd/system"
 
-// links are the symbolic links that enable a unit.
-func (m *manager) links(u *unit) []string {
+// installLinks are the symbolic links that enable a unit.
+func (m *manager) installLinks(u *unit) []string {
 	var links []string
 	for key, suffix := range map[string]string{"WantedBy": ".wants", "RequiredBy": ".requires"} {
 		for _, line := range u.settings["Install."+key] {
@@ -27,12 +27,12 @@ func (m *manager) links(u *unit) []string {
 	return links
 }
 
-func (m *manager) enable(name string, options instance.Options) error {
+func (m *manager) enableUnit(name string, options instance.Options) error {
 	path, text := m.onDisk(name)
 	if path == "" {
 		return fmt.Errorf("Failed to enable unit: Unit file %s does not exist.", name)
 	}
-	links := m.links(parseUnit(name, path, text))
+	links := m.installLinks(parseUnit(name, path, text))
 	if len(links) == 0 {
 		fmt.Fprintln(os.Stderr, "The unit files have no installation config (WantedBy=, RequiredBy=, Also=,\nAlias= settings in the [Install] section, and DefaultInstance= for template\nunits). This means they are not meant to be enabled using systemctl.")
 	}
@@ -49,14 +49,14 @@ func (m *manager) enable(name string, options instance.Options) error {
 		}
 		fmt.Fprintf(os.Stderr, "Created symlink %s → %s.\n", link, path)
 	}
-	if err := m.reload(); err != nil || !options.Has("now") {
+	if err := m.reloadUnits(); err != nil || !options.Has("now") {
 		return err
 	}
-	return m.start(name, options)
+	return m.startUnit(name, options)
 }
 
-func (m *manager) disable(name string, options instance.Options) error {
-	found, err := m.enabling(name)
+func (m *manager) disableUnit(name string, options instance.Options) error {
+	found, err := m.enablingLinks(name)
 	if err != nil {
 		return err
 	}
@@ -69,13 +69,13 @@ func (m *manager) disable(name string, options instance.Options) error {
 		}
 		fmt.Fprintf(os.Stderr, "Removed \"%s\".\n", strings.TrimPrefix(link, m.call.Root))
 	}
-	if err := m.reload(); err != nil || !options.Has("now") {
+	if err := m.reloadUnits(); err != nil || !options.Has("now") {
 		return err
 	}
-	return m.stop(name, options)
+	return m.stopUnit(name, options)
 }
 
-func (m *manager) enabling(name string) ([]string, error) {
+func (m *manager) enablingLinks(name string) ([]string, error) {
 	wanted, err := filepath.Glob(m.call.Path(filepath.Join(unitDir, "*.wants", name)))
 	if err != nil {
 		return nil, err
@@ -84,9 +84,9 @@ func (m *manager) enabling(name string) ([]string, error) {
 	return append(wanted, required...), err
 }
 
-// enabled are the units that a boot starts.
-func (m *manager) enabled() []string {
-	links, _ := m.enabling("*")
+// enabledUnits are the units that a boot starts.
+func (m *manager) enabledUnits() []string {
+	links, _ := m.enablingLinks("*")
 	var names []string
 	for _, link := range links {
 		if name := filepath.Base(link); m.unitPath(name) != "" {
@@ -106,10 +106,10 @@ func (m *manager) fileState(name string) string {
 	if path == "" {
 		return ""
 	}
-	if links, _ := m.enabling(name); len(links) > 0 {
+	if links, _ := m.enablingLinks(name); len(links) > 0 {
 		return "enabled"
 	}
-	if len(m.links(parseUnit(name, path, text))) == 0 {
+	if len(m.installLinks(parseUnit(name, path, text))) == 0 {
 		return "static"
 	}
 	return "disabled"

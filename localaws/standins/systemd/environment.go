@@ -6,21 +6,21 @@ import (
 	"strings"
 )
 
-// environment is what a service's processes see; files win over Environment=.
-func (m *manager) environment(u *unit, invocation string) ([]string, error) {
+// serviceEnv is what a service's processes see; files win over Environment=.
+func (m *manager) serviceEnv(u *unit, invocation string) ([]string, error) {
 	env := []string{
 		"PATH=" + m.call.Bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"LANG=C.UTF-8", "ATTA_ROOT=" + m.call.Root, "INVOCATION_ID=" + invocation,
 	}
 	for _, line := range u.settings["Service.Environment"] {
-		words, err := split(u.expand(line))
+		words, err := splitWords(u.expandSpecifiers(line))
 		if err != nil {
 			return nil, err
 		}
 		env = append(env, words...)
 	}
 	for _, path := range u.settings["Service.EnvironmentFile"] {
-		path, optional := strings.CutPrefix(u.expand(path), "-")
+		path, optional := strings.CutPrefix(u.expandSpecifiers(path), "-")
 		body, err := os.ReadFile(m.call.Path(path))
 		if err != nil && !optional {
 			return nil, fmt.Errorf("Failed to load environment files: %w", err)

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// finish settles the final state, unless Restart= wants another life.
-func (s *supervisor) finish() (again bool) {
+// finishRun settles the final state, unless Restart= wants another life.
+func (s *supervisor) finishRun() (again bool) {
 	stopped := false
 	select {
 	case <-s.stop:
@@ -15,39 +15,39 @@ func (s *supervisor) finish() (again bool) {
 	default:
 	}
 	if !stopped && s.wantsRestart() {
-		s.enter("activating", "auto-restart")
-		timer, cancel := after(s.u.span("Service.RestartSec", 100*time.Millisecond))
+		s.enterState("activating", "auto-restart")
+		timer, cancel := startTimer(s.u.durationOf("Service.RestartSec", 100*time.Millisecond))
 		defer cancel()
 		select {
 		case <-s.stop:
 			s.state.Canceled = true
 		case <-timer:
-			if !s.state.limited(s.u) {
-				s.say("%s: Scheduled restart job, restart counter is at %d.", s.u.name, s.state.Restarts+1)
+			if !s.state.exceedsStartLimit(s.u) {
+				s.logMessage("%s: Scheduled restart job, restart counter is at %d.", s.u.name, s.state.Restarts+1)
 				return true
 			}
-			s.say("%s: Start request repeated too quickly.", s.u.name)
+			s.logMessage("%s: Start request repeated too quickly.", s.u.name)
 			s.state.Result = "start-limit-hit"
 		}
 	}
 	s.state.Supervisor, s.state.MainPID = 0, 0
 	if s.state.Result == "success" {
-		s.say("Stopped %s.", s.u.description())
-		s.enter("inactive", "dead")
+		s.logMessage("Stopped %s.", s.u.description())
+		s.enterState("inactive", "dead")
 		return false
 	}
-	s.say("%s: Failed with result '%s'.", s.u.name, s.state.Result)
-	s.enter("failed", "failed")
+	s.logMessage("%s: Failed with result '%s'.", s.u.name, s.state.Result)
+	s.enterState("failed", "failed")
 	return false
 }
 
 // wantsRestart follows the table of Restart= in systemd.service(5).
 func (s *supervisor) wantsRestart() bool {
-	if codes, _ := split(s.u.get("Service.RestartPreventExitStatus")); s.state.Code == 1 && slices.Contains(codes, strconv.Itoa(s.state.Status)) {
+	if codes, _ := splitWords(s.u.lastValue("Service.RestartPreventExitStatus")); s.state.Code == 1 && slices.Contains(codes, strconv.Itoa(s.state.Status)) {
 		return false
 	}
 	good := s.state.Result == "success"
-	switch s.u.get("Service.Restart") {
+	switch s.u.lastValue("Service.Restart") {
 	case "always":
 		return true
 	case "on-success":

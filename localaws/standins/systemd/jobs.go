@@ -12,30 +12,30 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-// poll is how often a waiting systemctl looks at a unit's state.
-const poll = 10 * time.Millisecond
+// pollInterval is how often a waiting systemctl looks at a unit's state.
+const pollInterval = 10 * time.Millisecond
 
-// start begins a unit, or joins a start in flight, and waits for its outcome:
+// startUnit begins a unit, or joins a start in flight, and waits for its outcome:
 // for a oneshot service that is the end of the job.
-func (m *manager) start(name string, options instance.Options) error {
-	u, err := m.unit("start", name)
+func (m *manager) startUnit(name string, options instance.Options) error {
+	u, err := m.requireUnit("start", name)
 	if err != nil {
 		return err
 	}
-	invocation, queued, err := m.begin(u)
+	invocation, queued, err := m.beginStart(u)
 	if err != nil || options.Has("no-block") {
 		return err
 	}
 	if queued != "" {
-		if invocation, err = m.granted(name, queued); err != nil {
+		if invocation, err = m.waitForQueuedStart(name, queued); err != nil {
 			return err
 		}
 	}
 	if invocation == "" {
 		return nil
 	}
-	for ; ; time.Sleep(poll) {
-		s, err := m.state(name)
+	for ; ; time.Sleep(pollInterval) {
+		s, err := m.readState(name)
 		if err != nil {
 			return err
 		}
@@ -46,7 +46,7 @@ func (m *manager) start(name string, options instance.Options) error {
 			return fmt.Errorf("Job for %s canceled.", name)
 		case s.Started != invocation:
 			return startError(name, s.Result)
-		case !options.Has("wait") || s.settled() && s.Active != "active":
+		case !options.Has("wait") || s.isSettled() && s.Active != "active":
 			if options.Has("wait") && s.Active == "failed" {
 				return status(1)
 			}
@@ -55,68 +55,68 @@ func (m *manager) start(name string, options instance.Options) error {
 	}
 }
 
-// begin starts a unit under a new invocation id, unless it is at work; or it
+// beginStart starts a unit under a new invocation id, unless it is at work; or it
 // leaves the start to a job, where another unit's start or its own stop is first.
-func (m *manager) begin(u *unit) (invocation, queued string, err error) {
-	lock, err := m.lock()
+func (m *manager) beginStart(u *unit) (invocation, queued string, err error) {
+	lock, err := m.lockUnits()
 	if err != nil {
 		return "", "", err
 	}
 	defer lock.Close()
-	s, err := m.state(u.name)
+	s, err := m.readState(u.name)
 	if err != nil || s.Active == "active" {
 		return "", "", err
 	}
 	if s.Active == "activating" {
 		return s.Invocation, "", nil
 	}
-	if j, waits, err := m.queued(u.name); err != nil || waits {
+	if j, waits, err := m.findQueuedStart(u.name); err != nil || waits {
 		return "", j.ID, err
 	}
-	held, err := m.held(u)
+	held, err := m.mustWait(u)
 	if err != nil {
 		return "", "", err
 	}
 	if !held && s.Active != "deactivating" {
-		invocation, supervised, err := m.launch(u, s)
+		invocation, supervised, err := m.launchUnit(u, s)
 		if supervised != nil { // reaped, or the ended supervisor would be a zombie while others wait
 			go func() { _ = supervised.Wait() }()
 		}
 		return invocation, "", err
 	}
-	id, alive, err := m.enqueue(u.name)
+	id, alive, err := m.queueStart(u.name)
 	if err != nil {
 		return "", "", err
 	}
 	defer alive.Close()
-	return "", id, m.wait(u.name, id, alive)
+	return "", id, m.spawnQueuedStart(u.name, id, alive)
 }
 
-// launch starts a unit that is down. The invocation is empty where nobody has to
+// launchUnit starts a unit that is down. The invocation is empty where nobody has to
 // wait: the unit is up at once, or its conditions do not hold.
-func (m *manager) launch(u *unit, s state) (invocation string, supervised *exec.Cmd, err error) {
-	if s.limited(u) {
+func (m *manager) launchUnit(u *unit, s state) (invocation string, supervised *exec.Cmd, err error) {
+	if s.exceedsStartLimit(u) {
 		s.Result = "start-limit-hit"
-		s.enter("failed", "failed")
+		s.enterState("failed", "failed")
 		return "", nil, errors.Join(m.saveState(u.name, s), startError(u.name, s.Result))
 	}
-	s.Unmet = m.skipped(u)
+	s.Unmet = m.hasUnmetCondition(u)
 	if s.Unmet {
 		return "", nil, m.saveState(u.name, s)
 	}
 	s.Invocation, s.Started, s.Supervisor, s.Restarts, s.Canceled, s.Result = newInvocation(), "", -1, 0, false, "success"
 	switch {
 	case strings.HasSuffix(u.name, ".timer"):
-		if trigger, _, err := m.load(u.triggers()); err != nil || trigger == nil || len(trigger.fatal) > 0 {
-			m.say(u.name, "", "%s: Refusing to start, unit %s to trigger not loaded.", u.name, u.triggers())
+		if trigger, _, err := m.loadUnit(u.triggeredUnit()); err != nil || trigger == nil || len(trigger.fatal) > 0 {
+			m.logMessage(u.name, "", "%s: Refusing to start, unit %s to trigger not loaded.", u.name, u.triggeredUnit())
 			return "", nil, errors.Join(err, startError(u.name, ""))
 		}
-		s.enter("active", "waiting")
+		s.enterState("active", "waiting")
 	case strings.HasSuffix(u.name, ".service"):
-		s.enter("activating", "start")
+		s.enterState("activating", "start")
 	default: // targets and the like only have a state
 		s.Supervisor = 0
-		s.enter("active", "active")
+		s.enterState("active", "active")
 		return "", nil, m.saveState(u.name, s)
 	}
 	// The lock is handed to the supervisor: at no moment does nobody hold it.
@@ -154,27 +154,27 @@ func startError(name, result string) error {
 	return fmt.Errorf("Job for %s failed because %s.\nSee \"systemctl status %s\" and \"journalctl -xeu %s\" for details.", name, reason, name, name)
 }
 
-// stop ends a unit and waits until it is down.
-func (m *manager) stop(name string, options instance.Options) error {
+// stopUnit ends a unit and waits until it is down.
+func (m *manager) stopUnit(name string, options instance.Options) error {
 	if name == "docker.service" {
 		return nil
 	}
-	if err := m.cancel(name); err != nil {
+	if err := m.cancelQueuedStart(name); err != nil {
 		return err
 	}
-	if s, err := m.state(name); err != nil || (s.Active == "inactive" && s.Supervisor == 0) {
-		if _, missing := m.unit("stop", name); missing != nil {
+	if s, err := m.readState(name); err != nil || (s.Active == "inactive" && s.Supervisor == 0) {
+		if _, missing := m.requireUnit("stop", name); missing != nil {
 			return missing
 		}
 		return err
 	}
-	for asked := false; ; time.Sleep(poll) {
-		s, err := m.state(name)
+	for asked := false; ; time.Sleep(pollInterval) {
+		s, err := m.readState(name)
 		if err != nil || s.Active == "inactive" || s.Active == "failed" {
 			return err
 		}
 		if s.Supervisor == 0 {
-			s.enter("inactive", "dead")
+			s.enterState("inactive", "dead")
 			return m.saveState(name, s)
 		}
 		if s.Supervisor > 0 && !asked {
@@ -189,8 +189,8 @@ func (m *manager) stop(name string, options instance.Options) error {
 	}
 }
 
-func (m *manager) kill(name string, options instance.Options) error {
-	s, err := m.state(name)
+func (m *manager) killUnit(name string, options instance.Options) error {
+	s, err := m.readState(name)
 	if err != nil {
 		return err
 	}

@@ -27,8 +27,8 @@ type record struct {
 
 func (m *manager) journalPath() string { return m.call.Path("/var/log/journal/journal.json") }
 
-// journal appends a record; one write each, so that writers do not mix.
-func (m *manager) journal(r record) error {
+// appendToJournal appends a record; one write each, so that writers do not mix.
+func (m *manager) appendToJournal(r record) error {
 	r.Time = time.Now()
 	body, err := json.Marshal(r)
 	if err != nil {
@@ -46,8 +46,8 @@ func (m *manager) journal(r record) error {
 	return err
 }
 
-// records reads those that keep lets through.
-func (m *manager) records(keep func(record) bool) ([]record, error) {
+// readJournal reads those that keep lets through.
+func (m *manager) readJournal(keep func(record) bool) ([]record, error) {
 	file, err := os.Open(m.journalPath())
 	if os.IsNotExist(err) {
 		return nil, nil
@@ -93,7 +93,7 @@ func Journalctl(call *instance.Call) int {
 		}
 		want[key] = value
 	}
-	records, err := m.records(func(r record) bool {
+	records, err := m.readJournal(func(r record) bool {
 		id, manager := want["_SYSTEMD_INVOCATION_ID"], want["INVOCATION_ID"]
 		return (options.Last("unit") == "" || r.Unit == unitName(options.Last("unit"))) && !r.Time.Before(since) &&
 			(id == "" || (r.Output && r.Invocation == id)) && (manager == "" || (!r.Output && r.Invocation == manager)) &&
@@ -111,12 +111,12 @@ func Journalctl(call *instance.Call) int {
 		fmt.Println("-- No entries --")
 	}
 	for _, r := range records {
-		fmt.Println(r.format(options.Last("output")))
+		fmt.Println(r.formatRecord(options.Last("output")))
 	}
 	return 0
 }
 
-func (r record) format(style string) string {
+func (r record) formatRecord(style string) string {
 	stamp := "Jan 02 15:04:05"
 	switch style {
 	case "cat":
@@ -163,18 +163,18 @@ func (l *lines) Write(p []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.partial = append(l.partial, p...)
-	l.pass()
+	l.writeLines()
 	return len(p), nil
 }
 
-func (l *lines) started(pid int) {
+func (l *lines) setPID(pid int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pid = pid
-	l.pass()
+	l.writeLines()
 }
 
-func (l *lines) pass() {
+func (l *lines) writeLines() {
 	for l.pid != 0 {
 		line, rest, found := bytes.Cut(l.partial, []byte("\n"))
 		if !found {
@@ -185,7 +185,7 @@ func (l *lines) pass() {
 	}
 }
 
-func (l *lines) flush() {
+func (l *lines) flushLine() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if len(l.partial) > 0 {

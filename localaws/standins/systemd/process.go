@@ -30,9 +30,9 @@ var signalNames = map[string]syscall.Signal{
 	"SIGTERM": syscall.SIGTERM, "SIGUSR1": syscall.SIGUSR1, "SIGUSR2": syscall.SIGUSR2,
 }
 
-// clean reports whether an ending counts as success: systemd.service(5),
+// isSuccess reports whether an ending counts as success: systemd.service(5),
 // SuccessExitStatus=.
-func (e ending) clean(u *unit) bool {
+func (e ending) isSuccess(u *unit) bool {
 	for _, line := range u.settings["Service.SuccessExitStatus"] {
 		for _, word := range strings.Fields(line) {
 			number, err := strconv.Atoi(word)
@@ -41,13 +41,13 @@ func (e ending) clean(u *unit) bool {
 			}
 		}
 	}
-	if e.code == 2 && u.get("Service.Type") != "oneshot" {
+	if e.code == 2 && u.lastValue("Service.Type") != "oneshot" {
 		return slices.Contains([]syscall.Signal{syscall.SIGHUP, syscall.SIGINT, syscall.SIGTERM, syscall.SIGPIPE}, syscall.Signal(e.status))
 	}
 	return e.code == 1 && e.status == 0
 }
 
-func (e ending) result() string {
+func (e ending) systemdResult() string {
 	if e.code == 2 {
 		return "signal"
 	}
@@ -71,24 +71,24 @@ func (e ending) String() string {
 	return fmt.Sprintf("code=exited, status=%d/%s", e.status, name)
 }
 
-// spawn starts a command with its output going to the journal. What cannot be
+// startProcess starts a command with its output going to the journal. What cannot be
 // started ends with systemd's status for the step that failed:
 // systemd.exec(5), PROCESS EXIT CODES.
-func (s *supervisor) spawn(c command, main bool) *process {
+func (s *supervisor) startProcess(c command, main bool) *process {
 	p := &process{main: main, done: make(chan struct{})}
-	dir, optional := strings.CutPrefix(s.u.expand(s.u.get("Service.WorkingDirectory")), "-")
+	dir, optional := strings.CutPrefix(s.u.expandSpecifiers(s.u.lastValue("Service.WorkingDirectory")), "-")
 	dir = filepath.Join(s.call.Root, strings.TrimPrefix(dir, s.call.Root))
 	if _, err := os.Stat(dir); err != nil && optional {
 		dir = s.call.Root
 	} else if err != nil {
-		s.say("%s: Changing to the requested working directory failed: %v", s.u.name, err)
+		s.logMessage("%s: Changing to the requested working directory failed: %v", s.u.name, err)
 		p.end = ending{1, 200}
 		close(p.done)
 		return p
 	}
 	invocation := s.state.Invocation
 	output := &lines{write: func(pid int, text string) {
-		_ = s.journal(record{Unit: s.u.name, Invocation: invocation, Identifier: filepath.Base(c.path), PID: pid, Message: text, Output: true})
+		_ = s.appendToJournal(record{Unit: s.u.name, Invocation: invocation, Identifier: filepath.Base(c.path), PID: pid, Message: text, Output: true})
 	}}
 	cmd := &exec.Cmd{
 		Path: c.path, Args: c.argv, Env: s.env, Dir: dir, Stdout: output, Stderr: output,
@@ -96,20 +96,20 @@ func (s *supervisor) spawn(c command, main bool) *process {
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
 	if err := cmd.Start(); err != nil {
-		s.say("%s: Failed at step EXEC spawning %s: %v", s.u.name, c.argv[0], errors.Unwrap(err))
+		s.logMessage("%s: Failed at step EXEC spawning %s: %v", s.u.name, c.argv[0], errors.Unwrap(err))
 		p.end = ending{1, 203}
 		close(p.done)
 		return p
 	}
 	p.pid = cmd.Process.Pid
-	output.started(p.pid)
+	output.setPID(p.pid)
 	if main {
 		s.state.MainPID, s.state.ExecMainPID, s.state.ExecStart = p.pid, p.pid, time.Now()
-		s.enter(s.state.Active, s.state.Sub)
+		s.enterState(s.state.Active, s.state.Sub)
 	}
 	go func() {
 		_ = cmd.Wait()
-		output.flush()
+		output.flushLine()
 		p.end = ending{1, cmd.ProcessState.ExitCode()}
 		if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
 			p.end = ending{2, int(ws.Signal())}

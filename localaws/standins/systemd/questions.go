@@ -9,17 +9,17 @@ import (
 // isActive answers with a line for each unit; as with all these questions, one
 // that is makes the exit status 0: systemctl(1).
 func (m *manager) isActive(names []string, options instance.Options) error {
-	return m.anyIn("active", notActive, names, options)
+	return m.isAnyInState("active", notActive, names, options)
 }
 
 func (m *manager) isFailed(names []string, options instance.Options) error {
-	return m.anyIn("failed", 1, names, options)
+	return m.isAnyInState("failed", 1, names, options)
 }
 
-func (m *manager) anyIn(wanted string, otherwise status, names []string, options instance.Options) error {
+func (m *manager) isAnyInState(wanted string, otherwise status, names []string, options instance.Options) error {
 	found := false
 	for _, name := range names {
-		s, err := m.state(name)
+		s, err := m.readState(name)
 		if err != nil {
 			return err
 		}

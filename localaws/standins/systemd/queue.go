@@ -25,28 +25,28 @@ type job struct {
 	Invocation string // of what it started, or joined
 }
 
-func (m *manager) jobFile(name string) string { return m.runtime("jobs", name+".json") }
-func (m *manager) jobLock(name string) string { return m.runtime("jobs", name+".lock") }
+func (m *manager) jobFile(name string) string { return m.runtimePath("jobs", name+".json") }
+func (m *manager) jobLock(name string) string { return m.runtimePath("jobs", name+".lock") }
 
-func (m *manager) job(name string) (j job, err error) {
+func (m *manager) readJob(name string) (j job, err error) {
 	return j, instance.ReadJSON(m.jobFile(name), &j)
 }
 
-// queued is the start that waits for a unit, if any: one without a process is
+// findQueuedStart is the start that waits for a unit, if any: one without a process is
 // none, as with one whose process was killed.
-func (m *manager) queued(name string) (j job, waits bool, err error) {
-	j, err = m.job(name)
+func (m *manager) findQueuedStart(name string) (j job, waits bool, err error) {
+	j, err = m.readJob(name)
 	return j, err == nil && j.ID != "" && !j.Done && instance.Locked(m.jobLock(name)), err
 }
 
-// held reports whether another unit whose start is queued or under way is
+// mustWait reports whether another unit whose start is queued or under way is
 // ordered before u. It follows Before= and After= of what is loaded.
-func (m *manager) held(u *unit) (bool, error) {
-	states, err := filepath.Glob(m.runtime("units", "*"))
+func (m *manager) mustWait(u *unit) (bool, error) {
+	states, err := filepath.Glob(m.runtimePath("units", "*"))
 	if err != nil {
 		return false, err
 	}
-	jobs, err := filepath.Glob(m.runtime("jobs", "*.json"))
+	jobs, err := filepath.Glob(m.runtimePath("jobs", "*.json"))
 	if err != nil {
 		return false, err
 	}
@@ -55,18 +55,18 @@ func (m *manager) held(u *unit) (bool, error) {
 		if name == u.name {
 			continue
 		}
-		other, _, err := m.load(name)
+		other, _, err := m.loadUnit(name)
 		if err != nil {
 			return false, err
 		}
-		if !u.lists("After", name) && (other == nil || !other.lists("Before", u.name)) {
+		if !u.namesInOrdering("After", name) && (other == nil || !other.namesInOrdering("Before", u.name)) {
 			continue
 		}
-		s, err := m.state(name)
+		s, err := m.readState(name)
 		if err != nil {
 			return false, err
 		}
-		_, waits, err := m.queued(name)
+		_, waits, err := m.findQueuedStart(name)
 		if err != nil || waits || s.Active == "activating" && s.Sub != "auto-restart" {
 			return true, err
 		}
@@ -74,16 +74,16 @@ func (m *manager) held(u *unit) (bool, error) {
 	return false, nil
 }
 
-// lists reports whether an ordering of u names another unit.
-func (u *unit) lists(key, name string) bool {
+// namesInOrdering reports whether an ordering of u names another unit.
+func (u *unit) namesInOrdering(key, name string) bool {
 	return slices.ContainsFunc(u.settings["Unit."+key], func(line string) bool {
-		return slices.Contains(strings.Fields(u.expand(line)), name)
+		return slices.Contains(strings.Fields(u.expandSpecifiers(line)), name)
 	})
 }
 
-// enqueue leaves a start to a process of its own: whoever asked may go. The
+// queueStart leaves a start to a process of its own: whoever asked may go. The
 // returned file is the lock that says the job is alive.
-func (m *manager) enqueue(name string) (id string, alive *os.File, err error) {
+func (m *manager) queueStart(name string) (id string, alive *os.File, err error) {
 	if alive, err = instance.Lock(m.jobLock(name)); err != nil {
 		return "", nil, err
 	}
@@ -91,7 +91,7 @@ func (m *manager) enqueue(name string) (id string, alive *os.File, err error) {
 	return id, alive, instance.WriteJSON(m.jobFile(name), job{ID: id})
 }
 
-func (m *manager) wait(name, id string, alive *os.File) error {
+func (m *manager) spawnQueuedStart(name, id string, alive *os.File) error {
 	waiting, err := m.call.Detached(JobName, name, id)
 	if err != nil {
 		return err
@@ -109,38 +109,38 @@ func (m *manager) wait(name, id string, alive *os.File) error {
 func RunJob(call *instance.Call) int {
 	syscall.CloseOnExec(3)
 	m := &manager{call}
-	for ; ; time.Sleep(poll) {
-		if over, err := m.attempt(call.Args[0], call.Args[1]); over || err != nil {
+	for ; ; time.Sleep(pollInterval) {
+		if over, err := m.tryQueuedStart(call.Args[0], call.Args[1]); over || err != nil {
 			return 0
 		}
 	}
 }
 
-// attempt does a queued start if nothing holds it, with the unit as it is
+// tryQueuedStart does a queued start if nothing holds it, with the unit as it is
 // loaded by then, and reports whether the job is over.
-func (m *manager) attempt(name, id string) (over bool, err error) {
-	lock, err := m.lock()
+func (m *manager) tryQueuedStart(name, id string) (over bool, err error) {
+	lock, err := m.lockUnits()
 	if err != nil {
 		return false, err
 	}
 	defer lock.Close()
-	j, err := m.job(name)
+	j, err := m.readJob(name)
 	if err != nil || j.ID != id || j.Done {
 		return true, err
 	}
-	u, _, err := m.load(name)
+	u, _, err := m.loadUnit(name)
 	if err != nil {
 		return false, err
 	}
-	s, err := m.state(name)
+	s, err := m.readState(name)
 	if err != nil {
 		return false, err
 	}
 	if u == nil || len(u.fatal) > 0 {
-		m.say(name, "", "Failed to start %s.", name)
+		m.logMessage(name, "", "Failed to start %s.", name)
 		j.Problem = startError(name, "").Error()
 	} else {
-		held, err := m.held(u)
+		held, err := m.mustWait(u)
 		if err != nil || held || s.Active == "deactivating" {
 			return false, err
 		}
@@ -149,7 +149,7 @@ func (m *manager) attempt(name, id string) (over bool, err error) {
 		case "activating":
 			j.Invocation = s.Invocation
 		default:
-			if j.Invocation, _, err = m.launch(u, s); err != nil {
+			if j.Invocation, _, err = m.launchUnit(u, s); err != nil {
 				j.Problem = err.Error()
 			}
 		}
@@ -158,14 +158,14 @@ func (m *manager) attempt(name, id string) (over bool, err error) {
 	return true, instance.WriteJSON(m.jobFile(name), j)
 }
 
-// cancel takes a queued start away, as a stop does.
-func (m *manager) cancel(name string) error {
-	lock, err := m.lock()
+// cancelQueuedStart takes a queued start away, as a stop does.
+func (m *manager) cancelQueuedStart(name string) error {
+	lock, err := m.lockUnits()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	j, waits, err := m.queued(name)
+	j, waits, err := m.findQueuedStart(name)
 	if err != nil || !waits {
 		return err
 	}
@@ -173,11 +173,11 @@ func (m *manager) cancel(name string) error {
 	return instance.WriteJSON(m.jobFile(name), j)
 }
 
-// granted waits for the end of a queued job and returns what it started.
-func (m *manager) granted(name, id string) (invocation string, err error) {
-	for ; ; time.Sleep(poll) {
-		_, alive, _ := m.queued(name)
-		j, err := m.job(name)
+// waitForQueuedStart waits for the end of a queued job and returns what it started.
+func (m *manager) waitForQueuedStart(name, id string) (invocation string, err error) {
+	for ; ; time.Sleep(pollInterval) {
+		_, alive, _ := m.findQueuedStart(name)
+		j, err := m.readJob(name)
 		switch {
 		case err != nil || j.ID != id: // over, and another is queued already
 			return "", err

@@ -8,14 +8,14 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-// show prints properties, always in systemd's own order: that of --property
+// showUnit prints properties, always in systemd's own order: that of --property
 // does not count, which matters with --value.
-func (m *manager) show(name string, options instance.Options) error {
-	u, stale, err := m.load(name)
+func (m *manager) showUnit(name string, options instance.Options) error {
+	u, stale, err := m.loadUnit(name)
 	if err != nil {
 		return err
 	}
-	s, err := m.state(name)
+	s, err := m.readState(name)
 	if err != nil {
 		return err
 	}
@@ -25,18 +25,18 @@ func (m *manager) show(name string, options instance.Options) error {
 	} else if len(u.fatal) > 0 {
 		loaded = "bad-setting"
 	}
-	properties := slices.Concat(m.ofType(u, s), [][2]string{
+	properties := slices.Concat(m.typeProperties(u, s), [][2]string{
 		{"Id", name},
 		{"Names", name},
-	}, u.dependencies(), [][2]string{
+	}, u.dependencyProperties(), [][2]string{
 		{"Description", u.description()},
 		{"LoadState", loaded},
 		{"ActiveState", s.Active},
 		{"SubState", s.Sub},
 		{"FragmentPath", u.path},
 		{"UnitFileState", m.fileState(name)},
-	}, m.stamps("StateChange", s.Changed), m.stamps("InactiveExit", s.InactiveExit), m.stamps("ActiveEnter", s.ActiveEnter),
-		m.stamps("ActiveExit", s.ActiveExit), m.stamps("InactiveEnter", s.InactiveEnter), [][2]string{
+	}, m.timestampProperties("StateChange", s.Changed), m.timestampProperties("InactiveExit", s.InactiveExit), m.timestampProperties("ActiveEnter", s.ActiveEnter),
+		m.timestampProperties("ActiveExit", s.ActiveExit), m.timestampProperties("InactiveEnter", s.InactiveEnter), [][2]string{
 			{"NeedDaemonReload", yesNo(stale)},
 			{"ConditionResult", yesNo(!s.Unmet && !s.InactiveExit.IsZero())},
 			{"InvocationID", s.Invocation},

@@ -39,11 +39,11 @@ func parseSpan(text string) (time.Duration, error) {
 	return span, nil
 }
 
-// span is a setting's time span, or another where it is not set. Zero means
+// durationOf is a setting's time span, or another where it is not set. Zero means
 // no limit.
-func (u *unit) span(name string, otherwise time.Duration) time.Duration {
-	span, err := parseSpan(u.get(name))
-	if err != nil || u.get(name) == "" {
+func (u *unit) durationOf(name string, otherwise time.Duration) time.Duration {
+	span, err := parseSpan(u.lastValue(name))
+	if err != nil || u.lastValue(name) == "" {
 		return otherwise
 	}
 	if span == 0 && strings.Contains(name, "Timeout") {

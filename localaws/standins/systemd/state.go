@@ -40,18 +40,18 @@ func newInvocation() string {
 	return hex.EncodeToString(id)
 }
 
-func (m *manager) aliveLock(name string) string { return m.runtime("units", name, "alive") }
+func (m *manager) aliveLock(name string) string { return m.runtimePath("units", name, "alive") }
 
-// lock keeps two systemctl commands from starting one unit twice.
-func (m *manager) lock() (*os.File, error) { return instance.Lock(m.runtime("lock")) }
+// lockUnits keeps two systemctl commands from starting one unit twice.
+func (m *manager) lockUnits() (*os.File, error) { return instance.Lock(m.runtimePath("lock")) }
 
-// state reads a unit's state. A service whose supervisor was killed has failed.
-func (m *manager) state(name string) (state, error) {
+// readState reads a unit's state. A service whose supervisor was killed has failed.
+func (m *manager) readState(name string) (state, error) {
 	s := state{Active: "inactive", Sub: "dead", Result: "success"}
 	if name == "docker.service" {
 		s.Active, s.Sub = "active", "running"
 	}
-	path := m.runtime("units", name, "state.json")
+	path := m.runtimePath("units", name, "state.json")
 	if err := instance.ReadJSON(path, &s); err != nil {
 		return s, err
 	}
@@ -67,11 +67,11 @@ func (m *manager) state(name string) (state, error) {
 }
 
 func (m *manager) saveState(name string, s state) error {
-	return instance.WriteJSON(m.runtime("units", name, "state.json"), s)
+	return instance.WriteJSON(m.runtimePath("units", name, "state.json"), s)
 }
 
-// enter moves to another state and keeps the time of it.
-func (s *state) enter(active, sub string) {
+// enterState moves to another state and keeps the time of it.
+func (s *state) enterState(active, sub string) {
 	now := time.Now()
 	if s.Active != active {
 		switch s.Active {
@@ -91,16 +91,16 @@ func (s *state) enter(active, sub string) {
 	s.Active, s.Sub = active, sub
 }
 
-// settled reports whether nothing is going on.
-func (s *state) settled() bool {
+// isSettled reports whether nothing is going on.
+func (s *state) isSettled() bool {
 	return s.Active == "inactive" || s.Active == "failed" || s.Active == "active"
 }
 
-// limited counts a start and reports whether it was one too many:
+// exceedsStartLimit counts a start and reports whether it was one too many:
 // StartLimitBurst starts, 5 by default, in StartLimitIntervalSec, 10 s.
-func (s *state) limited(u *unit) bool {
-	interval := u.span("Unit.StartLimitIntervalSec", u.span("Service.StartLimitInterval", 10*time.Second))
-	burst, err := strconv.Atoi(cmp.Or(u.get("Unit.StartLimitBurst"), u.get("Service.StartLimitBurst"), "5"))
+func (s *state) exceedsStartLimit(u *unit) bool {
+	interval := u.durationOf("Unit.StartLimitIntervalSec", u.durationOf("Service.StartLimitInterval", 10*time.Second))
+	burst, err := strconv.Atoi(cmp.Or(u.lastValue("Unit.StartLimitBurst"), u.lastValue("Service.StartLimitBurst"), "5"))
 	if err != nil || interval <= 0 || burst <= 0 {
 		return false
 	}

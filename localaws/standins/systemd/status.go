@@ -8,9 +8,9 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-// status prints what people look at first; the exit status says active or not.
-func (m *manager) status(name string, options instance.Options) error {
-	u, _, err := m.load(name)
+// printStatus prints what people look at first; the exit status says active or not.
+func (m *manager) printStatus(name string, options instance.Options) error {
+	u, _, err := m.loadUnit(name)
 	if err != nil {
 		return err
 	}
@@ -18,7 +18,7 @@ func (m *manager) status(name string, options instance.Options) error {
 		fmt.Fprintf(os.Stderr, "Unit %s could not be found.\n", name)
 		return status(noUnit)
 	}
-	s, err := m.state(name)
+	s, err := m.readState(name)
 	if err != nil {
 		return err
 	}
@@ -26,17 +26,17 @@ func (m *manager) status(name string, options instance.Options) error {
 	if s.Active == "failed" {
 		detail = "Result: " + s.Result
 	}
-	fmt.Printf("● %s - %s\n     Loaded: loaded (%s; %s)\n     Active: %s (%s) since %s\n", name, u.description(), u.path, m.fileState(name), s.Active, detail, stamp(s.Changed))
+	fmt.Printf("● %s - %s\n     Loaded: loaded (%s; %s)\n     Active: %s (%s) since %s\n", name, u.description(), u.path, m.fileState(name), s.Active, detail, formatTimestamp(s.Changed))
 	if s.ExecMainPID != 0 {
 		fmt.Printf("   Main PID: %d (%s)\n", s.ExecMainPID, ending{s.Code, s.Status})
 	}
-	records, err := m.records(func(r record) bool { return r.Unit == name })
+	records, err := m.readJournal(func(r record) bool { return r.Unit == name })
 	if err != nil {
 		return err
 	}
 	fmt.Println()
 	for _, r := range records[max(0, len(records)-10):] {
-		fmt.Println(r.format(options.Last("output")))
+		fmt.Println(r.formatRecord(options.Last("output")))
 	}
 	if s.Active != "active" {
 		return status(notActive)
@@ -44,7 +44,7 @@ func (m *manager) status(name string, options instance.Options) error {
 	return nil
 }
 
-func stamp(t time.Time) string {
+func formatTimestamp(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}

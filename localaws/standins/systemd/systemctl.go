@@ -28,7 +28,7 @@ func Systemctl(call *instance.Call) int {
 	m := &manager{call}
 	options, args, err := instance.Parse(call.Args, systemctlOptions, true)
 	if err == nil {
-		err = m.systemctl(options, args)
+		err = m.runSystemctl(options, args)
 	}
 	var code status
 	switch {
@@ -41,7 +41,7 @@ func Systemctl(call *instance.Call) int {
 	return 1
 }
 
-func (m *manager) systemctl(options instance.Options, args []string) error {
+func (m *manager) runSystemctl(options instance.Options, args []string) error {
 	if options.Has("version") {
 		fmt.Println("systemd 252 (standin)")
 		return nil
@@ -55,12 +55,12 @@ func (m *manager) systemctl(options instance.Options, args []string) error {
 	}
 	switch verb {
 	case "daemon-reload":
-		return m.reload()
+		return m.reloadUnits()
 	case "is-system-running":
 		fmt.Println("running")
 		return nil
 	case "default":
-		return m.boot()
+		return m.bootUnits()
 	case "reset-failed":
 		return m.resetFailed(units)
 	case "list-unit-files":
@@ -69,19 +69,19 @@ func (m *manager) systemctl(options instance.Options, args []string) error {
 		return m.listTimers(units, options)
 	}
 	verbs := map[string]func(string, instance.Options) error{
-		"start": m.start, "stop": m.stop, "kill": m.kill, "cat": m.cat, "show": m.show, "status": m.status,
-		"enable": m.enable, "disable": m.disable,
+		"start": m.startUnit, "stop": m.stopUnit, "kill": m.killUnit, "cat": m.printUnitFile, "show": m.showUnit, "status": m.printStatus,
+		"enable": m.enableUnit, "disable": m.disableUnit,
 		"restart": func(name string, o instance.Options) error {
-			if err := m.stop(name, instance.Options{}); err != nil {
+			if err := m.stopUnit(name, instance.Options{}); err != nil {
 				return err
 			}
-			return m.start(name, o)
+			return m.startUnit(name, o)
 		},
 		"try-restart": func(name string, o instance.Options) error {
-			if s, err := m.state(name); err != nil || s.Active != "active" {
+			if s, err := m.readState(name); err != nil || s.Active != "active" {
 				return err
 			}
-			return errors.Join(m.stop(name, instance.Options{}), m.start(name, o))
+			return errors.Join(m.stopUnit(name, instance.Options{}), m.startUnit(name, o))
 		},
 	}
 	questions := map[string]func([]string, instance.Options) error{"is-enabled": m.isEnabled, "is-active": m.isActive, "is-failed": m.isFailed}
@@ -105,9 +105,9 @@ func (m *manager) systemctl(options instance.Options, args []string) error {
 	return errors.Join(errs...)
 }
 
-// unit is a unit that a command needs to exist and to be sound.
-func (m *manager) unit(verb, name string) (*unit, error) {
-	u, stale, err := m.load(name)
+// requireUnit is a unit that a command needs to exist and to be sound.
+func (m *manager) requireUnit(verb, name string) (*unit, error) {
+	u, stale, err := m.loadUnit(name)
 	if err != nil {
 		return nil, err
 	}
@@ -126,19 +126,19 @@ func (m *manager) unit(verb, name string) (*unit, error) {
 
 func (m *manager) resetFailed(units []string) error {
 	for _, name := range units {
-		if u, _, err := m.load(name); err != nil || u == nil {
+		if u, _, err := m.loadUnit(name); err != nil || u == nil {
 			return errors.Join(err, fmt.Errorf("Failed to reset failed state of unit %s: Unit %s not loaded.", name, name))
 		}
-		lock, err := m.lock()
+		lock, err := m.lockUnits()
 		if err != nil {
 			return err
 		}
-		s, err := m.state(name)
+		s, err := m.readState(name)
 		if err == nil && s.Supervisor == 0 {
 			s.Starts = nil
 			if s.Active == "failed" {
 				s.Result = "success"
-				s.enter("inactive", "dead")
+				s.enterState("inactive", "dead")
 			}
 			err = m.saveState(name, s)
 		}
@@ -150,7 +150,7 @@ func (m *manager) resetFailed(units []string) error {
 	return nil
 }
 
-func (m *manager) cat(name string, _ instance.Options) error {
+func (m *manager) printUnitFile(name string, _ instance.Options) error {
 	path, text := m.onDisk(name)
 	if path == "" {
 		return fmt.Errorf("No files found for %s.", name)

@@ -17,9 +17,9 @@ var (
 	repeatKeys = []string{"OnUnitActiveSec", "OnUnitInactiveSec"}
 )
 
-// triggers is the unit that a timer starts.
-func (u *unit) triggers() string {
-	return cmp.Or(u.expand(u.get("Timer.Unit")), strings.TrimSuffix(u.name, ".timer")+".service")
+// triggeredUnit is the unit that a timer starts.
+func (u *unit) triggeredUnit() string {
+	return cmp.Or(u.expandSpecifiers(u.lastValue("Timer.Unit")), strings.TrimSuffix(u.name, ".timer")+".service")
 }
 
 func (u *unit) checkTimer() {
@@ -28,37 +28,37 @@ func (u *unit) checkTimer() {
 			return
 		}
 	}
-	if !u.yes("Timer.OnClockChange") && !u.yes("Timer.OnTimezoneChange") {
+	if !u.isTrue("Timer.OnClockChange") && !u.isTrue("Timer.OnTimezoneChange") {
 		u.fatal = append(u.fatal, "Timer unit lacks value setting. Refusing.")
 	}
 }
 
-// keepTime runs a timer until it is stopped. A timer that has triggered its unit
+// runTimer runs a timer until it is stopped. A timer that has triggered its unit
 // is running until that is down again.
 // https://github.com/systemd/systemd/blob/v252/src/core/timer.c
-func (s *supervisor) keepTime() {
-	s.say("Started %s.", s.u.title())
-	s.enter(s.state.Active, s.state.Sub)
+func (s *supervisor) runTimer() {
+	s.logMessage("Started %s.", s.u.journalTitle())
+	s.enterState(s.state.Active, s.state.Sub)
 	spent := map[string]bool{}
-	for tick := time.NewTicker(2 * poll); ; {
-		if ended := s.tick(spent); ended {
+	for tick := time.NewTicker(2 * pollInterval); ; {
+		if ended := s.checkTimer(spent); ended {
 			return
 		}
 		select {
 		case <-s.stop:
 			s.state.Supervisor = 0
-			s.say("%s: Deactivated successfully.", s.u.name)
-			s.say("Stopped %s.", s.u.title())
-			s.enter("inactive", "dead")
+			s.logMessage("%s: Deactivated successfully.", s.u.name)
+			s.logMessage("Stopped %s.", s.u.journalTitle())
+			s.enterState("inactive", "dead")
 			return
 		case <-tick.C:
 		}
 	}
 }
 
-// tick does what is due and reports whether the timer has failed.
-func (s *supervisor) tick(spent map[string]bool) (ended bool) {
-	u, _, err := s.load(s.u.name)
+// checkTimer does what is due and reports whether the timer has failed.
+func (s *supervisor) checkTimer(spent map[string]bool) (ended bool) {
+	u, _, err := s.loadUnit(s.u.name)
 	if err != nil {
 		return false
 	}
@@ -66,20 +66,20 @@ func (s *supervisor) tick(spent map[string]bool) (ended bool) {
 		u = &unit{name: s.u.name}
 	}
 	s.u = u
-	trigger, err := s.manager.state(u.triggers())
-	_, waits, queueErr := s.queued(u.triggers())
+	trigger, err := s.manager.readState(u.triggeredUnit())
+	_, waits, queueErr := s.findQueuedStart(u.triggeredUnit())
 	if err != nil || queueErr != nil {
 		return false
 	}
 	if down := trigger.Active == "inactive" || trigger.Active == "failed"; s.state.Sub == "running" && (!down || waits) {
 		return false
 	}
-	due := s.due(trigger, spent)
+	due := s.nextElapses(trigger, spent)
 	sub, next := "elapsed", time.Time{}
 	if len(due) > 0 {
 		next = slices.MinFunc(slices.Collect(maps.Values(due)), time.Time.Compare)
 		if !time.Now().Before(next) {
-			return s.elapse(due, spent)
+			return s.triggerUnit(due, spent)
 		}
 	}
 	if len(due) > 0 || len(u.settings["Timer.OnCalendar"]) > 0 {
@@ -87,16 +87,16 @@ func (s *supervisor) tick(spent map[string]bool) (ended bool) {
 	}
 	if sub != s.state.Sub || !next.Equal(s.state.Elapses) {
 		s.state.Elapses = next
-		s.enter("active", sub)
+		s.enterState("active", sub)
 	}
 	return false
 }
 
-// due is when each setting elapses next; one that elapses once only does so once.
-func (s *supervisor) due(trigger state, spent map[string]bool) map[string]time.Time {
+// nextElapses is when each setting elapses next; one that elapses once only does so once.
+func (s *supervisor) nextElapses(trigger state, spent map[string]bool) map[string]time.Time {
 	base := map[string]time.Time{
-		"OnActiveSec": s.state.InactiveExit, "OnBootSec": s.booted(), "OnStartupSec": s.booted(),
-		"OnUnitActiveSec": later(trigger.InactiveExit, s.state.Triggered), "OnUnitInactiveSec": later(trigger.InactiveEnter, s.state.Triggered),
+		"OnActiveSec": s.state.InactiveExit, "OnBootSec": s.bootTime(), "OnStartupSec": s.bootTime(),
+		"OnUnitActiveSec": laterOf(trigger.InactiveExit, s.state.Triggered), "OnUnitInactiveSec": laterOf(trigger.InactiveEnter, s.state.Triggered),
 	}
 	due := map[string]time.Time{}
 	for key, from := range base {
@@ -110,30 +110,30 @@ func (s *supervisor) due(trigger state, spent map[string]bool) map[string]time.T
 	return due
 }
 
-func later(a, b time.Time) time.Time {
+func laterOf(a, b time.Time) time.Time {
 	if a.After(b) {
 		return a
 	}
 	return b
 }
 
-// elapse starts the unit; a timer whose unit is gone fails.
-func (s *supervisor) elapse(due map[string]time.Time, spent map[string]bool) (ended bool) {
+// triggerUnit starts the unit; a timer whose unit is gone fails.
+func (s *supervisor) triggerUnit(due map[string]time.Time, spent map[string]bool) (ended bool) {
 	now := time.Now()
 	for setting, at := range due {
 		key, _, _ := strings.Cut(setting, "=")
 		spent[setting] = slices.Contains(onceKeys, key) && !at.After(now)
 	}
-	trigger, _, err := s.load(s.u.triggers())
+	trigger, _, err := s.loadUnit(s.u.triggeredUnit())
 	if err == nil && (trigger == nil || len(trigger.fatal) > 0) {
-		s.say("%s: Failed to queue unit startup job: Unit %s not found.", s.u.name, s.u.triggers())
-		s.say("%s: Failed with result 'resources'.", s.u.name)
+		s.logMessage("%s: Failed to queue unit startup job: Unit %s not found.", s.u.name, s.u.triggeredUnit())
+		s.logMessage("%s: Failed with result 'resources'.", s.u.name)
 		s.state.Result, s.state.Supervisor = "resources", 0
-		s.enter("failed", "failed")
+		s.enterState("failed", "failed")
 		return true
 	}
-	_ = s.start(s.u.triggers(), instance.Options{"no-block": {"true"}}) // its own result tells
+	_ = s.startUnit(s.u.triggeredUnit(), instance.Options{"no-block": {"true"}}) // its own result tells
 	s.state.Triggered, s.state.Elapses = now, time.Time{}
-	s.enter("active", "running")
+	s.enterState("active", "running")
 	return false
 }

@@ -14,7 +14,7 @@ import (
 // listTimers prints timers that run, with --all every loaded one. Patterns
 // choose among them.
 func (m *manager) listTimers(patterns []string, options instance.Options) error {
-	files, err := filepath.Glob(m.runtime("loaded", "*.timer"))
+	files, err := filepath.Glob(m.runtimePath("loaded", "*.timer"))
 	if err != nil {
 		return err
 	}
@@ -30,11 +30,11 @@ func (m *manager) listTimers(patterns []string, options instance.Options) error 
 			ok, _ := path.Match(pattern, name)
 			return ok
 		})
-		u, _, err := m.load(name)
+		u, _, err := m.loadUnit(name)
 		if err != nil {
 			return err
 		}
-		s, err := m.state(name)
+		s, err := m.readState(name)
 		if err != nil {
 			return err
 		}
@@ -42,8 +42,8 @@ func (m *manager) listTimers(patterns []string, options instance.Options) error 
 			continue
 		}
 		count++
-		fmt.Printf(line, cmp.Or(stamp(s.Elapses), "-"), apart(time.Until(s.Elapses), "left", s.Elapses), cmp.Or(stamp(s.Triggered), "-"),
-			apart(time.Since(s.Triggered), "ago", s.Triggered), name, u.triggers())
+		fmt.Printf(line, cmp.Or(formatTimestamp(s.Elapses), "-"), splitSpan(time.Until(s.Elapses), "left", s.Elapses), cmp.Or(formatTimestamp(s.Triggered), "-"),
+			splitSpan(time.Since(s.Triggered), "ago", s.Triggered), name, u.triggeredUnit())
 	}
 	if legend {
 		fmt.Printf("\n%d timers listed.\n", count)
@@ -54,7 +54,7 @@ func (m *manager) listTimers(patterns []string, options instance.Options) error 
 	return nil
 }
 
-func apart(d time.Duration, word string, at time.Time) string {
+func splitSpan(d time.Duration, word string, at time.Time) string {
 	if at.IsZero() {
 		return "-"
 	}

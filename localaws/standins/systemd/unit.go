@@ -26,7 +26,7 @@ type unit struct {
 // manager is what PID 1 is elsewhere: the units and their states on disk.
 type manager struct{ call *instance.Call }
 
-func (m *manager) runtime(elem ...string) string {
+func (m *manager) runtimePath(elem ...string) string {
 	return m.call.Path(filepath.Join(append([]string{"/run/systemd"}, elem...)...))
 }
 
@@ -60,13 +60,13 @@ func (m *manager) onDisk(name string) (path, text string) {
 	return path, text
 }
 
-// load is the unit as of the last daemon-reload, or of its first use since.
-func (m *manager) load(name string) (u *unit, stale bool, err error) {
+// loadUnit is the unit as of the last daemon-reload, or of its first use since.
+func (m *manager) loadUnit(name string) (u *unit, stale bool, err error) {
 	if name == "docker.service" {
 		return parseUnit(name, "/usr/lib/systemd/system/docker.service", "[Service]\nExecStart=/usr/bin/dockerd\n"), false, nil
 	}
 	path, text := m.onDisk(name)
-	snapshot := m.runtime("loaded", name)
+	snapshot := m.runtimePath("loaded", name)
 	body, err := os.ReadFile(snapshot)
 	if os.IsNotExist(err) {
 		if path == "" {
@@ -81,15 +81,15 @@ func (m *manager) load(name string) (u *unit, stale bool, err error) {
 	return parseUnit(name, path, string(body)), string(body) != text, nil
 }
 
-// reload takes over what is on disk, file by file: whoever loads a unit at the
+// reloadUnits takes over what is on disk, file by file: whoever loads a unit at the
 // same time sees the old one or the new one.
-func (m *manager) reload() error {
-	lock, err := m.lock()
+func (m *manager) reloadUnits() error {
+	lock, err := m.lockUnits()
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	loaded, err := filepath.Glob(m.runtime("loaded", "*.*"))
+	loaded, err := filepath.Glob(m.runtimePath("loaded", "*.*"))
 	if err != nil {
 		return err
 	}
@@ -104,9 +104,9 @@ func (m *manager) reload() error {
 		}
 		path, text := m.onDisk(name)
 		if path == "" {
-			err = os.RemoveAll(m.runtime("loaded", name))
+			err = os.RemoveAll(m.runtimePath("loaded", name))
 		} else if info, _ := os.Stat(m.call.Path(path)); info == nil || !info.IsDir() {
-			err = instance.WriteFile(m.runtime("loaded", name), []byte(text))
+			err = instance.WriteFile(m.runtimePath("loaded", name), []byte(text))
 		}
 		if err != nil {
 			return err
@@ -137,35 +137,35 @@ func parseUnit(name, path, text string) *unit {
 		case line[0] == '[' && strings.HasSuffix(line, "]"):
 			section = line[1 : len(line)-1]
 			if _, known := knownKeys[section]; !known && !strings.HasPrefix(section, "X-") {
-				u.warn(first, "Unknown section '%s'. Ignoring.", section)
+				u.addWarning(first, "Unknown section '%s'. Ignoring.", section)
 			}
 		case section == "":
-			u.warn(first, "Assignment outside of section. Ignoring.")
+			u.addWarning(first, "Assignment outside of section. Ignoring.")
 		case !assigned:
-			u.warn(first, "Missing '=', ignoring line.")
+			u.addWarning(first, "Missing '=', ignoring line.")
 		default:
-			u.assign(first, section, strings.TrimSpace(key), strings.TrimSpace(value))
+			u.assignSetting(first, section, strings.TrimSpace(key), strings.TrimSpace(value))
 		}
 	}
-	u.check()
+	u.checkSettings()
 	return u
 }
 
-func (u *unit) warn(line int, format string, args ...any) {
+func (u *unit) addWarning(line int, format string, args ...any) {
 	u.warnings = append(u.warnings, fmt.Sprintf("%d: ", line)+fmt.Sprintf(format, args...))
 }
 
-func (u *unit) assign(line int, section, key, value string) {
+func (u *unit) assignSetting(line int, section, key, value string) {
 	known, ok := knownKeys[section]
 	if !ok {
 		return
 	}
 	if !slices.Contains(known, key) && !strings.HasPrefix(key, "X-") {
-		u.warn(line, "Unknown key '%s' in section [%s], ignoring.", key, section)
+		u.addWarning(line, "Unknown key '%s' in section [%s], ignoring.", key, section)
 		return
 	}
-	if problem := invalid(key, value); problem != "" {
-		u.warn(line, "%s", problem)
+	if problem := invalidValue(key, value); problem != "" {
+		u.addWarning(line, "%s", problem)
 		return
 	}
 	if name := section + "." + key; value == "" {
@@ -173,13 +173,13 @@ func (u *unit) assign(line int, section, key, value string) {
 	} else {
 		u.settings[name] = append(u.settings[name], value)
 	}
-	if _, err := split(value); err != nil && strings.HasPrefix(key, "Exec") {
-		u.warn(line, "Unbalanced quoting, ignoring: \"%s\"", value)
+	if _, err := splitWords(value); err != nil && strings.HasPrefix(key, "Exec") {
+		u.addWarning(line, "Unbalanced quoting, ignoring: \"%s\"", value)
 		u.fatal = append(u.fatal, "Unit configuration has fatal error, unit will not be started.")
 	}
 }
 
-func invalid(key, value string) string {
+func invalidValue(key, value string) string {
 	if value == "" {
 		return ""
 	}
@@ -208,9 +208,9 @@ func invalid(key, value string) string {
 	return ""
 }
 
-func (u *unit) check() {
+func (u *unit) checkSettings() {
 	starts := len(u.settings["Service.ExecStart"])
-	oneshot := u.get("Service.Type") == "oneshot"
+	oneshot := u.lastValue("Service.Type") == "oneshot"
 	switch {
 	case strings.HasSuffix(u.name, ".timer"):
 		u.checkTimer()
@@ -219,26 +219,26 @@ func (u *unit) check() {
 		u.fatal = append(u.fatal, "Service has no ExecStart=, ExecStop=, or SuccessAction=. Refusing.")
 	case starts > 1 && !oneshot:
 		u.fatal = append(u.fatal, "Service has more than one ExecStart= setting, which is only allowed for Type=oneshot services. Refusing.")
-	case oneshot && slices.Contains([]string{"always", "on-success"}, u.get("Service.Restart")):
+	case oneshot && slices.Contains([]string{"always", "on-success"}, u.lastValue("Service.Restart")):
 		u.fatal = append(u.fatal, "Service has Restart= set to either always or on-success, which isn't allowed for Type=oneshot services. Refusing.")
 	}
 }
 
-// get is what was assigned last to "Section.Key", or "".
-func (u *unit) get(name string) string {
+// lastValue is what was assigned last to "Section.Key", or "".
+func (u *unit) lastValue(name string) string {
 	if values := u.settings[name]; len(values) > 0 {
 		return values[len(values)-1]
 	}
 	return ""
 }
 
-func (u *unit) yes(name string) bool {
-	return slices.Contains([]string{"yes", "true", "on", "1"}, u.get(name))
+func (u *unit) isTrue(name string) bool {
+	return slices.Contains([]string{"yes", "true", "on", "1"}, u.lastValue(name))
 }
 
 func (u *unit) description() string {
-	if text := u.get("Unit.Description"); text != "" {
-		return u.expand(text)
+	if text := u.lastValue("Unit.Description"); text != "" {
+		return u.expandSpecifiers(text)
 	}
 	return u.name
 }
