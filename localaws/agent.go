@@ -17,8 +17,8 @@ type Invocation struct {
 
 // DeliveryFault is how a delivery goes wrong. The zero value delivers as usual.
 //
-//	&localaws.Verdict{Status: "DeliveryTimedOut", Runs: 1} // it ran, but the answer was lost
-//	&localaws.Verdict{Status: "InProgress"}                // the agent died: never anything else
+//	&localaws.DeliveryFault{Status: "DeliveryTimedOut", Runs: 1} // it ran, but the answer was lost
+//	&localaws.DeliveryFault{Status: "InProgress"}                // the agent died: never anything else
 type DeliveryFault struct {
 	Delay       time.Duration // before the command reaches the instance; it is Pending meanwhile
 	Status      string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" for ever, …
@@ -143,13 +143,13 @@ func (a *ssm) reportResult(i *invocation, v DeliveryFault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if !i.hasEnded() {
-		i.setStatus(isPlainSuccess(v.Status), v.Status, a.options.Now())
+		i.setStatus(plainStatus(v.Status), v.Status, a.options.Now())
 		i.code, i.stdout, i.stderr = v.Code, v.Stdout, v.Stderr
 	}
 }
 
-// isPlainSuccess is the Status that goes with StatusDetails.
-func isPlainSuccess(details string) string {
+// plainStatus is the Status that goes with StatusDetails.
+func plainStatus(details string) string {
 	switch details {
 	case "DeliveryTimedOut", "ExecutionTimedOut":
 		return "TimedOut"
@@ -192,11 +192,11 @@ func (a *ssm) runOnce(life context.Context, i *invocation, script string) Delive
 		}
 		a.fleet.countReboot(i.instance.ID)
 	}
-	return statusOf(ctx, life, exit)
+	return agentResult(ctx, life, exit)
 }
 
-// statusOf is what the agent makes of an exit.
-func statusOf(ctx, life context.Context, exit Exit) DeliveryFault {
+// agentResult is what the agent makes of an exit.
+func agentResult(ctx, life context.Context, exit Exit) DeliveryFault {
 	v := DeliveryFault{Code: exit.Code, Stdout: string(exit.Stdout), Stderr: string(exit.Stderr)}
 	switch {
 	case life.Err() != nil:

@@ -3,11 +3,13 @@ package simhost
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"strconv"
 	"strings"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
@@ -67,13 +69,13 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 	}
 	about := ""
 	if asked := c.parameters["about"]; asked != "" {
-		about = "none"
+		about = deploy.AboutNone
 		if h.busy != "" {
-			about = "under-way"
+			about = deploy.AboutUnderWay
 		}
 		for _, e := range h.history {
 			if e.deployment == asked {
-				about = fmt.Sprintf("%s:%d", e.outcome, e.code)
+				about = fmt.Sprintf("%s:%d", e.verdict.outcome, e.verdict.code)
 			}
 		}
 	}
@@ -81,42 +83,54 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 	for i := len(h.verified) - 1; i >= 0; i-- {
 		releases = append(releases, h.verified[i].version)
 	}
-	outcome := "status"
+	outcome := deploy.OutcomeStatus
 	if h.installed.version == "" {
-		outcome = "absent"
+		outcome = deploy.OutcomeAbsent
 	}
 	more := map[string]any{"about": about, "previous": h.previous, "releases": releases, "time": time.Now().Unix(), "generation": seen, "drift": h.drift}
 	if h.installed.verified {
 		more["since"] = h.installed.since.Unix()
 	}
-	return h.resultLine(c, outcome, 0, "so it is", more)
+	return h.resultLine(c, verdict{outcome: outcome, message: "status"}, more)
 }
 
-// answerCommand is a result line; one that is remembered is given again to a copy of the command.
-func (h *Host) answerCommand(c call, outcome string, code int, message string, remember bool) localaws.Exit {
-	exit := h.resultLine(c, outcome, code, message, nil)
+// answerCommand makes a result line. One that is remembered is given again to a copy of the
+// command.
+func (h *Host) answerCommand(c call, v verdict, remember bool) localaws.Exit {
+	exit := h.resultLine(c, v, nil)
 	if remember {
-		h.history = append(h.history, pastCommand{deployment: c.parameters["deployment"], answer: exit, outcome: outcome, code: code})
+		h.history = append(h.history, pastCommand{deployment: c.parameters["deployment"], answer: exit, verdict: v})
 	}
 	return exit
 }
 
-func (h *Host) resultLine(c call, outcome string, code int, message string, more map[string]any) localaws.Exit {
+// verdict is how a command ended.
+type verdict struct {
+	outcome deploy.Outcome
+	code    deploy.ExitCode
+	reason  deploy.Reason
+	message string
+}
+
+func refused(code deploy.ExitCode, reason deploy.Reason, message string) verdict {
+	return verdict{deploy.OutcomeRefused, code, reason, message}
+}
+
+func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit {
 	unit := "active"
 	if h.unitFailed {
 		unit = "failed"
 	}
 	result := map[string]any{
-		"v": 1, "deployment": c.parameters["deployment"], "service": c.parameters["service"], "outcome": outcome, "code": code, "phase": c.command,
+		"v": 1, "deployment": c.parameters["deployment"], "service": c.parameters["service"], "phase": c.command,
+		"outcome": v.outcome, "code": v.code, "reason": v.reason, "message": v.message,
 		"wanted": c.parameters["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified,
-		"generation": h.generation, "unit": unit, "message": message,
+		"generation": h.generation, "unit": unit,
 	}
-	for name, value := range more {
-		result[name] = value
-	}
+	maps.Copy(result, more)
 	text, _ := json.Marshal(result) // plain values: it cannot fail
-	exit := localaws.Exit{Code: code, Stdout: []byte("ATTA_RESULT " + string(text) + "\n")}
-	if code != 0 {
+	exit := localaws.Exit{Code: int(v.code), Stdout: []byte(deploy.ReportMark + string(text) + "\n")}
+	if v.code != deploy.ExitOK {
 		exit.Stderr = []byte("a line of its log\n")
 	}
 	return exit

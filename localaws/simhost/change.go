@@ -1,15 +1,17 @@
 package simhost
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// recoveryTime is how long a host takes to go back after a command was killed.
+// recoveryTime is how long a host takes to roll back after a command was killed.
 const recoveryTime = 2 * time.Second
 
 // changeRelease does what a deploy or a rollback asks for, one at a time.
@@ -18,7 +20,7 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	defer h.mu.Unlock()
 	h.command = c.line
 	if !h.takeTurn(ctx, c) {
-		return h.answerCommand(c, "refused", 51, "another deploy is at work", false)
+		return h.answerCommand(c, refused(deploy.ExitBusy, deploy.ReasonBusy, "another deploy is at work"), false)
 	}
 	if ctx.Err() != nil {
 		return killed
@@ -27,42 +29,42 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 		if e.deployment == c.parameters["deployment"] && i == len(h.history)-1 {
 			return e.answer
 		} else if e.deployment == c.parameters["deployment"] {
-			return h.answerCommand(c, "refused", 50, "carried out before", false)
+			return h.answerCommand(c, refused(deploy.ExitStale, deploy.ReasonStale, "carried out before"), false)
 		}
 	}
 	if time.Now().Unix() > c.int64Parameter("not-after") {
-		return h.answerCommand(c, "refused", 50, "the command came too late", false)
+		return h.answerCommand(c, refused(deploy.ExitStale, deploy.ReasonStale, "the command came too late"), false)
 	}
 	if generation := c.int64Parameter("generation"); generation > 0 && generation < h.generation {
-		return h.answerCommand(c, "refused", 50, fmt.Sprintf("the command is of generation %d, and this host has seen %d", generation, h.generation), false)
+		return h.answerCommand(c, refused(deploy.ExitStale, deploy.ReasonStale, fmt.Sprintf("the command is of generation %d, and this host has seen %d", generation, h.generation)), false)
 	} else if generation > 0 {
 		h.generation = generation
 	}
-	target, problem := h.resolveTarget(c)
+	target, reason, problem := h.resolveTarget(c)
 	if problem != "" {
-		return h.answerCommand(c, "refused", 10, problem, true)
+		return h.answerCommand(c, refused(deploy.ExitPreflight, reason, problem), true)
 	}
 	if c.command == "deploy" && h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 {
-		return h.answerCommand(c, "unchanged", 0, target.version+" runs already", true)
+		return h.answerCommand(c, verdict{outcome: deploy.OutcomeUnchanged, message: target.version + " runs already"}, true)
 	}
-	var course Behavior
+	var behavior Behavior
 	if h.NextBehavior != nil {
-		course = h.NextBehavior(target.version)
+		behavior = h.NextBehavior(target.version)
 	}
-	if course.Refusal != "" {
-		return h.answerCommand(c, "refused", 10, course.Refusal, true)
+	if behavior.Refusal != "" {
+		return h.answerCommand(c, refused(deploy.ExitPreflight, behavior.Reason, behavior.Refusal), true)
 	}
-	return h.switchTo(ctx, c, target, course)
+	return h.switchTo(ctx, c, target, behavior)
 }
 
 // takeTurn waits until nobody else is at work; it is false when that takes too long. A copy
 // of the command that is at work waits for it without an end.
 func (h *Host) takeTurn(ctx context.Context, c call) bool {
-	patience := h.BusyTimeout
-	if patience == 0 {
-		patience = time.Minute
+	timeout := h.BusyTimeout
+	if timeout == 0 {
+		timeout = time.Minute
 	}
-	for limit := time.Now().Add(patience); h.busy != ""; {
+	for limit := time.Now().Add(timeout); h.busy != ""; {
 		free, same := h.turnReleased, h.busy == c.parameters["deployment"]
 		h.mu.Unlock()
 		var late <-chan time.Time
@@ -83,18 +85,18 @@ func (h *Host) takeTurn(ctx context.Context, c call) bool {
 	return true
 }
 
-// resolveTarget is the release that is asked for, or why it cannot be had.
-func (h *Host) resolveTarget(c call) (release, string) {
+// resolveTarget is the release that is asked for, or why it is refused.
+func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 	version := c.parameters["version"]
 	if c.command == "deploy" {
 		digest := c.imageDigest()
 		switch {
 		case isOlder(version, h.installed.version) && c.parameters["allow-downgrade"] != "true":
-			return release{}, version + " is older than " + h.installed.version
+			return release{}, deploy.ReasonDowngrade, version + " is older than " + h.installed.version
 		case h.quarantine[digest] && c.parameters["allow-quarantined"] != "true":
-			return release{}, "this image is quarantined"
+			return release{}, deploy.ReasonQuarantined, "this image is quarantined"
 		}
-		return release{version: version, digest: digest}, ""
+		return release{version: version, digest: digest}, deploy.ReasonNone, ""
 	}
 	if version == "" {
 		version = h.previous
@@ -102,26 +104,26 @@ func (h *Host) resolveTarget(c call) (release, string) {
 	known, healthy := h.findVerified(version)
 	switch {
 	case version == "":
-		return release{}, "there is no release before to go back to"
+		return release{}, deploy.ReasonNoPrevious, "there is no previous release to roll back to"
 	case version == h.installed.version:
-		return release{}, version + " is what runs here"
+		return release{}, deploy.ReasonAlreadyCurrent, version + " is what runs here"
 	case !healthy:
-		return release{}, version + " was never seen healthy here"
+		return release{}, deploy.ReasonNotVerified, version + " was never seen healthy here"
 	}
-	return known, ""
+	return known, deploy.ReasonNone, ""
 }
 
 var killed = localaws.Exit{Code: 137}
 
 // switchTo lets the change take its time, unlocked. A command that is killed meanwhile is
 // taken back by the host itself.
-func (h *Host) switchTo(ctx context.Context, c call, target release, course Behavior) localaws.Exit {
+func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Behavior) localaws.Exit {
 	from := h.installed
 	h.changes = append(h.changes, Change{Deployment: c.parameters["deployment"], Generation: c.int64Parameter("generation"), Version: target.version, Started: time.Now()})
 	h.busy, h.turnReleased = c.parameters["deployment"], make(chan struct{})
 	h.installed = release{version: target.version, digest: target.digest}
 	h.mu.Unlock()
-	whole := waitFor(ctx, course.Duration)
+	whole := waitFor(ctx, behavior.Duration)
 	h.mu.Lock()
 	if !whole {
 		go func() {
@@ -129,29 +131,29 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, course Beha
 			h.mu.Lock()
 			defer h.mu.Unlock()
 			h.installed = from
-			h.answerCommand(c, "rolled-back", 30, "cut off", true)
+			h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitStart, deploy.ReasonCutOff, "cut off"}, true)
 			h.releaseTurn()
 		}()
 		return killed
 	}
 	defer h.releaseTurn()
 	switch {
-	case course.RollbackFails:
+	case behavior.RollbackFails:
 		h.installed, h.unitFailed = release{version: from.version, digest: from.digest}, true
-		return h.answerCommand(c, "rollback-failed", 41, "unhealthy, and going back went wrong", true)
-	case course.Unhealthy:
+		return h.answerCommand(c, verdict{deploy.OutcomeRollbackFailed, deploy.ExitRollbackFailed, deploy.ReasonUnhealthy, "unhealthy, and the rollback failed"}, true)
+	case behavior.Unhealthy:
 		h.installed = from
 		if _, healthy := h.findVerified(target.version); !healthy {
 			h.quarantine[target.digest] = true
 		}
-		return h.answerCommand(c, "rolled-back", 40, "unhealthy; "+orDefault(from.version, "nothing")+" is installed", true)
+		return h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitUnhealthy, deploy.ReasonUnhealthy, "unhealthy; " + cmp.Or(from.version, "nothing") + " is installed"}, true)
 	}
 	target.verified, target.since = true, time.Now()
 	h.installed, h.drift, h.unitFailed = target, nil, false
 	delete(h.quarantine, target.digest)
 	h.verified = append(slices.DeleteFunc(h.verified, func(r release) bool { return r.version == target.version }), target)
 	h.recordPrevious(c, from)
-	return h.answerCommand(c, "deployed", 0, target.version+" runs", true)
+	return h.answerCommand(c, verdict{outcome: deploy.OutcomeDeployed, message: target.version + " runs"}, true)
 }
 
 // recordPrevious is what the host goes back to from now on.
@@ -173,11 +175,4 @@ func (h *Host) recordPrevious(c call, from release) {
 func (h *Host) releaseTurn() {
 	h.busy = ""
 	close(h.turnReleased)
-}
-
-func orDefault(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

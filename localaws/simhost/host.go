@@ -9,15 +9,17 @@ import (
 	"sync"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
 // Behavior is how a change on a host goes. The zero value goes well, at once.
 type Behavior struct {
 	Duration      time.Duration
-	Refusal       string // before anything is changed, and why
-	Unhealthy     bool   // the release is found unhealthy, and the host goes back
-	RollbackFails bool   // and going back goes wrong, too
+	Refusal       string        // the message with which it refuses; nothing is changed
+	Reason        deploy.Reason // of the refusal
+	Unhealthy     bool          // the release is found unhealthy, and the host goes back
+	RollbackFails bool          // and going back goes wrong, too
 }
 
 // Host is one instance. Its methods are safe for concurrent use, its fields are set before
@@ -51,8 +53,7 @@ type release struct {
 type pastCommand struct {
 	deployment string
 	answer     localaws.Exit
-	outcome    string
-	code       int
+	verdict    verdict
 }
 
 // New is a host that runs a version, seen healthy; an empty one is a host that has nothing.
