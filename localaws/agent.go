@@ -21,9 +21,9 @@ type Invocation struct {
 //	&localaws.DeliveryFault{Status: "InProgress"}                // the agent died: never anything else
 type DeliveryFault struct {
 	Delay       time.Duration // before the command reaches the instance; it is Pending meanwhile
-	Status      string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" for ever, …
-	Code        int           // response code beside Status
-	Stdout      string        // output beside Status
+	Status      string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" without an end, …
+	Code        int           // response code to report with Status
+	Stdout      string        // output to report with Status
 	Stderr      string
 	Runs        int  // how often the machine runs the script; 0: once, or never with a Status
 	StatusFirst bool // with a Status: reports it at once; the machine runs the script after Delay
@@ -64,7 +64,7 @@ func (a *ssm) dispatch(c *command) {
 }
 
 // isDeliverable reports whether i is still to be delivered: not cancelled, and not
-// behind more errors than the command bears.
+// after more errors than MaxErrors allows.
 func (a *ssm) isDeliverable(i *invocation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -29,8 +29,8 @@ func (b blobs) Stat(_ context.Context, name string, h v1.Hash) (int64, error) {
 	return int64(len(content)), err
 }
 
-// Put implements registry.BlobPutHandler. content fails at its end when it is
-// not what h promises.
+// Put implements registry.BlobPutHandler. Reading content fails at its end when
+// its digest is not h.
 func (b blobs) Put(_ context.Context, name string, h v1.Hash, content io.ReadCloser) error {
 	all, err := io.ReadAll(content)
 	if err != nil {
@@ -60,7 +60,7 @@ func (b blobs) readBlob(name string, h v1.Hash) ([]byte, error) {
 	return content, nil
 }
 
-// findRepository undoes a slip of the registry, which names the target of an
+// findRepository works around a quirk of the registry, which names the target of an
 // upload "name/blobs".
 func (b blobs) findRepository(name string) (*repository, bool) {
 	return b.ecr.findRepository(strings.TrimSuffix(name, "/blobs"))

@@ -12,7 +12,7 @@ import (
 type Call struct {
 	Operation string    // "ssm:SendCommand", "s3:PutObject", "registry:PUT manifest", "oidc:GetToken"
 	Resource  string    // what it is about: "bucket/key", "repository:tag", instance ids, a command id
-	Principal string    // ARN of who made it; empty until proven
+	Principal string    // ARN of the caller; empty until the signature is verified
 	Status    int       // HTTP status; 0 while in progress and when no reply reached the client
 	Time      time.Time // of arrival
 }
@@ -60,7 +60,7 @@ func (r *reply) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// discardedReply is a reply that nobody gets.
+// discardedReply is a reply that no client receives.
 type discardedReply struct{ header http.Header }
 
 func (u *discardedReply) Header() http.Header         { return u.header }

@@ -30,7 +30,7 @@ type invocation struct {
 	stdout, stderr    string
 }
 
-// setStatus takes a status that may yet be one without end, of an agent that died.
+// setStatus takes a status that need not be final: an agent may have died.
 func (i *invocation) setStatus(status, details string, now time.Time) {
 	i.status, i.details = status, details
 	if i.hasEnded() {
@@ -67,7 +67,7 @@ func (c *command) countInvocations() (completed, errors, undelivered int) {
 	return completed, errors, undelivered
 }
 
-// parentStatus is the parent's: it knows only counters, so that one Success beside
+// parentStatus is the parent's: it knows only counters, so that one Success next to
 // four Undeliverable is a Success.
 func (c *command) parentStatus() (status, details string) {
 	completed, errors, undelivered := c.countInvocations()

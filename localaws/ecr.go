@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ecr is the API beside the registry. Both share its repositories.
+// ecr is the API next to the registry. Both share its repositories.
 type ecr struct {
 	jsonService
 	account, region, host string

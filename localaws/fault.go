@@ -45,7 +45,7 @@ func (s *Server) AddFault(f Fault) {
 	s.faults.active = append(s.faults.active, &activeFault{Fault: f})
 }
 
-// ClearFaults takes all faults away.
+// ClearFaults removes all faults.
 func (s *Server) ClearFaults() {
 	s.faults.Lock()
 	defer s.faults.Unlock()

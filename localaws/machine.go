@@ -10,7 +10,7 @@ type Machine interface {
 	Run(ctx context.Context, script string, env []string) Exit
 }
 
-// Exit is what is left of a script that ran on a Machine. Output is whole: the
+// Exit is the result of a script that ran on a Machine. The output is complete: the
 // server truncates it as SSM does.
 type Exit struct {
 	Code   int // exit status; 128+n for signal n

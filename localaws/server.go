@@ -1,7 +1,18 @@
-// Package localaws is an AWS small enough to read: ECR with its registry, S3,
-// SSM, STS and GitHub's OIDC endpoint on one loopback address, in the wire
-// formats that the real SDK and CLI speak. It knows nothing of the action that
-// is tested or shown against it.
+// Package localaws emulates the parts of AWS that a container deployment uses: ECR with its
+// registry, S3, SSM Run Command, STS and GitHub's OIDC endpoint, all on one loopback address
+// and in the wire formats of the real SDK and CLI. It knows nothing of the action that this
+// repository is about.
+//
+// What it does: check signatures, tokens and preconditions; truncate and delay as the services
+// do; run commands on a [Machine] of the caller; inject faults into requests ([Server.AddFault])
+// and deliveries ([Instance]); record every request ([Server.Calls]).
+//
+// What it does not do: evaluate IAM policies, keep anything on disk, serve other operations
+// (it answers them with the service's own error), or limit rates.
+//
+// The subpackages are machines and content for it: host runs scripts in a folder, with the
+// stand-ins for docker, systemctl and aws from standins on its PATH; simhost answers as the host
+// scripts would and runs nothing; sample makes container images; demo is "make demo".
 package localaws
 
 import (
@@ -19,17 +30,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
-// Options says which account and region a Server plays. The zero value is usable.
+// Options are the account, region and timing of a Server. The zero value is usable.
 type Options struct {
 	Listen          string           // address without a port; default 127.0.0.1
-	InMemory        bool             // on no address at all: only what is made with Config reaches it
+	InMemory        bool             // listen on no address: only clients made with Config reach it
 	Account         string           // default "123456789012"
 	Region          string           // default "us-east-1"
 	InvocationDelay time.Duration    // how long a new command has no visible invocations; default 50 ms, negative: none
 	Now             func() time.Time // clock of signatures, tokens and records; default time.Now
 }
 
-// Server is the running AWS.
+// Server is a running emulator. Its methods are safe for concurrent use.
 type Server struct {
 	options Options
 	http    http.Server
@@ -52,7 +63,7 @@ type Server struct {
 
 // service is one of the APIs behind the common address.
 type service interface {
-	// name tells what the request asks for and what it is about.
+	// name is the operation that the request asks for and the resource it concerns.
 	name(r *request) (operation, resource string)
 	// serve authenticates and answers the request. What it returns goes to refuse.
 	serve(w http.ResponseWriter, r *request) error
@@ -69,7 +80,7 @@ type request struct {
 	principal principal
 }
 
-// Start serves on a free port.
+// Start serves on a free port, or in memory. Close ends it.
 func Start(o Options) (*Server, error) {
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1"
@@ -172,7 +183,7 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	if api != s.registry || !isBlob(hr.URL.Path) {
 		var err error
 		if r.body, err = io.ReadAll(hr.Body); err != nil {
-			return // the client has gone
+			return // the client has disconnected
 		}
 	}
 	operation, resource := api.name(r)

@@ -6,7 +6,7 @@ import (
 )
 
 // ssm is Run Command: send.go takes commands in, agent.go runs them, status.go
-// tells what became of them.
+// reports their states.
 type ssm struct {
 	jsonService
 	options Options

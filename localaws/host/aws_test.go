@@ -24,7 +24,7 @@ func attach(t *testing.T, awsCLI string) (machine, *localaws.Server) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := host.New(host.Options{Dir: t.TempDir(), Endpoint: server.URL(), AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey, AWSCLI: awsCLI})
+	h, err := host.New(host.Options{Dir: t.TempDir(), Standins: standinPrograms, Endpoint: server.URL(), AccessKeyID: keys.AccessKeyID, SecretAccessKey: keys.SecretAccessKey, AWSCLI: awsCLI})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
-// Package host is an instance in a folder of its own: the SSM agent's way of
-// running scripts, with stand-ins for docker, systemctl and aws first on PATH.
-// It needs Linux, but neither root nor Docker. Scripts find the instance's "/"
-// in ATTA_ROOT.
+// Package host is an instance in a folder: it runs scripts as the SSM agent does, with
+// stand-ins for docker, systemctl and aws first on PATH. It needs Linux, but neither root nor
+// Docker. Scripts find the instance's "/" in ATTA_ROOT.
 package host
 
 import (
@@ -24,7 +23,7 @@ type Options struct {
 	Endpoint        string // the local AWS, http://127.0.0.1:PORT
 	AccessKeyID     string // the instance role's, seen only by the aws command
 	SecretAccessKey string
-	Standins        string // folder from BuildStandins; default: the running executable, which must call standins.Run
+	Standins        string // folder from BuildStandins
 	AWSCLI          string // "": the AWS CLI where installed; "standin"; or a program
 }
 
@@ -58,7 +57,7 @@ func New(o Options) (*Host, error) {
 
 // awsWrapper is the script behind the aws command. It alone holds the role's keys, and it
 // names no region: an instance with nothing configured has none.
-func (o Options) awsWrapper(dir, standin string) string {
+func (o Options) awsWrapper(dir, path string) string {
 	quote := shellescape.Quote
 	env := "export " + strings.Join([]string{
 		"AWS_EC2_METADATA_DISABLED=true",
@@ -75,11 +74,11 @@ func (o Options) awsWrapper(dir, standin string) string {
 		}
 		cli = cmp.Or(found, "standin")
 	}
+	command := shellescape.QuoteCommand([]string{cli, "--endpoint-url", o.Endpoint}) // AWS_ENDPOINT_URL is unknown before AWS CLI 2.13 and 1.29
 	if cli == "standin" {
-		return strings.Replace(standin, "\n", "\n"+env+"\n", 1)
+		command = shellescape.QuoteCommand([]string{filepath.Join(o.Standins, instance.NetworkProgram), instance.Marker, path})
 	}
-	// AWS_ENDPOINT_URL is unknown before AWS CLI 2.13 and 1.29.
-	return "#!/bin/sh\n" + env + "\nexec " + quote(cli) + " --endpoint-url " + quote(o.Endpoint) + ` "$@"` + "\n"
+	return "#!/bin/sh\n" + env + "\nexec " + command + ` "$@"` + "\n"
 }
 
 // Root is the folder that is the instance's "/".

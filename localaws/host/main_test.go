@@ -23,18 +23,17 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
-	"github.com/org/atta-deploy-action/localaws/standins"
 )
 
-// program is the sample image's, built once for all tests.
-var program string
+// Built once for all tests.
+var (
+	program         string // of the sample image
+	standinPrograms string // folder of the stand-ins
+)
 
 const password = "open sesame"
 
 func TestMain(m *testing.M) {
-	if standins.Invoked() {
-		os.Exit(standins.Run())
-	}
 	os.Exit(run(m))
 }
 
@@ -45,6 +44,10 @@ func run(m *testing.M) int {
 	}
 	defer os.RemoveAll(dir)
 	if program, err = sample.BuildProgram(context.Background(), dir); err != nil {
+		log.Print(err)
+		return 1
+	}
+	if standinPrograms, err = host.BuildStandins(context.Background(), dir); err != nil {
 		log.Print(err)
 		return 1
 	}
@@ -59,7 +62,7 @@ type machine struct {
 
 func boot(t *testing.T) machine {
 	t.Helper()
-	h, err := host.New(host.Options{Dir: t.TempDir(), AWSCLI: "standin"})
+	h, err := host.New(host.Options{Dir: t.TempDir(), AWSCLI: "standin", Standins: standinPrograms})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +77,7 @@ func boot(t *testing.T) machine {
 // sh runs a script that must exit with code and returns its output.
 func (m machine) sh(code int, script string) string {
 	m.t.Helper()
-	ctx, cancel := context.WithTimeout(m.t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
 	defer cancel()
 	exit := m.Run(ctx, "#!/bin/bash\n"+script, nil)
 	if exit.Code != code {
@@ -117,7 +120,7 @@ func (m machine) unit(name, text string) {
 func (m machine) eventually(script string) {
 	m.t.Helper()
 	var last localaws.Exit
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
 		if last = m.Run(m.t.Context(), script, nil); last.Code == 0 {
 			return
 		}

@@ -72,7 +72,7 @@ func TestAStartWaitsForAnEarlierUnit(t *testing.T) {
 	m.unit("first.service", gate)
 	m.unit("job.service", "[Unit]\nAfter=first.service\n"+logging)
 	m.sh(0, "systemctl start --no-block first job; systemctl is-active first job || true")
-	m.want(1, "(sleep 1; systemctl stop job) & systemctl start job", "Job for job.service canceled.")
+	m.want(1, "(until test -e $ATTA_ROOT/run/systemd/jobs/job.service.json; do sleep .05; done; systemctl stop job) & systemctl start job", "Job for job.service canceled.")
 	m.want(0, "(sleep .2; touch $ATTA_ROOT/first) & systemctl start job; cat $ATTA_ROOT/order", "first\njob")
 	m.want(0, "systemctl show -p ActiveState,Result --value first; systemctl start job; tail -1 $ATTA_ROOT/order", "success\ninactive\njob")
 }
@@ -83,17 +83,18 @@ func TestAQueuedStartOfAUnitThatIsGoneFails(t *testing.T) {
 	m.unit("first.service", gate)
 	m.unit("job.service", "[Unit]\nAfter=first.service\n"+logging)
 	m.sh(0, "systemctl start --no-block first")
-	m.wantPart(1, "(sleep 1; rm $ATTA_ROOT/etc/systemd/system/job.service; systemctl daemon-reload) & systemctl start job", "Job for job.service failed.")
+	m.wantPart(1, "(until test -e $ATTA_ROOT/run/systemd/jobs/job.service.json; do sleep .05; done; rm $ATTA_ROOT/etc/systemd/system/job.service; systemctl daemon-reload) & systemctl start job", "Job for job.service failed.")
 	m.want(0, "systemctl show -p LoadState --value job; systemctl stop first", "not-found")
 }
 
 func TestAStartOfAUnitThatIsStoppingIsQueued(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.unit("web.service", "[Service]\nExecStart=/bin/sleep 60\nExecStopPost=/bin/sleep 2\n")
+	m.unit("web.service", "[Service]\nExecStart=/bin/sleep 60\nExecStopPost=/bin/sh -c 'until test -e $ATTA_ROOT/go; do sleep .02; done'\n")
 	m.sh(0, "systemctl start web; systemctl stop --no-block web")
 	m.eventually("[ $(systemctl show -p ActiveState --value web) = deactivating ]")
 	m.want(0, "systemctl start --no-block web; systemctl show -p ActiveState --value web", "deactivating")
+	m.write("/go", "")
 	m.eventually("systemctl is-active -q web")
 }
 

@@ -9,8 +9,6 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"al.essio.dev/pkg/shellescape"
-
 	"github.com/org/atta-deploy-action/localaws/standins"
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
@@ -33,37 +31,22 @@ func BuildStandins(ctx context.Context, dir string) (string, error) {
 
 // installStandins puts the commands on the instance's PATH.
 func (o Options) installStandins(dir string) error {
-	offline := filepath.Join(o.Standins, instance.OfflineProgram)
-	network := filepath.Join(o.Standins, instance.NetworkProgram)
 	if o.Standins == "" {
-		self, err := os.Executable()
-		if err != nil {
-			return fmt.Errorf("find executable: %w", err)
-		}
-		offline, network = self, self
+		return errors.New("Options.Standins is empty: build them with BuildStandins")
 	}
 	for _, name := range standins.Commands {
 		path := filepath.Join(dir, "bin", name)
 		var err error
-		switch {
-		case name == "aws":
-			err = writeProgram(path, o.awsWrapper(dir, standinWrapper(network, path)))
-		case o.Standins == "":
-			err = writeProgram(path, standinWrapper(offline, path))
-		default:
-			err = os.Symlink(offline, path)
+		if name == "aws" {
+			err = writeProgram(path, o.awsWrapper(dir, path))
+		} else {
+			err = os.Symlink(filepath.Join(o.Standins, instance.OfflineProgram), path)
 		}
 		if err != nil && !errors.Is(err, os.ErrExist) {
 			return fmt.Errorf("install %s: %w", name, err)
 		}
 	}
 	return nil
-}
-
-// standinWrapper is a script that starts program as the stand-in at path. Built with -race, a
-// program sleeps for a second before it exits, unless told not to.
-func standinWrapper(program, path string) string {
-	return "#!/bin/sh\nGORACE=atexit_sleep_ms=0 exec " + shellescape.QuoteCommand([]string{program, instance.Marker, path}) + ` "$@"` + "\n"
 }
 
 // writeProgram writes a file that is executed. A fork in between would inherit

@@ -4,9 +4,10 @@ import (
 	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/org/atta-deploy-action/localaws/sample"
+
+	"github.com/org/atta-deploy-action/localaws"
 )
 
 // service is the unit of a batch job, for any service by %N.
@@ -75,14 +76,18 @@ func TestAFailedJobFailsTheStart(t *testing.T) {
 func TestAJobOutlivesTheCommandThatStartedIt(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'sleep 1; echo done >> $ATTA_ROOT/done'\n")
-	ctx, cancel := context.WithTimeout(t.Context(), 400*time.Millisecond)
-	defer cancel()
-	if exit := m.Run(ctx, "systemctl start job", nil); exit.Code != 137 {
+	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'until test -e $ATTA_ROOT/go; do sleep .02; done; echo done >> $ATTA_ROOT/done'\n")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan localaws.Exit, 1)
+	go func() { ended <- m.Run(ctx, "systemctl start job", nil) }()
+	m.eventually("[ $(systemctl show -p MainPID --value job) != 0 ]")
+	cancel()
+	if exit := <-ended; exit.Code != 137 {
 		t.Fatalf("got %d", exit.Code)
 	}
-	m.want(3, "systemctl is-active job", "activating")
-	m.sh(0, "systemctl start job") // joins the start in flight
+	m.want(3, "systemctl start --no-block job; systemctl is-active job", "activating") // joins the start in flight
+	m.write("/go", "")
+	m.eventually("[ $(systemctl show -p ActiveState --value job) = inactive ]")
 	m.want(0, "cat $ATTA_ROOT/done; systemctl show -p Result --value job", "done\nsuccess")
 }
 

@@ -1,6 +1,6 @@
-// Package simhost is an instance that answers as bootstrap.sh and ec2_deploy.sh make one
-// answer, and runs nothing: for tests of what goes on between many of them. What the
-// scripts really do is tested where they lie.
+// Package simhost simulates an instance: it answers as bootstrap.sh and ec2_deploy.sh make an
+// instance answer, and runs nothing. It is for tests of rollouts over many instances; what the
+// scripts themselves do is tested elsewhere.
 package simhost
 
 import (
@@ -13,28 +13,28 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// Behavior is how a change on a host goes. The zero value goes well, at once.
+// Behavior is how a change on a host goes. The zero value succeeds at once.
 type Behavior struct {
 	Duration      time.Duration
 	Refusal       string        // the message with which it refuses; nothing is changed
 	Reason        deploy.Reason // of the refusal
-	Unhealthy     bool          // the release is found unhealthy, and the host goes back
-	RollbackFails bool          // and going back goes wrong, too
+	Unhealthy     bool          // the release is found unhealthy, and the host rolls back
+	RollbackFails bool          // with Unhealthy: the rollback fails as well
 }
 
-// Host is one instance. Its methods are safe for concurrent use, its fields are set before
-// the first command comes.
+// Host is one instance. Its methods are safe for concurrent use, set its fields before
+// the first command.
 type Host struct {
-	NextBehavior func(version string) Behavior // how the next change goes; nil: well
-	StatusDelay  time.Duration                 // to answer a question
-	BusyTimeout  time.Duration                 // how long a command waits for another one to end; 0: a minute
+	NextBehavior func(version string) Behavior // how the next change goes; nil: it succeeds
+	StatusDelay  time.Duration                 // before it answers a status command
+	BusyTimeout  time.Duration                 // how long a command waits for another one; 0: a minute
 
 	mu           sync.Mutex
-	busy         string        // the deployment at work; empty: none
-	turnReleased chan struct{} // closed when it is no more
+	busy         string        // the deployment in progress; empty: none
+	turnReleased chan struct{} // closed when that deployment has ended
 	installed    release
 	previous     string
-	verified     []release // healthy here, the oldest first
+	verified     []release // verified releases, the oldest first
 	quarantine   map[string]bool
 	generation   int64
 	history      []pastCommand
@@ -56,7 +56,7 @@ type pastCommand struct {
 	verdict    verdict
 }
 
-// New is a host that runs a version, seen healthy; an empty one is a host that has nothing.
+// New is a host that runs a verified version, or nothing when version is empty.
 // The image of a version is the same wherever it runs.
 func New(version, digest string) *Host {
 	h := &Host{quarantine: map[string]bool{}}
@@ -75,7 +75,7 @@ type Change struct {
 	Started    time.Time
 }
 
-// Changes are those of a host so far, in their order.
+// Changes are the changes of the host so far, in order.
 func (h *Host) Changes() []Change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -93,7 +93,7 @@ type State struct {
 	Busy            bool
 }
 
-// State is that at this moment.
+// State returns the current state.
 func (h *Host) State() State {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -103,7 +103,7 @@ func (h *Host) State() State {
 	}
 }
 
-// SetInstalled changes what the host runs, as somebody else would.
+// SetInstalled changes what the host runs, as another deployer would.
 func (h *Host) SetInstalled(version, digest string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -112,7 +112,7 @@ func (h *Host) SetInstalled(version, digest string) {
 	h.verified = append(h.verified, h.installed)
 }
 
-// SetGeneration is what the host has seen, as from another bucket.
+// SetGeneration sets the highest fencing generation that the host has accepted.
 func (h *Host) SetGeneration(n int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -126,7 +126,7 @@ func (h *Host) SetDrift(words ...string) {
 	h.drift = words
 }
 
-// ForgetReleases removes what the host could go back to.
+// ForgetReleases removes the releases that the host could roll back to.
 func (h *Host) ForgetReleases() {
 	h.mu.Lock()
 	defer h.mu.Unlock()

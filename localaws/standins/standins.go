@@ -1,10 +1,6 @@
-// Package standins turns the executable it is linked into into small stand-ins
-// for docker, systemctl, systemd-analyze, journalctl and aws, which do their
-// work for real inside one instance's folder. A main or TestMain starts with
-//
-//	if standins.Invoked() {
-//		os.Exit(standins.Run())
-//	}
+// Package standins makes a program act as docker, systemctl, systemd-analyze, journalctl or
+// aws, by the name it is started under. The stand-ins do their work for real, inside the folder
+// of one instance. host.BuildStandins builds the programs.
 package standins
 
 import (
