@@ -20,7 +20,7 @@ type Invocation struct {
 //	&localaws.DeliveryFault{Status: "DeliveryTimedOut", Runs: 1} // it ran, but the answer was lost
 //	&localaws.DeliveryFault{Status: "InProgress"}                // the agent died: never anything else
 type DeliveryFault struct {
-	Delay       time.Duration // before the command reaches the instance; it is Pending meanwhile
+	Delay       time.Duration // before the command reaches the instance; it is Pending until then
 	Status      string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" without an end, …
 	Code        int           // response code to report with Status
 	Stdout      string        // output to report with Status

@@ -14,7 +14,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-func TestTheMachineGetsOneScriptAndTheAgentsEnvironment(t *testing.T) {
+func TestMachineReceivesOneScriptAndTheAgentsEnvironment(t *testing.T) {
 	s := start(t, localaws.Options{})
 	type run struct {
 		script string
@@ -45,7 +45,7 @@ func TestTheMachineGetsOneScriptAndTheAgentsEnvironment(t *testing.T) {
 	}
 }
 
-func TestExitCodesMeanWhatTheAgentMakesOfThem(t *testing.T) {
+func TestExitCodesMapToTheAgentsStatuses(t *testing.T) {
 	s := start(t, localaws.Options{})
 	tests := []struct {
 		code    int
@@ -122,7 +122,7 @@ func TestExecutionTimeoutKillsTheScript(t *testing.T) {
 	}
 }
 
-func TestCancelKillsWhatRunsAndStopsWhatWaits(t *testing.T) {
+func TestCancelKillsRunningAndSkipsPendingInvocations(t *testing.T) {
 	s := start(t, localaws.Options{})
 	running := make(chan string, 2)
 	for _, instance := range []string{"i-1", "i-2"} {
@@ -146,7 +146,7 @@ func TestCancelKillsWhatRunsAndStopsWhatWaits(t *testing.T) {
 	wantCode(t, err, "InvalidCommandId")
 }
 
-func TestVerdictsForceWhatIsReported(t *testing.T) {
+func TestDeliveryFaultsOverrideTheReportedStatus(t *testing.T) {
 	s := start(t, localaws.Options{})
 	ran := make(chan int, 10)
 	script := func(v localaws.DeliveryFault) string {
@@ -195,7 +195,7 @@ func TestVerdictsForceWhatIsReported(t *testing.T) {
 	settle(t, s, id, "Success")
 }
 
-func TestCloseKillsWhatStillRuns(t *testing.T) {
+func TestCloseKillsRunningScripts(t *testing.T) {
 	s := start(t, localaws.Options{})
 	running, killed := make(chan string, 1), make(chan bool, 1)
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: machine(func(ctx context.Context, script string, env []string) localaws.Exit {

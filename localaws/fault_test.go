@@ -14,7 +14,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-func TestAFaultHitsItsCallsAsOftenAsToldAndIsRecorded(t *testing.T) {
+func TestFaultHitsTheGivenNumberOfCallsAndIsRecorded(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.AddInstance(localaws.Instance{ID: "i-1"})
 	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Resource: "i-1", Times: 1, Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
@@ -37,7 +37,7 @@ func TestAFaultHitsItsCallsAsOftenAsToldAndIsRecorded(t *testing.T) {
 	}
 }
 
-func TestAResetCallIsNotHandled(t *testing.T) {
+func TestResetFaultSkipsTheCall(t *testing.T) {
 	s, client := storage(t)
 	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Reset: true})
 	if _, err := client.PutObject(t.Context(), putInput("k", "v")); !errors.Is(err, syscall.ECONNRESET) {
@@ -53,7 +53,7 @@ func TestAResetCallIsNotHandled(t *testing.T) {
 	}
 }
 
-func TestADroppedReplyLeavesTheWorkDone(t *testing.T) {
+func TestDropReplyFaultHandlesTheCallFirst(t *testing.T) {
 	s, client := storage(t)
 	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "artifacts/k", DropReply: true})
 	if _, err := client.PutObject(t.Context(), putInput("k", "v")); !errors.Is(err, syscall.ECONNRESET) {
@@ -67,7 +67,7 @@ func TestADroppedReplyLeavesTheWorkDone(t *testing.T) {
 	}
 }
 
-func TestADelayedCallWaits(t *testing.T) {
+func TestDelayFaultPostponesTheCall(t *testing.T) {
 	s, client := storage(t)
 	s.AddFault(localaws.Fault{Delay: time.Hour})
 	ctx, stop := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -80,7 +80,7 @@ func TestADelayedCallWaits(t *testing.T) {
 	}
 }
 
-func TestTheRegistryFailsOnCommandToo(t *testing.T) {
+func TestFaultsApplyToTheRegistry(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "MUTABLE")
 	s.AddFault(localaws.Fault{Operation: "registry:PUT manifest", Resource: "atta:1", Times: 1,

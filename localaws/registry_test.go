@@ -81,7 +81,7 @@ func wantRegistry(t *testing.T, err error, status int, code, part string) {
 	}
 }
 
-func TestWhatIsPushedReadsBackAndIsDescribed(t *testing.T) {
+func TestPushedImagesAreReadBackAndDescribed(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("team/atta", "IMMUTABLE")
 	auth, image := login(t, s), randomImage(t)
@@ -128,7 +128,7 @@ func TestAnIndexKeepsItsPlatforms(t *testing.T) {
 	}
 }
 
-func TestAnImmutableTagTakesOneDigest(t *testing.T) {
+func TestImmutableTagCannotBeMoved(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
 	auth, first, second := login(t, s), randomImage(t), randomImage(t)
@@ -156,7 +156,7 @@ func TestAnImmutableTagTakesOneDigest(t *testing.T) {
 	}
 }
 
-func TestTheRegistryWantsAnUnexpiredECRLogin(t *testing.T) {
+func TestRegistryRequiresAnUnexpiredECRLogin(t *testing.T) {
 	c := &clock{}
 	s := start(t, localaws.Options{Now: c.now})
 	s.CreateRepository("atta", "MUTABLE")
@@ -182,7 +182,7 @@ func TestTheRegistryWantsAnUnexpiredECRLogin(t *testing.T) {
 	wantRegistry(t, err, 403, "DENIED", "expired")
 }
 
-func TestWhatDoesNotExistHasECRsNames(t *testing.T) {
+func TestMissingObjectsGetECRsErrors(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "MUTABLE")
 	auth, api := login(t, s), ecr.NewFromConfig(s.Config())

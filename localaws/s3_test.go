@@ -31,7 +31,7 @@ func putInput(key, content string) *s3.PutObjectInput {
 	return &s3.PutObjectInput{Bucket: aws.String("artifacts"), Key: aws.String(key), Body: strings.NewReader(content)}
 }
 
-func TestAnObjectComesBackAsItWasPut(t *testing.T) {
+func TestObjectIsReadBackUnchanged(t *testing.T) {
 	s, client := storage(t)
 	key, content := "bundles/dev/a b+c=ä.tar.gz", "0123456789"
 	in := putInput(key, content)
@@ -81,7 +81,7 @@ func TestAnObjectComesBackAsItWasPut(t *testing.T) {
 	}
 }
 
-func TestConditionalWritesHaveOneWinner(t *testing.T) {
+func TestConcurrentConditionalWritesHaveOneWinner(t *testing.T) {
 	s, client := storage(t)
 	var won atomic.Int32
 	var writers sync.WaitGroup
@@ -127,7 +127,7 @@ func TestConditionalWritesHaveOneWinner(t *testing.T) {
 	}
 }
 
-func TestConditionalReadsAnswerWithoutTheBody(t *testing.T) {
+func TestFailedConditionalReadsHaveNoBody(t *testing.T) {
 	_, client := storage(t)
 	put, err := client.PutObject(t.Context(), putInput("k", "v"))
 	if err != nil {
@@ -141,7 +141,7 @@ func TestConditionalReadsAnswerWithoutTheBody(t *testing.T) {
 	wantCode(t, err, "PreconditionFailed")
 }
 
-func TestWhatIsNotThereOrNotOursHasS3sNames(t *testing.T) {
+func TestMissingAndForeignBucketsGetS3sErrors(t *testing.T) {
 	_, client := storage(t)
 	_, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("artifacts"), Key: aws.String("k")})
 	wantCode(t, err, "NoSuchKey")

@@ -47,7 +47,7 @@ func TestConcurrencyIsRespectedAndErrorsStopTheRest(t *testing.T) {
 	}
 }
 
-func TestSendCommandRefusesWhatTheRealOneRefuses(t *testing.T) {
+func TestSendCommandRefusesInvalidInput(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.AddInstance(localaws.Instance{ID: "i-1"})
 	s.AddInstance(localaws.Instance{ID: "i-2", PingStatus: "ConnectionLost"})
@@ -93,7 +93,7 @@ func target(key string, values ...string) []types.Target {
 	return []types.Target{{Key: aws.String(key), Values: values}}
 }
 
-func TestTagTargetsSkipWhatIsNotOnline(t *testing.T) {
+func TestTagTargetsSkipOfflineInstances(t *testing.T) {
 	s := start(t, localaws.Options{})
 	tags := map[string]string{"Environment": "dev"}
 	s.AddInstance(localaws.Instance{ID: "i-1", Tags: tags})

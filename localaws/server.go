@@ -220,7 +220,7 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	}
 }
 
-// route tells the services apart by what only their clients send.
+// route recognizes a service by what only its clients send.
 func (s *Server) route(r *http.Request) service {
 	target := r.Header.Get("X-Amz-Target")
 	switch {

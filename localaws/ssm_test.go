@@ -80,7 +80,7 @@ func settle(t *testing.T, s *localaws.Server, id string, details ...string) []ty
 	}
 }
 
-func TestACommandIsInvisibleAtFirst(t *testing.T) {
+func TestNewCommandHasNoVisibleInvocations(t *testing.T) {
 	s := start(t, localaws.Options{InvocationDelay: 300 * time.Millisecond})
 	s.AddInstance(localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1"})
 	id := send(t, s, shell("true", "i-1"))
@@ -97,7 +97,7 @@ func TestACommandIsInvisibleAtFirst(t *testing.T) {
 	}
 }
 
-func TestOutputIsCutAsTheAPICutsIt(t *testing.T) {
+func TestOutputIsTruncatedLikeTheAPI(t *testing.T) {
 	s := start(t, localaws.Options{})
 	const title, stdoutMark, stderrMark = "\n----------ERROR-------\n", "\n---Output truncated---", "\n---Error truncated----"
 	tests := map[string]struct {
@@ -127,7 +127,7 @@ func TestOutputIsCutAsTheAPICutsIt(t *testing.T) {
 	}
 }
 
-func TestTheParentCallsUndeliverableASuccess(t *testing.T) {
+func TestParentStatusCountsUndeliverableAsSuccess(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.AddInstance(localaws.Instance{ID: "i-0"})
 	ids := []string{"i-0"}

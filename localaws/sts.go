@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// sts hands out and explains identities. Every role of its own account exists
+// sts issues and describes identities. Every role of its account exists
 // and trusts everybody in it and this server's OIDC issuer.
 type sts struct {
 	account string

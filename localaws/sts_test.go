@@ -35,7 +35,7 @@ func caller(t *testing.T, c aws.Config) (string, error) {
 	return aws.ToString(out.Arn), nil
 }
 
-func TestTheRunnersKeySpeaksForTheRunner(t *testing.T) {
+func TestRunnersKeyIdentifiesTheRunner(t *testing.T) {
 	s := start(t, localaws.Options{})
 	arn, err := caller(t, s.Config())
 	if err != nil || arn != "arn:aws:iam::"+account+":user/runner" {
@@ -46,7 +46,7 @@ func TestTheRunnersKeySpeaksForTheRunner(t *testing.T) {
 	}
 }
 
-func TestBrokenSignaturesAreRefusedInEachServicesWords(t *testing.T) {
+func TestInvalidSignaturesGetEachServicesOwnError(t *testing.T) {
 	c := &clock{}
 	s := start(t, localaws.Options{Now: c.now})
 	s.CreateBucket("artifacts")
@@ -82,7 +82,7 @@ func TestBrokenSignaturesAreRefusedInEachServicesWords(t *testing.T) {
 	}
 }
 
-func TestAnAssumedRoleSpeaksForItselfUntilItExpires(t *testing.T) {
+func TestAssumedRoleIsThePrincipalUntilItExpires(t *testing.T) {
 	c := &clock{}
 	s := start(t, localaws.Options{Now: c.now})
 	out, err := sts.NewFromConfig(s.Config()).AssumeRole(t.Context(), &sts.AssumeRoleInput{
@@ -126,7 +126,7 @@ func TestExpiredCredentialsAreRefused(t *testing.T) {
 	wantCode(t, err, "ExpiredTokenException")
 }
 
-func TestAWebIdentityBecomesARole(t *testing.T) {
+func TestWebIdentityIsExchangedForARole(t *testing.T) {
 	s := start(t, localaws.Options{})
 	out, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 3600)
 	if err != nil {
@@ -145,7 +145,7 @@ func TestAWebIdentityBecomesARole(t *testing.T) {
 	wantCode(t, err, "InvalidIdentityToken")
 }
 
-func TestTheTokenEndpointWantsTheJobsBearer(t *testing.T) {
+func TestTokenEndpointRequiresTheJobsBearerToken(t *testing.T) {
 	s := start(t, localaws.Options{})
 	url := strings.TrimPrefix(s.OIDCEnv()[0], "ACTIONS_ID_TOKEN_REQUEST_URL=")
 	response, err := http.Get(url)

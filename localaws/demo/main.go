@@ -1,7 +1,7 @@
-// Command demo deploys a sample image to ten instances on this machine, with the
-// action's own program and a loopback AWS: a first version, a broken one that its
-// canary stops, a good one in three waves, then a status and a rollback. It needs
-// Linux and Go, no account, no Docker and no root.
+// Command demo deploys a sample image to ten simulated instances on this machine, with the
+// real action and an emulated AWS: a first version, a broken version that the first wave
+// stops, a fixed version, a status and a rollback. It needs Linux and Go, but no AWS account,
+// no Docker and no root.
 package main
 
 import (
@@ -23,8 +23,8 @@ import (
 )
 
 const (
-	fleet = 10
-	role  = "arn:aws:iam::123456789012:role/atta-deploy-demo"
+	instanceCount = 10
+	role          = "arn:aws:iam::123456789012:role/atta-deploy-demo"
 )
 
 func main() {
@@ -37,7 +37,7 @@ func main() {
 	}
 }
 
-// stage is what the demo plays on.
+// stage is the environment of the demo.
 type stage struct {
 	folder  string
 	program string // the action's own
@@ -52,13 +52,13 @@ func runDemo(ctx context.Context) error {
 	}
 	defer s.close()
 
-	printTitle(fmt.Sprintf("1. A first version on %d instances", fleet))
+	printTitle(fmt.Sprintf("1. Deploy a first version to %d instances", instanceCount))
 	if err := s.deploy(ctx, "0.1.0-demo"); err != nil {
 		return err
 	}
-	printFile("What the job wrote on the first: /opt/atta/output/greeting.txt", s.hosts[0].Path("opt/atta/output/greeting.txt"))
+	printFile("The job's output on the first instance, /opt/atta/output/greeting.txt", s.hosts[0].Path("opt/atta/output/greeting.txt"))
 
-	printTitle("2. A broken version: its canary fails and goes back, the others are never touched")
+	printTitle("2. Deploy a broken version: the first wave fails and rolls back, the other instances are not touched")
 	before, err := s.listFiles()
 	if err != nil {
 		return err
@@ -70,23 +70,23 @@ func runDemo(ctx context.Context) error {
 		return err
 	}
 
-	printTitle("3. A good version in three waves")
+	printTitle("3. Deploy a fixed version in three waves")
 	if err := s.deploy(ctx, "0.1.2-demo"); err != nil {
 		return err
 	}
-	printTitle("4. Status")
+	printTitle("4. Check the status of every instance")
 	if err := s.runAction(ctx, "status", "INPUT_OPERATION=status", "INPUT_FAIL-ON-DRIFT=true"); err != nil {
 		return err
 	}
-	printTitle("5. Rollback")
+	printTitle("5. Roll back to the previous version")
 	if err := s.runAction(ctx, "rollback", "INPUT_OPERATION=rollback"); err != nil {
 		return err
 	}
 	return s.checkAllRun("0.1.0-demo")
 }
 
-// listFiles lists every file of the service on each instance with its time of change, but for the
-// number that an instance keeps of the latest run that asked it something.
+// listFiles lists every file of the service on each instance with its modification time, except
+// the fencing generation, which a status command may raise.
 func (s *stage) listFiles() ([]string, error) {
 	var trees []string
 	for _, h := range s.hosts {
@@ -122,10 +122,10 @@ func (s *stage) checkUntouched(before []string) error {
 			same++
 		}
 	}
-	if same != fleet-1 {
-		return fmt.Errorf("%d of %d instances were not touched", same, fleet)
+	if same != instanceCount-1 {
+		return fmt.Errorf("%d of %d instances are unchanged, want all but one", same, instanceCount)
 	}
-	fmt.Printf("\n%d of %d instances were not touched: not one file of the service has changed there.\n", same, fleet)
+	fmt.Printf("\nVerified: no file of the service changed on %d of %d instances.\n", same, instanceCount)
 	return s.checkAllRun("0.1.0-demo")
 }
 
@@ -172,7 +172,7 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range fleet {
+	for i := range instanceCount {
 		h, err := host.New(host.Options{
 			Dir: filepath.Join(s.folder, fmt.Sprintf("instance-%d", i)), Endpoint: s.aws.URL(),
 			AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, AWSCLI: "standin", Standins: standins,
@@ -198,8 +198,8 @@ func (s *stage) close() {
 	_ = os.RemoveAll(s.folder)
 }
 
-// deploy does what a workflow does: a program from an earlier step lies in the
-// workspace, and the action makes an image of it and rolls it out.
+// deploy runs the action as a workflow would: it makes an image of a program that an earlier
+// step left in the workspace, and rolls it out.
 func (s *stage) deploy(ctx context.Context, version string, settings ...string) error {
 	return s.runAction(ctx, version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version,
 		"INPUT_IMAGE=scratch", "INPUT_IMAGE-FILES=app:/app/", "INPUT_IMAGE-PLATFORMS=linux/"+runtime.GOARCH,
@@ -210,7 +210,7 @@ func (s *stage) deploy(ctx context.Context, version string, settings ...string) 
 
 func (s *stage) workspaceDir() string { return filepath.Join(s.folder, "workspace") }
 
-// runAction runs the action as a step of a workflow does, with its inputs in the environment.
+// runAction runs the action as a workflow step, with its inputs in the environment.
 func (s *stage) runAction(ctx context.Context, step string, env ...string) error {
 	outputs, summary := filepath.Join(s.folder, step+".outputs"), filepath.Join(s.folder, step+".md")
 	for _, file := range []string{outputs, summary} {

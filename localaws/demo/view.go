@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -41,12 +42,16 @@ func printOutputs(file string) {
 		text = []byte(err.Error())
 	}
 	fmt.Printf("\n%s\n\n", colorize(bold, "Outputs"))
-	for _, output := range heredoc.FindAllStringSubmatch(string(text), -1) {
-		value := output[2]
+	outputs := heredoc.FindAllStringSubmatch(string(text), -1)
+	for i, output := range outputs {
+		name, value := output[1], output[2]
+		if slices.ContainsFunc(outputs[i+1:], func(later []string) bool { return later[1] == name }) {
+			continue // as in GitHub, the last value counts
+		}
 		if len(value) > 100 {
 			value = value[:100] + "…"
 		}
-		fmt.Printf("%-17s %s\n", output[1], value)
+		fmt.Printf("%-17s %s\n", name, value)
 	}
 }
 

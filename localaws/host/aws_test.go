@@ -63,7 +63,7 @@ func TestDockerLogsInToECR(t *testing.T) {
 	m.wantPart(0, "aws sts get-caller-identity --region us-east-1", `"Account": "123456789012"`)
 }
 
-func TestTheRealAWSCommandIsUsedWhereItIs(t *testing.T) {
+func TestRealAWSCLIIsUsedWhenInstalled(t *testing.T) {
 	t.Parallel()
 	m, server := attach(t, "")
 	m.write("/tmp/up", "content")

@@ -31,7 +31,7 @@ func TestACreatedContainerKeepsItsImage(t *testing.T) {
 	m.wantPart(0, "docker image rm "+r.host+"/atta:1", "Deleted: sha256:")
 }
 
-func TestSystemPruneTakesContainersThatDoNotRunAndThenTheirImages(t *testing.T) {
+func TestSystemPruneRemovesStoppedContainersThenTheirImages(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
@@ -45,7 +45,7 @@ func TestSystemPruneTakesContainersThatDoNotRunAndThenTheirImages(t *testing.T) 
 
 // Docker 20.10 does the same: the digest is the last to go, but another repository's
 // tag costs it.
-func TestImagePruneTakesNamesFromAnImageInUse(t *testing.T) {
+func TestImagePruneUntagsAnImageInUse(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
@@ -70,7 +70,7 @@ func TestDockerRmiNeedsForceForAnImageOfSeveralRepositories(t *testing.T) {
 	m.want(0, "docker rmi -f other:1; docker images -q | wc -l", "Untagged: other:1\n1")
 }
 
-func TestAFullDiskStopsPullLoadAndCreate(t *testing.T) {
+func TestFullDiskFailsPullLoadAndCreate(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
@@ -114,7 +114,7 @@ func TestDockerExecRunsInARunningContainer(t *testing.T) {
 	m.wantPart(1, "docker exec web /app", "is not running")
 }
 
-func TestDockerTellsItsFolderAndItsVersion(t *testing.T) {
+func TestDockerReportsItsFolderAndVersion(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.sh(0, "test -d \"$(docker info --format '{{.DockerRootDir}}')\"")

@@ -74,7 +74,7 @@ func TestDockerPullsThisPlatformFromAnIndex(t *testing.T) {
 	m.wantPart(1, "docker pull "+r.pushContent("2", only), "no matching manifest for linux/")
 }
 
-func TestDockerStoresNothingOfADamagedImage(t *testing.T) {
+func TestDockerStoresNothingOfACorruptImage(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	image := r.push("1")
@@ -93,7 +93,7 @@ func TestDockerStoresNothingOfADamagedImage(t *testing.T) {
 	}
 }
 
-func TestDockerRefusesLayersThatAreNotTheConfigured(t *testing.T) {
+func TestDockerRefusesLayersThatDifferFromTheConfig(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	img, err := sample.NewImage(program)
@@ -114,7 +114,7 @@ func TestDockerRefusesLayersThatAreNotTheConfigured(t *testing.T) {
 	m.want(0, "docker images -aq", "")
 }
 
-func TestDockerSaysWhatIsNotThere(t *testing.T) {
+func TestDockerReportsMissingObjects(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
@@ -126,7 +126,7 @@ func TestDockerSaysWhatIsNotThere(t *testing.T) {
 	m.wantPart(0, "docker rm -f nothing", "No such container: nothing")
 }
 
-func TestDockerRunExitsAsTheProgramDoes(t *testing.T) {
+func TestDockerRunReturnsTheProgramsExitStatus(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
@@ -152,7 +152,7 @@ func TestAKilledDockerRunLeavesItsContainer(t *testing.T) {
 	m.want(0, "docker rm -f job; docker ps -aq", "job")
 }
 
-func TestDockerRunPassesSignalsOn(t *testing.T) {
+func TestDockerRunForwardsSignals(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)
@@ -164,7 +164,7 @@ func TestDockerRunPassesSignalsOn(t *testing.T) {
 	m.want(0, "docker run -d --rm --name gone atta --sleep 60s >/dev/null; docker stop -t 5 gone; docker ps -a -q -f name=gone", "gone")
 }
 
-func TestImagePruneTakesWhatHasNoTag(t *testing.T) {
+func TestImagePruneRemovesUntaggedImages(t *testing.T) {
 	t.Parallel()
 	m, r := boot(t), serve(t)
 	r.login(m)

@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/host"
 )
 
-func TestScriptsSeeWhatTheAgentGivesThem(t *testing.T) {
+func TestScriptsGetTheAgentsEnvironment(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	exit := m.Run(t.Context(), "pwd; umask; cat; echo ${HOME-none} ${USER-none} $SSM_COMMAND_ID; env | cut -d= -f1 | sort | tr '\\n' ' '", []string{"SSM_COMMAND_ID=c-1"})
@@ -22,7 +22,7 @@ func TestScriptsSeeWhatTheAgentGivesThem(t *testing.T) {
 	}
 }
 
-func TestTheFirstLineOfAScriptIsHonoured(t *testing.T) {
+func TestRunHonoursTheShebang(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.want(0, "[[ a == a ]] && set -o pipefail && echo bash", "bash")
@@ -31,7 +31,7 @@ func TestTheFirstLineOfAScriptIsHonoured(t *testing.T) {
 	}
 }
 
-func TestExitStatusesArePassedOn(t *testing.T) {
+func TestRunReturnsTheScriptsExitStatus(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	for script, code := range map[string]int{"exit 0": 0, "exit 3": 3, "exit 137": 137, "exit 168": 168, "exit 169": 169, "exit 194": 194, "kill -TERM $$": 143, "kill -KILL $$": 137} {
@@ -39,7 +39,7 @@ func TestExitStatusesArePassedOn(t *testing.T) {
 	}
 }
 
-func TestOutputIsHeldByBackgroundChildren(t *testing.T) {
+func TestRunWaitsForBackgroundChildrenThatHoldTheOutput(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.want(0, "(sleep 0.3; echo late) & echo early", "early\nlate")
@@ -69,7 +69,7 @@ echo begun; touch $ATTA_ROOT/begun; sleep 600`, nil)
 	}
 }
 
-func TestScriptsStayOnDiskForTheirOwnerAlone(t *testing.T) {
+func TestScriptFilesAreReadableByTheOwnerOnly(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.want(0, `stat -c %a "$0"`, "700")
@@ -98,7 +98,7 @@ func TestOnlyTheAWSCommandSeesTheRole(t *testing.T) {
 	}
 }
 
-func TestARebootStartsWhatIsEnabled(t *testing.T) {
+func TestRebootStartsEnabledUnits(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	for _, name := range []string{"on", "off"} {

@@ -11,7 +11,7 @@ const gate = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'until test -e $ATTA
 
 const logging = "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo %N >> $ATTA_ROOT/order'\n" + install
 
-func TestABootStartsUnitsInTheirOrder(t *testing.T) {
+func TestBootStartsUnitsInOrder(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("a-last.service", "[Unit]\nAfter=middle.service\n"+logging)
@@ -29,7 +29,7 @@ func TestABootStartsUnitsInTheirOrder(t *testing.T) {
 	m.want(0, "cat $ATTA_ROOT/order", "free\nfirst\nmiddle\na-last")
 }
 
-func TestAFailedUnitHoldsNobodyBack(t *testing.T) {
+func TestFailedUnitDoesNotBlockUnitsOrderedAfterIt(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("recover.service", "[Unit]\nBefore=job.service\n[Service]\nType=oneshot\nExecStart=/bin/sh -c 'sleep .2; exit 1'\n"+install)
@@ -41,7 +41,7 @@ func TestAFailedUnitHoldsNobodyBack(t *testing.T) {
 	m.eventually("grep -q job $ATTA_ROOT/order && systemctl is-failed -q recover")
 }
 
-func TestAUnitMayQueueTheOneItIsOrderedBefore(t *testing.T) {
+func TestUnitCanQueueTheUnitItIsOrderedBefore(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/sh -c 'echo old >> $ATTA_ROOT/order'\n"+install)
@@ -56,7 +56,7 @@ func TestAUnitMayQueueTheOneItIsOrderedBefore(t *testing.T) {
 	m.want(0, "sleep .3; cat $ATTA_ROOT/order; systemctl show -p Result --value recover", "recovered\nnew\nsuccess")
 }
 
-func TestAUnitThatWaitsForTheOneItIsOrderedBeforeNeverEnds(t *testing.T) {
+func TestUnitThatWaitsForAUnitOrderedAfterItTimesOut(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("job.service", logging)

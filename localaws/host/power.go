@@ -65,7 +65,7 @@ func (h *Host) listProcesses() ([]int, error) {
 	for _, path := range paths {
 		environ, err := os.ReadFile(path)
 		if err != nil || !bytes.Contains(append([]byte{0}, environ...), mark) {
-			continue // ended meanwhile, or another's
+			continue // has just ended, or belongs to another instance
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
 		if err != nil {

@@ -18,7 +18,7 @@ import (
 var _ localaws.Machine = (*Host)(nil)
 
 // Run executes script as the SSM agent does: sh -c of a file that stays on
-// disk, in a process group of its own, from /usr/bin, umask 022, no input, no
+// disk, in its own process group, from /usr/bin, umask 022, no input, no
 // HOME. It returns when the script has ended and nobody holds its output any
 // more, or shortly after ctx has killed the group.
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/executers/executers_unix.go
@@ -71,7 +71,7 @@ func (h *Host) runScript(ctx context.Context, script string, env []string) (exit
 	defer stop()
 	stdout.readInBackground()
 	stderr.readInBackground()
-	_ = cmd.Wait() // the state tells
+	_ = cmd.Wait() // ProcessState has the result
 	return localaws.Exit{Code: instance.ExitStatus(cmd.ProcessState), Stdout: stdout.waitForOutput(), Stderr: stderr.waitForOutput()}, nil
 }
 

@@ -47,7 +47,7 @@ func TestAOneshotUnitRunsItsContainer(t *testing.T) {
 	m.wantPart(0, "journalctl -u atta -n 2 -o cat", "Stopped atta batch job.")
 }
 
-func TestTheStartOfAJobIsOverWhenItsUnitIsDown(t *testing.T) {
+func TestStartOfAOneshotReturnsWhenTheUnitIsInactive(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/true\nExecStopPost=/bin/sleep 0.3\n")
@@ -108,7 +108,7 @@ func TestStopEndsAJobInFlight(t *testing.T) {
 	m.want(0, "systemctl stop job; systemctl show -p Result -p ExecMainStatus --value job; cat $ATTA_ROOT/cleaned", "signal\n15\ncleaned")
 }
 
-func TestAServiceIsRestartedUntilTheLimit(t *testing.T) {
+func TestServiceIsRestartedUpToTheStartLimit(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("web.service", "[Unit]\nStartLimitBurst=3\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=20ms\n")
@@ -133,7 +133,7 @@ func TestAServiceStaysUpUntilItIsStopped(t *testing.T) {
 	m.want(3, "systemctl is-active web", "inactive")
 }
 
-func TestAChangedUnitCountsAfterDaemonReload(t *testing.T) {
+func TestUnitChangesTakeEffectAfterDaemonReload(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("job.service", "[Service]\nType=oneshot\nExecStart=/bin/echo old\n")
@@ -173,7 +173,7 @@ func TestVerifyNamesWhatSystemdWouldRefuse(t *testing.T) {
 	m.want(0, "systemd-analyze verify /tmp/job.service", "")
 }
 
-func TestAConditionThatDoesNotHoldIsNoFailure(t *testing.T) {
+func TestUnmetConditionIsNotAFailure(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("job.service", "[Unit]\nConditionPathExists=/opt/%N/.env\n[Service]\nType=oneshot\nExecStart=/bin/touch ${ATTA_ROOT}/ran\n")
@@ -186,7 +186,7 @@ func TestAConditionThatDoesNotHoldIsNoFailure(t *testing.T) {
 	m.wantPart(0, "systemctl start job; journalctl -o cat -u job -n 1", "job.service - A job was skipped because of an unmet condition check (ConditionPathExists=!/opt/job/.env).")
 }
 
-func TestSeveralUnitsAreAnsweredOneByOne(t *testing.T) {
+func TestStateQueriesAnswerForEachUnit(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.unit("a.service", "[Service]\nExecStart=/bin/sleep 60\n[Install]\nWantedBy=multi-user.target\n")

@@ -105,7 +105,7 @@ func TestVerifyReadsTimersWithTheUnitsNextToThem(t *testing.T) {
 }
 
 // As systemd-analyze 252 does: who needs the unit to be there must look for it.
-func TestVerifyDoesNotMissTheUnitOfATimer(t *testing.T) {
+func TestVerifyAcceptsATimerWithoutItsUnit(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.write("/tmp/job.timer", "[Timer]\nOnBootSec=5min\n")

@@ -132,7 +132,7 @@ func TestAnOCIArchiveIsATarOfALayout(t *testing.T) {
 	}
 }
 
-func TestTheProgramGreetsAndEndsAsTold(t *testing.T) {
+func TestSampleProgramGreetsAndExitsWithTheGivenStatus(t *testing.T) {
 	program, err := sample.BuildProgram(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)

@@ -57,8 +57,8 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	return h.switchTo(ctx, c, target, behavior)
 }
 
-// takeTurn waits until nobody else is at work; it is false when that takes too long. A copy
-// of the command that is at work waits for it without an end.
+// takeTurn waits until no other deployment is in progress and reports whether that happened
+// in time. A copy of the command in progress waits for it without a limit.
 func (h *Host) takeTurn(ctx context.Context, c call) bool {
 	timeout := h.BusyTimeout
 	if timeout == 0 {
@@ -115,8 +115,8 @@ func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 
 var killed = localaws.Exit{Code: 137}
 
-// switchTo lets the change take its time, unlocked. A command that is killed meanwhile is
-// taken back by the host itself.
+// switchTo makes the change, unlocked while it takes its time. The host rolls back on its own
+// when the command is killed in that time.
 func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Behavior) localaws.Exit {
 	from := h.installed
 	h.changes = append(h.changes, Change{Deployment: c.parameters["deployment"], Generation: c.int64Parameter("generation"), Version: target.version, Started: time.Now()})
@@ -156,7 +156,7 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 	return h.answerCommand(c, verdict{outcome: deploy.OutcomeDeployed, message: target.version + " runs"}, true)
 }
 
-// recordPrevious is what the host goes back to from now on.
+// recordPrevious sets the release that the host rolls back to from now on.
 func (h *Host) recordPrevious(c call, from release) {
 	if c.command == "deploy" {
 		if from.verified && from.version != h.installed.version {

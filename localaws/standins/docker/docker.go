@@ -1,7 +1,7 @@
 // Package docker is a stand-in for the docker command: it pulls images from a
 // registry, keeps them unpacked below the instance's /var/lib/docker and runs
 // their static programs as plain processes, with neither root nor an engine.
-// A container has no namespace of its own: its program starts in the working
+// A container has no namespaces: its program starts in the working
 // directory of a copy of the image's files, where mounts are symbolic links.
 package docker
 
@@ -29,7 +29,7 @@ type engine struct {
 	dir  string
 }
 
-// exitError ends the command with a status of its own.
+// exitError ends the command with a given status.
 type exitError struct {
 	status int
 	err    error

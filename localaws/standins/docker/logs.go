@@ -96,7 +96,7 @@ func (f *follower) printLine(line []byte) error {
 	if f.timestamps {
 		e.Log = e.Time + " " + e.Log
 	}
-	_, _ = io.WriteString(w, e.Log) // nobody listening is no reason to stop
+	_, _ = io.WriteString(w, e.Log) // a closed output does not end the container
 	return nil
 }
 

@@ -101,7 +101,7 @@ func (e *engine) pruneImages(all bool) (freed int64, err error) {
 			names = []string{img.Id}
 		}
 		for _, ref := range names {
-			_ = e.removeImage(ref, false) // a conflict is no error here
+			_ = e.removeImage(ref, false) // a conflict is not an error here
 		}
 		if _, err := os.Stat(e.imageDir(img.Id)); errors.Is(err, os.ErrNotExist) {
 			freed += img.Size

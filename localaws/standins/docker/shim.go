@@ -21,7 +21,7 @@ import (
 const ShimName = "containerd-shim"
 
 // Shim runs the container named by its only argument and exits as its program
-// does. On file descriptor 3 it tells the program's pid, or why there is none.
+// does. On file descriptor 3 it writes the program's pid, or why there is none.
 func Shim(call *instance.Call) int {
 	e := &engine{call: call, dir: call.Path("/var/lib/docker")}
 	caller := os.NewFile(3, "caller")

@@ -38,7 +38,7 @@ func (c *Call) Path(path string) string {
 	return filepath.Join(c.Root, path)
 }
 
-// Detached returns a command that starts a stand-in in a session of its own, so
+// Detached returns a command that starts a stand-in in its own session, so
 // that it outlives the process group of its caller.
 func (c *Call) Detached(name string, args ...string) (*exec.Cmd, error) {
 	self, err := os.Executable()

@@ -46,8 +46,8 @@ type verification struct {
 	done  []string
 }
 
-// verifyUnit tells what is wrong with a unit. As with systemd 252, what is wrong with
-// the unit that a timer starts is told, and is no error of the timer: not even
+// verifyUnit prints what is wrong with a unit. As with systemd 252, what is wrong with
+// the unit that a timer starts is printed, but is not an error of the timer: not even
 // that it is missing.
 func (v *verification) verifyUnit(name string) bool {
 	path := v.findUnitFile(name)

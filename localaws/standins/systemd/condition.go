@@ -7,7 +7,7 @@ import (
 )
 
 // hasUnmetCondition checks the conditions of a unit whose start is due, and says in the
-// journal which one does not hold. That is no failure: systemd.unit(5).
+// journal which one does not hold. That is not a failure: systemd.unit(5).
 func (m *manager) hasUnmetCondition(u *unit) bool {
 	for key, holds := range map[string]func(os.FileInfo) bool{
 		"ConditionPathExists":      func(os.FileInfo) bool { return true },

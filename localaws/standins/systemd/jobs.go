@@ -55,7 +55,7 @@ func (m *manager) startUnit(name string, options instance.Options) error {
 	}
 }
 
-// beginStart starts a unit under a new invocation id, unless it is at work; or it
+// beginStart starts a unit under a new invocation id, unless it is active already; or it
 // leaves the start to a job, where another unit's start or its own stop is first.
 func (m *manager) beginStart(u *unit) (invocation, queued string, err error) {
 	lock, err := m.lockUnits()

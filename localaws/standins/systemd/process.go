@@ -54,7 +54,7 @@ func (e ending) systemdResult() string {
 	return "exit-code"
 }
 
-// String is how the journal tells it.
+// String is the wording of the journal.
 func (e ending) String() string {
 	if e.code == 2 {
 		for name, number := range signalNames {

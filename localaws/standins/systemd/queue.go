@@ -81,7 +81,7 @@ func (u *unit) namesInOrdering(key, name string) bool {
 	})
 }
 
-// queueStart leaves a start to a process of its own: whoever asked may go. The
+// queueStart leaves a start to a dedicated process, so that the caller can end. The
 // returned file is the lock that says the job is alive.
 func (m *manager) queueStart(name string) (id string, alive *os.File, err error) {
 	if alive, err = instance.Lock(m.jobLock(name)); err != nil {
