@@ -13,7 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh') .ci/run
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test sweep simulate bench bench-levels bench-fleet e2e check publish vulnerabilities golden
+.PHONY: help demo test test-all sweep simulate bench bench-levels bench-fleet e2e check publish vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,13 +21,16 @@ help: ## List the targets
 demo: ## Deploy to ten instances on this machine, go wrong and go back: no account, no Docker, no root
 	go run ./localaws/demo
 
-test: ## Run all tests that need nothing but Go
-	go test -shuffle=on -count=1 -timeout=20m ./test/host
-	go test $(RACE) -shuffle=on -count=1 -timeout=20m $$(go list ./... | grep -v '/test/host$$')
+test: ## Run the quick tests, which need nothing but Go
+	go test -shuffle=on -count=1 -timeout=20m ./...
+
+test-all: test ## Run the long tests as well: sampled sweep, 10,000 simulated rollouts, race detector
+	go test -tags=long -shuffle=on -count=1 -timeout=30m ./test/host
+	go test ./internal/rollout -count=1 -timeout=30m -run=TestSimulation -args -simulations=10000
+	go test $(RACE) -shuffle=on -count=1 -timeout=30m $$(go list ./... | grep -v '/test/host$$')
 
 sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
-	go test -c -o .cache/sweep ./test/host
-	cd test/host && KILL_ALL=yes ../../.cache/sweep -test.timeout=60m -test.run=KilledAnywhere
+	KILL_ALL=yes go test ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v
 
 simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10000, or SEED= for one)
 	go test ./internal/rollout -count=1 -timeout=60m -run=TestSimulation -v -args -simulations=$(or $(N),10000) -seed=$(or $(SEED),0)
@@ -42,11 +45,12 @@ bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with o
 	PATH=$(BIN):$$PATH go run ./test/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
 e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
-	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run=E2E ./...
+	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run='E2E|OnEachMachine' ./...
 
 check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
-	go vet -tags=e2e,bench ./...
+	go vet -tags=bench,long ./...
+	go vet -tags=e2e ./...
 	go mod tidy -diff
 	$(BIN)/golangci-lint run
 	$(BIN)/actionlint

@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -7,26 +9,20 @@ import (
 	"time"
 )
 
-// byHand runs the installed release's own script, as an operator does.
-func (m machine) byHand(arguments string, env ...string) answer {
-	m.t.Helper()
-	return m.sh("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh "+arguments, env...)
-}
-
-func (m machine) rollback(version string, env ...string) answer {
+func (m standin) rollback(version string, env ...string) answer {
 	m.t.Helper()
 	return m.parse(m.byHand("rollback "+version, env...))
 }
 
 // offline cuts the instance off from AWS and from the registry.
-func (m machine) offline() {
+func (m standin) offline() {
 	m.t.Helper()
 	m.replace("aws", "echo 'Could not connect to the endpoint URL' >&2; exit 255")
 	m.replace("docker", "case $1 in pull | login) echo 'connection refused' >&2; exit 1 ;; esac\n"+m.passOn("docker"))
 }
 
 // appears returns when something is there under that path.
-func (m machine) appears(path string) {
+func (m standin) appears(path string) {
 	m.t.Helper()
 	for deadline := time.Now().Add(30 * time.Second); !m.exists(path); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -36,7 +32,7 @@ func (m machine) appears(path string) {
 }
 
 // text is what a file of the instance holds, or nothing.
-func (m machine) text(path string) string {
+func (m standin) text(path string) string {
 	m.t.Helper()
 	content, err := os.ReadFile(m.Path(path))
 	if err != nil && !os.IsNotExist(err) {
@@ -52,7 +48,7 @@ func settings(lines string) change {
 	}
 }
 
-func (m machine) wantInstalled(current, previous string) {
+func (m standin) wantInstalled(current, previous string) {
 	m.t.Helper()
 	for link, want := range map[string]string{"current": current, "previous": previous} {
 		if got, _ := os.Readlink(m.Path("opt/atta", link)); strings.TrimPrefix(got, "releases/") != want {

@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -43,7 +45,7 @@ func TestADamagedBundleIsRefusedBeforeItIsUnpacked(t *testing.T) {
 	before := m.tree("opt")
 	maps.DeleteFunc(before, leavesTraces)
 	m.untouched(func() {
-		for name, content := range damaged(m.build("0.1.1-dev", nil)) {
+		for name, content := range damaged(m.build("0.1.1-dev", nil, "")) {
 			a := m.deploy("0.1.1-dev", parameter("image", image), func(a *attempt) { a.bundle = func(bundle.Bundle) []byte { return content } })
 			if a.Outcome != "refused" || a.exit != 20 || !strings.Contains(a.Message, "has sha256") {
 				t.Fatalf("%s: %d %s", name, a.exit, a.Message)
@@ -67,7 +69,7 @@ func TestABundleDamagedBeforeItsSumWasTakenIsRefusedOrWhole(t *testing.T) {
 	maps.DeleteFunc(whole, isReleaseEnv)
 	refused := 0
 	m.untouched(func() {
-		for name, content := range damaged(m.build("0.1.1-dev", nil)) {
+		for name, content := range damaged(m.build("0.1.1-dev", nil, "")) {
 			if err := os.RemoveAll(m.Path("opt/atta/releases/0.1.1-dev")); err != nil {
 				t.Fatal(err)
 			}
@@ -157,7 +159,7 @@ func TestABundleOfSomethingElseIsRefused(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.1.0-dev")
 	for message, edit := range map[string]func(bundle.Bundle) []byte{
-		"is not the bundle of 0.1.1-dev":           func(bundle.Bundle) []byte { return m.build("0.1.2-dev", nil).Content },
+		"is not the bundle of 0.1.1-dev":           func(bundle.Bundle) []byte { return m.build("0.1.2-dev", nil, "").Content },
 		"holds no executable deploy/ec2_deploy.sh": func(b bundle.Bundle) []byte { return pack(t, drop(entries(t, b), "deploy/ec2_deploy.sh")...) },
 		"is not a readable tar.gz":                 func(bundle.Bundle) []byte { return []byte("<html>not found</html>") },
 	} {

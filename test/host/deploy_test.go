@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -109,7 +111,7 @@ func TestAServiceThatStaysUpIsLeftAloneAndStartedAgainOnceItIsDown(t *testing.T)
 	}
 }
 
-func (m machine) wantOutput(want string) {
+func (m standin) wantOutput(want string) {
 	m.t.Helper()
 	got, err := os.ReadFile(m.Path("opt/atta/output/greeting.txt"))
 	if err != nil || string(got) != want {

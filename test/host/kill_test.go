@@ -1,25 +1,21 @@
+//go:build !e2e
+
 package host_test
 
 import (
-	_ "embed"
 	"os"
 	"os/exec"
 	"strconv"
 	"strings"
 )
 
-// hook kills a deploy at one of its commands.
-//
-//go:embed testdata/kill_point.sh
-var hook string
-
 // killed is what one way of being cut off needs: a hook that is told where.
 type killed struct {
-	machine
+	standin
 	hook, count string
 }
 
-func (m machine) withHook() killed {
+func (m standin) withHook() killed {
 	m.t.Helper()
 	k := killed{m, m.Path("..", "hook.sh"), m.Path("..", "count")}
 	if err := os.WriteFile(k.hook, []byte(hook), 0o644); err != nil {
@@ -54,7 +50,7 @@ func (k killed) points() []string {
 }
 
 // save keeps the instance's disk, and restore brings it back and boots from it.
-func (m machine) save() {
+func (m standin) save() {
 	m.t.Helper()
 	if err := m.Close(); err != nil {
 		m.t.Fatal(err)
@@ -62,7 +58,7 @@ func (m machine) save() {
 	m.copy(m.Root(), m.Path("..", "saved"))
 }
 
-func (m machine) restore() {
+func (m standin) restore() {
 	m.t.Helper()
 	if err := m.Close(); err != nil {
 		m.t.Fatal(err)
@@ -74,7 +70,7 @@ func (m machine) restore() {
 }
 
 // copy makes the folder to a copy of the folder from, modes and links included.
-func (m machine) copy(from, to string) {
+func (m standin) copy(from, to string) {
 	m.t.Helper()
 	if out, err := exec.Command("sh", "-c", `rm -rf -- "$2" && cp -a -- "$1" "$2"`, "copy", from, to).CombinedOutput(); err != nil {
 		m.t.Fatalf("%v\n%s", err, out)

@@ -3,7 +3,7 @@ package host_test
 import (
 	"context"
 	"encoding/base64"
-	"fmt"
+	"errors"
 	"log"
 	"os"
 	"strings"
@@ -13,50 +13,47 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-// What all tests share. Each has a host, a repository and a bucket of its own.
+// What all tests share. Each has its own machine, repository and bucket.
 var (
 	cloud    *localaws.Server
 	program  string // in the sample image
-	tools    string // does the work of docker, systemctl and aws
 	registry authn.Authenticator
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	code, err := run(context.Background(), m)
+	if err != nil {
+		log.Print(err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
-func run(m *testing.M) int {
+func run(ctx context.Context, m *testing.M) (code int, err error) {
 	dir, err := os.MkdirTemp("", "sample-")
 	if err != nil {
-		log.Fatal(err)
+		return 0, err
 	}
 	defer os.RemoveAll(dir)
-	if program, err = sample.BuildProgram(context.Background(), dir); err != nil {
-		log.Print(err)
-		return 1
+	listen, stop, err := prepareMachines(ctx, dir)
+	if err != nil {
+		return 0, err
 	}
-	if tools, err = host.BuildStandins(context.Background(), dir); err != nil {
-		log.Print(err)
-		return 1
+	defer func() { err = errors.Join(err, stop()) }()
+	if program, err = sample.BuildProgram(ctx, dir); err != nil {
+		return 0, err
 	}
-	if cloud, err = localaws.Start(localaws.Options{}); err != nil {
-		log.Print(err)
-		return 1
+	if cloud, err = localaws.Start(localaws.Options{Listen: listen}); err != nil {
+		return 0, err
 	}
 	defer cloud.Close()
-	if registry, err = login(context.Background()); err != nil {
-		log.Print(err)
-		return 1
+	if registry, err = login(ctx); err != nil {
+		return 0, err
 	}
-	code := m.Run()
-	if points := swept.points.Load(); points > 0 {
-		fmt.Printf("%d kill points, %d consistent\n", points, swept.consistent.Load())
-	}
-	return code
+	return m.Run(), nil
 }
 
 func login(ctx context.Context) (authn.Authenticator, error) {

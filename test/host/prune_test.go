@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -12,7 +14,7 @@ import (
 )
 
 // kept are the releases that are here whole, by what there is of them.
-func (m machine) kept() map[string]string {
+func (m standin) kept() map[string]string {
 	m.t.Helper()
 	releases, err := os.ReadDir(m.Path("opt/atta/releases"))
 	if err != nil {
@@ -29,7 +31,7 @@ func (m machine) kept() map[string]string {
 	}
 }
 
-func (m machine) wantKept(versions ...string) {
+func (m standin) wantKept(versions ...string) {
 	m.t.Helper()
 	want := strings.Join(versions, "\n") + "\n"
 	if diff := cmp.Diff(map[string]string{"releases": want, "images": want, "containers": want}, m.kept()); diff != "" {
@@ -38,7 +40,7 @@ func (m machine) wantKept(versions ...string) {
 }
 
 // wantStart starts the job, and it must be the one of that version.
-func (m machine) wantStart(version string) {
+func (m standin) wantStart(version string) {
 	m.t.Helper()
 	if a := m.sh("systemctl start atta"); a.exit != 0 {
 		m.t.Errorf("%s does not start: %s", version, a.stderr)
@@ -126,15 +128,15 @@ func TestFiveFailedReleasesDoNotPushOutTheGoodOne(t *testing.T) {
 
 func TestAReleaseThatCannotBeRemovedDoesNotStopADeploy(t *testing.T) {
 	t.Parallel()
-	for name, block := range map[string]func(machine){
-		"folder": func(m machine) {
+	for name, block := range map[string]func(standin){
+		"folder": func(m standin) {
 			m.write("../bin/mv", "#!/bin/sh\ncase \"$*\" in *0.0.1-dev*.dropped) echo 'busy' >&2; exit 1 ;; esac\nexec /bin/mv \"$@\"\n", 0o755)
 		},
-		"files": func(m machine) {
+		"files": func(m standin) {
 			m.write("../bin/rm", "#!/bin/sh\ncase \"$*\" in *.dropped) exit 1 ;; esac\nexec /bin/rm \"$@\"\n", 0o755)
 		},
-		"image":     func(m machine) { m.replace("docker", "case $1$2 in imagerm) exit 1 ;; esac\n"+m.passOn("docker")) },
-		"container": func(m machine) { m.replace("docker", "case $1 in rm) exit 1 ;; esac\n"+m.passOn("docker")) },
+		"image":     func(m standin) { m.replace("docker", "case $1$2 in imagerm) exit 1 ;; esac\n"+m.passOn("docker")) },
+		"container": func(m standin) { m.replace("docker", "case $1 in rm) exit 1 ;; esac\n"+m.passOn("docker")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

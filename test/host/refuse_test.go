@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -15,12 +17,12 @@ import (
 )
 
 // fault makes one AWS call about this machine's things go wrong.
-func (m machine) fault(operation, code string) {
+func (m standin) fault(operation, code string) {
 	cloud.AddFault(localaws.Fault{Operation: operation, Resource: m.name, Error: &localaws.Error{Status: 403, Code: code, Message: "not today"}})
 }
 
 // replace puts a script in the place of one of the instance's commands.
-func (m machine) replace(command, script string) {
+func (m standin) replace(command, script string) {
 	m.t.Helper()
 	path := m.Path("..", "bin", command)
 	if err := os.Remove(path); err != nil {
@@ -33,7 +35,7 @@ func (m machine) replace(command, script string) {
 
 // wrap has a script run before one of the commands that the instance shares with this
 // machine.
-func (m machine) wrap(command, script string) {
+func (m standin) wrap(command, script string) {
 	m.t.Helper()
 	path, err := exec.LookPath(command)
 	if err != nil {
@@ -43,7 +45,7 @@ func (m machine) wrap(command, script string) {
 }
 
 // passOn is a command's stand-in, from within a script that takes its place.
-func (m machine) passOn(command string) string {
+func (m standin) passOn(command string) string {
 	return `exec "` + filepath.Join(tools, "standins") + `" standin "` + m.Path("..", "bin", command) + `" "$@"`
 }
 
@@ -51,21 +53,21 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 	t.Parallel()
 	const elsewhere = "/atta@sha256:0000000000000000000000000000000000000000000000000000000000000000"
 	for name, c := range map[string]struct {
-		prepare func(machine)
+		prepare func(standin)
 		change  change
 		message string
 	}{
 		"no such bundle": {change: parameter("bundle", "s3://nowhere/x.tar.gz"), message: "s3://nowhere/x.tar.gz cannot be downloaded"},
-		"bundle denied":  {prepare: func(m machine) { m.fault("s3:GetObject", "AccessDenied") }, message: "AccessDenied"},
+		"bundle denied":  {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") }, message: "AccessDenied"},
 		"no such image":  {change: parameter("image", cloud.RegistryHost()+elsewhere), message: "pull " + cloud.RegistryHost() + elsewhere},
-		"login refused": {prepare: func(m machine) {
+		"login refused": {prepare: func(m standin) {
 			m.replace("aws", "case $1 in ecr) echo denied >&2; exit 254 ;; esac\n"+m.awsWithKeys())
 		}, message: "ecr:GetAuthorizationToken"},
 		"other architecture":      {change: image(sample.WithArchitecture("s390x")), message: "the image is for s390x"},
 		"damaged unit":            {change: own("systemd/atta.service", "[Service]\nType=oneshot\n"), message: "systemd does not accept"},
-		"Docker does not answer":  {prepare: func(m machine) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},
-		"systemd does not answer": {prepare: func(m machine) { m.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1") }, message: "systemd does not answer"},
-		"failed tag":              {prepare: func(m machine) { m.replace("docker", "case $1 in tag) exit 194 ;; esac\n"+m.passOn("docker")) }, message: "ended with 194"},
+		"Docker does not answer":  {prepare: func(m standin) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},
+		"systemd does not answer": {prepare: func(m standin) { m.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1") }, message: "systemd does not answer"},
+		"failed tag":              {prepare: func(m standin) { m.replace("docker", "case $1 in tag) exit 194 ;; esac\n"+m.passOn("docker")) }, message: "ended with 194"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,7 +86,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 }
 
 // awsWithKeys is the aws command as it was, keys included.
-func (m machine) awsWithKeys() string {
+func (m standin) awsWithKeys() string {
 	m.t.Helper()
 	wrapper, err := os.ReadFile(m.Path("..", "bin", "aws"))
 	if err != nil {

@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -41,7 +43,7 @@ func TestStatusSaysWhatRuns(t *testing.T) {
 }
 
 // ask sends the command that only asks, with more parameters.
-func (m machine) ask(more ...string) answer {
+func (m standin) ask(more ...string) answer {
 	m.t.Helper()
 	return m.send(append([]string{"status", "--service=atta", "--deployment=ask"}, more...))
 }

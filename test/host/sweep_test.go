@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -16,10 +18,13 @@ import (
 // swept counts the kill points of all sweeps, for the line that `make sweep` ends with.
 var swept struct{ points, consistent atomic.Int64 }
 
+// sweepAll makes every command a kill point, those that only read as well.
+var sweepAll = os.Getenv("KILL_ALL") != ""
+
 // sweep is a deploy that is cut off at each of its commands.
 type sweep struct {
-	before func(machine)                  // what the host runs
-	run    func(machine, []string) answer // what is cut off; the environment has the hook
+	before func(standin)                  // what the host runs
+	run    func(standin, []string) answer // what is cut off; the environment has the hook
 	forth  bool                           // there is no way but to the end
 }
 
@@ -32,53 +37,56 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	job := own("systemd/atta-report.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
 	for name, s := range map[string]sweep{
 		"a service": {
-			before: func(m machine) {
+			before: func(m standin) {
 				m.deployed("0.0.1-dev", daemon())
 				m.deployed("0.0.2-dev", daemon(), report, job)
 			},
-			run: func(m machine, env []string) answer {
+			run: func(m standin, env []string) answer {
 				return m.attempt("0.0.3-dev", daemon(), own("docker.env", "DOCKER_ARGS=--env=A=B\n"), environment(env))
 			},
 		},
 		"a job with a timer": {
-			before: func(m machine) { m.deployed("0.0.1-dev", timer) },
-			run: func(m machine, env []string) answer {
+			before: func(m standin) { m.deployed("0.0.1-dev", timer) },
+			run: func(m standin, env []string) answer {
 				return m.attempt("0.0.2-dev", timer, own("more.txt", "more"), environment(env))
 			},
 		},
 		"the first deploy": {
-			before: func(m machine) { m.write("opt/atta/.env", "", 0o600) },
-			run:    func(m machine, env []string) answer { return m.attempt("0.0.1-dev", timer, environment(env)) },
+			before: func(m standin) { m.write("opt/atta/.env", "", 0o600) },
+			run:    func(m standin, env []string) answer { return m.attempt("0.0.1-dev", timer, environment(env)) },
 		},
 		"a deploy that goes back": {
-			before: func(m machine) { m.deployed("0.0.1-dev", daemon()) },
-			run: func(m machine, env []string) answer {
+			before: func(m standin) { m.deployed("0.0.1-dev", daemon()) },
+			run: func(m standin, env []string) answer {
 				return m.attempt("0.0.2-dev", image(sample.WithExitCode(3)), report, job, environment(env))
 			},
 		},
 		"a deploy that is taken back": {
-			before: func(m machine) {
+			before: func(m standin) {
 				m.deployed("0.0.1-dev", daemon())
 				k := m.withHook()
 				k.setsid(false)
 				k.attempt("0.0.2-dev", daemon(), report, job, environment(k.before("systemctl daemon-reload")))
 				m.sh("cd $ATTA_ROOT/etc/systemd/system && rm atta-recover.service multi-user.target.wants/atta-recover.service")
 			},
-			run:   func(m machine, env []string) answer { return m.sh("exec $ATTA_ROOT/opt/atta/recover recover", env...) },
+			run:   func(m standin, env []string) answer { return m.sh("exec $ATTA_ROOT/opt/atta/recover recover", env...) },
 			forth: true,
 		},
 		"a rollback": {
-			before: func(m machine) {
+			before: func(m standin) {
 				m.deployed("0.0.1-dev", daemon())
 				m.deployed("0.0.2-dev", daemon(), report, job)
 			},
-			run: func(m machine, env []string) answer {
+			run: func(m standin, env []string) answer {
 				return m.sh("exec $ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh rollback", env...)
 			},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const workers = 4
+			workers := 4
+			if !long && !sweepAll {
+				workers = 1
+			}
 			for worker := range workers {
 				t.Run(fmt.Sprint("part ", worker+1), func(t *testing.T) {
 					t.Parallel()
@@ -103,9 +111,12 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	if s.forth {
 		old = nil
 	}
-	stride := 12 * workers // a sample; make sweep goes to every one
-	if os.Getenv("KILL_ALL") != "" {
+	stride := 12 * workers // a sample
+	switch {
+	case sweepAll:
 		stride = workers
+	case !long: // each way of recovery once
+		stride = (len(points) + 2) / 3
 	}
 	for at := 1 + worker; at <= len(points); at += stride {
 		swept.points.Add(1)
@@ -132,7 +143,7 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 
 // setsid takes the command of this name away, or gives it back: with it a deploy has
 // somebody who waits for its end.
-func (m machine) setsid(there bool) {
+func (m standin) setsid(there bool) {
 	m.t.Helper()
 	if there {
 		_ = os.Remove(m.Path("..", "bin", "setsid"))
@@ -142,7 +153,7 @@ func (m machine) setsid(there bool) {
 }
 
 // recovered returns when the host has had what it needs to come to rest.
-func (m machine) recovered(by string) {
+func (m standin) recovered(by string) {
 	m.t.Helper()
 	switch by {
 	case "boot":
@@ -171,7 +182,7 @@ func (m machine) recovered(by string) {
 
 // atRest is the whole of a host where nothing is being started or stopped: a service is
 // active a moment before its container is there.
-func (m machine) atRest() map[string]string {
+func (m standin) atRest() map[string]string {
 	m.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
 		all := m.whole()
@@ -186,7 +197,7 @@ func (m machine) atRest() map[string]string {
 
 // whole is all that a deploy changes: what decides what runs, what does run, and the
 // images that the two releases to go to need.
-func (m machine) whole() map[string]string {
+func (m standin) whole() map[string]string {
 	m.t.Helper()
 	all := m.live()
 	ask := `systemctl show --property=LoadState,ActiveState,SubState,UnitFileState atta.service | tr '\n' ' '; `

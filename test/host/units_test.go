@@ -1,3 +1,5 @@
+//go:build !e2e
+
 package host_test
 
 import (
@@ -21,7 +23,7 @@ func other(unit, command string) change {
 }
 
 // calls writes down which units are started and stopped from here on, in order.
-func (m machine) calls(do func()) []string {
+func (m standin) calls(do func()) []string {
 	m.t.Helper()
 	m.write("calls", "", 0o644)
 	m.replace("systemctl", `case $1 in start | stop) echo "$1 $2" >>$ATTA_ROOT/calls ;; esac; `+m.passOn("systemctl"))
@@ -29,7 +31,7 @@ func (m machine) calls(do func()) []string {
 	return strings.Fields(strings.ReplaceAll(strings.ReplaceAll(m.text("calls"), "start ", "+"), "stop ", "-"))
 }
 
-func (m machine) enabled(unit string) string {
+func (m standin) enabled(unit string) string {
 	m.t.Helper()
 	return strings.TrimSpace(m.sh("systemctl is-enabled " + unit).stdout)
 }

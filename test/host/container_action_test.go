@@ -1,6 +1,6 @@
 //go:build e2e
 
-package container_test
+package host_test
 
 import (
 	"os"
@@ -19,14 +19,14 @@ const instanceID = "i-0123456789abcdef0"
 
 // site is the action's program and an instance to deploy to.
 type site struct {
-	machine
+	guest
 	folder string
 }
 
 func newSite(t *testing.T) site {
 	t.Helper()
 	s := site{boot(t), t.TempDir()}
-	if out, err := exec.Command("go", "build", "-o", filepath.Join(s.folder, "atta-deploy-action"), "../../..").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "build", "-o", filepath.Join(s.folder, "atta-deploy-action"), "../..").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	if _, err := sample.BuildProgram(t.Context(), s.folder); err != nil {
@@ -74,7 +74,7 @@ func TestE2EADeployOnRealSystemdAndDocker(t *testing.T) {
 		s.want("stat --format=%a /opt/atta/.env", "600")
 	}
 
-	before := s.live()
+	before := s.snapshot()
 	log, outputs, err := s.deploy("0.1.2-dev", "EXIT_CODE=194")
 	if err == nil || outputs["status"] != "rolled-back" || !strings.Contains(log, "exit status 194") {
 		t.Fatalf("broken version: %v, %v\n%s", err, outputs, log)
@@ -82,15 +82,15 @@ func TestE2EADeployOnRealSystemdAndDocker(t *testing.T) {
 	if n := cloud.Reboots(instanceID); n != 0 {
 		t.Errorf("the instance was rebooted %d times", n)
 	}
-	s.same(before, s.live())
+	s.same(before, s.snapshot())
 
-	run := s.id()
+	run := s.invocation()
 	if log, outputs, err = s.deploy("0.1.1-dev"); err != nil || outputs["image-pushed"] != "false" {
 		t.Errorf("the same again: %v, %v\n%s", err, outputs, log)
 	}
 	s.want("systemctl show --property=InvocationID atta", run)
 
-	s.sh("rm /opt/atta/output/greeting.txt")
+	s.output("rm /opt/atta/output/greeting.txt")
 	if err := s.Reboot(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package container_test
+package host_test
 
 import (
 	"context"
@@ -22,7 +22,7 @@ func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := boot(t)
-	m.sh("cat >/root/kill_point.sh <<'END'\n" + string(hook) + "\nEND")
+	m.output("cat >/root/kill_point.sh <<'END'\n" + string(hook) + "\nEND")
 	release := func(version string) []change {
 		return []change{serving("8081"), own("more.txt", version)}
 	}
@@ -30,22 +30,22 @@ func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	if exit := m.killed(t.Context(), 0, m.command("0.0.2-dev", release("0.0.2-dev")...)); exit.Code != 0 {
 		t.Fatalf("exit %d\n%s%s", exit.Code, exit.Stdout, exit.Stderr)
 	}
-	points := strings.Split(m.sh("cat /root/count.names"), "\n")
+	points := strings.Split(m.output("cat /root/count.names"), "\n")
 	current, consistent := "0.0.2-dev", 0
 	for i := range places {
 		version, at := fmt.Sprintf("0.1.%d-dev", i), 1+i*len(points)/places
-		before := m.live()
+		before := m.snapshot()
 		exit := m.killed(t.Context(), at, m.command(version, release(version)...))
 		if exit.Code == 0 {
 			t.Fatalf("not killed at %d of %d: exit %d\n%s%s", at, len(points), exit.Code, exit.Stdout, exit.Stderr)
 		}
 		m.settled()
-		if now := m.sh("cat /opt/$s/current/VERSION"); now == version {
-			m.sh("test -f /opt/$s/current/verified && cmp /etc/systemd/system/$s.service /opt/$s/current/deploy/systemd/$s.service")
+		if now := m.output("cat /opt/$s/current/VERSION"); now == version {
+			m.output("test -f /opt/$s/current/verified && cmp /etc/systemd/system/$s.service /opt/$s/current/deploy/systemd/$s.service")
 			m.want("readlink /opt/$s/previous", "releases/"+current)
 			m.concluded("deployed", 0, version)
 			current = version
-		} else if after := m.live(); after != before {
+		} else if after := m.snapshot(); after != before {
 			t.Errorf("killed at %d, before %s:", at, points[at-1])
 			m.same(before, after)
 			continue
@@ -57,8 +57,8 @@ func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 }
 
 // killed runs a script that is killed at one of its commands, or at none.
-func (m machine) killed(ctx context.Context, at int, script string) localaws.Exit {
+func (m guest) killed(ctx context.Context, at int, script string) localaws.Exit {
 	m.t.Helper()
-	m.sh("echo 0 >/root/count; : >/root/count.names")
+	m.output("echo 0 >/root/count; : >/root/count.names")
 	return m.Run(ctx, script, []string{"BASH_ENV=/root/kill_point.sh", "KILL_COUNT=/root/count", fmt.Sprint("KILL_AT=", at)})
 }

@@ -1,13 +1,7 @@
-//go:build e2e
-
-package container_test
+package host_test
 
 import (
 	"archive/tar"
-	"bytes"
-	"compress/gzip"
-	"crypto/sha256"
-	"encoding/hex"
 	"testing"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
@@ -15,28 +9,13 @@ import (
 
 // holding is a bundle with one entry, which the command knows the right hash of.
 func holding(t *testing.T, header tar.Header) change {
-	var content bytes.Buffer
-	compressed := gzip.NewWriter(&content)
-	archive := tar.NewWriter(compressed)
-	if err := archive.WriteHeader(&header); err != nil {
-		t.Fatal(err)
-	}
-	if archive.Close() != nil || compressed.Close() != nil {
-		t.Fatal("the archive cannot be made")
-	}
-	return func(a *attempt) {
-		a.bundle = func(bundle.Bundle) []byte { return content.Bytes() }
-		a.sha256 = func(b []byte) string {
-			sum := sha256.Sum256(b)
-			return hex.EncodeToString(sum[:])
-		}
-	}
+	return repacked(func(bundle.Bundle) []byte { return pack(t, entry{Header: header}) })
 }
 
-func TestE2EADamagedOrHostileBundleTouchesNothing(t *testing.T) {
-	onEach(t, func(t *testing.T, m machine) {
+func TestOnEachMachineADamagedOrHostileBundleTouchesNothing(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
 		m.deployed("0.0.1-dev")
-		before, run := m.live(), m.id()
+		before, run := m.snapshot(), m.invocation()
 		flipped := func(a *attempt) {
 			a.bundle = func(b bundle.Bundle) []byte {
 				b.Content[len(b.Content)/2] ^= 1
@@ -50,9 +29,9 @@ func TestE2EADamagedOrHostileBundleTouchesNothing(t *testing.T) {
 			"plain files: -rwsr-xr-x": holding(t, tar.Header{Name: "deploy/tool", Typeflag: tar.TypeReg, Mode: 0o4755}),
 		} {
 			m.expect(m.deploy("0.0.2-dev", c), "refused", 20, message)
-			m.same(before, m.live())
+			m.same(before, m.snapshot())
 			m.want("systemctl show --property=InvocationID $s", run)
-			m.want("ls /opt/$s/releases; find / -xdev -name evil", "0.0.1-dev")
+			m.want("ls $ATTA_ROOT/opt/$s/releases; find $ATTA_ROOT/ -xdev -name evil", "0.0.1-dev")
 		}
 	})
 }

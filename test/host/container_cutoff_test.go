@@ -1,6 +1,6 @@
 //go:build e2e
 
-package container_test
+package host_test
 
 import (
 	"testing"
@@ -25,11 +25,11 @@ var moments = []struct {
 }
 
 func TestE2EARebootInTheMiddleEndsInOneOfTheTwoReleases(t *testing.T) {
-	onEach(t, func(t *testing.T, m machine) {
+	onEach(t, func(t *testing.T, m guest) {
 		m.deployed("0.0.1-dev", serving("8081"))
 		m.deployed("0.0.2-dev", serving("8081"))
 		for _, moment := range moments {
-			before := m.live()
+			before := m.snapshot()
 			reboot := m.Reboot
 			if moment.name == "current" {
 				reboot = m.Restart
@@ -46,29 +46,29 @@ func TestE2EARebootInTheMiddleEndsInOneOfTheTwoReleases(t *testing.T) {
 				m.want("readlink /opt/$s/previous", "releases/0.0.2-dev")
 				continue
 			}
-			m.same(before, m.live())
+			m.same(before, m.snapshot())
 			m.isUp("0.0.2-dev")
 			m.concluded("rolled-back", 30, "0.1.0-dev")
-			m.sh("rm -rf /opt/$s/releases/0.1.0-dev; docker rm --force $s-0.1.0-dev >/dev/null 2>&1 || true")
+			m.output("rm -rf /opt/$s/releases/0.1.0-dev; docker rm --force $s-0.1.0-dev >/dev/null 2>&1 || true")
 		}
 	})
 }
 
 // A service that systemd stops because the host goes down is not an unhealthy one.
 func TestE2EAShutdownInTheMiddleIsNoVerdictOnTheRelease(t *testing.T) {
-	onEach(t, func(t *testing.T, m machine) {
+	onEach(t, func(t *testing.T, m guest) {
 		m.deployed("0.0.1-dev", serving("8081"))
-		before, next := m.live(), serving("8081", sample.WithEnv("TRY", "2"))
+		before, next := m.snapshot(), serving("8081", sample.WithEnv("TRY", "2"))
 		command := m.command("0.0.2-dev", next, parameter("min-healthy-time", "60"), parameter("health-timeout", "90"))
 		ended := make(chan localaws.Exit, 1)
 		go func() { ended <- m.Run(t.Context(), command, nil) }()
-		m.sh("for i in {1..200}; do grep -qs ^REACHED=health /opt/$s/state && sleep 2 && exit 0; sleep 0.1; done; exit 1")
+		m.output("for i in {1..200}; do grep -qs ^REACHED=health /opt/$s/state && sleep 2 && exit 0; sleep 0.1; done; exit 1")
 		if err := m.Restart(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		<-ended
 		m.settled()
-		m.same(before, m.live())
+		m.same(before, m.snapshot())
 		m.isUp("0.0.1-dev")
 		m.concluded("rolled-back", 30, "0.0.2-dev")
 		m.deployed("0.0.2-dev", next)
@@ -76,17 +76,17 @@ func TestE2EAShutdownInTheMiddleIsNoVerdictOnTheRelease(t *testing.T) {
 }
 
 // isUp waits for a service that has just been started.
-func (m machine) isUp(version string) {
+func (m guest) isUp(version string) {
 	m.t.Helper()
-	m.sh("for i in {1..100}; do (: </dev/tcp/127.0.0.1/8081) 2>/dev/null && exit 0; sleep 0.1; done; exit 1")
-	m.isServing(version, "8081")
+	m.output("for i in {1..100}; do (: </dev/tcp/127.0.0.1/8081) 2>/dev/null && exit 0; sleep 0.1; done; exit 1")
+	m.isServing(version)
 }
 
 func TestE2EAJobStartsOfflineAfterARebootInTheMiddle(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev")
-	before := m.live()
+	before := m.snapshot()
 	for i, at := range []string{"mv -T -- /opt/SERVICE/.current.new *", "systemctl start SERVICE.service", ""} {
 		version := []string{"0.1.0-dev", "0.1.1-dev", "0.1.2-dev"}[i]
 		if at != "" {
@@ -95,9 +95,9 @@ func TestE2EAJobStartsOfflineAfterARebootInTheMiddle(t *testing.T) {
 		} else { // the job itself is at work
 			command := m.command(version, image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "60"))
 			go m.Run(t.Context(), command, nil)
-			m.sh("for i in {1..100}; do docker ps --quiet --filter=name=^$s$ | grep -q . && exit 0; sleep 0.1; done; exit 1")
+			m.output("for i in {1..100}; do docker ps --quiet --filter=name=^$s$ | grep -q . && exit 0; sleep 0.1; done; exit 1")
 		}
-		m.sh("rm -f /opt/$s/output/greeting.txt")
+		m.output("rm -f /opt/$s/output/greeting.txt")
 		if err := m.Unplug(t.Context()); err != nil {
 			t.Fatal(err)
 		}
@@ -105,7 +105,7 @@ func TestE2EAJobStartsOfflineAfterARebootInTheMiddle(t *testing.T) {
 			t.Fatal(err)
 		}
 		m.settled()
-		m.same(before, m.live())
+		m.same(before, m.snapshot())
 		m.concluded("rolled-back", 30, version)
 		m.want("cat /opt/$s/output/greeting.txt", "hello from 0.0.1-dev")
 		if err := m.Plug(t.Context()); err != nil {
@@ -139,7 +139,7 @@ func TestE2EACommandThatIsCancelledIsTakenBackByItself(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.0.1-dev", serving("8081"))
 	m.deployed("0.0.2-dev", serving("8081"))
-	before := m.live()
+	before := m.snapshot()
 	for _, moment := range moments {
 		cancel := m.held(moment.at, "0.1.0-dev", serving("8081"))
 		begin := time.Now()
@@ -153,7 +153,7 @@ func TestE2EACommandThatIsCancelledIsTakenBackByItself(t *testing.T) {
 			continue
 		}
 		m.isUp("0.0.2-dev")
-		m.same(before, m.live())
+		m.same(before, m.snapshot())
 		m.concluded("rolled-back", 30, "0.1.0-dev")
 	}
 }

@@ -1,6 +1,6 @@
 //go:build e2e
 
-package container_test
+package host_test
 
 import "testing"
 
@@ -12,7 +12,7 @@ func TestE2EAPrunedInstanceStartsWithoutARegistry(t *testing.T) {
 		m.deployed(version)
 		web.deployed(version, serving("8081"))
 	}
-	m.sh("systemctl stop web; docker image prune --all --force; rm /opt/$s/output/greeting.txt")
+	m.output("systemctl stop web; docker image prune --all --force; rm /opt/$s/output/greeting.txt")
 	if err := m.Unplug(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -23,8 +23,8 @@ func TestE2EAPrunedInstanceStartsWithoutARegistry(t *testing.T) {
 	web.isUp("0.0.2-dev")
 
 	m.expect(m.byHand("rollback"), "deployed", 0, "0.0.1-dev is installed")
-	m.sh("systemctl start $s")
+	m.output("systemctl start $s")
 	m.want("cat /opt/$s/output/greeting.txt", "hello from 0.0.1-dev")
 	m.expect(web.byHand("rollback"), "deployed", 0, "0.0.1-dev runs")
-	web.isServing("0.0.1-dev", "8081")
+	web.isServing("0.0.1-dev")
 }

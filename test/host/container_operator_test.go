@@ -1,6 +1,6 @@
 //go:build e2e
 
-package container_test
+package host_test
 
 import (
 	"encoding/json"
@@ -12,7 +12,7 @@ import (
 )
 
 func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
-	onEach(t, func(t *testing.T, m machine) {
+	onEach(t, func(t *testing.T, m guest) {
 		for _, version := range []string{"0.0.1-dev", "0.0.2-dev", "0.0.3-dev"} {
 			m.deployed(version, serving("8081"))
 		}
@@ -22,12 +22,12 @@ func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
 		}
 		for _, version := range []string{"0.0.2-dev", "0.0.1-dev"} {
 			m.expect(m.byHand("rollback"), "deployed", 0, version+" runs")
-			m.isServing(version, "8081")
+			m.isServing(version)
 		}
 		m.expect(m.byHand("rollback"), "refused", 10, "there is no release before 0.0.1-dev")
 		m.expect(m.byHand("rollback 0.0.4-dev"), "refused", 10, "was never seen healthy")
 		m.expect(m.byHand("rollback 0.0.3-dev"), "deployed", 0, "0.0.3-dev runs")
-		m.isServing("0.0.3-dev", "8081")
+		m.isServing("0.0.3-dev")
 		m.settled()
 
 		for command, parts := range map[string][]string{
@@ -37,7 +37,7 @@ func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
 			"logs":      {"== /var/log/atta-deploy.log", "rollback", "== journal of atta.service", "serving on 127.0.0.1:8081"},
 			"--help":    {"ec2_deploy.sh rollback [VERSION]", "Exit codes"},
 		} {
-			text := m.sh("/opt/$s/current/deploy/ec2_deploy.sh " + command)
+			text := m.output("/opt/$s/current/deploy/ec2_deploy.sh " + command)
 			for _, part := range parts {
 				if !strings.Contains(text, part) {
 					t.Errorf("%s does not say %q:\n%s", command, part, text)
@@ -45,12 +45,12 @@ func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
 			}
 		}
 		var status deploy.Report
-		text := m.sh("/opt/$s/current/deploy/ec2_deploy.sh status --json")
+		text := m.output("/opt/$s/current/deploy/ec2_deploy.sh status --json")
 		if err := json.Unmarshal([]byte(text), &status); err != nil || status.Version != "0.0.3-dev" || !status.Verified || status.Unit != "active" || !strings.HasPrefix(status.Digest, "sha256:") {
 			t.Errorf("%v, %s", err, text)
 		}
 		var history struct{ Outcome string }
-		if err := json.Unmarshal([]byte(m.sh("tail -n 1 /opt/$s/history | cut -d ' ' -f 3-")), &history); err != nil || history.Outcome != "deployed" {
+		if err := json.Unmarshal([]byte(m.output("tail -n 1 /opt/$s/history | cut -d ' ' -f 3-")), &history); err != nil || history.Outcome != "deployed" {
 			t.Errorf("%v, %+v", err, history)
 		}
 		if err := m.Plug(t.Context()); err != nil {
@@ -61,7 +61,7 @@ func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
 }
 
 func TestE2ETheUnitsAreAcceptedWithoutAWarning(t *testing.T) {
-	onEach(t, func(t *testing.T, m machine) {
+	onEach(t, func(t *testing.T, m guest) {
 		m.deployed("0.0.1-dev", own("systemd/atta.timer", everySecond))
 		web := m.of("web")
 		web.deployed("0.0.1-dev", serving("8081"))

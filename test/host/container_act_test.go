@@ -1,6 +1,6 @@
 //go:build e2e
 
-package container_test
+package host_test
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ import (
 )
 
 const (
-	root = "../../.."            // of this repository
+	root = "../.."               // of this repository
 	home = "i-0123456789abcdef1" // the instance of the workflows
 	role = "arn:aws:iam::123456789012:role/atta-deploy-dev"
 )
@@ -31,7 +31,7 @@ const (
 // consumer is a repository that uses the action, with its remote, on a laptop and on GitHub: workflows are run by act,
 // with real containers, of the action's own Dockerfile or of the image that it is published as.
 type consumer struct {
-	machine
+	guest
 	home   string // the repository on a laptop
 	remote string
 	action string // a copy of this one, as act finds it
@@ -75,7 +75,7 @@ func bases(t *testing.T) {
 
 func newConsumer(t *testing.T) consumer {
 	t.Helper()
-	c := consumer{machine: boot(t), home: filepath.Join(t.TempDir(), "atta"), action: filepath.Join(t.TempDir(), "action"), images: t.TempDir()}
+	c := consumer{guest: boot(t), home: filepath.Join(t.TempDir(), "atta"), action: filepath.Join(t.TempDir(), "action"), images: t.TempDir()}
 	cloud.AddInstance(localaws.Instance{ID: home, Name: "workflows", Machine: c.Container})
 	bases(t)
 

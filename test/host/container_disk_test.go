@@ -1,6 +1,6 @@
 //go:build e2e
 
-package container_test
+package host_test
 
 import (
 	"fmt"
@@ -29,14 +29,14 @@ const fill = "dd if=/dev/zero of=/opt/SERVICE/filler bs=64K 2>/dev/null; dd if=/
 func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.sh("mkdir /opt/$s; mount -t tmpfs -o size=96m tmpfs /opt/$s")
+	m.output("mkdir /opt/$s; mount -t tmpfs -o size=96m tmpfs /opt/$s")
 	m.deployed("0.0.1-dev", serving("8081"))
 	m.deployed("0.0.2-dev", serving("8081"))
-	before := m.live()
+	before := m.snapshot()
 	for i, c := range []struct {
 		at, script string // what fills the disk, and when
 		outcome    deploy.Outcome
-		code       int
+		code       deploy.ExitCode
 		message    string
 	}{
 		{"tar -xzf *", fill, "refused", 10, "cannot be unpacked"},
@@ -52,13 +52,13 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 		}
 		m.before(c.at, c.script)
 		m.expect(m.deploy(version, next...), c.outcome, c.code, c.message)
-		m.sh("test ! -e /root/hook; rm -f /opt/$s/filler /opt/$s/crumbs; ! mountpoint -q /var/lib/docker/tmp || umount /var/lib/docker/tmp")
+		m.output("test ! -e /root/hook; rm -f /opt/$s/filler /opt/$s/crumbs; ! mountpoint -q /var/lib/docker/tmp || umount /var/lib/docker/tmp")
 		m.settled()
-		m.same(before, m.live())
-		m.isServing("0.0.2-dev", "8081")
+		m.same(before, m.snapshot())
+		m.isServing("0.0.2-dev")
 	}
 	m.expect(m.deploy("0.2.0-dev", serving("8081"), parameter("image-bytes", "999999999999")), "refused", 10, "not enough room for the image")
-	m.same(before, m.live())
+	m.same(before, m.snapshot())
 	for i := range 3 {
 		m.deployed(fmt.Sprintf("0.1.%d-dev", i), serving("8081"))
 	}

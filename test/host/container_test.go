@@ -1,0 +1,100 @@
+//go:build e2e
+
+package host_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/org/atta-deploy-action/localaws/container"
+)
+
+// counter makes names that are used once.
+var counter atomic.Int64
+
+// guest is an instance that is a container.
+type guest struct {
+	machine
+	*container.Container
+}
+
+func prepareMachines(ctx context.Context, _ string) (listen string, stop func() error, err error) {
+	stop, err = container.Engine(ctx)
+	if err != nil {
+		return "", nil, err
+	}
+	if listen, err = container.Gateway(ctx); err != nil {
+		return "", nil, errors.Join(err, stop())
+	}
+	return listen, stop, nil
+}
+
+var images = map[container.Recipe]func() (string, error){
+	container.Bookworm: sync.OnceValues(func() (string, error) { return container.Build(context.Background(), container.Bookworm) }),
+	container.Bullseye: sync.OnceValues(func() (string, error) { return container.Build(context.Background(), container.Bullseye) }),
+}
+
+// boot starts an instance of Debian bookworm.
+func boot(t *testing.T) guest {
+	t.Helper()
+	return bootOf(t, container.Bookworm)
+}
+
+// onEachMachine runs a scenario on every kind of instance: here, on a container of each recipe.
+func onEachMachine(t *testing.T, scenario func(t *testing.T, m machine)) {
+	t.Helper()
+	onEach(t, func(t *testing.T, m guest) { scenario(t, m.machine) })
+}
+
+// onEach runs a test on a container of each recipe.
+func onEach(t *testing.T, test func(t *testing.T, m guest)) {
+	for recipe := range images {
+		t.Run(recipe.Suite, func(t *testing.T) {
+			t.Parallel()
+			test(t, bootOf(t, recipe))
+		})
+	}
+}
+
+func bootOf(t *testing.T, recipe container.Recipe) guest {
+	t.Helper()
+	image, err := images[recipe]()
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := cloud.Config().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := fmt.Sprintf("atta-e2e-%d-%d", os.Getpid(), counter.Add(1))
+	c, err := container.Start(t.Context(), image, container.Options{
+		Name: name, Endpoint: cloud.URL(), AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := guest{machine{instance: c, t: t, name: name, service: "atta", healthTimeout: "30", port: "8081"}, c}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("log of the instance:\n%s", m.run("tail -n 60 /var/log/*-deploy.log; journalctl --no-pager --lines=60 _PID=1; ps axf; systemctl list-jobs").stdout)
+		}
+		if err := m.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cloud.CreateRepository(m.name, "IMMUTABLE_WITH_EXCLUSION")
+	cloud.CreateBucket(m.name)
+	m.output(hooks)
+	return m
+}
+
+// of is the same instance as the host of another service.
+func (m guest) of(service string) guest {
+	m.service = service
+	return m
+}

@@ -1,0 +1,32 @@
+package host_test
+
+import (
+	"testing"
+
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+func TestOnEachMachineAServiceThatDoesNotStayUpIsTakenBack(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		m.deployed("0.0.1-dev", serving(m.port))
+		m.deployed("0.0.2-dev", serving(m.port))
+		before, run := m.snapshot(), m.invocation()
+		m.expect(m.deploy("0.0.2-dev", serving(m.port)), "unchanged", 0, "runs already")
+		m.want("systemctl show --property=InvocationID $s", run)
+
+		for version, c := range map[string]struct {
+			changes []change
+			message string
+		}{
+			"0.1.0-dev": {[]change{serving(m.port), image(sample.WithCmd("-sleep", "2s"), sample.WithExitCode(3)), parameter("min-healthy-time", "4")}, "did not stay up: "},
+			"0.1.1-dev": {[]change{serving(m.port), image(sample.WithCmd("-sleep", "5s"), sample.WithExitCode(3)), parameter("min-healthy-time", "8")}, "did not stay up: "},
+			"0.1.2-dev": {[]change{serving("8082"), parameter("health-url", "http://127.0.0.1:"+m.port+"/health")}, "http://127.0.0.1:" + m.port + "/health does not answer"},
+		} {
+			a := m.deploy(version, append(c.changes, parameter("health-timeout", "15"))...)
+			m.expect(a, "rolled-back", 40, c.message)
+			m.same(before, m.snapshot())
+			m.settled()
+			m.isServing("0.0.2-dev")
+		}
+	})
+}
