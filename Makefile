@@ -24,9 +24,9 @@ demo: ## Deploy to ten instances on this machine, go wrong and go back: no accou
 test: ## Run the quick tests, which need nothing but Go
 	go test -shuffle=on -count=1 -timeout=20m ./...
 
-test-all: test ## Run the long tests as well: sampled sweep, 10,000 simulated rollouts, race detector
+test-all: test ## Run the long tests as well: sampled sweep, 2,000 simulated rollouts, race detector
 	go test -tags=long -shuffle=on -count=1 -timeout=30m ./test/host
-	go test ./internal/rollout -count=1 -timeout=30m -run=TestSimulation -args -simulations=10000
+	go test ./internal/rollout -count=1 -timeout=30m -run=TestSimulation -args -simulations=2000
 	go test $(RACE) -shuffle=on -count=1 -timeout=30m $$(go list ./... | grep -v '/test/host$$')
 
 sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
