@@ -8,7 +8,7 @@
 # --service is the service's name (atta), --mode what it is when --path brings no unit
 # (job), --path the repository's own deploy folder (deploy), --output where
 # deploy-bundle-VERSION.tar.gz is written (the working folder). The defaults of a
-# bundle are the files beside this script; the files of --path replace them.
+# bundle are the files next to this script; the files of --path replace them.
 #
 # The same tree gives the same bytes everywhere: regular files only, sorted by
 # name, mode 0755 or 0644, no owner, no time, and the gzip stream holds the tar
@@ -72,6 +72,11 @@ put_defaults() {
   for file in ec2_deploy.sh .env.example; do
     [[ ! -f $DEFAULTS/$file ]] || cp -p -- "$DEFAULTS/$file" "$STAGE/tree/deploy/$file"
   done
+  # A script of the repository never meets a lib of another version.
+  if [[ -d $DEFAULTS/lib && ! -f $OWN/ec2_deploy.sh ]]; then
+    mkdir -p "$STAGE/tree/deploy/lib"
+    cp -p -- "$DEFAULTS"/lib/*.sh "$STAGE/tree/deploy/lib/"
+  fi
   [[ ! -f $DEFAULTS/systemd/$unit.service ]] || cp -p -- "$DEFAULTS/systemd/$unit.service" "$STAGE/tree/deploy/systemd/$SERVICE.service"
 }
 
@@ -91,7 +96,7 @@ put_own_files() {
   [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
   cp -Rp -- "$OWN/." "$STAGE/own/"
   rm -f -- "$STAGE/own/deploy.mk"
-  # A copy of a default unit is not the repository's own.
+  # A copy of a default unit does not count as the repository's.
   for odd in systemd/atta.service systemd/daemon.service; do
     ! cmp -s -- "$DEFAULTS/$odd" "$STAGE/own/$odd" || rm -- "$STAGE/own/$odd"
   done
@@ -127,7 +132,7 @@ setting() {
 must_hold() {
   local file
   for file; do
-    [[ -f $STAGE/tree/$file ]] || die "the bundle would hold no $file: keep the defaults beside this script"
+    [[ -f $STAGE/tree/$file ]] || die "the bundle would hold no $file: keep the defaults next to this script"
   done
 }
 

@@ -4,17 +4,28 @@ package deploy
 
 import "embed"
 
-// Bootstrap is the constant script that an SSM command carries. Script puts its quoted
-// parameters in front of it.
-//
-//go:embed bootstrap.sh
-var Bootstrap string
+var (
+	//go:embed bootstrap/1_main.sh
+	bootstrapMain string
+	//go:embed bootstrap/2_parameters.sh
+	bootstrapParameters string
+	//go:embed bootstrap/3_steps.sh
+	bootstrapSteps string
+	//go:embed bootstrap/4_status.sh
+	bootstrapStatus string
+	//go:embed bootstrap/5_report.sh
+	bootstrapReport string
+)
 
-// Files are the defaults of a bundle, which a repository's own files replace:
-// ec2_deploy.sh, .env.example, and two units of which a bundle holds one, under the
-// service's name.
+// Bootstrap is the constant script that an SSM command carries, bootstrap.sh. Script puts its
+// quoted parameters in front of it.
+var Bootstrap = bootstrapMain + bootstrapParameters + bootstrapSteps + bootstrapStatus + bootstrapReport
+
+// Files are the defaults of a bundle, which a repository's own files replace: ec2_deploy.sh
+// with its lib, .env.example, and two units of which a bundle holds one, under the service's
+// name.
 //
-//go:embed ec2_deploy.sh .env.example systemd/*.service
+//go:embed ec2_deploy.sh lib/*.sh .env.example systemd/*.service
 var Files embed.FS
 
 // The paths in Files of the units that serve any service.

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/release"
@@ -29,6 +30,9 @@ const laptopFile = "deploy.mk"
 // maxSize bounds a bundle, in bytes. It is read into memory, and it is for scripts
 // and units: programs travel in the image.
 const maxSize = 32 << 20
+
+// deployScript is what bootstrap.sh hands over to, in package deploy's Files.
+const deployScript = "ec2_deploy.sh"
 
 // Bundle is a finished deploy-bundle-<version>.tar.gz.
 type Bundle struct {
@@ -54,6 +58,10 @@ func Build(folder string, rel release.Release, mode string) (Bundle, error) {
 		return Bundle{}, err
 	}
 	own, err := read(folder, rel.Service)
+	if _, replaced := own["deploy/"+deployScript]; replaced {
+		// A script of the repository never meets a lib of another version.
+		maps.DeleteFunc(files, func(name string, _ file) bool { return strings.HasPrefix(name, "deploy/lib/") })
+	}
 	maps.Copy(files, own)
 	if err := errors.Join(err, checkUnits(folder, rel.Service, mode, own, files)); err != nil {
 		return Bundle{}, err
@@ -85,8 +93,8 @@ func defaults(service, mode string) (map[string]file, error) {
 		case path.Dir(name) == "systemd":
 			return err
 		}
-		// An embedded file has no mode of its own (https://pkg.go.dev/embed).
-		files[path.Join("deploy", name)] = file{content, path.Ext(name) == ".sh"}
+		// An embedded file has no mode (https://pkg.go.dev/embed), and lib is only sourced.
+		files[path.Join("deploy", name)] = file{content, name == deployScript}
 		return err
 	})
 	return files, err

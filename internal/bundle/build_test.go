@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/release"
 )
@@ -181,13 +182,38 @@ func TestTheDefaultUnitServesAnyServiceUnderItsName(t *testing.T) {
 	var names []string
 	for _, file := range unpack(t, b.Content) {
 		names = append(names, file.Name)
-		if executable := file.Mode&0o100 != 0; executable != strings.HasSuffix(file.Name, ".sh") {
+		if executable := file.Mode&0o100 != 0; executable != (file.Name == "deploy/ec2_deploy.sh") {
 			t.Errorf("%s has mode %o", file.Name, file.Mode)
 		}
 	}
-	want := []string{"VERSION", "deploy/.env.example", "deploy/ec2_deploy.sh", "deploy/systemd/web-shop.service"}
+	want := []string{"VERSION", "deploy/.env.example", "deploy/ec2_deploy.sh"}
+	want = append(want, libraries(t)...)
+	want = append(want, "deploy/systemd/web-shop.service")
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// libraries are the names in a bundle of what ec2_deploy.sh sources.
+func libraries(t *testing.T) (names []string) {
+	t.Helper()
+	files, err := fs.Glob(deploy.Files, "lib/*.sh")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no libraries: %v", err)
+	}
+	for _, file := range files {
+		names = append(names, "deploy/"+file)
+	}
+	return names
+}
+
+func TestARepositorysOwnScriptNeverMeetsTheBuiltInLibraries(t *testing.T) {
+	t.Parallel()
+	b := build(t, folder(t, own{"ec2_deploy.sh", "#!/bin/bash\n", 0o755}, own{"lib/mine.sh", "", 0o644}))
+	for _, file := range unpack(t, b.Content) {
+		if strings.HasPrefix(file.Name, "deploy/lib/") && file.Name != "deploy/lib/mine.sh" {
+			t.Errorf("%s is in the bundle", file.Name)
+		}
 	}
 }
 
@@ -229,7 +255,7 @@ func TestProgramsBelongInTheImage(t *testing.T) {
 func TestOnlyTheConventionalFolderMayBeAbsent(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, path := range []string{"deploy", "./deploy/"} {
-		if b := build(t, path); b.Own != 0 || b.Files != 4 {
+		if b := build(t, path); b.Own != 0 || b.Files != 4+len(libraries(t)) {
 			t.Errorf("%s: %d files, %d own", path, b.Files, b.Own)
 		}
 	}

@@ -1,0 +1,71 @@
+# shellcheck shell=bash
+#
+# bootstrap.sh: the part of a deploy that travels in the SSM command itself. The files of
+# this folder are joined in the order of their names.
+#
+#   bootstrap.sh deploy --service=NAME --version=V --deployment=ID …      see FORMS
+#   bootstrap.sh rollback --service=NAME --deployment=ID [--version=V] …  to a release that is here
+#   bootstrap.sh status --service=NAME [--about=ID] …                     changes nothing that runs
+#
+# It downloads the release's bundle, checks that it is the right one, and hands over to the
+# release's own deploy/ec2_deploy.sh. Its text is constant: the caller only puts validated,
+# quoted parameters in front of it.
+#
+# The agent runs it as root with no HOME, in /usr/bin, and may end it at any time
+# with SIGKILL, so nothing here relies on a trap to tidy up. Only the first 24,000 characters
+# of standard output reach the caller: the result line is therefore printed first,
+# everything else goes to the log.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-rc-setting-up-logging.html
+#
+# Needs bash 4.2, coreutils 8.22, GNU tar 1.26, util-linux flock, the AWS CLI (1 or 2).
+# ATTA_ROOT, when set, is put before every path of the host (as DESTDIR is).
+# ATTA_LOCK_WAIT is how many seconds to wait for another deploy to end (60).
+
+set -euo pipefail
+umask 022
+export LC_ALL=C
+
+main() {
+  read_parameters "$@"
+  "run_$COMMAND"
+}
+
+run_deploy() {
+  trap reject_early_exit EXIT
+  require_tools
+  prepare_log
+  hold_host_lock
+  recover_interrupted_deploy
+  repeat_answer
+  reject_stale_command
+  fetch_bundle
+  unpack_bundle
+  install_release
+  hand_over "$RELEASE/deploy/ec2_deploy.sh" "$VERSION" "$VERSION"
+}
+
+# To VERSION, or without one to the previous verified release. It needs neither the bundle
+# nor the registry.
+run_rollback() {
+  trap reject_early_exit EXIT
+  require_tools
+  prepare_log
+  hold_host_lock
+  recover_interrupted_deploy
+  repeat_answer
+  reject_stale_command
+  [[ -f $HOME_OF_SERVICE/current/release.env ]] || abort_command 10 preflight not-installed "no release of $SERVICE is installed here"
+  hand_over "$HOME_OF_SERVICE/current/deploy/ec2_deploy.sh" rollback ${VERSION:+"$VERSION"}
+}
+
+# What runs here, and with --about the result of that deployment. With --generation, every
+# command of an earlier generation is refused from now on.
+run_status() {
+  local outcome=absent
+  look_up_deployment
+  raise_fence
+  exec 9>&-
+  detect_drift
+  [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
+  print_report "$outcome" 0 "" status "$INSTALLED"
+}

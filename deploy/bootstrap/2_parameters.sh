@@ -1,0 +1,65 @@
+
+# --- parameters
+
+# The form of every parameter.
+readonly NAME='[a-z][a-z0-9]*(-[a-z0-9]+)*' NUMBER='[1-9][0-9]{0,11}' TIME='[1-9][0-9]{0,5}' SWITCH='(true|false)'
+declare -rA FORMS=(
+  ['service']="$NAME"
+  ['deployment']='[A-Za-z0-9-]{1,64}'
+  ['about']='[A-Za-z0-9-]{1,64}'
+  ['version']="(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$NAME"
+  ['image']='[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}'
+  ['image-bytes']="(0|$NUMBER)"
+  ['region']='[a-z]{2}(-[a-z]+)+-[0-9]+'
+  ['bundle']='s3://[a-z0-9.-]+/[A-Za-z0-9._/=-]+'
+  ['sha256']='[0-9a-f]{64}'
+  ['not-after']="$NUMBER"
+  ['generation']="$NUMBER"
+  ['allow-downgrade']="$SWITCH"
+  ['allow-quarantined']="$SWITCH"
+  ['on-running']='(wait|kill)'
+  ['drain-timeout']="(0|$TIME)"
+  ['run-on-deploy']="$SWITCH"
+  ['health-command']='[^[:cntrl:]]{1,1000}'
+  ['health-url']='http://[^[:cntrl:][:space:]]{1,500}'
+  ['health-timeout']="$TIME"
+  ['min-healthy-time']="$TIME"
+  ['keep-releases']='[1-9][0-9]{0,2}'
+)
+# The parameters that a command requires.
+declare -rA NEEDED=(
+  ['deploy']="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined on-running \
+    drain-timeout run-on-deploy health-timeout min-healthy-time keep-releases"
+  ['rollback']='service deployment not-after'
+  ['status']='service'
+)
+declare -A GIVEN=()
+
+read_parameters() {
+  local parameter name form
+  COMMAND=${1:-}
+  (($# == 0)) || shift
+  for parameter; do
+    name=${parameter%%=*}
+    name=${name#--}
+    [[ $parameter == --*=* && $name =~ ^[a-z0-9-]+$ && -n ${FORMS[$name]:-} ]] || reject_command bad-parameter "unknown parameter: $parameter"
+    GIVEN[$name]=${parameter#*=}
+  done
+  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || reject_command bad-parameter "unknown command: ${COMMAND:-none}; use deploy, rollback or status"
+  for name in deployment service "${!FORMS[@]}"; do
+    form=${FORMS[$name]}
+    [[ " ${NEEDED[$COMMAND]} " == *" $name "* || -n ${GIVEN[$name]:-} ]] || continue
+    [[ ${GIVEN[$name]:-} =~ ^($form)$ ]] || reject_command bad-parameter "--$name is not valid: ${GIVEN[$name]:0:80}"
+  done
+
+  readonly COMMAND GIVEN
+  readonly SERVICE=${GIVEN[service]} VERSION=${GIVEN[version]:-} DEPLOYMENT=${GIVEN[deployment]:-none} BUNDLE=${GIVEN[bundle]:-}
+  readonly ROOT=${ATTA_ROOT:-}
+  readonly HOME_OF_SERVICE=$ROOT/opt/$SERVICE
+  readonly RELEASE=$HOME_OF_SERVICE/releases/$VERSION
+  readonly INCOMING=$HOME_OF_SERVICE/incoming/$DEPLOYMENT
+  readonly HISTORY=$HOME_OF_SERVICE/history
+  readonly LOG=$ROOT/var/log/$SERVICE-deploy.log
+  readonly RUN=$ROOT/run/atta-deploy
+  readonly LOCK=$RUN/$SERVICE.lock LOCK_WAIT=${ATTA_LOCK_WAIT:-60}
+}

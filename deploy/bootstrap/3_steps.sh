@@ -1,0 +1,159 @@
+
+# --- steps
+
+require_tools() {
+  local tool missing=()
+  for tool in aws docker systemctl tar sha256sum flock setsid timeout; do
+    command -v "$tool" >/dev/null || missing+=("$tool")
+  done
+  ((${#missing[@]} == 0)) || reject_command tool-missing "not installed on this host: ${missing[*]}"
+}
+
+# The log may hold what the program has printed, so it is root's alone.
+prepare_log() {
+  local size
+  mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}"
+  install -d -m 0700 "$RUN"
+  size=$(stat -c %s -- "$LOG" 2>/dev/null) || size=0
+  ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1"
+  [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
+  log_line "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
+}
+
+# One deploy at a time on a host. Descriptor 9 holds the lock for as long as this
+# process or the release's script lives. A command that came twice waits for its
+# first copy, for as long as the agent lets it.
+hold_host_lock() {
+  exec 9>>"$LOCK"
+  if ! flock -w "$LOCK_WAIT" 9; then
+    [[ $(cat "$LOCK") == "$DEPLOYMENT" ]] ||
+      abort_command 51 lock busy "another deploy of $SERVICE has held this host's lock for $LOCK_WAIT s: $(cat "$LOCK")"
+    flock 9
+  fi
+  printf '%s\n' "$DEPLOYMENT" >"$LOCK"
+}
+
+# A command can reach the agent up to two days after it was sent, and after the
+# command of a later run. The generation, when there is one, only rises.
+reject_stale_command() {
+  local limit=${GIVEN[not-after]} generation=${GIVEN[generation]:-0} seen
+  (($(date +%s) <= limit)) || abort_command 50 lock stale "the command came too late (not after $(date -u -d "@$limit" +%FT%TZ)) and was not run"
+  ((generation > 0)) || return 0
+  seen=$(seen_generation)
+  ((generation >= seen)) || abort_command 50 lock stale "the command is of generation $generation, and this host has seen $seen; it was not run"
+  store_generation "$generation"
+}
+
+seen_generation() { cat "$HOME_OF_SERVICE/generation" 2>/dev/null || printf 0; }
+
+store_generation() {
+  printf '%s\n' "$1" >"$HOME_OF_SERVICE/.generation.new"
+  flush_to_disk "$HOME_OF_SERVICE/.generation.new"
+  mv -T -- "$HOME_OF_SERVICE/.generation.new" "$HOME_OF_SERVICE/generation"
+  flush_to_disk "$HOME_OF_SERVICE"
+}
+
+# The script of the deploy that was cut off knows how to roll it back.
+recover_interrupted_deploy() {
+  [[ -L $HOME_OF_SERVICE/recover ]] || return 0
+  log_line "the previous deploy was cut off"
+  ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes "$HOME_OF_SERVICE/recover" recover >>"$LOG" 2>&1 ||
+    abort_command 51 lock cut-off "the previous deploy was cut off and cannot be rolled back: $(last_log_line)"
+}
+
+# SendCommand has no token against being repeated, so a command can come twice. The
+# second one changes nothing, and gets the first one's answer.
+# https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
+repeat_answer() {
+  local line
+  line=$(grep -sF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" | tail -n 1) || return 0
+  [[ $line == "$(tail -n 1 "$HISTORY")" ]] || abort_command 50 lock stale "this deployment ran before, and others after it"
+  trap - EXIT
+  log_line "this deployment ran before"
+  printf 'ATTA_RESULT %s\n' "${line#* * }"
+  [[ $line =~ \"code\":([0-9]+), ]]
+  ((BASH_REMATCH[1] == 0)) || exit_with_log "${BASH_REMATCH[1]}"
+  exit 0
+}
+
+fetch_bundle() {
+  local got free
+  free=$(df --block-size=1M --output=avail -- "$HOME_OF_SERVICE" | tail -n 1)
+  ((free >= 64)) || abort_command 10 download no-space "not enough room: $HOME_OF_SERVICE has ${free// /} MB free, 64 MB are needed"
+  rm -rf -- "$HOME_OF_SERVICE/incoming"
+  mkdir -p "$INCOMING/tree"
+  aws s3 cp --region "${GIVEN[region]}" --only-show-errors "$BUNDLE" "$INCOMING/bundle.tar.gz" >>"$LOG" 2>&1 ||
+    abort_command 10 download bundle-unavailable "$BUNDLE cannot be downloaded: $(last_log_line)"
+  got=$(sha256sum <"$INCOMING/bundle.tar.gz")
+  [[ ${got%% *} == "${GIVEN[sha256]}" ]] || abort_command 20 integrity bundle-invalid "$BUNDLE has sha256 ${got%% *}, expected ${GIVEN[sha256]}"
+}
+
+# Only regular files and folders, no setuid or setgid, nothing but VERSION and what is
+# below deploy/: the host keeps marks of its own next to them.
+unpack_bundle() {
+  local archive=$INCOMING/bundle.tar.gz types names odd
+  types=$(tar -tvzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"
+  odd=$(grep -Ev '^(-[rwx-]{9}|d[rwx-]{9}) ' <<<"$types" || true)
+  [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds more than plain files: ${odd%%$'\n'*}"
+  names=$(tar -tzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"
+  odd=$(grep -Ev '^(VERSION|deploy(/[A-Za-z0-9._+@ -]+)*/?)$' <<<"$names" || true)
+  [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds more than VERSION and deploy/: ${odd%%$'\n'*}"
+  odd=$(grep -E '/\.\.?(/|$)' <<<"$names" || true)
+  [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE leaves its folder: ${odd%%$'\n'*}"
+
+  tar -xzf "$archive" --no-same-owner --no-same-permissions -C "$INCOMING/tree" >>"$LOG" 2>&1 || abort_command 10 unpack bundle-unavailable "$BUNDLE cannot be unpacked: $(last_log_line)"
+  [[ $(cat "$INCOMING/tree/VERSION" 2>/dev/null) == "$VERSION" ]] || abort_command 20 integrity bundle-invalid "$BUNDLE is not the bundle of $VERSION"
+  [[ -x $INCOMING/tree/deploy/ec2_deploy.sh ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds no executable deploy/ec2_deploy.sh"
+}
+
+# The finished tree gets its name by one rename, when all of it is on the disk. A version's
+# bytes never change, so a release that is here with the same bundle and image stays as it
+# is; its rollout settings may differ each time.
+install_release() {
+  local tree=$INCOMING/tree
+  printf '%s\n' "SERVICE=$SERVICE" "VERSION=$VERSION" "IMAGE=${GIVEN[image]}" "IMAGE_TAG=$VERSION" "REGION=${GIVEN[region]}" "BUNDLE_SHA256=${GIVEN[sha256]}" \
+    >"$tree/release.env"
+  printf '%s\n' "IMAGE_BYTES=${GIVEN[image-bytes]}" "ON_RUNNING=${GIVEN[on-running]}" "DRAIN_TIMEOUT=${GIVEN[drain-timeout]}" \
+    "RUN_ON_DEPLOY=${GIVEN[run-on-deploy]}" "HEALTH_COMMAND=${GIVEN[health-command]:-}" "HEALTH_URL=${GIVEN[health-url]:-}" \
+    "HEALTH_TIMEOUT=${GIVEN[health-timeout]}" "MIN_HEALTHY_TIME=${GIVEN[min-healthy-time]}" "KEEP_RELEASES=${GIVEN[keep-releases]}" \
+    >"$tree/rollout.env"
+  find "$tree" -print0 | xargs -0 sync 2>/dev/null || sync
+  if [[ -e $RELEASE ]]; then
+    cmp -s "$tree/release.env" "$RELEASE/release.env" ||
+      abort_command 20 integrity release-changed "$RELEASE was made from another bundle or image; a version is never reused"
+    if diff -r --exclude=verified --exclude=rollout.env "$tree" "$RELEASE" >>"$LOG" 2>&1; then
+      log_line "$RELEASE is already here"
+      mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
+    elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then
+      abort_command 20 integrity release-changed "$RELEASE was changed on this host, and it is what runs: restore it, or deploy the next version"
+    else
+      rm -rf -- "$RELEASE"
+    fi
+  fi
+  [[ -e $RELEASE ]] || mv -T -- "$tree" "$RELEASE"
+  flush_to_disk "$HOME_OF_SERVICE/releases"
+  rm -rf -- "$HOME_OF_SERVICE/incoming"
+}
+
+# hand_over SCRIPT ARGUMENT…: the release's own script may print anything and exit with any
+# code; only its result line and a known exit code are passed on.
+hand_over() {
+  local answer code=0 line
+  answer=$(mktemp "$RUN/$SERVICE-answer.XXXXXX")
+  trap - EXIT
+  ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes \
+    ATTA_ALLOW_DOWNGRADE=${GIVEN[allow-downgrade]:-false} ATTA_ALLOW_QUARANTINED=${GIVEN[allow-quarantined]:-false} \
+    "$@" >"$answer" 2>>"$LOG" || code=$?
+  line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer" || true)
+  rm -f -- "$answer"
+  if [[ -z $line ]]; then
+    log_line "$1 ended with $code and no result line"
+    line=$(print_report unknown 30 script-failed hand-over "$1 ended with $code and no result line, so nobody knows how far it got")
+    code=30
+  fi
+  line=${line:0:2000}
+  printf '%s\n' "$line"
+  # The result of a deploy that was cut off is recorded by its recovery.
+  [[ -L $HOME_OF_SERVICE/recover ]] || append_history "${line#* }"
+  ((code == 0)) || exit_with_log "$code"
+}

@@ -1,0 +1,77 @@
+
+# --- report
+
+log_line() { printf '%s bootstrap: %s\n' "$(date -u +%FT%TZ)" "$*" >>"$LOG" || true; }
+
+last_log_line() { tail -n 1 "$LOG" 2>/dev/null || true; }
+
+# flush_to_disk PATH…: what was written is on the disk. Before coreutils 8.24 sync takes no
+# arguments, says so, and writes everything.
+flush_to_disk() { sync "$@" 2>/dev/null || sync; }
+
+# reject_command REASON MESSAGE: the parameters or the host are not fit; nothing was changed.
+reject_command() {
+  trap - EXIT
+  print_report refused 10 "$1" preflight "$2"
+  exit 10
+}
+
+# A command that failed without a result, before the release's own script ran.
+reject_early_exit() {
+  local code=$? command=$BASH_COMMAND
+  reject_command script-failed "'$command' ended with $code: $(last_log_line)"
+}
+
+# abort_command CODE PHASE REASON MESSAGE: ends a command before the release's own script ran.
+abort_command() {
+  local line
+  trap - EXIT
+  log_line "$4"
+  line=$(print_report refused "$1" "$3" "$2" "$4")
+  printf '%s\n' "$line"
+  (($1 >= 50)) || append_history "${line#* }"
+  exit_with_log "$1"
+}
+
+# append_history LINE: the result of a deployment is recorded once, by the release's script
+# if it came so far.
+append_history() {
+  grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" ||
+    (umask 077 && printf '%s %s %s\n' "$(date -u +%FT%TZ)" "$COMMAND" "$1" >>"$HISTORY" && flush_to_disk "$HISTORY") || log_line "the history cannot be written"
+}
+
+# exit_with_log CODE: prints the end of this deployment's log and exits with a code that the
+# agent passes on. It takes 168 for success, 169 for a skip, 194 for a reboot request.
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html
+exit_with_log() {
+  sed -n "/ bootstrap: deployment $DEPLOYMENT:/,\$p" "$LOG" | tail -n 60 | tail -c 6000 >&2 || true
+  case $1 in
+    10 | 20 | 30 | 40 | 41 | 50 | 51) exit "$1" ;;
+    *) exit 30 ;;
+  esac
+}
+
+# print_report OUTCOME CODE REASON PHASE MESSAGE: the one line that the caller reads. What is
+# installed is read from the host at this moment, and no script of a release is run for it.
+print_report() {
+  local home=${HOME_OF_SERVICE:-/nonexistent} version='' digest='' verified=false unit='' generation=${GENERATION:-}
+  if [[ -f $home/current/release.env ]]; then
+    version=$(sed -n 's/^VERSION=//p' "$home/current/release.env")
+    digest=$(sed -n 's/^IMAGE=.*@//p' "$home/current/release.env")
+    [[ ! -f $home/current/verified ]] || verified=true
+    unit=$(query_unit ActiveState "$SERVICE.service")
+  fi
+  [[ -n $generation ]] || generation=$(cat "$home/generation" 2>/dev/null) || generation=0
+  printf 'ATTA_RESULT {"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"reason":"%s","phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"before":"%s","generation":%d,"unit":"%s","message":"%s"%s}\n' \
+    "$(json_string "${DEPLOYMENT:-none}")" "$(json_string "${SERVICE:-}")" "$1" "$2" "$3" "$4" "$(json_string "${VERSION:-}")" "$(json_string "$version")" "$(json_string "$digest")" "$verified" \
+    "$(json_string "$version")" "$generation" "$(json_string "$unit")" "$(json_string "$5")" "$MORE"
+}
+
+json_string() {
+  local text=${1:0:600}
+  text=${text//\\/\\\\}
+  text=${text//\"/\\\"}
+  printf '%s' "${text//[[:cntrl:]]/ }"
+}
+
+main "$@"

@@ -1,0 +1,263 @@
+package deploy_test
+
+import (
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/org/atta-deploy-action/deploy"
+)
+
+// scripts are the two sides of the wire that are bash: what travels in the command, and what
+// a release brings.
+func scripts(t *testing.T) (bootstrap, release string) {
+	t.Helper()
+	text, err := fs.ReadFile(deploy.Files, "ec2_deploy.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	release = string(text)
+	parts, err := fs.Glob(deploy.Files, "lib/*.sh")
+	if err != nil || len(parts) == 0 {
+		t.Fatalf("no lib: %v", err)
+	}
+	for _, part := range parts {
+		text, err := fs.ReadFile(deploy.Files, part)
+		if err != nil {
+			t.Fatal(err)
+		}
+		release += string(text)
+	}
+	return deploy.Bootstrap, release
+}
+
+// constants are the values that this package gives a type, read from its source.
+func constants(t *testing.T, typeName string) []string {
+	t.Helper()
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var values []string
+	for _, name := range files {
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok {
+				return true
+			}
+			if id, ok := spec.Type.(*ast.Ident); ok && id.Name == typeName {
+				for _, value := range spec.Values {
+					text := value.(*ast.BasicLit).Value
+					if unquoted, err := strconv.Unquote(text); err == nil {
+						text = unquoted
+					}
+					values = append(values, text)
+				}
+			}
+			return true
+		})
+	}
+	if len(values) == 0 {
+		t.Fatalf("no constants of type %s", typeName)
+	}
+	return values
+}
+
+// found are the distinct first groups of an expression, sorted, without empty ones.
+func found(text string, expressions ...string) []string {
+	set := map[string]bool{}
+	for _, expression := range expressions {
+		for _, match := range regexp.MustCompile(`(?m)`+expression).FindAllStringSubmatch(text, -1) {
+			for _, group := range match[1:] {
+				set[group] = true
+			}
+		}
+	}
+	delete(set, "")
+	return slices.Sorted(maps.Keys(set))
+}
+
+func wantSame(t *testing.T, what string, go_, bash []string) {
+	t.Helper()
+	go_ = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(go_))), func(s string) bool { return s == "" })
+	if diff := cmp.Diff(go_, bash); diff != "" {
+		t.Errorf("%s differ (-Go +bash):\n%s", what, diff)
+	}
+}
+
+// How the scripts end, and what they report of it.
+var (
+	reasonCalls = []string{
+		`\brefuse ([a-z-]+) "`, `\breject_command ([a-z-]+) "`, `\babort_command \d+ [a-z-]+ ([a-z-]+) "`, `\broll_back \d+ ([a-z-]+) "`,
+		`\bend_unchanged [a-z-]+ \d+ ([a-z-]+) "`, `\bend_change [a-z-]+ \d+ "\$\{REASON:-([a-z-]+)\}"`, `\bformat_report [a-z-]+ \d+ ([a-z-]+) "`,
+		`\bprint_report [a-z-]+ \d+ ([a-z-]+) `, `REASON=([a-z-]+)\b`,
+	}
+	codeCalls = []string{
+		`\babort_command (\d+) `, `\broll_back (\d+) `, `\bend_unchanged [a-z-]+ (\d+) `, `\bend_change [a-z-]+ (\d+) `, `\bformat_report [a-z-]+ (\d+) `,
+		`\bprint_report [a-z-]+ (\d+) `, `\bSTARTED=(\d+)`, `\bexit (\d+)$`, `\bexit (\d+) `, `\bCODE=(\d+)\b`,
+	}
+	outcomeCalls = []string{`\bend_unchanged ([a-z-]+) \d+`, `\bend_change ([a-z-]+) `, `\bformat_report ([a-z-]+) \d+`, `\bprint_report ([a-z-]+) `, `\boutcome=([a-z]+)$`}
+)
+
+func TestBothHalvesHaveTheSameReasons(t *testing.T) {
+	bootstrap, release := scripts(t)
+	wantSame(t, "reasons", constants(t, "Reason"), found(bootstrap+release, reasonCalls...))
+}
+
+func TestBothHalvesHaveTheSameExitCodes(t *testing.T) {
+	bootstrap, release := scripts(t)
+	codes := found(bootstrap+release, codeCalls...)
+	wantSame(t, "exit codes", constants(t, "ExitCode"), codes)
+	// What bootstrap.sh passes on, and the table that an operator reads.
+	passed := append(strings.Split(found(bootstrap, `^    ([0-9 |]+)\) exit "\$1"`)[0], " | "), "0")
+	slices.Sort(passed)
+	wantSame(t, "exit codes that are passed on", constants(t, "ExitCode"), passed)
+	table := append(found(release, `^#   +(\d+)  `), "20", "50") // these two are bootstrap.sh's own
+	slices.Sort(table)
+	wantSame(t, "exit codes in the table", constants(t, "ExitCode"), table)
+}
+
+func TestBothHalvesHaveTheSameOutcomes(t *testing.T) {
+	bootstrap, release := scripts(t)
+	wantSame(t, "outcomes", constants(t, "Outcome"), found(bootstrap+release, outcomeCalls...))
+	for _, about := range []string{deploy.AboutNone, deploy.AboutUnderWay} {
+		if !strings.Contains(bootstrap, "found="+about+"\n") {
+			t.Errorf("bootstrap.sh never reports %q of a deployment", about)
+		}
+	}
+}
+
+func TestBothHalvesHaveTheSameFields(t *testing.T) {
+	bootstrap, release := scripts(t)
+	fields := []string{"v"}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[deploy.Report]()) {
+		fields = append(fields, field.Tag.Get("json"))
+	}
+	lines := found(bootstrap+release, `printf '(?:ATTA_RESULT )?([{,]".*)'`, `MORE\+=(.*)$`)
+	wantSame(t, "fields", fields, found(strings.Join(lines, "\n"), `\\?"([a-z]+)\\?":`))
+	if !strings.Contains(bootstrap, `"`+deploy.ReportMark+`%s`) && !strings.Contains(bootstrap, `'`+deploy.ReportMark+`{`) {
+		t.Errorf("bootstrap.sh prints no %s", deploy.ReportMark)
+	}
+}
+
+// tables reads an associative array of bash: name to the rest of its line.
+func tables(text, name string) map[string]string {
+	_, rest, _ := strings.Cut(text, "declare -rA "+name+"=(\n")
+	rest, _, _ = strings.Cut(rest, "\n)")
+	rest = strings.ReplaceAll(rest, "\\\n", "")
+	entries := map[string]string{}
+	for _, match := range regexp.MustCompile(`\['([a-z0-9-]+)'\]=(.*)`).FindAllStringSubmatch(rest, -1) {
+		entries[match[1]] = strings.Trim(match[2], `'"`)
+	}
+	return entries
+}
+
+// requests are one of each command, with every parameter.
+func requests() []deploy.Request {
+	header := deploy.Header{Service: "atta", DeploymentID: "d-1", Generation: deploy.MaxGeneration, NotAfter: time.Unix(1, 0)}
+	return []deploy.Request{
+		deploy.DeployRequest{
+			Header: header, Version: "0.1.30-dev", Image: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@sha256:" + strings.Repeat("a", 64), ImageBytes: 1,
+			Region: "us-east-1", BundleURI: "s3://bucket/key", BundleSHA256: strings.Repeat("a", 64),
+			Policy: deploy.Policy{
+				OnRunning: "wait", DrainTimeout: time.Second, HealthTimeout: time.Second, MinHealthyTime: time.Second, KeepReleases: 1,
+				HealthCommand: strings.Repeat("x", deploy.MaxHealthCommand), HealthURL: "http://" + strings.Repeat("x", deploy.MaxHealthURL),
+			},
+		},
+		deploy.RollbackRequest{Header: header, Version: "0.1.30-dev"},
+		deploy.StatusRequest{Header: header, About: "d-0"},
+	}
+}
+
+func TestBothHalvesHaveTheSameParameters(t *testing.T) {
+	bootstrap, _ := scripts(t)
+	forms, needed := tables(bootstrap, "FORMS"), tables(bootstrap, "NEEDED")
+	sent := map[string]bool{}
+	var commands []string
+	for _, request := range requests() {
+		lines, err := deploy.Script(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		commands = append(commands, request.Command())
+		names := found(lines[1], `--([a-z0-9-]+)=`)
+		for _, name := range names {
+			sent[name] = true
+		}
+		for name := range strings.FieldsSeq(needed[request.Command()]) {
+			if !slices.Contains(names, name) {
+				t.Errorf("%s needs --%s, which is not sent", request.Command(), name)
+			}
+		}
+	}
+	wantSame(t, "parameters", slices.Collect(maps.Keys(sent)), slices.Sorted(maps.Keys(forms)))
+	wantSame(t, "commands", commands, slices.Sorted(maps.Keys(needed)))
+}
+
+func TestBothHalvesHaveTheSameBounds(t *testing.T) {
+	bootstrap, release := scripts(t)
+	both := bootstrap + release
+	for what, want := range map[string]string{
+		"message":        fmt.Sprintf("text=${1:0:%d}", deploy.MaxMessage),
+		"result line":    fmt.Sprintf("line=${line:0:%d}", deploy.MaxReportLine),
+		"health-command": fmt.Sprintf("[^[:cntrl:]]{1,%d}", deploy.MaxHealthCommand),
+		"health-url":     fmt.Sprintf("http://[^[:cntrl:][:space:]]{1,%d}", deploy.MaxHealthURL),
+		"releases":       fmt.Sprintf("head -n %d", deploy.MaxReleasesListed),
+	} {
+		if !strings.Contains(both, want) {
+			t.Errorf("the bound of the %s is not in the scripts: %s", what, want)
+		}
+	}
+}
+
+func TestTheScriptsShareNoFunctionNameWithAnotherMeaning(t *testing.T) {
+	bootstrap, release := scripts(t)
+	const names = `^([a-z_]+)\(\)`
+	shared := []string{"append_history", "flush_to_disk", "json_string", "last_log_line", "list_verified", "main"}
+	var both []string
+	for _, name := range found(bootstrap, names) {
+		if slices.Contains(found(release, names), name) {
+			both = append(both, name)
+		}
+	}
+	if diff := cmp.Diff(shared, both); diff != "" {
+		t.Errorf("functions in both scripts (-allowed +found):\n%s", diff)
+	}
+}
+
+func TestTheScriptsAreShort(t *testing.T) {
+	files, err := filepath.Glob("*.sh")
+	for _, folder := range []string{"lib/*.sh", "bootstrap/*.sh"} {
+		more, problem := filepath.Glob(folder)
+		if files = append(files, more...); problem != nil || len(more) == 0 {
+			t.Fatalf("%s: %v", folder, problem)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if lines := strings.Count(string(text), "\n"); err != nil || lines > 300 {
+			t.Errorf("%s has %d lines: %v", name, lines, err)
+		}
+	}
+}

@@ -1,0 +1,47 @@
+# shellcheck shell=bash
+# image.sh: the image, by digest. Part of ec2_deploy.sh.
+
+# query_docker COMMAND…: a query that has to be answered soon. With --foreground a command
+# is in this script's process group and ends with it. Else it would hold the lock for longer.
+query_docker() { timeout --foreground -k 5 60 docker "$@"; }
+
+has_image() { query_docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
+
+# The image is pulled by digest and gets two things: a local tag, since `docker image
+# prune` takes what has only a digest, and a container that is never started, since
+# `docker image prune --all` takes what no container uses.
+# https://docs.docker.com/reference/cli/docker/image/prune/
+ensure_image() {
+  local image host
+  has_image || pull_image
+  image=$(docker image inspect --format '{{.Architecture}}' "$IMAGE")
+  case $(uname -m) in
+    x86_64) host=amd64 ;;
+    aarch64) host=arm64 ;;
+    *) host=$(uname -m) ;;
+  esac
+  [[ $image == "$host" ]] || refuse architecture "the image is for $image, this host is $host"
+  docker tag "$IMAGE" "${IMAGE%@*}:$IMAGE_TAG"
+  docker container inspect --format '{{.Id}}' "$SERVICE-$TO" >/dev/null 2>&1 ||
+    docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$IMAGE" never-started >/dev/null ||
+    refuse image-unavailable "the image of $TO cannot be kept: $(last_log_line)"
+}
+
+# The registry's password is valid for 12 hours; the file that holds it is removed after
+# the pull. Docker reads DOCKER_CONFIG, podman REGISTRY_AUTH_FILE.
+pull_image() {
+  local problem='' registry=${IMAGE%%/*}
+  install -d -m 0700 "$RUN"
+  rm -rf -- "$RUN/$SERVICE:docker."*
+  DOCKER_CONFIG=$(mktemp -d "$RUN/$SERVICE:docker.XXXXXX")
+  REGISTRY_AUTH_FILE=$DOCKER_CONFIG/config.json
+  export DOCKER_CONFIG REGISTRY_AUTH_FILE
+  if ! aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$registry" >&2; then
+    problem="log in to $registry: may this host's role use ecr:GetAuthorizationToken?"
+  elif ! docker pull --quiet "$IMAGE" >&2; then
+    problem="pull $IMAGE: $(last_log_line)"
+  fi
+  rm -rf -- "$DOCKER_CONFIG"
+  unset DOCKER_CONFIG REGISTRY_AUTH_FILE
+  [[ -z $problem ]] || refuse image-unavailable "$problem"
+}

@@ -1,0 +1,51 @@
+# shellcheck shell=bash
+# operator.sh: status, history and logs for the operator. Part of ec2_deploy.sh.
+
+show_status() {
+  local version verified=no last
+  if [[ ${1:-} == --json ]]; then
+    format_report status 0 "" "what runs here" && printf '\n'
+    return
+  fi
+  version=$(linked_version current)
+  [[ -z $version || ! -f $(release_dir "$version")/verified ]] || verified=$(date -u -r "$(release_dir "$version")/verified" +%FT%TZ)
+  last=$(tail -n 1 "$BASE/history" 2>/dev/null) || last=''
+  print_row service "$SERVICE"
+  print_row version "${version:-none}"
+  print_row 'seen healthy' "$verified"
+  print_row image "$(read_entry IMAGE "$(release_dir "${version:-none}")/release.env")"
+  print_row unit "$(unit_property ActiveState) ($(unit_property SubState)), last run: $(describe_result)"
+  print_row 'roll back to' "$(linked_version previous)"
+  print_row 'also here' "$(list_verified | paste -s -d ' ')"
+  print_row 'last deploy' "$(describe_entry "$last")"
+  [[ ! -L $BASE/recover ]] || print_row 'under way' "$(read_entry TO "$BASE/state"), in phase $(read_entry REACHED "$BASE/state")"
+  [[ ! -s $BASE/quarantine ]] || sed 's/^[^ ]* /quarantined    /' "$BASE/quarantine"
+}
+
+print_row() { printf '%-14s %s\n' "$1" "${2:--}"; }
+
+show_history() {
+  local line
+  tail -n "$(number_or "${1:-20}" 20)" "$BASE/history" 2>/dev/null | while IFS= read -r line; do
+    describe_entry "$line"
+  done
+}
+
+# describe_entry LINE: an entry of the history in words.
+describe_entry() {
+  local entry='^([^ ]+) ([^ ]+) .*"outcome":"([^"]*)","code":([0-9]+),("reason":"[^"]*",)?"phase":"([^"]*)","wanted":"([^"]*)".*"before":"([^"]*)".*"message":"(.*)"}$'
+  [[ $1 =~ $entry ]] || return 0
+  printf '%s %s %s -> %s: %s (%s) in %s: %s\n' "${BASH_REMATCH[1]}" "${BASH_REMATCH[2]}" "${BASH_REMATCH[8]:-nothing}" "${BASH_REMATCH[7]}" \
+    "${BASH_REMATCH[3]}" "${BASH_REMATCH[4]}" "${BASH_REMATCH[6]}" "${BASH_REMATCH[9]}"
+}
+
+show_logs() {
+  local lines
+  lines=$(number_or "${1:-100}" 100)
+  printf '== %s: the last deploy\n' "$LOG"
+  { tac "$LOG" 2>/dev/null | sed '/ bootstrap: deployment /q' | head -n "$lines" || true; } | tac
+  printf '== journal of %s\n' "$UNIT"
+  journalctl --quiet --no-pager --lines="$lines" --unit="$UNIT"
+}
+
+print_usage() { sed -n '3,/^$/{/^#/!q;s/^# \{0,1\}//;p}' "$SCRIPT"; }

@@ -1,0 +1,120 @@
+# shellcheck shell=bash
+# preflight.sh: checks before anything that runs is touched. Part of ec2_deploy.sh.
+
+check_deploy() {
+  [[ ${1:-} == "$OWN" && ${2:-} == "$IMAGE_TAG" && $# -eq 2 ]] ||
+    refuse bad-parameter "this is the release $OWN with image tag $IMAGE_TAG; usage: ec2_deploy.sh $OWN $IMAGE_TAG"
+  check_tools
+  check_units
+  [[ -z $FROM || ${FROM#*-} == "${TO#*-}" ]] || refuse other-environment "$FROM runs here, which belongs to another environment"
+  if [[ -n $FROM && ${ATTA_ALLOW_DOWNGRADE:-false} != true ]] && is_older "$TO" "$FROM"; then
+    refuse downgrade "$TO is older than $FROM, which runs here; allow-downgrade is not set"
+  fi
+  check_quarantine
+  check_settings
+}
+
+check_rollback() {
+  TO=${1:-$(linked_version previous)}
+  [[ $TO != */* ]] || refuse bad-parameter "$TO is not a version"
+  [[ -n $FROM ]] || refuse not-installed "no release of $SERVICE is installed here"
+  [[ -n $TO ]] || refuse no-previous "nothing to roll back to: there is no verified release before $FROM; seen healthy here: $(list_verified | paste -s -d ' ')"
+  [[ $TO != "$FROM" ]] || refuse already-current "$TO is what runs here"
+  [[ -f $(release_dir "$TO")/verified ]] || refuse not-verified "$TO was never seen healthy here; those that were: $(list_verified | paste -s -d ' ')"
+  load_release "$TO"
+  check_tools
+  check_units
+  check_settings
+}
+
+check_tools() {
+  query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer"
+  systemctl show --property=LoadState "$UNIT" >/dev/null || refuse engine-unavailable "systemd does not answer"
+}
+
+# The unit, its timers and what they start: all that a release may install.
+check_units() {
+  local folder unit type path
+  folder=$(release_dir "$TO")/deploy/systemd
+  [[ -f $folder/$UNIT ]] || refuse unit-invalid "the bundle holds no deploy/systemd/$UNIT"
+  for unit in $(list_units "$TO"); do
+    [[ $unit =~ ^$SERVICE(-[A-Za-z0-9_.-]+)?\.(service|timer)$ && $unit != "$RECOVERY" ]] ||
+      refuse unit-invalid "deploy/systemd/$unit must be called $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer"
+    owns_unit "$unit" || refuse foreign-unit "$(unit_property FragmentPath "$unit") was here before any release of $SERVICE; remove it first, or choose another service name"
+  done
+  path=$(unit_property FragmentPath "$RECOVERY")
+  [[ ! -f $UNITS/$RECOVERY ]] || path=/etc/systemd/system/$RECOVERY
+  [[ ! -f $ROOT/$path ]] || grep -qxF "ConditionPathExists=/opt/$SERVICE/recover" "$ROOT/$path" ||
+    refuse foreign-unit "$path is in the way: a deploy of $SERVICE makes and removes a unit of that name"
+  type=$(sed -n 's/^[[:blank:]]*Type[[:blank:]]*=[[:blank:]]*//p' "$folder/$UNIT" | tail -n 1)
+  [[ $RUN_ON_DEPLOY != false || $type == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
+  for unit in $(list_units "$TO"); do
+    printf '%s\n' "$folder/$unit"
+  done | xargs -d '\n' systemd-analyze verify >&2 || refuse unit-invalid "systemd does not accept the unit files: $(last_log_line)"
+}
+
+# owns_unit UNIT: there is no such unit, or a release of this service installed it.
+owns_unit() {
+  local path release
+  [[ ! -f $BASE/releases/$FROM/deploy/systemd/$1 ]] || return 0
+  path=$(unit_property FragmentPath "$1")
+  [[ -n $path || -e $UNITS/$1 ]] || return 0
+  [[ ${path:-/etc/systemd/system/$1} == "/etc/systemd/system/$1" ]] || return 1
+  for release in "$BASE"/releases/*; do
+    ! cmp -s "$release/deploy/systemd/$1" "$UNITS/$1" || return 0
+  done
+  return 1
+}
+
+# is_older A B: versions of one environment differ in their three numbers only.
+is_older() {
+  local -a a b
+  IFS=.- read -ra a <<<"$1"
+  IFS=.- read -ra b <<<"$2"
+  local i
+  for i in 0 1 2; do
+    ((a[i] == b[i])) || return $((a[i] > b[i]))
+  done
+  return 1
+}
+
+check_quarantine() {
+  local found
+  found=$(grep -F -m 1 "${IMAGE##*@} " "$BASE/quarantine" 2>/dev/null) || return 0
+  [[ ${ATTA_ALLOW_QUARANTINED:-false} == true ]] || refuse quarantined "this image is quarantined: ${found#* }; allow-quarantined is not set"
+}
+
+# The operator's settings must have what .env.example asks for: KEY=value a line of
+# that name, KEY= without a value a line with one.
+check_settings() {
+  local example key value have missing=()
+  example=$(release_dir "$TO")/deploy/.env.example
+  if [[ ! -e $BASE/.env ]]; then
+    [[ -f $example ]] || example=/dev/null
+    install -m 0600 -- "$example" "$BASE/.env.new"
+    mv -T -- "$BASE/.env.new" "$BASE/.env"
+    log_note "made $BASE/.env from .env.example"
+  fi
+  [[ -f $example ]] || return 0
+  while IFS='=' read -r key value; do
+    [[ $key =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || continue
+    have=$(grep -m 1 "^$key=" "$BASE/.env") || have=''
+    [[ -n $have && (-n $value || $have != "$key=") ]] || missing+=("$key")
+  done < <(grep -a '=' "$example" || true)
+  ((${#missing[@]} == 0)) || refuse settings-missing "/opt/$SERVICE/.env lacks ${missing[*]}, which $TO needs: add them on the host and deploy again"
+}
+
+is_running_already() {
+  local unit
+  [[ $FROM == "$TO" && -f $(release_dir "$TO")/verified ]] && has_image || return 1
+  for unit in $(list_units "$TO"); do
+    cmp -s "$(release_dir "$TO")/deploy/systemd/$unit" "$UNITS/$unit" || return 1
+    [[ $unit != *.timer || $(unit_property ActiveState "$unit") == active ]] || return 1
+  done
+  case $(unit_property Type):$(unit_property RemainAfterExit):$(unit_property ActiveState) in
+    oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;
+    oneshot:*:failed) return 1 ;;
+    oneshot:* | *:active) return 0 ;;
+    *) return 1 ;;
+  esac
+}

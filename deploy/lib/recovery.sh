@@ -1,0 +1,131 @@
+# shellcheck shell=bash
+# recovery.sh: rollback, and recovery of a deploy that was cut off. Part of ec2_deploy.sh.
+
+# roll_back CODE REASON WHY: to the release that ran before, or to nothing when this is the
+# first one. It needs no network.
+roll_back() {
+  local well=0
+  yield_to_shutdown
+  CODE=$1 REASON=$2 WHY=$3 OUTCOME='' FAILED_IN=$PHASE
+  begin_phase rollback
+  write_journal "$REACHED" || log_note "the rollback cannot be recorded"
+  ((CODE != 40)) || quarantine_image || log_note "the image cannot be quarantined"
+  set +e
+  (
+    set -e
+    restore_previous
+    prove_restored
+  )
+  well=$?
+  set -e
+  end_rollback "$well"
+}
+
+# end_rollback STATUS
+end_rollback() {
+  if (($1 != 0)); then
+    yield_to_shutdown
+    end_change rollback-failed 41 "$REASON" "$WHY; the rollback to ${FROM:-no release} failed: $(last_log_line)"
+  elif is_untouched; then
+    end_change refused "$CODE" "$REASON" "$WHY; nothing was changed"
+  else
+    end_change rolled-back "$CODE" "$REASON" "$WHY; ${FROM:-nothing, as before,} is installed"
+  fi
+}
+
+# While the host shuts down systemd stops what runs and starts nothing, which says nothing
+# about a release; the unit at boot rolls the deploy back. The end of a shutdown
+# is SIGTERM, which systemctl may get before this script does.
+yield_to_shutdown() {
+  case $(systemctl is-system-running 2>/dev/null) in
+    '' | stopping | offline | unknown) ;;
+    *) return 0 ;;
+  esac
+  log_note "the host is shutting down; the deploy is rolled back at the next boot"
+  trap - EXIT
+  exit 30
+}
+
+nothing_changed() { [[ $REACHED == open || $REACHED == drain ]]; }
+
+# restore_previous [--no-block]
+restore_previous() {
+  if ! nothing_changed; then
+    stop_units
+    switch_release "$FROM" back
+    run_systemctl reset-failed "$UNIT" || true
+  fi
+  start_other_units "$FROM" back "$@"
+}
+
+# The restored release must be as healthy as it was.
+prove_restored() {
+  [[ -n $FROM ]] && ! nothing_changed || return 0
+  load_release "$FROM"
+  if was_up "$UNIT"; then
+    TO=$FROM
+    start_unit
+    is_healthy || { log_note "$UNWELL" && return 1; }
+  fi
+  has_image || { log_note "the image of $FROM is not on this host, or the Docker engine does not answer" && return 1; }
+}
+
+# recover: rolls back a deploy that was cut off, or completes it when it had succeeded. A service is only started here and not waited for: at boot that
+# would be waiting for oneself.
+recover() {
+  local well=0
+  [[ -L $BASE/recover ]] || return 0
+  try_lock "${ATTA_LOCK_WAIT:-60}" || exit 51
+  [[ -L $BASE/recover ]] || return 0
+  redirect_log
+  RECOVERING=yes
+  read_journal
+  begin_phase recover
+  [[ -z $OUTCOME ]] || finish_change
+  load_release "$TO"
+  [[ -n $CODE ]] || CODE=30 REASON=cut-off WHY="the deploy of $TO was cut off in its phase $REACHED"
+  ((CODE != 40)) || quarantine_image || log_note "the image cannot be quarantined"
+  wait_for_running_job || exit 51
+  FAILED_IN=$REACHED
+  set +e
+  (
+    set -e
+    restore_previous --no-block
+    nothing_changed || ! was_up "$UNIT" || run_systemctl start --no-block "$UNIT"
+  )
+  well=$?
+  set -e
+  end_rollback "$well"
+}
+
+wait_for_running_job() {
+  local waited=0
+  [[ $ON_RUNNING != kill ]] || return 0
+  while ! nothing_changed && job_is_running "$UNIT"; do
+    if ((waited >= DRAIN_TIMEOUT)); then
+      log_note "a run of $UNIT has not ended within $DRAIN_TIMEOUT s"
+      return 1
+    fi
+    sleep 1
+    waited=$((waited + 1))
+  done
+}
+
+# watch_deploy: waits for the end of the deploy that has started it, however it ends, and then
+# for that of a job that is at work. The lock comes before the first look: the link may
+# not be there yet. errexit does not live in a condition, so there is none around recover.
+watch_deploy() {
+  local code
+  while :; do
+    set +e
+    (
+      set -e
+      try_lock 1000000
+      recover
+    )
+    code=$?
+    set -e
+    ((code == 51)) || exit "$code"
+    sleep 20
+  done
+}

@@ -1,0 +1,52 @@
+# shellcheck shell=bash
+# releases.sh: the releases on this host, and the space for the next one. Part of ec2_deploy.sh.
+
+# list_verified: the releases seen healthy here, the newest version first.
+list_verified() {
+  local mark
+  for mark in "$BASE"/releases/*/verified; do
+    [[ ! -f $mark ]] || basename -- "${mark%/verified}"
+  done | sort -rV
+}
+
+# Removes old releases of this service before the next one is installed: never the
+# current or the previous one, or one of the KEEP_RELEASES newest verified ones.
+free_space() {
+  local version root
+  for version in "$BASE"/releases/*; do
+    version=${version##*/}
+    must_keep "$version" || remove_release "$version" || log_note "$version could not be removed"
+  done
+  if ! has_image; then
+    root=$(query_docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
+    # Packed and unpacked for a while, and three times as large unpacked.
+    require_space "$root" $((IMAGE_BYTES * 4 / 1024 + 64 * 1024)) "the image"
+  fi
+  require_space "$BASE" $((16 * 1024)) "the release"
+}
+
+must_keep() {
+  [[ $1 == "$TO" || $1 == "$OWN" || $1 == "$FROM" || $1 == "$(linked_version previous)" ]] ||
+    list_verified | head -n "$KEEP_RELEASES" | grep -qxF -- "$1"
+}
+
+# The folder is renamed first, so that no half of a release can be rolled back to.
+remove_release() {
+  local image tag
+  image=$(read_entry IMAGE "$(release_dir "$1")/release.env") tag=$(read_entry IMAGE_TAG "$(release_dir "$1")/release.env")
+  rm -rf -- "$BASE/.dropped"
+  mv -T -- "$(release_dir "$1")" "$BASE/.dropped" || return
+  log_note "removed the release $1"
+  docker rm --volumes "$SERVICE-$1" >&2 || true
+  if [[ -n $image ]] && ! docker image rm "${image%@*}:$tag" >&2 && ! grep -qsxF "IMAGE=$image" "$BASE"/releases/*/release.env; then
+    docker image rm "$image" >&2 || true # pulled, and refused before it had a tag
+  fi
+  rm -rf -- "$BASE/.dropped"
+}
+
+# require_space FOLDER KIB WHAT
+require_space() {
+  local free
+  free=$(df --block-size=1K --output=avail -- "$1" | tail -n 1)
+  ((free >= $2)) || refuse no-space "not enough room for $3: $1 has $((free / 1024)) MB free, $(($2 / 1024)) MB are needed"
+}

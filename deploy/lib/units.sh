@@ -1,0 +1,126 @@
+# shellcheck shell=bash
+# units.sh: systemd units: drain, stop, switch, start. Part of ec2_deploy.sh.
+
+# list_units VERSION…: the names of their unit files, each once.
+list_units() {
+  local version file
+  for version; do
+    for file in "$BASE/releases/$version/deploy/systemd/"*.service "$BASE/releases/$version/deploy/systemd/"*.timer; do
+      [[ -z $version || ! -f $file ]] || printf '%s\n' "${file##*/}"
+    done
+  done | sort -u
+}
+
+# unit_property NAME [UNIT]: as systemd has it. A query that is not answered says nothing
+# about a release, so it is repeated.
+unit_property() {
+  local line wait
+  for wait in 0.5 1 0; do
+    line=$(systemctl show --property="$1" "${2:-$UNIT}") && printf '%s' "${line#*=}" && return
+    sleep "$wait"
+  done
+  return 1
+}
+
+# systemctl, without the host's lock: what it starts may live longer.
+run_systemctl() {
+  DOING="systemctl $*"
+  systemctl "$@" >&2 8>&- 9>&-
+}
+
+# No timer starts a job from here on, and a job in flight is waited for.
+drain_jobs() {
+  local unit waited=0
+  for unit in $(list_units "$FROM"); do
+    [[ $unit != *.timer || $(unit_property ActiveState "$unit") != active ]] || run_systemctl stop "$unit"
+  done
+  [[ $ON_RUNNING != kill ]] || return 0
+  for unit in $(list_units "$FROM" "$TO"); do
+    while job_is_running "$unit"; do
+      ((waited < DRAIN_TIMEOUT)) || roll_back 51 job-running "a run of $unit has not ended within $DRAIN_TIMEOUT s"
+      sleep 1
+      waited=$((waited + 1))
+    done
+  done
+}
+
+# job_is_running UNIT: a job that waits for systemd to try it again is not in flight.
+job_is_running() {
+  [[ $1 == *.service && $(unit_property Type "$1"):$(unit_property ActiveState "$1") == oneshot:activating && $(unit_property SubState "$1") != auto-restart ]]
+}
+
+# At boot a unit that is not up has its start waiting in systemd's queue, and a stop
+# would take it out.
+stop_units() {
+  local unit
+  for unit in $(list_units "$FROM" "$TO"); do
+    case $unit:$(unit_property ActiveState "$unit") in
+      *.timer:active | *.service:active | *.service:*ing) run_systemctl stop "$unit" ;;
+    esac
+  done
+}
+
+# switch_release VERSION forward|back: units, enablement and `current` become those of the
+# release, or of no release. It needs no network and can be done twice.
+switch_release() {
+  local unit
+  [[ -z $1 || -f $(release_dir "$1")/deploy/systemd/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
+  [[ -d $BASE/output ]] || install -d -m 0755 "$BASE/output"
+  for unit in $(list_units "$FROM" "$TO"); do
+    if [[ -n $1 && -f $(release_dir "$1")/deploy/systemd/$unit ]]; then
+      install -T -m 0644 "$(release_dir "$1")/deploy/systemd/$unit" "$UNITS/$unit.new"
+      flush_to_disk "$UNITS/$unit.new"
+      mv -T -- "$UNITS/$unit.new" "$UNITS/$unit"
+    elif [[ -e $UNITS/$unit ]]; then
+      run_systemctl disable "$unit"
+      rm -f -- "$UNITS/$unit"
+    fi
+    rm -rf -- "$UNITS/$unit.new"
+  done
+  if [[ -n $1 ]]; then
+    point_link current "$1"
+  else
+    rm -f -- "$BASE/current"
+  fi
+  flush_to_disk "$UNITS" "$BASE"
+  run_systemctl daemon-reload
+  [[ -z $1 ]] || enable_units "$1" "$2"
+}
+
+# enable_units VERSION forward|back: a job that has a timer is started by that, and not at boot
+# as well. A unit that something wants stays loaded when it has ended, and with it the
+# result of its run. Other services start at boot when the operator has said so.
+enable_units() {
+  local unit want
+  for unit in $(list_units "$1"); do
+    want=disabled
+    if [[ $2 == back ]]; then
+      [[ " $ENABLED " != *" $unit "* ]] || want=enabled
+    elif [[ $unit != "$UNIT" && " $ENABLED " == *" $unit "* ]]; then
+      want=enabled
+    elif [[ $unit == *.timer || ($unit == "$UNIT" && ! -f $(release_dir "$1")/deploy/systemd/$SERVICE.timer) ]]; then
+      want=enabled
+    fi
+    if grep -q '^\[Install\]' "$UNITS/$unit" && [[ $(unit_property UnitFileState "$unit") != "$want" ]]; then
+      run_systemctl "${want%d}" "$unit"
+    fi
+  done
+}
+
+# point_link LINK VERSION: a rename replaces the link in one step.
+point_link() {
+  ln -sfn -- "releases/$2" "$BASE/.$1.new" && mv -T -- "$BASE/.$1.new" "$BASE/$1"
+}
+
+# start_other_units VERSION forward|back [--no-block]: timers, and units that were up next
+# to the main unit. In a rollback a timer that somebody had stopped stays stopped.
+start_other_units() {
+  local unit
+  for unit in $(list_units "$1"); do
+    if [[ $unit != "$UNIT" ]] && { was_up "$unit" || [[ $2 == forward && $unit == *.timer ]]; }; then
+      run_systemctl start ${3:+"$3"} "$unit"
+    fi
+  done
+}
+
+was_up() { [[ " $UP " == *" $1 "* ]]; }
