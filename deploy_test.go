@@ -157,7 +157,7 @@ func TestARepositoryWhoseTagsNeverMoveNeedsNoAlias(t *testing.T) {
 	s.build("0.1.1-dev")
 	out := s.run("version=0.1.1-dev", "ecr-repository=fixed")
 	out.wants("failed")
-	out.says("every instance runs 0.1.1-dev, but moving the image's tags went wrong", "image-tags: none")
+	out.says("every instance runs 0.1.1-dev, but its image tags were not moved", "image-tags: none")
 	s.build("0.1.2-dev")
 	s.run("version=0.1.2-dev", "ecr-repository=fixed", "image-tags=none").wants("success")
 	for _, call := range s.calls(0, "registry:PUT") {

@@ -50,6 +50,7 @@
 # options of sync; a host need not have curl, jq or python.
 # ATTA_ROOT, when set, is put before every path of the host.
 
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 umask 077
 export LC_ALL=C

@@ -73,7 +73,7 @@ func TestARollbackByHandGoesFurtherBackEachTimeAndNeedsNoNetwork(t *testing.T) {
 	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev is installed")
 	m.wantInstalled("0.0.1-dev", "")
 	m.untouched(func() {
-		m.expect(m.rollback(""), "refused", 10, "no release before 0.0.1-dev to go back to; seen healthy here: 0.0.3-dev 0.0.2-dev 0.0.1-dev")
+		m.expect(m.rollback(""), "refused", 10, "there is no verified release before 0.0.1-dev; seen healthy here: 0.0.3-dev 0.0.2-dev 0.0.1-dev")
 	})
 	m.expect(m.rollback("0.0.3-dev"), "deployed", 0, "0.0.3-dev is installed")
 	m.wantInstalled("0.0.3-dev", "0.0.2-dev")
@@ -119,8 +119,8 @@ func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
 		"0.0.9-dev":             "0.0.9-dev was never seen healthy here; those that were: 0.0.2-dev 0.0.1-dev",
 		"0.0.3-dev":             "0.0.3-dev was never seen healthy here",
 		"0.0.2-dev":             "0.0.2-dev is what runs here",
-		"../releases/0.0.1-dev": "../releases/0.0.1-dev is no version",
-		"/opt":                  "/opt is no version",
+		"../releases/0.0.1-dev": "../releases/0.0.1-dev is not a version",
+		"/opt":                  "/opt is not a version",
 		"..":                    ".. was never seen healthy here",
 	} {
 		m.untouched(func() { m.expect(m.rollback(version), "refused", 10, message) })
@@ -160,7 +160,7 @@ func TestARollbackToAReleaseThatIsUnhealthyNowGoesBackToWhereItCameFrom(t *testi
 	m.write("lost", "", 0o644)
 	a = m.rollback("")
 	m.expect(a, "rollback-failed", 41, "atta.service")
-	if !strings.Contains(a.Message, "going back to 0.0.2-dev went wrong: ") || strings.Count(a.Message, "atta.service") != 2 {
+	if !strings.Contains(a.Message, "the rollback to 0.0.2-dev failed: ") || strings.Count(a.Message, "atta.service") != 2 {
 		t.Error(a.Message)
 	}
 }

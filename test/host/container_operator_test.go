@@ -24,14 +24,14 @@ func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
 			m.expect(m.byHand("rollback"), "deployed", 0, version+" runs")
 			m.isServing(version)
 		}
-		m.expect(m.byHand("rollback"), "refused", 10, "there is no release before 0.0.1-dev")
+		m.expect(m.byHand("rollback"), "refused", 10, "there is no verified release before 0.0.1-dev")
 		m.expect(m.byHand("rollback 0.0.4-dev"), "refused", 10, "was never seen healthy")
 		m.expect(m.byHand("rollback 0.0.3-dev"), "deployed", 0, "0.0.3-dev runs")
 		m.isServing("0.0.3-dev")
 		m.settled()
 
 		for command, parts := range map[string][]string{
-			"status":    {"version        0.0.3-dev", "go back to     0.0.2-dev", "unit           active (running)", "0.0.4-dev was found unhealthy"},
+			"status":    {"version        0.0.3-dev", "roll back to   0.0.2-dev", "unit           active (running)", "0.0.4-dev was found unhealthy"},
 			"history":   {"deploy 0.0.3-dev -> 0.0.4-dev: rolled-back (40)", "rollback 0.0.3-dev -> 0.0.2-dev: deployed (0)", "refused (10) in preflight"},
 			"history 1": {"rollback 0.0.1-dev -> 0.0.3-dev: deployed (0)"},
 			"logs":      {"== /var/log/atta-deploy.log", "rollback", "== journal of atta.service", "serving on 127.0.0.1:8081"},

@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
-# The functions of ec2_deploy.sh that decide something by themselves. What the
-# script does to a host is in the Go tests beside this file.
+# The functions of ec2_deploy.sh that decide something on their own. What the script
+# does to a host is in the Go tests next to this file.
 
 setup() {
   source "$BATS_TEST_DIRNAME/../../deploy/ec2_deploy.sh"
@@ -27,39 +27,39 @@ setup() {
 }
 
 @test "text in the result line can not end its string" {
-  [ "$(json 'a "b" \ c')" = 'a \"b\" \\ c' ]
-  [ "$(json $'one\ntwo\tthree\033[0m')" = 'one two three [0m' ]
-  [ "$(json 'x & y')" = 'x & y' ]
+  [ "$(json_string 'a "b" \ c')" = 'a \"b\" \\ c' ]
+  [ "$(json_string $'one\ntwo\tthree\033[0m')" = 'one two three [0m' ]
+  [ "$(json_string 'x & y')" = 'x & y' ]
 }
 
 @test "text in the result line is cut before it is escaped" {
   local quotes
-  quotes=$(json "$(printf '"%.0s' {1..700})")
+  quotes=$(json_string "$(printf '"%.0s' {1..700})")
   [ "${#quotes}" -eq 1200 ]
 }
 
-@test "what is no number is replaced" {
-  [ "$(number 17 5)" = 17 ]
-  [ "$(number 0 5)" = 0 ]
-  [ "$(number '' 5)" = 5 ]
-  [ "$(number 08 5)" = 5 ]
-  [ "$(number '[not set]' 5)" = 5 ]
+@test "what is not a number is replaced" {
+  [ "$(number_or 17 5)" = 17 ]
+  [ "$(number_or 0 5)" = 0 ]
+  [ "$(number_or '' 5)" = 5 ]
+  [ "$(number_or 08 5)" = 5 ]
+  [ "$(number_or '[not set]' 5)" = 5 ]
 }
 
-@test "an entry is all that stands after its first equals sign" {
+@test "an entry is everything after its first equals sign" {
   local file=$BATS_TEST_TMPDIR/release.env
   printf '%s\n' 'A=1' 'AB=x=y z ' 'A=2' >"$file"
   printf 'LAST=no newline' >>"$file"
-  [ "$(entry A "$file")" = 1 ]
-  [ "$(entry AB "$file")" = 'x=y z ' ]
-  [ -z "$(entry B "$file")" ]
-  [ -z "$(entry A "$file.missing")" ]
+  [ "$(read_entry A "$file")" = 1 ]
+  [ "$(read_entry AB "$file")" = 'x=y z ' ]
+  [ -z "$(read_entry B "$file")" ]
+  [ -z "$(read_entry A "$file.missing")" ]
 }
 
-@test "a line of the history is told in words" {
-  run describe '2026-11-23T09:00:00Z deploy {"v":1,"deployment":"d","service":"atta","outcome":"rolled-back","code":40,"phase":"health","wanted":"0.1.2-dev","version":"0.1.1-dev","digest":"","verified":true,"before":"0.1.1-dev","generation":0,"unit":"inactive","message":"it failed"}'
+@test "a line of the history is described in words" {
+  run describe_entry '2026-11-23T09:00:00Z deploy {"v":1,"deployment":"d","service":"atta","outcome":"rolled-back","code":40,"reason":"unhealthy","phase":"health","wanted":"0.1.2-dev","version":"0.1.1-dev","digest":"","verified":true,"before":"0.1.1-dev","generation":0,"unit":"inactive","message":"it failed"}'
   [ "$output" = '2026-11-23T09:00:00Z deploy 0.1.1-dev -> 0.1.2-dev: rolled-back (40) in health: it failed' ]
-  run describe 'torn line {"v":1'
+  run describe_entry 'torn line {"v":1'
   [ -z "$output" ]
 }
 
@@ -72,13 +72,13 @@ release() {
 }
 
 @test "settings must have every key of the example, and a value where it has none" {
-  refuse() { printf '%s\n' "$1" && exit 10; }
+  refuse() { printf '%s\n' "$1: $2" && exit 10; }
   release 1.0.0-dev
   printf '%s\n' '# OPTIONAL=1' 'PORT=8080' 'TOKEN=' 'NAME=' 'no key at all' >"$BASE/releases/1.0.0-dev/deploy/.env.example"
   printf '%s\n' 'TOKEN=' '#NAME=x' 'PORT=' >"$BASE/.env"
   run check_settings
   [ "$status" -eq 10 ]
-  [ "$output" = "/opt/atta/.env lacks TOKEN NAME, which 1.0.0-dev needs: add them on the host and deploy again" ]
+  [ "$output" = "settings-missing: /opt/atta/.env lacks TOKEN NAME, which 1.0.0-dev needs: add them on the host and deploy again" ]
   printf '%s\n' 'TOKEN=a=b' 'NAME=x' 'PORT=' >"$BASE/.env"
   check_settings
 }
@@ -87,48 +87,48 @@ release() {
   release 1.0.0-dev
   release 1.1.0-dev
   touch "$BASE/releases/1.0.0-dev/deploy/systemd/"{atta.service,atta.timer,notes.txt} "$BASE/releases/1.1.0-dev/deploy/systemd/"{atta.service,atta-x.timer}
-  [ "$(units_of 1.0.0-dev '' 1.1.0-dev | paste -s -d ' ')" = 'atta-x.timer atta.service atta.timer' ]
-  [ -z "$(units_of '')" ]
+  [ "$(list_units 1.0.0-dev '' 1.1.0-dev | paste -s -d ' ')" = 'atta-x.timer atta.service atta.timer' ]
+  [ -z "$(list_units '')" ]
 }
 
 @test "releases seen healthy are sorted by their numbers" {
   release 0.9.0-dev verified
   release 0.10.0-dev verified
   release 0.11.0-dev
-  [ "$(verified_releases | paste -s -d ' ')" = '0.10.0-dev 0.9.0-dev' ]
+  [ "$(list_verified | paste -s -d ' ')" = '0.10.0-dev 0.9.0-dev' ]
 }
 
-@test "after a deploy the release before is kept, after a rollback the one below" {
+@test "after a deploy the release that ran before is the previous one, after a rollback the next older one" {
   local version
   for version in 0.1.0-dev 0.2.0-dev 0.3.0-dev; do release "$version" verified; done
   ACTION=deploy FROM=0.2.0-dev TO=0.3.0-dev
-  keep_the_one_before
+  set_previous
   [ "$(readlink "$BASE/previous")" = releases/0.2.0-dev ]
   ACTION=rollback FROM=0.3.0-dev TO=0.2.0-dev
-  keep_the_one_before
+  set_previous
   [ "$(readlink "$BASE/previous")" = releases/0.1.0-dev ]
   ACTION=rollback FROM=0.2.0-dev TO=0.1.0-dev
-  keep_the_one_before
+  set_previous
   [ ! -e "$BASE/previous" ]
 }
 
-@test "a release that was never seen healthy is not kept to go back to" {
+@test "a release that was never seen healthy is never the previous one" {
   release 0.1.0-dev
   release 0.2.0-dev
   ACTION=deploy FROM=0.1.0-dev TO=0.2.0-dev
-  keep_the_one_before
+  set_previous
   [ ! -e "$BASE/previous" ]
 }
 
 @test "an image is quarantined once, with its reason, until it was seen healthy" {
   release 0.1.0-dev
   WHY=$'it\nfell over'
-  quarantine
-  quarantine
+  quarantine_image
+  quarantine_image
   [ "$(wc -l <"$BASE/quarantine")" -eq 1 ]
   [[ $(cat "$BASE/quarantine") == 'sha256:0.1.0-dev 0.1.0-dev was found unhealthy at '*' (it fell over)' ]]
   release 0.2.0-dev
-  quarantine
+  quarantine_image
   lift_quarantine
   [[ $(cat "$BASE/quarantine") == sha256:0.1.0-dev\ * && $(wc -l <"$BASE/quarantine") -eq 1 ]]
 }
@@ -136,48 +136,48 @@ release() {
 @test "an image that was seen healthy is not quarantined" {
   release 0.1.0-dev verified
   WHY=broken
-  quarantine
+  quarantine_image
   [ ! -e "$BASE/quarantine" ]
 }
 
-@test "the journal gives back what was written, on one line each" {
+@test "the journal returns what was written, on one line each" {
   release 0.2.0-dev
-  DEPLOYMENT=d-1 ACTION=deploy FROM=0.1.0-dev UP='atta.service atta-x.service' ENABLED=atta.service OUTCOME='' CODE=40 WHY=$'a=b\nc'
-  record switch
-  DEPLOYMENT='' ACTION='' FROM='' TO='' UP='' ENABLED='' CODE='' WHY='' REACHED=''
-  read_state
-  [ "$DEPLOYMENT/$ACTION/$FROM/$TO/$UP/$ENABLED/$REACHED/$OUTCOME/$CODE/$WHY" = 'd-1/deploy/0.1.0-dev/0.2.0-dev/atta.service atta-x.service/atta.service/switch//40/a=b c' ]
+  DEPLOYMENT=d-1 ACTION=deploy FROM=0.1.0-dev UP='atta.service atta-x.service' ENABLED=atta.service OUTCOME='' CODE=40 REASON=unhealthy WHY=$'a=b\nc'
+  write_journal switch
+  DEPLOYMENT='' ACTION='' FROM='' TO='' UP='' ENABLED='' CODE='' REASON='' WHY='' REACHED=''
+  read_journal
+  [ "$DEPLOYMENT/$ACTION/$FROM/$TO/$UP/$ENABLED/$REACHED/$OUTCOME/$CODE/$REASON/$WHY" = 'd-1/deploy/0.1.0-dev/0.2.0-dev/atta.service atta-x.service/atta.service/switch//40/unhealthy/a=b c' ]
 }
 
 @test "a link is replaced in one step" {
   release 0.1.0-dev
-  point current 0.1.0-dev
-  point current 0.2.0-dev
+  point_link current 0.1.0-dev
+  point_link current 0.2.0-dev
   [ "$(readlink "$BASE/current")" = releases/0.2.0-dev ]
   [ ! -e "$BASE/.current.new" ]
 }
 
 @test "a service that was started again did not stay up, and an unknown run is no other run" {
   UNIT=atta.service MIN_HEALTHY_TIME=0 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9))
-  property() { printf '%s' "${1/ActiveState/active}"; }
+  unit_property() { printf '%s' "${1/ActiveState/active}"; }
   sleep() { :; }
   has_container() { :; }
   passes_checks() { :; }
 
-  run_of_unit() { printf another; }
+  invocation_id() { printf another; }
   ! stays_up first || false
   [[ $UNWELL == 'atta.service did not stay up: it was started again, '* ]]
 
-  run_of_unit() { printf first; }
+  invocation_id() { printf first; }
   stays_up first
-  run_of_unit() { return 1; }
+  invocation_id() { return 1; }
   stays_up first
 }
 
-@test "a service that is up for too short a time is looked at again" {
+@test "a service that is up for too short a time is polled again" {
   UNIT=atta.service MIN_HEALTHY_TIME=9 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9)) LOOKED=0
-  property() { printf '%s' "${1/ActiveState/active}"; }
-  run_of_unit() { printf first; }
+  unit_property() { printf '%s' "${1/ActiveState/active}"; }
+  invocation_id() { printf first; }
   sleep() { LOOKED=$((LOOKED + 1)); ((LOOKED < 3)) || DEADLINE=0; }
   ! stays_up first || false
   [ "$LOOKED" = 3 ]

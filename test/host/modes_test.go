@@ -29,7 +29,7 @@ func TestAJobThatIsNotToRunOnDeployIsInstalledOnly(t *testing.T) {
 		t.Errorf("the job left %q", got)
 	}
 	m.untouched(func() {
-		m.expect(m.deploy("0.0.3-dev", daemon(), later), "refused", 10, "run-on-deploy: false is for jobs, and deploy/systemd/atta.service is no Type=oneshot")
+		m.expect(m.deploy("0.0.3-dev", daemon(), later), "refused", 10, "run-on-deploy: false is for jobs, and deploy/systemd/atta.service is not Type=oneshot")
 	})
 }
 
@@ -164,7 +164,7 @@ func TestAWayBackToAReleaseThatIsUnhealthyNowIsReported(t *testing.T) {
 	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
 	m.write("broken", "", 0o644)
 	a := m.deploy("0.0.2-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'exit 3'"))
-	m.expect(a, "rollback-failed", 41, "atta.service did not stay up: result exit-code; going back to 0.0.1-dev went wrong: atta.service did not stay up: result exit-code")
+	m.expect(a, "rollback-failed", 41, "atta.service did not stay up: result exit-code; the rollback to 0.0.1-dev failed: atta.service did not stay up: result exit-code")
 	if a.Unit == "active" || a.Version != "0.0.1-dev" || m.exists("opt/atta/recover") {
 		t.Errorf("%+v", a.Report)
 	}

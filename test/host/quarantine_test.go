@@ -22,7 +22,7 @@ func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndSeenHealthy(t *testing.T) {
 		m.untouched(func() {
 			a := m.deploy(version, parameter("image", bad))
 			m.expect(a, "refused", 10, "this image is quarantined: 0.0.2-dev was found unhealthy at 20")
-			if !regexp.MustCompile(`at 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ \(atta\.service failed: result exit-code, exit status 3\); allow-quarantined was not given$`).MatchString(a.Message) {
+			if !regexp.MustCompile(`at 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ \(atta\.service failed: result exit-code, exit status 3\); allow-quarantined is not set$`).MatchString(a.Message) {
 				t.Error(a.Message)
 			}
 		})

@@ -68,7 +68,7 @@ func TestACommandThatComesAgainAfterAnotherIsNotCarriedOut(t *testing.T) {
 	before := m.tree("opt")
 	m.untouched(func() {
 		a := m.deploy("0.0.1-dev", parameter("deployment", "first"), parameter("allow-downgrade", "true"))
-		m.expect(a, "refused", 50, "carried out before, and others after it")
+		m.expect(a, "refused", 50, "ran before, and others after it")
 		if a.Version != "0.0.2-dev" {
 			t.Errorf("%+v", a.Report)
 		}
@@ -94,7 +94,7 @@ func TestAGenerationOnlyRises(t *testing.T) {
 	before := m.tree("opt")
 	m.untouched(func() {
 		a := m.deploy("0.0.2-dev", generation("8"))
-		m.expect(a, "refused", 50, "the command is of generation 8, and this host has seen 9; it was not carried out")
+		m.expect(a, "refused", 50, "the command is of generation 8, and this host has seen 9; it was not run")
 		if a.Generation != 9 || a.Version != "0.0.1-dev" {
 			t.Errorf("%+v", a.Report)
 		}

@@ -148,7 +148,7 @@ func TestAWayBackThatIsBlockedIsReported(t *testing.T) {
 			m.deployed("0.0.1-dev")
 			m.replace("systemctl", "case $1 in daemon-reload) test ! -e $ATTA_ROOT/blocked || exit 194 ;; esac\n"+m.passOn("systemctl"))
 			a := m.deploy("0.0.2-dev", oneshot("", block+"; exit 3"))
-			m.expect(a, "rollback-failed", 41, "exit status 3; going back to 0.0.1-dev went wrong")
+			m.expect(a, "rollback-failed", 41, "exit status 3; the rollback to 0.0.1-dev failed")
 		})
 	}
 }

@@ -73,7 +73,7 @@ func TestAChangeThatCannotBeWrittenDownAnyMoreIsTakenBack(t *testing.T) {
 	}{
 		"at the switch": {"daemon-reload", "start: "},
 		"at the start":  {"start atta.service", "health: "},
-		"at the end":    {"start atta.timer", "the success cannot be written down"},
+		"at the end":    {"start atta.timer", "the success cannot be recorded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
