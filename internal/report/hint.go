@@ -1,4 +1,4 @@
-// Package report turns what a run has come to into text: the summary, the errors,
+// Package report turns the result of a run into text: the summary, the errors,
 // the outputs, and what to do next. What it publishes goes through an interface.
 package report
 
@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
@@ -86,9 +87,9 @@ func phaseHint(result rollout.Result, err error) string {
 	case errors.As(err, &few), errors.Is(err, fleet.ErrNoInstance):
 		return fmt.Sprintf("Which instances have the tags, and are managed by SSM, in region %s? One whose agent has never registered has no tags there.", result.Plan.Region)
 	case errors.As(err, &bad):
-		return fmt.Sprintf("Release the repair as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
+		return fmt.Sprintf("Release the fix as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
 	case errors.As(err, &drift):
-		return fmt.Sprintf("Deploy %s again: an instance that has drifted is deployed to, the others are left alone.", or(result.Current.Version, "a version"))
+		return fmt.Sprintf("Deploy %s again: an instance that has drifted is deployed to, the others are not touched.", or(result.Current.Version, "a version"))
 	case errors.Is(err, fs.ErrNotExist):
 		return "Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"
 	case errors.Is(err, image.ErrNoRepository):
@@ -99,41 +100,58 @@ func phaseHint(result rollout.Result, err error) string {
 	return ""
 }
 
-// hostHints says for each state what to do on the hosts that are in it.
+// reasonHint is what to do about a host's reason, where its state does not say enough.
+func reasonHint(reason deploy.Reason, result rollout.Result) string {
+	switch reason {
+	case deploy.ReasonStale:
+		return "The command came too late, or after a newer one, and was not run: start the run again if this version is still wanted."
+	case deploy.ReasonBusy, deploy.ReasonJobRunning:
+		return "A job or another deploy was at work on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill."
+	case deploy.ReasonQuarantined:
+		return fmt.Sprintf("The instance has found this image unhealthy before: release the fix as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
+	case deploy.ReasonNoSpace:
+		return "Free disk space on the instance, or lower keep-releases."
+	case deploy.ReasonSettingsMissing:
+		return fmt.Sprintf("Add the missing settings to /opt/%s/.env on the instance, then start the run again.", result.Plan.Release.Service)
+	case deploy.ReasonToolMissing:
+		return "Install what is missing on the instance: it needs bash, Docker, systemd, the AWS CLI, tar and util-linux."
+	}
+	return ""
+}
+
+// hostHints say for each state, and for each reason, what to do on the hosts.
 func hostHints(result rollout.Result, hosts []*rollout.Host) []string {
 	service := result.Plan.Release.Service
-	seen := map[rollout.State]string{}
+	logs := fmt.Sprintf("journalctl -u %s and /var/log/%s-deploy.log", service, service)
+	states := map[rollout.State]bool{}
+	var denied, reasons []string
 	for _, host := range hosts {
-		if host.State == rollout.NotDeployed && host.Report == nil && strings.Contains(strings.ReplaceAll(host.Message, " ", ""), "AccessDenied") {
-			seen["denied"] = "Grant ssm:SendCommand on every instance, such as " + host.ID + ", to the role that deploys."
+		if host.Denied {
+			denied = []string{"Grant ssm:SendCommand on every instance, such as " + host.ID + ", to the role that deploys."}
 			continue
 		}
-		seen[host.State] = host.ID
-		switch {
-		case host.Report == nil:
-		case host.Report.Code == 50:
-			seen["late"] = host.ID
-		case host.Report.Code == 51:
-			seen["busy"] = host.ID
-		case host.State == rollout.NotDeployed && strings.Contains(host.Message, "quarantined"):
-			seen["quarantined"] = host.ID
+		states[host.State] = true
+		if host.Report == nil {
+			continue
+		}
+		if hint := reasonHint(host.Report.Reason, result); hint != "" && !slices.Contains(reasons, hint) {
+			reasons = append(reasons, hint)
 		}
 	}
 	var hints []string
-	add := func(state rollout.State, format string, args ...any) {
-		if seen[state] != "" {
-			hints = append(hints, fmt.Sprintf(format, args...))
+	for _, hint := range []struct {
+		state rollout.State
+		text  string
+	}{
+		{rollout.RollbackFailed, fmt.Sprintf("rollback-failed: act now, the instance may run nothing: systemctl status %s, %s.", service, logs)},
+		{rollout.Unknown, fmt.Sprintf("unknown: ask the instance what it runs: /opt/%s/current/deploy/ec2_deploy.sh status. Deploying this version again is safe.", service)},
+		{rollout.RolledBack, fmt.Sprintf("rolled-back: the instance runs the previous release again. The cause is in the log of this step, and on the instance in %s.", logs)},
+	} {
+		if states[hint.state] {
+			hints = append(hints, hint.text)
 		}
 	}
-	logs := fmt.Sprintf("journalctl -u %s and /var/log/%s-deploy.log", service, service)
-	add(rollout.RollbackFailed, "rollback-failed: look after the instance now, it may run nothing: systemctl status %s, %s.", service, logs)
-	add(rollout.Unknown, "unknown: ask the instance what it runs: /opt/%s/current/deploy/ec2_deploy.sh status. Deploying this version again is safe.", service)
-	add(rollout.RolledBack, "rolled-back: the instance is on what it ran before. Why is in the log of this step, and on the instance in %s.", logs)
-	add("denied", "%s", seen["denied"])
-	add("late", "The command came too late, or after a newer one, and was not carried out: start the run again if this version is still wanted.")
-	add("busy", "A job or another deploy was at work on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill.")
-	add("quarantined", "The instance has found this image unhealthy before: release the repair as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
-	return hints
+	return slices.Concat(hints, denied, reasons)
 }
 
 func or(text, otherwise string) string {

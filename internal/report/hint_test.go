@@ -53,8 +53,8 @@ func TestHints(t *testing.T) {
 		"not ready":         {&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}}, []string{online}},
 		"too few":           {fmt.Errorf("find: %w", &rollout.TooFewError{}), []string{tags}},
 		"none":              {fmt.Errorf("find: %w", fleet.ErrNoInstance), []string{tags}},
-		"in quarantine":     {&rollout.QuarantineError{}, []string{"Release the repair as 0.1.31-dev, or set allow-quarantined: true if the cause was elsewhere."}},
-		"drift":             {&rollout.DriftError{}, []string{"Deploy a version again: an instance that has drifted is deployed to, the others are left alone."}},
+		"in quarantine":     {&rollout.QuarantineError{}, []string{"Release the fix as 0.1.31-dev, or set allow-quarantined: true if the cause was elsewhere."}},
+		"drift":             {&rollout.DriftError{}, []string{"Deploy a version again: an instance that has drifted is deployed to, the others are not touched."}},
 		"no file":           {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"}},
 		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."}},
 		"lock held":         {fmt.Errorf("lock: %w", &lease.HeldError{}), []string{"Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."}},
@@ -91,37 +91,38 @@ func TestHints(t *testing.T) {
 
 func TestHintsForHostsComeOnceForEachState(t *testing.T) {
 	const logs = "journalctl -u atta and /var/log/atta-deploy.log."
-	back := "rolled-back: the instance is on what it ran before. Why is in the log of this step, and on the instance in " + logs
-	failed := "rollback-failed: look after the instance now, it may run nothing: systemctl status atta, " + logs
+	back := "rolled-back: the instance runs the previous release again. The cause is in the log of this step, and on the instance in " + logs
+	failed := "rollback-failed: act now, the instance may run nothing: systemctl status atta, " + logs
 	unknown := "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-	denied := "Grant ssm:SendCommand on every instance, such as i-5, to the role that deploys."
+	grant := "Grant ssm:SendCommand on every instance, such as i-5, to the role that deploys."
+	unreached := denied(host("i-5", rollout.NotDeployed, "", "", "x"))
 	result, err := unhealthy(finished(
 		host("i-1", rollout.RolledBack, "", "", "x"), host("i-2", rollout.RolledBack, "", "", "x"), host("i-3", rollout.Unknown, "", "", "x"),
-		host("i-4", rollout.RollbackFailed, "", "", "x"), host("i-5", rollout.NotDeployed, "", "", "SSM did not deliver the command: Access Denied"),
+		host("i-4", rollout.RollbackFailed, "", "", "x"), unreached,
 		host("i-6", rollout.NotDeployed, "", "0.1.29-dev", "s3://x cannot be downloaded: AccessDenied"),
 	), rollout.OutcomeRollbackFailed)
-	if diff := cmp.Diff([]string{failed, unknown, back, denied}, report.Hints(result, err)); diff != "" {
+	if diff := cmp.Diff([]string{failed, unknown, back, grant}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
-	said := func(id string, state rollout.State, code deploy.ExitCode, message string) *rollout.Host {
-		h := host(id, state, "0.1.29-dev", "0.1.29-dev", message)
-		h.Report.Code = code
+	said := func(id string, state rollout.State, code deploy.ExitCode, reason deploy.Reason) *rollout.Host {
+		h := host(id, state, "0.1.29-dev", "0.1.29-dev", "its words")
+		h.Report.Code, h.Report.Reason = code, reason
 		return h
 	}
-	quarantined, busy := "this image is quarantined: 0.1.30-dev was found unhealthy", "a run of atta has not ended within 5 s"
 	result, err = unhealthy(finished(
-		said("i-1", rollout.NotDeployed, 10, quarantined), said("i-2", rollout.NotDeployed, 51, busy), said("i-3", rollout.NotDeployed, 50, "x"),
-		said("i-4", rollout.RollbackFailed, 41, "the image cannot be quarantined"), said("i-5", rollout.NotDeployed, 10, "no space left"), said("i-6", rollout.NotDeployed, 51, busy),
+		said("i-1", rollout.NotDeployed, 10, deploy.ReasonQuarantined), said("i-2", rollout.NotDeployed, 51, deploy.ReasonJobRunning), said("i-3", rollout.NotDeployed, 50, deploy.ReasonStale),
+		said("i-4", rollout.RollbackFailed, 41, deploy.ReasonUnhealthy), said("i-5", rollout.NotDeployed, 10, deploy.ReasonNoSpace), said("i-6", rollout.NotDeployed, 51, deploy.ReasonBusy),
 	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{
 		failed,
-		"The command came too late, or after a newer one, and was not carried out: start the run again if this version is still wanted.",
+		"The instance has found this image unhealthy before: release the fix as 0.1.31-dev, or set allow-quarantined: true if the cause was elsewhere.",
 		"A job or another deploy was at work on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill.",
-		"The instance has found this image unhealthy before: release the repair as 0.1.31-dev, or set allow-quarantined: true if the cause was elsewhere.",
+		"The command came too late, or after a newer one, and was not run: start the run again if this version is still wanted.",
+		"Free disk space on the instance, or lower keep-releases.",
 	}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
-	result, err = unhealthy(finished(said("i-4", rollout.RollbackFailed, 41, "the image cannot be quarantined")), rollout.OutcomeRollbackFailed)
+	result, err = unhealthy(finished(said("i-4", rollout.RollbackFailed, 41, deploy.ReasonUnhealthy)), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{failed}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}

@@ -50,6 +50,12 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 	}
 }
 
+// denied is a host whose command SSM denied.
+func denied(h *rollout.Host) *rollout.Host {
+	h.Denied = true
+	return h
+}
+
 func host(id string, state rollout.State, before, runs, message string) *rollout.Host {
 	h := &rollout.Host{Instance: fleet.Instance{ID: id, Name: "ip-10-0-0-" + id[2:]}, State: state, Before: before, Message: message}
 	if runs != "" {
@@ -174,7 +180,7 @@ func TestSummary(t *testing.T) {
 			return unhealthy(finished(
 				host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 				host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: no answer within the time limits of the command"),
-				host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: AccessDenied"),
+				denied(host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: AccessDenied")),
 			), rollout.OutcomeUnknown)
 		},
 		"rollback-failed": func() (rollout.Result, error) {
