@@ -56,7 +56,8 @@ func BenchmarkStored(b *testing.B) {
 					return io.NopCloser(bytes.NewReader(content)), nil
 				}})
 			}
-			if err := (&engine{meter: newMeter(nil)}).verifier(layers).work(b.Context()); err != nil {
+			e := &engine{meter: newMeter(nil)}
+			if err := sideBySide(b.Context(), layers, e.verifyContent); err != nil {
 				b.Fatal(err)
 			}
 		}

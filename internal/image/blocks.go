@@ -1,19 +1,17 @@
 package image
 
 import (
-	"encoding/binary"
-	"hash/crc32"
+	"bytes"
 	"io"
 	"runtime"
 	"sync"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
-
-	"github.com/org/atta-deploy-action/internal/deflate"
 )
 
-// blockSize is how many bytes of a layer are compressed by themselves; a digest depends on it.
-const blockSize = deflate.BlockSize
+// blockSize is how many bytes of a layer are compressed on their own; a digest depends on it.
+const blockSize = 512 << 10
 
 // readSize is how many bytes are read and hashed at once: they lie in the cache of a core.
 const readSize = 256 << 10
@@ -33,8 +31,8 @@ var busy = make(chan struct{}, cores(maxCores))
 // pack appends to packed what plain is when it is compressed.
 type pack func(packed, plain []byte) []byte
 
-// blocks compresses into blocks that know nothing of each other, so that every core can work on one layer and what comes
-// out does not depend on how many do.
+// blocks compresses into independent blocks, so that every core can work on one layer and the result does not depend on how
+// many do.
 type blocks struct {
 	pack  pack
 	next  []byte           // what the next block is made of; nil while there is nothing
@@ -64,11 +62,11 @@ func (s spare[T]) put(one T) {
 	}
 }
 
-// buffers are of plain and of packed blocks, with room for what cannot be compressed, and so that deflate need not copy.
+// buffers are of plain and of packed blocks, with room for what cannot be compressed.
 var buffers = make(spare[[]byte], uploads*(maxAhead+2)+maxCores)
 
 func buffer() []byte {
-	return buffers.get(func() []byte { return make([]byte, 0, deflate.Room+blockSize/64) })[:0]
+	return buffers.get(func() []byte { return make([]byte, 0, blockSize+blockSize/64) })[:0]
 }
 
 func newBlocks(w io.Writer, p pack) *blocks {
@@ -138,20 +136,9 @@ func (b *blocks) compress() {
 	b.next = nil
 }
 
-// put adds bytes to the stream as they are.
-func (b *blocks) put(raw []byte) {
-	ready := make(chan []byte, 1)
-	ready <- append(buffer(), raw...)
-	b.ahead <- ready
-}
-
 // Close implements io.Closer. Without content there is one block without content.
 func (b *blocks) Close() error {
 	b.compress()
-	return b.end()
-}
-
-func (b *blocks) end() error {
 	close(b.ahead)
 	<-b.ended
 	return b.failed()
@@ -167,44 +154,23 @@ func zstdFrames(level zstd.EncoderLevel) (pack, error) {
 	return func(packed, plain []byte) []byte { return encoder.EncodeAll(plain, packed) }, nil
 }
 
-// deflated makes each block one or more of deflate's that end at a byte:
-// https://www.rfc-editor.org/rfc/rfc1951#section-3.2.4
-func deflated() pack {
-	idle := make(spare[*deflate.Encoder], cap(busy))
+// gzipLevel compresses as fast as most uploads send. A digest depends on it, so it is the same on every machine.
+const gzipLevel = gzip.BestSpeed
+
+// gzipMembers makes each block a member. A decoder takes members that follow each other for one stream:
+// https://www.rfc-editor.org/rfc/rfc1952#section-2.2
+func gzipMembers(level int) pack {
+	idle := make(spare[*gzip.Writer], cap(busy))
 	return func(packed, plain []byte) []byte {
-		e := idle.get(func() *deflate.Encoder { return new(deflate.Encoder) })
-		defer idle.put(e)
-		return e.Append(packed, plain)
+		z := idle.get(func() *gzip.Writer {
+			z, _ := gzip.NewWriterLevel(nil, level) // the level is a constant
+			return z
+		})
+		defer idle.put(z)
+		out := bytes.NewBuffer(packed)
+		z.Reset(out)
+		_, _ = z.Write(plain) // to memory: neither it
+		_ = z.Close()         // nor this can go wrong
+		return out.Bytes()
 	}
-}
-
-// gzipped is a gzip stream of deflated blocks: https://www.rfc-editor.org/rfc/rfc1952#section-2.3
-type gzipped struct {
-	*blocks
-	crc, size uint32 // of what is compressed
-}
-
-func newGzip(w io.Writer, p pack) *gzipped {
-	z := &gzipped{blocks: newBlocks(w, p)}
-	const unknown = 0xff // the system
-	z.put([]byte{gzipMagic[0], gzipMagic[1], 8, 0, 0, 0, 0, 0, 0, unknown})
-	return z
-}
-
-// ReadFrom implements io.ReaderFrom.
-func (z *gzipped) ReadFrom(r io.Reader) (int64, error) {
-	return z.blocks.ReadFrom(io.TeeReader(r, writeFunc(func(p []byte) (int, error) {
-		z.crc = crc32.Update(z.crc, crc32.IEEETable, p)
-		z.size += uint32(len(p)) // modulo 2^32, as gzip has it
-		return len(p), nil
-	})))
-}
-
-// Close implements io.Closer.
-func (z *gzipped) Close() error {
-	z.compress()
-	end := []byte{0x03, 0x00} // a last block without content
-	end = binary.LittleEndian.AppendUint32(end, z.crc)
-	z.put(binary.LittleEndian.AppendUint32(end, z.size))
-	return z.end()
 }

@@ -32,7 +32,7 @@ const zstdLevel = zstd.SpeedFastest
 
 // The compressors of all layers, so that no more blocks are compressed at once than there are cores.
 var (
-	gzipPack = sync.OnceValue(deflated)
+	gzipPack = sync.OnceValue(func() pack { return gzipMembers(gzipLevel) })
 	zstdPack = sync.OnceValues(func() (pack, error) { return zstdFrames(zstdLevel) })
 )
 
@@ -55,14 +55,8 @@ func (c Compression) has(layer types.MediaType) bool {
 	return layer == types.DockerLayer || layer == types.OCILayer
 }
 
-// packer compresses what it reads.
-type packer interface {
-	io.ReaderFrom
-	io.Closer
-}
-
-// packer compresses into w with every core. What it writes depends on what it reads alone.
-func (c Compression) packer(w io.Writer) (packer, error) {
+// newPacker compresses into w with every core. What it writes depends on what it reads alone.
+func (c Compression) newPacker(w io.Writer) (*blocks, error) {
 	if c == Zstd {
 		p, err := zstdPack()
 		if err != nil {
@@ -70,7 +64,7 @@ func (c Compression) packer(w io.Writer) (packer, error) {
 		}
 		return newBlocks(w, p), nil
 	}
-	return newGzip(w, gzipPack()), nil
+	return newBlocks(w, gzipPack()), nil
 }
 
 // damage is an error that lies in the image, not in the registry or on the way to it.
@@ -99,8 +93,8 @@ func (b *blob) stored(ctx context.Context, w io.Writer, c Compression, read func
 	})
 	switch {
 	case b.compress:
-		var p packer
-		if p, err = c.packer(to); err == nil {
+		var p *blocks
+		if p, err = c.newPacker(to); err == nil {
 			_, err = p.ReadFrom(io.TeeReader(from, plain))
 			err = errors.Join(err, p.Close())
 		}

@@ -163,35 +163,20 @@ func (e *engine) send(ctx context.Context, m *manifest) error {
 	return e.below(ctx, m)
 }
 
-// settleAll makes the repository hold the blobs, first those that are to be sent. Layers that need only be hashed neither
-// wait for the network nor keep anything from it.
+// settleAll makes the repository hold the blobs. Layers that need only be hashed neither wait for the network nor keep
+// anything from it.
 func (e *engine) settleAll(ctx context.Context, blobs []*blob) error {
-	var sent, unpacked, hashed []*blob
+	var sent, held []*blob
 	for _, b := range blobs {
-		switch {
-		case !e.alike(b):
+		if e.alike(b) {
+			held = append(held, b)
+		} else {
 			sent = append(sent, b)
-		case b.compress:
-			hashed = append(hashed, b)
-		default:
-			unpacked = append(unpacked, b)
 		}
-	}
-	v, workers := e.verifier(hashed), cores(uploads)
-	packing := workers > 1 && slices.ContainsFunc(sent, func(b *blob) bool { return b.compress })
-	if packing {
-		workers-- // leaves room for compressing what is sent, and helps when that is done
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error {
-		if err := sideBySide(ctx, append(sent, unpacked...), e.settle); err != nil || !packing {
-			return err
-		}
-		return v.work(ctx)
-	})
-	for range workers {
-		group.Go(func() error { return v.work(ctx) })
-	}
+	group.Go(func() error { return sideBySide(ctx, sent, e.settle) })
+	group.Go(func() error { return sideBySide(ctx, held, e.verifyContent) })
 	return group.Wait()
 }
 

@@ -25,13 +25,6 @@ func (e *engine) reuse(b *blob) {
 
 // settle makes the repository hold b.
 func (e *engine) settle(ctx context.Context, b *blob) error {
-	if e.alike(b) {
-		if err := b.verify(ctx, e.meter.reader(b)); err != nil {
-			return err
-		}
-		e.reuse(b)
-		return nil
-	}
 	err := e.wire.sure(ctx, func() error { return e.upload(ctx, b) })
 	if err == nil || errors.As(err, new(damage)) || errors.As(err, new(sourceError)) {
 		return err

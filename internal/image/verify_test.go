@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -19,7 +18,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/random"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"golang.org/x/sync/errgroup"
 )
 
 // shelf makes layers that a repository holds, and counts those that are open.
@@ -50,13 +48,8 @@ func (s *shelf) reads(i int, r io.Reader) {
 	}
 }
 
-func (s *shelf) verify(ctx context.Context, workers int) error {
-	v := s.verifier(s.layers)
-	group, ctx := errgroup.WithContext(ctx)
-	for range workers {
-		group.Go(func() error { return v.work(ctx) })
-	}
-	return group.Wait()
+func (s *shelf) verify(ctx context.Context) error {
+	return sideBySide(ctx, s.layers, s.verifyContent)
 }
 
 type closeFunc func() error
@@ -72,28 +65,26 @@ func unlike() (contents [][]byte) {
 }
 
 func TestLayersAreVerifiedSideBySide(t *testing.T) {
-	for workers := 1; workers <= 12; workers++ {
-		for n := range len(unlike()) + 1 {
-			s := newShelf(unlike()[:n]...)
-			for i, content := range unlike()[:n] {
-				switch i % 3 {
-				case 1:
-					s.reads(i, iotest.HalfReader(bytes.NewReader(content)))
-				case 2:
-					s.reads(i, iotest.DataErrReader(bytes.NewReader(content)))
-				}
+	for n := range len(unlike()) + 1 {
+		s := newShelf(unlike()[:n]...)
+		for i, content := range unlike()[:n] {
+			switch i % 3 {
+			case 1:
+				s.reads(i, iotest.HalfReader(bytes.NewReader(content)))
+			case 2:
+				s.reads(i, iotest.DataErrReader(bytes.NewReader(content)))
 			}
-			if err := s.verify(t.Context(), workers); err != nil {
-				t.Fatal(err)
+		}
+		if err := s.verify(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range s.layers {
+			if b.Digest != digestOf([]byte(b.name)) {
+				t.Errorf("%s has not become the one that the repository holds", b.name)
 			}
-			for _, b := range s.layers {
-				if b.Digest != digestOf([]byte(b.name)) {
-					t.Errorf("%s has not become the one that the repository holds", b.name)
-				}
-			}
-			if moved := s.meter.sum(); moved.Reused != n || s.open.Load() != 0 {
-				t.Errorf("%d of %d layers were reused, %d are still open", moved.Reused, n, s.open.Load())
-			}
+		}
+		if moved := s.meter.sum(); moved.Reused != n || s.open.Load() != 0 {
+			t.Errorf("%d of %d layers were reused, %d are still open", moved.Reused, n, s.open.Load())
 		}
 	}
 }
@@ -101,27 +92,25 @@ func TestLayersAreVerifiedSideBySide(t *testing.T) {
 func TestAnyLayerThatCannotBeVerifiedIsNamed(t *testing.T) {
 	contents := unlike()
 	for i, content := range contents {
-		for workers := 1; workers <= 3; workers++ {
-			for want, spoil := range map[string]func(*shelf){
-				"its content is":            func(s *shelf) { s.reads(i, io.MultiReader(bytes.NewReader(content), strings.NewReader("x"))) },
-				"the config says":           func(s *shelf) { s.layers[i].diffID = digestOf([]byte("another")) },
-				io.ErrUnexpectedEOF.Error(): func(s *shelf) { s.reads(i, iotest.ErrReader(io.ErrUnexpectedEOF)) },
-				"it breaks off": func(s *shelf) {
-					s.reads(i, io.MultiReader(bytes.NewReader(content), iotest.ErrReader(errors.New("it breaks off"))))
-				},
-				"it is gone": func(s *shelf) {
-					s.layers[i].open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is gone") }
-				},
-			} {
-				s := newShelf(contents...)
-				spoil(s)
-				err := s.verify(t.Context(), workers)
-				if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.layers[i].name+":") || !errors.As(err, new(damage)) {
-					t.Errorf("%s, %d workers: error is %v, want %q", s.layers[i].name, workers, err, want)
-				}
-				if s.layers[i].Digest != (v1.Hash{}) || s.open.Load() != 0 {
-					t.Errorf("%s, %d workers: it got a digest, or %d layers are still open", s.layers[i].name, workers, s.open.Load())
-				}
+		for want, spoil := range map[string]func(*shelf){
+			"its content is":            func(s *shelf) { s.reads(i, io.MultiReader(bytes.NewReader(content), strings.NewReader("x"))) },
+			"the config says":           func(s *shelf) { s.layers[i].diffID = digestOf([]byte("another")) },
+			io.ErrUnexpectedEOF.Error(): func(s *shelf) { s.reads(i, iotest.ErrReader(io.ErrUnexpectedEOF)) },
+			"it breaks off": func(s *shelf) {
+				s.reads(i, io.MultiReader(bytes.NewReader(content), iotest.ErrReader(errors.New("it breaks off"))))
+			},
+			"it is gone": func(s *shelf) {
+				s.layers[i].open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is gone") }
+			},
+		} {
+			s := newShelf(contents...)
+			spoil(s)
+			err := s.verify(t.Context())
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.layers[i].name+":") || !errors.As(err, new(damage)) {
+				t.Errorf("%s: error is %v, want %q", s.layers[i].name, err, want)
+			}
+			if s.layers[i].Digest != (v1.Hash{}) || s.open.Load() != 0 {
+				t.Errorf("%s: it got a digest, or %d layers are still open", s.layers[i].name, s.open.Load())
 			}
 		}
 	}
@@ -138,81 +127,12 @@ func whatNeverEnds(each func()) io.Reader {
 	})
 }
 
-// watch reads two layers, which do not end until each is read by another goroutine.
-type watch struct {
-	together, apart chan struct{} // closed when they are seen to be read by the same, and by another
-	mu              sync.Mutex
-	by              [2]string
-}
-
-func newWatch() *watch { return &watch{together: make(chan struct{}), apart: make(chan struct{})} }
-
-func (w *watch) layer(i int) io.Reader {
-	start := time.Now()
-	return readFunc(func(p []byte) (int, error) {
-		time.Sleep(time.Millisecond)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		if w.by[i] = goroutine(); w.by[1-i] != "" {
-			seen := w.apart
-			if w.by[0] == w.by[1] {
-				seen = w.together
-			}
-			select {
-			case <-seen:
-			default:
-				close(seen)
-			}
-		}
-		select {
-		case <-w.apart:
-			return 0, io.EOF
-		default:
-		}
-		if time.Since(start) > 40*time.Second {
-			return 0, errors.New("both layers are read by the same")
-		}
-		return len(p), nil
-	})
-}
-
-func TestALayerIsHashedBesideAnotherUntilACoreIsFree(t *testing.T) {
-	w, s := newWatch(), newShelf([]byte("one"), []byte("two"))
-	for i := range s.layers {
-		s.reads(i, w.layer(i))
-	}
-	v := s.verifier(s.layers)
-	ctx, cancel := context.WithCancel(t.Context())
-	var workers sync.WaitGroup
-	for _, seen := range []chan struct{}{w.together, w.apart} {
-		workers.Go(func() { _ = v.work(ctx) }) // they do not hold what they should
-		soon(t, seen)
-	}
-	cancel()
-	workers.Wait()
-}
-
-// With two cores one hashes while layers are compressed, and both after that.
-func TestWhatHasSentHelpsToHash(t *testing.T) {
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(2))
-	w := newWatch()
-	repo, src := changed(t, newServer(t), func(i int, _ io.Reader) io.Reader { return w.layer(i) })
-	_, _ = repo.Push(t.Context(), src, "2", How{Near: []string{"latest"}})
-	soon(t, w.together)
-	soon(t, w.apart)
-}
-
-func goroutine() string {
-	stack := make([]byte, 64)
-	return strings.Fields(string(stack[:runtime.Stack(stack, false)]))[1]
-}
-
 func TestVerifyingEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := newShelf(unlike()...)
 	why := errors.New("cancelled by the workflow")
 	s.reads(1, whatNeverEnds(func() { cancel(why) }))
-	if err := s.verify(ctx, 1); !errors.Is(err, why) || errors.As(err, new(damage)) {
+	if err := s.verify(ctx); !errors.Is(err, why) || errors.As(err, new(damage)) {
 		t.Errorf("error is %v", err)
 	}
 }

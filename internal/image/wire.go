@@ -44,7 +44,7 @@ func (w *wire) open(ctx context.Context) (*http.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.opened = &http.Client{Transport: opened}
+	w.opened = &http.Client{Transport: opened, CheckRedirect: checkRedirect}
 	return w.opened, nil
 }
 
@@ -102,6 +102,9 @@ func (w *wire) do(ctx context.Context, r request) (*reply, error) {
 		next, err := in.Request.URL.Parse(location)
 		if err != nil || next.Host == "" {
 			return nil, fmt.Errorf("%w: it leads to %q", errAnswer, location)
+		}
+		if err := checkTarget(in.Request.URL, next); err != nil {
+			return nil, err
 		}
 		answer.next = next.String()
 	}
