@@ -48,7 +48,7 @@ func run(ctx context.Context, gh *github.Action, environ, args []string) error {
 		gh.Fail("Bad inputs", "%v", err)
 		return errors.Join(err, gh.Output("status", string(rollout.OutcomeFailed)))
 	}
-	ctx, stop := context.WithTimeout(ctx, in.Time.Run)
+	ctx, stop := context.WithTimeout(ctx, in.Timeouts.Run)
 	defer stop()
 	account, err := clients.New(ctx, in, gh)
 	if err != nil {

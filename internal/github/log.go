@@ -11,8 +11,8 @@ import (
 
 // Group runs f with its log lines folded under the title. The group is closed whatever happens in f.
 func (a *Action) Group(title string, f func() error) error {
-	a.issue(&githubactions.Command{Name: "group", Message: title})
-	defer a.issue(&githubactions.Command{Name: "endgroup"})
+	a.issueCommand(&githubactions.Command{Name: "group", Message: title})
+	defer a.issueCommand(&githubactions.Command{Name: "endgroup"})
 	return f()
 }
 
@@ -21,7 +21,7 @@ func (a *Action) Group(title string, f func() error) error {
 func (a *Action) Info(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.gh.Infof("%s", defuse(fmt.Sprintf(format, args...)))
+	a.gh.Infof("%s", neutralizeCommands(fmt.Sprintf(format, args...)))
 }
 
 // Untrusted logs text from elsewhere, such as an instance's output, unchanged: GitHub takes no command from it.
@@ -32,20 +32,20 @@ func (a *Action) Untrusted(text string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	token := tokenNotIn(text)
-	a.command(&githubactions.Command{Name: "stop-commands", Message: token})
+	a.issueCommandLocked(&githubactions.Command{Name: "stop-commands", Message: token})
 	a.gh.Infof("%s", strings.TrimSuffix(text, "\n"))
-	a.command(&githubactions.Command{Name: token})
+	a.issueCommandLocked(&githubactions.Command{Name: token})
 }
 
-func (a *Action) issue(command *githubactions.Command) {
+func (a *Action) issueCommand(command *githubactions.Command) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.command(command)
+	a.issueCommandLocked(command)
 }
 
-// command issues a workflow command. Outside GitHub, where nobody would take it, it is what a person at a terminal wants
+// issueCommandLocked issues a workflow command. Outside GitHub, where nobody would take it, it is what a person at a terminal wants
 // to read of it. a.mu is held.
-func (a *Action) command(command *githubactions.Command) {
+func (a *Action) issueCommandLocked(command *githubactions.Command) {
 	if a.gh.Getenv("GITHUB_ACTIONS") == "true" {
 		a.gh.IssueCommand(command)
 		return
@@ -65,7 +65,7 @@ var (
 	commandAnchor = regexp.MustCompile(`#(?:[^\PC\n]|\pM)*#(?:[^\PC\n]|\pM)*\[`)
 )
 
-func defuse(text string) string {
+func neutralizeCommands(text string) string {
 	text = strings.ReplaceAll(text, "\r", "\n") // the runner ends a line at either
 	text = commandStart.ReplaceAllString(text, "$1: :")
 	return commandAnchor.ReplaceAllString(text, "## [")

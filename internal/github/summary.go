@@ -29,14 +29,14 @@ func (a *Action) Summary(markdown string) error {
 	if err == nil {
 		room -= int(info.Size())
 	}
-	if err := appendTo(file, fit(markdown, room)); err != nil {
+	if err := appendTo(file, truncateMarkdown(markdown, room)); err != nil {
 		return fmt.Errorf("write step summary: %w", err)
 	}
 	return nil
 }
 
-// fit is markdown with a final newline, cut after a line to fit the room in bytes; empty when not even the note fits.
-func fit(markdown string, room int) string {
+// truncateMarkdown is markdown with a final newline, cut after a line to fit the room in bytes; empty when not even the note fits.
+func truncateMarkdown(markdown string, room int) string {
 	if !strings.HasSuffix(markdown, "\n") {
 		markdown += "\n"
 	}

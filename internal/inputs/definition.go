@@ -43,7 +43,7 @@ func ParseDefinition(actionYML []byte) (Definition, error) {
 		return Definition{}, fmt.Errorf("parse action.yml: %w", err)
 	}
 	d := Definition{Name: file.Name, Description: strings.TrimSpace(file.Description)}
-	for name, node := range pairs(file.Inputs) {
+	for name, node := range mappingPairs(file.Inputs) {
 		input := Input{Name: name}
 		if err := node.Decode(&input); err != nil {
 			return Definition{}, fmt.Errorf("parse input %s of action.yml: %w", name, err)
@@ -51,7 +51,7 @@ func ParseDefinition(actionYML []byte) (Definition, error) {
 		input.Description = strings.TrimSpace(input.Description)
 		d.Inputs = append(d.Inputs, input)
 	}
-	for name, node := range pairs(file.Outputs) {
+	for name, node := range mappingPairs(file.Outputs) {
 		output := Output{Name: name}
 		if err := node.Decode(&output); err != nil {
 			return Definition{}, fmt.Errorf("parse output %s of action.yml: %w", name, err)
@@ -62,8 +62,8 @@ func ParseDefinition(actionYML []byte) (Definition, error) {
 	return d, nil
 }
 
-// pairs walks a YAML mapping in the order it is written, which a Go map would lose.
-func pairs(mapping yaml.Node) iter.Seq2[string, *yaml.Node] {
+// mappingPairs walks a YAML mapping in the order it is written, which a Go map would lose.
+func mappingPairs(mapping yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		if mapping.Kind != yaml.MappingNode {
 			return
@@ -76,8 +76,8 @@ func pairs(mapping yaml.Node) iter.Seq2[string, *yaml.Node] {
 	}
 }
 
-// variable is where the runner puts the input: upper case, with its dashes kept.
-func (i Input) variable() string { return "INPUT_" + strings.ToUpper(i.Name) }
+// variableName is where the runner puts the input: upper case, with its dashes kept.
+func (i Input) variableName() string { return "INPUT_" + strings.ToUpper(i.Name) }
 
-// boolean tells the inputs whose flag needs no value.
-func (i Input) boolean() bool { return i.Default == "true" || i.Default == "false" }
+// isBoolean tells the inputs whose flag needs no value.
+func (i Input) isBoolean() bool { return i.Default == "true" || i.Default == "false" }

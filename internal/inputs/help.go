@@ -10,9 +10,9 @@ func (d Definition) Help() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n\nEvery input of the action can be given as a flag.\n", d.Name, d.Description)
 	for _, input := range d.Inputs {
-		fmt.Fprintf(&b, "\n  %s", input.flag())
+		fmt.Fprintf(&b, "\n  %s", input.flagName())
 		switch {
-		case input.boolean():
+		case input.isBoolean():
 			fmt.Fprintf(&b, "[=false] (default %s)", input.Default)
 		case input.Required:
 			b.WriteString("=VALUE (required)")
@@ -26,4 +26,4 @@ func (d Definition) Help() string {
 	return b.String()
 }
 
-func (i Input) flag() string { return "--" + i.Name }
+func (i Input) flagName() string { return "--" + i.Name }

@@ -12,18 +12,18 @@ import (
 // only Image.Source, Image.Recipe, Bundle.Path and the health checks of Rollout.Policy hold anything but letters, digits,
 // spaces and plain punctuation.
 type Inputs struct {
-	What      What
+	Task      Task
 	Identity  Identity
 	Image     Image
 	Bundle    Bundle
 	Targets   Targets
 	Rollout   Rollout
-	Time      Time
+	Timeouts  Timeouts
 	Reporting Reporting
 }
 
-// What says what is done, with what, and in which part of the run.
-type What struct {
+// Task says what is done, with what, and in which part of the run.
+type Task struct {
 	Operation string          // deploy, rollback or status
 	DryRun    bool            // only say what would be done
 	Release   release.Release // without a version in a status, and in a rollback to the one before
@@ -106,8 +106,8 @@ type Rollout struct {
 	Policy            deploy.Policy
 }
 
-// Time bounds the run. All are whole seconds.
-type Time struct {
+// Timeouts bounds the run. All are whole seconds.
+type Timeouts struct {
 	Lock     time.Duration // to wait for another run's deploy to end
 	Delivery time.Duration // for an instance to start the command
 	Command  time.Duration // for the command on an instance

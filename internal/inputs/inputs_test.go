@@ -92,11 +92,11 @@ func problems(t *testing.T, more map[string]string, args ...string) string {
 
 func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 	got := mustRead(t, nil)
-	if name := got.What.Release.Service + " " + got.What.Release.Version.String(); name != "atta 0.1.30-dev" {
+	if name := got.Task.Release.Service + " " + got.Task.Release.Version.String(); name != "atta 0.1.30-dev" {
 		t.Errorf("the release is %s", name)
 	}
 	want := inputs.Inputs{
-		What: inputs.What{Operation: "deploy", Release: got.What.Release, Phases: inputs.Phases{Image: true, Bundle: true, Rollout: true}},
+		Task: inputs.Task{Operation: "deploy", Release: got.Task.Release, Phases: inputs.Phases{Image: true, Bundle: true, Rollout: true}},
 		Identity: inputs.Identity{
 			Region: "us-east-1", SessionName: "atta-deploy-action", SessionDuration: time.Hour, Audience: "sts.amazonaws.com",
 		},
@@ -106,7 +106,7 @@ func TestTheSimpleCaseHasADefaultForEverythingElse(t *testing.T) {
 		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: deploy.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5,
 		}},
-		Time:      inputs.Time{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
+		Timeouts:  inputs.Timeouts{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
 		Reporting: inputs.Reporting{StepSummary: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
@@ -160,11 +160,11 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 		"INPUT_ROLLBACK-ON-FAILURE":   "wave",
 		"INPUT_FAIL-ON-DRIFT":         "true",
 	})
-	if got.What.Release.ImageTag() != "2.0.0-eu-prod" {
-		t.Errorf("the version is %s", got.What.Release.ImageTag())
+	if got.Task.Release.ImageTag() != "2.0.0-eu-prod" {
+		t.Errorf("the version is %s", got.Task.Release.ImageTag())
 	}
 	want := inputs.Inputs{
-		What: inputs.What{Operation: "deploy", DryRun: true, Release: got.What.Release, Phases: inputs.Phases{Rollout: true}},
+		Task: inputs.Task{Operation: "deploy", DryRun: true, Release: got.Task.Release, Phases: inputs.Phases{Rollout: true}},
 		Identity: inputs.Identity{
 			Region: "us-east-1", Role: "arn:aws:iam::123456789012:role/atta", SessionName: "session",
 			SessionDuration: 15 * time.Minute, ExternalID: "external", Audience: "audience",
@@ -182,7 +182,7 @@ func TestEveryInputArrivesWhereItBelongs(t *testing.T) {
 			HealthCommand: `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`, HealthURL: "http://127.0.0.1:8080/health?deep=1",
 			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100,
 		}},
-		Time:      inputs.Time{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
+		Timeouts:  inputs.Timeouts{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
 		Reporting: inputs.Reporting{FailOnDrift: true},
 	}
 	if diff := cmp.Diff(want, got, cmp.Comparer(sameVersion)); diff != "" {
@@ -227,11 +227,11 @@ func TestPhasesAreDoneInTheirOrderWhateverTheListSays(t *testing.T) {
 		"image":                {Image: true},
 		"bundle\nimage":        {Image: true, Bundle: true},
 	} {
-		if got := mustRead(t, map[string]string{"INPUT_PHASES": phases}).What.Phases; got != want {
+		if got := mustRead(t, map[string]string{"INPUT_PHASES": phases}).Task.Phases; got != want {
 			t.Errorf("%q: %+v", phases, got)
 		}
 	}
-	got := mustRead(t, map[string]string{"INPUT_PHASES": "rollout,bundle", "INPUT_IMAGE-DIGEST": "sha256:" + sha}).What.Phases
+	got := mustRead(t, map[string]string{"INPUT_PHASES": "rollout,bundle", "INPUT_IMAGE-DIGEST": "sha256:" + sha}).Task.Phases
 	if want := (inputs.Phases{Bundle: true, Rollout: true}); got != want {
 		t.Errorf("rollout,bundle: %+v", got)
 	}
@@ -358,32 +358,32 @@ timeout "soon": want a duration in whole seconds from 1m to 120h, as in 90s, 15m
 
 func TestAnOperationNeedsOnlyItsOwnInputs(t *testing.T) {
 	sparse := map[string]string{"INPUT_IMAGE": "", "INPUT_ECR-REPOSITORY": "", "GITHUB_REF_TYPE": "branch", "GITHUB_REF_NAME": "main"}
-	for operation, want := range map[string]inputs.What{
+	for operation, want := range map[string]inputs.Task{
 		"rollback": {Operation: "rollback", Phases: inputs.Phases{Rollout: true}},
 		"status":   {Operation: "status", Phases: inputs.Phases{Rollout: true}},
 	} {
 		got := mustRead(t, sparse, "--operation="+operation)
-		if name := got.What.Release.Service + got.What.Release.Version.String() + got.What.Release.Environment; name != "attadev" {
+		if name := got.Task.Release.Service + got.Task.Release.Version.String() + got.Task.Release.Environment; name != "attadev" {
 			t.Errorf("%s is of %s", operation, name)
 		}
 		if got.Image.Tags != nil {
 			t.Errorf("%s moves %v in no repository", operation, got.Image.Tags)
 		}
-		want.Release = got.What.Release
-		if diff := cmp.Diff(want, got.What, cmp.Comparer(sameVersion)); diff != "" {
+		want.Release = got.Task.Release
+		if diff := cmp.Diff(want, got.Task, cmp.Comparer(sameVersion)); diff != "" {
 			t.Error(diff)
 		}
 	}
 	back := mustRead(t, nil, "--operation=rollback", "--version=0.1.29-dev")
-	if back.What.Release.Version.String() != "0.1.29-dev" || !slices.Equal(back.Image.Tags, []string{"latest-dev"}) {
+	if back.Task.Release.Version.String() != "0.1.29-dev" || !slices.Equal(back.Image.Tags, []string{"latest-dev"}) {
 		t.Errorf("%+v", back)
 	}
 	// The tag that a workflow runs on is no wish to go back to it.
-	if got := mustRead(t, nil, "--operation=rollback"); got.What.Release.Version.String() != "" {
-		t.Errorf("%+v", got.What)
+	if got := mustRead(t, nil, "--operation=rollback"); got.Task.Release.Version.String() != "" {
+		t.Errorf("%+v", got.Task)
 	}
-	if got := mustRead(t, nil, "--operation=plan"); got.What.Operation != "deploy" || !got.What.DryRun || !got.What.Phases.Image {
-		t.Errorf("%+v", got.What)
+	if got := mustRead(t, nil, "--operation=plan"); got.Task.Operation != "deploy" || !got.Task.DryRun || !got.Task.Phases.Image {
+		t.Errorf("%+v", got.Task)
 	}
 }
 

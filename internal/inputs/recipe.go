@@ -8,47 +8,47 @@ import (
 	"strings"
 )
 
-// recipe reads the inputs that make an image of files.
-func (r *reader) recipe(workspace string) Recipe {
+// parseRecipe reads the inputs that make an image of files.
+func (p *parser) parseRecipe(workspace string) Recipe {
 	recipe := Recipe{
-		Files:      r.files("image-files", workspace),
-		Platforms:  r.list("image-platforms", platform),
-		Entrypoint: r.command("image-entrypoint"),
-		Command:    r.command("image-command"),
-		Env:        r.lines("image-env", envVariable),
-		User:       r.text("image-user", user),
-		Workdir:    r.text("image-workdir", imagePath),
+		Files:      p.parseImageFiles("image-files", workspace),
+		Platforms:  p.parseList("image-platforms", platform),
+		Entrypoint: p.parseCommand("image-entrypoint"),
+		Command:    p.parseCommand("image-command"),
+		Env:        p.parseLines("image-env", envVariable),
+		User:       p.parseText("image-user", user),
+		Workdir:    p.parseText("image-workdir", imagePath),
 	}
-	for _, label := range r.lines("image-labels", imageLabel) {
+	for _, label := range p.parseLines("image-labels", imageLabel) {
 		if recipe.Labels == nil {
 			recipe.Labels = map[string]string{}
 		}
 		name, value, _ := strings.Cut(label, "=")
 		recipe.Labels[name] = value
 	}
-	switch scratch := r.value("image") == "scratch"; {
-	case r.value("image-files") != "":
-		if scratch && r.value("image-command") == "" {
-			r.require("image-entrypoint", commandWords+", since image is scratch, which has none")
+	switch scratch := p.rawValue("image") == "scratch"; {
+	case p.rawValue("image-files") != "":
+		if scratch && p.rawValue("image-command") == "" {
+			p.requireInput("image-entrypoint", commandWords+", since image is scratch, which has none")
 		}
 		return recipe
 	case scratch:
-		r.require("image-files", imageFile.words+", since image is scratch, which has none")
+		p.requireInput("image-files", imageFile.description+", since image is scratch, which has none")
 	default:
 		for _, name := range []string{"platforms", "entrypoint", "command", "env", "user", "workdir", "labels"} {
-			r.forbid("image-"+name, "image-files puts no files on image, which is pushed as it is")
+			p.forbidInput("image-"+name, "image-files puts no files on image, which is pushed as it is")
 		}
 	}
 	return Recipe{}
 }
 
-// files reads path:/destination[:mode].
-func (r *reader) files(name, workspace string) (files []File) {
-	for _, line := range r.lines(name, imageFile) {
+// parseImageFiles reads path:/destination[:mode].
+func (p *parser) parseImageFiles(name, workspace string) (files []File) {
+	for _, line := range p.parseLines(name, imageFile) {
 		parts := strings.Split(line, ":")
-		path, ok := inside(parts[0], workspace)
+		path, ok := cleanWorkspacePath(parts[0], workspace)
 		if !ok {
-			r.reject(name, line, "a path inside the workspace")
+			p.rejectValue(name, line, "a path inside the workspace")
 			continue
 		}
 		file := File{Path: path, To: parts[1]}
@@ -63,21 +63,21 @@ func (r *reader) files(name, workspace string) (files []File) {
 
 const commandWords = `a JSON array of strings, as in ["/usr/local/bin/app", "serve"]`
 
-// command reads a JSON array; an empty one is not nil.
-func (r *reader) command(name string) []string {
-	value := r.value(name)
+// parseCommand reads a JSON array; an empty one is not nil.
+func (p *parser) parseCommand(name string) []string {
+	value := p.rawValue(name)
 	if value == "" {
 		return nil
 	}
 	var words []*string
 	if err := json.Unmarshal([]byte(value), &words); err != nil || words == nil || slices.Contains(words, nil) {
-		r.reject(name, value, commandWords)
+		p.rejectValue(name, value, commandWords)
 		return nil
 	}
 	command := []string{}
 	for _, word := range words {
-		if *word != "" && !printable.fits(*word) {
-			r.reject(name, *word, printable.words)
+		if *word != "" && !printable.matches(*word) {
+			p.rejectValue(name, *word, printable.description)
 		}
 		command = append(command, *word)
 	}

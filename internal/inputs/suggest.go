@@ -2,8 +2,8 @@ package inputs
 
 import "strings"
 
-// suggest names the input that name was probably meant to be, spelled as the user spells inputs; or nothing.
-func (d Definition) suggest(name string, spell func(Input) string) string {
+// suggestInput names the input that name was probably meant to be, spelled as the user spells inputs; or nothing.
+func (d Definition) suggestInput(name string, spell func(Input) string) string {
 	name = strings.ToLower(strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-"))
 	nearest, distance := "", len(name)/3+1
 	for _, input := range d.Inputs {

@@ -21,7 +21,7 @@ type Release struct {
 // New checks the three parts and that the version's suffix is the environment. All problems are joined, each naming
 // its part.
 func New(service, environment, version string) (Release, error) {
-	v, ok := parse(version)
+	v, ok := parseStrict(version)
 	problems := []error{nameError("service", service, maxService, "atta")}
 	switch err := nameError("environment", environment, maxEnvironment, "dev"); {
 	case err != nil:

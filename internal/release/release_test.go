@@ -121,7 +121,7 @@ func TestOnlyAPushedTagIsAVersion(t *testing.T) {
 }
 
 func TestDowngradeNamesBothVersionsAndTheInstance(t *testing.T) {
-	wanted, current := parse(t, "0.1.29-dev"), parse(t, "0.1.30-dev")
+	wanted, current := parseStrict(t, "0.1.29-dev"), parseStrict(t, "0.1.30-dev")
 	err := release.CheckDowngrade(wanted, current, "i-0123456789abcdef0")
 	var downgrade *release.DowngradeError
 	if !errors.As(err, &downgrade) {
@@ -134,14 +134,14 @@ func TestDowngradeNamesBothVersionsAndTheInstance(t *testing.T) {
 }
 
 func TestAnInstanceThatRunsNothingTakesTheLowestVersion(t *testing.T) {
-	if err := release.CheckDowngrade(parse(t, "0.0.0-dev"), release.Version{}, "i-1"); err != nil {
+	if err := release.CheckDowngrade(parseStrict(t, "0.0.0-dev"), release.Version{}, "i-1"); err != nil {
 		t.Error(err)
 	}
 }
 
 func TestNoDowngradeWhenNothingOlderIsWanted(t *testing.T) {
-	for _, current := range []release.Version{parse(t, "0.1.30-dev"), parse(t, "0.1.9-dev")} {
-		if err := release.CheckDowngrade(parse(t, "0.1.30-dev"), current, "i-1"); err != nil {
+	for _, current := range []release.Version{parseStrict(t, "0.1.30-dev"), parseStrict(t, "0.1.9-dev")} {
+		if err := release.CheckDowngrade(parseStrict(t, "0.1.30-dev"), current, "i-1"); err != nil {
 			t.Errorf("over %q: %v", current, err)
 		}
 	}

@@ -16,7 +16,7 @@ type Version struct{ semver semver.Version }
 
 // ParseVersion reads a version strictly: no leading v, no build metadata, and the suffix is the environment's name.
 func ParseVersion(s string) (Version, error) {
-	v, ok := parse(s)
+	v, ok := parseStrict(s)
 	if !ok {
 		return Version{}, versionError(s, "")
 	}
@@ -46,7 +46,7 @@ func (v Version) String() string { return v.semver.Original() }
 // maxNumber keeps a version's numbers, and their successors, inside the signed 64-bit arithmetic of a shell.
 const maxNumber = 1e18
 
-func parse(s string) (Version, bool) {
+func parseStrict(s string) (Version, bool) {
 	v, err := semver.StrictNewVersion(s)
 	if err != nil || v.Metadata() != "" || !validName(v.Prerelease(), maxEnvironment) {
 		return Version{}, false
@@ -68,20 +68,20 @@ func versionError(s, environment string) error {
 	if s == "" {
 		return fmt.Errorf("version is missing: %s", want)
 	}
-	if meant, ok := correct(s, environment); ok {
+	if meant, ok := correctVersion(s, environment); ok {
 		return fmt.Errorf("version %.60q: %s; did you mean %s?", s, want, meant)
 	}
 	return fmt.Errorf("version %.60q: %s", s, want)
 }
 
-// correct drops a leading v and build metadata, and adds the environment when the suffix is missing or no environment.
-func correct(s, environment string) (Version, bool) {
+// correctVersion drops a leading v and build metadata, and adds the environment when the suffix is missing or no environment.
+func correctVersion(s, environment string) (Version, bool) {
 	s, _, _ = strings.Cut(strings.TrimLeft(s, "vV"), "+")
-	if v, ok := parse(s); ok {
+	if v, ok := parseStrict(s); ok {
 		return v, true
 	}
 	core, _, _ := strings.Cut(s, "-")
-	return parse(core + "-" + environment)
+	return parseStrict(core + "-" + environment)
 }
 
 // namePattern is safe, without quoting, in a systemd unit, a container's name, a path, an S3 key, a shell and a tag.

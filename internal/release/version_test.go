@@ -6,7 +6,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-func parse(t *testing.T, s string) release.Version {
+func parseStrict(t *testing.T, s string) release.Version {
 	t.Helper()
 	v, err := release.ParseVersion(s)
 	if err != nil {
@@ -19,7 +19,7 @@ func TestVersionsAreOrderedByNumber(t *testing.T) {
 	ordered := []string{"0.0.1-dev", "0.1.9-dev", "0.1.30-dev", "0.2.0-dev", "0.10.0-dev", "1.0.0-dev"}
 	for i, older := range ordered {
 		for j, newer := range ordered {
-			got := parse(t, older).Compare(parse(t, newer))
+			got := parseStrict(t, older).Compare(parseStrict(t, newer))
 			if (got < 0) != (i < j) || (got == 0) != (i == j) {
 				t.Errorf("compare %s with %s: %d", older, newer, got)
 			}
@@ -28,10 +28,10 @@ func TestVersionsAreOrderedByNumber(t *testing.T) {
 }
 
 func TestEqualVersionsCompareWithTheOperator(t *testing.T) {
-	if a, b := parse(t, "0.1.30-dev"), parse(t, "0.1.30-dev"); a != b {
+	if a, b := parseStrict(t, "0.1.30-dev"), parseStrict(t, "0.1.30-dev"); a != b {
 		t.Error("0.1.30-dev is not itself")
 	}
-	if parse(t, "0.1.29-dev").Next() != parse(t, "0.1.30-dev") {
+	if parseStrict(t, "0.1.29-dev").Next() != parseStrict(t, "0.1.30-dev") {
 		t.Error("a version that was made differs from one that was read")
 	}
 }
@@ -42,7 +42,7 @@ func TestNextIsTheNextPatchOfTheEnvironment(t *testing.T) {
 		"0.1.9-eu-prod":             "0.1.10-eu-prod",
 		"1.0.999999999999999999-qa": "1.0.1000000000000000000-qa",
 	} {
-		if got := parse(t, version).Next().String(); got != want {
+		if got := parseStrict(t, version).Next().String(); got != want {
 			t.Errorf("after %s comes %s, want %s", version, got, want)
 		}
 	}

@@ -34,7 +34,7 @@ type Plan struct {
 	Bundle       inputs.Bundle
 	Targets      inputs.Targets
 	Rollout      inputs.Rollout
-	Time         inputs.Time
+	Time         inputs.Timeouts
 	FailOnDrift  bool         // in a status
 	Holder       lease.Holder // this run, for others that wait for the lease
 	Deadline     time.Time    // the end of the run: no instance starts the command later
@@ -61,23 +61,23 @@ type Workflow interface {
 // it is to clean up after the deployment of the main step.
 func NewPlan(in inputs.Inputs, by Workflow, post bool) Plan {
 	now := time.Now()
-	rel := in.What.Release
+	rel := in.Task.Release
 	id := now.UTC().Format("20060102T150405Z") + "-" + strings.ToLower(rand.Text()[:8])
 	plan := Plan{
-		Operation:    Operation(in.What.Operation),
-		DryRun:       in.What.DryRun,
+		Operation:    Operation(in.Task.Operation),
+		DryRun:       in.Task.DryRun,
 		Release:      rel,
 		DeploymentID: id,
 		Region:       in.Identity.Region,
-		Phases:       in.What.Phases,
+		Phases:       in.Task.Phases,
 		Image:        in.Image,
 		Bundle:       in.Bundle,
 		Targets:      in.Targets,
 		Rollout:      in.Rollout,
-		Time:         in.Time,
+		Time:         in.Timeouts,
 		FailOnDrift:  in.Reporting.FailOnDrift,
 		Holder:       lease.Holder{Deployment: id, Version: rel.Version.String(), Repository: by.Repository(), RunURL: by.RunURL(), Actor: by.Actor()},
-		Deadline:     now.Add(in.Time.Run),
+		Deadline:     now.Add(in.Timeouts.Run),
 	}
 	if post {
 		plan.Operation = CleanUp

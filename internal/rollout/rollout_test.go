@@ -138,7 +138,7 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: deploy.Policy{
 			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 		}},
-		Time:   inputs.Time{Command: 2 * time.Minute},
+		Time:   inputs.Timeouts{Command: 2 * time.Minute},
 		Holder: lease.Holder{Deployment: id, Version: version}, Deadline: time.Now().Add(time.Hour),
 	}
 }

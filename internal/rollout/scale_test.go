@@ -60,7 +60,7 @@ func measure(t *testing.T, hosts int) measured {
 			Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64), Prefix: rel.BundlePrefix()},
 			Targets: inputs.Targets{InstanceIDs: w.ids, MinInstances: 1},
 			Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all"},
-			Time:    inputs.Time{Command: 10 * time.Minute},
+			Time:    inputs.Timeouts{Command: 10 * time.Minute},
 			Holder:  lease.Holder{Deployment: "d-1"}, Deadline: time.Now().Add(2 * time.Hour),
 		}
 		r := w.runner(1)

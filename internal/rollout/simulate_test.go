@@ -283,7 +283,7 @@ func (r *runner) plan() rollout.Plan {
 				RunOnDeploy: true, OnRunning: "wait", DrainTimeout: time.Minute, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 			},
 		},
-		Time:   inputs.Time{Lock: time.Duration(w.rand.IntN(3)) * 10 * time.Minute, Command: 5 * time.Minute},
+		Time:   inputs.Timeouts{Lock: time.Duration(w.rand.IntN(3)) * 10 * time.Minute, Command: 5 * time.Minute},
 		Holder: lease.Holder{Deployment: id, Version: version}, Deadline: time.Now().Add(time.Hour),
 	}
 	if r.number > 1 && w.chance(0.3) {

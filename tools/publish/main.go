@@ -44,7 +44,7 @@ func main() {
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "platforms of the base that runners have")
 	flag.Parse()
 	p.platforms = strings.Split(*platforms, ",")
-	uri, err := p.publish(ctx)
+	uri, err := p.publishImage(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "publish:", err)
@@ -53,17 +53,17 @@ func main() {
 	fmt.Println(uri)
 }
 
-// publish returns what action.yml names from now on, host/name@sha256:…. What has been published before is published
+// publishImage returns what action.yml names from now on, host/name@sha256:…. What has been published before is published
 // again as long as it is the same.
-func (p publication) publish(ctx context.Context) (string, error) {
+func (p publication) publishImage(ctx context.Context) (string, error) {
 	repository, err := name.NewRepository(strings.ToLower(p.repository), name.StrictValidation)
 	if err != nil {
 		err = fmt.Errorf("repository %q: %w", p.repository, err)
 	}
-	if err := errors.Join(p.check(), err); err != nil {
+	if err := errors.Join(p.checkVersion(), err); err != nil {
 		return "", err
 	}
-	folder, err := p.build(ctx)
+	folder, err := p.buildLayers(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -106,11 +106,11 @@ func (p publication) publish(ctx context.Context) (string, error) {
 	if _, err := stranger.Resolve(ctx, pushed.Digest); err != nil {
 		return "", fmt.Errorf("%s is there, but cannot be pulled without a login; make the package public, then run this again: %w", pushed.URI, err)
 	}
-	return pushed.URI, p.pin(pushed.URI)
+	return pushed.URI, p.pinImage(pushed.URI)
 }
 
-// check reports everything that speaks against the version.
-func (p publication) check() (err error) {
+// checkVersion reports everything that speaks against the version.
+func (p publication) checkVersion() (err error) {
 	if version, bad := semver.StrictNewVersion(p.version); bad != nil || version.Prerelease() != "" || version.Metadata() != "" {
 		err = fmt.Errorf("version %q is not MAJOR.MINOR.PATCH", p.version)
 	}
@@ -121,8 +121,8 @@ func (p publication) check() (err error) {
 	return errors.Join(err, readErr)
 }
 
-// build lays out, for each architecture, what the image has besides its base, and returns the folder of it.
-func (p publication) build(ctx context.Context) (string, error) {
+// buildLayers lays out, for each architecture, what the image has besides its base, and returns the folder of it.
+func (p publication) buildLayers(ctx context.Context) (string, error) {
 	folder := filepath.Join(p.root, ".cache", "publish")
 	if err := os.RemoveAll(folder); err != nil {
 		return "", err
@@ -157,8 +157,8 @@ func (p publication) build(ctx context.Context) (string, error) {
 	return folder, nil
 }
 
-// pin makes action.yml name the image.
-func (p publication) pin(uri string) error {
+// pinImage makes action.yml name the image.
+func (p publication) pinImage(uri string) error {
 	file := filepath.Join(p.root, "action.yml")
 	text, err := os.ReadFile(file)
 	if err != nil {

@@ -65,7 +65,7 @@ func repositoryOf(t *testing.T) publication {
 
 func TestPublishMakesAnImageForEachPlatformAndPinsIt(t *testing.T) {
 	p := repositoryOf(t)
-	uri, err := p.publish(t.Context())
+	uri, err := p.publishImage(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,18 +88,18 @@ func TestPublishMakesAnImageForEachPlatformAndPinsIt(t *testing.T) {
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, platforms); diff != "" {
 		t.Error(diff)
 	}
-	if again, err := p.publish(t.Context()); err != nil || again != uri {
+	if again, err := p.publishImage(t.Context()); err != nil || again != uri {
 		t.Errorf("the same again is %s, %v", again, err)
 	}
 
 	if err := os.WriteFile(filepath.Join(p.root, "main.go"), []byte("package main\n\nfunc main() { println() }\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "it already is sha256:") {
+	if _, err := p.publishImage(t.Context()); err == nil || !strings.Contains(err.Error(), "it already is sha256:") {
 		t.Errorf("another program under the same version: %v", err)
 	}
 	p.repository = strings.TrimSuffix(p.repository, "action") + "private"
-	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "make the package public") {
+	if _, err := p.publishImage(t.Context()); err == nil || !strings.Contains(err.Error(), "make the package public") {
 		t.Errorf("an image that strangers cannot pull: %v", err)
 	}
 	if now := string(must(os.ReadFile(filepath.Join(p.root, "action.yml")))); now != text {
@@ -110,7 +110,7 @@ func TestPublishMakesAnImageForEachPlatformAndPinsIt(t *testing.T) {
 func TestPublishSaysEverythingThatIsWrong(t *testing.T) {
 	p := repositoryOf(t)
 	p.version, p.repository = "1.2.3-rc1", "org/action"
-	_, err := p.publish(t.Context())
+	_, err := p.publishImage(t.Context())
 	for _, want := range []string{`"1.2.3-rc1" is not MAJOR.MINOR.PATCH`, "no heading ## 1.2.3-rc1", "org/action"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %v, want %q", err, want)
@@ -120,7 +120,7 @@ func TestPublishSaysEverythingThatIsWrong(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.root, "main.go"), []byte("no program"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.publish(t.Context()); err == nil || !strings.Contains(err.Error(), "build for linux/amd64") || !strings.Contains(err.Error(), "main.go") {
+	if _, err := p.publishImage(t.Context()); err == nil || !strings.Contains(err.Error(), "build for linux/amd64") || !strings.Contains(err.Error(), "main.go") {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -21,41 +21,41 @@ const (
 
 // Fail annotates the run with why it failed. It is meant for one error, the last.
 func (a *Action) Fail(title, format string, args ...any) {
-	a.annotate("error", maxErrors+1, title, fmt.Sprintf(format, args...))
+	a.addAnnotation("error", maxErrors+1, title, fmt.Sprintf(format, args...))
 }
 
 // Error annotates the run with a part that failed, such as one instance: the first eight, and further ones are logged.
 func (a *Action) Error(title, format string, args ...any) {
-	a.annotate("error", maxErrors, title, fmt.Sprintf(format, args...))
+	a.addAnnotation("error", maxErrors, title, fmt.Sprintf(format, args...))
 }
 
 // Warning annotates the run with something to look after: the first ten, and further ones are logged.
 func (a *Action) Warning(title, format string, args ...any) {
-	a.annotate("warning", maxWarnings, title, fmt.Sprintf(format, args...))
+	a.addAnnotation("warning", maxWarnings, title, fmt.Sprintf(format, args...))
 }
 
 // Notice annotates the run with something to know: the first ten, and further ones are logged.
 func (a *Action) Notice(title, format string, args ...any) {
-	a.annotate("notice", maxNotices, title, fmt.Sprintf(format, args...))
+	a.addAnnotation("notice", maxNotices, title, fmt.Sprintf(format, args...))
 }
 
-func (a *Action) annotate(kind string, limit int, title, message string) {
+func (a *Action) addAnnotation(kind string, limit int, title, message string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.issued[kind] >= limit {
-		a.gh.Infof("%s", defuse(kind+": "+title+": "+message))
+		a.gh.Infof("%s", neutralizeCommands(kind+": "+title+": "+message))
 		return
 	}
 	a.issued[kind]++
-	a.command(&githubactions.Command{
+	a.issueCommandLocked(&githubactions.Command{
 		Name:       kind,
-		Message:    cut(message, maxMessage),
-		Properties: githubactions.CommandProperties{"title": cut(title, maxTitle)},
+		Message:    truncateText(message, maxMessage),
+		Properties: githubactions.CommandProperties{"title": truncateText(title, maxTitle)},
 	})
 }
 
-// cut shortens text to limit bytes at most, an ellipsis included, without splitting a character.
-func cut(text string, limit int) string {
+// truncateText shortens text to limit bytes at most, an ellipsis included, without splitting a character.
+func truncateText(text string, limit int) string {
 	text = strings.ToValidUTF8(text, string(utf8.RuneError))
 	if len(text) <= limit {
 		return text

@@ -10,9 +10,9 @@ import (
 // ErrHelp is returned by Read for --help.
 var ErrHelp = errors.New("help was asked for")
 
-// values is each input's text: the flag, else the variable, else the default. An empty text counts as unset, because
+// collectValues is each input's text: the flag, else the variable, else the default. An empty text counts as unset, because
 // that is what an unset ${{ vars.X }} leaves. Names that are no input are problems.
-func (d Definition) values(environ, args []string) (map[string]string, []error) {
+func (d Definition) collectValues(environ, args []string) (map[string]string, []error) {
 	values := map[string]string{}
 	for _, input := range d.Inputs {
 		values[input.Name] = input.Default
@@ -29,12 +29,12 @@ func (d Definition) readVariables(values map[string]string, environ []string) (p
 		if !isInput || name == "ARGS" || name == "ENTRYPOINT" {
 			continue
 		}
-		input, ok := d.input(strings.ToLower(name))
+		input, ok := d.findInput(strings.ToLower(name))
 		if !ok {
-			problems = append(problems, fmt.Errorf("%.60s is no input%s", variable, d.suggest(name, Input.variable)))
+			problems = append(problems, fmt.Errorf("%.60s is no input%s", variable, d.suggestInput(name, Input.variableName)))
 			continue
 		}
-		set(values, input.Name, value)
+		setNonEmpty(values, input.Name, value)
 	}
 	return problems
 }
@@ -43,29 +43,29 @@ func (d Definition) readFlags(values map[string]string, args []string) (problems
 	given := map[string]bool{}
 	for _, arg := range args {
 		name, value, hasValue := strings.Cut(arg, "=")
-		input, ok := d.input(strings.TrimPrefix(name, "--"))
+		input, ok := d.findInput(strings.TrimPrefix(name, "--"))
 		switch {
 		case arg == "--help", arg == "-h":
 			return []error{ErrHelp}
 		case !strings.HasPrefix(name, "-"):
 			problems = append(problems, fmt.Errorf("argument %.60q: want --name=value", arg))
 		case !ok || !strings.HasPrefix(name, "--"):
-			problems = append(problems, fmt.Errorf("flag %.60q is no input%s", name, d.suggest(name, Input.flag)))
+			problems = append(problems, fmt.Errorf("flag %.60q is no input%s", name, d.suggestInput(name, Input.flagName)))
 		case given[input.Name]:
-			problems = append(problems, fmt.Errorf("flag %s is given twice", input.flag()))
+			problems = append(problems, fmt.Errorf("flag %s is given twice", input.flagName()))
 		case hasValue:
-			set(values, input.Name, value)
-		case input.boolean():
+			setNonEmpty(values, input.Name, value)
+		case input.isBoolean():
 			values[input.Name] = "true"
 		default:
-			problems = append(problems, fmt.Errorf("flag %s has no value: want %[1]s=value", input.flag()))
+			problems = append(problems, fmt.Errorf("flag %s has no value: want %[1]s=value", input.flagName()))
 		}
 		given[input.Name] = ok
 	}
 	return problems
 }
 
-func (d Definition) input(name string) (Input, bool) {
+func (d Definition) findInput(name string) (Input, bool) {
 	i := slices.IndexFunc(d.Inputs, func(input Input) bool { return input.Name == name })
 	if i < 0 {
 		return Input{}, false
@@ -73,7 +73,7 @@ func (d Definition) input(name string) (Input, bool) {
 	return d.Inputs[i], true
 }
 
-func set(values map[string]string, name, value string) {
+func setNonEmpty(values map[string]string, name, value string) {
 	if value = strings.TrimSpace(value); value != "" {
 		values[name] = value
 	}

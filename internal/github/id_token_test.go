@@ -10,22 +10,10 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
 	"github.com/sethvargo/go-githubactions"
 
 	"github.com/org/atta-deploy-action/internal/github"
 )
-
-func TestEveryLineOfASecretIsMasked(t *testing.T) {
-	var log strings.Builder
-	a := newAction(&log, nil)
-	a.Mask("-----BEGIN-----\r\nab%c\n\n  \n-----END-----\n")
-	a.Mask("")
-	want := "::add-mask::-----BEGIN-----\n::add-mask::ab%25c\n::add-mask::-----END-----\n"
-	if diff := cmp.Diff(want, log.String()); diff != "" {
-		t.Error(diff)
-	}
-}
 
 // tokenService answers each request for an OIDC token with the next of the answers, and then with the last.
 type tokenService struct {

@@ -9,7 +9,7 @@ func TestShapesTakeWhatAWSTakes(t *testing.T) {
 	hex := strings.Repeat("0123456789abcdef", 4)
 	for _, test := range []struct {
 		name    string
-		shape   shape
+		shape   format
 		fit     []string
 		misfits []string
 	}{
@@ -54,12 +54,12 @@ func TestShapesTakeWhatAWSTakes(t *testing.T) {
 			[]string{"a\nb", "a\x00", "a\x1b[0m", "a\u2028b", "a\xff", "a\u200bb"}},
 	} {
 		for _, text := range test.fit {
-			if !test.shape.fits(text) {
+			if !test.shape.matches(text) {
 				t.Errorf("%q is no %s", text, test.name)
 			}
 		}
 		for _, text := range append(test.misfits, "") {
-			if test.shape.fits(text) {
+			if test.shape.matches(text) {
 				t.Errorf("%q is taken for a %s", text, test.name)
 			}
 		}

@@ -13,16 +13,16 @@ func (a *Action) Output(name, value string) error {
 		a.Info("output %s=%s", name, value)
 		return nil
 	}
-	if err := appendTo(file, entry(name, value)); err != nil {
+	if err := appendTo(file, formatEntry(name, value)); err != nil {
 		return fmt.Errorf("write output %s: %w", name, err)
 	}
 	return nil
 }
 
-// entry is one value of a command file. A fixed delimiter, which go-githubactions uses, lets a value that holds it set
+// formatEntry is one value of a command file. A fixed delimiter, which go-githubactions uses, lets a value that holds it set
 // further outputs; this one cannot be known before:
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#multiline-strings
-func entry(name, value string) string {
+func formatEntry(name, value string) string {
 	delimiter := tokenNotIn(value)
 	return name + "<<" + delimiter + "\n" + value + "\n" + delimiter + "\n"
 }
@@ -43,7 +43,7 @@ func (a *Action) SaveState(name, value string) error {
 	if file == "" {
 		return nil
 	}
-	if err := appendTo(file, entry(name, value)); err != nil {
+	if err := appendTo(file, formatEntry(name, value)); err != nil {
 		return fmt.Errorf("keep %s for the post step: %w", name, err)
 	}
 	return nil

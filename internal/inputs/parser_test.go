@@ -24,25 +24,25 @@ func TestTheInputsThatAreReadAreThoseOfActionYML(t *testing.T) {
 	for _, input := range d.Inputs {
 		defined = append(defined, input.Name)
 	}
-	r := &reader{values: map[string]string{}, asked: map[string]bool{}}
-	r.inputs(nil)
-	if diff := cmp.Diff(slices.Sorted(slices.Values(defined)), slices.Sorted(maps.Keys(r.asked))); diff != "" {
+	p := &parser{values: map[string]string{}, readNames: map[string]bool{}}
+	p.parseInputs(nil)
+	if diff := cmp.Diff(slices.Sorted(slices.Values(defined)), slices.Sorted(maps.Keys(p.readNames))); diff != "" {
 		t.Errorf("action.yml and the code disagree:\n%s", diff)
 	}
 }
 
 // readOne gives the value of one input to a getter, and the problems it has with it.
-func readOne[T any](value string, get func(r *reader) T) (T, string) {
-	r := &reader{values: map[string]string{"x": value}, asked: map[string]bool{}}
-	got := get(r)
-	if err := errors.Join(r.problems...); err != nil {
+func readOne[T any](value string, get func(p *parser) T) (T, string) {
+	p := &parser{values: map[string]string{"x": value}, readNames: map[string]bool{}}
+	got := get(p)
+	if err := errors.Join(p.problems...); err != nil {
 		return got, err.Error()
 	}
 	return got, ""
 }
 
 func TestBooleansAreStrict(t *testing.T) {
-	get := func(r *reader) bool { return r.boolean("x") }
+	get := func(p *parser) bool { return p.parseBool("x") }
 	for value, want := range map[string]bool{"true": true, "false": false, "": false} {
 		if got, problem := readOne(value, get); got != want || problem != "" {
 			t.Errorf("%q is %t, %s", value, got, problem)
@@ -56,7 +56,7 @@ func TestBooleansAreStrict(t *testing.T) {
 }
 
 func TestNumbersAreWholeAndInRange(t *testing.T) {
-	get := func(r *reader) int { return r.number("x", 900, 43200) }
+	get := func(p *parser) int { return p.parseInt("x", 900, 43200) }
 	for value, want := range map[string]int{"900": 900, "43200": 43200, "": 0} {
 		if got, problem := readOne(value, get); got != want || problem != "" {
 			t.Errorf("%q is %d, %s", value, got, problem)
@@ -71,7 +71,7 @@ func TestNumbersAreWholeAndInRange(t *testing.T) {
 }
 
 func TestDurationsAreWholeSecondsInRange(t *testing.T) {
-	get := func(r *reader) time.Duration { return r.duration("x", 30*time.Second, 48*time.Hour) }
+	get := func(p *parser) time.Duration { return p.parseDuration("x", 30*time.Second, 48*time.Hour) }
 	for value, want := range map[string]time.Duration{
 		"30s": 30 * time.Second, "1m30s": 90 * time.Second, "48h": 48 * time.Hour, "0.5h": 30 * time.Minute, "": 0,
 	} {
@@ -92,14 +92,14 @@ func TestDurationsAreWrittenShort(t *testing.T) {
 		"30s": 30 * time.Second, "10m": 10 * time.Minute, "10h": 10 * time.Hour, "1h30m": 90 * time.Minute,
 		"1h0m10s": time.Hour + 10*time.Second, "1m30s": 90 * time.Second,
 	} {
-		if got := short(d); got != want {
+		if got := formatDuration(d); got != want {
 			t.Errorf("%s is written %s", d, got)
 		}
 	}
 }
 
 func TestListsTakeLinesOrCommasAndDropBlanksAndRepetitions(t *testing.T) {
-	get := func(r *reader) []string { return r.list("x", accountID) }
+	get := func(p *parser) []string { return p.parseList("x", accountID) }
 	const one, two = "111111111111", "222222222222"
 	for value, want := range map[string][]string{
 		"":                                   nil,
@@ -124,8 +124,8 @@ func TestListsTakeLinesOrCommasAndDropBlanksAndRepetitions(t *testing.T) {
 }
 
 func TestPathsStayInsideTheWorkspace(t *testing.T) {
-	get := func(workspace string) func(r *reader) string {
-		return func(r *reader) string { return r.path("x", workspace) }
+	get := func(workspace string) func(p *parser) string {
+		return func(p *parser) string { return p.parsePath("x", workspace) }
 	}
 	for value, want := range map[string]string{
 		"deploy": "deploy", "./a//b/": "a/b", "a/../b": "b", ".": ".", "my files/it's": "my files/it's",
@@ -150,7 +150,7 @@ func TestLongValuesAreCutInProblems(t *testing.T) {
 	for range 1000 {
 		long += "é\n"
 	}
-	_, problem := readOne(long, func(r *reader) string { return r.text("x", region) })
+	_, problem := readOne(long, func(p *parser) string { return p.parseText("x", region) })
 	if len(problem) > 300 {
 		t.Errorf("the problem has %d bytes", len(problem))
 	}

@@ -1,0 +1,17 @@
+package github
+
+import "strings"
+
+// Mask makes GitHub print *** instead of the secret; outside GitHub it does nothing. Each line of it is masked, since the log is matched by line.
+func (a *Action) Mask(secret string) {
+	if a.gh.Getenv("GITHUB_ACTIONS") != "true" {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for line := range strings.FieldsFuncSeq(secret, func(r rune) bool { return r == '\n' || r == '\r' }) {
+		if strings.TrimSpace(line) != "" {
+			a.gh.AddMask(line)
+		}
+	}
+}

@@ -1,0 +1,89 @@
+package inputs
+
+import (
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// format is what a text must look like, for the program and in words.
+type format struct {
+	matches     func(string) bool
+	description string
+}
+
+// newFormat is a shape of least to most bytes.
+func newFormat(least, most int, expression, words string) format {
+	whole := regexp.MustCompile(`^(?:` + expression + `)$`)
+	fits := func(s string) bool { return len(s) >= least && len(s) <= most && whole.MatchString(s) }
+	return format{fits, words}
+}
+
+func oneOf(choices ...string) format {
+	return format{func(s string) bool { return slices.Contains(choices, s) }, strings.Join(choices, " or ")}
+}
+
+// excluding is the shape without the texts that not is true of.
+func (s format) excluding(not func(string) bool) format {
+	return format{func(text string) bool { return s.matches(text) && !not(text) }, s.description}
+}
+
+// Where AWS documents a pattern it is the one used, narrowed to what needs no quoting anywhere.
+var (
+	region      = newFormat(1, 32, `[a-z]+(-[a-z]+)+-\d{1,2}`, "a region, as in us-east-1")
+	role        = newFormat(20, 2048, `arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+`, "a role's ARN, as in arn:aws:iam::123456789012:role/deploy")
+	sessionName = newFormat(2, 64, `[\w+=,.@-]+`, "2 to 64 letters, digits or any of _+=,.@-")
+	externalID  = newFormat(2, 1224, `[\w+=,.@:/-]+`, "2 to 1224 letters, digits or any of _+=,.@:/-")
+	audience    = newFormat(1, 255, `[\w.:/-]+`, "an OIDC audience, as in sts.amazonaws.com")
+	accountID   = newFormat(12, 12, `\d+`, "account ids of 12 digits")
+
+	registry    = newFormat(1, 255, `[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?`, "a registry's host, as in 123456789012.dkr.ecr.us-east-1.amazonaws.com")
+	repository  = newFormat(2, 256, `([a-z0-9]+([._-][a-z0-9]+)*/)*[a-z0-9]+([._-][a-z0-9]+)*`, "an ECR repository's name of 2 to 256 characters, as in team/atta")
+	imageTag    = newFormat(1, 128, `\w[\w.-]*`, "image tags of at most 128 letters, digits or any of _.-")
+	imageDigest = newFormat(71, 71, `sha256:[0-9a-f]+`, "sha256: and 64 hex digits, the output image-digest of the job that pushed it")
+
+	// https://docs.docker.com/reference/dockerfile/, of each as much as fits on a line.
+	imageFile   = newFormat(3, 4096, `[^\pC\p{Zl}\p{Zp}:]+:/[^\pC\p{Zl}\p{Zp}:]*(:0[0-7]{3})?`, "path:/path/in/image or path:/path/in/image:0755, one a line").excluding(leavesRoot)
+	imagePath   = newFormat(1, 4096, `/[^\pC\p{Zl}\p{Zp}]*`, "an absolute path in the image").excluding(isBroken)
+	platform    = newFormat(3, 64, `[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?`, "platforms, as in linux/amd64 or linux/arm64")
+	envVariable = newFormat(2, 4096, `[A-Za-z_]\w*=[^\pC\p{Zl}\p{Zp}]*`, "NAME=value, one a line").excluding(isBroken)
+	imageLabel  = newFormat(2, 4096, `[A-Za-z0-9][\w./-]*=[^\pC\p{Zl}\p{Zp}]*`, "name=value, one a line").excluding(isBroken)
+	user        = newFormat(1, 64, `[\w.-]+(:[\w.-]+)?`, "a user, or user:group, by name or number")
+
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but for reserved words.
+	bucket = newFormat(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").excluding(isAddress)
+	// Half of a key's 1,024 bytes are left to what follows the prefix.
+	keyPrefix    = newFormat(1, 512, `[\w.=-]+(/[\w.=-]+)*/?`, "folders of letters, digits or any of _.=-, as in bundles/dev/").excluding(hasDots)
+	kmsKey       = newFormat(1, 256, `[\w:/-]+`, "a KMS key's id or ARN, or alias/<name>")
+	bundleSHA256 = newFormat(64, 64, `[0-9a-f]+`, "64 hex digits, the output bundle-sha256 of the job that uploaded it")
+
+	instanceID = newFormat(10, 20, `i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
+
+	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html#id_tags_naming_best_practices
+	targetTag = newFormat(2, 512, `[\pL\pN +_.:/@-]+=[\pL\pN +=_.:/@-]*`, "tags with their values, as in Environment=dev").excluding(isBroken)
+	wave      = newFormat(1, 6, `[1-9]\d*|([1-9]\d?|100)%`, "numbers of instances or percentages, as in 1, 25%, 100%")
+
+	healthCommand = newFormat(1, 1000, `[^\pC\p{Zl}\p{Zp}]+`, "a command on one line, at most 1000 bytes without control characters").excluding(isBroken)
+	healthURL     = newFormat(1, 500, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")
+
+	printable = newFormat(1, 4096, `[^\pC\p{Zl}\p{Zp}]+`, "text on one line without control characters").excluding(isBroken)
+)
+
+func isAddress(s string) bool {
+	_, err := netip.ParseAddr(s)
+	return err == nil
+}
+
+func hasDots(path string) bool {
+	return slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." })
+}
+
+// leavesRoot is true of an image's file whose place would be outside of the image.
+func leavesRoot(file string) bool {
+	_, to, _ := strings.Cut(file, ":")
+	return isBroken(file) || hasDots(to)
+}
+
+func isBroken(s string) bool { return !utf8.ValidString(s) }

@@ -1,0 +1,106 @@
+package inputs
+
+import (
+	"cmp"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/release"
+)
+
+// Read takes each input from the arguments (--name=value), else from the environment (INPUT_<NAME>), else from the
+// definition's default; empty counts as unset. Every problem is reported, one line each, naming its input. The error is
+// ErrHelp when the arguments ask for help.
+func (d Definition) Read(environ, args []string) (Inputs, error) {
+	values, problems := d.collectValues(environ, args)
+	if slices.Contains(problems, ErrHelp) {
+		return Inputs{}, ErrHelp
+	}
+	p := &parser{values: values, readNames: map[string]bool{}, problems: problems}
+	inputs := p.parseInputs(environMap(environ))
+	if err := errors.Join(p.problems...); err != nil {
+		return Inputs{}, err
+	}
+	return inputs, nil
+}
+
+func (p *parser) parseInputs(env map[string]string) Inputs {
+	task, rollout := p.parseTask(env), p.parseRollout()
+	return Inputs{
+		Task:      task,
+		Identity:  p.parseIdentity(env),
+		Image:     p.parseImage(task, env["GITHUB_WORKSPACE"]),
+		Bundle:    p.parseBundle(task, env["GITHUB_WORKSPACE"]),
+		Targets:   p.parseTargets(task),
+		Rollout:   rollout,
+		Timeouts:  p.parseTimeouts(task, rollout.Policy),
+		Reporting: Reporting{StepSummary: p.parseBool("step-summary"), FailOnDrift: p.parseBool("fail-on-drift")},
+	}
+}
+
+func (p *parser) parseTask(env map[string]string) Task {
+	operation := p.parseText("operation", oneOf("deploy", "rollback", "status", "plan"))
+	task := Task{Operation: operation, DryRun: p.parseBool("dry-run")}
+	if operation == "plan" {
+		task.Operation, task.DryRun = "deploy", true
+	}
+	version := p.rawValue("version")
+	if task.Operation == "deploy" && version == "" {
+		version, _ = release.VersionFromRef(env["GITHUB_REF_TYPE"], env["GITHUB_REF_NAME"])
+	}
+	if task.Operation == "status" {
+		version = "" // the tag that a workflow runs on says nothing of what should run
+	}
+	_, repository, _ := strings.Cut(env["GITHUB_REPOSITORY"], "/")
+	service, environment := cmp.Or(p.rawValue("service"), repository), p.rawValue("environment")
+	var err error
+	if task.Operation == "deploy" || version != "" {
+		task.Release, err = release.New(service, environment, version)
+	} else {
+		task.Release, err = release.Unversioned(service, environment)
+	}
+	if err != nil {
+		p.problems = append(p.problems, err)
+	}
+	phases := p.parseList("phases", oneOf("image", "bundle", "rollout"))
+	task.Phases = Phases{
+		Image:   slices.Contains(phases, "image"),
+		Bundle:  slices.Contains(phases, "bundle"),
+		Rollout: slices.Contains(phases, "rollout"),
+	}
+	if task.Operation != "deploy" {
+		task.Phases = Phases{Rollout: true}
+	}
+	return task
+}
+
+func (p *parser) parseIdentity(env map[string]string) Identity {
+	// Where the SDK looks for a region, and where configure-aws-credentials leaves it.
+	if p.rawValue("aws-region") == "" {
+		p.values["aws-region"] = cmp.Or(env["AWS_REGION"], env["AWS_DEFAULT_REGION"])
+	}
+	p.requireInput("aws-region", region.description)
+	if p.rawValue("role-to-assume") == "" {
+		p.forbidInput("role-external-id", "role-to-assume is not set")
+	}
+	return Identity{
+		Region:            p.parseText("aws-region", region),
+		Role:              p.parseText("role-to-assume", role),
+		SessionName:       p.parseText("role-session-name", sessionName),
+		SessionDuration:   time.Duration(p.parseInt("role-duration-seconds", 900, 43200)) * time.Second,
+		ExternalID:        p.parseText("role-external-id", externalID),
+		Audience:          p.parseText("audience", audience),
+		AllowedAccountIDs: p.parseList("allowed-account-ids", accountID),
+	}
+}
+
+func environMap(environ []string) map[string]string {
+	env := map[string]string{}
+	for _, entry := range environ {
+		name, value, _ := strings.Cut(entry, "=")
+		env[name] = value
+	}
+	return env
+}

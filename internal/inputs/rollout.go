@@ -1,0 +1,52 @@
+package inputs
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
+)
+
+// parseWaves are read from sizes that have to rise, as far as that can be known before there
+// are instances, and to reach all of them.
+func (p *parser) parseWaves() (waves []Wave) {
+	sizes := p.parseList("waves", wave)
+	for i, size := range sizes {
+		var next Wave
+		n, _ := strconv.Atoi(strings.TrimSuffix(size, "%"))
+		if strings.HasSuffix(size, "%") {
+			next.Percent = n
+		} else {
+			next.Hosts = n
+		}
+		for _, before := range waves {
+			if next.Percent > 0 && next.Percent <= before.Percent || next.Hosts > 0 && next.Hosts <= before.Hosts {
+				p.rejectValue("waves", size, "each wave larger than those before it, since a wave counts their instances, too")
+			}
+		}
+		if last := i == len(sizes)-1; last && next.Percent != 100 {
+			p.rejectValue("waves", size, "100% as the last wave, so that no instance is left out")
+		}
+		waves = append(waves, next)
+	}
+	return waves
+}
+
+func (p *parser) parseRollout() Rollout {
+	if p.rawValue("mode") == "service" && p.rawValue("run-on-deploy") == "false" {
+		p.rejectValue("run-on-deploy", "false", "true, since mode is service and only a job can be left to its timer")
+	}
+	return Rollout{Waves: p.parseWaves(), RollbackOnFailure: p.parseText("rollback-on-failure", oneOf("all", "wave", "none")), Policy: deploy.Policy{
+		AllowDowngrade:   p.parseBool("allow-downgrade"),
+		AllowQuarantined: p.parseBool("allow-quarantined"),
+		RunOnDeploy:      p.parseBool("run-on-deploy"),
+		OnRunning:        p.parseText("on-running", oneOf("wait", "kill")),
+		DrainTimeout:     p.parseDuration("drain-timeout", time.Second, 24*time.Hour),
+		HealthCommand:    p.parseText("health-command", healthCommand),
+		HealthURL:        p.parseText("health-url", healthURL),
+		HealthTimeout:    p.parseDuration("health-timeout", time.Second, 24*time.Hour),
+		MinHealthyTime:   p.parseDuration("min-healthy-time", time.Second, 24*time.Hour),
+		KeepReleases:     p.parseInt("keep-releases", 1, 100),
+	}}
+}
