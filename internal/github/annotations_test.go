@@ -17,7 +17,7 @@ func TestAnnotationsEscapeTitleAndMessage(t *testing.T) {
 	}
 }
 
-func TestAnErrorForTheRunIsLeftAfterEightInstances(t *testing.T) {
+func TestOneErrorAnnotationIsReservedForTheRunAfterEightInstances(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, nil)
 	for range 20 {
@@ -34,7 +34,7 @@ func TestAnErrorForTheRunIsLeftAfterEightInstances(t *testing.T) {
 	}
 }
 
-func TestWarningsAndNoticesAreRationedByKind(t *testing.T) {
+func TestWarningsAndNoticesAreLimitedToTenEach(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, nil)
 	for range 15 {
@@ -49,7 +49,7 @@ func TestWarningsAndNoticesAreRationedByKind(t *testing.T) {
 	}
 }
 
-func TestLongMessagesAreCutBetweenCharacters(t *testing.T) {
+func TestLongMessagesAreTruncatedBetweenCharacters(t *testing.T) {
 	for shift := range 4 {
 		var log strings.Builder
 		newAction(&log, nil).Error("t", "%s", strings.Repeat("a", shift)+strings.Repeat("é", 4096))
@@ -60,7 +60,7 @@ func TestLongMessagesAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-func TestMessagesOfTheLargestSizeAreKeptWhole(t *testing.T) {
+func TestAMessageOfTheMaximumLengthIsKeptWhole(t *testing.T) {
 	var log strings.Builder
 	message := strings.Repeat("a", 4096)
 	newAction(&log, nil).Notice("t", "%s", message)

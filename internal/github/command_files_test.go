@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestOutputsAreInTheFileAtOnce(t *testing.T) {
+func TestOutputsAreWrittenImmediately(t *testing.T) {
 	file := commandFile(t)
 	var log strings.Builder
 	a := newAction(&log, map[string]string{"GITHUB_OUTPUT": file})
@@ -39,7 +39,7 @@ func TestOutputsOutsideGitHubAreLogged(t *testing.T) {
 	}
 }
 
-func TestUnwritableFilesAreErrorsThatNameWhatIsLost(t *testing.T) {
+func TestAnUnwritableFileIsReportedWithTheValueItWasFor(t *testing.T) {
 	missing := filepath.Join(t.TempDir(), "no", "folder")
 	a := newAction(&strings.Builder{}, map[string]string{
 		"GITHUB_OUTPUT": missing, "GITHUB_STEP_SUMMARY": missing,
@@ -65,7 +65,7 @@ func TestASummaryOutsideGitHubIsDropped(t *testing.T) {
 	}
 }
 
-func FuzzNoValueForgesAnOutput(f *testing.F) {
+func FuzzNoValueCanForgeAnOutput(f *testing.F) {
 	f.Add("x")
 	f.Add("x\nevil<<E\nvalue\nE\n")
 	f.Add("_GitHubActionsFileCommandDelimeter_\nevil=1")
@@ -84,7 +84,7 @@ func FuzzNoValueForgesAnOutput(f *testing.F) {
 	})
 }
 
-func TestEachValueHasADelimiterOfItsOwn(t *testing.T) {
+func TestEachValueGetsItsOwnDelimiter(t *testing.T) {
 	file := commandFile(t)
 	a := newAction(&strings.Builder{}, map[string]string{"GITHUB_OUTPUT": file})
 	if err := a.Output("first", "x"); err != nil {

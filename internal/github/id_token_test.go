@@ -43,7 +43,7 @@ func (s *tokenService) action(log io.Writer) *github.Action {
 	))
 }
 
-func TestIDTokenIsAskedForAgainAndMasked(t *testing.T) {
+func TestIDTokenRequestsAreRetriedAndTheTokenIsMasked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		service := &tokenService{answers: []string{"", "{}", `{"value":"jwt"}`}}
 		var log strings.Builder
@@ -93,7 +93,7 @@ func TestIDTokenStopsWaitingWhenTheRunIsCancelled(t *testing.T) {
 	})
 }
 
-func TestIDTokenNamesThePermissionThatIsMissing(t *testing.T) {
+func TestIDTokenErrorNamesTheMissingPermission(t *testing.T) {
 	_, err := newAction(io.Discard, nil).IDToken(t.Context(), "a")
 	if err == nil || !strings.Contains(err.Error(), "id-token: write") {
 		t.Errorf("got %v", err)

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestGroupIsClosedWhenItsPartFails(t *testing.T) {
+func TestAGroupIsClosedWhenItsFunctionFails(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, nil)
 	broken := errors.New("broken")
@@ -26,7 +26,7 @@ func TestGroupIsClosedWhenItsPartFails(t *testing.T) {
 	}
 }
 
-func TestGroupIsClosedWhenItsPartPanics(t *testing.T) {
+func TestAGroupIsClosedWhenItsFunctionPanics(t *testing.T) {
 	var log strings.Builder
 	func() {
 		defer func() { _ = recover() }()
@@ -37,7 +37,7 @@ func TestGroupIsClosedWhenItsPartPanics(t *testing.T) {
 	}
 }
 
-func TestInfoIsNoCommandWhateverIsInIt(t *testing.T) {
+func TestInfoNeverIssuesACommand(t *testing.T) {
 	for _, text := range hostile {
 		var log strings.Builder
 		newAction(&log, nil).Info("%s", text)
@@ -47,7 +47,7 @@ func TestInfoIsNoCommandWhateverIsInIt(t *testing.T) {
 	}
 }
 
-func TestInfoKeepsOrdinaryTextAsItIs(t *testing.T) {
+func TestInfoPrintsOrdinaryTextUnchanged(t *testing.T) {
 	const text = "pushed a::b at 10 % of #3 [ok]\n  std::string: x\n"
 	var log strings.Builder
 	newAction(&log, nil).Info("%s", text)
@@ -56,7 +56,7 @@ func TestInfoKeepsOrdinaryTextAsItIs(t *testing.T) {
 	}
 }
 
-func TestForeignTextIsPrintedUnchangedAndObeyedByNobody(t *testing.T) {
+func TestUntrustedTextIsPrintedUnchangedAndIssuesNoCommands(t *testing.T) {
 	for _, text := range hostile {
 		var log strings.Builder
 		a := newAction(&log, nil)
@@ -71,7 +71,7 @@ func TestForeignTextIsPrintedUnchangedAndObeyedByNobody(t *testing.T) {
 	}
 }
 
-func TestForeignTextCannotKnowItsDelimiter(t *testing.T) {
+func TestUntrustedTextCannotPredictItsDelimiter(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, nil)
 	a.Untrusted("x")
@@ -83,7 +83,7 @@ func TestForeignTextCannotKnowItsDelimiter(t *testing.T) {
 	}
 }
 
-func TestForeignTextOfParallelInstancesStaysApart(t *testing.T) {
+func TestConcurrentUntrustedTextIsNotInterleaved(t *testing.T) {
 	var log strings.Builder
 	a := newAction(&log, nil)
 	var all sync.WaitGroup
@@ -99,7 +99,7 @@ func TestForeignTextOfParallelInstancesStaysApart(t *testing.T) {
 	}
 }
 
-func FuzzNoTextIsACommand(f *testing.F) {
+func FuzzNoTextIssuesACommand(f *testing.F) {
 	for _, text := range hostile {
 		f.Add(text)
 	}

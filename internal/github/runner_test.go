@@ -97,7 +97,7 @@ var hostile = []string{
 	"::endgroup::", "::group::x\n", "%0A::error::x", "a\n\n::warning file=a,line=1::x", "\n", "::", "\u0301::error::x",
 }
 
-func TestTheRunnerOfTheseTestsTakesCommands(t *testing.T) {
+func TestTheEmulatedRunnerObeysCommands(t *testing.T) {
 	log := "::group::a b\nx ##[warning]y\n\u200b::error file=a::z\n::stop-commands::t\n::error::no\n::t::\n::endgroup::\n"
 	if got, want := fmt.Sprint(commands(log)), "[group=a b warning=y error=z endgroup]"; got != want {
 		t.Errorf("got %s, want %s", got, want)

@@ -27,13 +27,13 @@ func summarize(t *testing.T, parts ...string) string {
 	return string(text)
 }
 
-func TestSummariesAddUp(t *testing.T) {
+func TestSummariesAreAppended(t *testing.T) {
 	if diff := cmp.Diff("# Done\nmore\n", summarize(t, "# Done", "more\n")); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestASummaryOfTheLargestSizeIsKeptWhole(t *testing.T) {
+func TestASummaryOfTheMaximumSizeIsKeptWhole(t *testing.T) {
 	whole := strings.Repeat("123456\n", mebibyte/7) + "123\n"
 	if len(whole) != mebibyte {
 		t.Fatalf("the test's text has %d bytes", len(whole))
@@ -43,7 +43,7 @@ func TestASummaryOfTheLargestSizeIsKeptWhole(t *testing.T) {
 	}
 }
 
-func TestALargerSummaryIsCutAfterALineAndSaysSo(t *testing.T) {
+func TestALargerSummaryIsTruncatedAfterALineWithANote(t *testing.T) {
 	got := summarize(t, strings.Repeat("é, a line\n", 90_000), strings.Repeat("more\n", 100_000))
 	if len(got) > mebibyte || len(got) < mebibyte-20 {
 		t.Errorf("it has %d bytes", len(got))
@@ -53,7 +53,7 @@ func TestALargerSummaryIsCutAfterALineAndSaysSo(t *testing.T) {
 	}
 }
 
-func TestAFullSummaryTakesNoMore(t *testing.T) {
+func TestNothingIsAppendedToAFullSummary(t *testing.T) {
 	got := summarize(t, strings.Repeat("line\n", 300_000), strings.Repeat("more\n", 300_000), "last")
 	if len(got) > mebibyte || strings.Count(got, "The rest is in the log") != 1 {
 		t.Errorf("it has %d bytes and ends in %q", len(got), got[len(got)-80:])

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestRunURLLeadsToTheRun(t *testing.T) {
+func TestRunURLPointsToTheWorkflowRun(t *testing.T) {
 	env := map[string]string{
 		"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "org/atta", "GITHUB_RUN_ID": "42", "GITHUB_ACTOR": "mona",
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAFlagWinsOverAVariableAndAVariableOverTheDefault(t *testing.T) {
+func TestFlagsOverrideVariablesAndVariablesOverrideDefaults(t *testing.T) {
 	variable := map[string]string{"INPUT_BUNDLE-PATH": "from-variable"}
 	for want, got := range map[string]string{
 		"deploy":        mustRead(t, nil).Bundle.Path,
@@ -29,7 +29,7 @@ func TestABooleanFlagNeedsNoValue(t *testing.T) {
 	}
 }
 
-func TestArgumentsThatAreNoFlagsSayWhatIsWanted(t *testing.T) {
+func TestInvalidArgumentsAreRefusedWithASuggestion(t *testing.T) {
 	for arg, want := range map[string]string{
 		"dev":              `argument "dev": want --name=value`,
 		"environment=dev":  `argument "environment=dev": want --name=value`,
@@ -49,14 +49,14 @@ func TestArgumentsThatAreNoFlagsSayWhatIsWanted(t *testing.T) {
 	}
 }
 
-func TestAFlagGivenTwiceIsRefused(t *testing.T) {
+func TestADuplicateFlagIsRefused(t *testing.T) {
 	want := "flag --service is given twice"
 	if diff := cmp.Diff(want, problems(t, nil, "--service=a", "--service=b")); diff != "" {
 		t.Error(diff)
 	}
 }
 
-func TestVariablesThatAreNoInputsAreRefused(t *testing.T) {
+func TestUnknownInputVariablesAreRefusedWithASuggestion(t *testing.T) {
 	for name, want := range map[string]string{
 		"INPUT_ECR_REPOSITORY": "INPUT_ECR_REPOSITORY is no input; did you mean INPUT_ECR-REPOSITORY?",
 		"INPUT_VERSIONS":       "INPUT_VERSIONS is no input; did you mean INPUT_VERSION?",
@@ -68,6 +68,6 @@ func TestVariablesThatAreNoInputsAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheRunnersOwnVariablesAreNoInputs(t *testing.T) {
+func TestTheRunnersOwnVariablesAreIgnored(t *testing.T) {
 	mustRead(t, map[string]string{"INPUT_ARGS": "x", "INPUT_ENTRYPOINT": "/x", "INPUTS": "x", "MY_INPUT_X": "x"})
 }

@@ -37,7 +37,7 @@ outputs:
 	}
 }
 
-func TestADefinitionThatIsNoYAMLIsAnError(t *testing.T) {
+func TestADefinitionThatIsNotYAMLIsAnError(t *testing.T) {
 	for _, text := range []string{"name: [", "inputs: {a: [1]}", "outputs: {a: 1}"} {
 		if d, err := inputs.ParseDefinition([]byte(text)); err == nil {
 			t.Errorf("%q was read as %+v", text, d)

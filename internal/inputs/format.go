@@ -1,11 +1,14 @@
 package inputs
 
 import (
+	"fmt"
 	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 // format is what a text must look like, for the program and in words.
@@ -65,8 +68,9 @@ var (
 	targetTag = newFormat(2, 512, `[\pL\pN +_.:/@-]+=[\pL\pN +=_.:/@-]*`, "tags with their values, as in Environment=dev").excluding(isBroken)
 	wave      = newFormat(1, 6, `[1-9]\d*|([1-9]\d?|100)%`, "numbers of instances or percentages, as in 1, 25%, 100%")
 
-	healthCommand = newFormat(1, 1000, `[^\pC\p{Zl}\p{Zp}]+`, "a command on one line, at most 1000 bytes without control characters").excluding(isBroken)
-	healthURL     = newFormat(1, 500, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")
+	healthCommand = newFormat(1, deploy.MaxHealthCommand, `[^\pC\p{Zl}\p{Zp}]+`,
+		fmt.Sprintf("a command on one line, at most %d bytes without control characters", deploy.MaxHealthCommand)).excluding(isBroken)
+	healthURL = newFormat(1, deploy.MaxHealthURL, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")
 
 	printable = newFormat(1, 4096, `[^\pC\p{Zl}\p{Zp}]+`, "text on one line without control characters").excluding(isBroken)
 )

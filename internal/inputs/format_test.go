@@ -3,13 +3,15 @@ package inputs
 import (
 	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
-func TestShapesTakeWhatAWSTakes(t *testing.T) {
+func TestFormatsAcceptWhatAWSAccepts(t *testing.T) {
 	hex := strings.Repeat("0123456789abcdef", 4)
 	for _, test := range []struct {
 		name    string
-		shape   format
+		format  format
 		fit     []string
 		misfits []string
 	}{
@@ -44,23 +46,23 @@ func TestShapesTakeWhatAWSTakes(t *testing.T) {
 			[]string{"i-01234567", "i-0123456789abcdef0", "mi-0123456789abcdef0"},
 			[]string{"i-0123456", "i-012345678", "mi-01234567", "I-01234567", "i-0123456g", "*"}},
 		{"health command", healthCommand,
-			[]string{`docker inspect --format '{{.State.Health.Status}}' web | grep -qx healthy`, strings.Repeat("a", 1000)},
-			[]string{"a\nb", "a\tb", "a\x00", "a\xff", strings.Repeat("a", 1001)}},
-		{"health address", healthURL,
-			[]string{"http://127.0.0.1", "http://localhost:8080/health?deep=1&x=%20", "http://web.internal/~a/b;c"},
-			[]string{"https://localhost/", "http://", "http://:80/", "localhost:80", "http://u@h/", "http://h?q", "http://h/a b", "http://h/'", `http://h/"`, "http://h/$x", "http://h/{{x}}"}},
+			[]string{`docker inspect --format '{{.State.Health.Status}}' web | grep -qx healthy`, strings.Repeat("a", deploy.MaxHealthCommand)},
+			[]string{"a\nb", "a\tb", "a\x00", "a\xff", strings.Repeat("a", deploy.MaxHealthCommand+1)}},
+		{"health URL", healthURL,
+			[]string{"http://" + strings.Repeat("a", deploy.MaxHealthURL-len("http://")), "http://127.0.0.1", "http://localhost:8080/health?deep=1&x=%20", "http://web.internal/~a/b;c"},
+			[]string{"http://" + strings.Repeat("a", deploy.MaxHealthURL-len("http://")+1), "https://localhost/", "http://", "http://:80/", "localhost:80", "http://u@h/", "http://h?q", "http://h/a b", "http://h/'", `http://h/"`, "http://h/$x", "http://h/{{x}}"}},
 		{"printable", printable,
 			[]string{"image.tar", "my image's.tar", "x@sha256:y", "$(id)", "日本.tar"},
 			[]string{"a\nb", "a\x00", "a\x1b[0m", "a\u2028b", "a\xff", "a\u200bb"}},
 	} {
 		for _, text := range test.fit {
-			if !test.shape.matches(text) {
-				t.Errorf("%q is no %s", text, test.name)
+			if !test.format.matches(text) {
+				t.Errorf("%q is not accepted as %s", text, test.name)
 			}
 		}
 		for _, text := range append(test.misfits, "") {
-			if test.shape.matches(text) {
-				t.Errorf("%q is taken for a %s", text, test.name)
+			if test.format.matches(text) {
+				t.Errorf("%q is accepted as %s", text, test.name)
 			}
 		}
 	}

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheInputsThatAreReadAreThoseOfActionYML(t *testing.T) {
+func TestTheInputsReadAreExactlyThoseOfActionYML(t *testing.T) {
 	text, err := os.ReadFile("../../action.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestBooleansAreStrict(t *testing.T) {
 	}
 }
 
-func TestNumbersAreWholeAndInRange(t *testing.T) {
+func TestNumbersMustBeWholeAndInRange(t *testing.T) {
 	get := func(p *parser) int { return p.parseInt("x", 900, 43200) }
 	for value, want := range map[string]int{"900": 900, "43200": 43200, "": 0} {
 		if got, problem := readOne(value, get); got != want || problem != "" {
@@ -70,7 +70,7 @@ func TestNumbersAreWholeAndInRange(t *testing.T) {
 	}
 }
 
-func TestDurationsAreWholeSecondsInRange(t *testing.T) {
+func TestDurationsMustBeWholeSecondsAndInRange(t *testing.T) {
 	get := func(p *parser) time.Duration { return p.parseDuration("x", 30*time.Second, 48*time.Hour) }
 	for value, want := range map[string]time.Duration{
 		"30s": 30 * time.Second, "1m30s": 90 * time.Second, "48h": 48 * time.Hour, "0.5h": 30 * time.Minute, "": 0,
@@ -87,7 +87,7 @@ func TestDurationsAreWholeSecondsInRange(t *testing.T) {
 	}
 }
 
-func TestDurationsAreWrittenShort(t *testing.T) {
+func TestDurationsAreFormattedWithoutZeroUnits(t *testing.T) {
 	for want, d := range map[string]time.Duration{
 		"30s": 30 * time.Second, "10m": 10 * time.Minute, "10h": 10 * time.Hour, "1h30m": 90 * time.Minute,
 		"1h0m10s": time.Hour + 10*time.Second, "1m30s": 90 * time.Second,
@@ -98,7 +98,7 @@ func TestDurationsAreWrittenShort(t *testing.T) {
 	}
 }
 
-func TestListsTakeLinesOrCommasAndDropBlanksAndRepetitions(t *testing.T) {
+func TestListsAcceptNewlinesOrCommasAndDropBlanksAndDuplicates(t *testing.T) {
 	get := func(p *parser) []string { return p.parseList("x", accountID) }
 	const one, two = "111111111111", "222222222222"
 	for value, want := range map[string][]string{
@@ -123,7 +123,7 @@ func TestListsTakeLinesOrCommasAndDropBlanksAndRepetitions(t *testing.T) {
 	}
 }
 
-func TestPathsStayInsideTheWorkspace(t *testing.T) {
+func TestPathsOutsideTheWorkspaceAreRefused(t *testing.T) {
 	get := func(workspace string) func(p *parser) string {
 		return func(p *parser) string { return p.parsePath("x", workspace) }
 	}
@@ -145,7 +145,7 @@ func TestPathsStayInsideTheWorkspace(t *testing.T) {
 	}
 }
 
-func TestLongValuesAreCutInProblems(t *testing.T) {
+func TestLongValuesAreTruncatedInProblems(t *testing.T) {
 	long := ""
 	for range 1000 {
 		long += "é\n"

@@ -9,7 +9,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-func TestAnImageIsMadeOfFiles(t *testing.T) {
+func TestRecipeInputsDescribeAnImageBuiltFromFiles(t *testing.T) {
 	got := mustRead(t, map[string]string{
 		"INPUT_IMAGE":            "scratch",
 		"INPUT_IMAGE-FILES":      "bin/app:/usr/local/bin/app:0755\n\n  ./etc/:/etc/\n/github/workspace/site:/srv/my site",
@@ -39,7 +39,7 @@ func TestAnImageIsMadeOfFiles(t *testing.T) {
 	}
 }
 
-func TestEveryProblemOfARecipeIsNamed(t *testing.T) {
+func TestEveryInvalidRecipeInputIsReported(t *testing.T) {
 	for name, test := range map[string]struct {
 		inputs map[string]string
 		want   string

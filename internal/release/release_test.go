@@ -11,7 +11,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-func TestNamesOfAReleaseAreMadeFromItsParts(t *testing.T) {
+func TestReleaseNamesAreBuiltFromServiceEnvironmentAndVersion(t *testing.T) {
 	r, err := release.New("atta", "dev", "0.1.30-dev")
 	if err != nil {
 		t.Fatal(err)
@@ -30,7 +30,7 @@ func TestNamesOfAReleaseAreMadeFromItsParts(t *testing.T) {
 	}
 }
 
-func TestPartsThatAreNamesAreAccepted(t *testing.T) {
+func TestValidPartsAreAccepted(t *testing.T) {
 	for _, parts := range [][3]string{
 		{"atta", "dev", "0.1.30-dev"},
 		{"a", "x", "0.0.0-x"},
@@ -48,7 +48,7 @@ func TestPartsThatAreNamesAreAccepted(t *testing.T) {
 	}
 }
 
-func TestPartsThatAreNoNamesAreRefusedWithAReason(t *testing.T) {
+func TestInvalidPartsAreRefusedWithAReason(t *testing.T) {
 	const want = "want at most 32 lower-case letters, digits and single dashes, starting with a letter, as in dev"
 	tests := map[string]struct{ service, environment, version, want string }{
 		"leading v": {"atta", "dev", "v0.1.30-dev",
@@ -93,7 +93,7 @@ func TestPartsThatAreNoNamesAreRefusedWithAReason(t *testing.T) {
 	}
 }
 
-func TestServiceNamesThatNeedQuotingAreRefused(t *testing.T) {
+func TestServiceNamesThatWouldNeedQuotingAreRefused(t *testing.T) {
 	for _, service := range []string{
 		"", "Atta", "1atta", "at_ta", "at.ta", "at ta", "at--ta", "-atta", "atta-", "../atta", "at/ta", "atta@1", "ättä",
 		"atta\n", "{{ssm:x}}", strings.Repeat("s", 49),
@@ -104,7 +104,7 @@ func TestServiceNamesThatNeedQuotingAreRefused(t *testing.T) {
 	}
 }
 
-func TestOnlyAPushedTagIsAVersion(t *testing.T) {
+func TestOnlyAPushedTagProvidesAVersion(t *testing.T) {
 	for _, test := range []struct {
 		refType, refName, want string
 		ok                     bool
@@ -120,7 +120,7 @@ func TestOnlyAPushedTagIsAVersion(t *testing.T) {
 	}
 }
 
-func TestDowngradeNamesBothVersionsAndTheInstance(t *testing.T) {
+func TestDowngradeErrorNamesBothVersionsAndTheInstance(t *testing.T) {
 	wanted, current := parseStrict(t, "0.1.29-dev"), parseStrict(t, "0.1.30-dev")
 	err := release.CheckDowngrade(wanted, current, "i-0123456789abcdef0")
 	var downgrade *release.DowngradeError
@@ -133,13 +133,13 @@ func TestDowngradeNamesBothVersionsAndTheInstance(t *testing.T) {
 	}
 }
 
-func TestAnInstanceThatRunsNothingTakesTheLowestVersion(t *testing.T) {
+func TestAnyVersionIsAcceptedOnAnInstanceThatRunsNothing(t *testing.T) {
 	if err := release.CheckDowngrade(parseStrict(t, "0.0.0-dev"), release.Version{}, "i-1"); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestNoDowngradeWhenNothingOlderIsWanted(t *testing.T) {
+func TestTheSameOrANewerVersionIsNotADowngrade(t *testing.T) {
 	for _, current := range []release.Version{parseStrict(t, "0.1.30-dev"), parseStrict(t, "0.1.9-dev")} {
 		if err := release.CheckDowngrade(parseStrict(t, "0.1.30-dev"), current, "i-1"); err != nil {
 			t.Errorf("over %q: %v", current, err)

@@ -27,7 +27,7 @@ func TestVersionsAreOrderedByNumber(t *testing.T) {
 	}
 }
 
-func TestEqualVersionsCompareWithTheOperator(t *testing.T) {
+func TestEqualVersionsAreEqualWithTheOperator(t *testing.T) {
 	if a, b := parseStrict(t, "0.1.30-dev"), parseStrict(t, "0.1.30-dev"); a != b {
 		t.Error("0.1.30-dev is not itself")
 	}
@@ -36,7 +36,7 @@ func TestEqualVersionsCompareWithTheOperator(t *testing.T) {
 	}
 }
 
-func TestNextIsTheNextPatchOfTheEnvironment(t *testing.T) {
+func TestNextIncrementsThePatchAndKeepsTheEnvironment(t *testing.T) {
 	for version, want := range map[string]string{
 		"0.1.30-dev":                "0.1.31-dev",
 		"0.1.9-eu-prod":             "0.1.10-eu-prod",
@@ -51,7 +51,7 @@ func TestNextIsTheNextPatchOfTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestParseVersionSuggestsWhatWasMeant(t *testing.T) {
+func TestParseVersionSuggestsACorrection(t *testing.T) {
 	const want = "want MAJOR.MINOR.PATCH-<environment>, as in 0.1.30-dev"
 	for version, message := range map[string]string{
 		"":            "version is missing: " + want,
@@ -64,7 +64,7 @@ func TestParseVersionSuggestsWhatWasMeant(t *testing.T) {
 	}
 }
 
-func TestNoVersionIsEmpty(t *testing.T) {
+func TestTheZeroVersionIsWrittenAsEmptyText(t *testing.T) {
 	if s := (release.Version{}).String(); s != "" {
 		t.Errorf("the zero version is %q", s)
 	}

@@ -63,7 +63,7 @@ func repositoryOf(t *testing.T) publication {
 	return p
 }
 
-func TestPublishMakesAnImageForEachPlatformAndPinsIt(t *testing.T) {
+func TestPublishBuildsAnImageForEachPlatformAndPinsItInActionYML(t *testing.T) {
 	p := repositoryOf(t)
 	uri, err := p.publishImage(t.Context())
 	if err != nil {
@@ -107,7 +107,7 @@ func TestPublishMakesAnImageForEachPlatformAndPinsIt(t *testing.T) {
 	}
 }
 
-func TestPublishSaysEverythingThatIsWrong(t *testing.T) {
+func TestPublishReportsEveryProblemAtOnce(t *testing.T) {
 	p := repositoryOf(t)
 	p.version, p.repository = "1.2.3-rc1", "org/action"
 	_, err := p.publishImage(t.Context())
