@@ -28,18 +28,18 @@ type AWS struct {
 
 // New prepares the clients. It asks AWS nothing yet.
 func New(ctx context.Context, in inputs.Inputs, tokens TokenSource) (*AWS, error) {
-	cfg, err := load(ctx, in.Identity, tokens)
+	cfg, err := loadConfig(ctx, in.Identity, tokens)
 	if err != nil {
 		return nil, err
 	}
 	a := &AWS{in: in, cfg: cfg}
-	a.login = image.Login(a.ecrIn(""))
+	a.login = image.Login(a.ecrClient(""))
 	return a, nil
 }
 
 // OpenImage reads the image that is to be pushed, or makes it of files.
 func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
-	keychain := image.Keychain{ECR: a.loginIn, Host: a.in.Image.Registry}
+	keychain := image.Keychain{ECR: a.loginForRegion, Host: a.in.Image.Registry}
 	in := a.in.Image.Recipe
 	if len(in.Files) == 0 {
 		return image.Open(ctx, a.in.Image.Source, keychain)
@@ -54,22 +54,22 @@ func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 	return image.Make(ctx, recipe, keychain)
 }
 
-// ecrIn is ECR in a region, in the action's own when it is empty.
-func (a *AWS) ecrIn(region string) *ecr.Client {
+// ecrClient is ECR in a region, in the action's own when it is empty.
+func (a *AWS) ecrClient(region string) *ecr.Client {
 	return ecr.NewFromConfig(a.cfg, func(o *ecr.Options) { o.Region = cmp.Or(region, o.Region) })
 }
 
-// loginIn logs in there. In the action's own region all share one token.
-func (a *AWS) loginIn(region string) authn.Authenticator {
+// loginForRegion logs in there. In the action's own region all share one token.
+func (a *AWS) loginForRegion(region string) authn.Authenticator {
 	if region == "" || region == a.in.Identity.Region {
 		return a.login
 	}
-	return image.Login(a.ecrIn(region))
+	return image.Login(a.ecrClient(region))
 }
 
 // Connect asks who deploys and returns what the account has for it.
 func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
-	id, skew, err := account(ctx, a.cfg, a.in.Identity.AllowedAccountIDs)
+	id, skew, err := callerAccount(ctx, a.cfg, a.in.Identity.AllowedAccountIDs)
 	if err != nil {
 		return rollout.Services{}, err
 	}
@@ -91,12 +91,12 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 		host = registryHost(id, a.in.Identity.Region)
 	}
 	region := image.RegionOf(host)
-	repository, err := image.NewRepository(host, a.in.Image.Repository, a.loginIn(region))
+	repository, err := image.NewRepository(host, a.in.Image.Repository, a.loginForRegion(region))
 	if err != nil {
 		return services, err
 	}
 	if a.in.Image.Create {
-		repository.CreateWith(a.ecrIn(region), a.in.Image.Tags)
+		repository.CreateWith(a.ecrClient(region), a.in.Image.Tags)
 	}
 	services.Repository = repository
 	return services, nil

@@ -12,10 +12,10 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// asked answers no request and notes the hosts.
-type asked []string
+// hostRecorder answers no request and notes the hosts.
+type hostRecorder []string
 
-func (a *asked) Do(r *http.Request) (*http.Response, error) {
+func (a *hostRecorder) Do(r *http.Request) (*http.Response, error) {
 	*a = append(*a, r.URL.Host)
 	return nil, http.ErrServerClosed
 }
@@ -33,16 +33,16 @@ func TestEachRegionOfECRIsAskedItself(t *testing.T) {
 		t.Fatal(err)
 	}
 	a.cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
-	var hosts asked
+	var hosts hostRecorder
 	a.cfg.HTTPClient = &hosts
-	if _, err := authn.Authorization(t.Context(), a.loginIn("eu-west-1")); err == nil || len(hosts) != 1 || !strings.Contains(hosts[0], ".eu-west-1.") {
+	if _, err := authn.Authorization(t.Context(), a.loginForRegion("eu-west-1")); err == nil || len(hosts) != 1 || !strings.Contains(hosts[0], ".eu-west-1.") {
 		t.Errorf("%v, and %v was asked", err, hosts)
 	}
 	for region, want := range map[string]string{"": "us-east-1", "us-east-1": "us-east-1", "eu-west-1": "eu-west-1"} {
-		if got := a.ecrIn(region).Options().Region; got != want {
+		if got := a.ecrClient(region).Options().Region; got != want {
 			t.Errorf("ECR in %q is asked in %q", region, got)
 		}
-		if shared := a.loginIn(region) == a.login; shared != (want == "us-east-1") {
+		if shared := a.loginForRegion(region) == a.login; shared != (want == "us-east-1") {
 			t.Errorf("in %q the token of us-east-1 is used: %v", region, shared)
 		}
 	}

@@ -28,9 +28,9 @@ type TokenSource interface {
 	IDToken(ctx context.Context, audience string) (string, error)
 }
 
-// load returns the SDK's configuration: the default chain, or the role that it or
+// loadConfig returns the SDK's configuration: the default chain, or the role that it or
 // the workflow's OIDC token may assume. Nothing is requested yet.
-func load(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Config, error) {
+func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Config, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(who.Region),
 		config.WithLogger(logging.Nop{}), // what matters comes back as an error
@@ -49,7 +49,7 @@ func load(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Con
 	}
 	if tokens.HasIDToken() {
 		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(api, who.Role,
-			retriever{ctx, tokens, who.Audience}, func(o *stscreds.WebIdentityRoleOptions) {
+			tokenRetriever{ctx, tokens, who.Audience}, func(o *stscreds.WebIdentityRoleOptions) {
 				o.RoleSessionName, o.Duration = who.SessionName, who.SessionDuration
 			}))
 		return cfg, nil
@@ -63,22 +63,22 @@ func load(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Con
 	return cfg, nil
 }
 
-// retriever gives the SDK a token whenever it renews the credentials. The SDK's
+// tokenRetriever gives the SDK a token whenever it renews the credentials. The SDK's
 // interface has no context; the run's own ends it.
-type retriever struct {
+type tokenRetriever struct {
 	ctx      context.Context
 	tokens   TokenSource
 	audience string
 }
 
-func (r retriever) GetIdentityToken() ([]byte, error) {
+func (r tokenRetriever) GetIdentityToken() ([]byte, error) {
 	token, err := r.tokens.IDToken(r.ctx, r.audience)
 	return []byte(token), err
 }
 
-// account returns the account of the credentials when it is one of allowed, and by how much
+// callerAccount returns the account of the credentials when it is one of allowed, and by how much
 // AWS's clock is ahead of this machine's; an empty list allows any.
-func account(ctx context.Context, cfg aws.Config, allowed []string) (string, time.Duration, error) {
+func callerAccount(ctx context.Context, cfg aws.Config, allowed []string) (string, time.Duration, error) {
 	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return "", 0, fmt.Errorf("ask AWS who deploys: %w", err)

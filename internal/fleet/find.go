@@ -75,7 +75,7 @@ func notReadyReason(info types.InstanceInformation) string {
 func (f *Fleet) findByIDs(ctx context.Context, ids []string) ([]types.InstanceInformation, error) {
 	found := map[string]types.InstanceInformation{}
 	for chunk := range slices.Chunk(ids, MaxInstanceIDs) {
-		list, err := f.describe(ctx, types.InstanceInformationStringFilter{Key: aws.String("InstanceIds"), Values: chunk})
+		list, err := f.describeInstances(ctx, types.InstanceInformationStringFilter{Key: aws.String("InstanceIds"), Values: chunk})
 		if err != nil {
 			return nil, err
 		}
@@ -98,14 +98,14 @@ func (f *Fleet) findByTags(ctx context.Context, tags []inputs.Tag) ([]types.Inst
 	for i, tag := range tags {
 		filters[i] = types.InstanceInformationStringFilter{Key: aws.String("tag:" + tag.Key), Values: []string{tag.Value}}
 	}
-	known, err := f.describe(ctx, filters...)
+	known, err := f.describeInstances(ctx, filters...)
 	slices.SortFunc(known, func(a, b types.InstanceInformation) int {
 		return cmp.Compare(aws.ToString(a.InstanceId), aws.ToString(b.InstanceId))
 	})
 	return known, err
 }
 
-func (f *Fleet) describe(ctx context.Context, filters ...types.InstanceInformationStringFilter) (list []types.InstanceInformation, err error) {
+func (f *Fleet) describeInstances(ctx context.Context, filters ...types.InstanceInformationStringFilter) (list []types.InstanceInformation, err error) {
 	pages := ssm.NewDescribeInstanceInformationPaginator(f.ssm, &ssm.DescribeInstanceInformationInput{Filters: filters, MaxResults: aws.Int32(50)})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)

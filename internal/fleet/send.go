@@ -37,7 +37,7 @@ func (f *Fleet) sendCommand(ctx context.Context, in *ssm.SendCommandInput, c *se
 	policy := retry.NewStandard()
 	for attempt := 1; ; attempt++ {
 		if ctx.Err() != nil {
-			return c.wrapDoubt(fmt.Errorf("%w: %w", errNotSent, context.Cause(ctx)))
+			return c.markDoubtful(fmt.Errorf("%w: %w", errNotSent, context.Cause(ctx)))
 		}
 		out, err := f.ssm.SendCommand(sending, in, func(o *ssm.Options) { o.Retryer = aws.NopRetryer{} })
 		if err == nil {
@@ -46,7 +46,7 @@ func (f *Fleet) sendCommand(ctx context.Context, in *ssm.SendCommandInput, c *se
 		}
 		c.replyLost = c.replyLost || !isRefused(err)
 		if attempt == maxSends || !policy.IsErrorRetryable(err) {
-			return c.wrapDoubt(err)
+			return c.markDoubtful(err)
 		}
 		_ = sleepJittered(ctx, f.timing.sendBackoff<<attempt)
 	}
@@ -65,8 +65,8 @@ func isRefused(err error) bool {
 	return errors.Is(err, errNotSent) || errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
 }
 
-// wrapDoubt adds to an error that an attempt before may have been taken.
-func (c *sentCommand) wrapDoubt(err error) error {
+// markDoubtful adds to an error that an attempt before may have been taken.
+func (c *sentCommand) markDoubtful(err error) error {
 	if c.replyLost && isRefused(err) {
 		return fmt.Errorf("%w: %w", errReplyLost, err)
 	}

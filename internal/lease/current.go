@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// Current is what should run in the environment: the release that every instance was
-// last seen healthy with, and the images that were found unhealthy.
+// Current is what should run in the environment: the last release that was healthy on every
+// instance, and the images that were found unhealthy.
 type Current struct {
 	Format      int          `json:"v"`
 	Generation  int64        `json:"generation"`        // of the run that wrote it
-	Version     string       `json:"version,omitempty"` // empty: no run has ever ended well
+	Version     string       `json:"version,omitempty"` // empty: no run has succeeded yet
 	Image       string       `json:"image,omitempty"`   // by digest
 	Digest      string       `json:"digest,omitempty"`
 	Deployment  string       `json:"deployment,omitempty"`
@@ -20,7 +20,7 @@ type Current struct {
 	Quarantined []Quarantine `json:"quarantined,omitempty"`
 }
 
-// Quarantine is one image that was found unhealthy.
+// Quarantine is an image that was found unhealthy.
 type Quarantine struct {
 	Digest     string    `json:"digest"`
 	Version    string    `json:"version"`
@@ -30,22 +30,21 @@ type Quarantine struct {
 
 const currentName = "current.json"
 
-// maxQuarantined bounds the entry: the oldest are forgotten, and instances remember on
-// their own.
+// maxQuarantined bounds the list. The oldest are dropped; instances keep their own.
 const maxQuarantined = 100
 
-// ReadCurrent reads what should run; the zero value when no run has said so yet.
-func (l *Store) ReadCurrent(ctx context.Context) (Current, error) {
+// ReadCurrent returns what should run; the zero value before the first deployment.
+func (s *Store) ReadCurrent(ctx context.Context) (Current, error) {
 	var current Current
-	_, err := l.read(ctx, currentName, &current)
+	_, err := s.readObject(ctx, currentName, &current)
 	return current, err
 }
 
-// UpdateCurrent changes what should run. generation is that of the caller's lock: the error is
-// ErrLost when a later run has written already.
-func (l *Store) UpdateCurrent(ctx context.Context, generation int64, change func(*Current)) error {
+// UpdateCurrent changes what should run. generation is that of the caller's lease; the
+// error is ErrLost when a run with a higher one has written already.
+func (s *Store) UpdateCurrent(ctx context.Context, generation int64, change func(*Current)) error {
 	var current Current
-	return l.rewrite(ctx, currentName, &current, func() (any, error) {
+	return s.updateObject(ctx, currentName, &current, func() (any, error) {
 		if current.Generation > generation {
 			return nil, ErrLost
 		}
@@ -54,33 +53,33 @@ func (l *Store) UpdateCurrent(ctx context.Context, generation int64, change func
 		change(&next)
 		next.Format, next.Generation = 1, generation
 		next.Quarantined = next.Quarantined[max(0, len(next.Quarantined)-maxQuarantined):]
-		current = Current{} // as it is read again
+		current = Current{} // a retry decodes into it again
 		return next, nil
 	})
 }
 
-// Quarantine adds an image that is not in it yet.
+// Quarantine adds an image unless it is quarantined already.
 func (c *Current) Quarantine(q Quarantine) {
-	if c.quarantined(q.Digest) < 0 {
+	if c.quarantineIndex(q.Digest) < 0 {
 		c.Quarantined = append(c.Quarantined, q)
 	}
 }
 
 // LiftQuarantine takes an image out of quarantine.
 func (c *Current) LiftQuarantine(digest string) {
-	if i := c.quarantined(digest); i >= 0 {
+	if i := c.quarantineIndex(digest); i >= 0 {
 		c.Quarantined = slices.Delete(c.Quarantined, i, i+1)
 	}
 }
 
-// FindQuarantine is what is known of an image that was found unhealthy; nil: it was not.
+// FindQuarantine returns why an image is quarantined; nil when it is not.
 func (c *Current) FindQuarantine(digest string) *Quarantine {
-	if i := c.quarantined(digest); i >= 0 {
+	if i := c.quarantineIndex(digest); i >= 0 {
 		return &c.Quarantined[i]
 	}
 	return nil
 }
 
-func (c *Current) quarantined(digest string) int {
+func (c *Current) quarantineIndex(digest string) int {
 	return slices.IndexFunc(c.Quarantined, func(q Quarantine) bool { return q.Digest == digest })
 }

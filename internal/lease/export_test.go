@@ -2,20 +2,20 @@ package lease
 
 import "time"
 
-// Hurry makes the ledger's locks live by these times.
-func (l *Store) Hurry(expiry, beat, again time.Duration) *Store {
-	l.pace = pace{expiry: expiry, beat: beat, again: again, reply: 10 * time.Second}
-	return l
+// WithTiming replaces the times by which locks are renewed, expire and are waited for.
+func (s *Store) WithTiming(expiry, renewInterval, maxPollDelay time.Duration) *Store {
+	s.timing = timing{expiry: expiry, renewInterval: renewInterval, maxPollDelay: maxPollDelay, requestTimeout: 10 * time.Second}
+	return s
 }
 
-// Impatient makes the ledger give up a request after that time.
-func (l *Store) Impatient(reply time.Duration) *Store {
-	l.pace.reply = reply
-	return l
+// WithRequestTimeout replaces the time limit of a request.
+func (s *Store) WithRequestTimeout(limit time.Duration) *Store {
+	s.timing.requestTimeout = limit
+	return s
 }
 
-// Die ends the signs of life as SIGKILL does.
-func (k *Lease) Die() {
-	k.stop(nil)
-	<-k.done
+// StopRenewing ends the renewals without releasing the lock, as SIGKILL does.
+func (l *Lease) StopRenewing() {
+	l.endHold(nil)
+	<-l.done
 }

@@ -6,37 +6,38 @@ import (
 	"fmt"
 )
 
-// maxTries bounds how often an entry is read and written again when others write it, too.
-const maxTries = 10
+// maxUpdateAttempts bounds how often an object is read and written again because of
+// concurrent writes.
+const maxUpdateAttempts = 10
 
-// WriteRecord writes down what a run has come to so far, under its id. Only the run itself and
-// the step that tidies up after it write it.
-func (l *Store) WriteRecord(ctx context.Context, id string, record any) error {
-	return l.rewrite(ctx, historyName(id), new(any), func() (any, error) { return record, nil })
+// WriteRecord stores the result of a run so far, under its id. Only that run and its post
+// step write it.
+func (s *Store) WriteRecord(ctx context.Context, id string, record any) error {
+	return s.updateObject(ctx, historyName(id), new(any), func() (any, error) { return record, nil })
 }
 
-// ReadRecord reads what a run has written down; it is false when there is nothing.
-func (l *Store) ReadRecord(ctx context.Context, id string, record any) (bool, error) {
-	found, err := l.read(ctx, historyName(id), record)
+// ReadRecord decodes the record of a run into record; false when there is none.
+func (s *Store) ReadRecord(ctx context.Context, id string, record any) (bool, error) {
+	found, err := s.readObject(ctx, historyName(id), record)
 	return found.etag != "", err
 }
 
 func historyName(id string) string { return "history/" + id + ".json" }
 
-// rewrite reads an entry into old, asks for what is to be written and writes it, and does
-// so again when another write came between.
-func (l *Store) rewrite(ctx context.Context, name string, old any, next func() (any, error)) error {
-	for try := 1; ; try++ {
-		found, err := l.read(ctx, name, old)
+// updateObject reads an object into old, writes what next returns, and starts over when
+// another write came between the two.
+func (s *Store) updateObject(ctx context.Context, name string, old any, next func() (any, error)) error {
+	for attempt := 1; ; attempt++ {
+		found, err := s.readObject(ctx, name, old)
 		if err != nil {
 			return err
 		}
 		value, err := next()
 		if err != nil {
-			return fmt.Errorf("write %s: %w", l.uri(name), err)
+			return fmt.Errorf("write %s: %w", s.objectURI(name), err)
 		}
-		_, err = l.write(ctx, name, value, found.etag)
-		if !errors.Is(err, errChanged) || try == maxTries {
+		_, err = s.writeObject(ctx, name, value, found.etag)
+		if !errors.Is(err, errChanged) || attempt == maxUpdateAttempts {
 			return err
 		}
 	}

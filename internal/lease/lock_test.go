@@ -46,7 +46,7 @@ func newStorage(t *testing.T) storage {
 // ledger is what another process sees of it.
 func (s storage) ledger() *lease.Store {
 	client := s3.NewFromConfig(s.Config(), func(o *s3.Options) { o.UsePathStyle = true })
-	return lease.New(client, lease.Location{Bucket: "artifacts", Owner: account, Prefix: prefix}).Hurry(2*time.Minute, time.Minute, 5*time.Millisecond)
+	return lease.New(client, lease.Location{Bucket: "artifacts", Owner: account, Prefix: prefix}).WithTiming(2*time.Minute, time.Minute, 5*time.Millisecond)
 }
 
 func holder(deployment string) lease.Holder {
@@ -59,7 +59,7 @@ func acquired(t *testing.T, l *lease.Store, deployment string) *lease.Lease {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(lock.Die)
+	t.Cleanup(lock.StopRenewing)
 	return lock
 }
 
@@ -114,10 +114,10 @@ func TestOneOfFiftyHoldsTheLockAndGenerationsRise(t *testing.T) {
 func TestALockWhoseHolderDiedIsTakenOverOnceAfterItsExpiry(t *testing.T) {
 	s := newStorage(t)
 	dead := acquired(t, s.ledger(), "dead")
-	dead.Die()
+	dead.StopRenewing()
 	s.ahead.Store(int64(119 * time.Second))
-	if held := refused(t, s.ledger(), "dead"); held.Held < 110*time.Second {
-		t.Errorf("last sign of life %v ago", held.Held)
+	if held := refused(t, s.ledger(), "dead"); held.SinceHeartbeat < 110*time.Second {
+		t.Errorf("last heartbeat %v ago", held.SinceHeartbeat)
 	}
 	s.ahead.Store(int64(122 * time.Second))
 	var winners atomic.Int32
@@ -127,7 +127,7 @@ func TestALockWhoseHolderDiedIsTakenOverOnceAfterItsExpiry(t *testing.T) {
 			lock, err := s.ledger().Acquire(t.Context(), holder(fmt.Sprint("run-", n)), 0, nil)
 			if err == nil {
 				winners.Add(1)
-				t.Cleanup(lock.Die)
+				t.Cleanup(lock.StopRenewing)
 				if lock.Generation() != 2 {
 					t.Errorf("generation %d", lock.Generation())
 				}
@@ -149,7 +149,7 @@ func TestALockWhoseHolderDiedIsTakenOverOnceAfterItsExpiry(t *testing.T) {
 
 func TestARunThatLosesItsLockIsTold(t *testing.T) {
 	s := newStorage(t)
-	slow := s.ledger().Hurry(2*time.Minute, 50*time.Millisecond, time.Millisecond)
+	slow := s.ledger().WithTiming(2*time.Minute, 50*time.Millisecond, time.Millisecond)
 	lock, err := slow.Acquire(t.Context(), holder("slow"), 0, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -185,7 +185,7 @@ func (s storage) take(t *testing.T) {
 func TestALockThatCannotBeKeptAliveIsLostBeforeItExpires(t *testing.T) {
 	s := newStorage(t)
 	begun := time.Now()
-	lock, err := s.ledger().Hurry(5*time.Second, 2*time.Second, time.Millisecond).Acquire(t.Context(), holder("cut off"), 0, nil)
+	lock, err := s.ledger().WithTiming(5*time.Second, 2*time.Second, time.Millisecond).Acquire(t.Context(), holder("cut off"), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestALockThatCannotBeKeptAliveIsLostBeforeItExpires(t *testing.T) {
 
 func TestALockLivesAsLongAsItsHolder(t *testing.T) {
 	s := newStorage(t)
-	lock, err := s.ledger().Hurry(3*time.Second, 100*time.Millisecond, time.Millisecond).Acquire(t.Context(), holder("long"), 0, nil)
+	lock, err := s.ledger().WithTiming(3*time.Second, 100*time.Millisecond, time.Millisecond).Acquire(t.Context(), holder("long"), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -240,7 +240,7 @@ func TestAConnectionThatDiedLosesNoLock(t *testing.T) {
 	s := newStorage(t)
 	silent := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, Delay: time.Hour}
 	s.AddFault(silent)
-	lock, err := s.ledger().Hurry(5*time.Second, 100*time.Millisecond, time.Millisecond).Impatient(time.Second).Acquire(t.Context(), holder("silent"), 0, nil)
+	lock, err := s.ledger().WithTiming(5*time.Second, 100*time.Millisecond, time.Millisecond).WithRequestTimeout(time.Second).Acquire(t.Context(), holder("silent"), 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -253,7 +253,7 @@ func TestAConnectionThatDiedLosesNoLock(t *testing.T) {
 	if err := lock.Context(t.Context()).Err(); err != nil {
 		t.Error(err)
 	}
-	lock.Die()
+	lock.StopRenewing()
 }
 
 // A run that is cancelled before it knows that it has the lock leaves it to nobody.
@@ -282,7 +282,7 @@ func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
 	s := newStorage(t)
 	lost := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true}
 	s.AddFault(lost)
-	lock, err := s.ledger().Hurry(2*time.Minute, 20*time.Millisecond, time.Millisecond).Acquire(t.Context(), holder("lossy"), 0, nil)
+	lock, err := s.ledger().WithTiming(2*time.Minute, 20*time.Millisecond, time.Millisecond).Acquire(t.Context(), holder("lossy"), 0, nil)
 	if err != nil || lock.Generation() != 1 {
 		t.Fatalf("%+v, %v", lock, err)
 	}
@@ -295,7 +295,7 @@ func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
 	if lock.Context(t.Context()).Err() != nil {
 		t.Error(context.Cause(lock.Context(t.Context())))
 	}
-	lock.Die()
+	lock.StopRenewing()
 	s.AddFault(lost)
 	if err := lock.Release(t.Context()); err != nil {
 		t.Error(err)
@@ -306,12 +306,12 @@ func TestAReplyThatIsLostLosesNoLock(t *testing.T) {
 // beats counts the holder's signs of life.
 func (s storage) beats(t *testing.T) int {
 	t.Helper()
-	var entry struct{ Beat int }
+	var entry struct{ Heartbeat int }
 	content, _ := s.Object("artifacts", prefix+"lock.json")
 	if err := json.Unmarshal(content, &entry); err != nil {
 		t.Fatal(err)
 	}
-	return entry.Beat
+	return entry.Heartbeat
 }
 
 func TestWhoeverWaitsIsToldForWhomAndHowLong(t *testing.T) {
@@ -369,7 +369,7 @@ func TestAGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := acquired(t, s.ledger(), "next")
-	if err := next.RaiseGeneration(t.Context(), 1<<62); err == nil || !strings.Contains(err.Error(), "which no lock has had") {
+	if err := next.RaiseGeneration(t.Context(), 1<<62); err == nil || !strings.Contains(err.Error(), "higher than any lock has had") {
 		t.Error(err)
 	}
 	if next.Generation() != 59 {
@@ -423,7 +423,7 @@ func TestALockThatNobodyCanReadIsNotTakenOver(t *testing.T) {
 	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: &bucket, Key: &key, Body: strings.NewReader("mine")}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.ledger().Acquire(t.Context(), holder("x"), 0, nil); err == nil || !strings.Contains(err.Error(), "it is not as this action writes it") {
+	if _, err := s.ledger().Acquire(t.Context(), holder("x"), 0, nil); err == nil || !strings.Contains(err.Error(), "not an object that this action wrote") {
 		t.Error(err)
 	}
 }

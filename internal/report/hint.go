@@ -38,7 +38,7 @@ func Hints(result rollout.Result, err error) []string {
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost):
 		add("If the run was longer than timeout allows: start it again, it skips what is done, or give it more time.")
 	}
-	for _, part := range parts(err) {
+	for _, part := range joinedErrors(err) {
 		var hosts *rollout.UnhealthyError
 		if errors.As(part, &hosts) {
 			add(hostHints(result, hosts.Hosts)...)
@@ -48,15 +48,15 @@ func Hints(result rollout.Result, err error) []string {
 	return hints
 }
 
-// parts are the errors that were joined, each a problem of its own.
-func parts(err error) []error {
+// joinedErrors are the errors that were joined, each a problem of its own.
+func joinedErrors(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}
 	var list []error
 	for _, e := range joined.Unwrap() {
-		list = append(list, parts(e)...)
+		list = append(list, joinedErrors(e)...)
 	}
 	return list
 }
@@ -195,9 +195,9 @@ func awsHint(err error) string {
 	switch api.ErrorCode() {
 	case "AccessDenied", "AccessDeniedException", "Forbidden", "UnauthorizedOperation":
 		if strings.HasPrefix(call.Operation(), "AssumeRole") {
-			return fmt.Sprintf("Allow %s in the trust policy of role-to-assume, for this repository and environment.", permission(call))
+			return fmt.Sprintf("Allow %s in the trust policy of role-to-assume, for this repository and environment.", requiredPermission(call))
 		}
-		return fmt.Sprintf("Grant %s to the role that deploys, and check that what it names belongs to this account.", permission(call))
+		return fmt.Sprintf("Grant %s to the role that deploys, and check that what it names belongs to this account.", requiredPermission(call))
 	case "NoSuchBucket":
 		return "Is deploy-bucket the right name, and in this region?"
 	case "NotFound", "NoSuchKey":
@@ -208,10 +208,10 @@ func awsHint(err error) string {
 	return ""
 }
 
-// permission is the IAM action of a call; a HEAD is allowed by the action of GET, and
+// requiredPermission is the IAM action of a call; a HEAD is allowed by the action of GET, and
 // without s3:ListBucket an object that is not there is denied as well.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
-func permission(call operation) string {
+func requiredPermission(call operation) string {
 	name := strings.ToLower(call.Service()) + ":" + call.Operation()
 	if name == "s3:HeadObject" || name == "s3:GetObject" {
 		return "s3:GetObject and s3:ListBucket"

@@ -26,13 +26,13 @@ func Outputs(result rollout.Result) []Output {
 	}
 	var failed []string
 	for _, host := range result.Hosts {
-		if !good(host) && host.State != rollout.NotStarted {
+		if !isHealthy(host) && host.State != rollout.NotStarted {
 			failed = append(failed, host.ID)
 		}
 	}
 	return append(outputs,
 		Output{"failed-instances", strings.Join(failed, ",")},
-		Output{"results", results(result.Hosts)},
+		Output{"results", encodeResults(result.Hosts)},
 		Output{"console-url", consoleURL(result)},
 	)
 }
@@ -42,12 +42,12 @@ func Outputs(result rollout.Result) []Output {
 // https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/pass-job-outputs
 const maxResults = 2000
 
-// good tells whether an instance is as it was to be.
-func good(host *rollout.Host) bool {
+// isHealthy tells whether an instance is as it was to be.
+func isHealthy(host *rollout.Host) bool {
 	return host.State == rollout.Deployed || host.State == rollout.InSync
 }
 
-func results(hosts []*rollout.Host) string {
+func encodeResults(hosts []*rollout.Host) string {
 	type row struct {
 		Instance string        `json:"instance"`
 		State    rollout.State `json:"state"`
@@ -59,7 +59,7 @@ func results(hosts []*rollout.Host) string {
 	}
 	rows := make([]row, 0, len(hosts))
 	if len(hosts) > maxResults {
-		hosts = badFirst(hosts)[:maxResults]
+		hosts = sortByUrgency(hosts)[:maxResults]
 	}
 	for _, host := range hosts {
 		r := row{Instance: host.ID, State: host.State, Version: host.Runs(), Before: host.Before, Wave: host.Wave, Drift: host.Drift}
@@ -72,11 +72,11 @@ func results(hosts []*rollout.Host) string {
 	return string(text)
 }
 
-// badFirst puts those that need attention first, and those that are well last.
-func badFirst(hosts []*rollout.Host) []*rollout.Host {
+// sortByUrgency puts those that need attention first, and those that are well last.
+func sortByUrgency(hosts []*rollout.Host) []*rollout.Host {
 	rank := func(host *rollout.Host) int {
 		switch {
-		case good(host):
+		case isHealthy(host):
 			return 2
 		case host.State == rollout.NotStarted:
 			return 1

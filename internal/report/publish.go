@@ -31,7 +31,7 @@ func Publish(to publisher, result rollout.Result, err error, summary bool) error
 		}
 	}
 	if err == nil {
-		to.Info("%s", verdict(result, err))
+		to.Info("%s", runVerdict(result, err))
 		err = errors.Join(problems...)
 		if err != nil {
 			to.Fail("The outputs are not complete", "%v", err)

@@ -11,19 +11,19 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// maxRows bounds the table of instances; those that need attention come first.
-const maxRows = 200
+// maxSummaryRows bounds the table of instances; those that need attention come first.
+const maxSummaryRows = 200
 
 // Summary is the run in Markdown, the verdict first.
 func Summary(result rollout.Result, err error) string {
 	var b strings.Builder
 	rel := result.Plan.Release
-	fmt.Fprintf(&b, "## %s\n\n", verdict(result, err))
+	fmt.Fprintf(&b, "## %s\n\n", runVerdict(result, err))
 	if err != nil {
 		fmt.Fprintf(&b, "<pre>%s</pre>\n\n", html.EscapeString(err.Error()))
 		if hints := Hints(result, err); len(hints) > 0 {
 			for _, hint := range hints {
-				fmt.Fprintf(&b, "- %s\n", cell(hint))
+				fmt.Fprintf(&b, "- %s\n", escapeCell(hint))
 			}
 			b.WriteString("\n")
 		}
@@ -35,22 +35,22 @@ func Summary(result rollout.Result, err error) string {
 			fmt.Fprintf(&b, "| %s | %s |\n", name, value)
 		}
 	}
-	row("Service", code(rel.Service))
-	row("Environment", code(rel.Environment))
+	row("Service", codeSpan(rel.Service))
+	row("Environment", codeSpan(rel.Environment))
 	if result.Plan.Operation == rollout.Status {
-		row("Should run", code(result.Current.Version))
+		row("Should run", codeSpan(result.Current.Version))
 	} else {
-		row("Version", code(rel.Version.String()))
-		row("Ran before", code(result.Previous()))
+		row("Version", codeSpan(rel.Version.String()))
+		row("Ran before", codeSpan(result.Previous()))
 	}
-	row("Image", code(result.Image.URI))
+	row("Image", codeSpan(result.Image.URI))
 	if result.Plan.Phases.Image && result.Plan.Operation == rollout.Deploy {
-		row("Pushed from", code(result.Plan.Image.Source))
+		row("Pushed from", codeSpan(result.Plan.Image.Source))
 	}
-	row("Bundle", code(result.Bundle.URI))
-	row("Account, region", code(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
+	row("Bundle", codeSpan(result.Bundle.URI))
+	row("Account, region", codeSpan(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
 	if result.Plan.Operation != rollout.Status {
-		row("Deployment", code(result.Plan.DeploymentID))
+		row("Deployment", codeSpan(result.Plan.DeploymentID))
 	}
 	if url := consoleURL(result); url != "" {
 		row("Command", fmt.Sprintf("[%s](%s)", result.CommandIDs[len(result.CommandIDs)-1], url))
@@ -63,8 +63,8 @@ func Summary(result rollout.Result, err error) string {
 	return b.String()
 }
 
-// subject is what the run is about, as in: atta 0.1.30-dev to dev.
-func subject(result rollout.Result) string {
+// runSubject is what the run is about, as in: atta 0.1.30-dev to dev.
+func runSubject(result rollout.Result) string {
 	rel := result.Plan.Release
 	switch name := strings.TrimSpace(rel.Service + " " + rel.Version.String()); result.Plan.Operation {
 	case rollout.Status:
@@ -76,16 +76,16 @@ func subject(result rollout.Result) string {
 	}
 }
 
-func verdict(result rollout.Result, err error) string {
+func runVerdict(result rollout.Result, err error) string {
 	rel := result.Plan.Release
 	name := fmt.Sprintf("%s %s", rel.Service, rel.Version)
 	switch {
 	case result.Status == rollout.OutcomePlanned:
-		return fmt.Sprintf("📋 %s: planned, nothing was changed", subject(result))
+		return fmt.Sprintf("📋 %s: planned, nothing was changed", runSubject(result))
 	case err != nil || result.Status != rollout.OutcomeSuccess:
-		return fmt.Sprintf("❌ %s: %s%s", subject(result), result.Status, extent(result))
+		return fmt.Sprintf("❌ %s: %s%s", runSubject(result), result.Status, progressSuffix(result))
 	case result.Plan.Operation == rollout.Status:
-		return inspected(result)
+		return statusVerdict(result)
 	case result.Plan.Phases.Rollout:
 		return fmt.Sprintf("✅ %s runs on %s of %s", name, rollout.Instances(len(result.Hosts)), rel.Environment)
 	case result.Plan.Phases.Image && result.Plan.Phases.Bundle:
@@ -96,10 +96,10 @@ func verdict(result rollout.Result, err error) string {
 	return fmt.Sprintf("✅ The bundle of %s is ready", name)
 }
 
-func inspected(result rollout.Result) string {
+func statusVerdict(result rollout.Result) string {
 	off := 0
 	for _, host := range result.Hosts {
-		if !good(host) {
+		if !isHealthy(host) {
 			off++
 		}
 	}
@@ -109,9 +109,9 @@ func inspected(result rollout.Result) string {
 	return fmt.Sprintf("⚠️ %s in %s: %d of %s out of sync", result.Plan.Release.Service, result.Plan.Release.Environment, off, rollout.Instances(len(result.Hosts)))
 }
 
-// extent says how far a run got that was no success, after its status: ", 2 of 3
+// progressSuffix says how far a run got that was no success, after its status: ", 2 of 3
 // instances deployed, 1 unknown". It is empty when the status says it all.
-func extent(result rollout.Result) string {
+func progressSuffix(result rollout.Result) string {
 	states := map[rollout.State]int{}
 	for _, host := range result.Hosts {
 		states[host.State]++
@@ -148,7 +148,7 @@ func hostTable(hosts []*rollout.Host) string {
 	}
 	line("Wave", "Instance", "State", "Runs now", "Before", "Unit", "Says")
 	line("---", "---", "---", "---", "---", "---", "---")
-	for _, host := range badFirst(hosts)[:min(len(hosts), maxRows)] {
+	for _, host := range sortByUrgency(hosts)[:min(len(hosts), maxSummaryRows)] {
 		unit, wave := "", ""
 		if host.Report != nil {
 			unit = host.Report.Unit
@@ -156,15 +156,15 @@ func hostTable(hosts []*rollout.Host) string {
 		if host.Wave > 0 {
 			wave = strconv.Itoa(host.Wave)
 		}
-		line(wave, cell(host.String()), mark(host.State), code(host.Runs()), code(host.Before), cell(unit), cell(host.Message))
+		line(wave, escapeCell(host.String()), stateLabel(host.State), codeSpan(host.Runs()), codeSpan(host.Before), escapeCell(unit), escapeCell(host.Message))
 	}
-	if more := len(hosts) - maxRows; more > 0 {
+	if more := len(hosts) - maxSummaryRows; more > 0 {
 		fmt.Fprintf(&b, "\nand %s more.\n", rollout.Instances(more))
 	}
 	return b.String()
 }
 
-func mark(state rollout.State) string {
+func stateLabel(state rollout.State) string {
 	switch state {
 	case rollout.Deployed, rollout.InSync:
 		return "✅ " + string(state)
@@ -174,18 +174,18 @@ func mark(state rollout.State) string {
 	return "❌ " + string(state)
 }
 
-// markdown gives every character that means something to Markdown, or calls
+// markdownEscaper gives every character that means something to Markdown, or calls
 // somebody, as an entity.
-var markdown = strings.NewReplacer(
+var markdownEscaper = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;", "`", "&#96;", "*", "&#42;", "_", "&#95;",
 	"[", "&#91;", "]", "&#93;", "@", "&#64;", "#", "&#35;", "~", "&#126;", `\`, "&#92;", "\n", "<br>", "\r", "",
 )
 
-// cell is text from elsewhere as one table cell, shown as it is.
-func cell(text string) string { return markdown.Replace(text) }
+// escapeCell is text from elsewhere as one table cell, shown as it is.
+func escapeCell(text string) string { return markdownEscaper.Replace(text) }
 
-// code is a value of a fixed form, in code style; empty stays empty.
-func code(value string) string {
+// codeSpan is a value of a fixed form, in code style; empty stays empty.
+func codeSpan(value string) string {
 	if value == "" {
 		return ""
 	}

@@ -83,8 +83,8 @@ func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, e
 	return result, bad
 }
 
-// inspected is a status in which one of two hosts has drifted.
-func inspected() rollout.Result {
+// statusVerdict is a status in which one of two hosts has drifted.
+func statusVerdict() rollout.Result {
 	result := finished(
 		host("i-1", rollout.InSync, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, healthy since 2026-01-02T03:04:05Z, unit active"),
 		host("i-2", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "runs 0.1.29-dev, unit active; differs in unit-file, version; should run 0.1.30-dev"),
@@ -165,9 +165,9 @@ func TestSummary(t *testing.T) {
 			result.Plan.DryRun, result.Status, result.CommandIDs = true, rollout.OutcomePlanned, nil
 			return result, nil
 		},
-		"status": func() (rollout.Result, error) { return inspected(), nil },
+		"status": func() (rollout.Result, error) { return statusVerdict(), nil },
 		"drifted": func() (rollout.Result, error) {
-			result := inspected()
+			result := statusVerdict()
 			result.Status = rollout.OutcomeFailed
 			return result, &rollout.DriftError{Hosts: result.Hosts[1:], Of: 2}
 		},

@@ -1,0 +1,172 @@
+// Package lease keeps in S3 which run may deploy a service to an environment, what
+// should run there, and the record of each run. It knows nothing of instances.
+//
+// The state is a few small objects, changed by compare-and-swap. They need s3:GetObject and
+// s3:PutObject, and s3:ListBucket, without which S3 answers AccessDenied for a missing object.
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+package lease
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/middleware"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
+	"github.com/aws/smithy-go"
+)
+
+type s3API interface {
+	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
+	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
+}
+
+// Location is where the objects of one service in one environment are stored.
+type Location struct {
+	Bucket string
+	Owner  string // the account that must own the bucket
+	Prefix string // deployments/<environment>/<service>/
+	KMSKey string // empty: the bucket's own default encryption
+}
+
+// Store reads and writes the objects of one service in one environment.
+type Store struct {
+	api      s3API
+	location Location
+	timing   timing
+}
+
+// timing is how a lock is renewed and waited for.
+type timing struct {
+	expiry         time.Duration // after the last renewal; whole seconds, the resolution of S3's clock
+	renewInterval  time.Duration // between two renewals
+	requestTimeout time.Duration // of a request with its retries: the SDK has none, and a dead connection never answers
+	maxPollDelay   time.Duration // between two reads of a lock that another run holds; shorter at first
+}
+
+// New returns the store at that location. It sends no request.
+func New(api s3API, location Location) *Store {
+	return &Store{api: api, location: location, timing: timing{
+		expiry: 2 * time.Minute, renewInterval: 20 * time.Second, requestTimeout: 10 * time.Second, maxPollDelay: 5 * time.Second,
+	}}
+}
+
+// maxObjectSize bounds what is read of one object, in bytes.
+const maxObjectSize = 16 << 20
+
+var (
+	// errChanged reports that an object has changed since it was read.
+	errChanged       = errors.New("changed by another run")
+	errInvalidObject = errors.New("not an object that this action wrote")
+	errNoReply       = errors.New("no reply from S3")
+)
+
+// object is the state of one S3 object. Both times are by S3's clock, so that no runner's
+// clock decides when a lock expires.
+type object struct {
+	etag       string // empty: no such object
+	modifiedAt time.Time
+	readAt     time.Time
+}
+
+// age returns how long ago, when it was read, the object was written.
+func (o object) age() time.Duration { return o.readAt.Sub(o.modifiedAt) }
+
+// readObject decodes an object into value, which stays unchanged when there is no object.
+func (s *Store) readObject(ctx context.Context, name string, value any) (object, error) {
+	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoReply)
+	defer stop()
+	out, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.location.Bucket, Key: aws.String(s.location.Prefix + name), ExpectedBucketOwner: &s.location.Owner})
+	if errorCode(err) == "NoSuchKey" {
+		return object{}, nil
+	}
+	if err != nil {
+		return object{}, fmt.Errorf("read %s: %w", s.objectURI(name), contextCause(ctx, err))
+	}
+	defer out.Body.Close()
+	content, err := io.ReadAll(io.LimitReader(out.Body, maxObjectSize))
+	if err != nil {
+		return object{}, fmt.Errorf("read %s: %w", s.objectURI(name), contextCause(ctx, err))
+	}
+	if err := json.Unmarshal(content, value); err != nil {
+		return object{}, fmt.Errorf("read %s: %w: %w", s.objectURI(name), errInvalidObject, err)
+	}
+	at, ok := middleware.GetServerTime(out.ResultMetadata)
+	if !ok || out.LastModified == nil {
+		return object{}, fmt.Errorf("read %s: the reply has no server time", s.objectURI(name))
+	}
+	return object{etag: aws.ToString(out.ETag), modifiedAt: *out.LastModified, readAt: at}, nil
+}
+
+// writeObject replaces the object that has this etag, or creates it when etag is empty, and
+// returns the new etag. The error is errChanged when another write came first. That may be
+// its own: the SDK repeats a write whose reply was lost, and only reading the object tells.
+func (s *Store) writeObject(ctx context.Context, name string, value any, etag string) (string, error) {
+	content, err := json.Marshal(value)
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", s.objectURI(name), err)
+	}
+	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoReply)
+	defer stop()
+	sum := sha256.Sum256(content)
+	put := &s3.PutObjectInput{
+		Bucket: &s.location.Bucket, Key: aws.String(s.location.Prefix + name), ExpectedBucketOwner: &s.location.Owner,
+		Body: bytes.NewReader(content), ContentType: aws.String("application/json"),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
+	}
+	if etag == "" {
+		put.IfNoneMatch = aws.String("*")
+	} else {
+		put.IfMatch = &etag
+	}
+	if s.location.KMSKey != "" {
+		put.ServerSideEncryption, put.SSEKMSKeyId = types.ServerSideEncryptionAwsKms, &s.location.KMSKey
+	}
+	out, err := s.api.PutObject(ctx, put, func(o *s3.Options) { o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict") })
+	switch errorCode(err) {
+	case "PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey":
+		return "", fmt.Errorf("write %s: %w", s.objectURI(name), errChanged)
+	}
+	if err != nil {
+		return "", fmt.Errorf("write %s: %w", s.objectURI(name), contextCause(ctx, err))
+	}
+	return aws.ToString(out.ETag), nil
+}
+
+func (s *Store) objectURI(name string) string {
+	return "s3://" + s.location.Bucket + "/" + s.location.Prefix + name
+}
+
+// contextCause returns why ctx ended, if it did, and otherwise err.
+func contextCause(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
+
+// isPermanent reports whether a retry would meet the same error.
+func isPermanent(err error) bool {
+	var answer interface {
+		error
+		HTTPStatusCode() int
+	}
+	return errors.Is(err, errInvalidObject) || errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
+}
+
+func errorCode(err error) string {
+	var api smithy.APIError
+	if errors.As(err, &api) {
+		return api.ErrorCode()
+	}
+	return ""
+}
