@@ -62,5 +62,5 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	for i := range 3 {
 		m.deployed(fmt.Sprintf("0.1.%d-dev", i), serving("8081"))
 	}
-	m.expect(m.byHand("rollback"), "deployed", 0, "0.1.1-dev runs")
+	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.1.1-dev runs")
 }

@@ -22,9 +22,9 @@ func TestE2EAPrunedInstanceStartsWithoutARegistry(t *testing.T) {
 	m.want("cat /opt/$s/output/greeting.txt", "hello from 0.0.2-dev")
 	web.isUp("0.0.2-dev")
 
-	m.expect(m.byHand("rollback"), "deployed", 0, "0.0.1-dev is installed")
+	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.0.1-dev is installed")
 	m.output("systemctl start $s")
 	m.want("cat /opt/$s/output/greeting.txt", "hello from 0.0.1-dev")
-	m.expect(web.byHand("rollback"), "deployed", 0, "0.0.1-dev runs")
+	m.expect(web.parse(web.byHand("rollback")), "deployed", 0, "0.0.1-dev runs")
 	web.isServing("0.0.1-dev")
 }

@@ -21,12 +21,12 @@ func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, version := range []string{"0.0.2-dev", "0.0.1-dev"} {
-			m.expect(m.byHand("rollback"), "deployed", 0, version+" runs")
+			m.expect(m.parse(m.byHand("rollback")), "deployed", 0, version+" runs")
 			m.isServing(version)
 		}
-		m.expect(m.byHand("rollback"), "refused", 10, "there is no verified release before 0.0.1-dev")
-		m.expect(m.byHand("rollback 0.0.4-dev"), "refused", 10, "was never seen healthy")
-		m.expect(m.byHand("rollback 0.0.3-dev"), "deployed", 0, "0.0.3-dev runs")
+		m.expect(m.parse(m.byHand("rollback")), "refused", 10, "there is no verified release before 0.0.1-dev")
+		m.expect(m.parse(m.byHand("rollback 0.0.4-dev")), "refused", 10, "was never seen healthy")
+		m.expect(m.parse(m.byHand("rollback 0.0.3-dev")), "deployed", 0, "0.0.3-dev runs")
 		m.isServing("0.0.3-dev")
 		m.settled()
 

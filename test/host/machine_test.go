@@ -160,7 +160,7 @@ func (m machine) output(script string) string {
 // byHand runs the installed release's script as an operator does.
 func (m machine) byHand(arguments string, env ...string) answer {
 	m.t.Helper()
-	return m.read("exec $ATTA_ROOT/opt/"+m.service+"/current/deploy/ec2_deploy.sh "+arguments, env...)
+	return m.sh("exec $ATTA_ROOT/opt/"+m.service+"/current/deploy/ec2_deploy.sh "+arguments, env...)
 }
 
 // want fails the test unless the script prints this.
