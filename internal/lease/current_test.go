@@ -14,118 +14,123 @@ import (
 )
 
 func TestARunRewritesItsOwnRecord(t *testing.T) {
-	s := newStorage(t)
-	var got map[string]string
-	if found, err := s.ledger().ReadRecord(t.Context(), "d-1", &got); found || err != nil {
-		t.Errorf("found %t, %v", found, err)
-	}
-	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
-	for _, status := range []string{"running", "success"} {
-		if err := s.ledger().WriteRecord(t.Context(), "d-1", map[string]string{"status": status}); err != nil {
-			t.Error(err)
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		var got map[string]string
+		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); found || err != nil {
+			t.Errorf("found %t, %v", found, err)
 		}
-	}
-	if found, err := s.ledger().ReadRecord(t.Context(), "d-1", &got); !found || err != nil || got["status"] != "success" {
-		t.Errorf("found %t, %v, %v", found, got, err)
-	}
-}
-
-func TestWhatShouldRunIsWhatWasWrittenLast(t *testing.T) {
-	s := newStorage(t)
-	l := s.ledger()
-	if current, err := l.ReadCurrent(t.Context()); err != nil || current.Version != "" {
-		t.Errorf("%+v, %v", current, err)
-	}
-	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
-	for generation, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
-		err := l.UpdateCurrent(t.Context(), int64(generation+1), func(c *lease.Current) {
-			if c.Version != version {
-				c.Before, c.Version, c.Since = c.Version, version, at
-			}
-			c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: version})
-			c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: "again"})
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	got, err := l.ReadCurrent(t.Context())
-	want := lease.Current{Format: 1, Generation: 2, Version: "0.1.1-dev", Before: "0.1.0-dev", Since: at, Quarantined: []lease.Quarantine{
-		{Digest: "sha256:0.1.0-dev", Version: "0.1.0-dev"}, {Digest: "sha256:0.1.1-dev", Version: "0.1.1-dev"},
-	}}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
-	}
-	if got.FindQuarantine("sha256:0.1.0-dev") == nil || got.FindQuarantine("sha256:other") != nil {
-		t.Errorf("%+v", got)
-	}
-	got.LiftQuarantine("sha256:0.1.0-dev")
-	if got.FindQuarantine("sha256:0.1.0-dev") != nil || got.FindQuarantine("sha256:0.1.1-dev") == nil {
-		t.Errorf("%+v", got)
-	}
-}
-
-func TestARunOfBeforeWritesNothingOverALaterOne(t *testing.T) {
-	s := newStorage(t)
-	version := func(v string) func(*lease.Current) { return func(c *lease.Current) { c.Version = v } }
-	if err := s.ledger().UpdateCurrent(t.Context(), 5, version("new")); err != nil {
-		t.Fatal(err)
-	}
-	if err := s.ledger().UpdateCurrent(t.Context(), 4, version("old")); !errors.Is(err, lease.ErrLost) {
-		t.Error(err)
-	}
-	if current, err := s.ledger().ReadCurrent(t.Context()); err != nil || current.Version != "new" || current.Generation != 5 {
-		t.Errorf("%+v, %v", current, err)
-	}
-}
-
-// Nobody's change is lost, however many come at once.
-func TestChangesOfWhatShouldRunComeOneAfterTheOther(t *testing.T) {
-	s := newStorage(t)
-	var group sync.WaitGroup
-	for i := range 5 {
-		group.Go(func() {
-			err := s.ledger().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
-				c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
-			})
-			if err != nil {
+		s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+		for _, status := range []string{"running", "success"} {
+			if err := s.newStore().WriteRecord(t.Context(), "d-1", map[string]string{"status": status}); err != nil {
 				t.Error(err)
 			}
-		})
-	}
-	group.Wait()
-	if current, err := s.ledger().ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 5 {
-		t.Errorf("%+v, %v", current, err)
-	}
-}
-
-func TestTheQuarantineForgetsTheOldest(t *testing.T) {
-	s := newStorage(t)
-	err := s.ledger().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
-		for i := range 120 {
-			c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
+		}
+		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); !found || err != nil || got["status"] != "success" {
+			t.Errorf("found %t, %v, %v", found, got, err)
 		}
 	})
-	current, problem := s.ledger().ReadCurrent(t.Context())
-	if err != nil || problem != nil || len(current.Quarantined) != 100 || current.Quarantined[0].Digest != "20" {
-		t.Errorf("%d, %v, %v", len(current.Quarantined), err, problem)
-	}
 }
 
-func TestWhoHoldsTheLockCanBeSeenWithoutTakingIt(t *testing.T) {
-	s := newStorage(t)
-	if held, err := s.ledger().CurrentHolder(t.Context()); held != nil || err != nil {
-		t.Errorf("%v, %v", held, err)
-	}
-	lock := acquired(t, s.ledger(), "first")
-	if held, err := s.ledger().CurrentHolder(t.Context()); held == nil || err != nil || held.Holder.Deployment != "first" {
-		t.Errorf("%v, %v", held, err)
-	}
-	if err := lock.Release(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if held, err := s.ledger().CurrentHolder(t.Context()); held != nil || err != nil {
-		t.Errorf("%v, %v", held, err)
-	}
+func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		l := s.newStore()
+		if current, err := l.ReadCurrent(t.Context()); err != nil || current.Version != "" {
+			t.Errorf("%+v, %v", current, err)
+		}
+		at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+		s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
+		for generation, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
+			err := l.UpdateCurrent(t.Context(), int64(generation+1), func(c *lease.Current) {
+				if c.Version != version {
+					c.Before, c.Version, c.Since = c.Version, version, at
+				}
+				c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: version})
+				c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: "again"})
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := l.ReadCurrent(t.Context())
+		want := lease.Current{Format: 1, Generation: 2, Version: "0.1.1-dev", Before: "0.1.0-dev", Since: at, Quarantined: []lease.Quarantine{
+			{Digest: "sha256:0.1.0-dev", Version: "0.1.0-dev"}, {Digest: "sha256:0.1.1-dev", Version: "0.1.1-dev"},
+		}}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if got.FindQuarantine("sha256:0.1.0-dev") == nil || got.FindQuarantine("sha256:other") != nil {
+			t.Errorf("%+v", got)
+		}
+		got.LiftQuarantine("sha256:0.1.0-dev")
+		if got.FindQuarantine("sha256:0.1.0-dev") != nil || got.FindQuarantine("sha256:0.1.1-dev") == nil {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestAnUpdateOfALowerGenerationIsRefused(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		version := func(v string) func(*lease.Current) { return func(c *lease.Current) { c.Version = v } }
+		if err := s.newStore().UpdateCurrent(t.Context(), 5, version("new")); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.newStore().UpdateCurrent(t.Context(), 4, version("old")); !errors.Is(err, lease.ErrLost) {
+			t.Error(err)
+		}
+		if current, err := s.newStore().ReadCurrent(t.Context()); err != nil || current.Version != "new" || current.Generation != 5 {
+			t.Errorf("%+v, %v", current, err)
+		}
+	})
+}
+
+func TestNoConcurrentUpdateIsLost(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		var group sync.WaitGroup
+		for i := range 5 {
+			group.Go(func() {
+				err := s.newStore().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
+					c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		group.Wait()
+		if current, err := s.newStore().ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 5 {
+			t.Errorf("%+v, %v", current, err)
+		}
+	})
+}
+
+func TestQuarantineKeepsTheHundredNewest(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		err := s.newStore().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
+			for i := range 120 {
+				c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
+			}
+		})
+		current, problem := s.newStore().ReadCurrent(t.Context())
+		if err != nil || problem != nil || len(current.Quarantined) != 100 || current.Quarantined[0].Digest != "20" {
+			t.Errorf("%d, %v, %v", len(current.Quarantined), err, problem)
+		}
+	})
+}
+
+func TestCurrentHolderReadsTheLockWithoutTakingIt(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		if held, err := s.newStore().CurrentHolder(t.Context()); held != nil || err != nil {
+			t.Errorf("%v, %v", held, err)
+		}
+		first := acquireNow(t, s, "first")
+		if held, err := s.newStore().CurrentHolder(t.Context()); held == nil || err != nil || held.Holder.Deployment != "first" {
+			t.Errorf("%v, %v", held, err)
+		}
+		if err := first.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if held, err := s.newStore().CurrentHolder(t.Context()); held != nil || err != nil {
+			t.Errorf("%v, %v", held, err)
+		}
+	})
 }
