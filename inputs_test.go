@@ -65,7 +65,7 @@ func TestEveryBadInputIsOneLineOfOneErrorAndNothingIsSent(t *testing.T) {
 		},
 		"unknown": {
 			[]string{"instance-id=i-0123456789abcdef0", "colour=blue", "deploy_bucket=x"},
-			[]string{"INPUT_INSTANCE-ID is no input; did you mean INPUT_INSTANCE-IDS?", "INPUT_COLOUR is no input", "INPUT_DEPLOY_BUCKET is no input; did you mean INPUT_DEPLOY-BUCKET?"},
+			[]string{"INPUT_INSTANCE-ID is not an input; did you mean INPUT_INSTANCE-IDS?", "INPUT_COLOUR is not an input", "INPUT_DEPLOY_BUCKET is not an input; did you mean INPUT_DEPLOY-BUCKET?"},
 		},
 		"a rollout alone": {
 			[]string{"phases=rollout", "image="},

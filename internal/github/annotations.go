@@ -8,9 +8,9 @@ import (
 	"github.com/sethvargo/go-githubactions"
 )
 
-// The runner keeps ten annotations of a kind for a step, and 4,096 characters of each:
+// The runner keeps ten annotations of each kind per step, and 4,096 characters of each:
 // https://github.com/actions/runner/blob/main/src/Runner.Worker/ExecutionContext.cs
-// Of the ten errors one is left for Fail, and one for the runner's own "exit code 1".
+// Of the ten errors, one is reserved for Fail and one for the runner's own "exit code 1".
 const (
 	maxErrors   = 8
 	maxWarnings = 10
@@ -19,22 +19,22 @@ const (
 	maxTitle    = 255
 )
 
-// Fail annotates the run with why it failed. It is meant for one error, the last.
+// Fail adds the error annotation that says why the run failed. Call it once, last.
 func (a *Action) Fail(title, format string, args ...any) {
 	a.addAnnotation("error", maxErrors+1, title, fmt.Sprintf(format, args...))
 }
 
-// Error annotates the run with a part that failed, such as one instance: the first eight, and further ones are logged.
+// Error adds an error annotation for one failed part, such as an instance. After eight it only logs.
 func (a *Action) Error(title, format string, args ...any) {
 	a.addAnnotation("error", maxErrors, title, fmt.Sprintf(format, args...))
 }
 
-// Warning annotates the run with something to look after: the first ten, and further ones are logged.
+// Warning adds an annotation about something that needs attention. After ten it only logs.
 func (a *Action) Warning(title, format string, args ...any) {
 	a.addAnnotation("warning", maxWarnings, title, fmt.Sprintf(format, args...))
 }
 
-// Notice annotates the run with something to know: the first ten, and further ones are logged.
+// Notice adds an annotation for information. After ten it only logs.
 func (a *Action) Notice(title, format string, args ...any) {
 	a.addAnnotation("notice", maxNotices, title, fmt.Sprintf(format, args...))
 }
@@ -54,7 +54,7 @@ func (a *Action) addAnnotation(kind string, limit int, title, message string) {
 	})
 }
 
-// truncateText shortens text to limit bytes at most, an ellipsis included, without splitting a character.
+// truncateText shortens text to at most limit bytes, including an ellipsis, without splitting a character.
 func truncateText(text string, limit int) string {
 	text = strings.ToValidUTF8(text, string(utf8.RuneError))
 	if len(text) <= limit {

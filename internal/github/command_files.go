@@ -6,7 +6,8 @@ import (
 	"os"
 )
 
-// Output sets an output of the step at once, so that it is there after a failure too. Outside GitHub it is logged.
+// Output sets an output of the step immediately, so that it is available even if the step fails later. Outside GitHub it is
+// logged.
 func (a *Action) Output(name, value string) error {
 	file := a.gh.Getenv("GITHUB_OUTPUT")
 	if file == "" {
@@ -19,8 +20,8 @@ func (a *Action) Output(name, value string) error {
 	return nil
 }
 
-// formatEntry is one value of a command file. A fixed delimiter, which go-githubactions uses, lets a value that holds it set
-// further outputs; this one cannot be known before:
+// formatEntry formats one value for an environment file. go-githubactions uses a fixed delimiter, so that a value containing
+// it could set further outputs; a random delimiter cannot be predicted:
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#multiline-strings
 func formatEntry(name, value string) string {
 	delimiter := tokenNotIn(value)
@@ -36,18 +37,17 @@ func appendTo(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// SaveState keeps a value for the step that tidies up after this one, which finds it with State. Outside GitHub there is no
-// such step: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#sending-values-to-the-pre-and-post-actions
+// SaveState saves a value that the post step reads with State. Outside GitHub there is no post step, and it does nothing: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#sending-values-to-the-pre-and-post-actions
 func (a *Action) SaveState(name, value string) error {
 	file := a.gh.Getenv("GITHUB_STATE")
 	if file == "" {
 		return nil
 	}
 	if err := appendTo(file, formatEntry(name, value)); err != nil {
-		return fmt.Errorf("keep %s for the post step: %w", name, err)
+		return fmt.Errorf("save state %s: %w", name, err)
 	}
 	return nil
 }
 
-// State is a value that the step before has kept, or empty.
+// State returns the value that the main step saved, or an empty string.
 func (a *Action) State(name string) string { return a.gh.Getenv("STATE_" + name) }

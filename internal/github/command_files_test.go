@@ -94,7 +94,7 @@ func TestEachValueGetsItsOwnDelimiter(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// What a value could have learnt of the one before.
+	// A later value may contain the delimiter of an earlier one.
 	if err := a.Output("second", "x\n"+string(first)); err != nil {
 		t.Fatal(err)
 	}

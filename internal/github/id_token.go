@@ -9,11 +9,11 @@ import (
 
 const idTokenTries = 4
 
-// HasIDToken tells whether the job may ask for OIDC tokens, which its permission id-token: write decides.
+// HasIDToken reports whether the job may request OIDC tokens, which requires the permission id-token: write.
 func (a *Action) HasIDToken() bool { return a.gh.Getenv("ACTIONS_ID_TOKEN_REQUEST_URL") != "" }
 
-// IDToken asks GitHub for an OIDC token for the audience and masks it. It tries four times, one, two and four seconds
-// apart.
+// IDToken requests an OIDC token for the audience and masks it. It tries four times, with delays of one, two and four
+// seconds.
 func (a *Action) IDToken(ctx context.Context, audience string) (string, error) {
 	if !a.HasIDToken() {
 		return "", errors.New("get OIDC token: ACTIONS_ID_TOKEN_REQUEST_URL is not set; grant the job permissions: id-token: write")
@@ -25,7 +25,7 @@ func (a *Action) IDToken(ctx context.Context, audience string) (string, error) {
 			a.Mask(token)
 			return token, nil
 		case err == nil:
-			err = errors.New("the answer holds no token")
+			err = errors.New("the response contains no token")
 		}
 		if try == idTokenTries {
 			return "", fmt.Errorf("get OIDC token: %w", err)

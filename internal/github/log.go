@@ -9,22 +9,21 @@ import (
 	"github.com/sethvargo/go-githubactions"
 )
 
-// Group runs f with its log lines folded under the title. The group is closed whatever happens in f.
+// Group runs f with its log lines folded under the title. The group is closed even if f panics.
 func (a *Action) Group(title string, f func() error) error {
 	a.issueCommand(&githubactions.Command{Name: "group", Message: title})
 	defer a.issueCommand(&githubactions.Command{Name: "endgroup"})
 	return f()
 }
 
-// Info logs text of the program's own. A line that GitHub would take for a command is defused, since a value in the
-// text may have come from elsewhere.
+// Info logs the program's own text. Workflow commands in it are neutralized, since values in the text may be untrusted.
 func (a *Action) Info(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.gh.Infof("%s", neutralizeCommands(fmt.Sprintf(format, args...)))
 }
 
-// Untrusted logs text from elsewhere, such as an instance's output, unchanged: GitHub takes no command from it.
+// Untrusted logs text from elsewhere, such as the output of an instance, unchanged; workflow commands in it have no effect.
 func (a *Action) Untrusted(text string) {
 	if text == "" {
 		return
@@ -43,8 +42,7 @@ func (a *Action) issueCommand(command *githubactions.Command) {
 	a.issueCommandLocked(command)
 }
 
-// issueCommandLocked issues a workflow command. Outside GitHub, where nobody would take it, it is what a person at a terminal wants
-// to read of it. a.mu is held.
+// issueCommandLocked issues a workflow command, or its readable part outside GitHub. The caller holds a.mu.
 func (a *Action) issueCommandLocked(command *githubactions.Command) {
 	if a.gh.Getenv("GITHUB_ACTIONS") == "true" {
 		a.gh.IssueCommand(command)
@@ -58,20 +56,20 @@ func (a *Action) issueCommandLocked(command *githubactions.Command) {
 	}
 }
 
-// The runner takes ::name:: at the start of a line, after white space, and ##[name] anywhere in one, and its comparison
-// skips characters that do not show: https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
+// The runner accepts ::name:: at the start of a line, after white space, and ##[name] anywhere in a line, and ignores
+// invisible characters when comparing: https://github.com/actions/runner/blob/main/src/Runner.Common/ActionCommand.cs
 var (
 	commandStart  = regexp.MustCompile(`(?m)^([\s\pZ\pC\pM]*):(?:[^\PC\n]|\pM)*:`)
 	commandAnchor = regexp.MustCompile(`#(?:[^\PC\n]|\pM)*#(?:[^\PC\n]|\pM)*\[`)
 )
 
 func neutralizeCommands(text string) string {
-	text = strings.ReplaceAll(text, "\r", "\n") // the runner ends a line at either
+	text = strings.ReplaceAll(text, "\r", "\n") // the runner treats both as line ends
 	text = commandStart.ReplaceAllString(text, "$1: :")
 	return commandAnchor.ReplaceAllString(text, "## [")
 }
 
-// tokenNotIn returns 130 random bits as text that does not occur in text.
+// tokenNotIn returns 130 random bits as a token that does not occur in text.
 func tokenNotIn(text string) string {
 	for {
 		if token := rand.Text(); !strings.Contains(text, token) {

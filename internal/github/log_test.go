@@ -63,10 +63,10 @@ func TestUntrustedTextIsPrintedUnchangedAndIssuesNoCommands(t *testing.T) {
 		a.Untrusted(text)
 		a.Warning("afterwards", "commands work again")
 		if diff := cmp.Diff([]string{"warning=commands work again"}, commands(log.String())); diff != "" {
-			t.Errorf("Foreign(%q): %s", text, diff)
+			t.Errorf("Untrusted(%q): %s", text, diff)
 		}
 		if !strings.Contains(log.String(), "\n"+strings.TrimSuffix(text, "\n")+"\n") {
-			t.Errorf("Foreign(%q) printed %q", text, log.String())
+			t.Errorf("Untrusted(%q) printed %q", text, log.String())
 		}
 	}
 }

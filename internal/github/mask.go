@@ -2,7 +2,8 @@ package github
 
 import "strings"
 
-// Mask makes GitHub print *** instead of the secret; outside GitHub it does nothing. Each line of it is masked, since the log is matched by line.
+// Mask makes GitHub print *** instead of the secret. Each line is masked separately, since the runner matches the log line
+// by line. Outside GitHub it does nothing.
 func (a *Action) Mask(secret string) {
 	if a.gh.Getenv("GITHUB_ACTIONS") != "true" {
 		return

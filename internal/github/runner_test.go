@@ -16,7 +16,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/github"
 )
 
-// newAction is an action on GitHub, with no variables but the given.
+// newAction returns an action that runs on GitHub with only the given variables.
 func newAction(log io.Writer, env map[string]string) *github.Action {
 	return github.New(githubactions.New(
 		githubactions.WithWriter(log),
@@ -34,8 +34,8 @@ var (
 	legacyCommand = regexp.MustCompile(`##\[([^\] ]+)[^\]]*\](.*)$`)
 )
 
-// commands is what the runner takes for commands in a log, as name or name=data. It ends lines, skips white space and
-// characters that do not show, and obeys stop-commands, as the runner does.
+// commands returns the commands that the runner would execute from a log, as name or name=data. Like the runner, it splits
+// lines, ignores white space and invisible characters, and obeys stop-commands.
 func commands(log string) (taken []string) {
 	stopped := ""
 	for line := range strings.FieldsFuncSeq(log, func(r rune) bool { return r == '\n' || r == '\r' }) {
@@ -90,7 +90,7 @@ func readCommandFile(t *testing.T, file string) map[string]string {
 
 func commandFile(t *testing.T) string { return filepath.Join(t.TempDir(), "commands") }
 
-// hostile is text that a careless program would obey.
+// hostile is text that a naive program would execute.
 var hostile = []string{
 	"::error::x", "  \t::add-mask::x", "a\n::set-output name=a::b", "a\r::error::x", "\u00a0::error::x", "\ufeff::error::x",
 	":\u200b:error::x", "\x00::error::x", "##[error]x", "text ##[add-mask]x", "#\u200d#[error]x", "::stop-commands::x",

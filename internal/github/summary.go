@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// maxSummary is the size in bytes above which GitHub drops a step's summary whole:
+// maxSummary is the size in bytes above which GitHub discards the whole summary of a step:
 // https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#step-isolation-and-limits
 const maxSummary = 1 << 20
 
-const summaryCut = "\n\n*The rest is in the log: a summary holds 1 MiB.*\n"
+const truncatedNote = "\n\n*The rest is in the log: a summary is limited to 1 MiB.*\n"
 
-// Summary adds Markdown to the step's summary. What would make the summary too large is cut after a whole line. Outside
-// GitHub it is dropped.
+// Summary appends Markdown to the step's summary, truncated after a whole line if the summary would become too large.
+// Outside GitHub it does nothing.
 func (a *Action) Summary(markdown string) error {
 	file := a.gh.Getenv("GITHUB_STEP_SUMMARY")
 	if file == "" {
@@ -35,7 +35,8 @@ func (a *Action) Summary(markdown string) error {
 	return nil
 }
 
-// truncateMarkdown is markdown with a final newline, cut after a line to fit the room in bytes; empty when not even the note fits.
+// truncateMarkdown returns markdown with a final newline, truncated after a whole line, with a note, to fit into room bytes.
+// It is empty if not even the note fits.
 func truncateMarkdown(markdown string, room int) string {
 	if !strings.HasSuffix(markdown, "\n") {
 		markdown += "\n"
@@ -43,9 +44,9 @@ func truncateMarkdown(markdown string, room int) string {
 	if len(markdown) <= room {
 		return markdown
 	}
-	if room < len(summaryCut) {
+	if room < len(truncatedNote) {
 		return ""
 	}
-	markdown = markdown[:room-len(summaryCut)]
-	return markdown[:strings.LastIndexByte(markdown, '\n')+1] + summaryCut
+	markdown = markdown[:room-len(truncatedNote)]
+	return markdown[:strings.LastIndexByte(markdown, '\n')+1] + truncatedNote
 }

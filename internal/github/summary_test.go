@@ -48,7 +48,7 @@ func TestALargerSummaryIsTruncatedAfterALineWithANote(t *testing.T) {
 	if len(got) > mebibyte || len(got) < mebibyte-20 {
 		t.Errorf("it has %d bytes", len(got))
 	}
-	if !strings.HasSuffix(got, "more\n\n\n*The rest is in the log: a summary holds 1 MiB.*\n") {
+	if !strings.HasSuffix(got, "more\n\n\n*The rest is in the log: a summary is limited to 1 MiB.*\n") {
 		t.Errorf("it ends in %q", got[len(got)-80:])
 	}
 }

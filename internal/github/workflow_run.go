@@ -1,5 +1,5 @@
-// Package github is GitHub as the rest of the program sees it: inputs, log, annotations, outputs, masks and the summary.
-// It knows nothing of AWS.
+// Package github talks to the GitHub Actions runner: log, annotations, outputs, state, masks, summary and OIDC tokens. It
+// knows nothing about AWS.
 package github
 
 import (
@@ -8,21 +8,21 @@ import (
 	"github.com/sethvargo/go-githubactions"
 )
 
-// Action talks to the workflow run. It is safe for concurrent use, and works outside GitHub too: what has no file to go
-// to is logged or dropped.
+// Action is the running action. It is safe for concurrent use. Outside GitHub Actions, outputs are logged, and state and
+// summary are dropped.
 type Action struct {
 	gh *githubactions.Action
 
-	mu     sync.Mutex // held while lines that belong together are printed
+	mu     sync.Mutex // held while related lines are printed
 	issued map[string]int
 }
 
-// New wraps gh, which brings the environment, the log's writer and the HTTP client.
+// New returns an Action that uses the environment, the log writer and the HTTP client of gh.
 func New(gh *githubactions.Action) *Action {
 	return &Action{gh: gh, issued: map[string]int{}}
 }
 
-// RunURL is the address of the workflow run, or empty outside GitHub.
+// RunURL is the URL of the workflow run, or empty outside GitHub.
 func (a *Action) RunURL() string {
 	server, repository, id := a.gh.Getenv("GITHUB_SERVER_URL"), a.Repository(), a.gh.Getenv("GITHUB_RUN_ID")
 	if server == "" || repository == "" || id == "" {
@@ -31,7 +31,7 @@ func (a *Action) RunURL() string {
 	return server + "/" + repository + "/actions/runs/" + id
 }
 
-// Actor is the login of who started the run, or empty outside GitHub.
+// Actor is the login of the user who started the run, or empty outside GitHub.
 func (a *Action) Actor() string { return a.gh.Getenv("GITHUB_ACTOR") }
 
 // Repository is owner/name, or empty outside GitHub.

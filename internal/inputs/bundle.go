@@ -8,7 +8,7 @@ import (
 func (p *parser) parseBundle(task Task, workspace string) Bundle {
 	switch phases := task.Phases; {
 	case phases.Bundle:
-		p.forbidInput("bundle-sha256", "the bundle phase finds it out")
+		p.forbidInput("bundle-sha256", "the bundle phase determines it")
 	case task.Operation == "deploy" && phases.Rollout:
 		p.requireInput("bundle-sha256", bundleSHA256.description)
 	}

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// ErrHelp is returned by Read for --help.
-var ErrHelp = errors.New("help was asked for")
+// ErrHelp is returned by Definition.Read when --help or -h is given.
+var ErrHelp = errors.New("help requested")
 
-// collectValues is each input's text: the flag, else the variable, else the default. An empty text counts as unset, because
-// that is what an unset ${{ vars.X }} leaves. Names that are no input are problems.
+// collectValues returns the text of each input: from its flag, or else its variable, or else its default. Empty text counts
+// as unset, because an unset ${{ vars.X }} expands to it. Unknown names are problems.
 func (d Definition) collectValues(environ, args []string) (map[string]string, []error) {
 	values := map[string]string{}
 	for _, input := range d.Inputs {
@@ -25,13 +25,13 @@ func (d Definition) readVariables(values map[string]string, environ []string) (p
 	for _, entry := range environ {
 		variable, value, _ := strings.Cut(entry, "=")
 		name, isInput := strings.CutPrefix(variable, "INPUT_")
-		// The runner itself reads the inputs args and entrypoint of a container action.
+		// The runner itself interprets the inputs args and entrypoint of a container action.
 		if !isInput || name == "ARGS" || name == "ENTRYPOINT" {
 			continue
 		}
 		input, ok := d.findInput(strings.ToLower(name))
 		if !ok {
-			problems = append(problems, fmt.Errorf("%.60s is no input%s", variable, d.suggestInput(name, Input.variableName)))
+			problems = append(problems, fmt.Errorf("%.60s is not an input%s", variable, d.suggestInput(name, Input.variableName)))
 			continue
 		}
 		setNonEmpty(values, input.Name, value)
@@ -50,9 +50,9 @@ func (d Definition) readFlags(values map[string]string, args []string) (problems
 		case !strings.HasPrefix(name, "-"):
 			problems = append(problems, fmt.Errorf("argument %.60q: want --name=value", arg))
 		case !ok || !strings.HasPrefix(name, "--"):
-			problems = append(problems, fmt.Errorf("flag %.60q is no input%s", name, d.suggestInput(name, Input.flagName)))
+			problems = append(problems, fmt.Errorf("flag %.60q is not an input%s", name, d.suggestInput(name, Input.flagName)))
 		case given[input.Name]:
-			problems = append(problems, fmt.Errorf("flag %s is given twice", input.flagName()))
+			problems = append(problems, fmt.Errorf("flag %s is given more than once", input.flagName()))
 		case hasValue:
 			setNonEmpty(values, input.Name, value)
 		case input.isBoolean():

@@ -35,13 +35,13 @@ func TestInvalidArgumentsAreRefusedWithASuggestion(t *testing.T) {
 		"environment=dev":  `argument "environment=dev": want --name=value`,
 		"":                 `argument "": want --name=value`,
 		"--service":        "flag --service has no value: want --service=value",
-		"-service=x":       `flag "-service" is no input; did you mean --service?`,
-		"--Service=x":      `flag "--Service" is no input; did you mean --service?`,
-		"--aws_region=x":   `flag "--aws_region" is no input; did you mean --aws-region?`,
-		"--instance-id=x":  `flag "--instance-id" is no input; did you mean --instance-ids?`,
-		"--zzzzzzzzzzzz=x": `flag "--zzzzzzzzzzzz" is no input`,
-		"--":               `flag "--" is no input`,
-		"--args=x":         `flag "--args" is no input`,
+		"-service=x":       `flag "-service" is not an input; did you mean --service?`,
+		"--Service=x":      `flag "--Service" is not an input; did you mean --service?`,
+		"--aws_region=x":   `flag "--aws_region" is not an input; did you mean --aws-region?`,
+		"--instance-id=x":  `flag "--instance-id" is not an input; did you mean --instance-ids?`,
+		"--zzzzzzzzzzzz=x": `flag "--zzzzzzzzzzzz" is not an input`,
+		"--":               `flag "--" is not an input`,
+		"--args=x":         `flag "--args" is not an input`,
 	} {
 		if diff := cmp.Diff(want, problems(t, nil, arg)); diff != "" {
 			t.Errorf("%q: %s", arg, diff)
@@ -50,7 +50,7 @@ func TestInvalidArgumentsAreRefusedWithASuggestion(t *testing.T) {
 }
 
 func TestADuplicateFlagIsRefused(t *testing.T) {
-	want := "flag --service is given twice"
+	want := "flag --service is given more than once"
 	if diff := cmp.Diff(want, problems(t, nil, "--service=a", "--service=b")); diff != "" {
 		t.Error(diff)
 	}
@@ -58,9 +58,9 @@ func TestADuplicateFlagIsRefused(t *testing.T) {
 
 func TestUnknownInputVariablesAreRefusedWithASuggestion(t *testing.T) {
 	for name, want := range map[string]string{
-		"INPUT_ECR_REPOSITORY": "INPUT_ECR_REPOSITORY is no input; did you mean INPUT_ECR-REPOSITORY?",
-		"INPUT_VERSIONS":       "INPUT_VERSIONS is no input; did you mean INPUT_VERSION?",
-		"INPUT_":               "INPUT_ is no input",
+		"INPUT_ECR_REPOSITORY": "INPUT_ECR_REPOSITORY is not an input; did you mean INPUT_ECR-REPOSITORY?",
+		"INPUT_VERSIONS":       "INPUT_VERSIONS is not an input; did you mean INPUT_VERSION?",
+		"INPUT_":               "INPUT_ is not an input",
 	} {
 		if diff := cmp.Diff(want, problems(t, map[string]string{name: "x"})); diff != "" {
 			t.Error(diff)

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Definition is what action.yml promises, in its order.
+// Definition is the content of action.yml; inputs and outputs keep their order.
 type Definition struct {
 	Name        string
 	Description string
@@ -17,7 +17,7 @@ type Definition struct {
 	Outputs     []Output
 }
 
-// Input is one input of action.yml, the only place of its default.
+// Input is one input of action.yml, which is the only place that defines its default.
 type Input struct {
 	Name        string `yaml:"-"`
 	Description string
@@ -76,8 +76,8 @@ func mappingPairs(mapping yaml.Node) iter.Seq2[string, *yaml.Node] {
 	}
 }
 
-// variableName is where the runner puts the input: upper case, with its dashes kept.
+// variableName is the variable in which the runner passes the input: upper case, dashes kept.
 func (i Input) variableName() string { return "INPUT_" + strings.ToUpper(i.Name) }
 
-// isBoolean tells the inputs whose flag needs no value.
+// isBoolean reports whether the flag of the input may omit its value.
 func (i Input) isBoolean() bool { return i.Default == "true" || i.Default == "false" }

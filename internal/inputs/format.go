@@ -11,29 +11,29 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// format is what a text must look like, for the program and in words.
+// format is the required form of a text: a check, and its description for error messages.
 type format struct {
 	matches     func(string) bool
 	description string
 }
 
-// newFormat is a shape of least to most bytes.
-func newFormat(least, most int, expression, words string) format {
+// newFormat matches texts of minLength to maxLength bytes.
+func newFormat(minLength, maxLength int, expression, description string) format {
 	whole := regexp.MustCompile(`^(?:` + expression + `)$`)
-	fits := func(s string) bool { return len(s) >= least && len(s) <= most && whole.MatchString(s) }
-	return format{fits, words}
+	matches := func(s string) bool { return len(s) >= minLength && len(s) <= maxLength && whole.MatchString(s) }
+	return format{matches, description}
 }
 
 func oneOf(choices ...string) format {
 	return format{func(s string) bool { return slices.Contains(choices, s) }, strings.Join(choices, " or ")}
 }
 
-// excluding is the shape without the texts that not is true of.
-func (s format) excluding(not func(string) bool) format {
-	return format{func(text string) bool { return s.matches(text) && !not(text) }, s.description}
+// excluding returns the format without the texts for which excluded is true.
+func (f format) excluding(excluded func(string) bool) format {
+	return format{func(text string) bool { return f.matches(text) && !excluded(text) }, f.description}
 }
 
-// Where AWS documents a pattern it is the one used, narrowed to what needs no quoting anywhere.
+// These are the patterns that AWS documents, where it does, narrowed to characters that never need quoting.
 var (
 	region      = newFormat(1, 32, `[a-z]+(-[a-z]+)+-\d{1,2}`, "a region, as in us-east-1")
 	role        = newFormat(20, 2048, `arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+`, "a role's ARN, as in arn:aws:iam::123456789012:role/deploy")
@@ -47,7 +47,7 @@ var (
 	imageTag    = newFormat(1, 128, `\w[\w.-]*`, "image tags of at most 128 letters, digits or any of _.-")
 	imageDigest = newFormat(71, 71, `sha256:[0-9a-f]+`, "sha256: and 64 hex digits, the output image-digest of the job that pushed it")
 
-	// https://docs.docker.com/reference/dockerfile/, of each as much as fits on a line.
+	// https://docs.docker.com/reference/dockerfile/, restricted to one line each.
 	imageFile   = newFormat(3, 4096, `[^\pC\p{Zl}\p{Zp}:]+:/[^\pC\p{Zl}\p{Zp}:]*(:0[0-7]{3})?`, "path:/path/in/image or path:/path/in/image:0755, one a line").excluding(leavesRoot)
 	imagePath   = newFormat(1, 4096, `/[^\pC\p{Zl}\p{Zp}]*`, "an absolute path in the image").excluding(isBroken)
 	platform    = newFormat(3, 64, `[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?`, "platforms, as in linux/amd64 or linux/arm64")
@@ -55,9 +55,9 @@ var (
 	imageLabel  = newFormat(2, 4096, `[A-Za-z0-9][\w./-]*=[^\pC\p{Zl}\p{Zp}]*`, "name=value, one a line").excluding(isBroken)
 	user        = newFormat(1, 64, `[\w.-]+(:[\w.-]+)?`, "a user, or user:group, by name or number")
 
-	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but for reserved words.
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, except reserved prefixes and suffixes.
 	bucket = newFormat(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").excluding(isAddress)
-	// Half of a key's 1,024 bytes are left to what follows the prefix.
+	// Half of a key's 1,024 bytes are reserved for what follows the prefix.
 	keyPrefix    = newFormat(1, 512, `[\w.=-]+(/[\w.=-]+)*/?`, "folders of letters, digits or any of _.=-, as in bundles/dev/").excluding(hasDots)
 	kmsKey       = newFormat(1, 256, `[\w:/-]+`, "a KMS key's id or ARN, or alias/<name>")
 	bundleSHA256 = newFormat(64, 64, `[0-9a-f]+`, "64 hex digits, the output bundle-sha256 of the job that uploaded it")
@@ -84,7 +84,7 @@ func hasDots(path string) bool {
 	return slices.ContainsFunc(strings.Split(path, "/"), func(s string) bool { return s == "." || s == ".." })
 }
 
-// leavesRoot is true of an image's file whose place would be outside of the image.
+// leavesRoot reports whether the destination of an image file would be outside the image.
 func leavesRoot(file string) bool {
 	_, to, _ := strings.Cut(file, ":")
 	return isBroken(file) || hasDots(to)

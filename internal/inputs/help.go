@@ -8,7 +8,7 @@ import (
 // Help describes every input and its default for a terminal.
 func (d Definition) Help() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n\nEvery input of the action can be given as a flag.\n", d.Name, d.Description)
+	fmt.Fprintf(&b, "%s: %s\n\nEvery input of the action can be set with a flag.\n", d.Name, d.Description)
 	for _, input := range d.Inputs {
 		fmt.Fprintf(&b, "\n  %s", input.flagName())
 		switch {

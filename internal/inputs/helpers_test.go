@@ -28,8 +28,8 @@ func definition(t testing.TB) inputs.Definition {
 	return d
 }
 
-// simple is the environment of a workflow that gives only what it must.
-func simple() map[string]string {
+// minimal is the environment of a workflow that sets only the required inputs.
+func minimal() map[string]string {
 	return map[string]string{
 		"GITHUB_REPOSITORY":    "org/atta",
 		"GITHUB_REF_TYPE":      "tag",
@@ -53,10 +53,10 @@ func read(t testing.TB, env map[string]string, args ...string) (inputs.Inputs, e
 	return definition(t).Read(environ, args)
 }
 
-// mustRead reads the simple environment with some variables and flags besides.
+// mustRead reads the minimal environment plus the given variables and flags.
 func mustRead(t *testing.T, more map[string]string, args ...string) inputs.Inputs {
 	t.Helper()
-	env := simple()
+	env := minimal()
 	maps.Copy(env, more)
 	inputs, err := read(t, env, args...)
 	if err != nil {
@@ -65,10 +65,10 @@ func mustRead(t *testing.T, more map[string]string, args ...string) inputs.Input
 	return inputs
 }
 
-// problems reads the simple environment with some variables and flags besides, which must not be accepted.
+// problems reads the minimal environment plus the given variables and flags, and returns the error, which is required.
 func problems(t *testing.T, more map[string]string, args ...string) string {
 	t.Helper()
-	env := simple()
+	env := minimal()
 	maps.Copy(env, more)
 	inputs, err := read(t, env, args...)
 	if err == nil {

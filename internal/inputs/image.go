@@ -8,17 +8,17 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-// maxMovingTags is how many filters of tags a repository has beside the one for latest-*:
+// maxMovingTags is the number of tag filters that ECR allows for a repository, less the one for latest-*:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 const maxMovingTags = 4
 
 func (p *parser) parseImage(task Task, workspace string) Image {
 	switch phases := task.Phases; {
 	case phases.Image:
-		if !task.DryRun { // which may come before the build
+		if !task.DryRun { // a plan may run before the image is built
 			p.requireInput("image", "a path or a registry reference, since the image phase pushes it")
 		}
-		p.forbidInput("image-digest", "the image phase finds it out")
+		p.forbidInput("image-digest", "the image phase determines it")
 	case task.Operation == "deploy" && phases.Rollout:
 		p.requireInput("image-digest", imageDigest.description)
 	}
@@ -28,7 +28,7 @@ func (p *parser) parseImage(task Task, workspace string) Image {
 	tags := p.parseList("image-tags", imageTag)
 	for _, tag := range tags {
 		if _, err := release.ParseVersion(tag); err == nil {
-			p.rejectValue("image-tags", tag, "tags that may move, which a version's does not")
+			p.rejectValue("image-tags", tag, "tags that may move; the tag of a version is immutable")
 		}
 	}
 	switch {
@@ -40,10 +40,10 @@ func (p *parser) parseImage(task Task, workspace string) Image {
 	create := p.parseBool("create-repository")
 	others := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return strings.HasPrefix(tag, "latest-") })
 	if create && len(others) > maxMovingTags {
-		p.rejectValue("image-tags", p.rawValue("image-tags"), fmt.Sprintf("at most %d tags beside latest-*, since ECR lets no more move in a repository that create-repository makes", maxMovingTags))
+		p.rejectValue("image-tags", p.rawValue("image-tags"), fmt.Sprintf("at most %d tags in addition to latest-*, since ECR allows no more movable tags in a repository made by create-repository", maxMovingTags))
 	}
 	if task.Operation != "deploy" && p.rawValue("ecr-repository") == "" {
-		tags = nil // there is no repository in which a tag could move
+		tags = nil // there is no repository to move tags in
 	}
 	return Image{
 		Source:     p.parseText("image", printable),

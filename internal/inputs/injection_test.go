@@ -17,7 +17,7 @@ var plain = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]*$`)
 func injected(t *testing.T, value string) {
 	t.Helper()
 	for _, input := range definition(t).Inputs {
-		env := simple()
+		env := minimal()
 		if strings.HasPrefix(input.Name, "image-") {
 			env["INPUT_IMAGE-FILES"] = "app:/app"
 		}

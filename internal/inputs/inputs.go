@@ -1,3 +1,4 @@
+// Package inputs turns the inputs of action.yml, given as variables or flags, into validated values. It performs no I/O.
 package inputs
 
 import (
@@ -8,9 +9,9 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-// Inputs is everything the user asks for, checked, with defaults applied. Nothing in it holds a control character, and
-// only Image.Source, Image.Recipe, Bundle.Path and the health checks of Rollout.Policy hold anything but letters, digits,
-// spaces and plain punctuation.
+// Inputs holds every input, validated, with defaults applied. No value contains a control character, and only Image.Source,
+// Image.Recipe, Bundle.Path and the health checks of Rollout.Policy may contain anything other than letters, digits, spaces
+// and plain punctuation.
 type Inputs struct {
 	Task      Task
 	Identity  Identity
@@ -22,23 +23,23 @@ type Inputs struct {
 	Reporting Reporting
 }
 
-// Task says what is done, with what, and in which part of the run.
+// Task is what to do, with which release, and in which phases.
 type Task struct {
 	Operation string          // deploy, rollback or status
-	DryRun    bool            // only say what would be done
-	Release   release.Release // without a version in a status, and in a rollback to the one before
-	Phases    Phases          // of a deploy; else the rollout alone
+	DryRun    bool            // only show what would be done
+	Release   release.Release // without a version for a status, or a rollback to the previous version
+	Phases    Phases          // of a deploy; other operations have only Rollout
 }
 
-// Phases are the parts of a run; they are done in the order written here.
+// Phases are the phases of a run, which run in this order.
 type Phases struct {
 	Image, Bundle, Rollout bool
 }
 
-// Identity says who deploys.
+// Identity is the AWS identity that deploys.
 type Identity struct {
 	Region            string
-	Role              string        // ARN; empty: the credentials that are there
+	Role              string        // ARN; empty: use the credentials in the environment
 	SessionName       string        // of the role
 	SessionDuration   time.Duration // of the role, whole seconds
 	ExternalID        string        // of the role; may be empty
@@ -46,49 +47,49 @@ type Identity struct {
 	AllowedAccountIDs []string      // twelve digits each; empty: any account
 }
 
-// Image says what is pushed, and where to.
+// Image is the image to push, and its repository.
 type Image struct {
 	Source     string   // path or registry reference, as given, or scratch
-	Registry   string   // host[:port]; empty: the account's own
+	Registry   string   // host[:port]; empty: the account's own registry
 	Repository string   // in the registry
-	Create     bool     // the repository, where ECR has none
-	Tags       []string // besides the version; moved once the fleet is healthy
+	Create     bool     // create the repository if it does not exist
+	Tags       []string // in addition to the version; moved once the fleet is healthy
 	Digest     string   // sha256:<hex>, for a rollout without the image phase
 
 	Compression string // gzip or zstd
-	Recipe      Recipe // zero unless Files are put on Source
+	Recipe      Recipe // zero unless the image is built from files on top of Source
 }
 
-// Recipe says how an image is made of files.
+// Recipe describes an image built from files.
 type Recipe struct {
 	Files               []File
 	Platforms           []string
-	Entrypoint, Command []string // nil: those of the image below
+	Entrypoint, Command []string // nil: those of the base image
 	Env                 []string // NAME=value
 	User, Workdir       string
 	Labels              map[string]string
 }
 
-// File is a file or a folder, and where it is in the image.
+// File is a file or a folder, and its destination in the image.
 type File struct {
-	Path string      // relative to the working directory, or absolute below the workspace
+	Path string      // relative to the working directory, or absolute under the workspace
 	To   string      // absolute
-	Mode fs.FileMode // 0: the file's own
+	Mode fs.FileMode // 0: derived from the file's own mode
 }
 
-// Bundle says what is packed, and where it is uploaded.
+// Bundle is what to pack, and where to upload it.
 type Bundle struct {
-	Path   string // relative to the working directory, or absolute below the workspace
+	Path   string // relative to the working directory, or absolute under the workspace
 	Bucket string
 	Prefix string // of the S3 key; ends with a slash
-	Mode   string // job or service; empty: the unit in Path says, and without one it is a job
+	Mode   string // job or service; empty: decided by the unit in Path, or job without a unit
 	KMSKey string // empty: the bucket's default encryption
 	SHA256 string // 64 hex digits, for a rollout without the bundle phase
 }
 
-// Targets says which instances.
+// Targets selects the instances.
 type Targets struct {
-	InstanceIDs  []string // in the order given, each once; empty when there are tags
+	InstanceIDs  []string // in the given order, without duplicates; empty if there are Tags
 	Tags         []Tag    // all must match
 	MinInstances int
 }
@@ -96,25 +97,25 @@ type Targets struct {
 // Tag is one tag of an instance.
 type Tag struct{ Key, Value string }
 
-// Wave is how many instances have the release when it has ended: either of the two is 0.
+// Wave is the total number or percentage of instances that have the release when the wave ends; the other field is 0.
 type Wave struct{ Hosts, Percent int }
 
-// Rollout says how the instances change.
+// Rollout is how the release reaches the instances.
 type Rollout struct {
-	Waves             []Wave // rising; the last one is 100%
+	Waves             []Wave // increasing; the last one is 100%
 	RollbackOnFailure string // all, wave or none
 	Policy            deploy.Policy
 }
 
-// Timeouts bounds the run. All are whole seconds.
+// Timeouts limit the run, in whole seconds.
 type Timeouts struct {
-	Lock     time.Duration // to wait for another run's deploy to end
+	Lock     time.Duration // for another run's deploy to end
 	Delivery time.Duration // for an instance to start the command
 	Command  time.Duration // for the command on an instance
 	Run      time.Duration // for the whole run
 }
 
-// Reporting says what is shown.
+// Reporting controls how the result is shown.
 type Reporting struct {
 	StepSummary bool
 	FailOnDrift bool // in a status

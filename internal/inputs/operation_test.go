@@ -83,7 +83,7 @@ func TestEachOperationRequiresOnlyItsOwnInputs(t *testing.T) {
 	if back.Task.Release.Version.String() != "0.1.29-dev" || !slices.Equal(back.Image.Tags, []string{"latest-dev"}) {
 		t.Errorf("%+v", back)
 	}
-	// The tag that a workflow runs on is no wish to go back to it.
+	// The tag that triggered a workflow is not the version to roll back to.
 	if got := mustRead(t, nil, "--operation=rollback"); got.Task.Release.Version.String() != "" {
 		t.Errorf("%+v", got.Task)
 	}

@@ -10,9 +10,9 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-// Read takes each input from the arguments (--name=value), else from the environment (INPUT_<NAME>), else from the
-// definition's default; empty counts as unset. Every problem is reported, one line each, naming its input. The error is
-// ErrHelp when the arguments ask for help.
+// Read returns the inputs, each from the arguments (--name=value), or else the environment (INPUT_<NAME>), or else the
+// default in the definition; empty counts as unset. The error lists every problem, one per line, naming the input. It is
+// ErrHelp if the arguments contain --help or -h.
 func (d Definition) Read(environ, args []string) (Inputs, error) {
 	values, problems := d.collectValues(environ, args)
 	if slices.Contains(problems, ErrHelp) {
@@ -51,7 +51,7 @@ func (p *parser) parseTask(env map[string]string) Task {
 		version, _ = release.VersionFromRef(env["GITHUB_REF_TYPE"], env["GITHUB_REF_NAME"])
 	}
 	if task.Operation == "status" {
-		version = "" // the tag that a workflow runs on says nothing of what should run
+		version = "" // the tag that triggered the workflow does not say what should be running
 	}
 	_, repository, _ := strings.Cut(env["GITHUB_REPOSITORY"], "/")
 	service, environment := cmp.Or(p.rawValue("service"), repository), p.rawValue("environment")
@@ -77,7 +77,7 @@ func (p *parser) parseTask(env map[string]string) Task {
 }
 
 func (p *parser) parseIdentity(env map[string]string) Identity {
-	// Where the SDK looks for a region, and where configure-aws-credentials leaves it.
+	// The variables that the SDK reads and configure-aws-credentials sets.
 	if p.rawValue("aws-region") == "" {
 		p.values["aws-region"] = cmp.Or(env["AWS_REGION"], env["AWS_DEFAULT_REGION"])
 	}

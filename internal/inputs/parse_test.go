@@ -115,7 +115,7 @@ func TestAnEmptyInputCountsAsUnset(t *testing.T) {
 	empty := map[string]string{"AWS_REGION": "eu-west-1"}
 	for _, input := range definition(t).Inputs {
 		name := "INPUT_" + strings.ToUpper(input.Name)
-		if simple()[name] == "" || input.Name == "aws-region" {
+		if minimal()[name] == "" || input.Name == "aws-region" {
 			empty[name] = " \n"
 		}
 	}

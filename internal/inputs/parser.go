@@ -9,15 +9,15 @@ import (
 	"time"
 )
 
-// parser turns the inputs' texts into values and collects what is wrong with them. A getter returns the zero value for
-// an input that is unset or wrong.
+// parser turns the texts of inputs into values and collects the problems. Its parse methods return the zero value for an
+// input that is unset or invalid.
 type parser struct {
 	values    map[string]string
 	readNames map[string]bool
 	problems  []error
 }
 
-// rejectValue adds the problem of one value. Values longer than a line are cut.
+// rejectValue adds a problem with one value, which is truncated to fit on a line.
 func (p *parser) rejectValue(name, value, want string) {
 	p.problems = append(p.problems, fmt.Errorf("%s %.60q: want %s", name, value, want))
 }
@@ -53,20 +53,20 @@ func (p *parser) parseText(name string, want format) string {
 	return value
 }
 
-// parseList takes newlines or commas between elements, and drops blanks and repetitions.
+// parseList splits at newlines or commas, and drops blanks and duplicates.
 func (p *parser) parseList(name string, want format) []string {
 	return p.splitList(name, want, "\n,")
 }
 
-// parseLines takes newlines between elements, and drops blanks and repetitions.
+// parseLines splits at newlines, and drops blanks and duplicates.
 func (p *parser) parseLines(name string, want format) []string {
 	return p.splitList(name, want, "\n")
 }
 
-func (p *parser) splitList(name string, want format, between string) []string {
+func (p *parser) splitList(name string, want format, separators string) []string {
 	var list []string
 	value := p.rawValue(name)
-	for element := range strings.FieldsFuncSeq(value, func(c rune) bool { return strings.ContainsRune(between, c) }) {
+	for element := range strings.FieldsFuncSeq(value, func(c rune) bool { return strings.ContainsRune(separators, c) }) {
 		element = strings.TrimSpace(element)
 		switch {
 		case element == "" || slices.Contains(list, element):
@@ -76,7 +76,7 @@ func (p *parser) splitList(name string, want format, between string) []string {
 			list = append(list, element)
 		}
 	}
-	if value != "" && strings.Trim(value, between+" \t\r") == "" {
+	if value != "" && strings.Trim(value, separators+" \t\r") == "" {
 		p.rejectValue(name, value, want.description)
 	}
 	return list
@@ -86,35 +86,35 @@ func (p *parser) parseBool(name string) bool {
 	return p.parseText(name, oneOf("true", "false")) == "true"
 }
 
-func (p *parser) parseInt(name string, least, most int) int {
+func (p *parser) parseInt(name string, lowest, highest int) int {
 	value := p.rawValue(name)
 	if value == "" {
 		return 0
 	}
 	n, err := strconv.Atoi(value)
-	if err != nil || n < least || n > most {
-		p.rejectValue(name, value, fmt.Sprintf("a whole number from %d to %d", least, most))
+	if err != nil || n < lowest || n > highest {
+		p.rejectValue(name, value, fmt.Sprintf("a whole number from %d to %d", lowest, highest))
 		return 0
 	}
 	return n
 }
 
-// parseDuration takes Go durations of whole seconds, the unit of every limit they end up in.
-func (p *parser) parseDuration(name string, least, most time.Duration) time.Duration {
+// parseDuration accepts Go durations in whole seconds, the resolution of every timeout on AWS and on the host.
+func (p *parser) parseDuration(name string, lowest, highest time.Duration) time.Duration {
 	value := p.rawValue(name)
 	if value == "" {
 		return 0
 	}
 	d, err := time.ParseDuration(value)
-	if err != nil || d < least || d > most || d%time.Second != 0 {
+	if err != nil || d < lowest || d > highest || d%time.Second != 0 {
 		p.rejectValue(name, value, fmt.Sprintf("a duration in whole seconds from %s to %s, as in 90s, 15m or 1h30m",
-			formatDuration(least), formatDuration(most)))
+			formatDuration(lowest), formatDuration(highest)))
 		return 0
 	}
 	return d
 }
 
-// parsePath takes a path below the working directory, or an absolute one below the workspace.
+// parsePath accepts a path under the working directory, or an absolute path under the workspace.
 func (p *parser) parsePath(name, workspace string) string {
 	path := p.parseText(name, printable)
 	if path == "" {
@@ -128,7 +128,8 @@ func (p *parser) parsePath(name, workspace string) string {
 	return path
 }
 
-// cleanWorkspacePath returns the path cleaned, and whether it is a local one or one below the workspace; where not, as it is.
+// cleanWorkspacePath cleans a path under the working directory or the workspace. Any other path is returned unchanged, with
+// false.
 func cleanWorkspacePath(path, workspace string) (string, bool) {
 	local := path
 	if filepath.IsAbs(path) && filepath.IsAbs(workspace) {
@@ -140,7 +141,7 @@ func cleanWorkspacePath(path, workspace string) (string, bool) {
 	return filepath.Clean(path), true
 }
 
-// formatDuration writes 24h0m0s as 24h.
+// formatDuration shortens 24h0m0s to 24h.
 func formatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

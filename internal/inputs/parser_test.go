@@ -31,7 +31,7 @@ func TestTheInputsReadAreExactlyThoseOfActionYML(t *testing.T) {
 	}
 }
 
-// readOne gives the value of one input to a getter, and the problems it has with it.
+// readOne parses one value and returns the result and the problems.
 func readOne[T any](value string, get func(p *parser) T) (T, string) {
 	p := &parser{values: map[string]string{"x": value}, readNames: map[string]bool{}}
 	got := get(p)

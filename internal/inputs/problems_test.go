@@ -47,8 +47,8 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		"INPUT_AWS_REGION":            "us-east-1",
 	}, "--step-sumary", "dev")
 	want := strings.TrimSpace(`
-INPUT_AWS_REGION is no input; did you mean INPUT_AWS-REGION?
-flag "--step-sumary" is no input; did you mean --step-summary?
+INPUT_AWS_REGION is not an input; did you mean INPUT_AWS-REGION?
+flag "--step-sumary" is not an input; did you mean --step-summary?
 argument "dev": want --name=value
 service "Atta": want at most 48 lower-case letters, digits and single dashes, starting with a letter, as in atta
 version is missing: want MAJOR.MINOR.PATCH-dev
@@ -69,13 +69,13 @@ role-session-name "a b": want 2 to 64 letters, digits or any of _+=,.@-
 role-duration-seconds "1h": want a whole number from 900 to 43200
 allowed-account-ids "1234": want account ids of 12 digits
 image is missing: want a path or a registry reference, since the image phase pushes it
-image-digest must not be set: the image phase finds it out
+image-digest must not be set: the image phase determines it
 image-tags "-x": want image tags of at most 128 letters, digits or any of _.-
-image-tags "0.1.31-dev": want tags that may move, which a version's does not
+image-tags "0.1.31-dev": want tags that may move; the tag of a version is immutable
 ecr-registry "https://x": want a registry's host, as in 123456789012.dkr.ecr.us-east-1.amazonaws.com
 ecr-repository "Atta": want an ECR repository's name of 2 to 256 characters, as in team/atta
 image-digest "latest": want sha256: and 64 hex digits, the output image-digest of the job that pushed it
-bundle-sha256 must not be set: the bundle phase finds it out
+bundle-sha256 must not be set: the bundle phase determines it
 bundle-prefix "/bundles": want folders of letters, digits or any of _.=-, as in bundles/dev/
 bundle-path "../deploy": want a path inside the workspace
 deploy-bucket "s3://atta": want an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts
@@ -100,20 +100,20 @@ func TestContradictoryInputsAreRefused(t *testing.T) {
 		many += fmt.Sprintf("Tag%d=x\n", i)
 	}
 	for want, given := range map[string]map[string]string{
-		`version "0.1.30-dev": belongs to environment dev, and environment is prod`:                                 {"environment": "prod"},
+		`version "0.1.30-dev": belongs to environment dev, but environment is prod`:                                 {"environment": "prod"},
 		`role-external-id must not be set: role-to-assume is not set`:                                               {"role-external-id": "x1"},
-		`image-digest must not be set: the image phase finds it out`:                                                {"image-digest": "sha256:" + strings.Repeat("a", 64)},
-		`bundle-sha256 must not be set: the bundle phase finds it out`:                                              {"bundle-sha256": strings.Repeat("a", 64)},
+		`image-digest must not be set: the image phase determines it`:                                               {"image-digest": "sha256:" + strings.Repeat("a", 64)},
+		`bundle-sha256 must not be set: the bundle phase determines it`:                                             {"bundle-sha256": strings.Repeat("a", 64)},
 		`command-timeout "15m": want more than drain-timeout and health-timeout together, 15m, which is part of it`: {"command-timeout": "15m"},
 		`command-timeout "5m": want more than health-timeout, 5m, which is part of it`:                              {"command-timeout": "5m", "on-running": "kill"},
-		`run-on-deploy "false": want true, since mode is service and only a job can be left to its timer`:           {"mode": "service", "run-on-deploy": "false"},
+		`run-on-deploy "false": want true, since mode is service and only a job can wait for its timer`:             {"mode": "service", "run-on-deploy": "false"},
 		`health-timeout "10s": want more than min-healthy-time, 10s, which is part of it`:                           {"health-timeout": "10s"},
 		`timeout "41m": want at least lock-timeout, delivery-timeout and command-timeout together, 42m`:             {"timeout": "41m"},
 		`target-tags holds 11 tags: want at most 10`:                                                                {"target-tags": many, "instance-ids": ""},
-		`instance-ids must not be set: target-tags says already which instances`:                                    {"target-tags": "Environment=dev"},
-		`waves "50%": want 100% as the last wave, so that no instance is left out`:                                  {"waves": "1,50%"},
-		`waves "10%": want each wave larger than those before it, since a wave counts their instances, too`:         {"waves": "1,20%,10%,100%"},
-		`waves "2": want each wave larger than those before it, since a wave counts their instances, too`:           {"waves": "3,2,100%"},
+		`instance-ids must not be set: target-tags already selects the instances`:                                   {"target-tags": "Environment=dev"},
+		`waves "50%": want 100% as the last wave, so that every instance is included`:                               {"waves": "1,50%"},
+		`waves "10%": want a larger wave than the previous ones, since it includes their instances`:                 {"waves": "1,20%,10%,100%"},
+		`waves "2": want a larger wave than the previous ones, since it includes their instances`:                   {"waves": "3,2,100%"},
 	} {
 		var args []string
 		env := map[string]string{}

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// parseRecipe reads the inputs that make an image of files.
+// parseRecipe reads the inputs that describe an image built from files.
 func (p *parser) parseRecipe(workspace string) Recipe {
 	recipe := Recipe{
 		Files:      p.parseImageFiles("image-files", workspace),
@@ -29,14 +29,14 @@ func (p *parser) parseRecipe(workspace string) Recipe {
 	switch scratch := p.rawValue("image") == "scratch"; {
 	case p.rawValue("image-files") != "":
 		if scratch && p.rawValue("image-command") == "" {
-			p.requireInput("image-entrypoint", commandWords+", since image is scratch, which has none")
+			p.requireInput("image-entrypoint", commandWords+", since image is scratch")
 		}
 		return recipe
 	case scratch:
-		p.requireInput("image-files", imageFile.description+", since image is scratch, which has none")
+		p.requireInput("image-files", imageFile.description+", since image is scratch")
 	default:
 		for _, name := range []string{"platforms", "entrypoint", "command", "env", "user", "workdir", "labels"} {
-			p.forbidInput("image-"+name, "image-files puts no files on image, which is pushed as it is")
+			p.forbidInput("image-"+name, "image-files is not set, so image is pushed unchanged")
 		}
 	}
 	return Recipe{}
@@ -63,7 +63,7 @@ func (p *parser) parseImageFiles(name, workspace string) (files []File) {
 
 const commandWords = `a JSON array of strings, as in ["/usr/local/bin/app", "serve"]`
 
-// parseCommand reads a JSON array; an empty one is not nil.
+// parseCommand reads a JSON array; an empty array is not nil.
 func (p *parser) parseCommand(name string) []string {
 	value := p.rawValue(name)
 	if value == "" {

@@ -69,15 +69,15 @@ image-user "a b": want a user, or user:group, by name or number
 image-workdir "srv": want an absolute path in the image
 image-labels "=x": want name=value, one a line`},
 		"tags that ECR cannot let move": {map[string]string{"CREATE-REPOSITORY": "true", "IMAGE-TAGS": "latest-dev,a,b,c,d,e"}, `
-image-tags "latest-dev,a,b,c,d,e": want at most 4 tags beside latest-*, since ECR lets no more move in a repository that create-repository makes`},
+image-tags "latest-dev,a,b,c,d,e": want at most 4 tags in addition to latest-*, since ECR allows no more movable tags in a repository made by create-repository`},
 		"without files": {map[string]string{"IMAGE-ENTRYPOINT": `["/app"]`, "IMAGE-ENV": "A=1", "IMAGE-LABELS": "a=b"}, `
-image-entrypoint must not be set: image-files puts no files on image, which is pushed as it is
-image-env must not be set: image-files puts no files on image, which is pushed as it is
-image-labels must not be set: image-files puts no files on image, which is pushed as it is`},
+image-entrypoint must not be set: image-files is not set, so image is pushed unchanged
+image-env must not be set: image-files is not set, so image is pushed unchanged
+image-labels must not be set: image-files is not set, so image is pushed unchanged`},
 		"nothing on scratch": {map[string]string{"IMAGE": "scratch"}, `
-image-files is missing: want path:/path/in/image or path:/path/in/image:0755, one a line, since image is scratch, which has none`},
+image-files is missing: want path:/path/in/image or path:/path/in/image:0755, one a line, since image is scratch`},
 		"nothing to run on scratch": {map[string]string{"IMAGE": "scratch", "IMAGE-FILES": "app:/app"}, `
-image-entrypoint is missing: want a JSON array of strings, as in ["/usr/local/bin/app", "serve"], since image is scratch, which has none`},
+image-entrypoint is missing: want a JSON array of strings, as in ["/usr/local/bin/app", "serve"], since image is scratch`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{}

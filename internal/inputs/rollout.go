@@ -8,8 +8,8 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// parseWaves are read from sizes that have to rise, as far as that can be known before there
-// are instances, and to reach all of them.
+// parseWaves requires increasing sizes, as far as they can be compared before the number of instances is known, that end
+// with all instances.
 func (p *parser) parseWaves() (waves []Wave) {
 	sizes := p.parseList("waves", wave)
 	for i, size := range sizes {
@@ -22,11 +22,11 @@ func (p *parser) parseWaves() (waves []Wave) {
 		}
 		for _, before := range waves {
 			if next.Percent > 0 && next.Percent <= before.Percent || next.Hosts > 0 && next.Hosts <= before.Hosts {
-				p.rejectValue("waves", size, "each wave larger than those before it, since a wave counts their instances, too")
+				p.rejectValue("waves", size, "a larger wave than the previous ones, since it includes their instances")
 			}
 		}
 		if last := i == len(sizes)-1; last && next.Percent != 100 {
-			p.rejectValue("waves", size, "100% as the last wave, so that no instance is left out")
+			p.rejectValue("waves", size, "100% as the last wave, so that every instance is included")
 		}
 		waves = append(waves, next)
 	}
@@ -35,7 +35,7 @@ func (p *parser) parseWaves() (waves []Wave) {
 
 func (p *parser) parseRollout() Rollout {
 	if p.rawValue("mode") == "service" && p.rawValue("run-on-deploy") == "false" {
-		p.rejectValue("run-on-deploy", "false", "true, since mode is service and only a job can be left to its timer")
+		p.rejectValue("run-on-deploy", "false", "true, since mode is service and only a job can wait for its timer")
 	}
 	return Rollout{Waves: p.parseWaves(), RollbackOnFailure: p.parseText("rollback-on-failure", oneOf("all", "wave", "none")), Policy: deploy.Policy{
 		AllowDowngrade:   p.parseBool("allow-downgrade"),

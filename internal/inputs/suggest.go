@@ -2,7 +2,7 @@ package inputs
 
 import "strings"
 
-// suggestInput names the input that name was probably meant to be, spelled as the user spells inputs; or nothing.
+// suggestInput returns "; did you mean X?" for the input closest to name, as spell writes it, or an empty string.
 func (d Definition) suggestInput(name string, spell func(Input) string) string {
 	name = strings.ToLower(strings.ReplaceAll(strings.TrimLeft(name, "-"), "_", "-"))
 	nearest, distance := "", len(name)/3+1
@@ -17,7 +17,7 @@ func (d Definition) suggestInput(name string, spell func(Input) string) string {
 	return "; did you mean " + nearest + "?"
 }
 
-// editDistance counts the bytes to insert, delete or replace to make b out of a.
+// editDistance is the number of bytes to insert, delete or replace to turn a into b.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

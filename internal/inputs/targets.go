@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// maxTargetTags is how many filters one request takes, with room to spare:
+// maxTargetTags keeps the filters of one request well under the limit:
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_DescribeInstanceInformation.html
 const maxTargetTags = 10
 
 func (p *parser) parseTargets(task Task) Targets {
 	if p.rawValue("target-tags") != "" {
-		p.forbidInput("instance-ids", "target-tags says already which instances")
+		p.forbidInput("instance-ids", "target-tags already selects the instances")
 	} else if task.Phases.Rollout {
 		p.requireInput("instance-ids", instanceID.description+"; or give target-tags")
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// parseTimeouts holds the limits that nest: staying up within health, waiting and health within a command, the lock, delivery and
-// a command within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
+// parseTimeouts checks that the nested timeouts fit: min-healthy-time within health-timeout, draining and health within the
+// command, and lock, delivery and command within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
 // AWS-RunShellScript's executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 func (p *parser) parseTimeouts(task Task, rollout deploy.Policy) Timeouts {
 	limits := Timeouts{

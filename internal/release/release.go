@@ -10,16 +10,16 @@ const (
 	maxService     = 48
 )
 
-// Release is one version of one service for one environment. Every tag, key, file and folder is named here, so that
-// the registry, the bucket and the instances agree.
+// Release is one version of one service for one environment. Its methods are the only source of names of tags, keys, files
+// and folders, so that the registry, the bucket and the instances agree.
 type Release struct {
 	Service     string
 	Environment string
 	Version     Version
 }
 
-// New checks the three parts and that the version's suffix is the environment. All problems are joined, each naming
-// its part.
+// New validates the three parts, and that the suffix of the version is the environment. The error joins all problems, each
+// naming its part.
 func New(service, environment, version string) (Release, error) {
 	v, ok := parseStrict(version)
 	problems := []error{nameError("service", service, maxService, "atta")}
@@ -32,7 +32,7 @@ func New(service, environment, version string) (Release, error) {
 	case !ok:
 		problems = append(problems, versionError(version, environment))
 	case v.Environment() != environment:
-		problems = append(problems, fmt.Errorf("version %.60q: belongs to environment %s, and environment is %s",
+		problems = append(problems, fmt.Errorf("version %.60q: belongs to environment %s, but environment is %s",
 			version, v.Environment(), environment))
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -41,7 +41,7 @@ func New(service, environment, version string) (Release, error) {
 	return Release{Service: service, Environment: environment, Version: v}, nil
 }
 
-// Unversioned names a service in an environment, for what is about no version of it.
+// Unversioned returns a release without a version, for operations on a service in an environment.
 func Unversioned(service, environment string) (Release, error) {
 	err := errors.Join(nameError("service", service, maxService, "atta"), nameError("environment", environment, maxEnvironment, "dev"))
 	if err != nil {
@@ -62,7 +62,7 @@ func nameError(part, name string, maxLength int, example string) error {
 	return nil
 }
 
-// VersionFromRef is the tag whose push started the workflow, given GITHUB_REF_TYPE and GITHUB_REF_NAME
+// VersionFromRef returns the tag whose push triggered the workflow, given GITHUB_REF_TYPE and GITHUB_REF_NAME
 // (https://docs.github.com/en/actions/reference/workflows-and-actions/variables); false for a branch.
 func VersionFromRef(refType, refName string) (string, bool) {
 	if refType != "tag" || refName == "" {
@@ -71,24 +71,23 @@ func VersionFromRef(refType, refName string) (string, bool) {
 	return refName, true
 }
 
-// ImageTag is the tag that never moves: 0.1.30-dev.
+// ImageTag is the immutable image tag: 0.1.30-dev.
 func (r Release) ImageTag() string { return r.Version.String() }
 
-// Alias is the tag that follows the environment's last healthy release: latest-dev.
+// Alias is the image tag that moves to the latest healthy release of the environment: latest-dev.
 func (r Release) Alias() string { return "latest-" + r.Environment }
 
 // BundleName is the bundle's file name: deploy-bundle-0.1.30-dev.tar.gz.
 func (r Release) BundleName() string { return "deploy-bundle-" + r.Version.String() + ".tar.gz" }
 
-// BundlePrefix is where bundles are kept unless the user says otherwise: bundles/dev/.
+// BundlePrefix is the default S3 prefix of bundles: bundles/dev/.
 func (r Release) BundlePrefix() string { return "bundles/" + r.Environment + "/" }
 
-// BundleKey is the bundle's S3 key below a prefix that ends with a slash.
+// BundleKey is the S3 key of the bundle under a prefix that ends with a slash.
 func (r Release) BundleKey(prefix string) string { return prefix + r.BundleName() }
 
-// LedgerPrefix is where the bucket keeps who may deploy and what has become of it:
-// deployments/dev/atta/.
+// LedgerPrefix is the S3 prefix of the lock and the deployment history: deployments/dev/atta/.
 func (r Release) LedgerPrefix() string { return "deployments/" + r.Environment + "/" + r.Service + "/" }
 
-// Folder is where an instance keeps the unpacked bundle: /opt/atta/releases/0.1.30-dev.
+// Folder is the folder of the unpacked bundle on an instance: /opt/atta/releases/0.1.30-dev.
 func (r Release) Folder() string { return "/opt/" + r.Service + "/releases/" + r.Version.String() }

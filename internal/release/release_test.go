@@ -62,9 +62,9 @@ func TestInvalidPartsAreRefusedWithAReason(t *testing.T) {
 		"suffix in capitals": {"atta", "dev", "0.1.30-DEV",
 			`version "0.1.30-DEV": want MAJOR.MINOR.PATCH-dev; did you mean 0.1.30-dev?`},
 		"other environment": {"atta", "dev", "0.1.30-prod",
-			`version "0.1.30-prod": belongs to environment prod, and environment is dev`},
+			`version "0.1.30-prod": belongs to environment prod, but environment is dev`},
 		"environment as a prefix of the suffix": {"atta", "dev", "0.1.30-dev-2",
-			`version "0.1.30-dev-2": belongs to environment dev-2, and environment is dev`},
+			`version "0.1.30-dev-2": belongs to environment dev-2, but environment is dev`},
 		"two numbers":       {"atta", "dev", "0.1-dev", `version "0.1-dev": want MAJOR.MINOR.PATCH-dev`},
 		"leading zero":      {"atta", "dev", "0.01.3-dev", `version "0.01.3-dev": want MAJOR.MINOR.PATCH-dev`},
 		"number too large":  {"atta", "dev", "0.1.1000000000000000000-dev", `version "0.1.1000000000000000000-dev": want MAJOR.MINOR.PATCH-dev`},
@@ -127,7 +127,7 @@ func TestDowngradeErrorNamesBothVersionsAndTheInstance(t *testing.T) {
 	if !errors.As(err, &downgrade) {
 		t.Fatalf("got %v, want a DowngradeError", err)
 	}
-	want := "0.1.29-dev is older than 0.1.30-dev, which runs on i-0123456789abcdef0; set allow-downgrade: true to go back"
+	want := "0.1.29-dev is older than 0.1.30-dev, which runs on i-0123456789abcdef0; set allow-downgrade: true to deploy it anyway"
 	if diff := cmp.Diff(want, err.Error()); diff != "" {
 		t.Error(diff)
 	}

@@ -1,5 +1,5 @@
-// Package release knows what a release is called: its version, its environment, its service, and every name made from
-// them. It reads and writes nothing.
+// Package release defines the version, environment and service of a release, and every name derived from them. It performs
+// no I/O.
 package release
 
 import (
@@ -10,11 +10,11 @@ import (
 	"github.com/Masterminds/semver/v3"
 )
 
-// Version is MAJOR.MINOR.PATCH-<environment>, as in 0.1.30-dev. Versions can be compared with ==; the zero Version is
-// no version.
+// Version is MAJOR.MINOR.PATCH-<environment>, as in 0.1.30-dev. Versions can be compared with ==; the zero Version
+// means no version.
 type Version struct{ semver semver.Version }
 
-// ParseVersion reads a version strictly: no leading v, no build metadata, and the suffix is the environment's name.
+// ParseVersion parses a version strictly: no leading v, no build metadata, and the suffix must be the name of an environment.
 func ParseVersion(s string) (Version, error) {
 	v, ok := parseStrict(s)
 	if !ok {
@@ -23,7 +23,7 @@ func ParseVersion(s string) (Version, error) {
 	return v, nil
 }
 
-// First is the version of an environment that has had none: 0.1.0-<environment>.
+// First is the first version of an environment: 0.1.0-<environment>.
 func First(environment string) Version {
 	return Version{*semver.New(0, 1, 0, environment, "")}
 }
@@ -40,10 +40,10 @@ func (v Version) Compare(o Version) int { return v.semver.Compare(&o.semver) }
 // Environment is the version's suffix, as in dev.
 func (v Version) Environment() string { return v.semver.Prerelease() }
 
-// String is the version as it is written in tags and file names; it is empty for no version.
+// String is the version as written in tags and file names, or empty for no version.
 func (v Version) String() string { return v.semver.Original() }
 
-// maxNumber keeps a version's numbers, and their successors, inside the signed 64-bit arithmetic of a shell.
+// maxNumber keeps the numbers of a version, and their successors, within the signed 64-bit arithmetic of a shell.
 const maxNumber = 1e18
 
 func parseStrict(s string) (Version, bool) {
@@ -57,7 +57,7 @@ func parseStrict(s string) (Version, bool) {
 	return Version{*v}, true
 }
 
-// versionError says what is wanted and, when it can tell, what s was probably meant to be.
+// versionError describes the required form and suggests a correction if there is one.
 func versionError(s, environment string) error {
 	want := "want MAJOR.MINOR.PATCH-"
 	if environment == "" {
@@ -74,7 +74,7 @@ func versionError(s, environment string) error {
 	return fmt.Errorf("version %.60q: %s", s, want)
 }
 
-// correctVersion drops a leading v and build metadata, and adds the environment when the suffix is missing or no environment.
+// correctVersion drops a leading v and build metadata, and replaces a missing or invalid suffix by the environment.
 func correctVersion(s, environment string) (Version, bool) {
 	s, _, _ = strings.Cut(strings.TrimLeft(s, "vV"), "+")
 	if v, ok := parseStrict(s); ok {
@@ -84,7 +84,7 @@ func correctVersion(s, environment string) (Version, bool) {
 	return parseStrict(core + "-" + environment)
 }
 
-// namePattern is safe, without quoting, in a systemd unit, a container's name, a path, an S3 key, a shell and a tag.
+// namePattern needs no quoting in a systemd unit, a container name, a path, an S3 key, a shell or a tag.
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 func validName(s string, maxLength int) bool {

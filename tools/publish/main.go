@@ -1,6 +1,6 @@
-// Command publish makes the image of the action itself, with the engine that pushes the images of others, and writes its
-// digest into action.yml, so that a runner pulls it in place of building the Dockerfile: make publish. It needs Go, and
-// neither Docker nor root.
+// Command publish (make publish) builds and pushes the image of this action with the action's own packages, and writes its
+// digest into action.yml, so that runners pull it instead of building the Dockerfile. It needs Go, but neither Docker nor
+// root.
 package main
 
 import (
@@ -23,25 +23,25 @@ import (
 	"github.com/org/atta-deploy-action/internal/image"
 )
 
-// program is the action's in its image.
+// program is the path of the action in its image.
 const program = "/atta-deploy-action"
 
-// publication is what is published, and where.
+// publication is what to publish, and where.
 type publication struct {
 	version    string // 1.2.3
 	repository string // host/name
-	base       string // as the Dockerfile has it
+	base       string // the base image of the Dockerfile
 	platforms  []string
-	root       string // the folder of this repository
+	root       string // the root of this repository
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	p := publication{root: "."}
-	flag.StringVar(&p.version, "version", "", "version, which CHANGELOG.md describes, as in 1.2.3")
-	flag.StringVar(&p.repository, "repository", "", "where the image goes, as in ghcr.io/org/atta-deploy-action")
-	flag.StringVar(&p.base, "base", "index.docker.io/library/busybox:1.37", "image that has a shell")
-	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "platforms of the base that runners have")
+	flag.StringVar(&p.version, "version", "", "version to publish, which CHANGELOG.md must describe, such as 1.2.3")
+	flag.StringVar(&p.repository, "repository", "", "repository to push to, such as ghcr.io/org/atta-deploy-action")
+	flag.StringVar(&p.base, "base", "index.docker.io/library/busybox:1.37", "base image, which must have a shell")
+	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "platforms to build for, of those the base image has")
 	flag.Parse()
 	p.platforms = strings.Split(*platforms, ",")
 	uri, err := p.publishImage(ctx)
@@ -53,8 +53,8 @@ func main() {
 	fmt.Println(uri)
 }
 
-// publishImage returns what action.yml names from now on, host/name@sha256:…. What has been published before is published
-// again as long as it is the same.
+// publishImage returns the URI that action.yml names from now on, host/name@sha256:…. Publishing the same content again
+// succeeds.
 func (p publication) publishImage(ctx context.Context) (string, error) {
 	repository, err := name.NewRepository(strings.ToLower(p.repository), name.StrictValidation)
 	if err != nil {
@@ -67,17 +67,17 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// GitHub's own registry takes the workflow's GITHUB_TOKEN; others what docker login has left.
+	// GitHub's registry accepts the workflow's GITHUB_TOKEN; other registries use the credentials of docker login.
 	keychain := authn.NewMultiKeychain(github.Keychain, authn.DefaultKeychain)
 	labels := map[string]string{"org.opencontainers.image.version": p.version}
 	if repository.RegistryStr() == "ghcr.io" {
-		// By this the package belongs to the repository, and its workflow may write to it:
+		// The label connects the package to the repository, so that its workflows may write to it:
 		// https://docs.github.com/en/packages/learn-github-packages/connecting-a-repository-to-a-package
 		labels["org.opencontainers.image.source"] = "https://github.com/" + repository.RepositoryStr()
 	}
 	src, err := image.Make(ctx, image.Recipe{
 		Base: p.base, Files: []image.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
-		// Root, because the runner's files are only root's to write:
+		// Root, because only root may write the runner's files:
 		// https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user
 		Entrypoint: []string{program}, User: "0:0",
 		Labels: labels,
@@ -98,18 +98,18 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// As the runners of others pull it.
-	stranger, err := image.NewRepository(repository.RegistryStr(), repository.RepositoryStr(), authn.Anonymous)
+	// Other users' runners pull without credentials.
+	anonymous, err := image.NewRepository(repository.RegistryStr(), repository.RepositoryStr(), authn.Anonymous)
 	if err != nil {
 		return "", err
 	}
-	if _, err := stranger.Resolve(ctx, pushed.Digest); err != nil {
-		return "", fmt.Errorf("%s is there, but cannot be pulled without a login; make the package public, then run this again: %w", pushed.URI, err)
+	if _, err := anonymous.Resolve(ctx, pushed.Digest); err != nil {
+		return "", fmt.Errorf("%s is pushed, but cannot be pulled without a login; make the package public and run this again: %w", pushed.URI, err)
 	}
 	return pushed.URI, p.pinImage(pushed.URI)
 }
 
-// checkVersion reports everything that speaks against the version.
+// checkVersion reports everything that prevents publishing the version.
 func (p publication) checkVersion() (err error) {
 	if version, bad := semver.StrictNewVersion(p.version); bad != nil || version.Prerelease() != "" || version.Metadata() != "" {
 		err = fmt.Errorf("version %q is not MAJOR.MINOR.PATCH", p.version)
@@ -121,7 +121,7 @@ func (p publication) checkVersion() (err error) {
 	return errors.Join(err, readErr)
 }
 
-// buildLayers lays out, for each architecture, what the image has besides its base, and returns the folder of it.
+// buildLayers writes the files that the image adds to its base, in a folder per architecture, and returns the parent folder.
 func (p publication) buildLayers(ctx context.Context) (string, error) {
 	folder := filepath.Join(p.root, ".cache", "publish")
 	if err := os.RemoveAll(folder); err != nil {
@@ -137,8 +137,8 @@ func (p publication) buildLayers(ctx context.Context) (string, error) {
 		certs := filepath.Join(top, "etc/ssl/certs")
 		if err := errors.Join(
 			os.MkdirAll(certs, 0o700),
-			os.WriteFile(filepath.Join(certs, "ca-certificates.crt"), certificates, 0o600), //nolint:gosec // whoever publishes names the folder
-			// By this name the program tidies up after the one before.
+			os.WriteFile(filepath.Join(certs, "ca-certificates.crt"), certificates, 0o600), //nolint:gosec // the folder is chosen by the person who publishes
+			// Under this name the program runs as the post step.
 			os.Symlink(program, filepath.Join(top, program+"-post")),
 		); err != nil {
 			return "", err
@@ -157,7 +157,7 @@ func (p publication) buildLayers(ctx context.Context) (string, error) {
 	return folder, nil
 }
 
-// pinImage makes action.yml name the image.
+// pinImage writes the image into action.yml.
 func (p publication) pinImage(uri string) error {
 	file := filepath.Join(p.root, "action.yml")
 	text, err := os.ReadFile(file)
@@ -167,7 +167,7 @@ func (p publication) pinImage(uri string) error {
 	before, rest, ok := bytes.Cut(text, []byte("\n  image: "))
 	_, after, closed := bytes.Cut(rest, []byte("\n"))
 	if !ok || !closed {
-		return errors.New("action.yml names no image")
+		return errors.New("action.yml has no image")
 	}
-	return os.WriteFile(file, bytes.Join([][]byte{before, []byte("\n  image: docker://" + uri + "\n"), after}, nil), 0o600) //nolint:gosec // whoever publishes names the folder
+	return os.WriteFile(file, bytes.Join([][]byte{before, []byte("\n  image: docker://" + uri + "\n"), after}, nil), 0o600) //nolint:gosec // the folder is chosen by the person who publishes
 }
