@@ -119,7 +119,7 @@ func TestTheStepAfterARunThatWasRefusedOrWentWellDoesNothing(t *testing.T) {
 		p.run()
 		from := len(s.aws.Calls())
 		out := p.after().run()
-		if calls := s.calls(from); out.code != 0 || calls != nil || out.summary != "" || !strings.Contains(out.log, "nothing was left to do") {
+		if calls := s.calls(from); out.code != 0 || calls != nil || out.summary != "" || !strings.Contains(out.log, "nothing to clean up") {
 			t.Errorf("%v: %d, %v\n%s", settings, out.code, calls, out.log)
 		}
 	}
