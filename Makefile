@@ -65,7 +65,7 @@ publish: ## Make the action's own image, push it to REPOSITORY as VERSION and na
 vulnerabilities: ## Check the dependencies against the Go vulnerability database (needs the network)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
 
-golden: ## Rewrite the golden files and the README's tables from the code
+golden: ## Rewrite the golden files and the tables of README.md and docs/inputs.md from the code
 	go test ./internal/report . -update
 
 $(BIN)/golangci-lint: Makefile

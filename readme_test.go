@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,36 +16,71 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-var update = flag.Bool("update", false, "rewrite the tables of README.md")
+var update = flag.Bool("update", false, "rewrite the tables of README.md and docs/inputs.md")
 
-func TestREADMEListsTheInputsAndOutputsOfActionYML(t *testing.T) {
-	text, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
+func TestREADMEAndDocsListTheInputsAndOutputsOfActionYML(t *testing.T) {
+	groups := inputGroups(t)
+	var all strings.Builder
+	for _, group := range groups {
+		fmt.Fprintf(&all, "### %s\n\n%s\n", group.title, inputTable(group.inputs))
 	}
-	want := string(text)
-	for mark, table := range map[string]string{"inputs": inputTable(promised(t)), "outputs": outputTable(promised(t))} {
-		begin, end := "<!-- "+mark+" -->\n", "<!-- /"+mark+" -->"
-		before, rest, ok := strings.Cut(want, begin)
+	for _, table := range []struct{ file, mark, text string }{
+		{"README.md", "inputs", inputTable(groups[0].inputs)},
+		{"README.md", "outputs", outputTable(promised(t))},
+		{"docs/inputs.md", "inputs", all.String()},
+	} {
+		text := readFile(t, table.file)
+		begin, end := "<!-- "+table.mark+" -->\n", "<!-- /"+table.mark+" -->"
+		before, rest, ok := strings.Cut(text, begin)
 		_, after, closed := strings.Cut(rest, end)
 		if !ok || !closed {
-			t.Fatalf("README.md has no %s…%s", strings.TrimSpace(begin), end)
+			t.Fatalf("%s has no %s…%s", table.file, strings.TrimSpace(begin), end)
 		}
-		want = before + begin + table + end + after
-	}
-	if *update {
-		write(t, "README.md", want)
-		return
-	}
-	if diff := cmp.Diff(want, string(text)); diff != "" {
-		t.Errorf("README.md and action.yml disagree; go test . -update rewrites the tables:\n%s", diff)
+		want := before + begin + table.text + end + after
+		if *update {
+			write(t, table.file, want)
+		} else if diff := cmp.Diff(want, text); diff != "" {
+			t.Errorf("%s and action.yml disagree; go test . -update rewrites the tables:\n%s", table.file, diff)
+		}
 	}
 }
 
-func inputTable(d inputs.Definition) string {
+type inputGroup struct {
+	title  string
+	inputs []inputs.Input
+}
+
+// inputGroups are the inputs under the comments that group them in action.yml.
+func inputGroups(t *testing.T) (groups []inputGroup) {
+	t.Helper()
+	var file struct{ Inputs yaml.Node }
+	if err := yaml.Unmarshal(definition, &file); err != nil {
+		t.Fatal(err)
+	}
+	for i, input := range promised(t).Inputs {
+		comment := file.Inputs.Content[2*i].HeadComment
+		if i == 0 && comment == "" {
+			comment = file.Inputs.HeadComment
+		}
+		if comment != "" {
+			groups = append(groups, inputGroup{title: strings.TrimSuffix(strings.TrimLeft(comment, "# "), ".")})
+		}
+		if len(groups) == 0 {
+			t.Fatalf("the input %s of action.yml stands under no comment", input.Name)
+		}
+		last := &groups[len(groups)-1]
+		last.inputs = append(last.inputs, input)
+	}
+	if len(groups) < 5 || len(groups[0].inputs) != 10 {
+		t.Fatalf("action.yml has %d groups of inputs, %d inputs in the first", len(groups), len(groups[0].inputs))
+	}
+	return groups
+}
+
+func inputTable(list []inputs.Input) string {
 	var b strings.Builder
-	b.WriteString("| input | what it says | default |\n|---|---|---|\n")
-	for _, input := range d.Inputs {
+	b.WriteString("| input | description | default |\n|---|---|---|\n")
+	for _, input := range list {
 		value := code(input.Default)
 		if input.Required {
 			value = "**required**"
@@ -56,7 +92,7 @@ func inputTable(d inputs.Definition) string {
 
 func outputTable(d inputs.Definition) string {
 	var b strings.Builder
-	b.WriteString("| output | what it says |\n|---|---|\n")
+	b.WriteString("| output | description |\n|---|---|\n")
 	for _, output := range d.Outputs {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", output.Name, cell(output.Description))
 	}
@@ -75,28 +111,60 @@ func cell(text string) string {
 	return strings.NewReplacer("<", "&lt;", ">", "&gt;", "|", "&#124;", "\n", " ").Replace(text)
 }
 
-var yamlBlock = regexp.MustCompile("(?s)```ya?ml\n(.*?)```")
+// documents are the Markdown files of this repository, by path.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	for _, pattern := range []string{"*.md", "docs/*.md", "examples/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			found[file] = readFile(t, file)
+		}
+	}
+	if len(found) < 14 {
+		t.Fatalf("found %d Markdown files", len(found))
+	}
+	return found
+}
 
-func TestEveryInputThatREADMEUsesExists(t *testing.T) {
-	text, err := os.ReadFile("README.md")
+func readFile(t *testing.T, file string) string {
+	t.Helper()
+	text, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	used := 0
-	for _, block := range yamlBlock.FindAllStringSubmatch(string(text), -1) {
-		var document yaml.Node
-		if err := yaml.Unmarshal([]byte(block[1]), &document); err != nil {
-			t.Errorf("README.md holds YAML that cannot be read: %v\n%s", err, block[1])
-		}
-		for _, name := range inputsUsed(&document) {
-			used++
-			if !slices.ContainsFunc(promised(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
-				t.Errorf("README.md uses the input %s, which action.yml does not have", name)
+	return string(text)
+}
+
+func TestREADMEIsShort(t *testing.T) {
+	if lines := strings.Count(readFile(t, "README.md"), "\n"); lines > 160 {
+		t.Errorf("README.md has %d lines; the limit is 160, the rest belongs in docs/", lines)
+	}
+}
+
+var yamlBlock = regexp.MustCompile("(?s)```ya?ml\n(.*?)```")
+
+func TestEveryInputThatDocsUseExists(t *testing.T) {
+	used := map[string]int{}
+	for file, text := range documents(t) {
+		for _, block := range yamlBlock.FindAllStringSubmatch(text, -1) {
+			var document yaml.Node
+			if err := yaml.Unmarshal([]byte(block[1]), &document); err != nil {
+				t.Errorf("%s holds YAML that cannot be read: %v\n%s", file, err, block[1])
+			}
+			for _, name := range inputsUsed(&document) {
+				used[file]++
+				if !slices.ContainsFunc(promised(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
+					t.Errorf("%s uses the input %s, which action.yml does not have", file, name)
+				}
 			}
 		}
 	}
-	if used < 5 {
-		t.Errorf("README.md shows the use of %d inputs", used)
+	if used["README.md"] < 5 || len(used) < 4 {
+		t.Errorf("inputs used, by file: %v", used)
 	}
 }
 
@@ -115,4 +183,77 @@ func inputsUsed(node *yaml.Node) (names []string) {
 		names = append(names, inputsUsed(child)...)
 	}
 	return names
+}
+
+var (
+	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	heading     = regexp.MustCompile(`(?m)^#+ (.*)$`)
+	makeCommand = regexp.MustCompile("(?m)(?:^|`|PATH )make ([a-z][a-z0-9-]*)")
+	makeTarget  = regexp.MustCompile(`(?m)^([a-z][a-z0-9%-]*):`)
+)
+
+func TestEveryLinkOfTheDocsLeadsSomewhere(t *testing.T) {
+	checked := 0
+	for file, text := range documents(t) {
+		for _, match := range link.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(match[1], "://") {
+				continue
+			}
+			checked++
+			path, anchor, _ := strings.Cut(match[1], "#")
+			target := file
+			if path != "" {
+				target = filepath.Join(filepath.Dir(file), path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s links to %s, which does not exist", file, match[1])
+			} else if anchor != "" && !hasAnchor(readFile(t, target), anchor) {
+				t.Errorf("%s links to %s, which has no such heading", file, match[1])
+			}
+		}
+	}
+	if checked < 40 {
+		t.Errorf("the docs have %d links into this repository", checked)
+	}
+}
+
+// hasAnchor reports whether a heading of the text gets the anchor, as GitHub makes it.
+func hasAnchor(text, anchor string) bool {
+	for _, match := range heading.FindAllStringSubmatch(text, -1) {
+		made := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(match[1]), "")
+		if strings.ReplaceAll(made, " ", "-") == anchor {
+			return true
+		}
+	}
+	return false
+}
+
+func TestREADMELinksToEveryPageInDocs(t *testing.T) {
+	readme := readFile(t, "README.md")
+	for file := range documents(t) {
+		if strings.HasPrefix(file, "docs/") && !strings.Contains(readme, "("+file+")") {
+			t.Errorf("README.md has no link to %s", file)
+		}
+	}
+}
+
+func TestEveryMakeTargetInTheDocsExists(t *testing.T) {
+	targets := map[string]bool{}
+	for _, file := range []string{"Makefile", "laptop/deploy.mk"} {
+		for _, match := range makeTarget.FindAllStringSubmatch(readFile(t, file), -1) {
+			targets[match[1]] = true
+		}
+	}
+	checked := 0
+	for file, text := range documents(t) {
+		for _, match := range makeCommand.FindAllStringSubmatch(text, -1) {
+			checked++
+			if name := match[1]; !targets[name] && !(strings.HasPrefix(name, "deploy-") && targets["deploy-%"]) {
+				t.Errorf("%s names make %s, which neither Makefile nor laptop/deploy.mk has", file, name)
+			}
+		}
+	}
+	if checked < 10 {
+		t.Errorf("the docs name %d make commands", checked)
+	}
 }

@@ -158,20 +158,17 @@ func TestEveryExampleHasTheWholeMakefile(t *testing.T) {
 	}
 }
 
-// What the variables of a GitHub environment are for, as README.md lists them.
-func TestREADMEListsEveryVariableThatWorkflowsUse(t *testing.T) {
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+// What the variables of a GitHub environment are for, as docs/workflows.md lists them.
+func TestDocsListEveryVariableThatWorkflowsUse(t *testing.T) {
+	page := readFile(t, "docs/workflows.md")
 	text, err := os.ReadFile(".github/workflows/deploy.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := regexp.MustCompile(`([a-z-]+): .*\b(vars|secrets)\.([A-Z0-9_]+)`).FindAllStringSubmatch(string(text), -1)
 	for _, use := range found {
-		if row := "| `" + use[3] + "` | `" + use[1] + "` |"; !strings.Contains(string(readme), row) {
-			t.Errorf("README.md has no row %s", row)
+		if row := "| `" + use[3] + "` | `" + use[1] + "` |"; !strings.Contains(page, row) {
+			t.Errorf("docs/workflows.md has no row %s", row)
 		}
 	}
 	if len(found) < 10 {
