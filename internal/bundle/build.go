@@ -1,5 +1,5 @@
-// Package bundle makes the deploy bundle of a release and keeps it in S3. It
-// knows nothing of the instances that will unpack it.
+// Package bundle builds the deploy bundle of a release and stores it in S3. It knows nothing about the instances that
+// unpack it.
 package bundle
 
 import (
@@ -20,18 +20,17 @@ import (
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
-// DefaultPath is where a repository keeps its own files by convention. It may be
-// absent; a folder that was named on purpose may not.
+// DefaultPath is the conventional folder for the repository's own files. Unlike any other folder, it may be missing.
 const DefaultPath = "deploy"
 
-// laptopFile serves a laptop, not a host, and is a link in the repository that it comes from.
+// laptopFile is a makefile for developers, not for hosts; in the action's own repository it is a link.
 const laptopFile = "deploy.mk"
 
-// maxSize bounds a bundle, in bytes. It is read into memory, and it is for scripts
-// and units: programs travel in the image.
+// maxSize limits a bundle, in bytes: it is held in memory, and it is meant for scripts and units. Programs belong in the
+// image.
 const maxSize = 32 << 20
 
-// deployScript is what bootstrap.sh hands over to, in package deploy's Files.
+// deployScript is the entry in deploy.Files that bootstrap.sh hands over to.
 const deployScript = "ec2_deploy.sh"
 
 // Bundle is a finished deploy-bundle-<version>.tar.gz.
@@ -39,27 +38,26 @@ type Bundle struct {
 	Content []byte
 	SHA256  string // hex
 	Files   int
-	Own     int // files that came from the repository
+	Own     int // files from the repository
 }
 
-// file is one entry: its bytes and whether it may be executed.
+// file is one entry: its content, and whether it is executable.
 type file struct {
 	content    []byte
 	executable bool
 }
 
-// Build packs the repository's folder over the defaults, with VERSION beside them.
-// The same files give the same bytes on every machine. Mode is job, service or
-// empty, and says which default unit is taken; one of the repository's own has to
-// agree. Everything in the folder that must not travel is reported at once.
+// Build packs the built-in files, overlaid with the repository's folder, and a VERSION file. The same files give the same
+// bytes on every machine. The mode, job, service or empty, selects the built-in unit; the repository's own unit must match
+// it. The error lists every file that must not be in a bundle.
 func Build(folder string, rel release.Release, mode string) (Bundle, error) {
-	files, err := defaults(rel.Service, mode)
+	files, err := defaultFiles(rel.Service, mode)
 	if err != nil {
 		return Bundle{}, err
 	}
-	own, err := read(folder, rel.Service)
+	own, err := readFolder(folder, rel.Service)
 	if _, replaced := own["deploy/"+deployScript]; replaced {
-		// A script of the repository never meets a lib of another version.
+		// The repository's own script must not source libraries of another version.
 		maps.DeleteFunc(files, func(name string, _ file) bool { return strings.HasPrefix(name, "deploy/lib/") })
 	}
 	maps.Copy(files, own)
@@ -67,19 +65,19 @@ func Build(folder string, rel release.Release, mode string) (Bundle, error) {
 		return Bundle{}, err
 	}
 	files["VERSION"] = file{content: []byte(rel.Version.String() + "\n")}
-	content, err := pack(files)
+	content, err := packFiles(files)
 	if err != nil {
 		return Bundle{}, fmt.Errorf("pack bundle: %w", err)
 	}
 	if len(content) > maxSize {
-		return Bundle{}, fmt.Errorf("bundle-path %s makes a bundle of %d MB; at most %d MB: programs belong in the image",
+		return Bundle{}, fmt.Errorf("bundle-path %s makes a bundle of %d MB, the limit is %d MB: programs belong in the image",
 			folder, len(content)>>20, maxSize>>20)
 	}
 	sum := sha256.Sum256(content)
 	return Bundle{Content: content, SHA256: hex.EncodeToString(sum[:]), Files: len(files), Own: len(own)}, nil
 }
 
-func defaults(service, mode string) (map[string]file, error) {
+func defaultFiles(service, mode string) (map[string]file, error) {
 	files := map[string]file{}
 	unit := defaultUnits()[cmp.Or(mode, "job")]
 	err := fs.WalkDir(deploy.Files, ".", func(name string, entry fs.DirEntry, err error) error {
@@ -93,17 +91,17 @@ func defaults(service, mode string) (map[string]file, error) {
 		case path.Dir(name) == "systemd":
 			return err
 		}
-		// An embedded file has no mode (https://pkg.go.dev/embed), and lib is only sourced.
+		// Embedded files have no mode (https://pkg.go.dev/embed), and the libraries are only sourced.
 		files[path.Join("deploy", name)] = file{content, name == deployScript}
 		return err
 	})
 	return files, err
 }
 
-// plainName keeps every name readable in a listing and in a shell.
+// plainName keeps names readable in listings and shells.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._/+@ -]+$`)
 
-func read(folder, service string) (map[string]file, error) {
+func readFolder(folder, service string) (map[string]file, error) {
 	files := map[string]file{}
 	var problems []error
 	size := int64(0)
@@ -112,7 +110,7 @@ func read(folder, service string) (map[string]file, error) {
 			return err
 		}
 		if name == folder {
-			return fmt.Errorf("%s is no folder", folder)
+			return fmt.Errorf("%s is not a folder", folder)
 		}
 		inside, err := filepath.Rel(folder, name)
 		if err != nil {
@@ -126,7 +124,7 @@ func read(folder, service string) (map[string]file, error) {
 		if err != nil {
 			return err
 		}
-		if problem := unfit(inside, info); problem != "" {
+		if problem := unfitReason(inside, info); problem != "" {
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
 			return nil
 		}
@@ -134,13 +132,12 @@ func read(folder, service string) (map[string]file, error) {
 			return fmt.Errorf("bundle-path %s holds more than %d MB: programs belong in the image", folder, maxSize>>20)
 		}
 		content, err := os.ReadFile(name)
-		switch problem := misplaced(inside, service); {
+		switch problem := misplacedReason(inside, service); {
 		case isDefaultUnit(inside, content):
 		case problem != "":
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
 		default:
-			// Git keeps one bit of a file's mode, whether it may be executed; the rest is
-			// the umask of whoever checked it out.
+			// Git stores only the executable bit of a file's mode; the rest depends on the umask at checkout.
 			files["deploy/"+inside] = file{content, info.Mode()&0o100 != 0}
 		}
 		return err
@@ -154,8 +151,8 @@ func read(folder, service string) (map[string]file, error) {
 	return files, errors.Join(problems...)
 }
 
-// unfit says why a file must not travel, or nothing.
-func unfit(name string, info fs.FileInfo) string {
+// unfitReason is the reason why a file must not be in a bundle, or empty.
+func unfitReason(name string, info fs.FileInfo) string {
 	mode := info.Mode()
 	switch {
 	case mode&fs.ModeSymlink != 0:
@@ -165,9 +162,9 @@ func unfit(name string, info fs.FileInfo) string {
 	case mode&(fs.ModeSetuid|fs.ModeSetgid) != 0:
 		return "is setuid or setgid; such a file does not go into a bundle"
 	case path.Base(name) == ".env":
-		return "holds settings and secrets; they stay on the host"
+		return "holds settings and secrets, which stay on the host"
 	case !plainName.MatchString(name):
-		return "has a name of other characters than letters, digits, spaces and . _ + @ -"
+		return "has a name with characters other than letters, digits, spaces and . _ + @ -"
 	}
 	return ""
 }

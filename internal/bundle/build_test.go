@@ -36,7 +36,7 @@ func version(t *testing.T, service string) release.Release {
 	return rel
 }
 
-// own is one file of a repository's folder.
+// own is a file in the repository's folder.
 type own struct {
 	name, text string
 	mode       fs.FileMode
@@ -66,7 +66,7 @@ func build(t *testing.T, dir string) bundle.Bundle {
 	return b
 }
 
-// fixed replaces every file that the defaults bring, so that its sum depends on nothing else.
+// fixed replaces every built-in file, so that the checksum depends on nothing else.
 var fixed = []own{
 	{"ec2_deploy.sh", "#!/bin/bash\necho deployed\n", 0o755},
 	{".env.example", "GREETING=\n", 0o644},
@@ -75,9 +75,9 @@ var fixed = []own{
 	{"empty", "", 0o644},
 }
 
-func TestTheSameTreeGivesTheSameBytesOnEveryMachine(t *testing.T) {
+func TestTheSameFilesGiveTheSameBytesOnEveryMachine(t *testing.T) {
 	t.Parallel()
-	// A change of this sum makes every bundle that is in a bucket another one.
+	// If this checksum changes, every bundle that is already in a bucket becomes a conflict.
 	const golden = "e0a7ff055cfe4fabedfa092fd63c50727952ebc9679253b8a7a7bbed878e1464"
 	here := build(t, folder(t, fixed...))
 	if here.SHA256 != golden {
@@ -134,7 +134,7 @@ func unpack(t *testing.T, content []byte) (all []packed) {
 	}
 }
 
-func TestTheRepositorysOwnFilesWin(t *testing.T) {
+func TestTheRepositorysOwnFilesReplaceTheBuiltInOnes(t *testing.T) {
 	t.Parallel()
 	b := build(t, folder(t, fixed...))
 	want := []packed{
@@ -173,7 +173,7 @@ func TestGNUTarReadsABundle(t *testing.T) {
 	}
 }
 
-func TestTheDefaultUnitServesAnyServiceUnderItsName(t *testing.T) {
+func TestTheBuiltInUnitIsNamedForTheService(t *testing.T) {
 	t.Parallel()
 	b, err := bundle.Build(folder(t), version(t, "web-shop"), "")
 	if err != nil {
@@ -207,7 +207,7 @@ func libraries(t *testing.T) (names []string) {
 	return names
 }
 
-func TestARepositorysOwnScriptNeverMeetsTheBuiltInLibraries(t *testing.T) {
+func TestTheRepositorysOwnScriptReplacesTheBuiltInLibrariesToo(t *testing.T) {
 	t.Parallel()
 	b := build(t, folder(t, own{"ec2_deploy.sh", "#!/bin/bash\n", 0o755}, own{"lib/mine.sh", "", 0o644}))
 	for _, file := range unpack(t, b.Content) {
@@ -217,7 +217,7 @@ func TestARepositorysOwnScriptNeverMeetsTheBuiltInLibraries(t *testing.T) {
 	}
 }
 
-func TestEverythingThatMustNotTravelIsReportedAtOnce(t *testing.T) {
+func TestEveryFileThatMustNotBeInABundleIsReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, own{".env", "SECRET=1", 0o600}, own{"sub/.env", "SECRET=2", 0o600}, own{"odd\nname", "", 0o644}, own{`back\slash`, "", 0o644},
 		own{"good.txt", "", 0o644}, own{"su", "", 0o755 | fs.ModeSetuid}, own{"sg", "", 0o755 | fs.ModeSetgid})
@@ -241,7 +241,7 @@ func TestEverythingThatMustNotTravelIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestProgramsBelongInTheImage(t *testing.T) {
+func TestAFolderOverTheSizeLimitIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, own{"program", "", 0o755})
 	if err := os.Truncate(filepath.Join(dir, "program"), 33<<20); err != nil {
@@ -252,7 +252,7 @@ func TestProgramsBelongInTheImage(t *testing.T) {
 	}
 }
 
-func TestOnlyTheConventionalFolderMayBeAbsent(t *testing.T) {
+func TestOnlyTheDefaultFolderMayBeMissing(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for _, path := range []string{"deploy", "./deploy/"} {
 		if b := build(t, path); b.Own != 0 || b.Files != 4+len(libraries(t)) {
@@ -262,7 +262,7 @@ func TestOnlyTheConventionalFolderMayBeAbsent(t *testing.T) {
 	if err := os.WriteFile("file", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{"delpoy": "no such file", "file": "is no folder"} {
+	for path, want := range map[string]string{"delpoy": "no such file", "file": "is not a folder"} {
 		if _, err := bundle.Build(path, atta(t), ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}

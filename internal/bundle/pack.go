@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// pack writes a ustar archive, sorted by name, without owners or times.
-func pack(files map[string]file) ([]byte, error) {
+// packFiles returns a gzipped ustar archive, sorted by name, without owners or times.
+func packFiles(files map[string]file) ([]byte, error) {
 	var archive bytes.Buffer
 	w := tar.NewWriter(&archive)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
@@ -33,13 +33,12 @@ func pack(files map[string]file) ([]byte, error) {
 	if err := w.Close(); err != nil {
 		return nil, err
 	}
-	return stored(archive.Bytes()), nil
+	return gzipStored(archive.Bytes()), nil
 }
 
-// stored is data as a gzip file of stored blocks (RFC 1951, section 3.2.4). A
-// compressor's output changes with its version; these bytes never do, and a shell
-// can write them too. A bundle is a few kilobytes.
-func stored(data []byte) []byte {
+// gzipStored returns a gzip file of stored blocks (RFC 1951, section 3.2.4). The output of a compressor changes with its
+// version; these bytes never do, and a shell script can write them too. A bundle is only a few kilobytes.
+func gzipStored(data []byte) []byte {
 	const maxBlock = 65535
 	out := []byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255} // RFC 1952: deflate, no name, no time, unknown system
 	for rest := data; len(rest) > 0; {

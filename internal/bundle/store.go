@@ -23,8 +23,8 @@ type s3API interface {
 	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
 }
 
-// Store is one bucket. Every request names the account that must own it, so that
-// nothing is written to, or trusted from, a stranger's bucket of that name.
+// Store stores bundles in one bucket. Every request names the account that must own the bucket, so that nothing is written
+// to or read from somebody else's bucket of that name.
 type Store struct {
 	api    s3API
 	bucket string
@@ -32,40 +32,37 @@ type Store struct {
 	kmsKey string
 }
 
-// NewStore returns the bucket that account owner has. kmsKey may be empty for the
-// bucket's own default encryption.
+// NewStore returns a Store for a bucket of the account owner. An empty kmsKey means the bucket's default encryption.
 func NewStore(api s3API, bucket, owner, kmsKey string) *Store {
 	return &Store{api: api, bucket: bucket, owner: owner, kmsKey: kmsKey}
 }
 
-// Stored is a bundle that S3 has confirmed.
+// Stored is a bundle that is confirmed to be in S3.
 type Stored struct {
 	URI    string // s3://bucket/key
 	SHA256 string // hex
-	Reused bool   // the same bytes were there before
+	Reused bool   // the same bytes were already stored
 }
 
-// ConflictError says that another bundle has the name already. A version's bundle
-// is written once.
+// ConflictError reports that the key already holds another bundle. The bundle of a version is never overwritten.
 type ConflictError struct{ URI, Have, Want string }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s holds another bundle: it has sha256 %s, this one %s; a version is never reused", e.URI, e.Have, e.Want)
+	return fmt.Sprintf("%s holds another bundle: it has sha256 %s, this one %s; release a new version", e.URI, e.Have, e.Want)
 }
 
-// retryConflicts makes the SDK retry 409 too, which S3 answers while another
-// conditional write of the key is under way.
+// retryConflicts makes the SDK also retry the 409 that S3 returns while another conditional write of the key is in progress:
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 func retryConflicts(o *s3.Options) {
 	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
 }
 
-// Put writes the bundle unless its key exists. The same bytes under the key are
-// reused; others are a ConflictError.
+// Put uploads the bundle unless the key exists. If it holds the same bytes, they are reused; otherwise the error is a
+// *ConflictError.
 func (s *Store) Put(ctx context.Context, key string, b Bundle) (Stored, error) {
 	sum, err := hex.DecodeString(b.SHA256)
 	if err != nil {
-		return Stored{}, fmt.Errorf("read sha256 of bundle: %w", err)
+		return Stored{}, fmt.Errorf("decode sha256 of bundle: %w", err)
 	}
 	put := &s3.PutObjectInput{
 		Bucket: &s.bucket, Key: &key, ExpectedBucketOwner: &s.owner,
@@ -83,34 +80,34 @@ func (s *Store) Put(ctx context.Context, key string, b Bundle) (Stored, error) {
 		return s.Find(ctx, key, b.SHA256)
 	}
 	if err != nil {
-		return Stored{}, fmt.Errorf("write %s: %w", s.uri(key), err)
+		return Stored{}, fmt.Errorf("write %s: %w", s.objectURI(key), err)
 	}
-	return Stored{URI: s.uri(key), SHA256: b.SHA256}, nil
+	return Stored{URI: s.objectURI(key), SHA256: b.SHA256}, nil
 }
 
-// ErrNotFound says that there is no bundle under the key.
+// ErrNotFound is returned if there is no bundle under the key.
 var ErrNotFound = errors.New("the bundle is not in the bucket")
 
-// Find returns the bundle under the key: ErrNotFound when there is none, and a
-// ConflictError when it has another sha256 than that one, in hex, which may be empty.
+// Find returns the bundle under the key. The error is ErrNotFound if there is none, and a *ConflictError if its SHA-256
+// differs from sha256, in hex; an empty sha256 matches any bundle.
 func (s *Store) Find(ctx context.Context, key, sha256 string) (Stored, error) {
-	have, err := s.sum(ctx, key)
+	have, err := s.storedSHA256(ctx, key)
 	switch errorCode(err) {
 	case "NotFound", "NoSuchKey":
 		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
 	if err != nil {
-		return Stored{}, fmt.Errorf("read %s: %w", s.uri(key), err)
+		return Stored{}, fmt.Errorf("read %s: %w", s.objectURI(key), err)
 	}
 	if sha256 != "" && have != sha256 {
-		return Stored{}, &ConflictError{URI: s.uri(key), Have: have, Want: sha256}
+		return Stored{}, &ConflictError{URI: s.objectURI(key), Have: have, Want: sha256}
 	}
-	return Stored{URI: s.uri(key), SHA256: have, Reused: true}, nil
+	return Stored{URI: s.objectURI(key), SHA256: have, Reused: true}, nil
 }
 
-// sum asks S3 for the checksum it keeps, and reads the object when it keeps none,
-// as for one that another tool has put there.
-func (s *Store) sum(ctx context.Context, key string) (string, error) {
+// storedSHA256 requests the checksum from S3, and downloads the object to compute it if S3 has none, as for a bundle that
+// another tool uploaded.
+func (s *Store) storedSHA256(ctx context.Context, key string) (string, error) {
 	head, err := s.api.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: &s.bucket, Key: &key, ExpectedBucketOwner: &s.owner, ChecksumMode: types.ChecksumModeEnabled,
 	})
@@ -132,7 +129,7 @@ func (s *Store) sum(ctx context.Context, key string) (string, error) {
 	return hex.EncodeToString(hash.Sum(nil)), nil
 }
 
-func (s *Store) uri(key string) string { return "s3://" + s.bucket + "/" + key }
+func (s *Store) objectURI(key string) string { return "s3://" + s.bucket + "/" + key }
 
 func errorCode(err error) string {
 	var api smithy.APIError

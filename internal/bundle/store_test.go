@@ -24,7 +24,7 @@ const (
 	uri     = "s3://" + bucket + "/" + key
 )
 
-// cloud is an AWS with one bucket, and a client that is quick to try again.
+// cloud returns an emulated AWS with one bucket, and a client that retries without delay.
 func cloud(t *testing.T, opts ...localaws.BucketOption) (*localaws.Server, *s3.Client) {
 	t.Helper()
 	server, err := localaws.Start(localaws.Options{})
@@ -57,7 +57,7 @@ func wantOperations(t *testing.T, server *localaws.Server, want ...string) {
 	}
 }
 
-func TestABundleIsWrittenOnceAndReused(t *testing.T) {
+func TestABundleIsUploadedOnceAndThenReused(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	b := build(t, folder(t))
@@ -73,7 +73,7 @@ func TestABundleIsWrittenOnceAndReused(t *testing.T) {
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject")
 }
 
-func TestOtherBytesUnderTheNameAreAConflictThatNamesBoth(t *testing.T) {
+func TestDifferentBytesUnderTheSameKeyAreAConflictThatNamesBoth(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	first, second := build(t, folder(t)), build(t, folder(t, own{"more", "more", 0o644}))
@@ -90,7 +90,7 @@ func TestOtherBytesUnderTheNameAreAConflictThatNamesBoth(t *testing.T) {
 	}
 }
 
-func TestAStrangersBucketIsNeitherWrittenNorTrusted(t *testing.T) {
+func TestABucketOfAnotherAccountIsNeitherWrittenNorRead(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t, localaws.OwnedBy("999999999999"))
 	b := build(t, folder(t))
@@ -108,7 +108,7 @@ func TestAStrangersBucketIsNeitherWrittenNorTrusted(t *testing.T) {
 	}
 }
 
-func TestFindLooksForABundleByItsSum(t *testing.T) {
+func TestFindChecksTheChecksumOfTheBundle(t *testing.T) {
 	t.Parallel()
 	_, client := cloud(t)
 	store, b := bundle.NewStore(client, bucket, account, ""), build(t, folder(t))
@@ -127,7 +127,7 @@ func TestFindLooksForABundleByItsSum(t *testing.T) {
 	}
 }
 
-func TestTheKMSKeyIsSent(t *testing.T) {
+func TestTheBundleIsEncryptedWithTheKMSKey(t *testing.T) {
 	t.Parallel()
 	_, client := cloud(t)
 	const arn = "arn:aws:kms:us-east-1:123456789012:key/4711"
@@ -140,7 +140,7 @@ func TestTheKMSKeyIsSent(t *testing.T) {
 	}
 }
 
-func TestABundleThatAnotherToolHasPutThereIsRead(t *testing.T) {
+func TestABundleUploadedByAnotherToolIsHashed(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	b := build(t, folder(t))
@@ -157,7 +157,7 @@ func TestABundleThatAnotherToolHasPutThereIsRead(t *testing.T) {
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject", "s3:GetObject", "s3:PutObject", "s3:HeadObject", "s3:GetObject")
 }
 
-func TestAConcurrentWriteIsTriedAgain(t *testing.T) {
+func TestAConcurrentWriteIsRetried(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	server.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Error: &localaws.Error{Status: 409, Code: "ConditionalRequestConflict", Message: "concurrent"}})
@@ -167,7 +167,7 @@ func TestAConcurrentWriteIsTriedAgain(t *testing.T) {
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject")
 }
 
-func TestALostReplyIsNoConflict(t *testing.T) {
+func TestALostResponseIsNotAConflict(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	server.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, DropReply: true})

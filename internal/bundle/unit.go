@@ -12,12 +12,12 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// defaultUnits are the paths of the units that serve any service, by mode.
+// defaultUnits returns the paths of the built-in units by mode.
 func defaultUnits() map[string]string {
 	return map[string]string{"job": deploy.JobUnit, "service": deploy.ServiceUnit}
 }
 
-// isDefaultUnit tells a copy of such a unit, which is not the repository's own.
+// isDefaultUnit reports whether a file is an unchanged copy of a built-in unit.
 func isDefaultUnit(name string, content []byte) bool {
 	if name != deploy.JobUnit && name != deploy.ServiceUnit {
 		return false
@@ -26,53 +26,53 @@ func isDefaultUnit(name string, content []byte) bool {
 	return err == nil && string(unit) == string(content)
 }
 
-// unitFile is what systemd takes for a unit.
+// unitFile matches the files that systemd treats as units:
 // https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html
 var unitFile = regexp.MustCompile(`^systemd/.*\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$`)
 
-// misplaced says why the unit of that name would not be installed, or nothing.
-func misplaced(name, service string) string {
+// misplacedReason is the reason why a unit would not be installed, or empty.
+func misplacedReason(name, service string) string {
 	installed := regexp.MustCompile(`^systemd/` + service + `(-[A-Za-z0-9_.-]+)?\.(service|timer)$`)
 	switch {
 	case name == "systemd/"+service+"-recover.service":
-		return "has a name that the deploy itself takes"
+		return "has a name that is reserved for the deploy"
 	case unitFile.MatchString(name) && !installed.MatchString(name):
 		return fmt.Sprintf("would not be installed; a unit is named %s.service, %[1]s.timer, %[1]s-SOMETHING.service or %[1]s-SOMETHING.timer", service)
 	}
 	return ""
 }
 
-// checkUnits holds the repository's unit against the mode that was asked for, and
-// looks for what each timer starts.
+// checkUnits checks that the repository's unit matches the requested mode, and that the bundle contains the unit that each
+// timer starts.
 func checkUnits(folder, service, mode string, own, files map[string]file) error {
 	var problems []error
 	name := "systemd/" + service + ".service"
 	if unit, ok := own["deploy/"+name]; ok && mode != "" {
 		is := "service"
-		if setting(unit, "Type") == "oneshot" {
+		if unitSetting(unit, "Type") == "oneshot" {
 			is = "job"
 		}
 		if is != mode {
-			problems = append(problems, fmt.Errorf("mode is %s and %s in bundle-path %s is a %s; a job has Type=oneshot", mode, name, folder, is))
+			problems = append(problems, fmt.Errorf("mode is %s, but %s in bundle-path %s is a %s; a job has Type=oneshot", mode, name, folder, is))
 		}
 	}
 	for _, timer := range slices.Sorted(maps.Keys(own)) {
 		if path.Dir(timer) != "deploy/systemd" || path.Ext(timer) != ".timer" {
 			continue
 		}
-		starts := setting(own[timer], "Unit")
+		starts := unitSetting(own[timer], "Unit")
 		if starts == "" {
 			starts = strings.TrimSuffix(path.Base(timer), ".timer") + ".service"
 		}
 		if _, ok := files["deploy/systemd/"+starts]; !ok {
-			problems = append(problems, fmt.Errorf("bundle-path %s: %q starts %s, which the bundle does not hold", folder, strings.TrimPrefix(timer, "deploy/"), starts))
+			problems = append(problems, fmt.Errorf("bundle-path %s: %q starts %s, which is not in the bundle", folder, strings.TrimPrefix(timer, "deploy/"), starts))
 		}
 	}
 	return errors.Join(problems...)
 }
 
-// setting is the last value that a unit gives a key.
-func setting(unit file, key string) string {
+// unitSetting is the last value of a key in a unit, which is the one systemd uses.
+func unitSetting(unit file, key string) string {
 	lines := regexp.MustCompile(`(?m)^[ \t]*`+key+`[ \t]*=(.*)$`).FindAllSubmatch(unit.content, -1)
 	if len(lines) == 0 {
 		return ""

@@ -35,7 +35,7 @@ func builtIn(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestTheModePicksTheDefaultUnit(t *testing.T) {
+func TestTheModeSelectsTheBuiltInUnit(t *testing.T) {
 	t.Parallel()
 	job, service := builtIn(t, deploy.JobUnit), builtIn(t, deploy.ServiceUnit)
 	copied := []own{{deploy.JobUnit, job, 0o755}, {deploy.ServiceUnit, service, 0o644}} // of the folder of the action
@@ -48,7 +48,7 @@ func TestTheModePicksTheDefaultUnit(t *testing.T) {
 	}
 }
 
-func TestTheRepositorysUnitWinsAndAgreesWithTheMode(t *testing.T) {
+func TestTheRepositorysOwnUnitMustMatchTheMode(t *testing.T) {
 	t.Parallel()
 	for text, is := range map[string]string{
 		"[Service]\nType=oneshot\nExecStart=/bin/true\n":            "job",
@@ -66,13 +66,13 @@ func TestTheRepositorysUnitWinsAndAgreesWithTheMode(t *testing.T) {
 			}
 		}
 		other := map[string]string{"job": "service", "service": "job"}[is]
-		wantRefused(t, other, []own{unit}, "mode is "+other+" and systemd/web.service", "is a "+is)
+		wantRefused(t, other, []own{unit}, "mode is "+other+", but systemd/web.service", "is a "+is)
 	}
 }
 
 const job = "[Service]\nType=oneshot\nExecStart=/bin/true\n"
 
-func TestABundleMayBringTimersAndWhatTheyStart(t *testing.T) {
+func TestABundleMayContainTimersAndTheUnitsTheyStart(t *testing.T) {
 	t.Parallel()
 	got := units(t, "", own{"systemd/web.timer", "", 0o644}, own{"systemd/web-back_up.2.timer", "", 0o644}, own{"systemd/web-back_up.2.service", job, 0o644},
 		own{"systemd/web-twice.timer", "[Timer]\nUnit = web.service\n", 0o644}, own{"systemd/web.service.d.conf", "", 0o644})
@@ -81,7 +81,7 @@ func TestABundleMayBringTimersAndWhatTheyStart(t *testing.T) {
 	}
 }
 
-// wantRefused checks that a bundle of web is not made, for every one of the reasons.
+// wantRefused checks that no bundle of web is built, for each of the reasons.
 func wantRefused(t *testing.T, mode string, files []own, reasons ...string) {
 	t.Helper()
 	_, err := bundle.Build(folder(t, files...), version(t, "web"), mode)
@@ -95,7 +95,7 @@ func wantRefused(t *testing.T, mode string, files []own, reasons ...string) {
 	}
 }
 
-func TestUnitsThatWouldNotBeInstalledAreRefusedAtOnce(t *testing.T) {
+func TestAllUnitsThatWouldNotBeInstalledAreReportedAtOnce(t *testing.T) {
 	t.Parallel()
 	var files []own
 	var reasons []string
@@ -107,7 +107,7 @@ func TestUnitsThatWouldNotBeInstalledAreRefusedAtOnce(t *testing.T) {
 	}
 	files = append(files, own{"systemd/web-recover.service", job, 0o644}, own{"systemd/web-a.timer", "", 0o644}, own{"systemd/web-b.timer", "Unit=web-c.service", 0o644},
 		own{"systemd/web.service", job, 0o644}, own{".env", "", 0o600})
-	reasons = append(reasons, `"systemd/web-recover.service" has a name that the deploy itself takes`, `"systemd/web-a.timer" starts web-a.service, which`,
+	reasons = append(reasons, `"systemd/web-recover.service" has a name that is reserved for the deploy`, `"systemd/web-a.timer" starts web-a.service, which`,
 		`"systemd/web-b.timer" starts web-c.service, which`, "mode is service", `".env" holds settings`)
 	wantRefused(t, "service", files, reasons...)
 }

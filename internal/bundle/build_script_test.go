@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 )
 
-// script makes a bundle with deploy/build_bundle.sh.
+// script builds a bundle with deploy/build_bundle.sh.
 func script(t *testing.T, arguments ...string) ([]byte, string, error) {
 	t.Helper()
 	output := t.TempDir()
@@ -34,7 +34,7 @@ func script(t *testing.T, arguments ...string) ([]byte, string, error) {
 	return content, string(said), nil
 }
 
-func TestTheShellMakesTheIdenticalFile(t *testing.T) {
+func TestTheShellScriptBuildsTheIdenticalBundle(t *testing.T) {
 	t.Parallel()
 	trees := map[string][]own{"defaults": nil, "own": fixed, "modes": {
 		{"run", "x", 0o700}, {"group only", "x", 0o654}, {"read only", "x", 0o444}, {"a/.hidden", "x", 0o777}, {"a.b", "", 0o600}, {"a-b", "", 0o644}, {"-x", "", 0o644},
@@ -62,7 +62,7 @@ func TestTheShellMakesTheIdenticalFile(t *testing.T) {
 	same(t, "an own service", "service", fixed)
 }
 
-// same fails when the script and the package make different bundles of a folder.
+// same fails unless the script and the package build the same bundle of a folder.
 func same(t *testing.T, name, mode string, files []own) {
 	t.Helper()
 	dir := folder(t, files...)
@@ -79,7 +79,7 @@ func same(t *testing.T, name, mode string, files []own) {
 	}
 }
 
-func TestTheShellRefusesWhatThePackageRefuses(t *testing.T) {
+func TestTheShellScriptRefusesWhatThePackageRefuses(t *testing.T) {
 	t.Parallel()
 	linked := folder(t)
 	if err := os.Symlink("/etc/passwd", filepath.Join(linked, "link")); err != nil {
