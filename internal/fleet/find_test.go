@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -17,109 +18,119 @@ import (
 )
 
 func TestFindKeepsTheOrderOfTheIDs(t *testing.T) {
-	s := start(t, localaws.Options{})
-	add(s, localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1", Address: "10.0.0.1"}, localaws.Instance{ID: "i-2"}, localaws.Instance{ID: "i-3"})
-	got, _, err := reach(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-3", "i-1"}})
-	want := []fleet.Instance{{ID: "i-3"}, {ID: "i-1", Name: "ip-10-0-0-1"}}
-	if diff := cmp.Diff(want, got); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
-	}
-	if got[0].String() != "i-3" || got[1].String() != "i-1 (ip-10-0-0-1)" {
-		t.Errorf("they are called %s and %s", got[0], got[1])
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		addInstances(s, localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1", Address: "10.0.0.1"}, localaws.Instance{ID: "i-2"}, localaws.Instance{ID: "i-3"})
+		got, _, err := newFleet(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-3", "i-1"}})
+		want := []fleet.Instance{{ID: "i-3"}, {ID: "i-1", Name: "ip-10-0-0-1"}}
+		if diff := cmp.Diff(want, got); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if got[0].String() != "i-3" || got[1].String() != "i-1 (ip-10-0-0-1)" {
+			t.Errorf("they are called %s and %s", got[0], got[1])
+		}
+	})
 }
 
-// few is a client that minds how many instances it is asked for at once.
-type few struct {
+// idLimitClient fails the test when too many instances are described at once.
+type idLimitClient struct {
 	*ssm.Client
 	t *testing.T
 }
 
-func (f few) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, options ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
+func (f idLimitClient) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, options ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	if n := len(in.Filters[0].Values); n > fleet.MaxInstanceIDs {
 		f.t.Errorf("asked for %d instances at once", n)
 	}
 	return f.Client.DescribeInstanceInformation(ctx, in, options...)
 }
 
-func TestFindSeesMoreInstancesThanOneCallDescribes(t *testing.T) {
-	s := start(t, localaws.Options{})
-	f := fleet.New(few{ssm.NewFromConfig(s.Config()), t}, delivery)
-	var ids []string
-	for n := range 120 {
-		ids = append(ids, fmt.Sprintf("i-%03d", n))
-		s.AddInstance(localaws.Instance{ID: ids[n]})
-	}
-	if got, _, err := f.Find(t.Context(), inputs.Targets{InstanceIDs: ids}); len(got) != 120 || got[119].ID != "i-119" || err != nil {
-		t.Errorf("%d found, %v", len(got), err)
-	}
+func TestFindReadsMoreInstancesThanOneCallDescribes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		f := fleet.New(idLimitClient{ssm.NewFromConfig(s.Config()), t}, delivery)
+		var ids []string
+		for n := range 120 {
+			ids = append(ids, fmt.Sprintf("i-%03d", n))
+			s.AddInstance(localaws.Instance{ID: ids[n]})
+		}
+		if got, _, err := f.Find(t.Context(), inputs.Targets{InstanceIDs: ids}); len(got) != 120 || got[119].ID != "i-119" || err != nil {
+			t.Errorf("%d found, %v", len(got), err)
+		}
+	})
 }
 
 func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
-	s := start(t, localaws.Options{})
-	add(s,
-		localaws.Instance{ID: "i-1"},
-		localaws.Instance{ID: "i-3", PingStatus: "ConnectionLost"},
-		localaws.Instance{ID: "i-4", PlatformType: "Windows"},
-	)
-	before := time.Now()
-	ready, unready, err := reach(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4"}})
-	if len(ready) != 1 || ready[0].ID != "i-1" || err != nil {
-		t.Fatalf("ready are %v, %v", ready, err)
-	}
-	var lines []string
-	for _, problem := range unready {
-		lines = append(lines, problem.Error())
-	}
-	want := []string{
-		"instance i-2 is not managed by SSM in this account and region",
-		"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heard of ",
-		"instance i-4 runs Windows; only Linux instances can be deployed to",
-	}
-	if len(lines) != 3 {
-		t.Fatalf("problems are %q", lines)
-	}
-	heard, parseErr := time.Parse(time.RFC3339, strings.TrimPrefix(lines[1], want[1]))
-	if parseErr != nil || heard.Sub(before).Abs() > time.Minute {
-		t.Errorf("last heard of %s, %v", heard, parseErr)
-	}
-	lines[1] = want[1]
-	if diff := cmp.Diff(want, lines); diff != "" {
-		t.Error(diff)
-	}
-	if sent := calls(s, "ssm:SendCommand"); len(sent) != 0 {
-		t.Errorf("sent %v", sent)
-	}
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		addInstances(s,
+			localaws.Instance{ID: "i-1"},
+			localaws.Instance{ID: "i-3", PingStatus: "ConnectionLost"},
+			localaws.Instance{ID: "i-4", PlatformType: "Windows"},
+		)
+		before := time.Now()
+		ready, unready, err := newFleet(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4"}})
+		if len(ready) != 1 || ready[0].ID != "i-1" || err != nil {
+			t.Fatalf("ready are %v, %v", ready, err)
+		}
+		var lines []string
+		for _, problem := range unready {
+			lines = append(lines, problem.Error())
+		}
+		want := []string{
+			"instance i-2 is not managed by SSM in this account and region",
+			"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heard of ",
+			"instance i-4 runs Windows; only Linux instances can be deployed to",
+		}
+		if len(lines) != 3 {
+			t.Fatalf("problems are %q", lines)
+		}
+		heard, parseErr := time.Parse(time.RFC3339, strings.TrimPrefix(lines[1], want[1]))
+		if parseErr != nil || heard.Sub(before).Abs() > time.Minute {
+			t.Errorf("last heard of %s, %v", heard, parseErr)
+		}
+		lines[1] = want[1]
+		if diff := cmp.Diff(want, lines); diff != "" {
+			t.Error(diff)
+		}
+		if sent := callsOf(s, "ssm:SendCommand"); len(sent) != 0 {
+			t.Errorf("sent %v", sent)
+		}
+	})
 }
 
-func TestFindWithNothingToFindIsAnError(t *testing.T) {
-	s := start(t, localaws.Options{})
-	if _, _, err := reach(s).Find(t.Context(), inputs.Targets{}); err == nil || len(s.Calls()) != 0 {
-		t.Errorf("error is %v after %d calls", err, len(s.Calls()))
-	}
+func TestFindWithoutTargetsIsAnError(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		if _, _, err := newFleet(s).Find(t.Context(), inputs.Targets{}); err == nil || len(s.Calls()) != 0 {
+			t.Errorf("error is %v after %d calls", err, len(s.Calls()))
+		}
+	})
 }
 
-func TestFindTakesTheInstancesThatHaveEveryTag(t *testing.T) {
-	s := start(t, localaws.Options{})
-	tags := func(environment, role string) map[string]string {
-		return map[string]string{"Environment": environment, "Role": role}
-	}
-	add(s,
-		localaws.Instance{ID: "i-9", Tags: tags("dev", "web")},
-		localaws.Instance{ID: "i-1", Tags: tags("dev", "web")},
-		localaws.Instance{ID: "i-2", Tags: tags("dev", "db")},
-		localaws.Instance{ID: "i-3", Tags: tags("prod", "web")},
-		localaws.Instance{ID: "i-4", Tags: tags("dev", "web"), PingStatus: "ConnectionLost"},
-	)
-	ready, unready, err := reach(s).Find(t.Context(), inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}, {Key: "Role", Value: "web"}}})
-	if diff := cmp.Diff([]fleet.Instance{{ID: "i-1"}, {ID: "i-9"}}, ready); diff != "" || err != nil {
-		t.Errorf("%v\n%s", err, diff)
-	}
-	if len(unready) != 1 || unready[0].Instance.ID != "i-4" {
-		t.Errorf("not ready are %v", unready)
-	}
-	_, _, err = reach(s).Find(t.Context(), inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "none"}}})
-	if !errors.Is(err, fleet.ErrNoInstance) {
-		t.Errorf("no instance has the tag, and the error is %v", err)
-	}
+func TestFindReturnsTheInstancesThatHaveEveryTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		tags := func(environment, role string) map[string]string {
+			return map[string]string{"Environment": environment, "Role": role}
+		}
+		addInstances(s,
+			localaws.Instance{ID: "i-9", Tags: tags("dev", "web")},
+			localaws.Instance{ID: "i-1", Tags: tags("dev", "web")},
+			localaws.Instance{ID: "i-2", Tags: tags("dev", "db")},
+			localaws.Instance{ID: "i-3", Tags: tags("prod", "web")},
+			localaws.Instance{ID: "i-4", Tags: tags("dev", "web"), PingStatus: "ConnectionLost"},
+		)
+		ready, unready, err := newFleet(s).Find(t.Context(), inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}, {Key: "Role", Value: "web"}}})
+		if diff := cmp.Diff([]fleet.Instance{{ID: "i-1"}, {ID: "i-9"}}, ready); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+		if len(unready) != 1 || unready[0].Instance.ID != "i-4" {
+			t.Errorf("not ready are %v", unready)
+		}
+		_, _, err = newFleet(s).Find(t.Context(), inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "none"}}})
+		if !errors.Is(err, fleet.ErrNoInstance) {
+			t.Errorf("no instance has the tag, and the error is %v", err)
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -28,9 +29,16 @@ var script = fleet.Command{
 	},
 }
 
-// start serves until the test ends.
-func start(t *testing.T, o localaws.Options) *localaws.Server {
+// runInBubble is t.Run on a simulated clock.
+func runInBubble(t *testing.T, name string, test func(*testing.T)) {
 	t.Helper()
+	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
+}
+
+// startServer serves in memory until the test ends.
+func startServer(t *testing.T, o localaws.Options) *localaws.Server {
+	t.Helper()
+	o.InMemory = true
 	s, err := localaws.Start(o)
 	if err != nil {
 		t.Fatal(err)
@@ -39,34 +47,34 @@ func start(t *testing.T, o localaws.Options) *localaws.Server {
 	return s
 }
 
-// reach returns the server's fleet, without the SDK's retries.
-func reach(s *localaws.Server) *fleet.Fleet {
+// newFleet returns the server's fleet, without the SDK's retries.
+func newFleet(s *localaws.Server) *fleet.Fleet {
 	config := s.Config()
 	config.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
-	return fleet.New(ssm.NewFromConfig(config), delivery).Hurry(0)
+	return fleet.New(ssm.NewFromConfig(config), delivery)
 }
 
-// prints is a machine on which every script prints the same and ends with code.
-type prints struct {
+// fixedMachine is a machine on which every script prints the same and ends with code.
+type fixedMachine struct {
 	stdout, stderr string
 	code           int
 }
 
-func (p prints) Run(context.Context, string, []string) localaws.Exit {
+func (p fixedMachine) Run(context.Context, string, []string) localaws.Exit {
 	return localaws.Exit{Code: p.code, Stdout: []byte(p.stdout), Stderr: []byte(p.stderr)}
 }
 
-const good = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outcome":"deployed","code":0,"phase":"verify","version":"0.1.30-dev","verified":true}` + "\n"
+const reportLine = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outcome":"deployed","code":0,"phase":"verify","version":"0.1.30-dev","verified":true}` + "\n"
 
-var healthy = prints{stdout: good}
+var healthyMachine = fixedMachine{stdout: reportLine}
 
-// answers is an instance to which SSM or its agent does v instead of running anything.
-func answers(id string, v localaws.DeliveryFault) localaws.Instance {
+// faultyInstance is an instance to which SSM or its agent does v instead of running anything.
+func faultyInstance(id string, v localaws.DeliveryFault) localaws.Instance {
 	return localaws.Instance{ID: id, InjectFault: func(localaws.Invocation) *localaws.DeliveryFault { return &v }}
 }
 
-// add registers the instances and returns them as Find would.
-func add(s *localaws.Server, list ...localaws.Instance) []fleet.Instance {
+// addInstances registers the instances and returns them as Find would.
+func addInstances(s *localaws.Server, list ...localaws.Instance) []fleet.Instance {
 	var found []fleet.Instance
 	for _, instance := range list {
 		s.AddInstance(instance)
@@ -75,8 +83,8 @@ func add(s *localaws.Server, list ...localaws.Instance) []fleet.Instance {
 	return found
 }
 
-// calls are the requests of one operation so far.
-func calls(s *localaws.Server, operation string) (list []localaws.Call) {
+// callsOf are the requests of one operation so far.
+func callsOf(s *localaws.Server, operation string) (list []localaws.Call) {
 	for _, call := range s.Calls() {
 		if call.Operation == operation {
 			list = append(list, call)
@@ -85,8 +93,8 @@ func calls(s *localaws.Server, operation string) (list []localaws.Call) {
 	return list
 }
 
-// outcomes are the results in a line each.
-func outcomes(run fleet.Run) string {
+// formatOutcomes are the results in a line each.
+func formatOutcomes(run fleet.Run) string {
 	names := map[fleet.Outcome]string{fleet.Unknown: "unknown", fleet.NotDelivered: "not run", fleet.Completed: "ran"}
 	var lines []string
 	for _, result := range run.Results {
@@ -97,13 +105,13 @@ func outcomes(run fleet.Run) string {
 
 func wantOutcomes(t *testing.T, run fleet.Run, want ...string) {
 	t.Helper()
-	if got := outcomes(run); got != strings.Join(want, "\n") {
+	if got := formatOutcomes(run); got != strings.Join(want, "\n") {
 		t.Errorf("results are\n%s\nwant\n%s", got, strings.Join(want, "\n"))
 	}
 }
 
-// id is that of a run's only command; empty: none was sent.
-func id(run fleet.Run) string {
+// onlyCommandID is that of a run's only command; empty: none was sent.
+func onlyCommandID(run fleet.Run) string {
 	if len(run.CommandIDs) == 0 {
 		return ""
 	}

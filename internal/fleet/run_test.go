@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -17,8 +18,8 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// parent is the command as a whole.
-func parent(t *testing.T, s *localaws.Server, id string) types.Command {
+// describeCommand is the command as a whole.
+func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command {
 	t.Helper()
 	out, err := ssm.NewFromConfig(s.Config()).ListCommands(t.Context(), &ssm.ListCommandsInput{CommandId: &id})
 	if err != nil || len(out.Commands) != 1 {
@@ -27,7 +28,7 @@ func parent(t *testing.T, s *localaws.Server, id string) types.Command {
 	return out.Commands[0]
 }
 
-func TestTheParentsSuccessHidesNoInstance(t *testing.T) {
+func TestACommandsSuccessHidesNoUndeliveredInstance(t *testing.T) {
 	tests := map[string]struct{ reported, status string }{
 		"undeliverable":           {"Undeliverable", "Undeliverable"},
 		"access denied":           {"AccessDenied", "AccessDenied"},
@@ -37,17 +38,16 @@ func TestTheParentsSuccessHidesNoInstance(t *testing.T) {
 		"terminated":              {"Terminated", "Terminated"},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, localaws.Options{})
+		runInBubble(t, name, func(t *testing.T) {
+			s := startServer(t, localaws.Options{})
 			lost := localaws.DeliveryFault{Status: test.reported, Code: -1}
-			on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, answers("i-2", lost), answers("i-3", lost), answers("i-4", lost), answers("i-5", lost))
-			run, err := reach(s).Run(t.Context(), script, on, nil)
+			on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}, faultyInstance("i-2", lost), faultyInstance("i-3", lost), faultyInstance("i-4", lost), faultyInstance("i-5", lost))
+			run, err := newFleet(s).Run(t.Context(), script, on, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if status := parent(t, s, id(run)).Status; status != "Success" {
-				t.Errorf("the parent is %s: it lies no more", status)
+			if status := describeCommand(t, s, onlyCommandID(run)).Status; status != "Success" {
+				t.Errorf("the command's status is %s, want Success despite the undelivered instances", status)
 			}
 			wantOutcomes(t, run, "i-1 ran Success", "i-2 not run "+test.status, "i-3 not run "+test.status, "i-4 not run "+test.status, "i-5 not run "+test.status)
 			if want := "SSM did not deliver the command: " + test.status; run.Results[1].Reason != want {
@@ -63,18 +63,17 @@ func TestOnlyAFinalStatusSaysThatACommandCompleted(t *testing.T) {
 		outcome fleet.Outcome
 		reason  string // a part of it
 	}{
-		"success":             {localaws.DeliveryFault{Status: "Success", Stdout: good}, fleet.Completed, ""},
-		"failure":             {localaws.DeliveryFault{Status: "Failed", Code: 40, Stdout: good}, fleet.Completed, ""},
-		"unknown status":      {localaws.DeliveryFault{Status: "Foo", Stdout: good}, fleet.Unknown, "ended as Foo"},
+		"success":             {localaws.DeliveryFault{Status: "Success", Stdout: reportLine}, fleet.Completed, ""},
+		"failure":             {localaws.DeliveryFault{Status: "Failed", Code: 40, Stdout: reportLine}, fleet.Completed, ""},
+		"unknown status":      {localaws.DeliveryFault{Status: "Foo", Stdout: reportLine}, fleet.Unknown, "ended as Foo"},
 		"delivery timed out":  {localaws.DeliveryFault{Status: "DeliveryTimedOut", Code: -1}, fleet.Unknown, "ended as DeliveryTimedOut"},
-		"execution timed out": {localaws.DeliveryFault{Status: "ExecutionTimedOut", Code: 137, Stdout: good}, fleet.Unknown, "ended as ExecutionTimedOut"},
-		"cancelled":           {localaws.DeliveryFault{Status: "Cancelled", Code: 137, Stdout: good}, fleet.Unknown, "ended as Cancelled"},
+		"execution timed out": {localaws.DeliveryFault{Status: "ExecutionTimedOut", Code: 137, Stdout: reportLine}, fleet.Unknown, "ended as ExecutionTimedOut"},
+		"cancelled":           {localaws.DeliveryFault{Status: "Cancelled", Code: 137, Stdout: reportLine}, fleet.Unknown, "ended as Cancelled"},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, localaws.Options{})
-			run, err := reach(s).Run(t.Context(), script, add(s, answers("i-1", test.verdict)), nil)
+		runInBubble(t, name, func(t *testing.T) {
+			s := startServer(t, localaws.Options{})
+			run, err := newFleet(s).Run(t.Context(), script, addInstances(s, faultyInstance("i-1", test.verdict)), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -86,62 +85,65 @@ func TestOnlyAFinalStatusSaysThatACommandCompleted(t *testing.T) {
 	}
 }
 
-func TestAnEmptyListIsNeitherFailureNorSuccess(t *testing.T) {
-	s := start(t, localaws.Options{InvocationDelay: 200 * time.Millisecond})
-	on := add(s, localaws.Instance{ID: "i-1", Machine: healthy})
-	var seen []string
-	run, err := reach(s).Run(t.Context(), script, on, func(commands []string, states fleet.States) {
-		seen = append(seen, fmt.Sprint(len(commands), states))
+func TestAnInstanceThatIsNotListedYetIsPending(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{InvocationDelay: 10 * time.Second})
+		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine})
+		var seen []string
+		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, states fleet.States) {
+			seen = append(seen, fmt.Sprint(len(commands), states))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantOutcomes(t, run, "i-1 ran Success")
+		if n := len(callsOf(s, "ssm:ListCommandInvocations")); n < 6 {
+			t.Errorf("listed %d times: the list was never empty five times", n)
+		}
+		if diff := cmp.Diff([]string{"1 map[Pending:1]", "1 map[Success:1]"}, seen); diff != "" {
+			t.Error(diff)
+		}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantOutcomes(t, run, "i-1 ran Success")
-	if n := len(calls(s, "ssm:ListCommandInvocations")); n < 6 {
-		t.Errorf("listed %d times: the list was never empty five times", n)
-	}
-	if diff := cmp.Diff([]string{"1 map[Pending:1]", "1 map[Success:1]"}, seen); diff != "" {
-		t.Error(diff)
-	}
 }
 
-func TestAnInvocationThatIsNotThereYetIsAskedForAgain(t *testing.T) {
-	s := start(t, localaws.Options{})
-	s.AddFault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 5, Error: &localaws.Error{Code: "InvocationDoesNotExist"}})
-	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: prints{stdout: good, code: 40}}), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantOutcomes(t, run, "i-1 ran Failed")
-	if n := len(calls(s, "ssm:GetCommandInvocation")); n != 6 {
-		t.Errorf("asked %d times", n)
-	}
+func TestAnInvocationThatDoesNotExistYetIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		s.AddFault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 5, Error: &localaws.Error{Code: "InvocationDoesNotExist"}})
+		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: fixedMachine{stdout: reportLine, code: 40}}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantOutcomes(t, run, "i-1 ran Failed")
+		if n := len(callsOf(s, "ssm:GetCommandInvocation")); n != 6 {
+			t.Errorf("asked %d times", n)
+		}
+	})
 }
 
-func TestThrottlingIsSatOut(t *testing.T) {
-	throttled := &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}
-	t.Run("by the SDK and then by patience", func(t *testing.T) {
-		s := start(t, localaws.Options{})
+func TestThrottledPollsAreRetried(t *testing.T) {
+	runInBubble(t, "by the SDK and by the next polls", func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 20, Error: throttled})
 		config := s.Config()
 		config.Retryer = func() aws.Retryer { return retry.AddWithMaxBackoffDelay(retry.NewStandard(), time.Millisecond) }
-		run, err := fleet.New(ssm.NewFromConfig(config), delivery).Hurry(0).
-			Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
+		run, err := fleet.New(ssm.NewFromConfig(config), delivery).
+			Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		wantOutcomes(t, run, "i-1 ran Success")
 	})
-	t.Run("from time to time", func(t *testing.T) {
-		s := start(t, localaws.Options{})
+	runInBubble(t, "in two series of nine", func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
 		list := func(times int) {
 			s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: times, Error: throttled})
 		}
-		slow := answers("i-2", localaws.DeliveryFault{Delay: 300 * time.Millisecond})
-		slow.Machine = healthy
-		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, slow)
+		slow := faultyInstance("i-2", localaws.DeliveryFault{Delay: 25 * time.Second})
+		slow.Machine = healthyMachine
+		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}, slow)
 		list(9)
-		run, err := reach(s).Run(t.Context(), script, on, func(_ []string, states fleet.States) {
+		run, err := newFleet(s).Run(t.Context(), script, on, func(_ []string, states fleet.States) {
 			if states["Success"] == 1 {
 				list(9)
 			}
@@ -150,52 +152,53 @@ func TestThrottlingIsSatOut(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantOutcomes(t, run, "i-1 ran Success", "i-2 ran Success")
-		if n := len(calls(s, "ssm:ListCommandInvocations")); n < 20 {
+		if n := len(callsOf(s, "ssm:ListCommandInvocations")); n < 20 {
 			t.Errorf("listed %d times", n)
 		}
 	})
-	t.Run("without an end", func(t *testing.T) {
-		s := start(t, localaws.Options{})
-		on := add(s, localaws.Instance{ID: "i-1", Machine: healthy}, localaws.Instance{ID: "i-2", Machine: prints{stdout: good, code: 40}})
+	runInBubble(t, "until the run gives up", func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}, localaws.Instance{ID: "i-2", Machine: fixedMachine{stdout: reportLine, code: 40}})
 		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 9, Error: throttled})
 		s.AddFault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 9, Error: throttled})
-		run, err := reach(s).Run(t.Context(), script, on, nil)
+		run, err := newFleet(s).Run(t.Context(), script, on, nil)
 		if err == nil {
-			t.Fatal("eighteen sweeps went wrong in a row, and nobody minds")
+			t.Fatal("eighteen polls failed in a row without an error")
 		}
 		wantOutcomes(t, run, "i-1 ran Success", "i-2 unknown Failed")
 	})
 }
 
-func TestACommandThatCannotBeFollowedIsNamedAndLeftAlone(t *testing.T) {
-	s := start(t, localaws.Options{})
-	s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: &localaws.Error{Code: "AccessDeniedException", Message: "no"}})
-	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: healthy}), nil)
-	if err == nil || id(run) == "" || !strings.Contains(err.Error(), id(run)) || !strings.Contains(err.Error(), "AccessDeniedException") {
-		t.Fatalf("error about %q is %v", id(run), err)
-	}
-	wantOutcomes(t, run, "i-1 unknown Pending")
-	if cancelled := calls(s, "ssm:CancelCommand"); len(cancelled) != 0 {
-		t.Errorf("cancelled %v", cancelled)
-	}
+func TestACommandThatCannotBeFollowedIsNamedAndNotCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: &localaws.Error{Code: "AccessDeniedException", Message: "no"}})
+		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}), nil)
+		if err == nil || onlyCommandID(run) == "" || !strings.Contains(err.Error(), onlyCommandID(run)) || !strings.Contains(err.Error(), "AccessDeniedException") {
+			t.Fatalf("error about %q is %v", onlyCommandID(run), err)
+		}
+		wantOutcomes(t, run, "i-1 unknown Pending")
+		if cancelled := callsOf(s, "ssm:CancelCommand"); len(cancelled) != 0 {
+			t.Errorf("cancelled %v", cancelled)
+		}
+	})
 }
 
 func TestALongOutputDoesNotHideTheReport(t *testing.T) {
 	const megabyte = 1 << 20
-	padded := strings.Replace(good, `"verified"`, `"message":"`+strings.Repeat("m", 2600)+`","verified"`, 1)
+	padded := strings.Replace(reportLine, `"verified"`, `"message":"`+strings.Repeat("m", 2600)+`","verified"`, 1)
 	tests := map[string]struct {
 		stdout string
 		gets   int
 	}{
-		"the line first":               {good + strings.Repeat("x", megabyte), 0},
+		"the line first":               {reportLine + strings.Repeat("x", megabyte), 0},
 		"a line longer than a listing": {padded + strings.Repeat("x", megabyte), 1},
-		"the line behind other output": {strings.Repeat("x\n", 5000) + good + strings.Repeat("x", megabyte), 1},
+		"the line after other output":  {strings.Repeat("x\n", 5000) + reportLine + strings.Repeat("x", megabyte), 1},
 	}
 	for name, test := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			s := start(t, localaws.Options{})
-			run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: prints{stdout: test.stdout}}), nil)
+		runInBubble(t, name, func(t *testing.T) {
+			s := startServer(t, localaws.Options{})
+			run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: fixedMachine{stdout: test.stdout}}), nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -203,55 +206,59 @@ func TestALongOutputDoesNotHideTheReport(t *testing.T) {
 			if got := run.Results[0].Stdout; !strings.Contains(got, `"verified":true}`) {
 				t.Errorf("standard output is %.200q", got)
 			}
-			if n := len(calls(s, "ssm:GetCommandInvocation")); n != test.gets {
+			if n := len(callsOf(s, "ssm:GetCommandInvocation")); n != test.gets {
 				t.Errorf("asked for the answer %d times, want %d", n, test.gets)
 			}
 		})
 	}
 }
 
-func TestAFailureBringsTheInstancesLog(t *testing.T) {
-	s := start(t, localaws.Options{})
-	run, err := reach(s).Run(t.Context(), script, add(s, localaws.Instance{ID: "i-1", Machine: prints{stdout: good, stderr: "::error::the disk is full\n", code: 40}}), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := run.Results[0]; got.Log != "::error::the disk is full\nfailed to run commands: exit status 40" || got.ExitCode != 40 {
-		t.Errorf("exit code %d, log %q", got.ExitCode, got.Log)
-	}
+func TestAFailedInstancesLogIsRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: fixedMachine{stdout: reportLine, stderr: "::error::the disk is full\n", code: 40}}), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := run.Results[0]; got.Log != "::error::the disk is full\nfailed to run commands: exit status 40" || got.ExitCode != 40 {
+			t.Errorf("exit code %d, log %q", got.ExitCode, got.Log)
+		}
+	})
 }
 
 func TestOneCommandReachesFiftyInstances(t *testing.T) {
-	s := start(t, localaws.Options{})
-	var list []localaws.Instance
-	for n := range fleet.MaxInstanceIDs {
-		list = append(list, localaws.Instance{ID: fmt.Sprintf("i-%02d", n), Machine: healthy})
-	}
-	on := add(s, list...)
-	slices.Reverse(on)
-	wanted := fleet.Command{Lines: []string{"#!/bin/bash", "set -- deploy", "echo\ntrue"}, Comment: "deploy atta", Timeout: 90 * time.Second}
-	run, err := reach(s).Run(t.Context(), wanted, on, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, result := range run.Results {
-		if result.Instance.ID != on[i].ID || result.Outcome != fleet.Completed {
-			t.Errorf("result %d is %+v, want %s", i, result, on[i])
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		var list []localaws.Instance
+		for n := range fleet.MaxInstanceIDs {
+			list = append(list, localaws.Instance{ID: fmt.Sprintf("i-%02d", n), Machine: healthyMachine})
 		}
-	}
-	if sent := calls(s, "ssm:SendCommand"); len(sent) != 1 {
-		t.Errorf("sent %d commands", len(sent))
-	}
-	got := parent(t, s, id(run))
-	for name, pair := range map[string][2]string{
-		"document": {*got.DocumentName, "AWS-RunShellScript"}, "comment": {*got.Comment, "deploy atta"},
-		"concurrency": {*got.MaxConcurrency, "100%"}, "errors": {*got.MaxErrors, "100%"},
-		"delivery timeout":  {fmt.Sprint(*got.TimeoutSeconds), "30"},
-		"execution timeout": {strings.Join(got.Parameters["executionTimeout"], "|"), "90"},
-		"commands":          {strings.Join(got.Parameters["commands"], "|"), "#!/bin/bash|set -- deploy|echo\ntrue"},
-	} {
-		if pair[0] != pair[1] {
-			t.Errorf("%s is %q, want %q", name, pair[0], pair[1])
+		on := addInstances(s, list...)
+		slices.Reverse(on)
+		wanted := fleet.Command{Lines: []string{"#!/bin/bash", "set -- deploy", "echo\ntrue"}, Comment: "deploy atta", Timeout: 90 * time.Second}
+		run, err := newFleet(s).Run(t.Context(), wanted, on, nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
+		for i, result := range run.Results {
+			if result.Instance.ID != on[i].ID || result.Outcome != fleet.Completed {
+				t.Errorf("result %d is %+v, want %s", i, result, on[i])
+			}
+		}
+		if sent := callsOf(s, "ssm:SendCommand"); len(sent) != 1 {
+			t.Errorf("sent %d commands", len(sent))
+		}
+		got := describeCommand(t, s, onlyCommandID(run))
+		for name, pair := range map[string][2]string{
+			"document": {*got.DocumentName, "AWS-RunShellScript"}, "comment": {*got.Comment, "deploy atta"},
+			"concurrency": {*got.MaxConcurrency, "100%"}, "errors": {*got.MaxErrors, "100%"},
+			"delivery timeout":  {fmt.Sprint(*got.TimeoutSeconds), "30"},
+			"execution timeout": {strings.Join(got.Parameters["executionTimeout"], "|"), "90"},
+			"commands":          {strings.Join(got.Parameters["commands"], "|"), "#!/bin/bash|set -- deploy|echo\ntrue"},
+		} {
+			if pair[0] != pair[1] {
+				t.Errorf("%s is %q, want %q", name, pair[0], pair[1])
+			}
+		}
+	})
 }

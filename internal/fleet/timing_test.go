@@ -12,8 +12,8 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// follows are the requests that follow commands.
-func follows(s *localaws.Server) (list []localaws.Call) {
+// followRequests are the requests that follow commands.
+func followRequests(s *localaws.Server) (list []localaws.Call) {
 	for _, call := range s.Calls() {
 		switch call.Operation {
 		case "ssm:ListCommands", "ssm:ListCommandInvocations", "ssm:GetCommandInvocation":
@@ -23,19 +23,19 @@ func follows(s *localaws.Server) (list []localaws.Call) {
 	return list
 }
 
-// takes makes an instance's script take that long.
-func takes(d time.Duration) func(localaws.Invocation) *localaws.DeliveryFault {
+// delayBy makes an instance's script take that long.
+func delayBy(d time.Duration) func(localaws.Invocation) *localaws.DeliveryFault {
 	return func(localaws.Invocation) *localaws.DeliveryFault { return &localaws.DeliveryFault{Delay: d} }
 }
 
-func TestASmallFleetsEndIsKnownWithinASecondAndAHalf(t *testing.T) {
+func TestTheEndOfASmallFleetIsSeenWithinASecondAndAHalf(t *testing.T) {
 	for _, work := range []time.Duration{0, 700 * time.Millisecond, 10 * time.Second, 29 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
-			s := start(t, localaws.Options{InMemory: true})
-			on := crowd(s, 20, func(_ int, i *localaws.Instance) { i.InjectFault = takes(work) })
+			s := startServer(t, localaws.Options{})
+			on := addManyInstances(s, 20, func(_ int, i *localaws.Instance) { i.InjectFault = delayBy(work) })
 			began := time.Now()
 			run, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil)
-			if err != nil || strings.Contains(outcomes(run), "unknown") {
+			if err != nil || strings.Contains(formatOutcomes(run), "unknown") {
 				t.Fatal(err)
 			}
 			if late := time.Since(began) - work; late > 1500*time.Millisecond {
@@ -45,21 +45,21 @@ func TestASmallFleetsEndIsKnownWithinASecondAndAHalf(t *testing.T) {
 	}
 }
 
-func TestFollowingTakesTwoRequestsASecond(t *testing.T) {
+func TestFollowingMakesTwoRequestsASecond(t *testing.T) {
 	for _, n := range []int{1, 50, 1000} {
 		synctest.Test(t, func(t *testing.T) {
-			s := start(t, localaws.Options{InMemory: true})
-			on := crowd(s, n, func(n int, i *localaws.Instance) {
-				i.InjectFault = takes(time.Duration(n%29) * time.Second)
+			s := startServer(t, localaws.Options{})
+			on := addManyInstances(s, n, func(n int, i *localaws.Instance) {
+				i.InjectFault = delayBy(time.Duration(n%29) * time.Second)
 				if n%100 == 99 {
-					i.Machine = prints{stdout: good, code: 40}
+					i.Machine = fixedMachine{stdout: reportLine, code: 40}
 				}
 			})
 			run, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil)
-			if err != nil || strings.Contains(outcomes(run), "unknown") {
+			if err != nil || strings.Contains(formatOutcomes(run), "unknown") {
 				t.Fatal(err)
 			}
-			list := follows(s)
+			list := followRequests(s)
 			span := list[len(list)-1].Time.Sub(list[0].Time)
 			if most := int(span.Seconds()*2) + 4 + 1; len(list) > most {
 				t.Errorf("%d instances: %d requests in %s, want at most %d", n, len(list), span, most)
@@ -69,14 +69,14 @@ func TestFollowingTakesTwoRequestsASecond(t *testing.T) {
 	}
 }
 
-func TestARunAsksLessAndLessOftenAndWithJitter(t *testing.T) {
+func TestPollsSlowDownAndAreJittered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := start(t, localaws.Options{InMemory: true})
-		on := crowd(s, 1, func(_ int, i *localaws.Instance) { i.InjectFault = takes(29 * time.Second) })
+		s := startServer(t, localaws.Options{})
+		on := addManyInstances(s, 1, func(_ int, i *localaws.Instance) { i.InjectFault = delayBy(29 * time.Second) })
 		if _, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil); err != nil {
 			t.Fatal(err)
 		}
-		list := follows(s)
+		list := followRequests(s)
 		gaps := map[time.Duration]bool{}
 		for i := range list[1:] {
 			gaps[list[i+1].Time.Sub(list[i].Time)] = true
