@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -241,14 +242,20 @@ func TestEveryFileThatMustNotBeInABundleIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAFolderOverTheSizeLimitIsRefused(t *testing.T) {
+func TestAFolderOrABundleOverTheSizeLimitIsRefused(t *testing.T) {
 	t.Parallel()
-	dir := folder(t, own{"program", "", 0o755})
-	if err := os.Truncate(filepath.Join(dir, "program"), 33<<20); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := bundle.Build(dir, atta(t), ""); err == nil || !strings.Contains(err.Error(), "holds more than 32 MB: programs belong in the image") {
-		t.Errorf("got %v", err)
+	for size, want := range map[int64]string{
+		32<<20 + 1: "holds more than 32 MB: programs belong in the image",
+		32 << 20:   "makes a bundle of 32 MB, the limit is 32 MB: programs belong in the image", // with the headers of the archive
+		31 << 20:   "",
+	} {
+		dir := folder(t, own{"program", "", 0o755})
+		if err := os.Truncate(filepath.Join(dir, "program"), size); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := bundle.Build(dir, atta(t), ""); (err == nil) != (want == "") || !strings.Contains(fmt.Sprint(err), want) {
+			t.Errorf("%d bytes: %v", size, err)
+		}
 	}
 }
 

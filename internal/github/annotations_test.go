@@ -68,3 +68,13 @@ func TestAMessageOfTheMaximumLengthIsKeptWhole(t *testing.T) {
 		t.Errorf("the message was changed: %d bytes", log.Len())
 	}
 }
+
+func TestATitleIsTruncatedTo255Bytes(t *testing.T) {
+	for length, want := range map[int]string{255: strings.Repeat("a", 255), 256: strings.Repeat("a", 252) + "…"} {
+		var log strings.Builder
+		newAction(&log, nil).Notice(strings.Repeat("a", length), "x")
+		if diff := cmp.Diff("::notice title="+want+"::x\n", log.String()); diff != "" {
+			t.Errorf("%d bytes: %s", length, diff)
+		}
+	}
+}

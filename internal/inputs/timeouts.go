@@ -23,17 +23,17 @@ func (p *parser) parseTimeouts(task Task, rollout deploy.Policy) Timeouts {
 	}
 	if rollout.HealthTimeout <= rollout.MinHealthyTime {
 		p.rejectValue("health-timeout", p.rawValue("health-timeout"),
-			"more than min-healthy-time, "+formatDuration(rollout.MinHealthyTime)+", which is part of it")
+			"more than min-healthy-time, "+formatDuration(rollout.MinHealthyTime))
 	}
 	parts, work := "health-timeout", rollout.HealthTimeout
 	if rollout.OnRunning == "wait" {
-		parts, work = "drain-timeout and health-timeout together", work+rollout.DrainTimeout
+		parts, work = "drain-timeout plus health-timeout", work+rollout.DrainTimeout
 	}
 	if limits.Command <= work {
-		p.rejectValue("command-timeout", p.rawValue("command-timeout"), "more than "+parts+", "+formatDuration(work)+", which is part of it")
+		p.rejectValue("command-timeout", p.rawValue("command-timeout"), "more than "+parts+", "+formatDuration(work))
 	}
 	if parts := limits.Lock + limits.Delivery + limits.Command; limits.Run < parts {
-		p.rejectValue("timeout", p.rawValue("timeout"), "at least lock-timeout, delivery-timeout and command-timeout together, "+formatDuration(parts))
+		p.rejectValue("timeout", p.rawValue("timeout"), "at least lock-timeout plus delivery-timeout plus command-timeout, "+formatDuration(parts))
 	}
 	return limits
 }
