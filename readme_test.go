@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -165,6 +166,23 @@ func TestEveryInputThatDocsUseExists(t *testing.T) {
 	}
 	if used["README.md"] < 5 || len(used) < 4 {
 		t.Errorf("inputs used, by file: %v", used)
+	}
+}
+
+var jsonBlock = regexp.MustCompile("(?s)```json\n(.*?)```")
+
+func TestPoliciesInTheDocsAreJSON(t *testing.T) {
+	checked := 0
+	for file, text := range documents(t) {
+		for _, block := range jsonBlock.FindAllStringSubmatch(text, -1) {
+			checked++
+			if !json.Valid([]byte(block[1])) {
+				t.Errorf("%s holds a block that is not JSON:\n%s", file, block[1])
+			}
+		}
+	}
+	if checked == 0 {
+		t.Error("the docs have no policy")
 	}
 }
 
