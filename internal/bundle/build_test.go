@@ -129,7 +129,7 @@ func unpack(t *testing.T, content []byte) (all []packed) {
 			t.Fatal(err)
 		}
 		if !header.ModTime.Equal(time.Unix(0, 0)) || header.Uid != 0 || header.Gid != 0 || header.Uname != "" || header.Typeflag != tar.TypeReg {
-			t.Errorf("%s tells of the machine: %+v", header.Name, header)
+			t.Errorf("%s depends on the machine: %+v", header.Name, header)
 		}
 		all = append(all, packed{header.Name, string(text), header.Mode})
 	}

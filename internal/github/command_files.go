@@ -37,7 +37,8 @@ func appendTo(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// SaveState saves a value that the post step reads with State. Outside GitHub there is no post step, and it does nothing: https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#sending-values-to-the-pre-and-post-actions
+// SaveState saves a value that the post step reads with State. Outside GitHub there is no post step, and it does nothing:
+// https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands#sending-values-to-the-pre-and-post-actions
 func (a *Action) SaveState(name, value string) error {
 	file := a.gh.Getenv("GITHUB_STATE")
 	if file == "" {

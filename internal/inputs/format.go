@@ -28,8 +28,8 @@ func oneOf(choices ...string) format {
 	return format{func(s string) bool { return slices.Contains(choices, s) }, strings.Join(choices, " or ")}
 }
 
-// excluding returns the format without the texts for which excluded is true.
-func (f format) excluding(excluded func(string) bool) format {
+// excludeWhere returns the format without the texts for which excluded is true.
+func (f format) excludeWhere(excluded func(string) bool) format {
 	return format{func(text string) bool { return f.matches(text) && !excluded(text) }, f.description}
 }
 
@@ -48,31 +48,31 @@ var (
 	imageDigest = newFormat(71, 71, `sha256:[0-9a-f]+`, "sha256: and 64 hex digits, the output image-digest of the job that pushed it")
 
 	// https://docs.docker.com/reference/dockerfile/, restricted to one line each.
-	imageFile   = newFormat(3, 4096, `[^\pC\p{Zl}\p{Zp}:]+:/[^\pC\p{Zl}\p{Zp}:]*(:0[0-7]{3})?`, "path:/path/in/image or path:/path/in/image:0755, one a line").excluding(leavesRoot)
-	imagePath   = newFormat(1, 4096, `/[^\pC\p{Zl}\p{Zp}]*`, "an absolute path in the image").excluding(isBroken)
+	imageFile   = newFormat(3, 4096, `[^\pC\p{Zl}\p{Zp}:]+:/[^\pC\p{Zl}\p{Zp}:]*(:0[0-7]{3})?`, "path:/path/in/image or path:/path/in/image:0755, one a line").excludeWhere(leavesRoot)
+	imagePath   = newFormat(1, 4096, `/[^\pC\p{Zl}\p{Zp}]*`, "an absolute path in the image").excludeWhere(isBroken)
 	platform    = newFormat(3, 64, `[a-z0-9]+/[a-z0-9]+(/[a-z0-9]+)?`, "platforms, as in linux/amd64 or linux/arm64")
-	envVariable = newFormat(2, 4096, `[A-Za-z_]\w*=[^\pC\p{Zl}\p{Zp}]*`, "NAME=value, one a line").excluding(isBroken)
-	imageLabel  = newFormat(2, 4096, `[A-Za-z0-9][\w./-]*=[^\pC\p{Zl}\p{Zp}]*`, "name=value, one a line").excluding(isBroken)
+	envVariable = newFormat(2, 4096, `[A-Za-z_]\w*=[^\pC\p{Zl}\p{Zp}]*`, "NAME=value, one a line").excludeWhere(isBroken)
+	imageLabel  = newFormat(2, 4096, `[A-Za-z0-9][\w./-]*=[^\pC\p{Zl}\p{Zp}]*`, "name=value, one a line").excludeWhere(isBroken)
 	user        = newFormat(1, 64, `[\w.-]+(:[\w.-]+)?`, "a user, or user:group, by name or number")
 
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, except reserved prefixes and suffixes.
-	bucket = newFormat(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").excluding(isAddress)
+	bucket = newFormat(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").excludeWhere(isAddress)
 	// Half of a key's 1,024 bytes are reserved for what follows the prefix.
-	keyPrefix    = newFormat(1, 512, `[\w.=-]+(/[\w.=-]+)*/?`, "folders of letters, digits or any of _.=-, as in bundles/dev/").excluding(hasDots)
+	keyPrefix    = newFormat(1, 512, `[\w.=-]+(/[\w.=-]+)*/?`, "folders of letters, digits or any of _.=-, as in bundles/dev/").excludeWhere(hasDots)
 	kmsKey       = newFormat(1, 256, `[\w:/-]+`, "a KMS key's id or ARN, or alias/<name>")
 	bundleSHA256 = newFormat(64, 64, `[0-9a-f]+`, "64 hex digits, the output bundle-sha256 of the job that uploaded it")
 
 	instanceID = newFormat(10, 20, `i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
 
 	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html#id_tags_naming_best_practices
-	targetTag = newFormat(2, 512, `[\pL\pN +_.:/@-]+=[\pL\pN +=_.:/@-]*`, "tags with their values, as in Environment=dev").excluding(isBroken)
+	targetTag = newFormat(2, 512, `[\pL\pN +_.:/@-]+=[\pL\pN +=_.:/@-]*`, "tags with their values, as in Environment=dev").excludeWhere(isBroken)
 	wave      = newFormat(1, 6, `[1-9]\d*|([1-9]\d?|100)%`, "numbers of instances or percentages, as in 1, 25%, 100%")
 
 	healthCommand = newFormat(1, deploy.MaxHealthCommand, `[^\pC\p{Zl}\p{Zp}]+`,
-		fmt.Sprintf("a command on one line, at most %d bytes without control characters", deploy.MaxHealthCommand)).excluding(isBroken)
+		fmt.Sprintf("a command on one line, at most %d bytes without control characters", deploy.MaxHealthCommand)).excludeWhere(isBroken)
 	healthURL = newFormat(1, deploy.MaxHealthURL, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")
 
-	printable = newFormat(1, 4096, `[^\pC\p{Zl}\p{Zp}]+`, "text on one line without control characters").excluding(isBroken)
+	printable = newFormat(1, 4096, `[^\pC\p{Zl}\p{Zp}]+`, "text on one line without control characters").excludeWhere(isBroken)
 )
 
 func isAddress(s string) bool {

@@ -18,7 +18,7 @@ func (d Definition) Read(environ, args []string) (Inputs, error) {
 	if slices.Contains(problems, ErrHelp) {
 		return Inputs{}, ErrHelp
 	}
-	p := &parser{values: values, readNames: map[string]bool{}, problems: problems}
+	p := &parser{values: values, requested: map[string]bool{}, problems: problems}
 	inputs := p.parseInputs(environMap(environ))
 	if err := errors.Join(p.problems...); err != nil {
 		return Inputs{}, err

@@ -13,7 +13,7 @@ import (
 // input that is unset or invalid.
 type parser struct {
 	values    map[string]string
-	readNames map[string]bool
+	requested map[string]bool
 	problems  []error
 }
 
@@ -37,7 +37,7 @@ func (p *parser) forbidInput(name, because string) {
 }
 
 func (p *parser) rawValue(name string) string {
-	p.readNames[name] = true
+	p.requested[name] = true
 	return p.values[name]
 }
 

@@ -24,16 +24,16 @@ func TestTheInputsReadAreExactlyThoseOfActionYML(t *testing.T) {
 	for _, input := range d.Inputs {
 		defined = append(defined, input.Name)
 	}
-	p := &parser{values: map[string]string{}, readNames: map[string]bool{}}
+	p := &parser{values: map[string]string{}, requested: map[string]bool{}}
 	p.parseInputs(nil)
-	if diff := cmp.Diff(slices.Sorted(slices.Values(defined)), slices.Sorted(maps.Keys(p.readNames))); diff != "" {
+	if diff := cmp.Diff(slices.Sorted(slices.Values(defined)), slices.Sorted(maps.Keys(p.requested))); diff != "" {
 		t.Errorf("action.yml and the code disagree:\n%s", diff)
 	}
 }
 
 // readOne parses one value and returns the result and the problems.
 func readOne[T any](value string, get func(p *parser) T) (T, string) {
-	p := &parser{values: map[string]string{"x": value}, readNames: map[string]bool{}}
+	p := &parser{values: map[string]string{"x": value}, requested: map[string]bool{}}
 	got := get(p)
 	if err := errors.Join(p.problems...); err != nil {
 		return got, err.Error()

@@ -17,8 +17,8 @@ func (p *parser) parseTimeouts(task Task, rollout deploy.Policy) Timeouts {
 		Command:  p.parseDuration("command-timeout", time.Minute, 48*time.Hour),
 		Run:      p.parseDuration("timeout", time.Minute, 120*time.Hour),
 	}
-	wrong := slices.Contains([]time.Duration{limits.Delivery, limits.Command, limits.Run, rollout.DrainTimeout, rollout.HealthTimeout, rollout.MinHealthyTime}, 0)
-	if !task.Phases.Rollout || task.Operation == "status" || wrong {
+	incomplete := slices.Contains([]time.Duration{limits.Delivery, limits.Command, limits.Run, rollout.DrainTimeout, rollout.HealthTimeout, rollout.MinHealthyTime}, 0)
+	if !task.Phases.Rollout || task.Operation == "status" || incomplete {
 		return limits
 	}
 	if rollout.HealthTimeout <= rollout.MinHealthyTime {
