@@ -186,6 +186,23 @@ func TestPoliciesInTheDocsAreJSON(t *testing.T) {
 	}
 }
 
+var awsCall = regexp.MustCompile(`\b(ecr|s3|ssm)\.([A-Z][A-Za-z]+)Input\b`)
+
+func TestPermissionsNameEveryAWSCall(t *testing.T) {
+	files, err := filepath.Glob("internal/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, "no sources")
+	}
+	page := strings.ReplaceAll(readFile(t, "docs/permissions.md"), "s3:GetObject", "s3:GetObject s3:HeadObject")
+	for _, file := range files {
+		for _, call := range awsCall.FindAllStringSubmatch(readFile(t, file), -1) {
+			if !strings.HasSuffix(file, "_test.go") && !strings.Contains(page, call[1]+":"+call[2]) {
+				t.Errorf("%s calls %s:%s, which docs/permissions.md does not name", file, call[1], call[2])
+			}
+		}
+	}
+}
+
 // inputsUsed are the keys of with in every step that uses this action.
 func inputsUsed(node *yaml.Node) (names []string) {
 	var step struct {
