@@ -26,7 +26,7 @@ type AWS struct {
 	login authn.Authenticator // in its own region
 }
 
-// New prepares the clients. It asks AWS nothing yet.
+// New prepares the clients. It sends no request.
 func New(ctx context.Context, in inputs.Inputs, tokens TokenSource) (*AWS, error) {
 	cfg, err := loadConfig(ctx, in.Identity, tokens)
 	if err != nil {
@@ -37,7 +37,7 @@ func New(ctx context.Context, in inputs.Inputs, tokens TokenSource) (*AWS, error
 	return a, nil
 }
 
-// OpenImage reads the image that is to be pushed, or makes it of files.
+// OpenImage opens the image to push, or builds it from files.
 func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 	keychain := image.Keychain{ECR: a.loginForRegion, Host: a.in.Image.Registry}
 	in := a.in.Image.Recipe
@@ -54,12 +54,13 @@ func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 	return image.Make(ctx, recipe, keychain)
 }
 
-// ecrClient is ECR in a region, in the action's own when it is empty.
+// ecrClient returns a client for ECR in a region; empty: the action's own region.
 func (a *AWS) ecrClient(region string) *ecr.Client {
 	return ecr.NewFromConfig(a.cfg, func(o *ecr.Options) { o.Region = cmp.Or(region, o.Region) })
 }
 
-// loginForRegion logs in there. In the action's own region all share one token.
+// loginForRegion returns the login to ECR in a region. In the action's own region all
+// callers share one token.
 func (a *AWS) loginForRegion(region string) authn.Authenticator {
 	if region == "" || region == a.in.Identity.Region {
 		return a.login
@@ -67,7 +68,7 @@ func (a *AWS) loginForRegion(region string) authn.Authenticator {
 	return image.Login(a.ecrClient(region))
 }
 
-// Connect asks who deploys and returns what the account has for it.
+// Connect looks up the caller's account and returns the services of it.
 func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	id, skew, err := callerAccount(ctx, a.cfg, a.in.Identity.AllowedAccountIDs)
 	if err != nil {

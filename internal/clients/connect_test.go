@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// hostRecorder answers no request and notes the hosts.
+// hostRecorder records the hosts of requests and answers none.
 type hostRecorder []string
 
 func (a *hostRecorder) Do(r *http.Request) (*http.Response, error) {
@@ -20,8 +20,8 @@ func (a *hostRecorder) Do(r *http.Request) (*http.Response, error) {
 	return nil, http.ErrServerClosed
 }
 
-// A token is of one region: another one of ECR is asked for its own.
-func TestEachRegionOfECRIsAskedItself(t *testing.T) {
+// A token is valid in one region only.
+func TestEachRegionOfECRIssuesItsOwnToken(t *testing.T) {
 	for name, value := range map[string]string{
 		"AWS_CONFIG_FILE": os.DevNull, "AWS_SHARED_CREDENTIALS_FILE": os.DevNull, "AWS_PROFILE": "", "AWS_DEFAULT_PROFILE": "",
 		"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_ECR": "",

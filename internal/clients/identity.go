@@ -1,5 +1,5 @@
-// Package clients finds out who deploys, and makes the clients that do it. It is
-// where the AWS SDK is set up, and knows nothing of what is deployed.
+// Package clients sets up the AWS SDK: credentials and clients. It knows nothing of what
+// is deployed.
 package clients
 
 import (
@@ -63,8 +63,8 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 	return cfg, nil
 }
 
-// tokenRetriever gives the SDK a token whenever it renews the credentials. The SDK's
-// interface has no context; the run's own ends it.
+// tokenRetriever gives the SDK a token whenever it renews the credentials. The context is
+// stored because the SDK's interface has none.
 type tokenRetriever struct {
 	ctx      context.Context
 	tokens   TokenSource

@@ -12,14 +12,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// cancelTimeout bounds the cancelling of all commands, and cancelsAtOnce the number of
+// cancelTimeout bounds the time to cancel all commands, and maxParallelCancels the number of
 // requests at a time.
 const (
 	cancelTimeout      = 3 * time.Second
 	maxParallelCancels = 10
 )
 
-// cancelAll cancels what a run has sent and has not seen the end of.
+// cancelAll cancels the commands of a run that have not ended on every instance.
 func (f *Fleet) cancelAll(ctx context.Context, run *Run) error {
 	var ids []string
 	for _, c := range run.commands {
@@ -33,8 +33,8 @@ func (f *Fleet) cancelAll(ctx context.Context, run *Run) error {
 	return f.Cancel(ctx, ids...)
 }
 
-// Cancel asks SSM to stop commands, also when ctx has ended already. On instances that
-// are at work the script gets SIGKILL; those that have not begun never will.
+// Cancel asks SSM to stop commands, even when ctx has ended already. On instances that run
+// the script it gets SIGKILL; the others never start it.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/cancel-run-command.html
 func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
@@ -54,13 +54,13 @@ func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	return errors.Join(problems...)
 }
 
-// findCopies are the ids of commands like c that SSM took without being heard.
+// findCopies returns the ids of the copies of c that SSM accepted with a reply that was lost.
 func (f *Fleet) findCopies(ctx context.Context, c *sentCommand) (ids []string) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer stop()
 	for info, err := range f.commandsSince(ctx, c.requestedAt.Add(-f.delivery)) {
 		if err != nil {
-			return ids // those are never cancelled, and end by their own time limits
+			return ids // copies that are not found end by their own time limits
 		}
 		if id := aws.ToString(info.CommandId); aws.ToString(info.Comment) == c.comment && id != c.id {
 			ids = append(ids, id)
@@ -69,7 +69,7 @@ func (f *Fleet) findCopies(ctx context.Context, c *sentCommand) (ids []string) {
 	return ids
 }
 
-// commandsSince lists the commands of the account since then, by SSM's own clock.
+// commandsSince lists the account's commands sent after since, by SSM's clock.
 func (f *Fleet) commandsSince(ctx context.Context, since time.Time) func(func(types.Command, error) bool) {
 	return func(yield func(types.Command, error) bool) {
 		pages := ssm.NewListCommandsPaginator(f.ssm, &ssm.ListCommandsInput{

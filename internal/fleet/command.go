@@ -7,10 +7,10 @@ type Command struct {
 	Lines         []string      // of the document's script
 	Comment       string        // shown in the SSM console; at most 100 characters
 	Timeout       time.Duration // for the script on an instance, whole seconds
-	StopOnFailure bool          // when it fails on one instance, SSM starts it on no further one
+	StopOnFailure bool          // after a failure on one instance, SSM starts it on no further ones
 
-	// IsAnswer reports whether an output is whole. The lists of SSM hold its first 2,500
-	// characters; where those are no answer, the first 24,000 are read. nil: always.
+	// IsAnswer reports whether an output is complete. SSM's lists hold its first 2,500
+	// characters; if those are incomplete, the first 24,000 are read. nil: always complete.
 	IsAnswer func(stdout string) bool
 }
 

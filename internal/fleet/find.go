@@ -15,7 +15,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// NotReadyError says why an instance cannot be deployed to.
+// NotReadyError reports why an instance cannot be deployed to.
 type NotReadyError struct {
 	Instance Instance
 	Reason   string
@@ -23,13 +23,13 @@ type NotReadyError struct {
 
 func (e *NotReadyError) Error() string { return fmt.Sprintf("instance %s %s", e.Instance, e.Reason) }
 
-// ErrNoInstance says that there is nothing to deploy to.
+// ErrNoInstance reports that there is nothing to deploy to.
 var ErrNoInstance = errors.New("no instance that SSM manages in this account and region has the tags")
 
 // Find returns the instances that can be reached, and an error for each that cannot: one
 // that is not managed by SSM, offline, or not Linux. Those named by id come in the order
-// of their ids, others sorted. An instance that SSM has never heard of has no tags here,
-// so only who knows how many there should be can miss it.
+// of their ids, others sorted. An instance that never registered with SSM has no tags
+// there and is not found; a minimum number of instances catches that.
 func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Instance, unready []*NotReadyError, err error) {
 	var known []types.InstanceInformation
 	if len(targets.Tags) > 0 {
@@ -70,8 +70,8 @@ func notReadyReason(info types.InstanceInformation) string {
 	return ""
 }
 
-// findByIDs describes the instances with these ids, in their order; of one that is not managed
-// there is nothing but its id.
+// findByIDs describes the instances with these ids, in their order. An instance that is not
+// managed by SSM has nothing but its id.
 func (f *Fleet) findByIDs(ctx context.Context, ids []string) ([]types.InstanceInformation, error) {
 	found := map[string]types.InstanceInformation{}
 	for chunk := range slices.Chunk(ids, MaxInstanceIDs) {

@@ -1,6 +1,5 @@
-// Package fleet knows which instances there are and makes them run a script, with
-// SSM Run Command. It tells the truth about each of them, one result an instance,
-// and knows nothing of images and bundles.
+// Package fleet finds managed instances and runs a script on them with SSM Run Command,
+// with one result for each instance. It knows nothing of images and bundles.
 package fleet
 
 import (
@@ -34,16 +33,16 @@ type Fleet struct {
 
 // timing is how commands are sent and followed.
 type timing struct {
-	firstPoll, slowestPoll time.Duration // between two looks at one command, longer each time
-	slowestPollMany        time.Duration // between two looks at several
-	maxListAge             time.Duration // a command of several is looked at in detail at least this often
-	sendGrace              time.Duration // for a command on its way to SSM when the run ends
+	firstPoll, slowestPoll time.Duration // between two polls of one command, longer each time
+	slowestPollMany        time.Duration // between two polls of several
+	maxListAge             time.Duration // the invocations of each of several commands are listed at least this often
+	sendGrace              time.Duration // for a SendCommand request in flight when the run ends
 	sendBackoff            time.Duration // before a command is sent again, longer each time
-	answerGrace            time.Duration // on top of a command's own time limits, before a silent instance is given up
+	answerGrace            time.Duration // added to a command's time limits before an instance without an answer is given up
 }
 
-// Following takes no more than two requests a second, whatever the number of instances;
-// a few may come at once.
+// Following makes at most two requests a second, however many instances there are, with
+// bursts of a few.
 const (
 	requestsPerSecond = 2
 	requestBurst      = 4

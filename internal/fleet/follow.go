@@ -28,13 +28,13 @@ type sentCommand struct {
 	ended            int       // instances seen ended so far
 }
 
-// maxPollFailures is how many looks in a row may go wrong, each after the SDK's own
-// retries, before the commands are given up as unobservable.
+// maxPollFailures is the number of polls in a row that fail, each after the SDK's own
+// retries, before following is given up.
 const maxPollFailures = 10
 
-// followCommands looks at the commands until each of their instances has ended. What SSM says of a
-// command as a whole decides nothing: it is Success when one instance succeeded and the
-// others were never reached. Its counters only tell where to look.
+// followCommands polls the commands until they have ended on every instance. The status of a
+// command as a whole is ignored: it is Success when one instance succeeded and the others
+// were never reached. Its counters only show whose invocations have to be listed.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 func (f *Fleet) followCommands(ctx context.Context, run *Run) error {
 	err := f.pollUntilFinal(ctx, run)
@@ -73,8 +73,8 @@ func (f *Fleet) pollUntilFinal(ctx context.Context, run *Run) error {
 	}
 }
 
-// maxPollDelay is how long to wait between two looks at most: for a small fleet the end is
-// learned of within that, and for a large one it gets short when the end is near.
+// maxPollDelay bounds the wait between two polls. It is short for a small fleet, and for a
+// large one that has nearly finished.
 func (f *Fleet) maxPollDelay(run *Run) time.Duration {
 	if len(run.commands) == 1 || run.countOpen()*10 <= len(run.Results) {
 		return f.timing.slowestPoll
@@ -82,18 +82,18 @@ func (f *Fleet) maxPollDelay(run *Run) time.Duration {
 	return f.timing.slowestPollMany
 }
 
-// pollCommands sweeps one command at each look, and of several those whose counters have
-// moved, or that have not been swept for long.
+// pollCommands lists the invocations of a single command at every poll; of several commands,
+// of those whose counters have changed or that were not listed for long.
 func (f *Fleet) pollCommands(ctx context.Context, run *Run) error {
 	if len(run.commands) == 1 {
 		return f.listInvocations(ctx, run.commands[0], run)
 	}
-	moved, err := f.changedCommands(ctx, run)
+	changed, err := f.changedCommands(ctx, run)
 	if err != nil {
 		return err
 	}
 	for _, c := range run.commands {
-		if len(c.open) > 0 && (moved[c] || time.Since(c.listedAt) > f.timing.maxListAge) {
+		if len(c.open) > 0 && (changed[c] || time.Since(c.listedAt) > f.timing.maxListAge) {
 			if err := f.listInvocations(ctx, c, run); err != nil {
 				return err
 			}
@@ -102,7 +102,7 @@ func (f *Fleet) pollCommands(ctx context.Context, run *Run) error {
 	return nil
 }
 
-// changedCommands are the commands of which more instances have ended than were seen to.
+// changedCommands returns the commands that have ended on more instances than were seen.
 func (f *Fleet) changedCommands(ctx context.Context, run *Run) (map[*sentCommand]bool, error) {
 	known := map[string]*sentCommand{}
 	since := run.commands[0].requestedAt
@@ -112,16 +112,16 @@ func (f *Fleet) changedCommands(ctx context.Context, run *Run) (map[*sentCommand
 			since = c.requestedAt
 		}
 	}
-	moved := map[*sentCommand]bool{}
+	changed := map[*sentCommand]bool{}
 	for info, err := range f.commandsSince(ctx, since.Add(-time.Second)) {
 		if err != nil {
 			return nil, err
 		}
 		if c := known[aws.ToString(info.CommandId)]; c != nil {
-			moved[c] = int(info.CompletedCount) > c.ended
+			changed[c] = int(info.CompletedCount) > c.ended
 		}
 	}
-	return moved, nil
+	return changed, nil
 }
 
 // reportProgress reports the states when they have changed, or a command has been sent.
@@ -154,11 +154,11 @@ func (f *Fleet) waitForRateLimit(ctx context.Context) error {
 	if f.limiter.Wait(ctx) == nil {
 		return nil
 	}
-	<-ctx.Done() // it does not wait for what comes too late
+	<-ctx.Done() // Wait fails at once when the deadline would come first
 	return context.Cause(ctx)
 }
 
-// sleepJittered waits for about d, so that runs do not ask in step.
+// sleepJittered waits for about d, so that concurrent runs do not poll in step.
 func sleepJittered(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d*4/5 + rand.N(d*2/5+1))
 	defer timer.Stop()

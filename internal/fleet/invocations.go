@@ -12,8 +12,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// listInvocations goes over a command's invocations and closes the results that have
-// ended. Right after the send the list is empty: what is not listed is pending.
+// listInvocations lists a command's invocations and completes the results of those that have
+// ended. Right after the send the list is empty: an instance that is not listed is pending.
 func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) error {
 	pages := ssm.NewListCommandInvocationsPaginator(f.ssm, &ssm.ListCommandInvocationsInput{
 		CommandId: &c.id, MaxResults: aws.Int32(50), Details: true,
@@ -53,13 +53,12 @@ func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) e
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go
 const standardError = "\n----------ERROR-------\n"
 
-// maxLogs is how many instances that failed are asked for the end of their log: a request
-// each, and of more than these nobody reads it.
+// maxLogs bounds the number of failed instances whose log is read, at one request each.
 const maxLogs = 20
 
-// readAnswer takes an instance's own answer: from the list when all went well, which
-// saves a call, and otherwise the first 24,000 characters of its output and the end of its
-// log. It is false while SSM does not have the answer yet.
+// readAnswer completes an instance's result: from the list after a success, which saves a
+// request, and otherwise from the first 24,000 characters of its output and the end of its
+// log. It returns false while SSM does not have the answer yet.
 func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocation, result *Result, run *Run) (bool, error) {
 	if result.Status.IsUndelivered() {
 		result.decideOutcome(invocation.Status)

@@ -113,6 +113,9 @@ func TestACommandWhoseCountersNeverChangeIsListedAfterTwoMinutes(t *testing.T) {
 		if took := time.Since(began); err != nil || strings.Contains(formatOutcomes(run), "unknown") || took < 2*time.Minute || took > 130*time.Second {
 			t.Errorf("%v after %s", err, took)
 		}
+		if pause := longestPause(callsOf(s, "ssm:ListCommands")); pause < 4*time.Second || pause > 6100*time.Millisecond { // 5 s and the jitter
+			t.Errorf("the longest pause between polls was %s", pause)
+		}
 	})
 }
 
@@ -157,7 +160,7 @@ func TestThrottlingAfterALostReplyLeavesTheOutcomeUnknown(t *testing.T) {
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
 		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}), nil)
-		if err == nil || !strings.Contains(err.Error(), "the reply to an attempt before was lost") {
+		if err == nil || !strings.Contains(err.Error(), "the reply to an earlier attempt was lost") {
 			t.Errorf("error is %v", err)
 		}
 		wantOutcomes(t, run, "i-1 unknown NotSent")

@@ -10,11 +10,11 @@ import (
 type Outcome int
 
 const (
-	// Unknown says that it may have run, wholly or in part.
+	// Unknown means that the command may have run, wholly or in part.
 	Unknown Outcome = iota
-	// NotDelivered says that it never started there.
+	// NotDelivered means that it never started on the instance.
 	NotDelivered
-	// Completed says that it ran to its end.
+	// Completed means that it ran to its end.
 	Completed
 )
 
@@ -31,7 +31,7 @@ type Run struct {
 	reportedStates   States
 }
 
-// Result is one instance's own.
+// Result is the result of a command on one instance.
 type Result struct {
 	Instance Instance
 	Outcome  Outcome
@@ -47,7 +47,7 @@ type Result struct {
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 type Status string
 
-// The statuses that callers look at.
+// The statuses that callers compare.
 const (
 	StatusNotSent      Status = "NotSent"
 	StatusPending      Status = "Pending"

@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// Progress is told the ids of the commands as soon as there is one more, and again with
-// the states of the instances whenever these have changed.
+// Progress is called with the ids of the commands and the states of the instances, whenever
+// either has changed.
 type Progress func(commands []string, states States)
 
 // Run sends command to all instances, fifty with each command, and returns when each has
-// a result of its own.
+// its result.
 //
 // The error is about the commands as a whole: one could not be sent, which ends the
 // sending, or they could not be followed, or ctx ended, in which case they are cancelled
 // first. The results are complete in every case: an instance without an answer is
-// Unknown, or NotRun when nothing was sent to it.
+// Unknown, or NotDelivered when nothing was sent to it.
 func (f *Fleet) Run(ctx context.Context, command Command, instances []Instance, progress Progress) (Run, error) {
 	run := Run{Results: make([]Result, len(instances)), command: command, progress: progress}
 	for i, instance := range instances {

@@ -15,12 +15,12 @@ import (
 // documentName is AWS's own; it exists in every account and region.
 const documentName = "AWS-RunShellScript"
 
-// maxSends is how often a command is sent at most.
+// maxSends bounds how often a command is sent.
 const maxSends = 6
 
 var (
 	errNotSent   = errors.New("not sent")
-	errReplyLost = errors.New("the reply to an attempt before was lost")
+	errReplyLost = errors.New("the reply to an earlier attempt was lost")
 )
 
 // sendCommand gives c its id. SendCommand has no token against being repeated, so a command
@@ -65,7 +65,7 @@ func isRefused(err error) bool {
 	return errors.Is(err, errNotSent) || errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
 }
 
-// markDoubtful adds to an error that an attempt before may have been taken.
+// markDoubtful adds to an error that an earlier attempt may have been accepted.
 func (c *sentCommand) markDoubtful(err error) error {
 	if c.replyLost && isRefused(err) {
 		return fmt.Errorf("%w: %w", errReplyLost, err)

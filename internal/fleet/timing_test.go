@@ -69,6 +69,14 @@ func TestFollowingMakesTwoRequestsASecond(t *testing.T) {
 	}
 }
 
+// longestPause returns the longest time between two requests.
+func longestPause(list []localaws.Call) (longest time.Duration) {
+	for i := range list[1:] {
+		longest = max(longest, list[i+1].Time.Sub(list[i].Time))
+	}
+	return longest
+}
+
 func TestPollsSlowDownAndAreJittered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
@@ -77,6 +85,9 @@ func TestPollsSlowDownAndAreJittered(t *testing.T) {
 			t.Fatal(err)
 		}
 		list := followRequests(s)
+		if pause := longestPause(list); pause < time.Second || pause > 1500*time.Millisecond { // 1.2 s and the jitter
+			t.Errorf("the longest pause between polls was %s", pause)
+		}
 		gaps := map[time.Duration]bool{}
 		for i := range list[1:] {
 			gaps[list[i+1].Time.Sub(list[i].Time)] = true

@@ -18,8 +18,8 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// Hints says what to do about an error, a sentence each; none when nothing is
-// known that the error does not say itself.
+// Hints returns what to do about an error, one sentence each; none when the error says
+// all that is known.
 func Hints(result rollout.Result, err error) []string {
 	if err == nil {
 		return nil
@@ -48,7 +48,7 @@ func Hints(result rollout.Result, err error) []string {
 	return hints
 }
 
-// joinedErrors are the errors that were joined, each a problem of its own.
+// joinedErrors returns the errors that were joined, each a separate problem.
 func joinedErrors(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
@@ -100,7 +100,7 @@ func phaseHint(result rollout.Result, err error) string {
 	return ""
 }
 
-// reasonHint is what to do about a host's reason, where its state does not say enough.
+// reasonHint returns what to do about a host's reason, where its state is not enough.
 func reasonHint(reason deploy.Reason, result rollout.Result) string {
 	switch reason {
 	case deploy.ReasonStale:
@@ -119,7 +119,7 @@ func reasonHint(reason deploy.Reason, result rollout.Result) string {
 	return ""
 }
 
-// hostHints say for each state, and for each reason, what to do on the hosts.
+// hostHints returns what to do on the hosts, for each state and each reason.
 func hostHints(result rollout.Result, hosts []*rollout.Host) []string {
 	service := result.Plan.Release.Service
 	logs := fmt.Sprintf("journalctl -u %s and /var/log/%s-deploy.log", service, service)
@@ -208,7 +208,7 @@ func awsHint(err error) string {
 	return ""
 }
 
-// requiredPermission is the IAM action of a call; a HEAD is allowed by the action of GET, and
+// requiredPermission returns the IAM action of a call; a HEAD is allowed by the action of GET, and
 // without s3:ListBucket an object that is not there is denied as well.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 func requiredPermission(call operation) string {

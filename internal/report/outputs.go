@@ -14,8 +14,8 @@ import (
 // Output is one output of the action.
 type Output struct{ Name, Value string }
 
-// Outputs are those that are known when a run has ended, however it has ended.
-// They hold digests, versions, ids and states, never text of a host.
+// Outputs returns the outputs that are known when a run has ended, whatever its result.
+// They hold digests, versions, ids and states, never text from a host.
 func Outputs(result rollout.Result) []Output {
 	outputs := []Output{
 		{"status", string(result.Status)},
@@ -42,7 +42,7 @@ func Outputs(result rollout.Result) []Output {
 // https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/pass-job-outputs
 const maxResults = 2000
 
-// isHealthy tells whether an instance is as it was to be.
+// isHealthy reports whether an instance runs what it should.
 func isHealthy(host *rollout.Host) bool {
 	return host.State == rollout.Deployed || host.State == rollout.InSync
 }
@@ -72,7 +72,7 @@ func encodeResults(hosts []*rollout.Host) string {
 	return string(text)
 }
 
-// sortByUrgency puts those that need attention first, and those that are well last.
+// sortByUrgency returns the instances that need attention first, and the healthy ones last.
 func sortByUrgency(hosts []*rollout.Host) []*rollout.Host {
 	rank := func(host *rollout.Host) int {
 		switch {
@@ -88,7 +88,7 @@ func sortByUrgency(hosts []*rollout.Host) []*rollout.Host {
 	return list
 }
 
-// consoleURL leads to the last command in the console of the region's partition.
+// consoleURL links to the last command in the console of the region's partition.
 // https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
 func consoleURL(result rollout.Result) string {
 	if len(result.CommandIDs) == 0 {

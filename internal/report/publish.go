@@ -15,8 +15,8 @@ type publisher interface {
 	Summary(markdown string) error
 }
 
-// Publish tells what the run has come to: errors, outputs and, when it is wanted,
-// the summary.
+// Publish reports the result of the run: errors, outputs and, if summary is set, the
+// summary.
 func Publish(to publisher, result rollout.Result, err error, summary bool) error {
 	if result.Idle && err == nil {
 		return nil

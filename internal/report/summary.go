@@ -14,7 +14,7 @@ import (
 // maxSummaryRows bounds the table of instances; those that need attention come first.
 const maxSummaryRows = 200
 
-// Summary is the run in Markdown, the verdict first.
+// Summary returns the result of the run in Markdown, the verdict first.
 func Summary(result rollout.Result, err error) string {
 	var b strings.Builder
 	rel := result.Plan.Release
@@ -63,7 +63,7 @@ func Summary(result rollout.Result, err error) string {
 	return b.String()
 }
 
-// runSubject is what the run is about, as in: atta 0.1.30-dev to dev.
+// runSubject names what the run does, such as "atta 0.1.30-dev to dev".
 func runSubject(result rollout.Result) string {
 	rel := result.Plan.Release
 	switch name := strings.TrimSpace(rel.Service + " " + rel.Version.String()); result.Plan.Operation {
@@ -109,8 +109,8 @@ func statusVerdict(result rollout.Result) string {
 	return fmt.Sprintf("⚠️ %s in %s: %d of %s out of sync", result.Plan.Release.Service, result.Plan.Release.Environment, off, rollout.Instances(len(result.Hosts)))
 }
 
-// progressSuffix says how far a run got that was no success, after its status: ", 2 of 3
-// instances deployed, 1 unknown". It is empty when the status says it all.
+// progressSuffix returns how far an unsuccessful run got, such as ", 2 of 3 instances
+// deployed, 1 unknown". It is empty when the status is enough.
 func progressSuffix(result rollout.Result) string {
 	states := map[rollout.State]int{}
 	for _, host := range result.Hosts {
@@ -135,8 +135,8 @@ func progressSuffix(result rollout.Result) string {
 	return ", " + strings.Join(list, ", ")
 }
 
-// hostTable has a row for each instance, or for as many as somebody reads; with several
-// waves it says which one an instance was in.
+// hostTable returns a row for each instance, up to maxSummaryRows, with a column for the
+// wave if there were several.
 func hostTable(hosts []*rollout.Host) string {
 	var b strings.Builder
 	waves := slices.ContainsFunc(hosts, func(h *rollout.Host) bool { return h.Wave > 1 })
@@ -174,17 +174,17 @@ func stateLabel(state rollout.State) string {
 	return "❌ " + string(state)
 }
 
-// markdownEscaper gives every character that means something to Markdown, or calls
-// somebody, as an entity.
+// markdownEscaper escapes every character that Markdown interprets or that mentions a
+// user.
 var markdownEscaper = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;", "`", "&#96;", "*", "&#42;", "_", "&#95;",
 	"[", "&#91;", "]", "&#93;", "@", "&#64;", "#", "&#35;", "~", "&#126;", `\`, "&#92;", "\n", "<br>", "\r", "",
 )
 
-// escapeCell is text from elsewhere as one table cell, shown as it is.
+// escapeCell returns foreign text as one table cell, shown literally.
 func escapeCell(text string) string { return markdownEscaper.Replace(text) }
 
-// codeSpan is a value of a fixed form, in code style; empty stays empty.
+// codeSpan returns a value of a fixed form in code style; empty stays empty.
 func codeSpan(value string) string {
 	if value == "" {
 		return ""
