@@ -24,10 +24,10 @@ demo: ## Deploy to ten instances on this machine, go wrong and go back: no accou
 test: ## Run the quick tests, which need nothing but Go
 	go test -shuffle=on -count=1 -timeout=20m ./...
 
-test-all: test ## Run the long tests as well: sampled sweep, 2,000 simulated rollouts, race detector
-	go test -tags=long -shuffle=on -count=1 -timeout=30m ./test/host
-	go test ./internal/rollout -count=1 -timeout=30m -run=TestSimulation -args -simulations=2000
-	go test $(RACE) -shuffle=on -count=1 -timeout=30m $$(go list ./... | grep -v '/test/host$$')
+test-all: test ## Run the long tests as well: sampled sweep, simulated rollouts, race detector
+	go test -tags=long -shuffle=on -count=1 -timeout=30m -run=KilledAnywhere ./test/host
+	go test -tags=long -shuffle=on -count=1 -timeout=30m -run='Simulation|Scale|Grow' ./internal/rollout
+	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/... ./localaws/...
 
 sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
 	KILL_ALL=yes go test ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v
