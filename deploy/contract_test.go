@@ -151,11 +151,33 @@ func TestBothHalvesHaveTheSameFields(t *testing.T) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[deploy.Report]()) {
 		fields = append(fields, field.Tag.Get("json"))
 	}
-	lines := found(bootstrap+release, `printf '(?:ATTA_RESULT )?([{,]".*)'`, `MORE\+=(.*)$`)
-	wantSame(t, "fields", fields, found(strings.Join(lines, "\n"), `\\?"([a-z]+)\\?":`))
+	atStatus := []string{"about", "drift", "previous", "releases", "since", "time"} // only bootstrap.sh reports these
+	ofTheRun := []string{"exit", "ms", "result"}                                    // and only a release's script these
+	for script, test := range map[string]struct {
+		text    string
+		without []string
+	}{"bootstrap.sh": {bootstrap, ofTheRun}, "ec2_deploy.sh": {release, atStatus}} {
+		lines := found(test.text, `printf '(?:ATTA_RESULT )?([{,]".*)'`, `MORE\+=(.*)$`)
+		want := slices.DeleteFunc(slices.Clone(fields), func(name string) bool { return slices.Contains(test.without, name) })
+		wantSame(t, "fields of "+script, want, found(strings.Join(lines, "\n"), `\\?"([a-z]+)\\?":`))
+		if !strings.Contains(test.text, fmt.Sprintf(`{"v":%d,`, reportFormat(t))) {
+			t.Errorf("%s prints another format", script)
+		}
+	}
 	if !strings.Contains(bootstrap, `"`+deploy.ReportMark+`%s`) && !strings.Contains(bootstrap, `'`+deploy.ReportMark+`{`) {
 		t.Errorf("bootstrap.sh prints no %s", deploy.ReportMark)
 	}
+}
+
+// reportFormat is the one that this package reads.
+func reportFormat(t *testing.T) (format int) {
+	for format = range 10 {
+		if _, err := deploy.ParseReport(fmt.Sprintf(`%s{"v":%d,"outcome":"status","phase":"status"}`, deploy.ReportMark, format)); err == nil {
+			return format
+		}
+	}
+	t.Fatal("no format is read")
+	return 0
 }
 
 // tables reads an associative array of bash: name to the rest of its line.
@@ -198,32 +220,95 @@ func TestBothHalvesHaveTheSameParameters(t *testing.T) {
 			t.Fatal(err)
 		}
 		commands = append(commands, request.Command())
-		names := found(lines[1], `--([a-z0-9-]+)=`)
-		for _, name := range names {
+		for _, name := range found(lines[1], `--([a-z0-9-]+)=`) {
 			sent[name] = true
-		}
-		for name := range strings.FieldsSeq(needed[request.Command()]) {
-			if !slices.Contains(names, name) {
-				t.Errorf("%s needs --%s, which is not sent", request.Command(), name)
-			}
 		}
 	}
 	wantSame(t, "parameters", slices.Collect(maps.Keys(sent)), slices.Sorted(maps.Keys(forms)))
 	wantSame(t, "commands", commands, slices.Sorted(maps.Keys(needed)))
+	for _, request := range minimalRequests() {
+		lines, err := deploy.Script(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names := strings.Fields(needed[request.Command()])
+		if request.Command() == "status" {
+			names = append(names, "deployment") // an operator may do without
+		}
+		slices.Sort(names)
+		wantSame(t, "required parameters of "+request.Command(), found(lines[1], `--([a-z0-9-]+)=`), names)
+	}
+}
+
+// minimalRequests are one of each command, without optional parameters.
+func minimalRequests() (list []deploy.Request) {
+	for _, request := range requests() {
+		switch r := request.(type) {
+		case deploy.DeployRequest:
+			r.Generation, r.Policy.HealthCommand, r.Policy.HealthURL = 0, "", ""
+			list = append(list, r)
+		case deploy.RollbackRequest:
+			r.Generation, r.Version = 0, ""
+			list = append(list, r)
+		case deploy.StatusRequest:
+			r.Generation, r.NotAfter, r.About = 0, time.Time{}, ""
+			list = append(list, r)
+		}
+	}
+	return list
+}
+
+func TestBothHalvesHaveTheSameForms(t *testing.T) {
+	bootstrap, _ := scripts(t)
+	parts := map[string]string{}
+	for _, match := range regexp.MustCompile(`([A-Z]+)='([^']*)'`).FindAllStringSubmatch(bootstrap, -1) {
+		parts["$"+match[1]] = match[2]
+	}
+	expanded := map[string]string{}
+	for name, form := range tables(bootstrap, "FORMS") {
+		for part, text := range parts {
+			form = strings.ReplaceAll(form, part, text)
+		}
+		expanded[name] = strings.ReplaceAll(form, `\\`, `\`)
+	}
+	if diff := cmp.Diff(deploy.Forms(), expanded); diff != "" {
+		t.Errorf("forms differ (-Go +bash):\n%s", diff)
+	}
+	generation := regexp.MustCompile("^(" + expanded["generation"] + ")$")
+	if !generation.MatchString(strconv.Itoa(deploy.MaxGeneration)) || generation.MatchString(strconv.Itoa(deploy.MaxGeneration+1)) {
+		t.Errorf("the form of a generation does not end at %d", deploy.MaxGeneration)
+	}
+	if _, err := deploy.ParseReport(fmt.Sprintf(`%s{"v":1,"outcome":"status","phase":"x","generation":%d}`, deploy.ReportMark, deploy.MaxGeneration)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestARequestThatTheHostWouldRefuseIsNotSent(t *testing.T) {
+	for name, change := range map[string]func(*deploy.DeployRequest){
+		"service":        func(r *deploy.DeployRequest) { r.Service = "No Name" },
+		"version":        func(r *deploy.DeployRequest) { r.Version = "1" },
+		"sha256":         func(r *deploy.DeployRequest) { r.BundleSHA256 = "" },
+		"generation":     func(r *deploy.DeployRequest) { r.Generation = deploy.MaxGeneration + 1 },
+		"health-command": func(r *deploy.DeployRequest) { r.Policy.HealthCommand = strings.Repeat("x", deploy.MaxHealthCommand+1) },
+	} {
+		request := requests()[0].(deploy.DeployRequest)
+		change(&request)
+		if _, err := deploy.Script(request); err == nil || !strings.Contains(err.Error(), "--"+name+" ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }
 
 func TestBothHalvesHaveTheSameBounds(t *testing.T) {
 	bootstrap, release := scripts(t)
-	both := bootstrap + release
-	for what, want := range map[string]string{
-		"message":        fmt.Sprintf("text=${1:0:%d}", deploy.MaxMessage),
-		"result line":    fmt.Sprintf("line=${line:0:%d}", deploy.MaxReportLine),
-		"health-command": fmt.Sprintf("[^[:cntrl:]]{1,%d}", deploy.MaxHealthCommand),
-		"health-url":     fmt.Sprintf("http://[^[:cntrl:][:space:]]{1,%d}", deploy.MaxHealthURL),
-		"releases":       fmt.Sprintf("head -n %d", deploy.MaxReleasesListed),
+	for what, test := range map[string][2]string{
+		"message of bootstrap.sh":  {bootstrap, fmt.Sprintf("text=${1:0:%d}", deploy.MaxMessage)},
+		"message of ec2_deploy.sh": {release, fmt.Sprintf("text=${1:0:%d}", deploy.MaxMessage)},
+		"result line":              {bootstrap, fmt.Sprintf("line=${line:0:%d}", deploy.MaxReportLine)},
+		"releases":                 {bootstrap, fmt.Sprintf("head -n %d", deploy.MaxReleasesListed)},
 	} {
-		if !strings.Contains(both, want) {
-			t.Errorf("the bound of the %s is not in the scripts: %s", what, want)
+		if !strings.Contains(test[0], test[1]) {
+			t.Errorf("the bound of the %s is not %s", what, test[1])
 		}
 	}
 }

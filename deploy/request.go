@@ -123,12 +123,17 @@ func (p *parameters) addText(name, value string) {
 }
 
 // Script renders a request as the lines of an SSM document's command: Bootstrap, with the
-// request as its arguments. Parameters are data; each becomes one quoted argument. A
-// control character in one is an error. The agent runs the lines as one file with
+// request as its arguments. Parameters are data; each becomes one quoted argument. One that
+// the host would refuse is an error. The agent runs the lines as one file with
 // `sh -c`, so the first line decides that bash reads the rest.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html#aws-runShellScript
 func Script(r Request) ([]string, error) {
 	arguments := append([]string{r.Command()}, r.parameters()...)
+	for _, parameter := range arguments[1:] {
+		if err := checkForm(parameter); err != nil {
+			return nil, err
+		}
+	}
 	for _, argument := range arguments {
 		if strings.ContainsFunc(argument, unicode.IsControl) || !utf8.ValidString(argument) {
 			return nil, fmt.Errorf("parameter %.80q holds a control character", argument)

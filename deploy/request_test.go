@@ -49,7 +49,9 @@ const echo = `(($# == 0)) || printf '%s\0' "$@"`
 func arrive(t *testing.T, s *localaws.Server, machine *shell, text string) (string, bool) {
 	t.Helper()
 	machine.scripts, machine.stdout = nil, nil
-	lines, err := deploy.Script(deploy.DeployRequest{Header: deploy.Header{Service: "atta"}, Policy: deploy.Policy{HealthCommand: text}})
+	request := requests()[0].(deploy.DeployRequest)
+	request.Policy.HealthCommand = text
+	lines, err := deploy.Script(request)
 	if err != nil {
 		return "", false
 	}
@@ -121,7 +123,7 @@ func FuzzScriptParametersArriveAsData(f *testing.F) {
 		if sent && got != text {
 			t.Errorf("%q arrives as %q", text, got)
 		}
-		if harmless := utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl); !sent && harmless {
+		if harmless := utf8.RuneCountInString(text) <= deploy.MaxHealthCommand && utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl); !sent && harmless {
 			t.Errorf("%q is refused", text)
 		}
 	})

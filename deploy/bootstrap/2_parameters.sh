@@ -14,7 +14,7 @@ declare -rA FORMS=(
   ['bundle']='s3://[a-z0-9.-]+/[A-Za-z0-9._/=-]+'
   ['sha256']='[0-9a-f]{64}'
   ['not-after']="$NUMBER"
-  ['generation']="$NUMBER"
+  ['generation']='([1-9][0-9]{0,8}|1000000000)'
   ['allow-downgrade']="$SWITCH"
   ['allow-quarantined']="$SWITCH"
   ['on-running']='(wait|kill)'
