@@ -12,7 +12,7 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o /atta-deploy-action .
 FROM busybox:1.37
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY --from=build /atta-deploy-action /atta-deploy-action
-# By this name the program tidies up after the one before.
+# Under this name the program is the post step: it cleans up after the main step.
 RUN ln -s /atta-deploy-action /atta-deploy-action-post
 
 # Root, because the runner's files are only root's to write:

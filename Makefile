@@ -18,7 +18,7 @@ RACE := $(if $(shell command -v gcc),-race)
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: ## Deploy to ten instances on this machine, go wrong and go back: no account, no Docker, no root
+demo: ## Deploy to ten instances on this machine, fail and roll back: no account, no Docker, no root
 	go run ./localaws/demo
 
 test: ## Run the quick tests, which need nothing but Go
@@ -29,7 +29,7 @@ test-all: test ## Run the long tests as well: sampled sweep, simulated rollouts,
 	go test -tags=long -shuffle=on -count=1 -timeout=30m -run='Simulation|Scale|Grow' ./internal/rollout
 	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/... ./localaws/...
 
-sweep: ## Kill a deploy before each of its commands, those that only read as well, and see what the host comes to
+sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host
 	KILL_ALL=yes go test ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v
 
 simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10000, or SEED= for one)
@@ -59,7 +59,7 @@ check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and wor
 	cat deploy/bootstrap/*.sh | shellcheck -
 	bats test test/host
 
-publish: ## Make the action's own image, push it to REPOSITORY as VERSION and name it in action.yml: no Docker, no root
+publish: ## Build the action's image, push it to REPOSITORY as VERSION and set it in action.yml: no Docker, no root
 	go run ./tools/publish -version="$$VERSION" -repository="$$REPOSITORY"
 
 vulnerabilities: ## Check the dependencies against the Go vulnerability database (needs the network)

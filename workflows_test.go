@@ -19,6 +19,23 @@ const (
 	reusable = "org/atta-deploy-action/.github/workflows/deploy.yml@v1"
 )
 
+// promised returns what action.yml defines.
+func promised(t *testing.T) inputs.Definition {
+	t.Helper()
+	d, err := inputs.ParseDefinition(definition)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // workflows are those of this repository and of its examples.
 func workflows(t *testing.T) map[string]*yaml.Node {
 	t.Helper()

@@ -1,10 +1,15 @@
-package main
+// Package e2e runs the action as a process, as the runner does, against a local AWS and a host.
+package e2e
 
 import (
 	"context"
+	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime/debug"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,21 +25,23 @@ var (
 	tools   string // those of the instances: docker, systemctl, aws
 )
 
-// TestMain makes this binary two programs: the tests, and the action itself under
-// its own name on PATH.
+// TestMain builds the programs that all tests share and puts the action on PATH under
+// both of its names.
 func TestMain(m *testing.M) {
-	testscript.Main(suite{m}, map[string]func(){"atta-deploy-action": main, "atta-deploy-action-post": main})
+	os.Exit(buildAndRun(m))
 }
 
-type suite struct{ *testing.M }
-
-// Run builds what all tests share.
-func (s suite) Run() int {
+func buildAndRun(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "programs-")
 	if err != nil {
-		log.Fatal(err)
+		log.Print(err)
+		return 1
 	}
-	defer os.RemoveAll(dir)
+	defer func() { _ = os.RemoveAll(dir) }()
+	if err := buildAction(dir); err != nil {
+		log.Print(err)
+		return 1
+	}
 	if tools, err = host.BuildStandins(context.Background(), dir); err != nil {
 		log.Print(err)
 		return 1
@@ -43,7 +50,28 @@ func (s suite) Run() int {
 		log.Print(err)
 		return 1
 	}
-	return s.M.Run()
+	return m.Run()
+}
+
+// buildAction builds the action as the tests are built: with the race detector, or without.
+func buildAction(dir string) error {
+	bin := filepath.Join(dir, "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		return err
+	}
+	args := []string{"build", "-o", filepath.Join(bin, "atta-deploy-action")}
+	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, ".")...)
+	build.Dir, build.Stderr = "../..", os.Stderr
+	if err := build.Run(); err != nil {
+		return fmt.Errorf("build the action: %w", err)
+	}
+	if err := os.Symlink("atta-deploy-action", filepath.Join(bin, "atta-deploy-action-post")); err != nil {
+		return err
+	}
+	return os.Setenv("PATH", bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 }
 
 // TestScripts runs the action as it is used from a shell.
@@ -76,10 +104,14 @@ func TestScripts(t *testing.T) {
 	})
 }
 
-// promised is what action.yml says.
+// promised returns what action.yml defines.
 func promised(t *testing.T) inputs.Definition {
 	t.Helper()
-	d, err := inputs.ParseDefinition(definition)
+	text, err := os.ReadFile("../../action.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := inputs.ParseDefinition(text)
 	if err != nil {
 		t.Fatal(err)
 	}
