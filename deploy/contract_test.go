@@ -346,3 +346,20 @@ func TestTheScriptsAreShort(t *testing.T) {
 		}
 	}
 }
+
+func TestEveryFunctionThatTheScriptsCallIsThere(t *testing.T) {
+	bootstrap, release := scripts(t)
+	for name, text := range map[string]string{"bootstrap.sh": bootstrap, "ec2_deploy.sh": release} {
+		defined := found(text, `^([a-z_]+)\(\)`)
+		code := regexp.MustCompile(`(?m)^\s*#.*$`).ReplaceAllString(text, "")
+		called := found(code, `(?:^|\$\(|&&|\|\||;|!|\b(?:if|elif|while|then|do|else))[ \t]*([a-z]+_[a-z_]+)(?:[ );|&]|$)`)
+		if len(called) < 20 {
+			t.Fatalf("%s calls %q only", name, called)
+		}
+		for _, function := range called {
+			if !slices.Contains(defined, function) {
+				t.Errorf("%s calls %s, which is not defined", name, function)
+			}
+		}
+	}
+}

@@ -114,8 +114,8 @@ source "${SCRIPT%/*}/lib/journal.sh"
 source "${SCRIPT%/*}/lib/units.sh"
 # shellcheck source=lib/health.sh
 source "${SCRIPT%/*}/lib/health.sh"
-# shellcheck source=lib/recovery.sh
-source "${SCRIPT%/*}/lib/recovery.sh"
+# shellcheck source=lib/rollback.sh
+source "${SCRIPT%/*}/lib/rollback.sh"
 # shellcheck source=lib/report.sh
 source "${SCRIPT%/*}/lib/report.sh"
 # shellcheck source=lib/operator.sh

@@ -139,7 +139,7 @@ func TestARunThatLeftAnInstanceInDoubtIsFollowedUp(t *testing.T) {
 	}
 	p.done().wants("cancelled")
 	out := p.after().run()
-	if !strings.Contains(out.log, "it went back, and runs 0.1.0-dev") || s.runs() != "0.1.0-dev" {
+	if !strings.Contains(out.log, "it reports that it rolled back, and runs 0.1.0-dev") || s.runs() != "0.1.0-dev" {
 		t.Errorf("the instance runs %s\n%s", s.runs(), out.log)
 	}
 }

@@ -54,7 +54,7 @@ func TestAnInstanceThatCannotSayWhatItRunsStopsTheDeploy(t *testing.T) {
 	}
 	out := s.deploy("0.1.0-dev")
 	out.wants("failed")
-	out.says("instance " + instanceID + " cannot say what it runs")
+	out.says("instance " + instanceID + " cannot report what it runs")
 	s.wantChanges(0, 0)
 }
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# recovery.sh: rollback, and recovery of a deploy that was cut off. Part of ec2_deploy.sh.
+# rollback.sh: rollback, and recovery of a deploy that was cut off. Part of ec2_deploy.sh.
 
 # roll_back CODE REASON WHY: to the release that ran before, or to nothing when this is the
 # first one. It needs no network.
@@ -26,7 +26,7 @@ end_rollback() {
   if (($1 != 0)); then
     yield_to_shutdown
     end_change rollback-failed 41 "$REASON" "$WHY; the rollback to ${FROM:-no release} failed: $(last_log_line)"
-  elif is_untouched; then
+  elif nothing_changed; then
     end_change refused "$CODE" "$REASON" "$WHY; nothing was changed"
   else
     end_change rolled-back "$CODE" "$REASON" "$WHY; ${FROM:-nothing, as before,} is installed"
