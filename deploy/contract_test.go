@@ -94,10 +94,10 @@ func found(text string, expressions ...string) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-func wantSame(t *testing.T, what string, go_, bash []string) {
+func wantSame(t *testing.T, what string, goSide, bash []string) {
 	t.Helper()
-	go_ = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(go_))), func(s string) bool { return s == "" })
-	if diff := cmp.Diff(go_, bash); diff != "" {
+	goSide = slices.DeleteFunc(slices.Compact(slices.Sorted(slices.Values(goSide))), func(s string) bool { return s == "" })
+	if diff := cmp.Diff(goSide, bash); diff != "" {
 		t.Errorf("%s differ (-Go +bash):\n%s", what, diff)
 	}
 }

@@ -31,7 +31,7 @@ func tables(text, name string) map[string]string {
 func requests() []deploy.Request {
 	header := deploy.Header{Service: "atta", DeploymentID: "d-1", Generation: deploy.MaxGeneration, NotAfter: time.Unix(1, 0)}
 	return []deploy.Request{
-		deploy.DeployRequest{
+		deploy.ReleaseRequest{
 			Header: header, Version: "0.1.30-dev", Image: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@sha256:" + strings.Repeat("a", 64), ImageBytes: 1,
 			Region: "us-east-1", BundleURI: "s3://bucket/key", BundleSHA256: strings.Repeat("a", 64),
 			Policy: deploy.Policy{
@@ -79,7 +79,7 @@ func TestBothHalvesHaveTheSameParameters(t *testing.T) {
 func minimalRequests() (list []deploy.Request) {
 	for _, request := range requests() {
 		switch r := request.(type) {
-		case deploy.DeployRequest:
+		case deploy.ReleaseRequest:
 			r.Generation, r.Policy.HealthCommand, r.Policy.HealthURL = 0, "", ""
 			list = append(list, r)
 		case deploy.RollbackRequest:
@@ -119,14 +119,16 @@ func TestBothHalvesHaveTheSameForms(t *testing.T) {
 }
 
 func TestARequestThatTheHostWouldRefuseIsNotSent(t *testing.T) {
-	for name, change := range map[string]func(*deploy.DeployRequest){
-		"service":        func(r *deploy.DeployRequest) { r.Service = "No Name" },
-		"version":        func(r *deploy.DeployRequest) { r.Version = "1" },
-		"sha256":         func(r *deploy.DeployRequest) { r.BundleSHA256 = "" },
-		"generation":     func(r *deploy.DeployRequest) { r.Generation = deploy.MaxGeneration + 1 },
-		"health-command": func(r *deploy.DeployRequest) { r.Policy.HealthCommand = strings.Repeat("x", deploy.MaxHealthCommand+1) },
+	for name, change := range map[string]func(*deploy.ReleaseRequest){
+		"service":    func(r *deploy.ReleaseRequest) { r.Service = "No Name" },
+		"version":    func(r *deploy.ReleaseRequest) { r.Version = "1" },
+		"sha256":     func(r *deploy.ReleaseRequest) { r.BundleSHA256 = "" },
+		"generation": func(r *deploy.ReleaseRequest) { r.Generation = deploy.MaxGeneration + 1 },
+		"health-command": func(r *deploy.ReleaseRequest) {
+			r.Policy.HealthCommand = strings.Repeat("x", deploy.MaxHealthCommand+1)
+		},
 	} {
-		request := requests()[0].(deploy.DeployRequest)
+		request := requests()[0].(deploy.ReleaseRequest)
 		change(&request)
 		if _, err := deploy.Script(request); err == nil || !strings.Contains(err.Error(), "--"+name+" ") {
 			t.Errorf("%s: %v", name, err)

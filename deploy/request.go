@@ -10,7 +10,7 @@ import (
 	"al.essio.dev/pkg/shellescape"
 )
 
-// Request is one command of bootstrap.sh with its parameters: a DeployRequest, a
+// Request is one command of bootstrap.sh with its parameters: a ReleaseRequest, a
 // RollbackRequest or a StatusRequest.
 type Request interface {
 	// Command is the first word of the command line.
@@ -26,8 +26,8 @@ type Header struct {
 	NotAfter     time.Time // hosts refuse the command later than this, by their own clock; zero in a status
 }
 
-// DeployRequest makes a host run a release.
-type DeployRequest struct {
+// ReleaseRequest makes a host run a release.
+type ReleaseRequest struct {
 	Header
 	Version      string
 	Image        string // <host>/<repository>@sha256:<digest>
@@ -52,7 +52,7 @@ type StatusRequest struct {
 }
 
 // Command implements Request.
-func (DeployRequest) Command() string { return "deploy" }
+func (ReleaseRequest) Command() string { return "deploy" }
 
 // Command implements Request.
 func (RollbackRequest) Command() string { return "rollback" }
@@ -60,7 +60,7 @@ func (RollbackRequest) Command() string { return "rollback" }
 // Command implements Request.
 func (StatusRequest) Command() string { return "status" }
 
-func (r DeployRequest) parameters() parameters {
+func (r ReleaseRequest) parameters() parameters {
 	p := r.Header.parameters()
 	p.add("version", r.Version)
 	p.add("image", r.Image)

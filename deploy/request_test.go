@@ -49,7 +49,7 @@ const echo = `(($# == 0)) || printf '%s\0' "$@"`
 func arrive(t *testing.T, s *localaws.Server, machine *shell, text string) (string, bool) {
 	t.Helper()
 	machine.scripts, machine.stdout = nil, nil
-	request := requests()[0].(deploy.DeployRequest)
+	request := requests()[0].(deploy.ReleaseRequest)
 	request.Policy.HealthCommand = text
 	lines, err := deploy.Script(request)
 	if err != nil {

@@ -38,11 +38,11 @@ type commander struct {
 	saveCommandIDs func(ids []string) error
 }
 
-// deployRequest makes a host run a release.
-func (c *commander) deployRequest(plan Plan, result Result, imageBytes int64) deploy.Request {
+// releaseRequest makes a host run a release.
+func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) deploy.Request {
 	policy := plan.Rollout.Policy
 	policy.AllowDowngrade = policy.AllowDowngrade || plan.Operation == Rollback
-	return deploy.DeployRequest{
+	return deploy.ReleaseRequest{
 		Header: c.fencedHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
 		BundleURI: result.Bundle.URI, BundleSHA256: result.Bundle.SHA256, Policy: policy,
 	}

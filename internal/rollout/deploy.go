@@ -55,7 +55,7 @@ func (r *run) markRunning() []*Host {
 		}
 	}
 	if done := len(r.result.Hosts) - len(pending); done > 0 {
-		r.console.Info("%s of %d already run %s", Instances(done), len(r.result.Hosts), r.plan.Release.Version)
+		r.console.Info("%s of %d already on %s", Instances(done), len(r.result.Hosts), r.plan.Release.Version)
 	}
 	return pending
 }
@@ -73,7 +73,7 @@ func (r *run) runWave(ctx context.Context, title string, hosts []*Host) error {
 			}
 		}
 		if len(missing) > 0 {
-			request, err := r.deployRequest(ctx, commander)
+			request, err := r.releaseRequest(ctx, commander)
 			if err == nil {
 				err = commander.runCommand(ctx, request, r.expectation(), missing)
 			}
@@ -99,9 +99,9 @@ func (r *run) splitByRelease(hosts []*Host) (held, missing []*Host) {
 	return held, missing
 }
 
-func (r *run) deployRequest(ctx context.Context, c *commander) (deploy.Request, error) {
+func (r *run) releaseRequest(ctx context.Context, c *commander) (deploy.Request, error) {
 	size, err := r.services.Repository.Size(ctx, r.result.Image.Digest)
-	return c.deployRequest(r.plan, r.result, size), err
+	return c.releaseRequest(r.plan, r.result, size), err
 }
 
 // maxNewInstanceRounds bounds how often new instances are looked for.

@@ -27,7 +27,7 @@ func TestARollbackBringsBackWhatRanBefore(t *testing.T) {
 	}
 	out = s.run("operation=rollback", "version=0.0.9-dev", "image=")
 	out.wants("failed")
-	out.says("0.0.9-dev is not among the releases of 1 instance", "cannot be brought there")
+	out.says("0.0.9-dev is not among the releases of 1 instance", "cannot be deployed there")
 }
 
 func TestAStatusSaysWhatRunsAndWhetherItIsAsMeant(t *testing.T) {

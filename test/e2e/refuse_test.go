@@ -97,7 +97,7 @@ func TestTheSameBytesAreReusedAndTheJobIsNotRunAgain(t *testing.T) {
 	out := s.run()
 	out.wants("success")
 	s.wantChanges(from, 1, "atta:latest-dev") // the deploy before
-	if s.greeting() != "" || !strings.Contains(out.log, "1 instance of 1 run 0.1.0-dev already") {
+	if s.greeting() != "" || !strings.Contains(out.log, "1 instance of 1 already on 0.1.0-dev") {
 		t.Errorf("the job has run again:\n%s", out.log)
 	}
 	for _, name := range []string{"image-digest", "image-uri", "bundle-uri", "bundle-sha256"} {

@@ -64,3 +64,9 @@ func (m guest) held(at, version string, changes ...change) (cancel func()) {
 
 // named puts the service's name for SERVICE.
 func (m guest) named(text string) string { return strings.ReplaceAll(text, "SERVICE", m.service) }
+
+// command is the script of the SSM command that deploys a version.
+func (m machine) command(version string, changes ...change) string {
+	m.t.Helper()
+	return script(m.prepare(version, changes...).args)
+}

@@ -24,7 +24,7 @@ func TestOnEachMachineAJobThatFailsIsTakenBackWhole(t *testing.T) {
 			version := fmt.Sprintf("0.1.%d-dev", i)
 			a := m.deploy(version, image(sample.WithExitCode(code)), own("extra.txt", version))
 			m.expect(a, "rolled-back", 40, fmt.Sprintf("result exit-code, exit status %d; 0.0.2-dev is installed", code))
-			if !strings.Contains(string(a.stderr), fmt.Sprintf("done, exit %d", code)) {
+			if !strings.Contains(a.stderr, fmt.Sprintf("done, exit %d", code)) {
 				t.Errorf("the job's own words are missing:\n%s", a.stderr)
 			}
 			m.same(before, m.snapshot())

@@ -60,12 +60,6 @@ func (m machine) attempt(version string, changes ...change) answer {
 	return m.sh(script(a.args), a.env...)
 }
 
-// command is the script of the SSM command that deploys a version.
-func (m machine) command(version string, changes ...change) string {
-	m.t.Helper()
-	return script(m.prepare(version, changes...).args)
-}
-
 // prepare puts a version's image and bundle where its command finds them.
 func (m machine) prepare(version string, changes ...change) *attempt {
 	m.t.Helper()

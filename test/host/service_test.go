@@ -7,7 +7,7 @@ import (
 )
 
 func TestOnEachMachineAServiceThatDoesNotStayUpIsTakenBack(t *testing.T) {
-	onEachMachine(t, func(t *testing.T, m machine) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
 		m.deployed("0.0.1-dev", serving(m.port))
 		m.deployed("0.0.2-dev", serving(m.port))
 		before, run := m.snapshot(), m.invocation()
