@@ -32,21 +32,21 @@ type entryOf struct {
 	size     int64
 }
 
-// add lists what f puts into an image whose lower layers are root, and makes that part of root.
-func (f File) add(root rootfs, number int) (addition, error) {
+// listEntries lists what f puts into an image whose lower layers are root, and makes that part of root.
+func (f File) listEntries(root rootfs, number int) (addition, error) {
 	info, err := os.Stat(f.Path)
 	if err != nil {
 		return nil, err
 	}
 	a := adder{File: f, root: root, number: number}
 	if info.IsDir() {
-		err = a.walk()
+		err = a.addFolder()
 	} else {
 		to := f.To
 		if strings.HasSuffix(to, "/") {
 			to = path.Join(to, filepath.Base(f.Path))
 		}
-		err = a.take(to, f.Path, info)
+		err = a.addFile(to, f.Path, info)
 	}
 	for _, e := range a.entries {
 		if strings.Contains("/"+e.name, "/"+whiteout) {
@@ -64,8 +64,8 @@ type adder struct {
 	entries addition
 }
 
-// walk takes what is in a folder, sorted by name.
-func (a *adder) walk() error {
+// addFolder takes what is in a folder, sorted by name.
+func (a *adder) addFolder() error {
 	var problems []error
 	// The slash makes that a link to a folder is walked as one.
 	err := filepath.WalkDir(a.Path+"/", func(source string, entry fs.DirEntry, err error) error {
@@ -78,15 +78,15 @@ func (a *adder) walk() error {
 		}
 		to := path.Join(a.To, filepath.ToSlash(within))
 		if entry.IsDir() {
-			folder, err := a.root.resolve(to)
+			folder, err := a.root.resolveLinks(to)
 			if err == nil {
-				a.folder(folder)
+				a.ensureFolder(folder)
 			}
 			return err
 		}
 		info, err := entry.Info()
 		if err == nil {
-			err = a.take(to, source, info)
+			err = a.addFile(to, source, info)
 		}
 		problems = append(problems, err)
 		return nil
@@ -94,23 +94,23 @@ func (a *adder) walk() error {
 	return errors.Join(append(problems, err)...)
 }
 
-// folder lists a folder of the image and those that it is in, each once.
-func (a *adder) folder(name string) {
+// ensureFolder lists a folder of the image and those that it is in, each once.
+func (a *adder) ensureFolder(name string) {
 	have, there := a.root[name]
 	if name == "" || there && have.layer == a.number {
 		return
 	}
-	a.folder(inside(path.Dir(name)))
+	a.ensureFolder(relativePath(path.Dir(name)))
 	e := entryOf{name: name, kind: tar.TypeDir, mode: 0o755}
 	if there {
 		e.mode, e.uid, e.gid = have.mode, have.uid, have.gid
 	}
-	a.put(e)
+	a.appendEntry(e)
 }
 
-// take lists a file or a link, which stays one.
-func (a *adder) take(to, source string, info fs.FileInfo) error {
-	folder, base, err := a.root.place(to)
+// addFile lists a file or a link, which stays one.
+func (a *adder) addFile(to, source string, info fs.FileInfo) error {
+	folder, base, err := a.root.splitPath(to)
 	if err != nil {
 		return err
 	}
@@ -134,17 +134,17 @@ func (a *adder) take(to, source string, info fs.FileInfo) error {
 	if same := e.link != "" && e.link == below.link; !same && a.root.isFolder(e.name) {
 		return fmt.Errorf("%s: the image has a folder /%s; a slash behind it puts the file into it", source, e.name)
 	}
-	a.folder(folder)
-	a.put(e)
+	a.ensureFolder(folder)
+	a.appendEntry(e)
 	return nil
 }
 
-func (a *adder) put(e entryOf) {
+func (a *adder) appendEntry(e entryOf) {
 	a.entries = append(a.entries, e)
-	a.root.put(e.header(), a.number)
+	a.root.putEntry(e.tarHeader(), a.number)
 }
 
-func (e entryOf) header() *tar.Header {
+func (e entryOf) tarHeader() *tar.Header {
 	h := &tar.Header{
 		Typeflag: e.kind, Name: e.name, Linkname: e.link, Mode: e.mode, Uid: e.uid, Gid: e.gid, Size: e.size,
 		ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
@@ -155,25 +155,25 @@ func (e entryOf) header() *tar.Header {
 	return h
 }
 
-// write writes the layer's tar.
-func (all addition) write(w io.Writer) error {
+// writeTar writes the layer's tar.
+func (all addition) writeTar(w io.Writer) error {
 	tw := tar.NewWriter(w)
 	buf := make([]byte, 256<<10)
 	for _, e := range all {
-		if err := tw.WriteHeader(e.header()); err != nil {
+		if err := tw.WriteHeader(e.tarHeader()); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
 		if e.kind != tar.TypeReg {
 			continue
 		}
-		if err := e.copy(tw, buf); err != nil {
+		if err := e.copyContent(tw, buf); err != nil {
 			return err
 		}
 	}
 	return tw.Close()
 }
 
-func (e entryOf) copy(w io.Writer, buf []byte) error {
+func (e entryOf) copyContent(w io.Writer, buf []byte) error {
 	f, err := os.Open(e.source)
 	if err != nil {
 		return err
@@ -189,10 +189,10 @@ func (e entryOf) copy(w io.Writer, buf []byte) error {
 // onlyReader keeps a copy in its buffer.
 type onlyReader struct{ io.Reader }
 
-// blob reads the files once, for what their layer will be called.
-func (all addition) blob(ctx context.Context) (*blob, error) {
+// layerBlob reads the files once, for what their layer will be called.
+func (all addition) layerBlob(ctx context.Context) (*blob, error) {
 	size := &counter{Hash: sha256.New()}
-	if err := all.write(writeFunc(func(p []byte) (int, error) {
+	if err := all.writeTar(writeFunc(func(p []byte) (int, error) {
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
@@ -201,10 +201,10 @@ func (all addition) blob(ctx context.Context) (*blob, error) {
 		return nil, err
 	}
 	return &blob{
-		Descriptor: v1.Descriptor{MediaType: types.OCILayer}, diffID: sum(size.Hash), compress: true, length: size.n,
+		Descriptor: v1.Descriptor{MediaType: types.OCILayer}, diffID: hashSum(size.Hash), compress: true, length: size.n,
 		open: func(context.Context) (io.ReadCloser, error) {
 			r, w := io.Pipe()
-			go func() { w.CloseWithError(all.write(w)) }()
+			go func() { w.CloseWithError(all.writeTar(w)) }()
 			return r, nil
 		},
 	}, nil

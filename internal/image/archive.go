@@ -33,20 +33,20 @@ func openArchive(ctx context.Context, name string) (*archive, error) {
 	a := &archive{File: f, entries: map[string]entry{}}
 	if isGzip(f) {
 		a.gzipped = true
-		spooled, err := spool(ctx, f)
+		spooled, err := spoolUnpacked(ctx, f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, err
 		}
 		a.File = spooled
 	}
-	if err := a.scan(ctx); err != nil {
+	if err := a.scanHeaders(ctx); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
 }
 
-// scan reads the headers. Of entries with the same name the last counts, as it would after unpacking.
-func (a *archive) scan(ctx context.Context) error {
+// scanHeaders reads the headers. Of entries with the same name the last counts, as it would after unpacking.
+func (a *archive) scanHeaders(ctx context.Context) error {
 	if _, err := a.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
@@ -67,27 +67,27 @@ func (a *archive) scan(ctx context.Context) error {
 		if len(a.first) < 3 {
 			a.first = append(a.first, header.Name)
 		}
-		if err := a.add(header); err != nil {
+		if err := a.addHeader(header); err != nil {
 			return err
 		}
 	}
 	return context.Cause(ctx)
 }
 
-func (a *archive) add(header *tar.Header) error {
+func (a *archive) addHeader(header *tar.Header) error {
 	offset, err := a.Seek(0, io.SeekCurrent)
 	if err != nil {
 		return err
 	}
-	name := inside(header.Name)
+	name := relativePath(header.Name)
 	switch header.Typeflag {
 	case tar.TypeReg:
 		a.entries[name] = entry{offset: offset, size: header.Size}
 	case tar.TypeSymlink:
 		// Docker up to 24 saved a layer that occurs twice as a link to the other image's ../<id>/layer.tar.
-		a.entries[name] = entry{link: inside(path.Join(path.Dir(name), header.Linkname))}
+		a.entries[name] = entry{link: relativePath(path.Join(path.Dir(name), header.Linkname))}
 	case tar.TypeLink:
-		a.entries[name] = entry{link: inside(header.Linkname)}
+		a.entries[name] = entry{link: relativePath(header.Linkname)}
 	}
 	return nil
 }
@@ -107,8 +107,8 @@ func (a *archive) checkEnd() error {
 	return nil
 }
 
-func (a *archive) find(name string) (file, error) {
-	e, ok := a.entries[inside(name)]
+func (a *archive) findFile(name string) (file, error) {
+	e, ok := a.entries[relativePath(name)]
 	for hops := 0; ok && e.link != "" && hops < 8; hops++ {
 		e, ok = a.entries[e.link]
 	}
@@ -125,7 +125,7 @@ func (a *archive) find(name string) (file, error) {
 	}}, nil
 }
 
-func (a *archive) describe() string {
+func (a *archive) describeContent() string {
 	text := "a tar without manifest.json or index.json (it holds " + strings.Join(a.first, ", ") + ", …)"
 	if !a.ended {
 		text += ", truncated"

@@ -39,7 +39,7 @@ func BenchmarkStored(b *testing.B) {
 				layer := &blob{name: "layer", compress: true, diffID: plain, open: func(context.Context) (io.ReadCloser, error) {
 					return io.NopCloser(bytes.NewReader(content)), nil
 				}}
-				_, size, err := layer.stored(b.Context(), io.Discard, c, func(int) {})
+				_, size, err := layer.storeTo(b.Context(), io.Discard, c, func(int) {})
 				if err != nil {
 					b.Fatal(err)
 				}

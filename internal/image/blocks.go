@@ -23,10 +23,10 @@ const (
 	maxCores = 8
 )
 
-func cores(most int) int { return min(runtime.GOMAXPROCS(0), most) }
+func coreCount(most int) int { return min(runtime.GOMAXPROCS(0), most) }
 
 // busy has room for the blocks of all layers that are compressed at the same time.
-var busy = make(chan struct{}, cores(maxCores))
+var busy = make(chan struct{}, coreCount(maxCores))
 
 // pack appends to packed what plain is when it is compressed.
 type pack func(packed, plain []byte) []byte
@@ -65,22 +65,22 @@ func (s spare[T]) put(one T) {
 // buffers are of plain and of packed blocks, with room for what cannot be compressed.
 var buffers = make(spare[[]byte], uploads*(maxAhead+2)+maxCores)
 
-func buffer() []byte {
+func newBuffer() []byte {
 	return buffers.get(func() []byte { return make([]byte, 0, blockSize+blockSize/64) })[:0]
 }
 
 func newBlocks(w io.Writer, p pack) *blocks {
-	b := &blocks{pack: p, ahead: make(chan chan []byte, cores(maxAhead)), ended: make(chan struct{})}
-	go b.write(w)
+	b := &blocks{pack: p, ahead: make(chan chan []byte, coreCount(maxAhead)), ended: make(chan struct{})}
+	go b.writeBlocks(w)
 	return b
 }
 
-// write writes the blocks as they get ready, and after an error drops them.
-func (b *blocks) write(w io.Writer) {
+// writeBlocks writes the blocks as they get ready, and after an error drops them.
+func (b *blocks) writeBlocks(w io.Writer) {
 	defer close(b.ended)
 	for ready := range b.ahead {
 		packed := <-ready
-		if b.failed() == nil {
+		if b.writeError() == nil {
 			if _, err := w.Write(packed); err != nil {
 				b.mu.Lock()
 				b.err = err
@@ -91,7 +91,7 @@ func (b *blocks) write(w io.Writer) {
 	}
 }
 
-func (b *blocks) failed() error {
+func (b *blocks) writeError() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
@@ -100,18 +100,18 @@ func (b *blocks) failed() error {
 // ReadFrom implements io.ReaderFrom: everything is read to where it is compressed.
 func (b *blocks) ReadFrom(r io.Reader) (n int64, err error) {
 	for err == nil {
-		if err = b.failed(); err != nil {
+		if err = b.writeError(); err != nil {
 			return n, err
 		}
 		if b.next == nil {
-			b.next = buffer()
+			b.next = newBuffer()
 		}
 		var more int
 		have := len(b.next)
 		more, err = r.Read(b.next[have:min(have+readSize, blockSize)])
 		b.next = b.next[:have+more]
 		if n += int64(more); len(b.next) == blockSize {
-			b.compress()
+			b.compressBlock()
 		}
 	}
 	if err == io.EOF { //nolint:errorlint // as io.Copy has it: what wraps it is an error
@@ -120,13 +120,13 @@ func (b *blocks) ReadFrom(r io.Reader) (n int64, err error) {
 	return n, err
 }
 
-// compress begins to compress what has been collected, and waits where too many blocks are not written yet.
-func (b *blocks) compress() {
+// compressBlock begins to compress what has been collected, and waits where too many blocks are not written yet.
+func (b *blocks) compressBlock() {
 	plain, ready := b.next, make(chan []byte, 1)
 	b.ahead <- ready
 	go func() {
 		busy <- struct{}{}
-		packed := b.pack(buffer(), plain)
+		packed := b.pack(newBuffer(), plain)
 		if plain != nil {
 			buffers.put(plain)
 		}
@@ -138,16 +138,16 @@ func (b *blocks) compress() {
 
 // Close implements io.Closer. Without content there is one block without content.
 func (b *blocks) Close() error {
-	b.compress()
+	b.compressBlock()
 	close(b.ahead)
 	<-b.ended
-	return b.failed()
+	return b.writeError()
 }
 
 // zstdFrames makes each block a frame. A decoder takes frames that follow each other for one stream:
 // https://www.rfc-editor.org/rfc/rfc8878#section-3.1
 func zstdFrames(level zstd.EncoderLevel) (pack, error) {
-	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithZeroFrames(true), zstd.WithEncoderConcurrency(cores(maxCores)))
+	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithZeroFrames(true), zstd.WithEncoderConcurrency(coreCount(maxCores)))
 	if err != nil {
 		return nil, err
 	}

@@ -12,11 +12,11 @@ import (
 // Check tells whether an image can be pushed as ref: it changes nothing, and that there is no
 // such image yet is no error. A repository that ECR does not have is ErrNoRepository, unless Push will create it.
 func (r *Repository) Check(ctx context.Context, ref string) error {
-	reference, err := r.reference(ref)
+	reference, err := r.parseReference(ref)
 	if err != nil {
 		return err
 	}
-	_, err = remote.Get(reference, r.with(ctx)...)
+	_, err = remote.Get(reference, r.remoteOptions(ctx)...)
 	var answer *transport.Error
 	if errors.As(err, &answer) {
 		for _, e := range answer.Errors {
@@ -25,7 +25,7 @@ func (r *Repository) Check(ctx context.Context, ref string) error {
 			}
 		}
 	}
-	if err = explain(err); err == nil || errors.Is(err, ErrNotFound) {
+	if err = explainError(err); err == nil || errors.Is(err, ErrNotFound) {
 		return nil
 	}
 	return fmt.Errorf("check %s: %w", reference, err)

@@ -36,8 +36,8 @@ var (
 	zstdPack = sync.OnceValues(func() (pack, error) { return zstdFrames(zstdLevel) })
 )
 
-// of is the media type of a layer when it is stored.
-func (c Compression) of(b *blob) types.MediaType {
+// mediaTypeOf is the media type of a layer when it is stored.
+func (c Compression) mediaTypeOf(b *blob) types.MediaType {
 	switch {
 	case !b.compress:
 		return b.MediaType
@@ -47,8 +47,8 @@ func (c Compression) of(b *blob) types.MediaType {
 	return types.OCILayer
 }
 
-// has reports whether a layer of that media type is compressed this way.
-func (c Compression) has(layer types.MediaType) bool {
+// matchesMediaType reports whether a layer of that media type is compressed this way.
+func (c Compression) matchesMediaType(layer types.MediaType) bool {
 	if c == Zstd {
 		return layer == types.OCILayerZStd
 	}
@@ -72,17 +72,17 @@ type damage struct{ error }
 
 func (d damage) Unwrap() error { return d.error }
 
-// stored writes to w the bytes of b as the registry is to have them, in one pass, and returns their digest and size.
+// storeTo writes to w the bytes of b as the registry is to have them, in one pass, and returns their digest and size.
 // What it has written is to be believed only without an error. read is told of the bytes read from the source.
-func (b *blob) stored(ctx context.Context, w io.Writer, c Compression, read func(int)) (v1.Hash, int64, error) {
+func (b *blob) storeTo(ctx context.Context, w io.Writer, c Compression, read func(int)) (v1.Hash, int64, error) {
 	source, err := b.open(ctx)
 	if err != nil {
-		return v1.Hash{}, 0, b.blame(ctx, err)
+		return v1.Hash{}, 0, b.blameError(ctx, err)
 	}
 	defer source.Close()
 	var refused error // by w
 	plain, sent := sha256.New(), &counter{Hash: sha256.New()}
-	from := counted(reader(ctx, source), read)
+	from := countReads(contextReader(ctx, source), read)
 	to := writeFunc(func(p []byte) (int, error) {
 		_, _ = sent.Write(p)
 		n, err := w.Write(p)
@@ -99,28 +99,28 @@ func (b *blob) stored(ctx context.Context, w io.Writer, c Compression, read func
 			err = errors.Join(err, p.Close())
 		}
 	case b.diffID != v1.Hash{}:
-		err = unpack(plain, io.TeeReader(from, to))
+		err = unpackTo(plain, io.TeeReader(from, to))
 	default:
 		_, err = io.CopyBuffer(to, from, make([]byte, readSize))
 	}
-	digest := sum(sent.Hash)
+	digest := hashSum(sent.Hash)
 	switch {
 	case refused != nil:
 		return v1.Hash{}, 0, refused
 	case err != nil:
-		return v1.Hash{}, 0, b.blame(ctx, err)
-	case b.diffID != v1.Hash{} && sum(plain) != b.diffID:
-		return v1.Hash{}, 0, b.blame(ctx, fmt.Errorf("its content is %s, the config says %s", sum(plain), b.diffID))
+		return v1.Hash{}, 0, b.blameError(ctx, err)
+	case b.diffID != v1.Hash{} && hashSum(plain) != b.diffID:
+		return v1.Hash{}, 0, b.blameError(ctx, fmt.Errorf("its content is %s, the config says %s", hashSum(plain), b.diffID))
 	case b.Digest != v1.Hash{} && sent.n != b.Size:
-		return v1.Hash{}, 0, b.blame(ctx, fmt.Errorf("it does not have the %d bytes of its descriptor", b.Size))
+		return v1.Hash{}, 0, b.blameError(ctx, fmt.Errorf("it does not have the %d bytes of its descriptor", b.Size))
 	case b.Digest != v1.Hash{} && digest != b.Digest:
-		return v1.Hash{}, 0, b.blame(ctx, fmt.Errorf("damaged, its content is %s", digest))
+		return v1.Hash{}, 0, b.blameError(ctx, fmt.Errorf("damaged, its content is %s", digest))
 	}
 	return digest, sent.n, nil
 }
 
-// counted tells read of the bytes that are read from r.
-func counted(r io.Reader, read func(int)) io.Reader {
+// countReads tells read of the bytes that are read from r.
+func countReads(r io.Reader, read func(int)) io.Reader {
 	return readFunc(func(buf []byte) (int, error) {
 		n, err := r.Read(buf)
 		read(n)
@@ -133,8 +133,8 @@ type sourceError struct{ error }
 
 func (e sourceError) Unwrap() error { return e.error }
 
-// blame names the blob in an error of reading it. What is read from a registry may be well the next time.
-func (b *blob) blame(ctx context.Context, err error) error {
+// blameError names the blob in an error of reading it. What is read from a registry may be well the next time.
+func (b *blob) blameError(ctx context.Context, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return fmt.Errorf("%s: %w", b.name, err)
@@ -144,10 +144,10 @@ func (b *blob) blame(ctx context.Context, err error) error {
 	return damage{fmt.Errorf("%s: %w", b.name, err)}
 }
 
-// content reads a small blob and checks it.
-func (b *blob) content(ctx context.Context) ([]byte, error) {
+// readContent reads a small blob and checks it.
+func (b *blob) readContent(ctx context.Context) ([]byte, error) {
 	var data limited
-	_, _, err := b.stored(ctx, &data, Gzip, func(int) {})
+	_, _, err := b.storeTo(ctx, &data, Gzip, func(int) {})
 	return data, err
 }
 
@@ -162,8 +162,8 @@ func (l *limited) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// unpack also reads what may follow the gzip stream.
-func unpack(w io.Writer, r io.Reader) error {
+// unpackTo also reads what may follow the gzip stream.
+func unpackTo(w io.Writer, r io.Reader) error {
 	zr, err := gzip.NewReader(r)
 	if err != nil {
 		return gunzipError(err)
@@ -175,7 +175,7 @@ func unpack(w io.Writer, r io.Reader) error {
 	return err
 }
 
-func sum(h hash.Hash) v1.Hash {
+func hashSum(h hash.Hash) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", h.Sum(nil))}
 }
 

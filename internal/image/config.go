@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// configure writes into the config of the base what the recipe says; based: it has layers.
-func (r Recipe) configure(config *v1.ConfigFile, based bool) {
+// editConfig writes into the config of the base what the recipe says; based: it has layers.
+func (r Recipe) editConfig(config *v1.ConfigFile, based bool) {
 	epoch := v1.Time{Time: time.Unix(0, 0).UTC()}
 	config.Created = epoch
 	if !based || len(config.History) > 0 {
@@ -49,8 +49,8 @@ func (r Recipe) configure(config *v1.ConfigFile, based bool) {
 	maps.Copy(c.Labels, r.Labels)
 }
 
-// edited writes into the base's config what a recipe may change, and keeps what it holds besides.
-func edited(raw []byte, config *v1.ConfigFile) ([]byte, error) {
+// mergeConfig writes into the base's config what a recipe may change, and keeps what it holds besides.
+func mergeConfig(raw []byte, config *v1.ConfigFile) ([]byte, error) {
 	var file, inner map[string]any
 	if err := decodeNumbers(raw, &file); err != nil {
 		return nil, err
@@ -91,14 +91,14 @@ func configBlob(config *v1.ConfigFile) (*blob, error) {
 	return bytesBlob(raw, types.OCIConfigJSON), nil
 }
 
-// startable finds the program that was put into the image and cannot be executed, as after actions/upload-artifact,
+// checkStartable finds the program that was put into the image and cannot be executed, as after actions/upload-artifact,
 // which keeps no modes: https://github.com/actions/upload-artifact#permission-loss
-func startable(config *v1.ConfigFile, root rootfs, all []addition) error {
+func checkStartable(config *v1.ConfigFile, root rootfs, all []addition) error {
 	command := slices.Concat(config.Config.Entrypoint, config.Config.Cmd)
 	if len(command) == 0 || !path.IsAbs(command[0]) {
 		return nil
 	}
-	program, err := root.resolve(command[0])
+	program, err := root.resolveLinks(command[0])
 	if err != nil {
 		return err
 	}

@@ -11,11 +11,11 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// silence is how long nothing may move on a connection: a registry may have gigabytes to digest before it answers.
-const silence = 5 * time.Minute
+// defaultIdleTimeout is how long nothing may move on a connection: a registry may have gigabytes to digest before it answers.
+const defaultIdleTimeout = 5 * time.Minute
 
-// connections are those to one registry, each given up when nothing has moved on it for as long as mute.
-func connections(mute time.Duration) *http.Transport {
+// newTransport are those to one registry, each given up when nothing has moved on it for as long as mute.
+func newTransport(mute time.Duration) *http.Transport {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.WriteBufferSize = 128 << 10
 	t.MaxIdleConnsPerHost = uploads
@@ -25,7 +25,7 @@ func connections(mute time.Duration) *http.Transport {
 		if err != nil {
 			return nil, err
 		}
-		return &moving{Conn: conn, mute: mute}, nil
+		return &idleConn{Conn: conn, idleTimeout: mute}, nil
 	}
 	// One for each blob, so that one that stalls holds up no other. HTTP/2 is not even offered: a clone has that from its
 	// original.
@@ -37,35 +37,35 @@ func connections(mute time.Duration) *http.Transport {
 	return t
 }
 
-// moving is a connection whose time begins anew with whatever moves on it, in either direction.
-type moving struct {
+// idleConn is a connection whose time begins anew with whatever moves on it, in either direction.
+type idleConn struct {
 	net.Conn
-	mute   time.Duration
-	ending atomic.Bool
+	idleTimeout time.Duration
+	ending      atomic.Bool
 }
 
 // SetWriteDeadline is for TLS, which takes no more than seconds to say goodbye: time does not begin anew after it.
-func (c *moving) SetWriteDeadline(t time.Time) error {
+func (c *idleConn) SetWriteDeadline(t time.Time) error {
 	c.ending.Store(true)
 	return c.Conn.SetWriteDeadline(t)
 }
 
-func (c *moving) anew() error {
+func (c *idleConn) extendDeadline() error {
 	if c.ending.Load() {
 		return nil
 	}
-	return c.SetDeadline(time.Now().Add(c.mute))
+	return c.SetDeadline(time.Now().Add(c.idleTimeout))
 }
 
-func (c *moving) Read(p []byte) (int, error) {
-	if err := c.anew(); err != nil {
+func (c *idleConn) Read(p []byte) (int, error) {
+	if err := c.extendDeadline(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Read(p)
 }
 
-func (c *moving) Write(p []byte) (int, error) {
-	if err := c.anew(); err != nil {
+func (c *idleConn) Write(p []byte) (int, error) {
+	if err := c.extendDeadline(); err != nil {
 		return 0, err
 	}
 	return c.Conn.Write(p)

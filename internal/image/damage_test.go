@@ -35,7 +35,7 @@ func refused(t *testing.T, ref string) error {
 	if err == nil {
 		defer src.Close()
 		start := time.Now()
-		_, err = s.repository(t, "app").Push(t.Context(), src, "1", How{})
+		_, err = s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{})
 		if time.Since(start) > 900*time.Millisecond {
 			t.Error("what cannot get better was tried again")
 		}
@@ -273,7 +273,7 @@ func TestABlobIsCheckedWhileItIsRead(t *testing.T) {
 			name:       "layer 1 of 1",
 			open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(read)), nil },
 		}
-		_, _, err := b.stored(t.Context(), io.Discard, Gzip, func(int) {})
+		_, _, err := b.storeTo(t.Context(), io.Discard, Gzip, func(int) {})
 		if err == nil || !strings.Contains(err.Error(), "layer 1 of 1: ") || !strings.Contains(err.Error(), name) || !errors.As(err, new(damage)) {
 			t.Errorf("error is %v, want %q in it", err, name)
 		}
@@ -314,7 +314,7 @@ func TestWhyABlobCannotBeReadIsSaid(t *testing.T) {
 			b := &blob{name: "layer", compress: true, diffID: digestOf([]byte(content)), open: func(context.Context) (io.ReadCloser, error) {
 				return io.NopCloser(io.MultiReader(strings.NewReader(content[:600_000]), iotest.ErrReader(cause))), nil
 			}}
-			if _, _, err := b.stored(t.Context(), io.Discard, c, func(int) {}); !errors.Is(err, cause) || !errors.As(err, new(damage)) {
+			if _, _, err := b.storeTo(t.Context(), io.Discard, c, func(int) {}); !errors.Is(err, cause) || !errors.As(err, new(damage)) {
 				t.Errorf("%s: the error is %v, not %v", c, err, cause)
 			}
 		}

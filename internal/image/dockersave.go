@@ -22,7 +22,7 @@ type saved struct {
 	Layers   []string
 }
 
-func (s saved) name() string {
+func (s saved) imageName() string {
 	if len(s.RepoTags) > 0 {
 		return s.RepoTags[0]
 	}
@@ -32,12 +32,12 @@ func (s saved) name() string {
 // readDockerSave reads what docker save and its likes write. Such an image has no manifest and so no digest until its
 // layers are compressed; its config, and so its image ID, stays.
 func readDockerSave(f files) (*manifest, error) {
-	found, err := f.find("manifest.json")
+	found, err := f.findFile("manifest.json")
 	if err != nil {
 		return nil, err
 	}
 	var images []saved
-	if _, _, err := found.decode(&images); err != nil {
+	if _, _, err := found.decodeJSON(&images); err != nil {
 		return nil, err
 	}
 	if len(images) == 0 {
@@ -46,14 +46,14 @@ func readDockerSave(f files) (*manifest, error) {
 	if len(images) > 1 {
 		var names []string
 		for _, image := range images {
-			names = append(names, image.name())
+			names = append(names, image.imageName())
 		}
 		return nil, severalImages(names)
 	}
-	return images[0].read(f)
+	return images[0].readImage(f)
 }
 
-func (s saved) read(f files) (*manifest, error) {
+func (s saved) readImage(f files) (*manifest, error) {
 	config, parsed, err := readConfig(f, s.Config)
 	if err != nil {
 		return nil, fmt.Errorf("config %w", err)
@@ -77,12 +77,12 @@ func (s saved) read(f files) (*manifest, error) {
 }
 
 func readConfig(f files, name string) (*blob, *v1.ConfigFile, error) {
-	found, err := f.find(name)
+	found, err := f.findFile(name)
 	if err != nil {
 		return nil, nil, err
 	}
 	var parsed v1.ConfigFile
-	raw, digest, err := found.decode(&parsed)
+	raw, digest, err := found.decodeJSON(&parsed)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -106,7 +106,7 @@ func bytesBlob(data []byte, kind types.MediaType) *blob {
 
 // readLayer tells a layer's tar, which docker saves, from a gzip'd one, which others do.
 func readLayer(f files, name string) (*blob, error) {
-	found, err := f.find(name)
+	found, err := f.findFile(name)
 	if err != nil {
 		return nil, err
 	}

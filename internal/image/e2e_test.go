@@ -92,7 +92,7 @@ func TestE2ESkopeoAndDockerRegistryAgreeWithUs(t *testing.T) {
 		t.Run(file, func(t *testing.T) {
 			src := opened(t, filepath.Join(dir, file))
 			before := src.Digest()
-			pushed, err := repo.Push(t.Context(), src, tag, How{})
+			pushed, err := repo.Push(t.Context(), src, tag, PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -108,11 +108,11 @@ func TestE2ESkopeoAndDockerRegistryAgreeWithUs(t *testing.T) {
 			if got := opened(t, back).Digest(); got != pushed.Digest {
 				t.Errorf("skopeo copies back %s, want %s", got, pushed.Digest)
 			}
-			again, err := repo.Push(t.Context(), opened(t, filepath.Join(dir, file)), tag, How{})
+			again, err := repo.Push(t.Context(), opened(t, filepath.Join(dir, file)), tag, PushOptions{})
 			if err != nil || again.Uploaded || again.Digest != pushed.Digest {
 				t.Errorf("the second push is %+v, %v", again, err)
 			}
-			promoted, err := repo.Push(t.Context(), opened(t, host+"/team/app:"+tag), tag+"-promoted", How{})
+			promoted, err := repo.Push(t.Context(), opened(t, host+"/team/app:"+tag), tag+"-promoted", PushOptions{})
 			if err != nil || promoted.Digest != pushed.Digest || promoted.Bytes != 0 {
 				t.Errorf("the promotion is %+v, %v", promoted, err)
 			}

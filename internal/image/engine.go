@@ -31,8 +31,8 @@ type engine struct {
 	layers map[v1.Hash]v1.Descriptor // by what is in them: layers that the repository holds
 }
 
-// listed returns the images that m is or lists, with the descriptors of their blobs.
-func (e *engine) listed(ctx context.Context, m *manifest, depth int) (images []*manifest, err error) {
+// fetchImages returns the images that m is or lists, with the descriptors of their blobs.
+func (e *engine) fetchImages(ctx context.Context, m *manifest, depth int) (images []*manifest, err error) {
 	var parsed struct {
 		Config            v1.Descriptor
 		Layers, Manifests []v1.Descriptor
@@ -50,14 +50,14 @@ func (e *engine) listed(ctx context.Context, m *manifest, depth int) (images []*
 		if depth == maxDepth || !child.MediaType.IsIndex() && !child.MediaType.IsImage() {
 			continue
 		}
-		found, err := e.wire.manifest(ctx, child.Digest.String())
+		found, err := e.wire.fetchManifest(ctx, child.Digest.String())
 		if err != nil {
 			return nil, err
 		}
 		if found == nil || found.Digest != child.Digest {
 			continue
 		}
-		more, err := e.listed(ctx, found, depth+1)
+		more, err := e.fetchImages(ctx, found, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -66,27 +66,27 @@ func (e *engine) listed(ctx context.Context, m *manifest, depth int) (images []*
 	return images, nil
 }
 
-// learn notes the images that the tags name. They are only a hint: what cannot be read is not used, and what is wrong
+// fetchRecent notes the images that the tags name. They are only a hint: what cannot be read is not used, and what is wrong
 // with the registry shows when something is sent.
-func (e *engine) learn(ctx context.Context, tags []string) {
+func (e *engine) fetchRecent(ctx context.Context, tags []string) {
 	found := make([][]*manifest, len(tags))
 	var group sync.WaitGroup
 	for i, tag := range tags {
 		group.Go(func() {
-			if m, err := e.wire.manifest(ctx, tag); err == nil && m != nil {
-				found[i], _ = e.listed(ctx, m, 0)
+			if m, err := e.wire.fetchManifest(ctx, tag); err == nil && m != nil {
+				found[i], _ = e.fetchImages(ctx, m, 0)
 			}
 		})
 	}
 	group.Wait()
 	for _, images := range found {
-		e.note(images)
+		e.recordImages(images)
 	}
 }
 
-func (e *engine) note(images []*manifest) {
+func (e *engine) recordImages(images []*manifest) {
 	for _, m := range images {
-		if e.holds(m) {
+		if e.hasManifest(m) {
 			continue
 		}
 		e.images = append(e.images, m)
@@ -98,20 +98,20 @@ func (e *engine) note(images []*manifest) {
 	}
 }
 
-// holds reports whether the repository is known to hold m.
-func (e *engine) holds(m *manifest) bool {
+// hasManifest reports whether the repository is known to hold m.
+func (e *engine) hasManifest(m *manifest) bool {
 	return slices.ContainsFunc(e.images, func(have *manifest) bool { return have.Digest == m.Digest })
 }
 
-// look finds out what is in the layers of the images that the repository holds: their configs list it. Of layers with
+// indexLayers finds out what is in the layers of the images that the repository holds: their configs list it. Of layers with
 // the same content the first counts, so that the same images make for the same digest.
-func (e *engine) look(ctx context.Context) {
+func (e *engine) indexLayers(ctx context.Context) {
 	configs := make([]v1.ConfigFile, len(e.images))
 	var group errgroup.Group
 	group.SetLimit(uploads)
 	for i, m := range e.images {
 		if config := m.blobs[0]; config.MediaType.IsConfig() {
-			group.Go(func() error { return e.wire.json(ctx, config.Digest, &configs[i]) })
+			group.Go(func() error { return e.wire.fetchJSON(ctx, config.Digest, &configs[i]) })
 		}
 	}
 	_ = group.Wait() // what cannot be read is not used
@@ -121,18 +121,18 @@ func (e *engine) look(ctx context.Context) {
 			continue
 		}
 		for j, layer := range m.blobs[1:] {
-			if _, there := e.layers[contents[j]]; !there && e.compression.has(layer.MediaType) {
+			if _, there := e.layers[contents[j]]; !there && e.compression.matchesMediaType(layer.MediaType) {
 				e.layers[contents[j]] = layer.Descriptor
 			}
 		}
 	}
 }
 
-// adopt gives images that have no manifest yet those that the repository has for the same configs, if it has one for
+// reuseManifests gives images that have no manifest yet those that the repository has for the same configs, if it has one for
 // each: whatever compressed their layers, they hold the same. A config lists the digests of what its layers hold, and
 // whoever pulls checks that they do, so what lies on this machine is neither sent nor read:
 // https://github.com/opencontainers/image-spec/blob/main/config.md#layer-diffid
-func (e *engine) adopt(m *manifest) (bool, error) {
+func (e *engine) reuseManifests(m *manifest) (bool, error) {
 	if m.raw != nil {
 		return false, nil
 	}
@@ -149,63 +149,63 @@ func (e *engine) adopt(m *manifest) (bool, error) {
 	for image, have := range found {
 		image.raw, image.Digest, image.Size, image.MediaType = have.raw, have.Digest, have.Size, have.MediaType
 	}
-	return true, m.seal()
+	return true, m.sealManifest()
 }
 
-// send makes everything below m be in the repository by digest: blobs first, then manifests from the leaves up.
-func (e *engine) send(ctx context.Context, m *manifest) error {
-	if err := e.distinct(m, func(blobs []*blob) error { return e.settleAll(ctx, blobs) }); err != nil {
+// pushBlobs makes everything below m be in the repository by digest: blobs first, then manifests from the leaves up.
+func (e *engine) pushBlobs(ctx context.Context, m *manifest) error {
+	if err := e.distinctBlobs(m, func(blobs []*blob) error { return e.pushOrVerifyAll(ctx, blobs) }); err != nil {
 		return err
 	}
-	if err := m.seal(); err != nil {
+	if err := m.sealManifest(); err != nil {
 		return err
 	}
-	return e.below(ctx, m)
+	return e.putManifests(ctx, m)
 }
 
-// settleAll makes the repository hold the blobs. Layers that need only be hashed neither wait for the network nor keep
+// pushOrVerifyAll makes the repository hold the blobs. Layers that need only be hashed neither wait for the network nor keep
 // anything from it.
-func (e *engine) settleAll(ctx context.Context, blobs []*blob) error {
+func (e *engine) pushOrVerifyAll(ctx context.Context, blobs []*blob) error {
 	var sent, held []*blob
 	for _, b := range blobs {
-		if e.alike(b) {
+		if e.hasDiffID(b) {
 			held = append(held, b)
 		} else {
 			sent = append(sent, b)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return sideBySide(ctx, sent, e.settle) })
+	group.Go(func() error { return sideBySide(ctx, sent, e.pushBlob) })
 	group.Go(func() error { return sideBySide(ctx, held, e.verifyContent) })
 	return group.Wait()
 }
 
-// keep counts everything of m as being in the repository.
-func (e *engine) keep(m *manifest) error {
-	return e.distinct(m, func(blobs []*blob) error {
+// countAllReused counts everything of m as being in the repository.
+func (e *engine) countAllReused(m *manifest) error {
+	return e.distinctBlobs(m, func(blobs []*blob) error {
 		for _, b := range blobs {
-			e.meter.reuse(b)
+			e.meter.countReused(b)
 		}
 		return nil
 	})
 }
 
-// measure gives m its digest without sending anything.
-func (e *engine) measure(ctx context.Context, m *manifest) error {
-	err := e.distinct(m, func(blobs []*blob) error {
+// computeLayers gives m its digest without sending anything.
+func (e *engine) computeLayers(ctx context.Context, m *manifest) error {
+	err := e.distinctBlobs(m, func(blobs []*blob) error {
 		return sideBySide(ctx, blobs, func(ctx context.Context, b *blob) (err error) {
 			if b.Digest == (v1.Hash{}) {
-				b.Digest, b.Size, err = b.stored(ctx, io.Discard, e.compression, e.meter.reader(b))
-				b.MediaType = e.compression.of(b)
+				b.Digest, b.Size, err = b.storeTo(ctx, io.Discard, e.compression, e.meter.countRead(b))
+				b.MediaType = e.compression.mediaTypeOf(b)
 			}
 			return err
 		})
 	})
-	return errors.Join(err, m.seal())
+	return errors.Join(err, m.sealManifest())
 }
 
-// distinct calls do with one blob of each content, the largest first, and gives the others what it got.
-func (e *engine) distinct(m *manifest, do func([]*blob) error) error {
+// distinctBlobs calls do with one blob of each content, the largest first, and gives the others what it got.
+func (e *engine) distinctBlobs(m *manifest, do func([]*blob) error) error {
 	same := map[v1.Hash][]*blob{}
 	var first []*blob
 	for image := range m.images() {
@@ -213,7 +213,7 @@ func (e *engine) distinct(m *manifest, do func([]*blob) error) error {
 			id := cmp.Or(b.diffID, b.Digest)
 			if same[id] = append(same[id], b); len(same[id]) == 1 {
 				first = append(first, b)
-				e.meter.expect(b)
+				e.meter.addExpected(b)
 			}
 		}
 	}
@@ -239,17 +239,17 @@ func sideBySide(ctx context.Context, blobs []*blob, do func(context.Context, *bl
 	return group.Wait()
 }
 
-// below writes the manifests that m lists.
-func (e *engine) below(ctx context.Context, m *manifest) error {
+// putManifests writes the manifests that m lists.
+func (e *engine) putManifests(ctx context.Context, m *manifest) error {
 	for _, child := range m.children {
-		if err := e.below(ctx, child); err != nil {
+		if err := e.putManifests(ctx, child); err != nil {
 			return err
 		}
-		if e.holds(child) {
+		if e.hasManifest(child) {
 			continue
 		}
-		if err := e.wire.put(ctx, child.Digest.String(), child); err != nil {
-			return fmt.Errorf("manifest %s: %w", child.Digest, explain(err))
+		if err := e.wire.putManifest(ctx, child.Digest.String(), child); err != nil {
+			return fmt.Errorf("manifest %s: %w", child.Digest, explainError(err))
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ func TestTheDigestIsTheSameWhateverTheCores(t *testing.T) {
 			content := text()
 			all := must(io.ReadAll(content))
 			b.diffID = digestOf(all)
-			digest, size, err := b.stored(t.Context(), io.Discard, c, func(int) {})
+			digest, size, err := b.storeTo(t.Context(), io.Discard, c, func(int) {})
 			if err != nil || size == 0 || size > int64(len(all))*2/3 {
 				t.Fatalf("%s: %d bytes of %d, %v", c, size, len(all), err)
 			}
@@ -74,7 +74,7 @@ func TestLayersOfANearImageAreReadAndNotSent(t *testing.T) {
 	s := newServer(t)
 	repo := s.repository(t, "app")
 	base := imageOf(200_000, 100_000)
-	first, err := repo.Push(t.Context(), opened(t, savedAs(t, base)), "1", How{})
+	first, err := repo.Push(t.Context(), opened(t, savedAs(t, base)), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -83,7 +83,7 @@ func TestLayersOfANearImageAreReadAndNotSent(t *testing.T) {
 	}
 	next := must(mutate.AppendLayers(base, must(random.Layer(3000, types.DockerLayer))))
 	s.forget()
-	second, err := repo.Push(t.Context(), opened(t, savedAs(t, next)), "2", How{Near: []string{"none", "latest"}})
+	second, err := repo.Push(t.Context(), opened(t, savedAs(t, next)), "2", PushOptions{RecentTags: []string{"none", "latest"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestLayersOfANearImageAreReadAndNotSent(t *testing.T) {
 		}
 	}
 	s.forget()
-	if _, err = repo.Push(t.Context(), opened(t, write(t, files.tar())), "3", How{Near: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "the config says") {
+	if _, err = repo.Push(t.Context(), opened(t, write(t, files.tar())), "3", PushOptions{RecentTags: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "the config says") {
 		t.Errorf("a damaged layer that was there before: %v", err)
 	}
 	if s.written("manifests") != 0 {
@@ -110,7 +110,7 @@ func TestLayersOfANearImageAreReadAndNotSent(t *testing.T) {
 func TestANearImageThatCannotBeReadIsNoHindrance(t *testing.T) {
 	s := newServer(t)
 	repo := s.repository(t, "app")
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "latest", How{}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "latest", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.on(func(w http.ResponseWriter, r *http.Request) bool {
@@ -120,7 +120,7 @@ func TestANearImageThatCannotBeReadIsNoHindrance(t *testing.T) {
 		}
 		return denied
 	})
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(30_000))), "2", How{Near: []string{"latest"}}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(30_000))), "2", PushOptions{RecentTags: []string{"latest"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.on(nil)
@@ -132,13 +132,13 @@ func TestAnUnchangedImageCostsAHandfulOfRequests(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			repo := s.repository(t, "app")
-			first, err := repo.Push(t.Context(), opened(t, ref), "1", How{})
+			first, err := repo.Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, tag := range []string{"1", "2"} {
 				s.forget()
-				again, err := repo.Push(t.Context(), opened(t, ref), tag, How{Near: []string{"1"}})
+				again, err := repo.Push(t.Context(), opened(t, ref), tag, PushOptions{RecentTags: []string{"1"}})
 				if err != nil || again.Digest != first.Digest || again.Bytes != 0 {
 					t.Errorf("%+v, %v", again, err)
 				}
@@ -155,7 +155,7 @@ func TestAnUnchangedImageCostsAHandfulOfRequests(t *testing.T) {
 func TestAKnownImageIsNotRead(t *testing.T) {
 	s, image := newServer(t), imageOf(200_000, 100_000)
 	repo := s.repository(t, "app")
-	first, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "1", How{})
+	first, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -166,8 +166,8 @@ func TestAKnownImageIsNotRead(t *testing.T) {
 				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is read") }
 			}
 		}
-		var last Moved
-		again, err := repo.Push(t.Context(), src, tag, How{Near: []string{"1"}, Progress: func(m Moved) { last = m }})
+		var last PushProgress
+		again, err := repo.Push(t.Context(), src, tag, PushOptions{RecentTags: []string{"1"}, Progress: func(m PushProgress) { last = m }})
 		if err != nil || again.Digest != first.Digest || again.Reused != 3 || last.Done != last.Total || last.Total == 0 {
 			t.Errorf("tag %s: %+v, %+v, %v", tag, again, last, err)
 		}
@@ -178,7 +178,7 @@ func TestAKnownImageIsNotRead(t *testing.T) {
 func TestAMediaTypeWithACharsetIsTheSame(t *testing.T) {
 	s, image := newServer(t), imageOf(20_000)
 	repo := s.repository(t, "app")
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "1", How{}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	first := s.valid(t, "app:1")
@@ -190,7 +190,7 @@ func TestAMediaTypeWithACharsetIsTheSame(t *testing.T) {
 		_, _ = w.Write(first.Manifest)
 		return true
 	})
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "2", How{Near: []string{"1"}}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "2", PushOptions{RecentTags: []string{"1"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.on(nil)
@@ -202,7 +202,7 @@ func TestAMediaTypeWithACharsetIsTheSame(t *testing.T) {
 func TestALayerThatOccursTwiceIsSentOnce(t *testing.T) {
 	s, base := newServer(t), imageOf(50_000)
 	twice := must(mutate.AppendLayers(base, must(base.Layers())[0]))
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, twice)), "1", How{}); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, twice)), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if n := s.written("PUT /v2/app/blobs"); n != 2 {
@@ -213,7 +213,7 @@ func TestALayerThatOccursTwiceIsSentOnce(t *testing.T) {
 
 func TestZstdIsPushedAsOCI(t *testing.T) {
 	s := newServer(t)
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(50_000))), "1", How{Compression: Zstd})
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(50_000))), "1", PushOptions{Compression: Zstd})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -267,7 +267,7 @@ func TestAResetAnywhereInABlobIsSurvived(t *testing.T) {
 					cut(w)
 					return true
 				})
-				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 				if err != nil || !lost.Load() {
 					t.Fatal(err)
 				}
@@ -308,7 +308,7 @@ func TestBytesThatAreChangedOnTheWayAreSentAgain(t *testing.T) {
 					}
 					return false
 				})
-				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 				if passes {
 					if err != nil {
 						t.Fatal(err)
@@ -337,7 +337,7 @@ func TestASlowRegistryGetsItAll(t *testing.T) {
 				r.Body = &spoiled{ReadCloser: r.Body, pause: 10 * time.Millisecond}
 				return false
 			})
-			got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+			got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -413,7 +413,7 @@ func TestAFaultInAnyRequestIsSurvivedOrLeavesNoTag(t *testing.T) {
 						answer(w, r)
 						return true
 					})
-					got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+					got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 					if !met.Load() {
 						t.Fatal("the fault was never met")
 					}
@@ -471,7 +471,7 @@ func TestATokenThatExpiresInAPushIsRenewed(t *testing.T) {
 	auth := &spent{}
 	repo := s.repository(t, "app")
 	repo.wire.auth = auth
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(90_000, 80_000, 70_000))), "1", How{}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(90_000, 80_000, 70_000))), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if auth.renewed == 0 {
@@ -488,7 +488,7 @@ func TestPushesOfTheSameImageAtOnceAllSucceed(t *testing.T) {
 	digests := make([]string, 8)
 	for i := range digests {
 		group.Go(func() {
-			got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+			got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil {
 				t.Error(err)
 			}

@@ -48,7 +48,7 @@ func TestALayerThatIsAHardLinkIsFollowed(t *testing.T) {
 	}
 	s := newServer(t)
 	ref := write(t, append(data[:len(data)-1024:len(data)-1024], link.Bytes()...))
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{}); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -117,7 +117,7 @@ func TestLayersThatMayNotBeDistributedAreLeftWhereTheyAre(t *testing.T) {
 	delete(files, "blobs/sha256/"+must(foreign.Digest()).Hex)
 	s := newServer(t)
 	repo := s.repository(t, "app")
-	got, err := repo.Push(t.Context(), opened(t, write(t, files.tar())), "1", How{})
+	got, err := repo.Push(t.Context(), opened(t, write(t, files.tar())), "1", PushOptions{})
 	if err != nil || got.Digest != digestIn(image) {
 		t.Errorf("pushed %+v, %v", got, err)
 	}
@@ -125,7 +125,7 @@ func TestLayersThatMayNotBeDistributedAreLeftWhereTheyAre(t *testing.T) {
 	// The repository does not hold it then, though an image of it lists it.
 	own := must(mutate.AppendLayers(randomImage(1), static.NewLayer([]byte("windows"), types.DockerLayer)))
 	s.forget()
-	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", How{Near: []string{"1"}}); err != nil || s.written("PUT /v2/app/blobs") != 3 {
+	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", PushOptions{RecentTags: []string{"1"}}); err != nil || s.written("PUT /v2/app/blobs") != 3 {
 		t.Errorf("%v, and the writes are %v", err, s.writes)
 	}
 }
@@ -134,7 +134,7 @@ func TestPushKeepsWhatAnImageIsAttachedTo(t *testing.T) {
 	s, base := newServer(t), randomImage(1)
 	subject := v1.Descriptor{MediaType: types.DockerManifestSchema2, Digest: must(base.Digest()), Size: must(base.Size())}
 	image := mutate.Subject(mutate.MediaType(randomImage(1), types.OCIManifestSchema1), subject).(v1.Image)
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", How{})
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", PushOptions{})
 	if err != nil || got.Digest != digestIn(image) {
 		t.Errorf("pushed %+v, %v", got, err)
 	}
@@ -143,14 +143,14 @@ func TestPushKeepsWhatAnImageIsAttachedTo(t *testing.T) {
 
 func TestProgressCountsABlobThatIsSentAgainOnce(t *testing.T) {
 	var got [][2]int64
-	m := newMeter(func(m Moved) { got = append(got, [2]int64{m.Done, m.Total}) })
+	m := newMeter(func(m PushProgress) { got = append(got, [2]int64{m.Done, m.Total}) })
 	a, b := &blob{length: 10}, &blob{length: 5}
-	m.expect(a)
-	m.expect(b)
+	m.addExpected(a)
+	m.addExpected(b)
 	for _, n := range []int64{4, 8, 2, 6, 10} {
-		m.reach(a, n)
+		m.reportRead(a, n)
 	}
-	m.reach(b, 5)
+	m.reportRead(b, 5)
 	if diff := cmp.Diff([][2]int64{{4, 15}, {8, 15}, {10, 15}, {15, 15}}, got); diff != "" {
 		t.Errorf("progress (-want +got):\n%s", diff)
 	}
@@ -159,7 +159,7 @@ func TestProgressCountsABlobThatIsSentAgainOnce(t *testing.T) {
 func TestSpoolStopsWhenItIsCancelled(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := spool(ctx, bytes.NewReader(gzipOf([]byte("content")))); !errors.Is(err, context.Canceled) {
+	if _, err := spoolUnpacked(ctx, bytes.NewReader(gzipOf([]byte("content")))); !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -23,8 +23,8 @@ var errMissing = errors.New("it is missing")
 
 // files are the files of an image, in a folder or in a tar.
 type files interface {
-	find(name string) (file, error)
-	describe() string // what this is if it is no image
+	findFile(name string) (file, error)
+	describeContent() string // what this is if it is no image
 }
 
 type file struct {
@@ -33,8 +33,8 @@ type file struct {
 	open func() (io.ReadCloser, error)
 }
 
-// read returns the whole of a small file and its digest.
-func (f file) read() ([]byte, v1.Hash, error) {
+// readAll returns the whole of a small file and its digest.
+func (f file) readAll() ([]byte, v1.Hash, error) {
 	if f.size > maxJSON {
 		return nil, v1.Hash{}, fmt.Errorf("%s: %d bytes are too many, %d is the limit", f.name, f.size, maxJSON)
 	}
@@ -50,9 +50,9 @@ func (f file) read() ([]byte, v1.Hash, error) {
 	return data, digestOf(data), nil
 }
 
-// decode reads a small JSON file into v.
-func (f file) decode(v any) ([]byte, v1.Hash, error) {
-	data, digest, err := f.read()
+// decodeJSON reads a small JSON file into v.
+func (f file) decodeJSON(v any) ([]byte, v1.Hash, error) {
+	data, digest, err := f.readAll()
 	if err != nil {
 		return nil, v1.Hash{}, err
 	}
@@ -66,16 +66,16 @@ func digestOf(data []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
 }
 
-// inside makes a name from an image a path that cannot leave it.
-func inside(name string) string {
+// relativePath makes a name from an image a path that cannot leave it.
+func relativePath(name string) string {
 	return path.Clean("/" + name)[1:]
 }
 
 // folder is an image unpacked in a folder.
 type folder string
 
-func (d folder) find(name string) (file, error) {
-	full := filepath.Join(string(d), filepath.FromSlash(inside(name)))
+func (d folder) findFile(name string) (file, error) {
+	full := filepath.Join(string(d), filepath.FromSlash(relativePath(name)))
 	info, err := os.Stat(full)
 	if errors.Is(err, fs.ErrNotExist) {
 		return file{}, fmt.Errorf("%s: %w", name, errMissing)
@@ -89,4 +89,6 @@ func (d folder) find(name string) (file, error) {
 	return file{name, info.Size(), func() (io.ReadCloser, error) { return os.Open(full) }}, nil
 }
 
-func (d folder) describe() string { return "a folder without index.json, which an OCI layout has" }
+func (d folder) describeContent() string {
+	return "a folder without index.json, which an OCI layout has"
+}

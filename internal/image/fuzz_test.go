@@ -31,7 +31,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		for image := range src.root.images() {
 			for _, b := range image.blobs {
-				_, _, _ = b.stored(t.Context(), io.Discard, Gzip, func(int) {})
+				_, _, _ = b.storeTo(t.Context(), io.Discard, Gzip, func(int) {})
 				if b.diffID.Hex != "" {
 					_ = (&engine{meter: newMeter(nil)}).verifyContent(t.Context(), b)
 				}

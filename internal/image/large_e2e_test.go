@@ -154,11 +154,11 @@ func pushLarge(t *testing.T, host string) {
 			t.Fatal(err)
 		}
 		m.blobs = append(m.blobs, &blob{
-			name: "layer", compress: true, diffID: sum(hash), length: largeLayer,
+			name: "layer", compress: true, diffID: hashSum(hash), length: largeLayer,
 			open: func(context.Context) (io.ReadCloser, error) { return newEndless(i), nil },
 		})
 	}
-	got, err := repo.Push(t.Context(), &Source{root: m}, "1", How{})
+	got, err := repo.Push(t.Context(), &Source{root: m}, "1", PushOptions{})
 	if err != nil || got.Bytes < 1<<20 {
 		t.Fatalf("%+v, %v", got, err)
 	}

@@ -15,21 +15,21 @@ import (
 type layout struct{ files }
 
 func readLayout(ctx context.Context, f files) (*manifest, error) {
-	found, err := f.find("index.json")
+	found, err := f.findFile("index.json")
 	if err != nil {
 		return nil, err
 	}
 	var index v1.IndexManifest
-	raw, digest, err := found.decode(&index)
+	raw, digest, err := found.decodeJSON(&index)
 	if err != nil {
 		return nil, err
 	}
-	images := distinct(index.Manifests)
+	images := distinctDescriptors(index.Manifests)
 	switch {
 	case len(images) == 0:
 		return nil, errors.New("index.json lists no image")
 	case len(images) == 1:
-		return walk(ctx, layout{f}, images[0], 0)
+		return walkManifests(ctx, layout{f}, images[0], 0)
 	case !onePerPlatform(images):
 		var names []string
 		for _, desc := range images {
@@ -43,8 +43,8 @@ func readLayout(ctx context.Context, f files) (*manifest, error) {
 	return m, m.readIndex(ctx, layout{f}, 0)
 }
 
-// distinct drops descriptors that differ only in the name they give the same image.
-func distinct(all []v1.Descriptor) []v1.Descriptor {
+// distinctDescriptors drops descriptors that differ only in the name they give the same image.
+func distinctDescriptors(all []v1.Descriptor) []v1.Descriptor {
 	var result []v1.Descriptor
 	seen := map[v1.Hash]bool{}
 	for _, desc := range all {
@@ -84,11 +84,11 @@ func severalImages(names []string) error {
 	return fmt.Errorf("it holds %d images: %s; save one", len(names), strings.Join(names, ", "))
 }
 
-func (l layout) lookup(desc v1.Descriptor) (file, error) {
+func (l layout) findBlob(desc v1.Descriptor) (file, error) {
 	if desc.Digest.Algorithm != "sha256" {
 		return file{}, fmt.Errorf("digest %q: only sha256 is supported", desc.Digest)
 	}
-	found, err := l.find("blobs/sha256/" + desc.Digest.Hex)
+	found, err := l.findFile("blobs/sha256/" + desc.Digest.Hex)
 	if err != nil {
 		return file{}, err
 	}
@@ -98,17 +98,17 @@ func (l layout) lookup(desc v1.Descriptor) (file, error) {
 	return found, nil
 }
 
-func (l layout) manifest(_ context.Context, desc v1.Descriptor) ([]byte, error) {
-	found, err := l.lookup(desc)
+func (l layout) readManifest(_ context.Context, desc v1.Descriptor) ([]byte, error) {
+	found, err := l.findBlob(desc)
 	if err != nil {
 		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, err)
 	}
-	raw, _, err := found.read()
+	raw, _, err := found.readAll()
 	return raw, err
 }
 
-func (l layout) blob(desc v1.Descriptor) (*blob, error) {
-	found, err := l.lookup(desc)
+func (l layout) openBlob(desc v1.Descriptor) (*blob, error) {
+	found, err := l.findBlob(desc)
 	if err != nil {
 		return nil, err
 	}

@@ -102,7 +102,7 @@ func TestTableOfLevels(t *testing.T) {
 			}}
 			e := &engine{wire: must(NewRepository(relay.Host, "app", authn.Anonymous)).wire, compression: level.Compression, meter: newMeter(nil)}
 			began := time.Now()
-			if err := e.settle(t.Context(), layer); err != nil {
+			if err := e.pushBlob(t.Context(), layer); err != nil {
 				t.Fatal(err)
 			}
 			fmt.Fprintf(&times, " %.2f s |", time.Since(began).Seconds())

@@ -46,7 +46,7 @@ func (l *login) AuthorizationContext(ctx context.Context) (*authn.AuthConfig, er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Until(l.expires) < renewBefore {
-		if err := l.renew(ctx); err != nil {
+		if err := l.renewToken(ctx); err != nil {
 			return nil, fmt.Errorf("log in to ECR: %w", err)
 		}
 	}
@@ -63,7 +63,7 @@ func (l *login) Renew() {
 	}
 }
 
-func (l *login) renew(ctx context.Context) error {
+func (l *login) renewToken(ctx context.Context) error {
 	out, err := l.api.GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
 	if err != nil {
 		return err

@@ -37,20 +37,20 @@ type blob struct {
 
 // images yields the manifests that are not indexes.
 func (m *manifest) images() iter.Seq[*manifest] {
-	return func(yield func(*manifest) bool) { m.visit(yield) }
+	return func(yield func(*manifest) bool) { m.visitImages(yield) }
 }
 
-func (m *manifest) visit(yield func(*manifest) bool) bool {
+func (m *manifest) visitImages(yield func(*manifest) bool) bool {
 	for _, child := range m.children {
-		if !child.visit(yield) {
+		if !child.visitImages(yield) {
 			return false
 		}
 	}
 	return m.MediaType.IsIndex() || yield(m)
 }
 
-// plain reports whether a layer is stored without compression.
-func (m *manifest) plain() bool {
+// hasPlainLayer reports whether a layer is stored without compression.
+func (m *manifest) hasPlainLayer() bool {
 	for image := range m.images() {
 		for _, b := range image.blobs {
 			if b.MediaType == types.OCIUncompressedLayer || b.MediaType == types.DockerUncompressedLayer {
@@ -63,16 +63,16 @@ func (m *manifest) plain() bool {
 
 // store is what holds the parts of an image by digest: an OCI layout or a registry.
 type store interface {
-	manifest(context.Context, v1.Descriptor) ([]byte, error)
-	blob(v1.Descriptor) (*blob, error)
+	readManifest(context.Context, v1.Descriptor) ([]byte, error)
+	openBlob(v1.Descriptor) (*blob, error)
 }
 
-// walk reads the manifest that desc describes and all below it, and checks each against its descriptor.
-func walk(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
+// walkManifests reads the manifest that desc describes and all below it, and checks each against its descriptor.
+func walkManifests(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("index %s: nested more than %d deep", desc.Digest, maxDepth)
 	}
-	raw, err := s.manifest(ctx, desc)
+	raw, err := s.readManifest(ctx, desc)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (m *manifest) readIndex(ctx context.Context, s store, depth int) error {
 		return fmt.Errorf("index %s: %w", m.Digest, err)
 	}
 	for _, desc := range index.Manifests {
-		child, err := walk(ctx, s, desc, depth+1)
+		child, err := walkManifests(ctx, s, desc, depth+1)
 		if err != nil {
 			return err
 		}
@@ -111,7 +111,7 @@ func (m *manifest) readImage(ctx context.Context, s store) error {
 	if err != nil {
 		return fmt.Errorf("manifest %s: %w", m.Digest, err)
 	}
-	config, err := s.blob(parsed.Config)
+	config, err := s.openBlob(parsed.Config)
 	if err != nil {
 		return fmt.Errorf("config %s: %w", parsed.Config.Digest, err)
 	}
@@ -122,7 +122,7 @@ func (m *manifest) readImage(ctx context.Context, s store) error {
 			continue
 		}
 		label := fmt.Sprintf("layer %d of %d (%s)", i+1, len(parsed.Layers), desc.Digest)
-		layer, err := s.blob(desc)
+		layer, err := s.openBlob(desc)
 		if err != nil {
 			return fmt.Errorf("%s: %w", label, err)
 		}
@@ -130,14 +130,14 @@ func (m *manifest) readImage(ctx context.Context, s store) error {
 		m.blobs = append(m.blobs, layer)
 	}
 	if m.Platform == nil && parsed.Config.MediaType.IsConfig() {
-		m.Platform, err = config.platform(ctx)
+		m.Platform, err = config.readPlatform(ctx)
 	}
 	return err
 }
 
-// platform reads the platform that a config states.
-func (b *blob) platform(ctx context.Context) (*v1.Platform, error) {
-	data, err := b.content(ctx)
+// readPlatform reads the platform that a config states.
+func (b *blob) readPlatform(ctx context.Context) (*v1.Platform, error) {
+	data, err := b.readContent(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 func notImage(f files) error {
-	return fmt.Errorf("not an image: %s", f.describe())
+	return fmt.Errorf("not an image: %s", f.describeContent())
 }
 
 // looks are beginnings of files that are given for an image by mistake.

@@ -9,17 +9,17 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// platforms are those that are wanted; none: all of the base.
-func (r Recipe) platforms() []string {
+// choosePlatforms are those that are wanted; none: all of the base.
+func (r Recipe) choosePlatforms() []string {
 	if r.Base == Scratch && len(r.Platforms) == 0 {
 		return []string{"linux/amd64"}
 	}
 	return r.Platforms
 }
 
-// choose returns the images of the base for those platforms, or all when none is named. One that names no variant
+// chooseManifests returns the images of the base for those platforms, or all when none is named. One that names no variant
 // means the only variant that there is.
-func choose(base *manifest, platforms []string) (chosen []*manifest, err error) {
+func chooseManifests(base *manifest, platforms []string) (chosen []*manifest, err error) {
 	var all []*manifest
 	var have []string
 	for m := range base.images() {
@@ -57,8 +57,8 @@ func (m *manifest) runsOn(platform string) bool {
 	return err == nil && m.Platform.Satisfies(*want)
 }
 
-// targets names the platform as BuildKit does:
+// targetPlatforms names the platform as BuildKit does:
 // https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
-func targets(p *v1.Platform) *strings.Replacer {
+func targetPlatforms(p *v1.Platform) *strings.Replacer {
 	return strings.NewReplacer("$TARGETOS", p.OS, "$TARGETARCH", p.Architecture, "$TARGETVARIANT", p.Variant)
 }

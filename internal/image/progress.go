@@ -5,22 +5,22 @@ import (
 	"sync"
 )
 
-// Moved is how far a push is.
-type Moved struct {
+// PushProgress is how far a push is.
+type PushProgress struct {
 	Done, Total int64 // bytes of configs and layers as the source has them, read or known to be there
 	Sent        int64 // bytes of them that went to the registry, compressed
 	Reused      int   // configs and layers that were there before
 }
 
 // Progress is told how far a push is. Calls come one at a time and Done never goes back.
-type Progress func(Moved)
+type Progress func(PushProgress)
 
 // meter adds up the blobs of one push; a blob that is sent again counts as done once.
 type meter struct {
 	report Progress
 
 	mu      sync.Mutex
-	moved   Moved
+	moved   PushProgress
 	reached map[*blob]int64
 	again   map[*blob]bool
 }
@@ -29,22 +29,22 @@ func newMeter(report Progress) *meter {
 	return &meter{report: report, reached: map[*blob]int64{}, again: map[*blob]bool{}}
 }
 
-func (m *meter) expect(b *blob) {
+func (m *meter) addExpected(b *blob) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.moved.Total += b.length
 }
 
-// reader counts what is read of b in one pass.
-func (m *meter) reader(b *blob) func(int) {
+// countRead counts what is read of b in one pass.
+func (m *meter) countRead(b *blob) func(int) {
 	var n int64
 	return func(more int) {
 		n += int64(more)
-		m.reach(b, n)
+		m.reportRead(b, n)
 	}
 }
 
-func (m *meter) reach(b *blob, n int64) {
+func (m *meter) reportRead(b *blob, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if n = min(n, b.length); n <= m.reached[b] {
@@ -57,19 +57,19 @@ func (m *meter) reach(b *blob, n int64) {
 	}
 }
 
-// reuse counts b as one that was there.
-func (m *meter) reuse(b *blob) {
+// countReused counts b as one that was there.
+func (m *meter) countReused(b *blob) {
 	m.mu.Lock()
 	if !m.again[b] {
 		m.again[b] = true
 		m.moved.Reused++
 	}
 	m.mu.Unlock()
-	m.reach(b, b.length)
+	m.reportRead(b, b.length)
 }
 
-// writer counts what is sent.
-func (m *meter) writer(w io.Writer) io.Writer {
+// countSent counts what is sent.
+func (m *meter) countSent(w io.Writer) io.Writer {
 	return writeFunc(func(p []byte) (int, error) {
 		n, err := w.Write(p)
 		m.mu.Lock()
@@ -79,10 +79,10 @@ func (m *meter) writer(w io.Writer) io.Writer {
 	})
 }
 
-// both counts what is read of b in one pass, and sent as it is.
-func (m *meter) both(b *blob, r io.Reader) io.Reader {
-	reach := m.reader(b)
-	return counted(r, func(n int) {
+// countForwarded counts what is read of b in one pass, and sent as it is.
+func (m *meter) countForwarded(b *blob, r io.Reader) io.Reader {
+	reach := m.countRead(b)
+	return countReads(r, func(n int) {
 		reach(n)
 		m.mu.Lock()
 		m.moved.Sent += int64(n)
@@ -90,7 +90,7 @@ func (m *meter) both(b *blob, r io.Reader) io.Reader {
 	})
 }
 
-func (m *meter) sum() Moved {
+func (m *meter) total() PushProgress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.moved

@@ -21,10 +21,10 @@ type Pushed struct {
 	Created  bool   // the repository
 }
 
-// How says how an image is pushed. The zero value will do.
-type How struct {
+// PushOptions say how an image is pushed. The zero value will do.
+type PushOptions struct {
 	Compression Compression // of layers that are not compressed; Gzip unless it is set
-	Near        []string    // tags of images that may be made of the same layers
+	RecentTags  []string    // tags of images that may be made of the same layers
 	Progress    Progress    // may be nil
 }
 
@@ -32,21 +32,21 @@ type How struct {
 // error leaves no tag behind. Layers that the images of how.Near are made of are not sent, but read and checked; an image
 // that is there, by its config, is not even read. A tag that already names this image is success; one that names another
 // is a TagConflictError.
-func (r *Repository) Push(ctx context.Context, src *Source, tag string, how How) (Pushed, error) {
-	pushed, err := r.push(ctx, src, tag, how)
+func (r *Repository) Push(ctx context.Context, src *Source, tag string, how PushOptions) (Pushed, error) {
+	pushed, err := r.pushOnce(ctx, src, tag, how)
 	if r.create == nil || !errors.Is(err, ErrNoRepository) {
 		return pushed, err
 	}
 	if err := r.create(ctx); err != nil {
 		return Pushed{}, err
 	}
-	pushed, err = r.push(ctx, src, tag, how)
+	pushed, err = r.pushOnce(ctx, src, tag, how)
 	pushed.Created = err == nil
 	return pushed, err
 }
 
-func (r *Repository) push(ctx context.Context, src *Source, tag string, how How) (Pushed, error) {
-	reference, err := r.reference(tag)
+func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, how PushOptions) (Pushed, error) {
+	reference, err := r.parseReference(tag)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -54,15 +54,15 @@ func (r *Repository) push(ctx context.Context, src *Source, tag string, how How)
 		wire: r.wire, compression: cmp.Or(how.Compression, Gzip), meter: newMeter(how.Progress),
 		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
 	}
-	have, err := e.wire.manifest(ctx, tag)
+	have, err := e.wire.fetchManifest(ctx, tag)
 	if err != nil {
-		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explain(err))
+		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explainError(err))
 	}
 	if have != nil {
 		// The tag decides already: whatever src is, nothing is to be sent.
-		err = e.same(ctx, src.root, have)
+		err = e.computeDigest(ctx, src.root, have)
 	} else {
-		err = e.bring(ctx, src.root, how.Near)
+		err = e.pushMissing(ctx, src.root, how.RecentTags)
 	}
 	if err != nil {
 		return Pushed{}, fmt.Errorf("push %s: %w", reference, err)
@@ -72,65 +72,65 @@ func (r *Repository) push(ctx context.Context, src *Source, tag string, how How)
 		return Pushed{}, &TagConflictError{Ref: reference.String(), Have: have.Digest.String(), Want: digest}
 	}
 	if have == nil {
-		if err := r.put(ctx, tag, src.root); err != nil {
+		if err := r.putTag(ctx, tag, src.root); err != nil {
 			return Pushed{}, err
 		}
-		if err := r.verify(ctx, tag, digest); err != nil {
+		if err := r.verifyTag(ctx, tag, digest); err != nil {
 			return Pushed{}, err
 		}
 	}
-	moved := e.meter.sum()
+	moved := e.meter.total()
 	return Pushed{URI: r.URI(digest), Tag: tag, Digest: digest, Uploaded: have == nil, Bytes: moved.Sent, Reused: moved.Reused}, nil
 }
 
-// same gives m its digest, to be compared with that of have, which the tag names.
-func (e *engine) same(ctx context.Context, m, have *manifest) error {
+// computeDigest gives m its digest, to be compared with that of have, which the tag names.
+func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 	if m.raw != nil {
 		return nil
 	}
-	images, err := e.listed(ctx, have, 0)
+	images, err := e.fetchImages(ctx, have, 0)
 	if err != nil {
-		return explain(err)
+		return explainError(err)
 	}
-	e.note(images)
-	switch adopted, err := e.adopt(m); {
+	e.recordImages(images)
+	switch adopted, err := e.reuseManifests(m); {
 	case err != nil:
 		return err
 	case adopted:
-		return e.keep(m)
+		return e.countAllReused(m)
 	}
-	return e.measure(ctx, m)
+	return e.computeLayers(ctx, m)
 }
 
-// bring makes the repository hold m, with as little sent as possible. The first of the tags that are near is asked
+// pushMissing makes the repository hold m, with as little sent as possible. The first of the tags that are near is asked
 // alone, since it mostly is the one.
-func (e *engine) bring(ctx context.Context, m *manifest, near []string) error {
+func (e *engine) pushMissing(ctx context.Context, m *manifest, near []string) error {
 	if m.raw != nil {
-		e.learn(ctx, near)
-		return e.send(ctx, m)
+		e.fetchRecent(ctx, near)
+		return e.pushBlobs(ctx, m)
 	}
 	first := min(1, len(near))
 	for _, tags := range [][]string{near[:first], near[first:]} {
-		e.learn(ctx, tags)
-		switch adopted, err := e.adopt(m); {
+		e.fetchRecent(ctx, tags)
+		switch adopted, err := e.reuseManifests(m); {
 		case err != nil:
 			return err
 		case adopted:
-			return e.keep(m)
+			return e.countAllReused(m)
 		}
 	}
-	e.look(ctx)
-	return e.send(ctx, m)
+	e.indexLayers(ctx)
+	return e.pushBlobs(ctx, m)
 }
 
-// put writes tag. Losing a race for an immutable tag is success when the winner pushed the same image. ECR answers
+// putTag writes tag. Losing a race for an immutable tag is success when the winner pushed the same image. ECR answers
 // ImageTagAlreadyExistsException as TAG_INVALID: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
-func (r *Repository) put(ctx context.Context, tag string, m *manifest) error {
-	reference, err := r.reference(tag)
+func (r *Repository) putTag(ctx context.Context, tag string, m *manifest) error {
+	reference, err := r.parseReference(tag)
 	if err != nil {
 		return err
 	}
-	err = r.wire.put(ctx, tag, m)
+	err = r.wire.putManifest(ctx, tag, m)
 	if err == nil {
 		return nil
 	}
@@ -143,7 +143,7 @@ func (r *Repository) put(ctx context.Context, tag string, m *manifest) error {
 			return &TagConflictError{Ref: reference.String(), Have: have, Want: want}
 		}
 	}
-	return fmt.Errorf("tag %s: %w", reference, explain(err))
+	return fmt.Errorf("tag %s: %w", reference, explainError(err))
 }
 
 func tagTaken(answer *transport.Error) bool {
@@ -155,11 +155,11 @@ func tagTaken(answer *transport.Error) bool {
 	return false
 }
 
-// verify asks the registry itself what ref names now.
-func (r *Repository) verify(ctx context.Context, ref, want string) error {
-	have, err := r.wire.manifest(ctx, ref)
+// verifyTag asks the registry itself what ref names now.
+func (r *Repository) verifyTag(ctx context.Context, ref, want string) error {
+	have, err := r.wire.fetchManifest(ctx, ref)
 	if err != nil {
-		return fmt.Errorf("verify push: %w", explain(err))
+		return fmt.Errorf("verify push: %w", explainError(err))
 	}
 	switch {
 	case have == nil:

@@ -79,7 +79,7 @@ func TestPushTakesEverySource(t *testing.T) {
 				t.Errorf("digest before the push is %q, want %q", src.Digest(), tt.digest)
 			}
 			repository := "app" + string(rune('a'+i))
-			got, err := s.repository(t, repository).Push(t.Context(), src, "1.0.0-dev", How{})
+			got, err := s.repository(t, repository).Push(t.Context(), src, "1.0.0-dev", PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -113,7 +113,7 @@ func TestPushGivesADockerSaveOneDigestWhateverItsForm(t *testing.T) {
 	s := newServer(t)
 	digests := map[string]bool{}
 	for i, data := range [][]byte{dockerSaveOf(image).tar(), modernDockerSaveOf(image).tar(), gzipOf(dockerSaveOf(image).tar())} {
-		got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, data)), "1", How{})
+		got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, data)), "1", PushOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,7 +129,7 @@ func TestPushGivesADockerSaveOneDigestWhateverItsForm(t *testing.T) {
 
 func TestPushCompressesTheLayersOfADockerSave(t *testing.T) {
 	s := newServer(t)
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, modernDockerSaveOf(randomImage(1)).tar())), "1", How{})
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, modernDockerSaveOf(randomImage(1)).tar())), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +153,7 @@ func TestPushFollowsTheLayerLinksOfOldDockers(t *testing.T) {
 	unmarshal(t, files["manifest.json"], &list)
 	files[list[0].Layers[2]] = "-> ../" + list[0].Layers[0]
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", How{}); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -165,7 +165,7 @@ func TestPushReadsNamesThatBeginWithADot(t *testing.T) {
 		files["./"+name] = content
 	}
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", How{}); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -185,7 +185,7 @@ func TestPushOfAPartlySavedIndexTakesThePlatformThatIsThere(t *testing.T) {
 		t.Errorf("platforms (-want +got):\n%s", diff)
 	}
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), src, "1", How{}); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.valid(t, "app:1")
@@ -196,7 +196,7 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			ref := write(t, files.tar())
-			first, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+			first, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -204,7 +204,7 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 				t.Fatalf("the first push sent %d bytes in %d requests", first.Bytes, s.written(""))
 			}
 			s.forget()
-			again, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", How{})
+			again, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -222,13 +222,13 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
 	s := newServer(t)
 	repo := s.repository(t, "app")
-	first, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", How{})
+	first, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.forget()
 	other := opened(t, write(t, dockerSaveOf(randomImage(1)).tar()))
-	_, err = repo.Push(t.Context(), other, "1", How{})
+	_, err = repo.Push(t.Context(), other, "1", PushOptions{})
 	var conflict *TagConflictError
 	if !errors.As(err, &conflict) {
 		t.Fatalf("error is %v", err)
@@ -249,7 +249,7 @@ func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
 
 func TestPushWritesTheTagLast(t *testing.T) {
 	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", How{}); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	if last := s.writes[len(s.writes)-1]; last != "PUT /v2/app/manifests/1" || s.written("manifests/1") != 1 {
@@ -276,7 +276,7 @@ func race(t *testing.T, s *server, winner v1.Image) {
 func TestPushThatLosesARaceToTheSameImageSucceeds(t *testing.T) {
 	s, image := newServer(t), randomImage(1)
 	race(t, s, image)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", How{}); err != nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -284,7 +284,7 @@ func TestPushThatLosesARaceToTheSameImageSucceeds(t *testing.T) {
 func TestPushThatLosesARaceToAnotherImageNamesBoth(t *testing.T) {
 	s, image, winner := newServer(t), randomImage(1), randomImage(1)
 	race(t, s, winner)
-	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", How{})
+	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", PushOptions{})
 	var conflict *TagConflictError
 	if !errors.As(err, &conflict) || conflict.Have != digestIn(winner) || conflict.Want != digestIn(image) {
 		t.Errorf("error is %v", err)
@@ -304,7 +304,7 @@ func TestPushNoticesARegistryThatTagsSomethingElse(t *testing.T) {
 		w.WriteHeader(http.StatusCreated)
 		return true
 	})
-	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", How{})
+	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", PushOptions{})
 	if err == nil || !strings.Contains(err.Error(), "verify push") {
 		t.Errorf("error is %v", err)
 	}
@@ -330,7 +330,7 @@ func TestPushExplainsWhatTheRegistryRefuses(t *testing.T) {
 				}
 				return r.Method == tt.method
 			})
-			_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", How{})
+			_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", PushOptions{})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("error is %v", err)
 			}
@@ -350,7 +350,7 @@ func TestPushThatIsCancelledTagsNothing(t *testing.T) {
 		}
 		return false
 	})
-	_, err := s.repository(t, "app").Push(ctx, opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", How{})
+	_, err := s.repository(t, "app").Push(ctx, opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", PushOptions{})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
@@ -378,7 +378,7 @@ func TestPushMountsLayersOfTheSameRegistry(t *testing.T) {
 		}
 		return true
 	})
-	got, err := s.repository(t, "prod").Push(t.Context(), opened(t, s.host+"/dev:1"), "1", How{})
+	got, err := s.repository(t, "prod").Push(t.Context(), opened(t, s.host+"/dev:1"), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -393,7 +393,7 @@ func TestPushCopiesFromAnotherRegistry(t *testing.T) {
 	if err := remote.WriteIndex(must(name.ParseReference(from.host+"/dev:1")), index); err != nil {
 		t.Fatal(err)
 	}
-	got, err := to.repository(t, "prod").Push(t.Context(), opened(t, from.host+"/dev:1"), "1", How{})
+	got, err := to.repository(t, "prod").Push(t.Context(), opened(t, from.host+"/dev:1"), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -405,14 +405,14 @@ func TestPushCopiesFromAnotherRegistry(t *testing.T) {
 
 func TestPushReportsProgressToTheEnd(t *testing.T) {
 	var last, end int64
-	progress := func(m Moved) {
+	progress := func(m PushProgress) {
 		if m.Done < last || m.Done > m.Total {
 			t.Errorf("%d of %d after %d", m.Done, m.Total, last)
 		}
 		last, end = m.Done, m.Total
 	}
 	s := newServer(t)
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", How{Progress: progress})
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(3)).tar())), "1", PushOptions{Progress: progress})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -426,7 +426,7 @@ func TestTagMovesAnAlias(t *testing.T) {
 	repo := s.repository(t, "app")
 	for _, files := range []tree{layoutOf(t, randomImage(1)), layoutOf(t, twoPlatforms())} {
 		src := opened(t, write(t, files.tar()))
-		pushed, err := repo.Push(t.Context(), src, src.Digest()[7:20], How{})
+		pushed, err := repo.Push(t.Context(), src, src.Digest()[7:20], PushOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -488,7 +488,7 @@ func TestTheSizeOfAnImageIsWhatAHostDownloads(t *testing.T) {
 		"of two platforms": {layoutOf(t, both), largest},
 	} {
 		repo := s.repository(t, strings.ReplaceAll(name, " ", "-"))
-		pushed, err := repo.Push(t.Context(), opened(t, write(t, test.tree.tar())), "1", How{})
+		pushed, err := repo.Push(t.Context(), opened(t, write(t, test.tree.tar())), "1", PushOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -542,7 +542,7 @@ func TestARaceForARepositoryIsNoError(t *testing.T) {
 			if err := repo.Check(t.Context(), "1"); err != nil {
 				t.Error(err)
 			}
-			got, err := repo.Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(2)).tar())), "1", How{})
+			got, err := repo.Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(2)).tar())), "1", PushOptions{})
 			switch {
 			case asked != 1:
 				t.Errorf("it was asked for %d times", asked)

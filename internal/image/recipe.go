@@ -42,23 +42,23 @@ type File struct {
 //
 // A path that does not exist is an error that is fs.ErrNotExist.
 func Make(ctx context.Context, r Recipe, keychain authn.Keychain) (*Source, error) {
-	base, err := r.base(ctx, keychain)
+	base, err := r.openBase(ctx, keychain)
 	if err != nil {
 		return nil, err
 	}
-	root, err := r.make(ctx, base.root)
+	root, err := r.makeImage(ctx, base.root)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("make image on %q: %w", r.Base, err), base.Close())
 	}
 	return &Source{kind: "files on " + base.kind, root: root, close: base.close}, nil
 }
 
-func (r Recipe) base(ctx context.Context, keychain authn.Keychain) (*Source, error) {
+func (r Recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source, error) {
 	if r.Base != Scratch {
 		return Open(ctx, r.Base, keychain)
 	}
 	root := &manifest{Descriptor: v1.Descriptor{MediaType: types.OCIImageIndex}}
-	for _, text := range r.platforms() {
+	for _, text := range r.choosePlatforms() {
 		platform, err := v1.ParsePlatform(text)
 		if err != nil {
 			return nil, fmt.Errorf("platform %q: %w", text, err)
@@ -74,16 +74,16 @@ func (r Recipe) base(ctx context.Context, keychain authn.Keychain) (*Source, err
 	return &Source{kind: Scratch, root: root}, nil
 }
 
-// make puts the files on each of the base's images that are wanted.
-func (r Recipe) make(ctx context.Context, base *manifest) (*manifest, error) {
-	wanted, err := choose(base, r.platforms())
+// makeImage puts the files on each of the base's images that are wanted.
+func (r Recipe) makeImage(ctx context.Context, base *manifest) (*manifest, error) {
+	wanted, err := chooseManifests(base, r.choosePlatforms())
 	if err != nil {
 		return nil, err
 	}
 	var made []*manifest
 	var problems []error
 	for _, m := range wanted {
-		image, err := r.onto(ctx, m)
+		image, err := r.addLayers(ctx, m)
 		problems = append(problems, err)
 		made = append(made, image)
 	}
@@ -108,9 +108,9 @@ func distinctErrors(all []error) (distinct []error) {
 	return distinct
 }
 
-// onto makes the image of one platform.
-func (r Recipe) onto(ctx context.Context, base *manifest) (*manifest, error) {
-	raw, err := base.blobs[0].content(ctx)
+// addLayers makes the image of one platform.
+func (r Recipe) addLayers(ctx context.Context, base *manifest) (*manifest, error) {
+	raw, err := base.blobs[0].readContent(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -123,7 +123,7 @@ func (r Recipe) onto(ctx context.Context, base *manifest) (*manifest, error) {
 	}
 	root := rootfs{}
 	for i, layer := range base.blobs[1:] {
-		if err := root.apply(ctx, layer, i); err != nil {
+		if err := root.applyLayer(ctx, layer, i); err != nil {
 			return nil, err
 		}
 	}
@@ -132,11 +132,11 @@ func (r Recipe) onto(ctx context.Context, base *manifest) (*manifest, error) {
 	var problems []error
 	var additions []addition
 	for _, file := range r.Files {
-		file.Path = targets(base.Platform).Replace(file.Path)
-		content, err := file.add(root, len(made.blobs))
+		file.Path = targetPlatforms(base.Platform).Replace(file.Path)
+		content, err := file.listEntries(root, len(made.blobs))
 		var layer *blob
 		if err == nil {
-			layer, err = content.blob(ctx)
+			layer, err = content.layerBlob(ctx)
 		}
 		if err != nil {
 			problems = append(problems, err)
@@ -147,12 +147,12 @@ func (r Recipe) onto(ctx context.Context, base *manifest) (*manifest, error) {
 		additions = append(additions, content)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, layer.diffID)
 	}
-	r.configure(&config, len(base.blobs) > 1)
-	problems = append(problems, startable(&config, root, additions))
+	r.editConfig(&config, len(base.blobs) > 1)
+	problems = append(problems, checkStartable(&config, root, additions))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	if raw, err = edited(raw, &config); err != nil {
+	if raw, err = mergeConfig(raw, &config); err != nil {
 		return nil, fmt.Errorf("write config: %w", err)
 	}
 	made.blobs[0] = bytesBlob(raw, types.OCIConfigJSON)

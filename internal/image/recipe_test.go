@@ -41,7 +41,7 @@ func making(t *testing.T, r Recipe) *Source {
 // made pushes what r makes and returns it as the registry has it.
 func (s *server) made(t *testing.T, r Recipe) (v1.Image, Pushed) {
 	t.Helper()
-	got, err := s.repository(t, "made").Push(t.Context(), making(t, r), strings.ToLower(filepath.Base(t.Name())), How{})
+	got, err := s.repository(t, "made").Push(t.Context(), making(t, r), strings.ToLower(filepath.Base(t.Name())), PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,7 +230,7 @@ func TestMakeGoesAlongWithTheBase(t *testing.T) {
 func TestMakeOnEveryBase(t *testing.T) {
 	image := randomImage(2)
 	s := newServer(t)
-	ref := must(s.repository(t, "base").reference("1"))
+	ref := must(s.repository(t, "base").parseReference("1"))
 	if err := remote.Write(ref, image); err != nil {
 		t.Fatal(err)
 	}
@@ -245,7 +245,7 @@ func TestMakeOnEveryBase(t *testing.T) {
 			if diff := cmp.Diff([]string{"linux/amd64"}, src.Platforms()); diff != "" {
 				t.Error(diff)
 			}
-			pushed, err := s.repository(t, "made").Push(t.Context(), src, strings.ReplaceAll(name, " ", "-"), How{})
+			pushed, err := s.repository(t, "made").Push(t.Context(), src, strings.ReplaceAll(name, " ", "-"), PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -267,7 +267,7 @@ func TestMakeForEveryPlatformOfTheBase(t *testing.T) {
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, src.Platforms()); diff != "" {
 		t.Error(diff)
 	}
-	pushed, err := s.repository(t, "made").Push(t.Context(), src, "both", How{})
+	pushed, err := s.repository(t, "made").Push(t.Context(), src, "both", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +330,7 @@ func TestAFileThatChangesAfterItWasReadIsNotPushed(t *testing.T) {
 			if err := os.WriteFile("app", []byte(now), 0o755); err != nil {
 				t.Fatal(err)
 			}
-			_, err := s.repository(t, "app").Push(t.Context(), src, "1", How{})
+			_, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{})
 			if err == nil || !strings.Contains(err.Error(), "app") {
 				t.Errorf("the push says %v", err)
 			}
@@ -353,12 +353,12 @@ func TestLayersKeepTheirOwnCompression(t *testing.T) {
 	workspace(t, tree{"app*": strings.Repeat("program", 1000)})
 	s := newServer(t)
 	src := making(t, Recipe{Base: write(t, saved.tar()), Files: []File{{Path: "app", To: "/app"}}})
-	pushed, err := s.repository(t, "app").Push(t.Context(), src, "1", How{Compression: Zstd})
+	pushed, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{Compression: Zstd})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var kinds []types.MediaType
-	for _, layer := range must(must(remote.Image(must(s.repository(t, "app").reference(pushed.Digest)))).Manifest()).Layers {
+	for _, layer := range must(must(remote.Image(must(s.repository(t, "app").parseReference(pushed.Digest)))).Manifest()).Layers {
 		kinds = append(kinds, layer.MediaType)
 	}
 	if diff := cmp.Diff([]types.MediaType{types.OCILayer, types.OCILayerZStd}, kinds); diff != "" {
@@ -385,20 +385,20 @@ func TestMakeAgainForMorePlatforms(t *testing.T) {
 	one := Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}}
 	two := one
 	two.Platforms = []string{"linux/amd64", "linux/arm64"}
-	first, err := repo.Push(t.Context(), making(t, one), "1", How{})
+	first, err := repo.Push(t.Context(), making(t, one), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var conflict *TagConflictError
-	if _, err := repo.Push(t.Context(), making(t, two), "1", How{}); !errors.As(err, &conflict) || conflict.Have != first.Digest {
+	if _, err := repo.Push(t.Context(), making(t, two), "1", PushOptions{}); !errors.As(err, &conflict) || conflict.Have != first.Digest {
 		t.Errorf("another image under the same tag: %v", err)
 	}
-	second, err := repo.Push(t.Context(), making(t, two), "2", How{Near: []string{"1"}})
+	second, err := repo.Push(t.Context(), making(t, two), "2", PushOptions{RecentTags: []string{"1"}})
 	if err != nil || second.Digest == first.Digest {
 		t.Fatalf("pushed %+v, %v", second, err)
 	}
 	s.names(t, "app:2", second)
-	for tag, how := range map[string]How{"2": {Compression: Zstd}, "3": {Compression: Zstd, Near: []string{"1", "2"}}} {
+	for tag, how := range map[string]PushOptions{"2": {Compression: Zstd}, "3": {Compression: Zstd, RecentTags: []string{"1", "2"}}} {
 		s.forget()
 		again, err := repo.Push(t.Context(), making(t, two), tag, how)
 		if err != nil || again.Digest != second.Digest || s.written("PATCH") > 0 {

@@ -18,26 +18,26 @@ type registry struct {
 }
 
 func readReference(ctx context.Context, ref name.Reference, keychain authn.Keychain) (*manifest, error) {
-	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keychain), remote.WithTransport(connections(silence)))
+	puller, err := remote.NewPuller(remote.WithAuthFromKeychain(keychain), remote.WithTransport(newTransport(defaultIdleTimeout)))
 	if err != nil {
 		return nil, err
 	}
 	desc, err := puller.Get(ctx, ref)
 	if err != nil {
-		return nil, explain(err)
+		return nil, explainError(err)
 	}
-	return walk(ctx, registry{ref.Context(), puller}, desc.Descriptor, 0)
+	return walkManifests(ctx, registry{ref.Context(), puller}, desc.Descriptor, 0)
 }
 
-func (r registry) manifest(ctx context.Context, desc v1.Descriptor) ([]byte, error) {
+func (r registry) readManifest(ctx context.Context, desc v1.Descriptor) ([]byte, error) {
 	found, err := r.puller.Get(ctx, r.repo.Digest(desc.Digest.String()))
 	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, explain(err))
+		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, explainError(err))
 	}
 	return found.Manifest, nil
 }
 
-func (r registry) blob(desc v1.Descriptor) (*blob, error) {
+func (r registry) openBlob(desc v1.Descriptor) (*blob, error) {
 	ref := r.repo.Digest(desc.Digest.String())
 	return &blob{
 		Descriptor: desc,
@@ -46,11 +46,11 @@ func (r registry) blob(desc v1.Descriptor) (*blob, error) {
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			layer, err := r.puller.Layer(ctx, ref)
 			if err != nil {
-				return nil, explain(err)
+				return nil, explainError(err)
 			}
 			r, err := layer.Compressed()
 			if err != nil {
-				return nil, explain(err)
+				return nil, explainError(err)
 			}
 			return r, nil
 		},

@@ -52,8 +52,8 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 		return nil, fmt.Errorf("read repository name %q: %w", repository, err)
 	}
 	return &Repository{
-		name: repo, options: []remote.Option{remote.WithAuth(auth), remote.WithTransport(connections(silence))},
-		wire: &wire{repo: repo, auth: auth, wait: firstPause, mute: silence},
+		name: repo, options: []remote.Option{remote.WithAuth(auth), remote.WithTransport(newTransport(defaultIdleTimeout))},
+		wire: &wire{repo: repo, auth: auth, wait: firstPause, idleTimeout: defaultIdleTimeout},
 	}, nil
 }
 
@@ -62,13 +62,13 @@ func (r *Repository) URI(digest string) string { return r.name.Name() + "@" + di
 
 // Resolve returns the digest (sha256:…) that ref, a tag or a digest, names; ErrNotFound when there is none.
 func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
-	reference, err := r.reference(ref)
+	reference, err := r.parseReference(ref)
 	if err != nil {
 		return "", err
 	}
-	desc, err := remote.Head(reference, r.with(ctx)...)
+	desc, err := remote.Head(reference, r.remoteOptions(ctx)...)
 	if err != nil {
-		return "", fmt.Errorf("resolve %s: %w", reference, explain(err))
+		return "", fmt.Errorf("resolve %s: %w", reference, explainError(err))
 	}
 	return desc.Digest.String(), nil
 }
@@ -76,13 +76,13 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 // Size is how many bytes a host downloads for the image that digest names: its config and its layers, as the registry
 // stores them. Of several platforms it is the largest one's.
 func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
-	reference, err := r.reference(digest)
+	reference, err := r.parseReference(digest)
 	if err != nil {
 		return 0, err
 	}
-	desc, err := remote.Get(reference, r.with(ctx)...)
+	desc, err := remote.Get(reference, r.remoteOptions(ctx)...)
 	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", reference, explain(err))
+		return 0, fmt.Errorf("read %s: %w", reference, explainError(err))
 	}
 	var m struct {
 		Config            v1.Descriptor
@@ -108,25 +108,25 @@ func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
 // Tag makes each of the tags name the image that digest names, moving tags that name another. A tag that the registry
 // holds immutable is a TagConflictError, unless it already names this image.
 func (r *Repository) Tag(ctx context.Context, digest string, tags ...string) error {
-	reference, err := r.reference(digest)
+	reference, err := r.parseReference(digest)
 	if err != nil {
 		return err
 	}
-	desc, err := remote.Get(reference, r.with(ctx)...)
+	desc, err := remote.Get(reference, r.remoteOptions(ctx)...)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", reference, explain(err))
+		return fmt.Errorf("read %s: %w", reference, explainError(err))
 	}
 	m := &manifest{raw: desc.Manifest, Descriptor: desc.Descriptor}
 	for _, tag := range tags {
-		if err := r.put(ctx, tag, m); err != nil {
+		if err := r.putTag(ctx, tag, m); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// reference reads a tag or a digest of this repository.
-func (r *Repository) reference(ref string) (name.Reference, error) {
+// parseReference reads a tag or a digest of this repository.
+func (r *Repository) parseReference(ref string) (name.Reference, error) {
 	if digest, err := name.NewDigest(r.name.Name() + "@" + ref); err == nil {
 		return digest, nil
 	}
@@ -137,12 +137,12 @@ func (r *Repository) reference(ref string) (name.Reference, error) {
 	return tag, nil
 }
 
-func (r *Repository) with(ctx context.Context) []remote.Option {
+func (r *Repository) remoteOptions(ctx context.Context) []remote.Option {
 	return append([]remote.Option{remote.WithContext(ctx)}, r.options...)
 }
 
-// explain says in words what a registry's answer means to a caller.
-func explain(err error) error {
+// explainError says in words what a registry's answer means to a caller.
+func explainError(err error) error {
 	var answer *transport.Error
 	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
 		return err

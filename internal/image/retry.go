@@ -24,12 +24,12 @@ var errAnswer = errors.New("the registry's answer makes no sense")
 // renewer is an authenticator that can be told that its token is not taken any more.
 type renewer interface{ Renew() }
 
-// sure tries f until it succeeds, or fails in a way that will not get better.
-func (w *wire) sure(ctx context.Context, f func() error) error {
+// retryRequest tries f until it succeeds, or fails in a way that will not get better.
+func (w *wire) retryRequest(ctx context.Context, f func() error) error {
 	pause := w.wait
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || attempt == attempts || ctx.Err() != nil || !w.passing(err) {
+		if err == nil || attempt == attempts || ctx.Err() != nil || !w.isRetryable(err) {
 			return err
 		}
 		left := pause/2 + rand.N(pause/2)
@@ -53,8 +53,8 @@ type busyError struct {
 
 func (e busyError) Unwrap() error { return e.error }
 
-// passing reports whether err may be gone the next time; a token that is not taken is renewed for that.
-func (w *wire) passing(err error) bool {
+// isRetryable reports whether err may be gone the next time; a token that is not taken is renewed for that.
+func (w *wire) isRetryable(err error) bool {
 	if errors.As(err, new(damage)) {
 		return false
 	}

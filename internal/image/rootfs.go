@@ -28,16 +28,16 @@ type node struct {
 	uid, gid int
 }
 
-// apply reads the names in a layer: https://github.com/opencontainers/image-spec/blob/main/layer.md
-func (fs rootfs) apply(ctx context.Context, layer *blob, number int) (err error) {
+// applyLayer reads the names in a layer: https://github.com/opencontainers/image-spec/blob/main/layer.md
+func (fs rootfs) applyLayer(ctx context.Context, layer *blob, number int) (err error) {
 	packed, err := layer.open(ctx)
 	if err != nil {
-		return layer.blame(ctx, err)
+		return layer.blameError(ctx, err)
 	}
 	defer func() { err = errors.Join(err, packed.Close()) }()
-	unpacked, err := unpacked(reader(ctx, packed))
+	unpacked, err := openUnpacked(contextReader(ctx, packed))
 	if err != nil {
-		return layer.blame(ctx, err)
+		return layer.blameError(ctx, err)
 	}
 	defer unpacked.Close()
 	for r := tar.NewReader(unpacked); ; {
@@ -46,26 +46,26 @@ func (fs rootfs) apply(ctx context.Context, layer *blob, number int) (err error)
 		case err == io.EOF:
 			return nil
 		case err != nil:
-			return layer.blame(ctx, err)
+			return layer.blameError(ctx, err)
 		}
-		fs.put(header, number)
+		fs.putEntry(header, number)
 	}
 }
 
 // whiteout begins the name of an entry that hides a file of the layers below.
 const whiteout = ".wh."
 
-func (fs rootfs) put(header *tar.Header, number int) {
-	folder, base, _ := fs.place(header.Name)
+func (fs rootfs) putEntry(header *tar.Header, number int) {
+	folder, base, _ := fs.splitPath(header.Name)
 	name := path.Join(folder, base)
-	fs.within(folder, number)
+	fs.ensureFolders(folder, number)
 	switch hidden, isWhiteout := strings.CutPrefix(base, whiteout); {
 	case base == ".wh..wh..opq":
-		fs.clear(folder, number)
+		fs.clearFolder(folder, number)
 		return
 	case isWhiteout:
 		name = path.Join(folder, hidden)
-		fs.clear(name, number)
+		fs.clearFolder(name, number)
 		if have, ok := fs[name]; ok && have.layer < number {
 			delete(fs, name)
 		}
@@ -79,11 +79,11 @@ func (fs rootfs) put(header *tar.Header, number int) {
 	case tar.TypeSymlink:
 		made.link = header.Linkname
 	case tar.TypeLink:
-		folder, base, _ := fs.place(header.Linkname)
+		folder, base, _ := fs.splitPath(header.Linkname)
 		made.link = fs[path.Join(folder, base)].link
 	}
 	if have, ok := fs[name]; ok && have.link == "" {
-		fs.clear(name, number)
+		fs.clearFolder(name, number)
 	}
 	delete(fs, name)
 	if made.link != "" {
@@ -91,9 +91,9 @@ func (fs rootfs) put(header *tar.Header, number int) {
 	}
 }
 
-// within makes the folders that a layer does not list.
-func (fs rootfs) within(folder string, number int) {
-	for ; folder != ""; folder = inside(path.Dir("/" + folder)) {
+// ensureFolders makes the folders that a layer does not list.
+func (fs rootfs) ensureFolders(folder string, number int) {
+	for ; folder != ""; folder = relativePath(path.Dir("/" + folder)) {
 		if _, there := fs[folder]; !there {
 			fs[folder] = node{layer: number, mode: 0o755}
 		}
@@ -102,13 +102,13 @@ func (fs rootfs) within(folder string, number int) {
 
 // isFolder reports whether a path leads to a folder.
 func (fs rootfs) isFolder(name string) bool {
-	followed, err := fs.resolve(name)
+	followed, err := fs.resolveLinks(name)
 	have, there := fs[followed]
 	return err == nil && there && have.link == ""
 }
 
-// clear forgets what layers below that number have in a folder.
-func (fs rootfs) clear(folder string, number int) {
+// clearFolder forgets what layers below that number have in a folder.
+func (fs rootfs) clearFolder(folder string, number int) {
 	for name, have := range fs {
 		if have.layer < number && (folder == "" || strings.HasPrefix(name, folder+"/")) {
 			delete(fs, name)
@@ -116,20 +116,20 @@ func (fs rootfs) clear(folder string, number int) {
 	}
 }
 
-// place follows the links on the way to a path, and not the one that it may be. With an error none is followed.
-func (fs rootfs) place(name string) (folder, base string, err error) {
+// splitPath follows the links on the way to a path, and not the one that it may be. With an error none is followed.
+func (fs rootfs) splitPath(name string) (folder, base string, err error) {
 	full := path.Join("/", name)
-	folder, base = inside(path.Dir(full)), inside(path.Base(full))
-	followed, err := fs.resolve(folder)
+	folder, base = relativePath(path.Dir(full)), relativePath(path.Base(full))
+	followed, err := fs.resolveLinks(folder)
 	if err != nil {
 		return folder, base, err
 	}
 	return followed, base, nil
 }
 
-// resolve follows the links in a path.
-func (fs rootfs) resolve(name string) (string, error) {
-	done, rest := "", strings.Split(inside(name), "/")
+// resolveLinks follows the links in a path.
+func (fs rootfs) resolveLinks(name string) (string, error) {
+	done, rest := "", strings.Split(relativePath(name), "/")
 	for hops := 0; len(rest) > 0; {
 		next := path.Join(done, rest[0])
 		rest = rest[1:]
@@ -144,13 +144,13 @@ func (fs rootfs) resolve(name string) (string, error) {
 		if !path.IsAbs(target) {
 			target = path.Join("/", done, target)
 		}
-		done, rest = "", append(strings.Split(inside(target), "/"), rest...)
+		done, rest = "", append(strings.Split(relativePath(target), "/"), rest...)
 	}
-	return inside(done), nil
+	return relativePath(done), nil
 }
 
-// unpacked reads a tar, whatever compresses it.
-func unpacked(r io.Reader) (io.ReadCloser, error) {
+// openUnpacked reads a tar, whatever compresses it.
+func openUnpacked(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	magic, err := buffered.Peek(4)
 	if err != nil && err != io.EOF {

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// seal writes the manifest of an image whose layers have got their digests, and the index of such images.
-func (m *manifest) seal() error {
+// sealManifest writes the manifest of an image whose layers have got their digests, and the index of such images.
+func (m *manifest) sealManifest() error {
 	if m.raw != nil {
 		return nil
 	}
@@ -18,7 +18,7 @@ func (m *manifest) seal() error {
 	if m.MediaType.IsIndex() {
 		index := v1.IndexManifest{SchemaVersion: 2, MediaType: m.MediaType}
 		for _, child := range m.children {
-			if err := child.seal(); err != nil {
+			if err := child.sealManifest(); err != nil {
 				return err
 			}
 			index.Manifests = append(index.Manifests, child.Descriptor)

@@ -26,14 +26,14 @@ type Source struct {
 //
 // A file that does not exist, when ref is no such reference either, is an error that is fs.ErrNotExist.
 func Open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
-	src, err := open(ctx, ref, keychain)
+	src, err := openSource(ctx, ref, keychain)
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", ref, err)
 	}
 	return src, nil
 }
 
-func open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
+func openSource(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
 	if ref == "" {
 		return nil, errors.New("no file, folder or registry reference is given")
 	}
@@ -53,7 +53,7 @@ func open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, er
 	case err != nil:
 		return nil, err
 	case info.IsDir():
-		return read(ctx, folder(ref), [2]string{"docker-save folder", "OCI layout"})
+		return readFiles(ctx, folder(ref), [2]string{"docker-save folder", "OCI layout"})
 	case !info.Mode().IsRegular():
 		return nil, errors.New("not an image: neither a file nor a folder")
 	}
@@ -65,7 +65,7 @@ func open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, er
 	if tarball.gzipped {
 		kinds = [2]string{"docker-save tar (gzip)", "OCI archive (gzip)"}
 	}
-	src, err := read(ctx, tarball, kinds)
+	src, err := readFiles(ctx, tarball, kinds)
 	if err != nil {
 		return nil, errors.Join(err, tarball.Close())
 	}
@@ -73,15 +73,15 @@ func open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, er
 	return src, nil
 }
 
-// read tells a docker save from an OCI layout; kinds are what each is to be called. Many files are both: Docker 25 and
+// readFiles tells a docker save from an OCI layout; kinds are what each is to be called. Many files are both: Docker 25 and
 // later saves an OCI layout whose layers are not compressed, and of a multi-platform image only the platforms it has.
 // https://docs.docker.com/engine/release-notes/25.0/
-func read(ctx context.Context, files files, kinds [2]string) (*Source, error) {
-	_, notDocker := files.find("manifest.json")
-	_, notOCI := files.find("index.json")
+func readFiles(ctx context.Context, files files, kinds [2]string) (*Source, error) {
+	_, notDocker := files.findFile("manifest.json")
+	_, notOCI := files.findFile("index.json")
 	if notOCI == nil {
 		root, err := readLayout(ctx, files)
-		forDocker := errors.Is(err, errMissing) || err == nil && root.plain()
+		forDocker := errors.Is(err, errMissing) || err == nil && root.hasPlainLayer()
 		if notDocker != nil || !forDocker {
 			return &Source{kind: kinds[1], root: root}, err
 		}

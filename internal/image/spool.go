@@ -21,9 +21,9 @@ func isGzip(r io.ReaderAt) bool {
 	return n == len(magic) && magic == gzipMagic
 }
 
-// spool unpacks a gzip'd tar into a temporary file, since a tar can be read from the middle only when it is not
+// spoolUnpacked unpacks a gzip'd tar into a temporary file, since a tar can be read from the middle only when it is not
 // compressed. The file has no name any more: it is gone when it is closed, or when the process ends in whatever way.
-func spool(ctx context.Context, r io.Reader) (_ *os.File, err error) {
+func spoolUnpacked(ctx context.Context, r io.Reader) (_ *os.File, err error) {
 	f, err := os.CreateTemp("", "image-*.tar")
 	if err != nil {
 		return nil, err
@@ -40,7 +40,7 @@ func spool(ctx context.Context, r io.Reader) (_ *os.File, err error) {
 	if err != nil {
 		return nil, gunzipError(err)
 	}
-	if _, err := io.Copy(f, reader(ctx, unpacked)); err != nil {
+	if _, err := io.Copy(f, contextReader(ctx, unpacked)); err != nil {
 		return nil, gunzipError(err)
 	}
 	return f, nil
@@ -56,8 +56,8 @@ func gunzipError(err error) error {
 	return fmt.Errorf("unpack gzip: %w", err)
 }
 
-// reader is r until ctx is done.
-func reader(ctx context.Context, r io.Reader) io.Reader {
+// contextReader is r until ctx is done.
+func contextReader(ctx context.Context, r io.Reader) io.Reader {
 	return readFunc(func(p []byte) (int, error) {
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)

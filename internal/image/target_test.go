@@ -48,7 +48,7 @@ func TestACraftedLocationReceivesNoLayer(t *testing.T) {
 			}
 		}))
 		repo := (&server{host: strings.TrimPrefix(registry.URL, "http://")}).repository(t, "app")
-		_, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(1000))), "1", How{})
+		_, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(1000))), "1", PushOptions{})
 		if !errors.Is(err, errTarget) || len(received) > 0 {
 			t.Errorf("%s: error is %v, the internal service received %v", name, err, received)
 		}

@@ -10,50 +10,50 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// alike reports whether a layer of the repository is known to hold what b does.
-func (e *engine) alike(b *blob) bool {
+// hasDiffID reports whether a layer of the repository is known to hold what b does.
+func (e *engine) hasDiffID(b *blob) bool {
 	_, there := e.layers[b.diffID]
 	return there && b.Digest == (v1.Hash{})
 }
 
-// reuse makes b that layer.
-func (e *engine) reuse(b *blob) {
+// reuseLayer makes b that layer.
+func (e *engine) reuseLayer(b *blob) {
 	desc := e.layers[b.diffID]
 	b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
-	e.meter.reuse(b)
+	e.meter.countReused(b)
 }
 
-// settle makes the repository hold b.
-func (e *engine) settle(ctx context.Context, b *blob) error {
-	err := e.wire.sure(ctx, func() error { return e.upload(ctx, b) })
+// pushBlob makes the repository hold b.
+func (e *engine) pushBlob(ctx context.Context, b *blob) error {
+	err := e.wire.retryRequest(ctx, func() error { return e.uploadBlob(ctx, b) })
 	if err == nil || errors.As(err, new(damage)) || errors.As(err, new(sourceError)) {
 		return err
 	}
-	return fmt.Errorf("%s: %w", b.name, explain(err))
+	return fmt.Errorf("%s: %w", b.name, explainError(err))
 }
 
-// upload tries once. A blob whose digest is known, also from a try before, may be there already.
-func (e *engine) upload(ctx context.Context, b *blob) error {
+// uploadBlob tries once. A blob whose digest is known, also from a try before, may be there already.
+func (e *engine) uploadBlob(ctx context.Context, b *blob) error {
 	if b.Digest != (v1.Hash{}) {
-		there, err := e.has(ctx, b)
+		there, err := e.hasBlob(ctx, b)
 		if err != nil {
 			return err
 		}
 		if there {
-			e.meter.reuse(b)
+			e.meter.countReused(b)
 			return nil
 		}
 	}
-	next, err := e.wire.begin(ctx, b)
+	next, err := e.wire.beginUpload(ctx, b)
 	if err != nil {
 		return err
 	}
 	if next == "" {
-		e.meter.reuse(b)
+		e.meter.countReused(b)
 		return nil
 	}
-	if b.known() {
-		return e.forward(ctx, b, next)
+	if b.hasFinalDigest() {
+		return e.forwardBlob(ctx, b, next)
 	}
 	pipe, into := io.Pipe()
 	type written struct {
@@ -66,7 +66,7 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	defer stop()
 	go func() {
 		var w written
-		w.digest, w.size, w.err = b.stored(reading, e.meter.writer(into), e.compression, e.meter.reader(b))
+		w.digest, w.size, w.err = b.storeTo(reading, e.meter.countSent(into), e.compression, e.meter.countRead(b))
 		into.CloseWithError(w.err)
 		packed <- w
 	}()
@@ -74,7 +74,7 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	if b.Digest != (v1.Hash{}) && b.Size > 0 {
 		length = b.Size
 	}
-	next, err = e.wire.stream(ctx, next, pipe, length)
+	next, err = e.wire.streamUpload(ctx, next, pipe, length)
 	pipe.CloseWithError(errStopped) // where the registry has answered before the end
 	if errors.Is(err, errAnswer) || errors.As(err, new(*transport.Error)) {
 		stop() // what has been answered need not wait for a source that is silent
@@ -87,43 +87,43 @@ func (e *engine) upload(ctx context.Context, b *blob) error {
 	case err != nil:
 		return err
 	}
-	b.Digest, b.Size, b.MediaType = w.digest, w.size, e.compression.of(b)
-	return e.wire.finish(ctx, next, b.Digest, nil, 0)
+	b.Digest, b.Size, b.MediaType = w.digest, w.size, e.compression.mediaTypeOf(b)
+	return e.wire.finishUpload(ctx, next, b.Digest, nil, 0)
 }
 
-// known reports whether b is sent as it lies on this machine.
-func (b *blob) known() bool {
+// hasFinalDigest reports whether b is sent as it lies on this machine.
+func (b *blob) hasFinalDigest() bool {
 	return b.Digest != (v1.Hash{}) && b.from == nil && !b.compress && b.diffID == (v1.Hash{})
 }
 
-// forward sends a blob whose digest is known with the request that ends the upload, one round trip less:
+// forwardBlob sends a blob whose digest is known with the request that ends the upload, one round trip less:
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#post-then-put
 // The registry checks it, ECR as well: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
 // Only where that goes wrong is it read once more, to tell what is damaged from what was lost on the way.
-func (e *engine) forward(ctx context.Context, b *blob, next string) error {
+func (e *engine) forwardBlob(ctx context.Context, b *blob, next string) error {
 	source, err := b.open(ctx)
 	if err != nil {
-		return b.blame(ctx, err)
+		return b.blameError(ctx, err)
 	}
 	defer source.Close()
-	err = e.wire.finish(ctx, next, b.Digest, e.meter.both(b, source), b.Size)
+	err = e.wire.finishUpload(ctx, next, b.Digest, e.meter.countForwarded(b, source), b.Size)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if _, _, damaged := b.stored(ctx, io.Discard, e.compression, func(int) {}); damaged != nil {
+	if _, _, damaged := b.storeTo(ctx, io.Discard, e.compression, func(int) {}); damaged != nil {
 		return damaged
 	}
 	return err
 }
 
-// has reports whether the repository is known to hold b, or says so. Not every registry takes over what is in another of
+// hasBlob reports whether the repository is known to hold b, or says so. Not every registry takes over what is in another of
 // its repositories, ECR only where that is switched on, so all is asked for:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
-func (e *engine) has(ctx context.Context, b *blob) (bool, error) {
+func (e *engine) hasBlob(ctx context.Context, b *blob) (bool, error) {
 	if e.blobs[b.Digest] {
 		return true, nil
 	}
-	return e.wire.has(ctx, b.Digest)
+	return e.wire.hasBlob(ctx, b.Digest)
 }
 
 var errStopped = fmt.Errorf("%w: it came before the end of the upload", errAnswer)

@@ -12,21 +12,21 @@ import (
 func (e *engine) verifyContent(ctx context.Context, b *blob) error {
 	source, err := b.open(ctx)
 	if err != nil {
-		return b.blame(ctx, err)
+		return b.blameError(ctx, err)
 	}
 	defer source.Close()
-	plain, from := sha256.New(), counted(reader(ctx, source), e.meter.reader(b))
+	plain, from := sha256.New(), countReads(contextReader(ctx, source), e.meter.countRead(b))
 	if b.compress {
 		_, err = io.CopyBuffer(plain, from, make([]byte, readSize))
 	} else {
-		err = unpack(plain, from)
+		err = unpackTo(plain, from)
 	}
 	if err != nil {
-		return b.blame(ctx, err)
+		return b.blameError(ctx, err)
 	}
-	if have := sum(plain); have != b.diffID {
-		return b.blame(ctx, fmt.Errorf("its content is %s, the config says %s", have, b.diffID))
+	if have := hashSum(plain); have != b.diffID {
+		return b.blameError(ctx, fmt.Errorf("its content is %s, the config says %s", have, b.diffID))
 	}
-	e.reuse(b)
+	e.reuseLayer(b)
 	return nil
 }

@@ -83,7 +83,7 @@ func TestLayersAreVerifiedSideBySide(t *testing.T) {
 				t.Errorf("%s has not become the one that the repository holds", b.name)
 			}
 		}
-		if moved := s.meter.sum(); moved.Reused != n || s.open.Load() != 0 {
+		if moved := s.meter.total(); moved.Reused != n || s.open.Load() != 0 {
 			t.Errorf("%d of %d layers were reused, %d are still open", moved.Reused, n, s.open.Load())
 		}
 	}
@@ -142,7 +142,7 @@ func TestVerifyingEndsWithItsContext(t *testing.T) {
 func changed(t *testing.T, s *server, wrap func(int, io.Reader) io.Reader) (*Repository, *Source) {
 	t.Helper()
 	repo, base := s.repository(t, "app"), imageOf(2*readSize, 1000)
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, base)), "latest", How{}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, base)), "latest", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	s.forget()
@@ -201,7 +201,7 @@ func TestHashingAndSendingDoNotWaitForEachOther(t *testing.T) {
 			}
 			return false
 		})
-		if _, err := repo.Push(t.Context(), src, "2", How{Near: []string{"latest"}}); err != nil {
+		if _, err := repo.Push(t.Context(), src, "2", PushOptions{RecentTags: []string{"latest"}}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -245,7 +245,7 @@ func endsWith(t *testing.T, repo *Repository, src *Source, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := repo.Push(ctx, src, "2", How{Near: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := repo.Push(ctx, src, "2", PushOptions{RecentTags: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error is %v, want %q", err, want)
 	}
 	if ctx.Err() != nil {

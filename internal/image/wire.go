@@ -24,23 +24,23 @@ import (
 
 // wire writes to one repository: https://github.com/opencontainers/distribution-spec/blob/main/spec.md
 type wire struct {
-	repo name.Repository
-	auth authn.Authenticator
-	wait time.Duration // before the second attempt, doubled from attempt to attempt
-	mute time.Duration // how long nothing may move on a connection
+	repo        name.Repository
+	auth        authn.Authenticator
+	wait        time.Duration // before the second attempt, doubled from attempt to attempt
+	idleTimeout time.Duration // how long nothing may move on a connection
 
 	mu     sync.Mutex
 	opened *http.Client
 }
 
-// open asks the registry once how to log in.
-func (w *wire) open(ctx context.Context) (*http.Client, error) {
+// connect asks the registry once how to log in.
+func (w *wire) connect(ctx context.Context) (*http.Client, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.opened != nil {
 		return w.opened, nil
 	}
-	opened, err := transport.NewWithContext(ctx, w.repo.Registry, w.auth, connections(w.mute), []string{w.repo.Scope(transport.PushScope)})
+	opened, err := transport.NewWithContext(ctx, w.repo.Registry, w.auth, newTransport(w.idleTimeout), []string{w.repo.Scope(transport.PushScope)})
 	if err != nil {
 		return nil, err
 	}
@@ -65,8 +65,8 @@ type reply struct {
 	next      string // where an upload goes on
 }
 
-func (w *wire) do(ctx context.Context, r request) (*reply, error) {
-	client, err := w.open(ctx)
+func (w *wire) sendRequest(ctx context.Context, r request) (*reply, error) {
+	client, err := w.connect(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +90,7 @@ func (w *wire) do(ctx context.Context, r request) (*reply, error) {
 		return nil, err
 	}
 	defer in.Body.Close()
-	if err := refusal(in, r.want); err != nil {
+	if err := refusalError(in, r.want); err != nil {
 		return nil, err
 	}
 	kind, _, _ := mime.ParseMediaType(in.Header.Get("Content-Type"))
@@ -111,8 +111,8 @@ func (w *wire) do(ctx context.Context, r request) (*reply, error) {
 	return answer, nil
 }
 
-// refusal is the error that an answer is, unless its status is wanted. Also an answer that breaks off has one.
-func refusal(in *http.Response, want []int) error {
+// refusalError is the error that an answer is, unless its status is wanted. Also an answer that breaks off has one.
+func refusalError(in *http.Response, want []int) error {
 	err := transport.CheckError(in, want...)
 	if err == nil {
 		return nil
@@ -130,34 +130,34 @@ func refusal(in *http.Response, want []int) error {
 	return err
 }
 
-func (w *wire) address(kind, reference string) string {
+func (w *wire) endpoint(kind, reference string) string {
 	return w.repo.Scheme() + "://" + w.repo.RegistryStr() + "/v2/" + w.repo.RepositoryStr() + "/" + kind + "/" + reference
 }
 
-// absent reports whether err says that there is nothing. A registry that makes repositories by itself does not know the
+// isAbsent reports whether err says that there is nothing. A registry that makes repositories by itself does not know the
 // name before the first push; one that does not says so again when an upload begins.
-func absent(err error) bool {
+func isAbsent(err error) bool {
 	var answer *transport.Error
 	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
 }
 
-// has asks once whether the repository holds a blob. An answer to HEAD has no body, in which ECR says that a token has
+// hasBlob asks once whether the repository holds a blob. An answer to HEAD has no body, in which ECR says that a token has
 // expired, so what is forbidden is left to the next request to tell.
-func (w *wire) has(ctx context.Context, digest v1.Hash) (bool, error) {
-	_, err := w.do(ctx, request{method: http.MethodHead, address: w.address("blobs", digest.String()), want: []int{http.StatusOK}})
+func (w *wire) hasBlob(ctx context.Context, digest v1.Hash) (bool, error) {
+	_, err := w.sendRequest(ctx, request{method: http.MethodHead, address: w.endpoint("blobs", digest.String()), want: []int{http.StatusOK}})
 	var answer *transport.Error
-	if absent(err) || errors.As(err, &answer) && answer.StatusCode == http.StatusForbidden {
+	if isAbsent(err) || errors.As(err, &answer) && answer.StatusCode == http.StatusForbidden {
 		return false, nil
 	}
 	return err == nil, err
 }
 
-// manifest reads what reference names; nil when there is nothing.
-func (w *wire) manifest(ctx context.Context, reference string) (m *manifest, err error) {
-	err = w.sure(ctx, func() error {
-		answer, err := w.do(ctx, request{method: http.MethodGet, address: w.address("manifests", reference), want: []int{http.StatusOK}})
+// fetchManifest reads what reference names; nil when there is nothing.
+func (w *wire) fetchManifest(ctx context.Context, reference string) (m *manifest, err error) {
+	err = w.retryRequest(ctx, func() error {
+		answer, err := w.sendRequest(ctx, request{method: http.MethodGet, address: w.endpoint("manifests", reference), want: []int{http.StatusOK}})
 		if err != nil {
-			if absent(err) {
+			if isAbsent(err) {
 				return nil
 			}
 			return err
@@ -168,10 +168,10 @@ func (w *wire) manifest(ctx context.Context, reference string) (m *manifest, err
 	return m, err
 }
 
-// json reads a small blob.
-func (w *wire) json(ctx context.Context, digest v1.Hash, v any) error {
-	return w.sure(ctx, func() error {
-		answer, err := w.do(ctx, request{method: http.MethodGet, address: w.address("blobs", digest.String()), want: []int{http.StatusOK}})
+// fetchJSON reads a small blob.
+func (w *wire) fetchJSON(ctx context.Context, digest v1.Hash, v any) error {
+	return w.retryRequest(ctx, func() error {
+		answer, err := w.sendRequest(ctx, request{method: http.MethodGet, address: w.endpoint("blobs", digest.String()), want: []int{http.StatusOK}})
 		if err != nil {
 			return err
 		}
@@ -182,19 +182,19 @@ func (w *wire) json(ctx context.Context, digest v1.Hash, v any) error {
 	})
 }
 
-// near reports whether ref is in the same registry.
-func (w *wire) near(ref name.Reference) bool {
+// isSameRegistry reports whether ref is in the same registry.
+func (w *wire) isSameRegistry(ref name.Reference) bool {
 	return ref.Context().RegistryStr() == w.repo.RegistryStr()
 }
 
-// begin starts an upload and returns where it goes on: nowhere when the registry has taken the blob over from another
+// beginUpload starts an upload and returns where it goes on: nowhere when the registry has taken the blob over from another
 // of its repositories.
-func (w *wire) begin(ctx context.Context, b *blob) (next string, err error) {
-	address := w.address("blobs", "uploads/")
-	if b.from != nil && w.near(b.from) {
+func (w *wire) beginUpload(ctx context.Context, b *blob) (next string, err error) {
+	address := w.endpoint("blobs", "uploads/")
+	if b.from != nil && w.isSameRegistry(b.from) {
 		address += "?" + url.Values{"mount": {b.Digest.String()}, "from": {b.from.Context().RepositoryStr()}}.Encode()
 	}
-	answer, err := w.do(ctx, request{method: http.MethodPost, address: address, want: []int{http.StatusAccepted, http.StatusCreated}})
+	answer, err := w.sendRequest(ctx, request{method: http.MethodPost, address: address, want: []int{http.StatusAccepted, http.StatusCreated}})
 	switch {
 	case err != nil:
 		return "", err
@@ -206,14 +206,14 @@ func (w *wire) begin(ctx context.Context, b *blob) (next string, err error) {
 	return answer.next, nil
 }
 
-// stream sends the bytes of an upload and returns where it goes on.
-func (w *wire) stream(ctx context.Context, address string, body io.Reader, size int64) (string, error) {
-	answer, err := w.do(ctx, request{
+// streamUpload sends the bytes of an upload and returns where it goes on.
+func (w *wire) streamUpload(ctx context.Context, address string, body io.Reader, size int64) (string, error) {
+	answer, err := w.sendRequest(ctx, request{
 		method: http.MethodPatch, address: address, body: body, size: size, mediaType: "application/octet-stream",
 		want: []int{http.StatusAccepted, http.StatusNoContent, http.StatusCreated},
 	})
 	if err != nil {
-		return "", gone(err)
+		return "", uploadLost(err)
 	}
 	if answer.next == "" {
 		return address, nil
@@ -221,8 +221,8 @@ func (w *wire) stream(ctx context.Context, address string, body io.Reader, size 
 	return answer.next, nil
 }
 
-// finish ends an upload, with the rest of its bytes: the registry compares the digest with what it has got.
-func (w *wire) finish(ctx context.Context, address string, digest v1.Hash, rest io.Reader, size int64) error {
+// finishUpload ends an upload, with the rest of its bytes: the registry compares the digest with what it has got.
+func (w *wire) finishUpload(ctx context.Context, address string, digest v1.Hash, rest io.Reader, size int64) error {
 	to, err := url.Parse(address)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errAnswer, err)
@@ -233,26 +233,26 @@ func (w *wire) finish(ctx context.Context, address string, digest v1.Hash, rest 
 	if size == 0 {
 		rest = nil // what has no size would be sent in chunks
 	}
-	_, err = w.do(ctx, request{
+	_, err = w.sendRequest(ctx, request{
 		method: http.MethodPut, address: to.String(), body: rest, size: size, mediaType: "application/octet-stream",
 		want: []int{http.StatusCreated},
 	})
-	return gone(err)
+	return uploadLost(err)
 }
 
-// gone tells an upload that the registry does not know any more, or has led to the wrong place, from a missing repository.
-func gone(err error) error {
-	if absent(err) {
+// uploadLost tells an upload that the registry does not know any more, or has led to the wrong place, from a missing repository.
+func uploadLost(err error) error {
+	if isAbsent(err) {
 		return fmt.Errorf("%w: it does not know the upload that it has begun: %w", errAnswer, err)
 	}
 	return err
 }
 
-// put writes a manifest.
-func (w *wire) put(ctx context.Context, reference string, m *manifest) error {
-	return w.sure(ctx, func() error {
-		_, err := w.do(ctx, request{
-			method: http.MethodPut, address: w.address("manifests", reference), body: bytes.NewReader(m.raw), mediaType: string(m.MediaType),
+// putManifest writes a manifest.
+func (w *wire) putManifest(ctx context.Context, reference string, m *manifest) error {
+	return w.retryRequest(ctx, func() error {
+		_, err := w.sendRequest(ctx, request{
+			method: http.MethodPut, address: w.endpoint("manifests", reference), body: bytes.NewReader(m.raw), mediaType: string(m.MediaType),
 			want: []int{http.StatusOK, http.StatusCreated, http.StatusAccepted},
 		})
 		return err

@@ -51,7 +51,7 @@ func TestARegistryThatAlsoSpeaksHTTP2IsPushedTo(t *testing.T) {
 	remote.DefaultTransport = trusting
 
 	s := &server{host: web.Listener.Addr().String()}
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{})
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -96,8 +96,8 @@ func TestARequestThatStallsIsMadeAgain(t *testing.T) {
 				return true
 			})
 			repo := s.repository(t, "app")
-			repo.wire.mute = 2 * time.Second
-			got, err := repo.Push(t.Context(), opened(t, ref), "1", How{})
+			repo.wire.idleTimeout = 2 * time.Second
+			got, err := repo.Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil || !stalled.Load() {
 				t.Fatal(err)
 			}
@@ -129,7 +129,7 @@ func TestAFaultWhoseReasonCannotBeReadIsSurvived(t *testing.T) {
 			}
 			return faulty
 		})
-		got, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{})
+		got, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{})
 		if err != nil || answered.Load() < 2 {
 			t.Fatalf("%s: %v", what, err)
 		}
@@ -147,11 +147,11 @@ func TestARegistryIsLeftAloneForAsLongAsItSays(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			w := &wire{wait: time.Millisecond}
 			began, tried := time.Now(), 0
-			err := w.sure(t.Context(), func() error {
+			err := w.retryRequest(t.Context(), func() error {
 				if tried++; tried > 1 {
 					return nil
 				}
-				return refusal(&http.Response{
+				return refusalError(&http.Response{
 					StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {after}}, Body: http.NoBody,
 					Request: httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/app/manifests/1", nil),
 				}, []int{http.StatusCreated})
@@ -172,7 +172,7 @@ func TestARegistryIsGivenHalfAMinute(t *testing.T) {
 		}
 		began, tried := time.Now(), 0
 		busy := &transport.Error{StatusCode: http.StatusTooManyRequests}
-		err = repo.wire.sure(t.Context(), func() error { tried++; return busy })
+		err = repo.wire.retryRequest(t.Context(), func() error { tried++; return busy })
 		if took := time.Since(began); !errors.Is(err, busy) || tried != attempts || took < 15*time.Second || took > 31*time.Second {
 			t.Errorf("%v after %d attempts and %s", err, tried, took)
 		}
@@ -193,7 +193,7 @@ func TestAFaultOfTheSourceIsNotTheTargets(t *testing.T) {
 		keys := &spent{}
 		repo := to.repository(t, "prod")
 		repo.wire.auth = keys
-		_, err := repo.Push(t.Context(), src, "1", How{})
+		_, err := repo.Push(t.Context(), src, "1", PushOptions{})
 		if err == nil || !strings.Contains(err.Error(), "read from "+from.host) || strings.Contains(err.Error(), to.host+"/v2/") {
 			t.Errorf("%d: %v", status, err)
 		}
@@ -234,7 +234,7 @@ func TestABlobThatIsLostAtTheSourceIsReadAgain(t *testing.T) {
 				}
 				return meets
 			})
-			got, err := to.repository(t, "prod").Push(t.Context(), src, "1", How{})
+			got, err := to.repository(t, "prod").Push(t.Context(), src, "1", PushOptions{})
 			if err != nil || !met.Load() {
 				t.Fatal(err)
 			}
@@ -248,7 +248,7 @@ func TestAConnectionThatIsEndingGetsNoMoreTime(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()
 	go func() { _, _ = io.Copy(io.Discard, there) }()
-	c := &moving{Conn: here, mute: time.Hour}
+	c := &idleConn{Conn: here, idleTimeout: time.Hour}
 	if err := c.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
 		t.Fatal(err)
 	}
@@ -275,7 +275,7 @@ func TestARefusalDoesNotWaitForTheSource(t *testing.T) {
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	if _, err := to.repository(t, "prod").Push(ctx, src, "1", How{}); err == nil || !strings.Contains(err.Error(), "DENIED") {
+	if _, err := to.repository(t, "prod").Push(ctx, src, "1", PushOptions{}); err == nil || !strings.Contains(err.Error(), "DENIED") {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -300,7 +300,7 @@ func TestATokenThatHasExpiredIsRenewedWhereHEADIsRefused(t *testing.T) {
 	auth := &spent{}
 	repo := s.repository(t, "app")
 	repo.wire.auth = auth
-	got, err := repo.Push(t.Context(), opened(t, layoutOf(t, imageOf(20_000)).folder(t)), "1", How{})
+	got, err := repo.Push(t.Context(), opened(t, layoutOf(t, imageOf(20_000)).folder(t)), "1", PushOptions{})
 	if err != nil || auth.renewed == 0 {
 		t.Fatalf("%v, renewed %d times", err, auth.renewed)
 	}
@@ -322,7 +322,7 @@ func TestAnAttemptAsksOnce(t *testing.T) {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	})
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{}); err == nil {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{}); err == nil {
 		t.Error("it succeeds")
 	}
 	for path, n := range asked {
@@ -346,7 +346,7 @@ func TestABlobOfNothingHasALength(t *testing.T) {
 		return false
 	})
 	image := must(mutate.AppendLayers(imageOf(20_000), static.NewLayer(nil, types.DockerLayer)))
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, layoutOf(t, image).folder(t)), "1", How{}); err != nil || chunked.Load() > 0 {
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, layoutOf(t, image).folder(t)), "1", PushOptions{}); err != nil || chunked.Load() > 0 {
 		t.Errorf("%v, %d in chunks", err, chunked.Load())
 	}
 }
@@ -360,7 +360,7 @@ func TestARegistryWithoutTheRepositorySaysSo(t *testing.T) {
 			}
 			return r.Method == http.MethodPost
 		})
-		_, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{})
+		_, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{})
 		if !errors.Is(err, ErrNoRepository) {
 			t.Errorf("%s: %v", code, err)
 		}
@@ -376,7 +376,7 @@ func TestWhatTheRegistryMissesIsSaid(t *testing.T) {
 		}
 		return misses
 	})
-	_, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", How{})
+	_, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{})
 	if err == nil || errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), "MANIFEST_BLOB_UNKNOWN") {
 		t.Errorf("error is %v", err)
 	}
@@ -386,7 +386,7 @@ func TestWhatTheRegistryMissesIsSaid(t *testing.T) {
 func TestWhatIsThereIsNotTakenAgain(t *testing.T) {
 	for _, to := range []string{"app", "prod"} {
 		s := newServer(t)
-		first, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000, 30_000))), "1", How{})
+		first, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000, 30_000))), "1", PushOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -397,7 +397,7 @@ func TestWhatIsThereIsNotTakenAgain(t *testing.T) {
 			}
 		}
 		s.forget()
-		again, err := s.repository(t, to).Push(t.Context(), src, "2", How{})
+		again, err := s.repository(t, to).Push(t.Context(), src, "2", PushOptions{})
 		if err != nil || again.Digest != first.Digest || again.Reused != 3 || s.written("blobs") > 0 {
 			t.Errorf("%s: %+v, %v, and the writes are %v", to, again, err, s.writes)
 		}

@@ -67,9 +67,9 @@ const progressInterval = 5 * time.Second
 func (a *artifacts) pushImage(ctx context.Context) error {
 	began := time.Now()
 	last := began
-	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.How{
-		Compression: image.Compression(a.plan.Image.Compression), Near: a.recentTags(),
-		Progress: func(m image.Moved) {
+	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.PushOptions{
+		Compression: image.Compression(a.plan.Image.Compression), RecentTags: a.recentTags(),
+		Progress: func(m image.PushProgress) {
 			if time.Since(last) < progressInterval {
 				return
 			}

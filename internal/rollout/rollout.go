@@ -32,7 +32,7 @@ type Services struct {
 }
 
 type repository interface {
-	Push(ctx context.Context, src *image.Source, tag string, how image.How) (image.Pushed, error)
+	Push(ctx context.Context, src *image.Source, tag string, options image.PushOptions) (image.Pushed, error)
 	Check(ctx context.Context, ref string) error
 	Resolve(ctx context.Context, ref string) (string, error)
 	Size(ctx context.Context, digest string) (int64, error)

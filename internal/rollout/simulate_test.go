@@ -244,7 +244,7 @@ func (r *runner) Connect(context.Context) (rollout.Services, error) {
 // shelf has every image and every bundle, as earlier jobs have left them.
 type shelf struct{}
 
-func (shelf) Push(context.Context, *image.Source, string, image.How) (image.Pushed, error) {
+func (shelf) Push(context.Context, *image.Source, string, image.PushOptions) (image.Pushed, error) {
 	panic("nothing is pushed")
 }
 func (shelf) Check(context.Context, string) error                   { return nil }

@@ -94,7 +94,7 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	pushed, err := to.Push(ctx, src, p.version, image.How{})
+	pushed, err := to.Push(ctx, src, p.version, image.PushOptions{})
 	if err != nil {
 		return "", err
 	}
