@@ -22,11 +22,11 @@ demo: ## Deploy to ten instances on this machine, fail and roll back: no account
 	go run ./localaws/demo
 
 test: ## Run the quick tests, which need nothing but Go
-	go test -shuffle=on -count=1 -timeout=20m ./...
+	go test -shuffle=on -count=1 -timeout=45m ./...
 
 test-all: test ## Run the long tests as well: sampled sweep, race detector
 	go test -tags=long -shuffle=on -count=1 -timeout=30m -run=KilledAnywhere ./test/host
-	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/... ./localaws/...
+	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/...
 
 sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host
 	KILL_ALL=yes go test ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v
@@ -44,7 +44,7 @@ bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with o
 	PATH=$(BIN):$$PATH go run ./test/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
 e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
-	go test -tags=e2e -shuffle=on -count=1 -timeout=25m -run='E2E|OnEachMachine' ./...
+	go test -tags=e2e -shuffle=on -count=1 -timeout=50m -run='E2E|OnEachMachine' ./...
 
 check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
