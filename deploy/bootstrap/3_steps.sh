@@ -89,7 +89,7 @@ fetch_bundle() {
 }
 
 # Only regular files and folders, no setuid or setgid, nothing but VERSION and what is
-# below deploy/: the host keeps marks of its own next to them.
+# below deploy/: the host keeps its own marks next to them.
 unpack_bundle() {
   local archive=$INCOMING/bundle.tar.gz types names odd
   types=$(tar -tvzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"

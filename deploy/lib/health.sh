@@ -90,7 +90,7 @@ uptime_centiseconds() {
   printf '%s' "$((10#${up/./}))"
 }
 
-# stays_up RUN: systemd gives every start a run of its own, so a restart in between
+# stays_up RUN: systemd gives every start its own run, so a restart in between
 # shows.
 stays_up() {
   local since='' run

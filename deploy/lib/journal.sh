@@ -13,7 +13,7 @@ open_change() {
     esac
   done
   write_journal open
-  # In a session of its own, so that what kills this process group leaves it alone.
+  # In its own session, so that what kills this process group leaves it alone.
   ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$(release_dir "$OWN")/deploy/ec2_deploy.sh" watch </dev/null >/dev/null 2>&1 8>&- 9>&- &
   ln -sfn -- "releases/$OWN/deploy/ec2_deploy.sh" "$BASE/recover"
   flush_to_disk "$BASE"

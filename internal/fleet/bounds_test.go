@@ -16,7 +16,7 @@ func TestAThrottledCommandIsSentSixTimesWithABackoff(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Error: throttled})
 		if _, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1"}), nil); err == nil {
-			t.Error("a command that was never accepted is no error")
+			t.Error("a command that was never accepted is not an error")
 		}
 		sent := callsOf(s, "ssm:SendCommand")
 		if len(sent) != 6 {
@@ -35,7 +35,7 @@ func TestTenFailedPollsInARowEndTheRun(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: throttled})
 		if _, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}), nil); err == nil {
-			t.Error("a command that cannot be followed is no error")
+			t.Error("a command that cannot be followed is not an error")
 		}
 		if n := len(callsOf(s, "ssm:ListCommandInvocations")); n != 10 {
 			t.Errorf("polled %d times", n)

@@ -22,7 +22,7 @@ type run struct {
 }
 
 type phase struct {
-	title string // empty: it opens groups of its own
+	title string // empty: it opens its own groups
 	do    func(context.Context) error
 }
 
