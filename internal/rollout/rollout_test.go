@@ -121,6 +121,11 @@ func (s *stage) elsewhere(name string) *image.Repository {
 	return repository
 }
 
+// defaultPolicy is that of every plan which does not set its own.
+var defaultPolicy = deploy.Policy{
+	RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
+}
+
 // plan is a deploy of version to the instances, all phases.
 func (s *stage) plan(version string, instances ...string) rollout.Plan {
 	s.t.Helper()
@@ -135,11 +140,9 @@ func (s *stage) plan(version string, instances ...string) rollout.Plan {
 		Image:   inputs.Image{Source: "image.tar", Tags: []string{rel.Alias()}},
 		Bundle:  inputs.Bundle{Path: s.t.TempDir(), Prefix: rel.BundlePrefix()},
 		Targets: inputs.Targets{InstanceIDs: instances},
-		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: deploy.Policy{
-			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
-		}},
-		Time:   inputs.Timeouts{Command: 2 * time.Minute},
-		Holder: lease.Holder{Deployment: id, Version: version}, Deadline: time.Now().Add(time.Hour),
+		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: defaultPolicy},
+		Time:    inputs.Timeouts{Command: 2 * time.Minute},
+		Holder:  lease.Holder{Deployment: id, Version: version}, Deadline: time.Now().Add(time.Hour),
 	}
 }
 

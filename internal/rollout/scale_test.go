@@ -59,7 +59,7 @@ func measure(t *testing.T, hosts int) measured {
 			Image:   inputs.Image{Digest: digestOf("0.1.1-dev")},
 			Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64), Prefix: rel.BundlePrefix()},
 			Targets: inputs.Targets{InstanceIDs: w.ids, MinInstances: 1},
-			Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all"},
+			Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: defaultPolicy},
 			Time:    inputs.Timeouts{Command: 10 * time.Minute},
 			Holder:  lease.Holder{Deployment: "d-1"}, Deadline: time.Now().Add(2 * time.Hour),
 		}
