@@ -12,7 +12,7 @@ import (
 // Check tells whether an image can be pushed as ref: it changes nothing, and that there is no
 // such image yet is no error. A repository that ECR does not have is ErrNoRepository, unless Push will create it.
 func (r *Repository) Check(ctx context.Context, ref string) error {
-	reference, err := r.parseReference(ref)
+	reference, err := r.client.parseReference(ref)
 	if err != nil {
 		return err
 	}

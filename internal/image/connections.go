@@ -14,8 +14,8 @@ import (
 // defaultIdleTimeout is how long nothing may move on a connection: a registry may have gigabytes to digest before it answers.
 const defaultIdleTimeout = 5 * time.Minute
 
-// newTransport are those to one registry, each given up when nothing has moved on it for as long as mute.
-func newTransport(mute time.Duration) *http.Transport {
+// newTransport connects to one registry; a connection on which nothing has moved for idleTimeout is given up.
+func newTransport(idleTimeout time.Duration) http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.WriteBufferSize = 128 << 10
 	t.MaxIdleConnsPerHost = uploads
@@ -25,7 +25,7 @@ func newTransport(mute time.Duration) *http.Transport {
 		if err != nil {
 			return nil, err
 		}
-		return &idleConn{Conn: conn, idleTimeout: mute}, nil
+		return &idleConn{Conn: conn, idleTimeout: idleTimeout}, nil
 	}
 	// One for each blob, so that one that stalls holds up no other. HTTP/2 is not even offered: a clone has that from its
 	// original.
@@ -34,7 +34,7 @@ func newTransport(mute time.Duration) *http.Transport {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	return t
+	return guard{t}
 }
 
 // idleConn is a connection whose time begins anew with whatever moves on it, in either direction.

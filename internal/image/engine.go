@@ -22,7 +22,7 @@ const uploads = 3
 // pass. What goes wrong on the way is done again from the start of the blob: compressing again costs only then, while a
 // copy of the compressed bytes would cost always. It writes no tags.
 type engine struct {
-	wire        *wire
+	client      *client
 	compression Compression
 	meter       *meter
 
@@ -50,7 +50,7 @@ func (e *engine) fetchImages(ctx context.Context, m *manifest, depth int) (image
 		if depth == maxDepth || !child.MediaType.IsIndex() && !child.MediaType.IsImage() {
 			continue
 		}
-		found, err := e.wire.fetchManifest(ctx, child.Digest.String())
+		found, err := e.client.fetchManifest(ctx, child.Digest.String())
 		if err != nil {
 			return nil, err
 		}
@@ -73,7 +73,7 @@ func (e *engine) fetchRecent(ctx context.Context, tags []string) {
 	var group sync.WaitGroup
 	for i, tag := range tags {
 		group.Go(func() {
-			if m, err := e.wire.fetchManifest(ctx, tag); err == nil && m != nil {
+			if m, err := e.client.fetchManifest(ctx, tag); err == nil && m != nil {
 				found[i], _ = e.fetchImages(ctx, m, 0)
 			}
 		})
@@ -111,7 +111,7 @@ func (e *engine) indexLayers(ctx context.Context) {
 	group.SetLimit(uploads)
 	for i, m := range e.images {
 		if config := m.blobs[0]; config.MediaType.IsConfig() {
-			group.Go(func() error { return e.wire.fetchJSON(ctx, config.Digest, &configs[i]) })
+			group.Go(func() error { return e.client.fetchJSON(ctx, config.Digest, &configs[i]) })
 		}
 	}
 	_ = group.Wait() // what cannot be read is not used
@@ -248,7 +248,7 @@ func (e *engine) putManifests(ctx context.Context, m *manifest) error {
 		if e.hasManifest(child) {
 			continue
 		}
-		if err := e.wire.putManifest(ctx, child.Digest.String(), child); err != nil {
+		if err := e.client.putManifest(ctx, child.Digest.String(), child); err != nil {
 			return fmt.Errorf("manifest %s: %w", child.Digest, explainError(err))
 		}
 	}

@@ -87,7 +87,7 @@ func TestLayersOfANearImageAreReadAndNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Reused != 2 || second.Bytes > 10_000 || s.written("blobs/uploads") != 5 { // a layer that is compressed on the way and a config that is not
+	if second.Reused != 2 || second.Bytes > 10_000 || s.written("blobs/uploads") != 6 { // a layer that is compressed on the way and a config that is not
 		t.Errorf("%+v, and the writes are %v", second, s.writes)
 	}
 	s.valid(t, "app:2")
@@ -470,7 +470,7 @@ func TestATokenThatExpiresInAPushIsRenewed(t *testing.T) {
 	})
 	auth := &spent{}
 	repo := s.repository(t, "app")
-	repo.wire.auth = auth
+	repo.client.auth = auth
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(90_000, 80_000, 70_000))), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -75,6 +75,7 @@ func bottomless(t *testing.T) string {
 			mu.Lock()
 			sums[name] = fmt.Sprintf("sha256:%x", hash.Sum(nil))
 			mu.Unlock()
+			w.Header().Set("Location", r.URL.Path)
 			w.WriteHeader(http.StatusAccepted)
 		case r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/"):
 			mu.Lock()

@@ -100,7 +100,7 @@ func TestTableOfLevels(t *testing.T) {
 			layer := &blob{name: "layer", compress: true, diffID: plain, length: int64(len(data)), open: func(context.Context) (io.ReadCloser, error) {
 				return io.NopCloser(bytes.NewReader(data)), nil
 			}}
-			e := &engine{wire: must(NewRepository(relay.Host, "app", authn.Anonymous)).wire, compression: level.Compression, meter: newMeter(nil)}
+			e := &engine{client: must(NewRepository(relay.Host, "app", authn.Anonymous)).client, compression: level.Compression, meter: newMeter(nil)}
 			began := time.Now()
 			if err := e.pushBlob(t.Context(), layer); err != nil {
 				t.Fatal(err)

@@ -46,15 +46,15 @@ func (r *Repository) Push(ctx context.Context, src *Source, tag string, how Push
 }
 
 func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, how PushOptions) (Pushed, error) {
-	reference, err := r.parseReference(tag)
+	reference, err := r.client.parseReference(tag)
 	if err != nil {
 		return Pushed{}, err
 	}
 	e := &engine{
-		wire: r.wire, compression: cmp.Or(how.Compression, Gzip), meter: newMeter(how.Progress),
+		client: r.client, compression: cmp.Or(how.Compression, Gzip), meter: newMeter(how.Progress),
 		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
 	}
-	have, err := e.wire.fetchManifest(ctx, tag)
+	have, err := e.client.fetchManifest(ctx, tag)
 	if err != nil {
 		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explainError(err))
 	}
@@ -126,11 +126,11 @@ func (e *engine) pushMissing(ctx context.Context, m *manifest, near []string) er
 // putTag writes tag. Losing a race for an immutable tag is success when the winner pushed the same image. ECR answers
 // ImageTagAlreadyExistsException as TAG_INVALID: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 func (r *Repository) putTag(ctx context.Context, tag string, m *manifest) error {
-	reference, err := r.parseReference(tag)
+	reference, err := r.client.parseReference(tag)
 	if err != nil {
 		return err
 	}
-	err = r.wire.putManifest(ctx, tag, m)
+	err = r.client.putManifest(ctx, tag, m)
 	if err == nil {
 		return nil
 	}
@@ -157,7 +157,7 @@ func tagTaken(answer *transport.Error) bool {
 
 // verifyTag asks the registry itself what ref names now.
 func (r *Repository) verifyTag(ctx context.Context, ref, want string) error {
-	have, err := r.wire.fetchManifest(ctx, ref)
+	have, err := r.client.fetchManifest(ctx, ref)
 	if err != nil {
 		return fmt.Errorf("verify push: %w", explainError(err))
 	}

@@ -230,7 +230,7 @@ func TestMakeGoesAlongWithTheBase(t *testing.T) {
 func TestMakeOnEveryBase(t *testing.T) {
 	image := randomImage(2)
 	s := newServer(t)
-	ref := must(s.repository(t, "base").parseReference("1"))
+	ref := must(s.repository(t, "base").client.parseReference("1"))
 	if err := remote.Write(ref, image); err != nil {
 		t.Fatal(err)
 	}
@@ -358,7 +358,7 @@ func TestLayersKeepTheirOwnCompression(t *testing.T) {
 		t.Fatal(err)
 	}
 	var kinds []types.MediaType
-	for _, layer := range must(must(remote.Image(must(s.repository(t, "app").parseReference(pushed.Digest)))).Manifest()).Layers {
+	for _, layer := range must(must(remote.Image(must(s.repository(t, "app").client.parseReference(pushed.Digest)))).Manifest()).Layers {
 		kinds = append(kinds, layer.MediaType)
 	}
 	if diff := cmp.Diff([]types.MediaType{types.OCILayer, types.OCILayerZStd}, kinds); diff != "" {

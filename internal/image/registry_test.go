@@ -58,7 +58,7 @@ func (s *server) repository(t *testing.T, repository string) *Repository {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.wire.wait = 2 * time.Millisecond
+	r.client.backoff = 2 * time.Millisecond
 	return r
 }
 

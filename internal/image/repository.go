@@ -36,7 +36,7 @@ func (e *TagConflictError) Error() string {
 type Repository struct {
 	name    name.Repository
 	options []remote.Option
-	wire    *wire
+	client  *client
 	create  func(context.Context) error // nil: a repository that is missing is an error
 }
 
@@ -53,7 +53,7 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 	}
 	return &Repository{
 		name: repo, options: []remote.Option{remote.WithAuth(auth), remote.WithTransport(newTransport(defaultIdleTimeout))},
-		wire: &wire{repo: repo, auth: auth, wait: firstPause, idleTimeout: defaultIdleTimeout},
+		client: &client{repo: repo, auth: auth, backoff: firstBackoff, idleTimeout: defaultIdleTimeout},
 	}, nil
 }
 
@@ -62,7 +62,7 @@ func (r *Repository) URI(digest string) string { return r.name.Name() + "@" + di
 
 // Resolve returns the digest (sha256:…) that ref, a tag or a digest, names; ErrNotFound when there is none.
 func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
-	reference, err := r.parseReference(ref)
+	reference, err := r.client.parseReference(ref)
 	if err != nil {
 		return "", err
 	}
@@ -76,7 +76,7 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 // Size is how many bytes a host downloads for the image that digest names: its config and its layers, as the registry
 // stores them. Of several platforms it is the largest one's.
 func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
-	reference, err := r.parseReference(digest)
+	reference, err := r.client.parseReference(digest)
 	if err != nil {
 		return 0, err
 	}
@@ -108,7 +108,7 @@ func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
 // Tag makes each of the tags name the image that digest names, moving tags that name another. A tag that the registry
 // holds immutable is a TagConflictError, unless it already names this image.
 func (r *Repository) Tag(ctx context.Context, digest string, tags ...string) error {
-	reference, err := r.parseReference(digest)
+	reference, err := r.client.parseReference(digest)
 	if err != nil {
 		return err
 	}
@@ -125,18 +125,6 @@ func (r *Repository) Tag(ctx context.Context, digest string, tags ...string) err
 	return nil
 }
 
-// parseReference reads a tag or a digest of this repository.
-func (r *Repository) parseReference(ref string) (name.Reference, error) {
-	if digest, err := name.NewDigest(r.name.Name() + "@" + ref); err == nil {
-		return digest, nil
-	}
-	tag, err := name.NewTag(r.name.Name()+":"+ref, name.StrictValidation)
-	if err != nil {
-		return nil, fmt.Errorf("read tag or digest %q: %w", ref, err)
-	}
-	return tag, nil
-}
-
 func (r *Repository) remoteOptions(ctx context.Context) []remote.Option {
 	return append([]remote.Option{remote.WithContext(ctx)}, r.options...)
 }
@@ -144,7 +132,7 @@ func (r *Repository) remoteOptions(ctx context.Context) []remote.Option {
 // explainError says in words what a registry's answer means to a caller.
 func explainError(err error) error {
 	var answer *transport.Error
-	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
+	if !errors.As(err, &answer) {
 		return err
 	}
 	for _, e := range answer.Errors {
@@ -155,7 +143,10 @@ func explainError(err error) error {
 	switch answer.StatusCode {
 	case http.StatusNotFound:
 		switch answer.Request.Method {
-		case http.MethodPut:
+		case http.MethodPatch, http.MethodPut:
+			if isUploadLost(answer) {
+				return fmt.Errorf("the registry does not know the upload that it has begun: %w", err)
+			}
 			return fmt.Errorf("the registry misses something that this refers to: %w", err)
 		case http.MethodPost:
 			return fmt.Errorf("%w: %w", ErrNoRepository, err)

@@ -3,10 +3,8 @@ package image
 import (
 	"context"
 	"errors"
-	"io"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 
@@ -14,63 +12,48 @@ import (
 )
 
 const (
-	attempts   = 6
-	firstPause = time.Second // about 30 s in all, as long as throttling and a restart take
-	longPause  = time.Minute // at most, where the registry says how long it wants to be left alone
+	attempts     = 6
+	firstBackoff = time.Second // about 30 s in all, as long as throttling and a restart take
 )
-
-var errAnswer = errors.New("the registry's answer makes no sense")
 
 // renewer is an authenticator that can be told that its token is not taken any more.
 type renewer interface{ Renew() }
 
-// retryRequest tries f until it succeeds, or fails in a way that will not get better.
-func (w *wire) retryRequest(ctx context.Context, f func() error) error {
-	pause := w.wait
+// retry tries f until it succeeds, or fails in a way that will not get better. It does so in place of go-containerregistry,
+// whose back-off goes on sleeping when a run is cancelled and which knows nothing of tokens that expire.
+func (c *client) retry(ctx context.Context, f func() error) error {
+	backoff := c.backoff
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || attempt == attempts || ctx.Err() != nil || !w.isRetryable(err) {
+		if err == nil || attempt == attempts || ctx.Err() != nil || !c.isRetryable(err) {
 			return err
 		}
-		left := pause/2 + rand.N(pause/2)
-		if alone := (busyError{}); errors.As(err, &alone) {
-			left = max(left, min(alone.after, longPause))
-		}
+		jittered := backoff/2 + rand.N(backoff/2)
 		select {
 		case <-ctx.Done():
 			return context.Cause(ctx)
-		case <-time.After(left):
-			pause *= 2
+		case <-time.After(jittered):
+			backoff *= 2
 		}
 	}
 }
 
-// busyError is an answer that says when to come again: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-type busyError struct {
-	error
-	after time.Duration
-}
-
-func (e busyError) Unwrap() error { return e.error }
-
-// isRetryable reports whether err may be gone the next time; a token that is not taken is renewed for that.
-func (w *wire) isRetryable(err error) bool {
-	if errors.As(err, new(damage)) {
+// isRetryable reports whether err may be gone the next time; a token that is not taken is renewed for that. What is neither
+// a refusal nor damage was lost on the way.
+func (c *client) isRetryable(err error) bool {
+	if errors.As(err, new(damage)) || errors.Is(err, errTarget) {
 		return false
 	}
-	elsewhere := errors.As(err, new(sourceError))
+	ofSource := errors.As(err, new(sourceError))
 	var answer *transport.Error
-	if errors.Is(err, errAnswer) || !errors.As(err, &answer) {
-		if elsewhere {
-			return !errors.Is(err, ErrNotFound)
-		}
-		return errors.Is(err, errAnswer) || errors.As(err, new(*url.Error)) || errors.Is(err, io.ErrUnexpectedEOF)
+	if !errors.As(err, &answer) {
+		return !ofSource || !errors.Is(err, ErrNotFound)
 	}
 	switch code := answer.StatusCode; {
-	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests:
+	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, isUploadLost(answer):
 		return true
 	case code == http.StatusUnauthorized, code == http.StatusForbidden && strings.Contains(answer.Error(), "expired"):
-		if auth, ok := w.auth.(renewer); ok && !elsewhere {
+		if auth, ok := c.auth.(renewer); ok && !ofSource {
 			auth.Renew()
 			return true
 		}
@@ -83,4 +66,13 @@ func (w *wire) isRetryable(err error) bool {
 		}
 	}
 	return false
+}
+
+// isUploadLost tells an upload that the registry does not know any more from a missing repository or blob.
+func isUploadLost(answer *transport.Error) bool {
+	if answer.StatusCode != http.StatusNotFound || answer.Request == nil {
+		return false
+	}
+	return answer.Request.Method == http.MethodPatch ||
+		answer.Request.Method == http.MethodPut && !strings.Contains(answer.Request.URL.Path, "/manifests/")
 }

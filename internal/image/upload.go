@@ -5,10 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/stream"
+	"github.com/google/go-containerregistry/pkg/v1/types"
 )
+
+var errStopped = errors.New("the registry answered before the end of the upload")
 
 // hasDiffID reports whether a layer of the repository is known to hold what b does.
 func (e *engine) hasDiffID(b *blob) bool {
@@ -25,105 +30,154 @@ func (e *engine) reuseLayer(b *blob) {
 
 // pushBlob makes the repository hold b.
 func (e *engine) pushBlob(ctx context.Context, b *blob) error {
-	err := e.wire.retryRequest(ctx, func() error { return e.uploadBlob(ctx, b) })
+	err := e.client.retry(ctx, func() error { return e.uploadBlob(ctx, b) })
 	if err == nil || errors.As(err, new(damage)) || errors.As(err, new(sourceError)) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", b.name, explainError(err))
 }
 
-// uploadBlob tries once. A blob whose digest is known, also from a try before, may be there already.
+// uploadBlob tries once. A blob whose digest is known, also from a try before, may be there already. Not every registry takes
+// over what is in another of its repositories, ECR only where that is switched on, so what is not known to be there is asked
+// for: https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
 func (e *engine) uploadBlob(ctx context.Context, b *blob) error {
-	if b.Digest != (v1.Hash{}) {
-		there, err := e.hasBlob(ctx, b)
-		if err != nil {
-			return err
-		}
-		if there {
-			e.meter.countReused(b)
-			return nil
-		}
-	}
-	next, err := e.wire.beginUpload(ctx, b)
-	if err != nil {
-		return err
-	}
-	if next == "" {
+	if e.blobs[b.Digest] {
 		e.meter.countReused(b)
 		return nil
 	}
-	if b.hasFinalDigest() {
-		return e.forwardBlob(ctx, b, next)
+	u := &upload{blob: b, engine: e, context: func() context.Context { return ctx }}
+	layer := v1.Layer(u)
+	if b.from != nil && b.from.Context().RegistryStr() == e.client.repo.RegistryStr() {
+		layer = &remote.MountableLayer{Layer: u, Reference: b.from}
 	}
-	pipe, into := io.Pipe()
-	type written struct {
-		digest v1.Hash
-		size   int64
-		err    error
+	err := e.client.uploadLayer(ctx, layer)
+	switch pass := u.endPass(); {
+	case pass != nil && pass.err == nil:
+		b.Digest, b.Size, b.MediaType = pass.digest, pass.size, e.compression.mediaTypeOf(b)
+	case pass != nil && (errors.As(pass.err, new(damage)) || errors.As(pass.err, new(sourceError))):
+		return pass.err // explains more than the request that broke off
+	case err == nil && !u.opened:
+		e.meter.countReused(b)
+	case err != nil && u.opened && b.hasFinalDigest() && ctx.Err() == nil:
+		return e.explainForwarding(ctx, b, err)
 	}
-	packed := make(chan written, 1)
-	reading, stop := context.WithCancel(ctx)
-	defer stop()
-	go func() {
-		var w written
-		w.digest, w.size, w.err = b.storeTo(reading, e.meter.countSent(into), e.compression, e.meter.countRead(b))
-		into.CloseWithError(w.err)
-		packed <- w
-	}()
-	length := int64(-1)
-	if b.Digest != (v1.Hash{}) && b.Size > 0 {
-		length = b.Size
-	}
-	next, err = e.wire.streamUpload(ctx, next, pipe, length)
-	pipe.CloseWithError(errStopped) // where the registry has answered before the end
-	if errors.Is(err, errAnswer) || errors.As(err, new(*transport.Error)) {
-		stop() // what has been answered need not wait for a source that is silent
-	}
-	w := <-packed
-	switch {
-	// What could not be read explains more than the request that broke off.
-	case errors.As(w.err, new(damage)), errors.As(w.err, new(sourceError)), err == nil && w.err != nil:
-		return w.err
-	case err != nil:
-		return err
-	}
-	b.Digest, b.Size, b.MediaType = w.digest, w.size, e.compression.mediaTypeOf(b)
-	return e.wire.finishUpload(ctx, next, b.Digest, nil, 0)
+	return err
 }
 
-// hasFinalDigest reports whether b is sent as it lies on this machine.
+// hasFinalDigest reports whether b is sent as it lies on this machine. The registry checks it, ECR as well:
+// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
 func (b *blob) hasFinalDigest() bool {
 	return b.Digest != (v1.Hash{}) && b.from == nil && !b.compress && b.diffID == (v1.Hash{})
 }
 
-// forwardBlob sends a blob whose digest is known with the request that ends the upload, one round trip less:
-// https://github.com/opencontainers/distribution-spec/blob/main/spec.md#post-then-put
-// The registry checks it, ECR as well: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
-// Only where that goes wrong is it read once more, to tell what is damaged from what was lost on the way.
-func (e *engine) forwardBlob(ctx context.Context, b *blob, next string) error {
-	source, err := b.open(ctx)
-	if err != nil {
-		return b.blameError(ctx, err)
-	}
-	defer source.Close()
-	err = e.wire.finishUpload(ctx, next, b.Digest, e.meter.countForwarded(b, source), b.Size)
-	if err == nil || ctx.Err() != nil {
-		return err
-	}
+// explainForwarding reads b once more where sending it as it is has failed, to tell what is damaged from what was lost on the
+// way.
+func (e *engine) explainForwarding(ctx context.Context, b *blob, err error) error {
 	if _, _, damaged := b.storeTo(ctx, io.Discard, e.compression, func(int) {}); damaged != nil {
 		return damaged
 	}
 	return err
 }
 
-// hasBlob reports whether the repository is known to hold b, or says so. Not every registry takes over what is in another of
-// its repositories, ECR only where that is switched on, so all is asked for:
-// https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
-func (e *engine) hasBlob(ctx context.Context, b *blob) (bool, error) {
-	if e.blobs[b.Digest] {
-		return true, nil
-	}
-	return e.wire.hasBlob(ctx, b.Digest)
+// upload is one attempt to send a blob, as the library asks for a layer: its content is compressed, checked, digested and sent
+// in one pass, and its digest is known at the end: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/stream
+// A stream.Layer cannot be opened again, and compresses on one core.
+type upload struct {
+	*blob
+	engine  *engine
+	context func() context.Context
+
+	mu     sync.Mutex
+	opened bool
+	last   *pass
 }
 
-var errStopped = fmt.Errorf("%w: it came before the end of the upload", errAnswer)
+// pass is one reading of a blob from its start to its end.
+type pass struct {
+	reader *io.PipeReader
+	cancel context.CancelFunc
+	ended  chan struct{}
+	digest v1.Hash
+	size   int64
+	err    error
+}
+
+// Digest implements v1.Layer.
+func (u *upload) Digest() (v1.Hash, error) {
+	if u.blob.Digest != (v1.Hash{}) {
+		return u.blob.Digest, nil
+	}
+	pass := u.endPass()
+	if pass == nil {
+		return v1.Hash{}, stream.ErrNotComputed
+	}
+	return pass.digest, pass.err
+}
+
+// DiffID implements v1.Layer.
+func (u *upload) DiffID() (v1.Hash, error) {
+	if u.diffID == (v1.Hash{}) {
+		return v1.Hash{}, stream.ErrNotComputed
+	}
+	return u.diffID, nil
+}
+
+// Size implements v1.Layer.
+func (u *upload) Size() (int64, error) {
+	if u.blob.Digest == (v1.Hash{}) {
+		return 0, stream.ErrNotComputed
+	}
+	return u.blob.Size, nil
+}
+
+// MediaType implements v1.Layer.
+func (u *upload) MediaType() (types.MediaType, error) {
+	return u.engine.compression.mediaTypeOf(u.blob), nil
+}
+
+// Uncompressed implements v1.Layer.
+func (u *upload) Uncompressed() (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
+
+// Compressed implements v1.Layer: each call reads the blob from its start, and ends what read it before.
+func (u *upload) Compressed() (io.ReadCloser, error) {
+	u.endPass()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.opened = true
+	meter := u.engine.meter
+	if u.hasFinalDigest() {
+		source, err := u.open(u.context())
+		if err != nil {
+			return nil, u.blameError(u.context(), err)
+		}
+		return readCloser{meter.countForwarded(u.blob, source), source}, nil
+	}
+	ctx, cancel := context.WithCancel(u.context())
+	reader, writer := io.Pipe()
+	p := &pass{reader: reader, cancel: cancel, ended: make(chan struct{})}
+	go func() {
+		defer close(p.ended)
+		p.digest, p.size, p.err = u.storeTo(ctx, meter.countSent(writer), u.engine.compression, meter.countRead(u.blob))
+		writer.CloseWithError(p.err)
+	}()
+	u.last = p
+	return reader, nil
+}
+
+// endPass ends the last pass, where the registry has answered before the end, and returns it; nil before the first. A source
+// that is silent is not waited for.
+func (u *upload) endPass() *pass {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.last != nil {
+		u.last.reader.CloseWithError(errStopped)
+		u.last.cancel()
+		<-u.last.ended
+	}
+	return u.last
+}
+
+type readCloser struct {
+	io.Reader
+	io.Closer
+}

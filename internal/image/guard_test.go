@@ -1,12 +1,17 @@
 package image
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 func TestNoRegistryLeadsToAnInternalAddress(t *testing.T) {
@@ -31,6 +36,55 @@ func TestNoRegistryLeadsToAnInternalAddress(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestARetryWaitsForAsLongAsTheRegistrySays(t *testing.T) {
+	for after, want := range map[string]time.Duration{
+		"": 0, "7": 7 * time.Second, "86400": maxRetryAfter, "-3": 0, "soon": 0, "9223372036854775807": maxRetryAfter,
+		"Sat, 01 Jan 2000 00:00:30 GMT": 30 * time.Second, "Fri, 31 Dec 1999 00:00:30 GMT": 0, // synctest begins in 2000
+		"Sat, 01 Jan 2000 09:00:30 GMT": maxRetryAfter,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, began, tried := &client{backoff: time.Millisecond}, time.Now(), 0
+			g := guard{roundTripper(func(r *http.Request) (*http.Response, error) {
+				if tried++; tried > 1 {
+					return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody, Request: r}, nil
+				}
+				return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {after}}, Body: http.NoBody, Request: r}, nil
+			})}
+			err := c.retry(t.Context(), func() error {
+				answer, err := g.RoundTrip(httptest.NewRequestWithContext(t.Context(), http.MethodPut, "/v2/app/manifests/1", nil))
+				if err != nil {
+					return err
+				}
+				defer answer.Body.Close()
+				return transport.CheckError(answer, http.StatusCreated)
+			})
+			if took := time.Since(began).Truncate(10 * time.Millisecond); err != nil || tried != 2 || took != want {
+				t.Errorf("Retry-After %q: %v after %d attempts and %s", after, err, tried, took)
+			}
+		})
+	}
+}
+
+func TestACancelEndsTheWaitThatTheRegistryAskedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		g := guard{roundTripper(func(r *http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"30"}}, Body: http.NoBody, Request: r}, nil
+		})}
+		answer, err := g.RoundTrip(httptest.NewRequestWithContext(ctx, http.MethodPut, "/v2/app/manifests/1", nil))
+		if err != nil || time.Since(began) != time.Second {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+		_ = answer.Body.Close()
+	})
+}
+
+type roundTripper func(*http.Request) (*http.Response, error)
+
+func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestACraftedLocationReceivesNoLayer(t *testing.T) {
 	var received []string
