@@ -94,12 +94,11 @@ func TestDependenciesPointOneWay(t *testing.T) {
 }
 
 func TestRulesOfSize(t *testing.T) {
-	const maxProductLines = 10550 // raise it with a reason in the commit
+	const maxProductLines = 10500 // raise it with a reason in the commit
 	// Files that still exceed 300 lines: the list may only shrink.
 	exceptions := []string{
-		"internal/image/damage_test.go", "internal/image/engine_test.go", "internal/image/push_test.go",
-		"internal/image/recipe_test.go", "internal/image/wire_test.go", "internal/rollout/deploy_test.go",
-		"internal/rollout/fleet_test.go", "internal/rollout/operations_test.go", "internal/rollout/simulate_test.go",
+		"internal/rollout/deploy_test.go", "internal/rollout/fleet_test.go", "internal/rollout/operations_test.go",
+		"internal/rollout/simulate_test.go",
 	}
 	total := 0
 	for _, file := range trackedFiles(t, "*.go", "*.sh", "*.bash", "*.bats", "*.mk", "README.md") {

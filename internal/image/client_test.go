@@ -3,15 +3,9 @@ package image
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"io"
-	"log"
-	"net"
 	"net/http"
-	"net/http/httptest"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -22,7 +16,6 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
-	memory "github.com/google/go-containerregistry/pkg/registry"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -30,87 +23,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-func TestARegistryThatAlsoSpeaksHTTP2IsPushedTo(t *testing.T) {
-	var newer atomic.Int64
-	inner := memory.New(memory.Logger(log.New(io.Discard, "", 0)))
-	web := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.ProtoMajor != 1 {
-			newer.Add(1)
-		}
-		inner.ServeHTTP(w, r)
-	}))
-	web.EnableHTTP2 = true
-	web.StartTLS()
-	defer web.Close()
-	roots := x509.NewCertPool()
-	roots.AddCert(web.Certificate())
-	before := remote.DefaultTransport
-	defer func() { remote.DefaultTransport = before }()
-	trusting := before.(*http.Transport).Clone()
-	trusting.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	remote.DefaultTransport = trusting
-
-	s := &server{host: web.Listener.Addr().String()}
-	got, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if newer.Load() > 0 {
-		t.Errorf("%d requests share a connection with others", newer.Load())
-	}
-	s.names(t, "app:1", got)
-}
-
-func drained(r *http.Request) bool {
-	_, err := io.Copy(io.Discard, r.Body)
-	return err == nil
-}
-
-// A registry stops at the start of a request, with most of a blob still to come, behind the whole of one, or in its answer.
-func TestARequestThatStallsIsMadeAgain(t *testing.T) {
-	ref := savedAs(t, imageOf(20_000_000)) // more than lies on the way
-	for what, stalls := range map[string]func(http.ResponseWriter, *http.Request) bool{
-		"begin":  func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPost },
-		"stream": func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPatch },
-		"finish": func(_ http.ResponseWriter, r *http.Request) bool {
-			return r.Method == http.MethodPut && !strings.Contains(r.URL.Path, "/manifests/") && drained(r)
-		},
-		"tag": func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/1") },
-		"answer": func(w http.ResponseWriter, r *http.Request) bool {
-			if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/manifests/1") {
-				return false
-			}
-			w.Header().Set("Content-Length", "100")
-			w.WriteHeader(http.StatusOK)
-			return http.NewResponseController(w).Flush() == nil
-		},
-	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			s, over := newServer(t), make(chan struct{})
-			t.Cleanup(func() { close(over) })
-			var stalled atomic.Bool
-			s.on(func(w http.ResponseWriter, r *http.Request) bool {
-				if stalled.Load() || !stalls(w, r) {
-					return false
-				}
-				stalled.Store(true)
-				<-over
-				return true
-			})
-			repo := s.repository(t, "app")
-			repo.client.idleTimeout = 2 * time.Second
-			got, err := repo.Push(t.Context(), opened(t, ref), "1", PushOptions{})
-			if err != nil || !stalled.Load() {
-				t.Fatal(err)
-			}
-			s.on(nil)
-			s.names(t, "app:1", got)
-		})
-	}
-}
-
-func TestAFaultWhoseReasonCannotBeReadIsSurvived(t *testing.T) {
+func TestRefusalWithUnreadableBodyIsRetried(t *testing.T) {
 	for what, fault := range map[string]func(http.ResponseWriter){
 		"a page": func(w http.ResponseWriter) {
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -142,7 +55,7 @@ func TestAFaultWhoseReasonCannotBeReadIsSurvived(t *testing.T) {
 }
 
 // Throttling lasts for seconds: https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors-docker.html
-func TestARegistryIsGivenHalfAMinute(t *testing.T) {
+func TestRetriesLastHalfAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		repo, err := NewRepository("registry.example.com", "app", authn.Anonymous)
 		if err != nil {
@@ -157,7 +70,7 @@ func TestARegistryIsGivenHalfAMinute(t *testing.T) {
 	})
 }
 
-func TestAFaultOfTheSourceIsNotTheTargets(t *testing.T) {
+func TestErrorOfSourceRegistryIsNotBlamedOnTarget(t *testing.T) {
 	for status, code := range map[int]string{http.StatusUnauthorized: "UNAUTHORIZED", http.StatusForbidden: "DENIED", http.StatusNotFound: "BLOB_UNKNOWN"} {
 		from, to := newServer(t), newServer(t)
 		if err := remote.Write(must(name.ParseReference(from.host+"/dev:1")), imageOf(20_000)); err != nil {
@@ -182,7 +95,7 @@ func TestAFaultOfTheSourceIsNotTheTargets(t *testing.T) {
 }
 
 // A connection to the source breaks, or brings other bytes, in the middle of a blob.
-func TestABlobThatIsLostAtTheSourceIsReadAgain(t *testing.T) {
+func TestBlobReadIsRetriedAfterSourceFails(t *testing.T) {
 	for what, fault := range map[string]func(http.ResponseWriter, []byte){
 		"reset": func(w http.ResponseWriter, content []byte) {
 			_, _ = w.Write(content[:len(content)/2])
@@ -221,21 +134,7 @@ func TestABlobThatIsLostAtTheSourceIsReadAgain(t *testing.T) {
 	}
 }
 
-// TLS says goodbye before it closes a connection, for which it gives it seconds.
-func TestAConnectionThatIsEndingGetsNoMoreTime(t *testing.T) {
-	here, there := net.Pipe()
-	defer there.Close()
-	go func() { _, _ = io.Copy(io.Discard, there) }()
-	c := &idleConn{Conn: here, idleTimeout: time.Hour}
-	if err := c.SetWriteDeadline(time.Now().Add(-time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.Write([]byte("goodbye")); !errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func TestARefusalDoesNotWaitForTheSource(t *testing.T) {
+func TestRefusedUploadDoesNotWaitForSource(t *testing.T) {
 	from, to := newServer(t), newServer(t)
 	if err := remote.Write(must(name.ParseReference(from.host+"/dev:1")), imageOf(300_000)); err != nil {
 		t.Fatal(err)
@@ -259,7 +158,7 @@ func TestARefusalDoesNotWaitForTheSource(t *testing.T) {
 }
 
 // ECR says in the body of a 403 that a token has expired, and HEAD has none.
-func TestATokenThatHasExpiredIsRenewedWhereHEADIsRefused(t *testing.T) {
+func TestExpiredTokenIsRenewedWhenHEADIsForbidden(t *testing.T) {
 	s := newServer(t)
 	s.on(func(w http.ResponseWriter, r *http.Request) bool {
 		_, password, ok := r.BasicAuth()
@@ -286,7 +185,7 @@ func TestATokenThatHasExpiredIsRenewedWhereHEADIsRefused(t *testing.T) {
 	s.names(t, "app:1", got)
 }
 
-func TestAnAttemptAsksOnce(t *testing.T) {
+func TestEachAttemptSendsOneRequest(t *testing.T) {
 	s := newServer(t)
 	asked := map[string]int{}
 	var mu sync.Mutex
@@ -313,7 +212,7 @@ func TestAnAttemptAsksOnce(t *testing.T) {
 	}
 }
 
-func TestAnEmptyBlobIsPushed(t *testing.T) {
+func TestPushSendsEmptyBlob(t *testing.T) {
 	s := newServer(t)
 	image := must(mutate.AppendLayers(imageOf(20_000), static.NewLayer(nil, types.DockerLayer)))
 	got, err := s.repository(t, "app").Push(t.Context(), opened(t, layoutOf(t, image).folder(t)), "1", PushOptions{})
@@ -322,7 +221,7 @@ func TestAnEmptyBlobIsPushed(t *testing.T) {
 	}
 }
 
-func TestARegistryWithoutTheRepositorySaysSo(t *testing.T) {
+func TestPushReportsMissingRepository(t *testing.T) {
 	for _, code := range []string{"NAME_UNKNOWN", "NOT_FOUND"} {
 		s := newServer(t)
 		s.on(func(w http.ResponseWriter, r *http.Request) bool {
@@ -338,7 +237,7 @@ func TestARegistryWithoutTheRepositorySaysSo(t *testing.T) {
 	}
 }
 
-func TestWhatTheRegistryMissesIsSaid(t *testing.T) {
+func TestPushReportsBlobMissingFromRegistry(t *testing.T) {
 	s := newServer(t)
 	s.on(func(w http.ResponseWriter, r *http.Request) bool {
 		misses := r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/")
@@ -354,7 +253,7 @@ func TestWhatTheRegistryMissesIsSaid(t *testing.T) {
 }
 
 // ECR takes over what is in another repository only where that is switched on.
-func TestWhatIsThereIsNotTakenAgain(t *testing.T) {
+func TestPushReusesBlobsOfTheRepository(t *testing.T) {
 	for _, to := range []string{"app", "prod"} {
 		s := newServer(t)
 		first, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000, 30_000))), "1", PushOptions{})

@@ -75,7 +75,7 @@ func skopeo(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-func TestE2ESkopeoAndDockerRegistryAgreeWithUs(t *testing.T) {
+func TestE2ESkopeoReadsWhatWasPushed(t *testing.T) {
 	host := debianRegistry(t)
 	repo, err := NewRepository(host, "team/app", authn.Anonymous)
 	if err != nil {

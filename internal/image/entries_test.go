@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-func TestAFileMissingFromATarWithoutEndIsCalledTruncation(t *testing.T) {
+func TestOpenReportsTruncationOfATarWithoutEnd(t *testing.T) {
 	files := dockerSaveOf(randomImage(1))
 	delete(files, files.names()[0])
 	data := files.tar()
@@ -32,7 +32,7 @@ func TestAFileMissingFromATarWithoutEndIsCalledTruncation(t *testing.T) {
 	}
 }
 
-func TestALayerThatIsAHardLinkIsFollowed(t *testing.T) {
+func TestOpenFollowsHardLinksToLayers(t *testing.T) {
 	files := dockerSaveOf(randomImage(1))
 	var list []saved
 	unmarshal(t, files["manifest.json"], &list)
@@ -54,7 +54,7 @@ func TestALayerThatIsAHardLinkIsFollowed(t *testing.T) {
 	s.valid(t, "app:1")
 }
 
-func TestTheLaterOfTwoEntriesCounts(t *testing.T) {
+func TestLastOfTwoEqualEntriesWins(t *testing.T) {
 	first, second := layoutOf(t, randomImage(1)), layoutOf(t, randomImage(1))
 	data := first.tar()
 	src := opened(t, write(t, append(data[:len(data)-1024:len(data)-1024], second.tar()...)))
@@ -65,7 +65,7 @@ func TestTheLaterOfTwoEntriesCounts(t *testing.T) {
 	}
 }
 
-func TestAnImageCannotNameFilesOutsideItself(t *testing.T) {
+func TestImageCannotNameFilesOutsideItself(t *testing.T) {
 	files := dockerSaveOf(randomImage(1))
 	var list []saved
 	unmarshal(t, files["manifest.json"], &list)
@@ -81,7 +81,7 @@ func TestAnImageCannotNameFilesOutsideItself(t *testing.T) {
 	}
 }
 
-func TestWhatNoRegistryTakesIsRefused(t *testing.T) {
+func TestOpenRefusesWhatNoRegistryAccepts(t *testing.T) {
 	nested := twoPlatforms()
 	for range maxDepth + 1 {
 		nested = mutate.AppendManifests(mutate.IndexMediaType(twoPlatforms(), types.OCIImageIndex), mutate.IndexAddendum{Add: nested})
@@ -110,7 +110,7 @@ func unnamed(t *testing.T, files tree) tree {
 	return files
 }
 
-func TestLayersThatMayNotBeDistributedAreLeftWhereTheyAre(t *testing.T) {
+func TestPushSkipsNondistributableLayers(t *testing.T) {
 	foreign := static.NewLayer([]byte("windows"), types.DockerForeignLayer)
 	image := must(mutate.AppendLayers(randomImage(1), foreign))
 	files := layoutOf(t, image)
@@ -130,7 +130,7 @@ func TestLayersThatMayNotBeDistributedAreLeftWhereTheyAre(t *testing.T) {
 	}
 }
 
-func TestPushKeepsWhatAnImageIsAttachedTo(t *testing.T) {
+func TestPushKeepsTheSubjectOfAManifest(t *testing.T) {
 	s, base := newServer(t), randomImage(1)
 	subject := v1.Descriptor{MediaType: types.DockerManifestSchema2, Digest: must(base.Digest()), Size: must(base.Size())}
 	image := mutate.Subject(mutate.MediaType(randomImage(1), types.OCIManifestSchema1), subject).(v1.Image)
@@ -141,7 +141,7 @@ func TestPushKeepsWhatAnImageIsAttachedTo(t *testing.T) {
 	s.valid(t, "app:1")
 }
 
-func TestProgressCountsABlobThatIsSentAgainOnce(t *testing.T) {
+func TestProgressCountsARetriedBlobOnce(t *testing.T) {
 	var got [][2]int64
 	m := newMeter(func(m PushProgress) { got = append(got, [2]int64{m.Done, m.Total}) })
 	a, b := &blob{length: 10}, &blob{length: 5}

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-func TestNoRegistryLeadsToAnInternalAddress(t *testing.T) {
+func TestGuardRefusesInternalAddresses(t *testing.T) {
 	for target, refused := range map[string]bool{
 		"https://registry.example/v2/x": false, "/v2/x": false, "https://bucket.s3.us-east-1.amazonaws.com/x": false, "https://198.51.100.7/x": false,
 		"http://127.0.0.1/x": true, "http://127.1/x": true, "http://2130706433/x": true, "http://0x7f000001/x": true, "http://[::1]/x": true,
@@ -37,7 +37,7 @@ func TestNoRegistryLeadsToAnInternalAddress(t *testing.T) {
 	}
 }
 
-func TestARetryWaitsForAsLongAsTheRegistrySays(t *testing.T) {
+func TestGuardWaitsForRetryAfter(t *testing.T) {
 	for after, want := range map[string]time.Duration{
 		"": 0, "7": 7 * time.Second, "86400": maxRetryAfter, "-3": 0, "soon": 0, "9223372036854775807": maxRetryAfter,
 		"Sat, 01 Jan 2000 00:00:30 GMT": 30 * time.Second, "Fri, 31 Dec 1999 00:00:30 GMT": 0, // synctest begins in 2000
@@ -66,7 +66,7 @@ func TestARetryWaitsForAsLongAsTheRegistrySays(t *testing.T) {
 	}
 }
 
-func TestACancelEndsTheWaitThatTheRegistryAskedFor(t *testing.T) {
+func TestCancelEndsTheWaitForRetryAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -86,7 +86,7 @@ type roundTripper func(*http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
-func TestACraftedLocationReceivesNoLayer(t *testing.T) {
+func TestCraftedLocationReceivesNoLayer(t *testing.T) {
 	var received []string
 	internal := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { received = append(received, r.Method) }))
 	defer internal.Close()

@@ -116,7 +116,7 @@ func bottomless(t *testing.T) string {
 }
 
 // A process of its own pushes three layers of a gigabyte each, and its memory is read.
-func TestE2EAnImageOfThreeGigabytesTakesLittleMemory(t *testing.T) {
+func TestE2EPushOfThreeGigabytesTakesLittleMemory(t *testing.T) {
 	if host := os.Getenv("ATTA_TEST_REGISTRY"); host != "" {
 		pushLarge(t, host)
 		return

@@ -4,7 +4,11 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
+	"fmt"
+	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,7 +33,7 @@ func token(text string, expires *time.Time) *ecr.GetAuthorizationTokenOutput {
 	}}}
 }
 
-func TestLoginFetchesATokenOnceAndRenewsItBeforeItExpires(t *testing.T) {
+func TestLoginFetchesTokenOnceAndRenewsBeforeExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0
 		auth := Login(tokens(func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) {
@@ -54,7 +58,7 @@ func TestLoginFetchesATokenOnceAndRenewsItBeforeItExpires(t *testing.T) {
 	})
 }
 
-func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
+func TestLoginReportsWhyThereIsNoToken(t *testing.T) {
 	denied := errors.New("AccessDeniedException")
 	for want, f := range map[string]tokens{
 		"AccessDenied": func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return nil, denied },
@@ -75,7 +79,7 @@ func TestLoginSaysWhyThereIsNoToken(t *testing.T) {
 	}
 }
 
-func TestKeychainKnowsEachHost(t *testing.T) {
+func TestKeychainResolvesEachHost(t *testing.T) {
 	t.Setenv("DOCKER_CONFIG", t.TempDir())
 	login := func(region string) authn.Authenticator {
 		return authn.FromConfig(authn.AuthConfig{Username: "AWS in " + region})
@@ -101,4 +105,48 @@ func TestKeychainKnowsEachHost(t *testing.T) {
 			t.Errorf("%s: %q, %v", c.host, got.Username, err)
 		}
 	}
+}
+
+// spent is an authenticator whose token can be used up.
+type spent struct {
+	mu              sync.Mutex
+	number, renewed int
+}
+
+func (k *spent) Authorization() (*authn.AuthConfig, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return &authn.AuthConfig{Username: "AWS", Password: fmt.Sprint(k.number)}, nil
+}
+
+func (k *spent) Renew() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.number++
+	k.renewed++
+}
+
+func TestTokenThatExpiresDuringAPushIsRenewed(t *testing.T) {
+	s := newServer(t)
+	var seen atomic.Int64
+	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		_, password, ok := r.BasicAuth()
+		if ok && r.Method == http.MethodPatch && seen.Add(1) == 2 || ok && seen.Load() >= 2 && password == "0" || !ok {
+			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+			refuse(w, http.StatusUnauthorized, "UNAUTHORIZED")
+			return true
+		}
+		return false
+	})
+	auth := &spent{}
+	repo := s.repository(t, "app")
+	repo.client.auth = auth
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(90_000, 80_000, 70_000))), "1", PushOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if auth.renewed == 0 {
+		t.Error("the token was never renewed")
+	}
+	s.on(nil)
+	s.valid(t, "app:1")
 }

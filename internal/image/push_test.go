@@ -9,10 +9,7 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/aws/aws-sdk-go-v2/service/ecr"
-	ecrtypes "github.com/aws/aws-sdk-go-v2/service/ecr/types"
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
@@ -21,7 +18,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-func TestPushTakesEverySource(t *testing.T) {
+func TestPushAcceptsEverySource(t *testing.T) {
 	image, index := randomImage(3), twoPlatforms()
 	s := newServer(t)
 	seed := func(repository string, push func(ref name.Reference) error) string {
@@ -108,7 +105,7 @@ func TestPushTakesEverySource(t *testing.T) {
 
 func digestIn(m interface{ Digest() (v1.Hash, error) }) string { return must(m.Digest()).String() }
 
-func TestPushGivesADockerSaveOneDigestWhateverItsForm(t *testing.T) {
+func TestDigestOfDockerSaveDoesNotDependOnItsFormat(t *testing.T) {
 	image := randomImage(2)
 	s := newServer(t)
 	digests := map[string]bool{}
@@ -146,7 +143,7 @@ func TestPushCompressesTheLayersOfADockerSave(t *testing.T) {
 	}
 }
 
-func TestPushFollowsTheLayerLinksOfOldDockers(t *testing.T) {
+func TestPushFollowsLayerLinksOfOldDockerVersions(t *testing.T) {
 	image := randomImage(2)
 	files := dockerSaveOf(must(mutate.AppendLayers(image, must(image.Layers())[0])))
 	var list []saved
@@ -159,7 +156,7 @@ func TestPushFollowsTheLayerLinksOfOldDockers(t *testing.T) {
 	s.valid(t, "app:1")
 }
 
-func TestPushReadsNamesThatBeginWithADot(t *testing.T) {
+func TestPushReadsNamesWithLeadingDot(t *testing.T) {
 	files := tree{}
 	for name, content := range layoutOf(t, randomImage(1)) {
 		files["./"+name] = content
@@ -171,7 +168,7 @@ func TestPushReadsNamesThatBeginWithADot(t *testing.T) {
 	s.valid(t, "app:1")
 }
 
-func TestPushOfAPartlySavedIndexTakesThePlatformThatIsThere(t *testing.T) {
+func TestPushOfPartialIndexTakesThePlatformPresent(t *testing.T) {
 	index := twoPlatforms()
 	there := must(index.Image(must(index.IndexManifest()).Manifests[0].Digest))
 	files := modernDockerSaveOf(there)
@@ -191,126 +188,7 @@ func TestPushOfAPartlySavedIndexTakesThePlatformThatIsThere(t *testing.T) {
 	s.valid(t, "app:1")
 }
 
-func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
-	for name, files := range map[string]tree{"docker save": dockerSaveOf(randomImage(2)), "OCI": layoutOf(t, twoPlatforms())} {
-		t.Run(name, func(t *testing.T) {
-			s := newServer(t)
-			ref := write(t, files.tar())
-			first, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if first.Bytes == 0 || s.written("") == 0 {
-				t.Fatalf("the first push sent %d bytes in %d requests", first.Bytes, s.written(""))
-			}
-			s.forget()
-			again, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
-			if err != nil {
-				t.Fatal(err)
-			}
-			first.Uploaded, first.Bytes, first.Reused = false, 0, again.Reused
-			if diff := cmp.Diff(first, again); diff != "" {
-				t.Errorf("second push (-want +got):\n%s", diff)
-			}
-			if n := s.written(""); n != 0 {
-				t.Errorf("%d requests wrote to the registry: %v", n, s.writes)
-			}
-		})
-	}
-}
-
-func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
-	s := newServer(t)
-	repo := s.repository(t, "app")
-	first, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", PushOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.forget()
-	other := opened(t, write(t, dockerSaveOf(randomImage(1)).tar()))
-	_, err = repo.Push(t.Context(), other, "1", PushOptions{})
-	var conflict *TagConflictError
-	if !errors.As(err, &conflict) {
-		t.Fatalf("error is %v", err)
-	}
-	want := TagConflictError{Ref: s.host + "/app:1", Have: first.Digest, Want: other.Digest()}
-	if diff := cmp.Diff(want, *conflict); diff != "" {
-		t.Errorf("conflict (-want +got):\n%s", diff)
-	}
-	for _, part := range []string{want.Ref, want.Have, want.Want} {
-		if part == "" || !strings.Contains(err.Error(), part) {
-			t.Errorf("%q does not name %q", err, part)
-		}
-	}
-	if n := s.written(""); n != 0 {
-		t.Errorf("%d requests wrote to the registry", n)
-	}
-}
-
-func TestPushWritesTheTagLast(t *testing.T) {
-	s := newServer(t)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", PushOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if last := s.writes[len(s.writes)-1]; last != "PUT /v2/app/manifests/1" || s.written("manifests/1") != 1 {
-		t.Errorf("the writes are %v", s.writes)
-	}
-}
-
-// race makes another push win the tag between our look and our PUT.
-func race(t *testing.T, s *server, winner v1.Image) {
-	t.Helper()
-	var raced atomic.Bool
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/1") || raced.Swap(true) {
-			return false
-		}
-		if err := remote.Write(must(name.ParseReference(s.host+"/app:1")), winner); err != nil {
-			t.Error(err)
-		}
-		refuse(w, http.StatusBadRequest, "TAG_INVALID")
-		return true
-	})
-}
-
-func TestPushThatLosesARaceToTheSameImageSucceeds(t *testing.T) {
-	s, image := newServer(t), randomImage(1)
-	race(t, s, image)
-	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", PushOptions{}); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestPushThatLosesARaceToAnotherImageNamesBoth(t *testing.T) {
-	s, image, winner := newServer(t), randomImage(1), randomImage(1)
-	race(t, s, winner)
-	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, image).tar())), "1", PushOptions{})
-	var conflict *TagConflictError
-	if !errors.As(err, &conflict) || conflict.Have != digestIn(winner) || conflict.Want != digestIn(image) {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func TestPushNoticesARegistryThatTagsSomethingElse(t *testing.T) {
-	s, other := newServer(t), randomImage(1)
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
-		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/1") {
-			return false
-		}
-		s.on(nil)
-		if err := remote.Write(must(name.ParseReference(s.host+"/app:1")), other); err != nil {
-			t.Error(err)
-		}
-		w.WriteHeader(http.StatusCreated)
-		return true
-	})
-	_, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, randomImage(1)).tar())), "1", PushOptions{})
-	if err == nil || !strings.Contains(err.Error(), "verify push") {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func TestPushExplainsWhatTheRegistryRefuses(t *testing.T) {
+func TestPushExplainsRefusals(t *testing.T) {
 	tests := map[string]struct {
 		method, code string
 		status       int
@@ -341,7 +219,7 @@ func TestPushExplainsWhatTheRegistryRefuses(t *testing.T) {
 	}
 }
 
-func TestPushThatIsCancelledTagsNothing(t *testing.T) {
+func TestCancelledPushWritesNoTag(t *testing.T) {
 	s := newServer(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	s.on(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -418,139 +296,5 @@ func TestPushReportsProgressToTheEnd(t *testing.T) {
 	}
 	if last == 0 || last != end || got.Bytes == 0 {
 		t.Errorf("the last progress is %d of %d, and %d bytes were sent", last, end, got.Bytes)
-	}
-}
-
-func TestTagMovesAnAlias(t *testing.T) {
-	s := newServer(t)
-	repo := s.repository(t, "app")
-	for _, files := range []tree{layoutOf(t, randomImage(1)), layoutOf(t, twoPlatforms())} {
-		src := opened(t, write(t, files.tar()))
-		pushed, err := repo.Push(t.Context(), src, src.Digest()[7:20], PushOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := repo.Tag(t.Context(), pushed.Digest, "latest-dev", "dev"); err != nil {
-			t.Fatal(err)
-		}
-		for _, tag := range []string{"latest-dev", "dev"} {
-			if got, err := repo.Resolve(t.Context(), tag); err != nil || got != pushed.Digest {
-				t.Errorf("%s is %s, %v; want %s", tag, got, err, pushed.Digest)
-			}
-		}
-	}
-}
-
-func TestTagAndResolveSayWhatIsNotThere(t *testing.T) {
-	repo := newServer(t).repository(t, "app")
-	absent := "sha256:" + strings.Repeat("a", 64)
-	for _, ref := range []string{"1", absent} {
-		if _, err := repo.Resolve(t.Context(), ref); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), ref) {
-			t.Errorf("resolving %s: error is %v", ref, err)
-		}
-	}
-	if err := repo.Tag(t.Context(), absent, "latest"); !errors.Is(err, ErrNotFound) {
-		t.Errorf("tagging: error is %v", err)
-	}
-	if _, err := repo.Resolve(t.Context(), "not a tag"); err == nil || !strings.Contains(err.Error(), "not a tag") {
-		t.Errorf("error is %v", err)
-	}
-}
-
-func TestNewRepositoryRefusesNamesThatAreNone(t *testing.T) {
-	for _, tt := range [][2]string{{"", "app"}, {"host:1", ""}, {"host:1", "App"}, {"host/path", "app"}, {"host:1", "app:tag"}} {
-		if r, err := NewRepository(tt[0], tt[1], authn.Anonymous); err == nil {
-			t.Errorf("host %q, name %q: %v", tt[0], tt[1], r.name)
-		}
-	}
-}
-
-func TestTheSizeOfAnImageIsWhatAHostDownloads(t *testing.T) {
-	stored := func(image v1.Image) int64 {
-		m := must(image.Manifest())
-		size := m.Config.Size
-		for _, layer := range m.Layers {
-			size += layer.Size
-		}
-		return size
-	}
-	s, one, both := newServer(t), randomImage(3), twoPlatforms()
-	largest := int64(0)
-	for _, platform := range must(both.IndexManifest()).Manifests {
-		largest = max(largest, stored(must(both.Image(platform.Digest))))
-	}
-	for name, test := range map[string]struct {
-		tree tree
-		want int64
-	}{
-		"docker save":      {dockerSaveOf(randomImage(4)), 0}, // shares no blob with the others
-		"layout":           {layoutOf(t, one), stored(one)},
-		"of two platforms": {layoutOf(t, both), largest},
-	} {
-		repo := s.repository(t, strings.ReplaceAll(name, " ", "-"))
-		pushed, err := repo.Push(t.Context(), opened(t, write(t, test.tree.tar())), "1", PushOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if test.want == 0 {
-			test.want = pushed.Bytes // all is sent, and nothing was there
-		}
-		if got, err := repo.Size(t.Context(), pushed.Digest); err != nil || got != test.want {
-			t.Errorf("%s: %d bytes, want %d: %v", name, got, test.want, err)
-		}
-	}
-	if _, err := s.repository(t, "layout").Size(t.Context(), "sha256:"+strings.Repeat("0", 64)); !errors.Is(err, ErrNotFound) {
-		t.Errorf("of no image: %v", err)
-	}
-}
-
-type creator func(*ecr.CreateRepositoryInput) error
-
-func (c creator) CreateRepository(_ context.Context, in *ecr.CreateRepositoryInput, _ ...func(*ecr.Options)) (*ecr.CreateRepositoryOutput, error) {
-	return &ecr.CreateRepositoryOutput{}, c(in)
-}
-
-func TestARaceForARepositoryIsNoError(t *testing.T) {
-	for name, test := range map[string]struct {
-		answer error
-		want   string
-	}{
-		"created":      {nil, ""},
-		"there by now": {&ecrtypes.RepositoryAlreadyExistsException{}, ""},
-		"denied":       {errors.New("AccessDeniedException"), "create repository"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			s := newServer(t)
-			var exists atomic.Bool
-			s.on(func(w http.ResponseWriter, r *http.Request) bool {
-				missing := !exists.Load() && r.URL.Path != "/v2/"
-				if missing {
-					refuse(w, http.StatusNotFound, "NAME_UNKNOWN")
-				}
-				return missing
-			})
-			repo := s.repository(t, "team/new")
-			asked := 0
-			repo.CreateWith(creator(func(in *ecr.CreateRepositoryInput) error {
-				asked++
-				exists.Store(true)
-				if *in.RepositoryName != "team/new" {
-					t.Errorf("asked for %s", *in.RepositoryName)
-				}
-				return test.answer
-			}), []string{"latest-dev"})
-			if err := repo.Check(t.Context(), "1"); err != nil {
-				t.Error(err)
-			}
-			got, err := repo.Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(2)).tar())), "1", PushOptions{})
-			switch {
-			case asked != 1:
-				t.Errorf("it was asked for %d times", asked)
-			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
-				t.Errorf("the error is %v", err)
-			case test.want == "" && (err != nil || !got.Created):
-				t.Errorf("pushed %+v, %v", got, err)
-			}
-		})
 	}
 }

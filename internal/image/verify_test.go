@@ -89,7 +89,7 @@ func TestLayersAreVerifiedSideBySide(t *testing.T) {
 	}
 }
 
-func TestAnyLayerThatCannotBeVerifiedIsNamed(t *testing.T) {
+func TestVerificationErrorNamesTheLayer(t *testing.T) {
 	contents := unlike()
 	for i, content := range contents {
 		for want, spoil := range map[string]func(*shelf){
@@ -127,7 +127,7 @@ func whatNeverEnds(each func()) io.Reader {
 	})
 }
 
-func TestVerifyingEndsWithItsContext(t *testing.T) {
+func TestVerificationStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	s := newShelf(unlike()...)
 	why := errors.New("cancelled by the workflow")
@@ -173,7 +173,7 @@ func soon(t *testing.T, what <-chan struct{}) {
 	}
 }
 
-func TestHashingAndSendingDoNotWaitForEachOther(t *testing.T) {
+func TestVerificationAndUploadRunConcurrently(t *testing.T) {
 	for _, hashingFirst := range []bool{true, false} {
 		hashed, sent := make(chan struct{}), make(chan struct{})
 		var left atomic.Int32
@@ -207,7 +207,7 @@ func TestHashingAndSendingDoNotWaitForEachOther(t *testing.T) {
 	}
 }
 
-func TestWhatGoesWrongEndsWhatGoesOnBesideIt(t *testing.T) {
+func TestFirstErrorStopsTheOtherLayers(t *testing.T) {
 	t.Run("sending", func(t *testing.T) {
 		s := newServer(t)
 		repo, src := changed(t, s, func(int, io.Reader) io.Reader { return whatNeverEnds(func() {}) })

@@ -1,0 +1,145 @@
+package image
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+func unmarshal(t *testing.T, text string, v any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(text), v); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// refused opens and pushes ref, which must not work, and checks that nothing was tagged.
+func refused(t *testing.T, ref string) error {
+	t.Helper()
+	s := newServer(t)
+	src, err := Open(t.Context(), ref, authn.NewMultiKeychain())
+	if err == nil {
+		defer src.Close()
+		start := time.Now()
+		_, err = s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{})
+		if time.Since(start) > 900*time.Millisecond {
+			t.Error("what cannot get better was tried again")
+		}
+	}
+	if err == nil {
+		t.Fatal("it was pushed")
+	}
+	if s.written("manifests") != 0 {
+		t.Errorf("the writes are %v", s.writes)
+	}
+	if strings.Contains(err.Error(), "http://") {
+		t.Errorf("%q speaks of a request, not of the image", err)
+	}
+	return err
+}
+
+func TestOpenNamesWhatIsNotAnImage(t *testing.T) {
+	var hollow bytes.Buffer
+	if err := tar.NewWriter(&hollow).Close(); err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]struct{ content, want string }{
+		"empty":           {"", "an empty file"},
+		"zip":             {"PK\x03\x04rest", "a zip archive"},
+		"program":         {"\x7fELF\x02", "ELF"},
+		"text":            {"hello\n", "text/plain"},
+		"long text":       {strings.Repeat("hello\n", 1000), "text/plain"},
+		"JSON":            {`{"schemaVersion":2}`, "JSON"},
+		"LFS pointer":     {"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "Git LFS"},
+		"zstd":            {"\x28\xb5\x2f\xfd", "zstd"},
+		"empty tar":       {hollow.String(), "an empty tar"},
+		"gzip'd text":     {string(gzipOf([]byte("hello"))), "text/plain"},
+		"gzip'd nothing":  {string(gzipOf(nil)), "an empty file"},
+		"docker export":   {string(tree{"bin/sh": "x", "etc/passwd": "y"}.tar()), "a tar without manifest.json or index.json (it holds bin/sh, etc/passwd"},
+		"no images saved": {string(tree{"manifest.json": "[]"}.tar()), "manifest.json lists no image"},
+		"no images":       {string(tree{"index.json": `{"schemaVersion":2,"manifests":[]}`}.tar()), "index.json lists no image"},
+		"other JSON":      {string(tree{"manifest.json": `{"a":1}`}.tar()), "manifest.json: json"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			ref := write(t, []byte(tt.content))
+			err := refused(t, ref)
+			if !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), ref) {
+				t.Errorf("error is %q, want %q and the file's name in it", err, tt.want)
+			}
+		})
+	}
+	t.Run("folder", func(t *testing.T) {
+		if err := refused(t, t.TempDir()); !strings.Contains(err.Error(), "a folder without index.json") {
+			t.Errorf("error is %q", err)
+		}
+	})
+}
+
+func TestOpenReportsMissingFile(t *testing.T) {
+	for _, ref := range []string{"image.tar", "./out/image.tar", "ghcr.io/org/app", filepath.Join(t.TempDir(), "image.tar")} {
+		if _, err := Open(t.Context(), ref, authn.NewMultiKeychain()); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), ref) {
+			t.Errorf("%s: error is %v", ref, err)
+		}
+	}
+	if _, err := Open(t.Context(), "", authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "no file") {
+		t.Errorf("error is %v", err)
+	}
+	ref := newServer(t).host + "/app:1"
+	if _, err := Open(t.Context(), ref, authn.NewMultiKeychain()); !errors.Is(err, ErrNotFound) || !strings.Contains(err.Error(), ref) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func TestOpenRefusesSeveralImages(t *testing.T) {
+	renamed := layoutOf(t, randomImage(1), randomImage(1))
+	var index v1.IndexManifest
+	unmarshal(t, renamed["index.json"], &index)
+	index.Manifests[0].Annotations = map[string]string{"org.opencontainers.image.ref.name": "one"}
+	index.Manifests[1].Annotations = map[string]string{"org.opencontainers.image.ref.name": "two"}
+	for i := range index.Manifests {
+		index.Manifests[i].Platform = &v1.Platform{OS: "linux", Architecture: "amd64"}
+	}
+	renamed["index.json"] = string(must(json.Marshal(index)))
+	for want, files := range map[string]tree{
+		"2 images: one, two; save one":            renamed,
+		"3 images: app:1, app:2, app:3; save one": dockerSaveOf(randomImage(1), randomImage(1), randomImage(1)),
+	} {
+		if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), want) {
+			t.Errorf("error is %q, want %q in it", err, want)
+		}
+	}
+}
+
+func TestOpenAcceptsOneImageWithTwoNames(t *testing.T) {
+	files := layoutOf(t, randomImage(1))
+	var index v1.IndexManifest
+	unmarshal(t, files["index.json"], &index)
+	index.Manifests = append(index.Manifests, index.Manifests[0])
+	index.Manifests[1].Annotations = map[string]string{"org.opencontainers.image.ref.name": "latest"}
+	files["index.json"] = string(must(json.Marshal(index)))
+	if got, want := opened(t, write(t, files.tar())).Digest(), index.Manifests[0].Digest.String(); got != want {
+		t.Errorf("digest is %s, want %s", got, want)
+	}
+}
+
+func TestOpenStopsWhenItIsCancelled(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	data := layoutOf(t, randomImage(1)).tar()
+	for _, ref := range []string{write(t, data), write(t, gzipOf(data))} {
+		if _, err := Open(ctx, ref, authn.NewMultiKeychain()); !errors.Is(err, context.Canceled) {
+			t.Errorf("error is %v", err)
+		}
+	}
+}

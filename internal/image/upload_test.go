@@ -1,0 +1,222 @@
+package image
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// cut closes a connection with a reset.
+func cut(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	_ = conn.(*net.TCPConn).SetLinger(0)
+	_ = conn.Close()
+}
+
+// carries reports whether r brings bytes of a blob: of one whose digest is known with the request that ends the upload.
+func carries(r *http.Request) bool {
+	return r.Method == http.MethodPatch || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/") && r.ContentLength != 0
+}
+
+// bothWays is image to be compressed on the way, and to be sent as it lies.
+func bothWays(t *testing.T, image v1.Image) map[string]string {
+	t.Helper()
+	return map[string]string{"docker save": savedAs(t, image), "OCI layout": layoutOf(t, image).folder(t)}
+}
+
+// A connection that is lost after so many bytes of the blob costs that blob, not the push.
+func TestUploadIsRetriedAfterConnectionReset(t *testing.T) {
+	for way, ref := range bothWays(t, imageOf(600_000)) {
+		for at := int64(0); at < 600_000; at += 64 << 10 {
+			t.Run(fmt.Sprint(way, " ", at), func(t *testing.T) {
+				t.Parallel()
+				s := newServer(t)
+				var lost atomic.Bool
+				s.on(func(w http.ResponseWriter, r *http.Request) bool {
+					small := r.ContentLength >= 0 && r.ContentLength < 100_000 // a config
+					if !carries(r) || small || lost.Swap(true) {
+						return false
+					}
+					_, _ = io.CopyN(io.Discard, r.Body, at)
+					cut(w)
+					return true
+				})
+				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
+				if err != nil || !lost.Load() {
+					t.Fatal(err)
+				}
+				s.names(t, "app:1", got)
+			})
+		}
+	}
+}
+
+// spoiled changes the first byte of a body, or takes its time over it.
+type spoiled struct {
+	io.ReadCloser
+	flip  bool
+	pause time.Duration
+}
+
+func (b *spoiled) Read(p []byte) (int, error) {
+	time.Sleep(b.pause)
+	n, err := b.ReadCloser.Read(p[:min(len(p), 16<<10)])
+	if n > 0 && b.flip {
+		p[0] ^= 1
+		b.flip = false
+	}
+	return n, err
+}
+
+// The registry compares what has arrived with the digest: bytes that were changed on the way are sent again, and the
+// image is not called damaged for it.
+func TestUploadIsRetriedAfterCorruption(t *testing.T) {
+	for way, ref := range bothWays(t, imageOf(100_000)) {
+		for _, passes := range []bool{true, false} {
+			t.Run(fmt.Sprint(way, " ", passes), func(t *testing.T) {
+				s := newServer(t)
+				var met atomic.Bool
+				s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+					if carries(r) && (!passes || !met.Swap(true)) {
+						r.Body = &spoiled{ReadCloser: r.Body, flip: true}
+					}
+					return false
+				})
+				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
+				if passes {
+					if err != nil {
+						t.Fatal(err)
+					}
+					s.names(t, "app:1", got)
+					return
+				}
+				if err == nil || strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "DIGEST_INVALID") {
+					t.Errorf("the error is %v", err)
+				}
+				if n := s.written("manifests"); n != 0 {
+					t.Errorf("%d manifests were written", n)
+				}
+			})
+		}
+	}
+}
+
+func TestPushToSlowRegistry(t *testing.T) {
+	for way, ref := range bothWays(t, imageOf(300_000)) {
+		t.Run(way, func(t *testing.T) {
+			t.Parallel()
+			s := newServer(t)
+			s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+				time.Sleep(20 * time.Millisecond)
+				r.Body = &spoiled{ReadCloser: r.Body, pause: 10 * time.Millisecond}
+				return false
+			})
+			got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.names(t, "app:1", got)
+		})
+	}
+}
+
+// After a passing fault in any request the right digest is tagged; after one that stays nothing is.
+func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
+	refs := map[string]string{"docker save": savedAs(t, imageOf(50_000, 30_000)), "OCI layout": layoutOf(t, twoPlatforms()).folder(t)}
+	faults := map[string]func(http.ResponseWriter, *http.Request){
+		"500":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusInternalServerError, "UNKNOWN") },
+		"503":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusServiceUnavailable, "UNAVAILABLE") },
+		"429":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS") },
+		"reset":      func(w http.ResponseWriter, _ *http.Request) { cut(w) },
+		"no upload":  func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN") },
+		"bad digest": func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusBadRequest, "DIGEST_INVALID") },
+		"nowhere": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "http://")
+			w.WriteHeader(http.StatusAccepted)
+		},
+		"elsewhere": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Location", "/v2/app/nothing/here")
+			w.WriteHeader(http.StatusAccepted)
+		},
+	}
+	steps := map[string]func(*http.Request) bool{
+		"look": func(r *http.Request) bool {
+			return r.Method == http.MethodGet && strings.HasSuffix(r.URL.Path, "/manifests/1")
+		},
+		"head": func(r *http.Request) bool {
+			return r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/")
+		},
+		"begin":  func(r *http.Request) bool { return r.Method == http.MethodPost },
+		"stream": carries,
+		"finish": func(r *http.Request) bool {
+			return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/")
+		},
+		"manifest": func(r *http.Request) bool {
+			return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/sha256:")
+		},
+		"tag": func(r *http.Request) bool {
+			return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/1")
+		},
+	}
+	upload := map[string]bool{"begin": true, "stream": true, "finish": true}
+	leads := map[string]bool{"nowhere": true, "elsewhere": true}
+	for fault, answer := range faults {
+		for step, is := range steps {
+			if (fault == "no upload" || fault == "bad digest" || leads[fault]) && !upload[step] || leads[fault] && step == "finish" {
+				continue // no registry answers like that
+			}
+			for i := range 4 {
+				passes, way := i%2 == 0, []string{"docker save", "OCI layout"}[i/2]
+				if step == "manifest" && way == "docker save" {
+					continue // one of no index is written by its tag alone
+				}
+				if step == "stream" && way == "OCI layout" && leads[fault] {
+					continue // that request ends the upload
+				}
+				ref := refs[way]
+				t.Run(fmt.Sprintf("%s/%s/%s/%v", way, fault, step, passes), func(t *testing.T) {
+					t.Parallel()
+					s := newServer(t)
+					var met atomic.Bool
+					s.on(func(w http.ResponseWriter, r *http.Request) bool {
+						ends := r.Method == http.MethodPut && leads[fault] // it leads nowhere any more
+						if !is(r) || ends || passes && met.Load() {
+							return false
+						}
+						met.Store(true)
+						answer(w, r)
+						return true
+					})
+					got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
+					if !met.Load() {
+						t.Fatal("the fault was never met")
+					}
+					s.on(nil)
+					if passes {
+						if err != nil {
+							t.Fatal(err)
+						}
+						s.names(t, "app:1", got)
+						return
+					}
+					if err == nil || !strings.Contains(err.Error(), "/app:1") {
+						t.Errorf("error is %v", err)
+					}
+					if _, err := s.repository(t, "app").Resolve(t.Context(), "1"); err == nil {
+						t.Error("a push that failed has left a tag")
+					}
+				})
+			}
+		}
+	}
+}
