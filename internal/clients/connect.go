@@ -40,18 +40,10 @@ func New(ctx context.Context, in inputs.Inputs, tokens TokenSource) (*AWS, error
 // OpenImage opens the image to push, or builds it from files.
 func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 	keychain := image.Keychain{ECR: a.loginForRegion, Host: a.in.Image.Registry}
-	in := a.in.Image.Recipe
-	if len(in.Files) == 0 {
+	if len(a.in.Image.Recipe.Files) == 0 {
 		return image.Open(ctx, a.in.Image.Source, keychain)
 	}
-	recipe := image.Recipe{
-		Base: a.in.Image.Source, Platforms: in.Platforms, Entrypoint: in.Entrypoint, Command: in.Command,
-		Env: in.Env, User: in.User, Workdir: in.Workdir, Labels: in.Labels,
-	}
-	for _, file := range in.Files {
-		recipe.Files = append(recipe.Files, image.File(file))
-	}
-	return image.Make(ctx, recipe, keychain)
+	return image.Make(ctx, a.in.Image.Recipe, keychain)
 }
 
 // ecrClient returns a client for ECR in a region; empty: the action's own region.

@@ -33,12 +33,12 @@ type entryOf struct {
 }
 
 // listEntries lists what f puts into an image whose lower layers are root, and makes that part of root.
-func (f File) listEntries(root rootfs, number int) (addition, error) {
+func (f addedFile) listEntries(root rootfs, number int) (addition, error) {
 	info, err := os.Stat(f.Path)
 	if err != nil {
 		return nil, err
 	}
-	a := adder{File: f, root: root, number: number}
+	a := adder{addedFile: f, root: root, number: number}
 	if info.IsDir() {
 		err = a.addFolder()
 	} else {
@@ -58,7 +58,7 @@ func (f File) listEntries(root rootfs, number int) (addition, error) {
 
 // adder collects the entries of one addition.
 type adder struct {
-	File
+	addedFile
 	root    rootfs
 	number  int
 	entries addition

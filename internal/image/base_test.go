@@ -16,6 +16,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 // baseLayer is a layer with those entries.
@@ -60,9 +62,9 @@ func TestMakeMergesWithTheBase(t *testing.T) {
 	layout := layoutOf(t, base).folder(t)
 	workspace(t, tree{"app*": "program", "tree/bin/tool*": "tool", "tree/home/app/.profile": "p", "tree/gone/x": "x", "tree/var/lib/app/db": "d"})
 	s := newServer(t)
-	image, _ := s.made(t, Recipe{
+	image, _ := s.made(t, inputs.Recipe{
 		Base:       layout,
-		Files:      []File{{Path: "app", To: "/bin/"}, {Path: "app", To: "/usr/local/bin/app"}, {Path: "tree", To: "/"}, {Path: "app", To: "/usr/local/bin/", Mode: 0o500}},
+		Files:      []inputs.File{{Path: "app", To: "/bin/"}, {Path: "app", To: "/usr/local/bin/app"}, {Path: "tree", To: "/"}, {Path: "app", To: "/usr/local/bin/", Mode: 0o500}},
 		Entrypoint: []string{"/bin/app"}, Env: []string{"LANG=C.UTF-8", "NEW=1"}, Labels: map[string]string{"of": "app"},
 	})
 	layers := must(image.Layers())
@@ -96,11 +98,11 @@ func TestMakeMergesWithTheBase(t *testing.T) {
 		}
 	}
 
-	_, err := Make(t.Context(), Recipe{Base: layout, Files: []File{{Path: "app", To: "/loop/app"}}}, authn.NewMultiKeychain())
+	_, err := Make(t.Context(), inputs.Recipe{Base: layout, Files: []inputs.File{{Path: "app", To: "/loop/app"}}}, authn.NewMultiKeychain())
 	if err == nil || !strings.Contains(err.Error(), "too many links") {
 		t.Errorf("a link that leads to itself: %v", err)
 	}
-	_, err = Make(t.Context(), Recipe{Base: layout, Files: []File{{Path: "app", To: "/home/app"}}}, authn.NewMultiKeychain())
+	_, err = Make(t.Context(), inputs.Recipe{Base: layout, Files: []inputs.File{{Path: "app", To: "/home/app"}}}, authn.NewMultiKeychain())
 	if err == nil || !strings.Contains(err.Error(), "app: the image has a folder /home/app") {
 		t.Errorf("a file in place of a folder: %v", err)
 	}
@@ -120,7 +122,7 @@ func TestMakeOnEveryBase(t *testing.T) {
 	workspace(t, tree{"app*": "program"})
 	for name, base := range bases {
 		t.Run(name, func(t *testing.T) {
-			src := making(t, Recipe{Base: base, Files: []File{{Path: "app", To: "/app"}}})
+			src := making(t, inputs.Recipe{Base: base, Files: []inputs.File{{Path: "app", To: "/app"}}})
 			if diff := cmp.Diff([]string{"linux/amd64"}, src.Platforms()); diff != "" {
 				t.Error(diff)
 			}
@@ -140,7 +142,7 @@ func TestMakeOnEveryBase(t *testing.T) {
 func TestMakeForEveryPlatformOfTheBase(t *testing.T) {
 	base := layoutOf(t, twoPlatforms()).folder(t)
 	workspace(t, tree{"bin/linux-amd64/app*": "for amd64", "bin/linux-arm64/app*": "for arm64"})
-	recipe := Recipe{Base: base, Files: []File{{Path: "bin/$TARGETOS-$TARGETARCH/app", To: "/app"}}}
+	recipe := inputs.Recipe{Base: base, Files: []inputs.File{{Path: "bin/$TARGETOS-$TARGETARCH/app", To: "/app"}}}
 	s := newServer(t)
 	src := making(t, recipe)
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, src.Platforms()); diff != "" {
@@ -177,7 +179,7 @@ func TestMakeForEveryPlatformOfTheBase(t *testing.T) {
 		t.Errorf("a platform that the base lacks: %v", err)
 	}
 
-	two := making(t, Recipe{Base: Scratch, Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Files: recipe.Files, Entrypoint: []string{"/app"}})
+	two := making(t, inputs.Recipe{Base: Scratch, Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Files: recipe.Files, Entrypoint: []string{"/app"}})
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, two.Platforms()); diff != "" {
 		t.Error(diff)
 	}
@@ -189,7 +191,7 @@ func TestMakeReusesLayersForMorePlatforms(t *testing.T) {
 	workspace(t, tree{"app*": strings.Repeat("program ", 10_000)})
 	s := newServer(t)
 	repo := s.repository(t, "app")
-	one := Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}}
+	one := inputs.Recipe{Base: Scratch, Files: []inputs.File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}}
 	two := one
 	two.Platforms = []string{"linux/amd64", "linux/arm64"}
 	first, err := repo.Push(t.Context(), making(t, one), "1", PushOptions{})
@@ -232,7 +234,7 @@ func TestMakeKeepsTheFilesOfTheBase(t *testing.T) {
 		"the same link":        {"same", "/", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			src, err := Make(t.Context(), Recipe{Base: base, Files: []File{{Path: test.file, To: test.to}}}, authn.NewMultiKeychain())
+			src, err := Make(t.Context(), inputs.Recipe{Base: base, Files: []inputs.File{{Path: test.file, To: test.to}}}, authn.NewMultiKeychain())
 			switch {
 			case test.want == "":
 				closing(t, src, err)
@@ -252,7 +254,7 @@ func TestMakeFollowsTheLinksBetweenLayersOfTheBase(t *testing.T) {
 	))).folder(t)
 	workspace(t, tree{"key": "k"})
 	s := newServer(t)
-	image, _ := s.made(t, Recipe{Base: base, Files: []File{{Path: "key", To: "/lib2/own2/secure/"}}})
+	image, _ := s.made(t, inputs.Recipe{Base: base, Files: []inputs.File{{Path: "key", To: "/lib2/own2/secure/"}}})
 	layers := must(image.Layers())
 	want := []string{"0755 0:0 usr/", "0755 0:0 usr/lib/", "0700 1000:1000 usr/lib/secure/", "0644 0:0 usr/lib/secure/key = k"}
 	if diff := cmp.Diff(want, listing(t, layers[len(layers)-1])); diff != "" {
@@ -274,7 +276,7 @@ func TestMakeKeepsUnknownConfigFields(t *testing.T) {
 	saved["manifest.json"] = string(must(json.Marshal(list)))
 	workspace(t, tree{"app*": "program"})
 	s := newServer(t)
-	image, _ := s.made(t, Recipe{Base: write(t, saved.tar()), Files: []File{{Path: "app", To: "/app"}}, User: "nobody"})
+	image, _ := s.made(t, inputs.Recipe{Base: write(t, saved.tar()), Files: []inputs.File{{Path: "app", To: "/app"}}, User: "nobody"})
 	raw := string(must(image.RawConfigFile()))
 	for _, want := range []string{`"StartInterval":5000000000`, `"moby.new":{"n":12345678901234567890}`, `"User":"nobody"`} {
 		if !strings.Contains(raw, want) {

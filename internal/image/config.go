@@ -18,7 +18,7 @@ import (
 )
 
 // editConfig writes into the config of the base what the recipe says; based: it has layers.
-func (r Recipe) editConfig(config *v1.ConfigFile, based bool) {
+func (r recipe) editConfig(config *v1.ConfigFile, based bool) {
 	epoch := v1.Time{Time: time.Unix(0, 0).UTC()}
 	config.Created = epoch
 	if !based || len(config.History) > 0 {

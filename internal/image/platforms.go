@@ -10,7 +10,7 @@ import (
 )
 
 // choosePlatforms are those that are wanted; none: all of the base.
-func (r Recipe) choosePlatforms() []string {
+func (r recipe) choosePlatforms() []string {
 	if r.Base == Scratch && len(r.Platforms) == 0 {
 		return []string{"linux/amd64"}
 	}

@@ -5,43 +5,34 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io/fs"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 // Scratch is the base that holds nothing, as in a Dockerfile.
 const Scratch = "scratch"
 
-// Recipe says how an image is made of files, without a Dockerfile or a daemon. The same base and files give the same
-// image on every machine: its times are 1970, and its files are root's.
-type Recipe struct {
-	Base      string   // Scratch, or whatever Open takes
-	Files     []File   // a layer each
-	Platforms []string // "linux/arm64"; of the base none means all, of Scratch linux/amd64
+// recipe is how an image is made of files, without a Dockerfile or a daemon. The same base and files give the same image on
+// every machine: its times are 1970, and its files are root's. No platforms mean all of the base's, of Scratch linux/amd64.
+// An entrypoint drops the base's command, as ENTRYPOINT does:
+// https://docs.docker.com/reference/dockerfile/#understand-how-cmd-and-entrypoint-interact
+type recipe inputs.Recipe
 
-	// What is empty is the base's own. An entrypoint drops the base's command, as ENTRYPOINT does:
-	// https://docs.docker.com/reference/dockerfile/#understand-how-cmd-and-entrypoint-interact
-	Entrypoint, Command []string
-	Env                 []string // NAME=value
-	User, Workdir       string
-	Labels              map[string]string
-}
-
-// File is a file or a folder of this machine, and where it is in the image.
-type File struct {
-	Path string      // $TARGETOS, $TARGETARCH and $TARGETVARIANT stand for the platform's, as in a Dockerfile
-	To   string      // absolute; one that ends with a slash is the folder that a file is put into
-	Mode fs.FileMode // of the files; 0: 0755 for those that somebody may execute, 0644 for others
-}
+// addedFile is put into a layer of its own. In its path $TARGETOS, $TARGETARCH and $TARGETVARIANT stand for the platform's, as in
+// a Dockerfile; a destination that ends with a slash is the folder that it is put into. Without a mode, files that somebody
+// may execute get 0755 and others 0644.
+type addedFile inputs.File
 
 // Make reads the base and the names of the files; the files themselves are read when the image is pushed, and once
 // before for their digests. Every path that cannot be taken is reported at once. Close the source after use.
 //
 // A path that does not exist is an error that is fs.ErrNotExist.
-func Make(ctx context.Context, r Recipe, keychain authn.Keychain) (*Source, error) {
+func Make(ctx context.Context, in inputs.Recipe, keychain authn.Keychain) (*Source, error) {
+	r := recipe(in)
 	base, err := r.openBase(ctx, keychain)
 	if err != nil {
 		return nil, err
@@ -53,7 +44,7 @@ func Make(ctx context.Context, r Recipe, keychain authn.Keychain) (*Source, erro
 	return &Source{kind: "files on " + base.kind, root: root, close: base.close}, nil
 }
 
-func (r Recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source, error) {
+func (r recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source, error) {
 	if r.Base != Scratch {
 		return Open(ctx, r.Base, keychain)
 	}
@@ -75,7 +66,7 @@ func (r Recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source,
 }
 
 // makeImage puts the files on each of the base's images that are wanted.
-func (r Recipe) makeImage(ctx context.Context, base *manifest) (*manifest, error) {
+func (r recipe) makeImage(ctx context.Context, base *manifest) (*manifest, error) {
 	wanted, err := chooseManifests(base, r.choosePlatforms())
 	if err != nil {
 		return nil, err
@@ -109,7 +100,7 @@ func distinctErrors(all []error) (distinct []error) {
 }
 
 // addLayers makes the image of one platform.
-func (r Recipe) addLayers(ctx context.Context, base *manifest) (*manifest, error) {
+func (r recipe) addLayers(ctx context.Context, base *manifest) (*manifest, error) {
 	raw, err := base.blobs[0].readContent(ctx)
 	if err != nil {
 		return nil, err
@@ -133,7 +124,7 @@ func (r Recipe) addLayers(ctx context.Context, base *manifest) (*manifest, error
 	var additions []addition
 	for _, file := range r.Files {
 		file.Path = targetPlatforms(base.Platform).Replace(file.Path)
-		content, err := file.listEntries(root, len(made.blobs))
+		content, err := addedFile(file).listEntries(root, len(made.blobs))
 		var layer *blob
 		if err == nil {
 			layer, err = content.layerBlob(ctx)

@@ -19,6 +19,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/types"
+
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 // workspace writes the files to a folder and goes there.
@@ -29,14 +31,14 @@ func workspace(t *testing.T, files tree) string {
 	return dir
 }
 
-func making(t *testing.T, r Recipe) *Source {
+func making(t *testing.T, r inputs.Recipe) *Source {
 	t.Helper()
 	src, err := Make(t.Context(), r, authn.NewMultiKeychain())
 	return closing(t, src, err)
 }
 
 // made pushes what r makes and returns it as the registry has it.
-func (s *server) made(t *testing.T, r Recipe) (v1.Image, Pushed) {
+func (s *server) made(t *testing.T, r inputs.Recipe) (v1.Image, Pushed) {
 	t.Helper()
 	got, err := s.repository(t, "made").Push(t.Context(), making(t, r), strings.ToLower(filepath.Base(t.Name())), PushOptions{})
 	if err != nil {
@@ -75,9 +77,9 @@ func TestMakeFromScratch(t *testing.T) {
 		"data/empty/.keep": "",
 	})
 	s := newServer(t)
-	image, pushed := s.made(t, Recipe{
+	image, pushed := s.made(t, inputs.Recipe{
 		Base: Scratch,
-		Files: []File{
+		Files: []inputs.File{
 			{Path: "bin/app", To: "/usr/local/bin/"},
 			{Path: "etc/app.conf", To: "/etc/app/main.conf", Mode: 0o600},
 			{Path: "site", To: "/srv/www/"},
@@ -120,7 +122,7 @@ func TestMakeFromScratch(t *testing.T) {
 }
 
 func TestMakeIsReproducible(t *testing.T) {
-	recipe := Recipe{Base: Scratch, Files: []File{{Path: "bin/app", To: "/app"}, {Path: "site", To: "/site"}}, Entrypoint: []string{"/app"}}
+	recipe := inputs.Recipe{Base: Scratch, Files: []inputs.File{{Path: "bin/app", To: "/app"}, {Path: "site", To: "/site"}}, Entrypoint: []string{"/app"}}
 	s := newServer(t)
 	var digests []string
 	for _, umask := range []fs.FileMode{0o755, 0o700} {
@@ -138,9 +140,9 @@ func TestMakeIsReproducible(t *testing.T) {
 
 func TestMakeReportsEveryPathAtOnce(t *testing.T) {
 	workspace(t, tree{"app": "kept no mode", "pipe/.keep": ""})
-	_, err := Make(t.Context(), Recipe{
+	_, err := Make(t.Context(), inputs.Recipe{
 		Base: Scratch, Platforms: []string{"linux/amd64", "linux/arm64"},
-		Files:      []File{{Path: "nowhere", To: "/a"}, {Path: "app", To: "/app"}, {Path: "no/folder", To: "/b"}},
+		Files:      []inputs.File{{Path: "nowhere", To: "/a"}, {Path: "app", To: "/app"}, {Path: "no/folder", To: "/b"}},
 		Entrypoint: []string{"/app"},
 	}, authn.NewMultiKeychain())
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +160,7 @@ func TestPushRefusesAFileChangedAfterOpen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			workspace(t, tree{"app*": "program"})
 			s := newServer(t)
-			src := making(t, Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}})
+			src := making(t, inputs.Recipe{Base: Scratch, Files: []inputs.File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}})
 			if err := os.WriteFile("app", []byte(now), 0o755); err != nil {
 				t.Fatal(err)
 			}
@@ -184,7 +186,7 @@ func TestLayersKeepTheirOwnCompression(t *testing.T) {
 	}
 	workspace(t, tree{"app*": strings.Repeat("program", 1000)})
 	s := newServer(t)
-	src := making(t, Recipe{Base: write(t, saved.tar()), Files: []File{{Path: "app", To: "/app"}}})
+	src := making(t, inputs.Recipe{Base: write(t, saved.tar()), Files: []inputs.File{{Path: "app", To: "/app"}}})
 	pushed, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{Compression: Zstd})
 	if err != nil {
 		t.Fatal(err)
@@ -202,7 +204,7 @@ func TestMakeStopsWhenItIsCancelled(t *testing.T) {
 	workspace(t, tree{"app*": "program"})
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(errors.New("the job is cancelled"))
-	_, err := Make(ctx, Recipe{Base: Scratch, Files: []File{{Path: "app", To: "/app"}}}, authn.NewMultiKeychain())
+	_, err := Make(ctx, inputs.Recipe{Base: Scratch, Files: []inputs.File{{Path: "app", To: "/app"}}}, authn.NewMultiKeychain())
 	if err == nil || !strings.Contains(err.Error(), "the job is cancelled") {
 		t.Errorf("the error is %v", err)
 	}
@@ -211,9 +213,9 @@ func TestMakeStopsWhenItIsCancelled(t *testing.T) {
 func TestEntrypointIsTheLastFileOfItsName(t *testing.T) {
 	base := layoutOf(t, must(mutate.AppendLayers(randomImage(0), baseLayer(dir("usr/bin/", 0o755, 0), link("bin", "usr/bin"))))).folder(t)
 	workspace(t, tree{"dist/server": "kept no mode"})
-	recipe := Recipe{Base: base, Files: []File{{Path: "dist", To: "/app"}, {Path: "dist/server", To: "/app/server", Mode: 0o755}}, Entrypoint: []string{"/app/server"}}
+	recipe := inputs.Recipe{Base: base, Files: []inputs.File{{Path: "dist", To: "/app"}, {Path: "dist/server", To: "/app/server", Mode: 0o755}}, Entrypoint: []string{"/app/server"}}
 	making(t, recipe)
-	recipe.Files, recipe.Entrypoint = []File{{Path: "dist", To: "/bin"}}, []string{"/bin/server"}
+	recipe.Files, recipe.Entrypoint = []inputs.File{{Path: "dist", To: "/bin"}}, []string{"/bin/server"}
 	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "dist/server is to be run as /bin/server") {
 		t.Errorf("the error is %v", err)
 	}
@@ -221,7 +223,7 @@ func TestEntrypointIsTheLastFileOfItsName(t *testing.T) {
 
 func TestPlatformWithoutVariantMatchesTheOnlyOne(t *testing.T) {
 	workspace(t, tree{"app*": "program"})
-	recipe := Recipe{Base: Scratch, Platforms: []string{"linux/arm/v7", "linux/arm"}, Files: []File{{Path: "app", To: "/app"}}}
+	recipe := inputs.Recipe{Base: Scratch, Platforms: []string{"linux/arm/v7", "linux/arm"}, Files: []inputs.File{{Path: "app", To: "/app"}}}
 	if have := making(t, recipe).Platforms(); len(have) != 2 {
 		t.Errorf("there are %q", have)
 	}

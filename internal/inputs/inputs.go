@@ -62,6 +62,7 @@ type Image struct {
 
 // Recipe describes an image built from files.
 type Recipe struct {
+	Base                string // scratch, or an image
 	Files               []File
 	Platforms           []string
 	Entrypoint, Command []string // nil: those of the base image

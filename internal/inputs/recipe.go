@@ -11,6 +11,7 @@ import (
 // parseRecipe reads the inputs that describe an image built from files.
 func (p *parser) parseRecipe(workspace string) Recipe {
 	recipe := Recipe{
+		Base:       p.rawValue("image"),
 		Files:      p.parseImageFiles("image-files", workspace),
 		Platforms:  p.parseList("image-platforms", platform),
 		Entrypoint: p.parseCommand("image-entrypoint"),

@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/name"
 
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
 // program is the path of the action in its image.
@@ -75,8 +76,8 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 		// https://docs.github.com/en/packages/learn-github-packages/connecting-a-repository-to-a-package
 		labels["org.opencontainers.image.source"] = "https://github.com/" + repository.RepositoryStr()
 	}
-	src, err := image.Make(ctx, image.Recipe{
-		Base: p.base, Files: []image.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
+	src, err := image.Make(ctx, inputs.Recipe{
+		Base: p.base, Files: []inputs.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
 		// Root, because only root may write the runner's files:
 		// https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user
 		Entrypoint: []string{program}, User: "0:0",
