@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// engine is a Docker engine of our own that holds one image and remembers no registry, as on a fresh runner.
+// engine is a Docker engine with one image and no memory of earlier pushes, as on a fresh runner.
 type engine struct {
 	host   string // for DOCKER_HOST
 	loaded time.Duration
@@ -36,7 +36,7 @@ func startEngine(ctx context.Context, dir string, one job) (*engine, error) {
 		_ = daemon.Wait()
 		return os.RemoveAll(home)
 	}
-	if err := e.answers(ctx); err != nil {
+	if err := e.waitUntilReady(ctx); err != nil {
 		return nil, errors.Join(err, e.stop())
 	}
 	began := time.Now()
@@ -49,7 +49,7 @@ func startEngine(ctx context.Context, dir string, one job) (*engine, error) {
 
 var errNoEngine = errors.New("no Docker engine can be started")
 
-func (e *engine) answers(ctx context.Context) error {
+func (e *engine) waitUntilReady(ctx context.Context) error {
 	for range 100 {
 		if e.command(ctx, "docker", "info").Run() == nil {
 			return nil

@@ -21,12 +21,12 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/tarball"
 )
 
-// layoutTag is by which regctl and oras find the image of a layout.
+// layoutTag names the image in a layout for regctl and oras.
 const layoutTag = "latest"
 
-// build makes an image and one whose last layer is another, in every form.
-func build(dir string, megabytes int) (map[string]job, error) {
-	files, err := programs()
+// buildImages makes an image, and one that differs in its last layer, in every format.
+func buildImages(dir string, megabytes int) (map[string]job, error) {
+	files, err := listPrograms()
 	if err != nil {
 		return nil, err
 	}
@@ -41,24 +41,28 @@ func build(dir string, megabytes int) (map[string]job, error) {
 	jobs := map[string]job{}
 	for name, list := range map[string][]string{"first": layers[:4], "next": {layers[0], layers[1], layers[2], layers[4]}} {
 		file := filepath.Join(dir, name+".tar")
-		if err := save(file, "bench:"+name, list); err != nil {
+		if err := writeDockerSave(file, "bench:"+name, list); err != nil {
 			return nil, err
 		}
 		jobs[name] = job{kind: "docker-save", image: file, name: "bench:" + name}
 		folder := filepath.Join(dir, "oci-"+name)
-		if err := saveLayout(folder, list); err != nil {
+		if err := writeLayout(folder, list); err != nil {
 			return nil, err
 		}
-		jobs[map[string]string{"first": "oci", "next": "oci-next"}[name]] = job{kind: "oci", image: folder}
+		jobs["layout-"+name] = job{kind: "layout", image: folder}
+		if err := writeTar(folder+".tar", folder); err != nil {
+			return nil, err
+		}
+		jobs["oci-"+name] = job{kind: "oci", image: folder + ".tar"}
 	}
 	packed := filepath.Join(dir, "first.tar.gz")
 	jobs["gzip"] = job{kind: "gzip", image: packed}
-	return jobs, compress(packed, jobs["first"].image)
+	return jobs, compressFile(packed, jobs["first"].image)
 }
 
-// programs are the files of this machine in an order that mixes them, of which images are made: what is in real ones
-// compresses neither as well nor as fast as what a generator makes up.
-func programs() (files []string, err error) {
+// listPrograms returns the files of this machine in a mixed but fixed order. Images are made of them, because generated
+// data compresses better and faster than that of real images.
+func listPrograms() (files []string, err error) {
 	for _, root := range []string{"/usr/bin", "/usr/lib", "/usr/share", "/usr/local"} {
 		err = errors.Join(err, filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
 			if err == nil && entry.Type().IsRegular() {
@@ -74,7 +78,7 @@ func programs() (files []string, err error) {
 	return files, err
 }
 
-// writeLayer writes a tar of size bytes of the files, and returns those that are left.
+// writeLayer writes a tar of size bytes of the files, and returns the remaining files.
 func writeLayer(to string, files []string, size int64) (rest []string, err error) {
 	f, err := os.Create(to)
 	if err != nil {
@@ -92,15 +96,15 @@ func writeLayer(to string, files []string, size int64) (rest []string, err error
 		}
 		content = content[:min(int64(len(content)), size)]
 		size -= int64(len(content))
-		if err := add(archive, files[0], content); err != nil {
+		if err := addFile(archive, files[0], content); err != nil {
 			return nil, err
 		}
 	}
 	return files, archive.Close()
 }
 
-// save writes what docker save of Docker 24 and older writes: layers without compression.
-func save(file, name string, layers []string) (err error) {
+// writeDockerSave writes what docker save of Docker 24 and older writes: layers without compression.
+func writeDockerSave(file, name string, layers []string) (err error) {
 	f, err := os.Create(file)
 	if err != nil {
 		return err
@@ -116,7 +120,7 @@ func save(file, name string, layers []string) (err error) {
 		}
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(content))})
 		names = append(names, fmt.Sprintf("%064d/layer.tar", i))
-		if err := add(archive, names[i], content); err != nil {
+		if err := addFile(archive, names[i], content); err != nil {
 			return err
 		}
 	}
@@ -129,10 +133,10 @@ func save(file, name string, layers []string) (err error) {
 	if err != nil {
 		return err
 	}
-	return errors.Join(add(archive, configName, raw), add(archive, "manifest.json", list), archive.Close())
+	return errors.Join(addFile(archive, configName, raw), addFile(archive, "manifest.json", list), archive.Close())
 }
 
-func add(archive *tar.Writer, name string, content []byte) error {
+func addFile(archive *tar.Writer, name string, content []byte) error {
 	if err := archive.WriteHeader(&tar.Header{Name: name, Mode: 0o644, Size: int64(len(content))}); err != nil {
 		return err
 	}
@@ -140,7 +144,7 @@ func add(archive *tar.Writer, name string, content []byte) error {
 	return err
 }
 
-func saveLayout(folder string, layers []string) error {
+func writeLayout(folder string, layers []string) error {
 	image := empty.Image
 	for _, file := range layers {
 		layer, err := tarball.LayerFromFile(file)
@@ -159,7 +163,18 @@ func saveLayout(folder string, layers []string) error {
 		layout.WithAnnotations(map[string]string{"org.opencontainers.image.ref.name": layoutTag}))
 }
 
-func compress(to, from string) (err error) {
+// writeTar writes what docker buildx build --output type=oci writes: a layout in a tar.
+func writeTar(to, folder string) (err error) {
+	f, err := os.Create(to)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	archive := tar.NewWriter(f)
+	return errors.Join(archive.AddFS(os.DirFS(folder)), archive.Close())
+}
+
+func compressFile(to, from string) (err error) {
 	in, err := os.Open(from)
 	if err != nil {
 		return err

@@ -22,8 +22,8 @@ import (
 	"github.com/org/atta-deploy-action/test/bench/link"
 )
 
-// Ours is this program itself, so that it is measured as a process like the others: push IMAGE HOST REPOSITORY TAG NEAR
-// COMPRESSION.
+// main is also this action's side of the comparison, so that it is measured as a process like the others: push IMAGE HOST
+// REPOSITORY TAG RECENT-TAG COMPRESSION.
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	var err error
@@ -53,17 +53,17 @@ func push(ctx context.Context, args []string) error {
 	return err
 }
 
-// scenario is what is pushed, after what.
+// scenario is a push, and the push before it.
 type scenario struct {
 	name          string
-	before, timed job // an empty before: to an empty registry
+	before, timed job // before is empty: into an empty registry
 }
 
 func bench(ctx context.Context) (err error) {
 	table := flag.String("table", "", "rewrite the table of pushes in this file")
 	rounds := flag.Int("rounds", 5, "number of rounds, in which every tool takes its turn")
 	size := flag.Int("size", 485, "size of the image in MiB")
-	only := flag.String("only", "", "measure those alone whose scenario, link and tool match, as in 'OCI.*loopback: (this|crane)'")
+	only := flag.String("only", "", "measure only those whose scenario, link and tool match, as in 'OCI.*loopback: (this|crane)'")
 	flag.Parse()
 	chosen, err := regexp.Compile(*only)
 	if err != nil {
@@ -79,7 +79,7 @@ func bench(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Fprintf(os.Stderr, "building images of %d MiB\n", *size)
-	all, err := build(dir, *size)
+	all, err := buildImages(dir, *size)
 	if err != nil {
 		return err
 	}
@@ -88,9 +88,9 @@ func bench(ctx context.Context) (err error) {
 	for _, t := range tools(self) {
 		sample := all["first"]
 		if t.command(sample) == nil {
-			sample = all["oci"]
+			sample = all["oci-first"]
 		}
-		command, done, err := t.ready(ctx, dir, sample)
+		command, done, err := t.prepare(ctx, dir, sample)
 		if err == nil {
 			_, err = exec.LookPath(command.Path)
 			loaded = max(loaded, done.loaded)
@@ -103,22 +103,25 @@ func bench(ctx context.Context) (err error) {
 		present = append(present, t)
 	}
 	scenarios := []scenario{
-		{"cold, docker save", job{}, all["first"]},
-		{"last layer changed", all["first"], all["next"]},
-		{"unchanged", all["first"], all["first"]},
-		{"cold, docker save in gzip", job{}, all["gzip"]},
-		{"cold, OCI layout", job{}, all["oci"]},
-		{"OCI layout, last layer changed", all["oci"], all["oci-next"]},
+		{"type=oci, cold", job{}, all["oci-first"]},
+		{"type=oci, last layer changed", all["oci-first"], all["oci-next"]},
+		{"type=oci, unchanged", all["oci-first"], all["oci-first"]},
+		{"OCI layout in a folder, cold", job{}, all["layout-first"]},
+		{"OCI layout in a folder, last layer changed", all["layout-first"], all["layout-next"]},
+		{"docker save, cold", job{}, all["first"]},
+		{"docker save, last layer changed", all["first"], all["next"]},
+		{"docker save, unchanged", all["first"], all["first"]},
+		{"docker save in gzip, cold", job{}, all["gzip"]},
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MiB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. Docker pushes from an engine that has loaded the image and remembers nothing, as on a fresh runner; a load took %.1f s more. A tool that cannot read an image is left out: crane reads no compressed tar, nor does skopeo 1.9; oras reads layouts alone. ×: the time of this action that a tool takes.\n",
-		*rounds, runtime.NumCPU(), cpu(), *size, loaded.Seconds())
+	fmt.Fprintf(&b, "Medians of %d rounds, in each of which every tool takes its turn, on a machine with %d cores (%s). The image has %d MiB of this machine's programs in four layers; the registry is Debian's docker-registry with its files in memory. Docker pushes from an engine that has loaded the image and remembers nothing, as on a fresh runner; a load took %.1f s more. A tool that cannot read a format is left out: crane reads neither a layout in a tar nor a compressed tar, skopeo 1.9 no compressed tar, oras layouts alone. ×: the tool's time over this action's.\n",
+		*rounds, runtime.NumCPU(), cpuName(), *size, loaded.Seconds())
 	for _, l := range []link.Link{{}, {Total: 100 << 20, One: 40 << 20, Delay: 20 * time.Millisecond}} {
 		for _, s := range scenarios {
-			if l.Total > 0 && (s.timed.kind != "docker-save") {
+			if l.Total > 0 && (s.timed.kind == "layout" || s.timed.kind == "gzip") {
 				continue
 			}
-			rows, err := measure(ctx, dir, l, s, present, *rounds, chosen)
+			rows, err := measureScenario(ctx, dir, l, s, present, *rounds, chosen)
 			if err != nil {
 				return err
 			}
@@ -128,10 +131,10 @@ func bench(ctx context.Context) (err error) {
 			fmt.Fprintf(&b, "\n**%s**, %s\n\n| tool | time | × | CPU | peak memory | requests | MB sent |\n|---|---:|---:|---:|---:|---:|---:|\n%s", s.name, l, rows)
 		}
 	}
-	b.WriteString("\n" + versions(ctx))
+	b.WriteString("\n" + toolVersions(ctx))
 	fmt.Print(b.String())
 	if *table == "" {
 		return nil
 	}
-	return rewrite(*table, b.String())
+	return rewriteTable(*table, b.String())
 }

@@ -14,16 +14,16 @@ import (
 	"github.com/org/atta-deploy-action/test/bench/link"
 )
 
-// taken is what one push has cost.
-type taken struct {
+// cost is what one push took.
+type cost struct {
 	wall, cpu time.Duration
 	memory    int64 // bytes
 	requests  int64
 	sent      int64 // bytes
 }
 
-func measure(ctx context.Context, dir string, l link.Link, s scenario, present []tool, rounds int, chosen *regexp.Regexp) (string, error) {
-	results, counts := map[string][]taken{}, map[string]taken{}
+func measureScenario(ctx context.Context, dir string, l link.Link, s scenario, present []tool, rounds int, chosen *regexp.Regexp) (string, error) {
+	results, counts := map[string][]cost{}, map[string]cost{}
 	shaped := l != (link.Link{})
 	for round := range rounds {
 		for _, t := range present {
@@ -32,14 +32,14 @@ func measure(ctx context.Context, dir string, l link.Link, s scenario, present [
 				continue
 			}
 			if round == 0 {
-				got, err := once(ctx, dir, l, s, t, true)
+				got, err := measureOnce(ctx, dir, l, s, t, true)
 				if err != nil {
 					return "", fmt.Errorf("%s: %w", what, err)
 				}
 				counts[t.name] = got
 			}
-			// On loopback the relay would take from the cores what the tools need.
-			got, err := once(ctx, dir, l, s, t, shaped)
+			// On loopback the relay would use the cores that the tools need.
+			got, err := measureOnce(ctx, dir, l, s, t, shaped)
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", what, err)
 			}
@@ -48,20 +48,20 @@ func measure(ctx context.Context, dir string, l link.Link, s scenario, present [
 		}
 	}
 	var b strings.Builder
-	ours := median(results["this action"], func(t taken) time.Duration { return t.wall })
+	ours := median(results["this action"], func(t cost) time.Duration { return t.wall })
 	for _, t := range present {
 		list := results[t.name]
 		if len(list) == 0 {
 			continue
 		}
-		wall := median(list, func(t taken) time.Duration { return t.wall })
-		used := fmt.Sprintf("%.2f s | %d MB", median(list, func(t taken) time.Duration { return t.cpu }).Seconds(),
-			median(list, func(t taken) int64 { return t.memory })/1e6)
+		wall := median(list, func(t cost) time.Duration { return t.wall })
+		used := fmt.Sprintf("%.2f s | %d MB", median(list, func(t cost) time.Duration { return t.cpu }).Seconds(),
+			median(list, func(t cost) int64 { return t.memory })/1e6)
 		if t.name == docker {
-			used = " | " // they are the engine's
+			used = " | " // the engine does the work
 		}
 		ratio := ""
-		if ours > 0 { // it may not be among those that are chosen
+		if ours > 0 { // 0 where -only leaves this action out
 			ratio = fmt.Sprintf("%.1f", float64(wall)/float64(ours))
 		}
 		fmt.Fprintf(&b, "| %s | %.2f s | %s | %s | %d | %.1f |\n", t.name, wall.Seconds(), ratio, used,
@@ -70,18 +70,18 @@ func measure(ctx context.Context, dir string, l link.Link, s scenario, present [
 	return b.String(), nil
 }
 
-// once pushes to a registry of its own, over the link and past the relay that counts, or straight to it.
-func once(ctx context.Context, dir string, l link.Link, s scenario, t tool, counted bool) (got taken, err error) {
+// measureOnce pushes to a fresh registry: through the relay, which counts and shapes the link, or directly.
+func measureOnce(ctx context.Context, dir string, l link.Link, s scenario, t tool, counted bool) (got cost, err error) {
 	home := filepath.Join(dir, "registry")
 	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
 	if s.before.image != "" {
-		if err := before(ctx, dir, home, s.before, t); err != nil {
-			return taken{}, err
+		if err := prepareRegistry(ctx, dir, home, s.before, t); err != nil {
+			return cost{}, err
 		}
 	}
 	r, err := startRegistry(ctx, home, l)
 	if err != nil {
-		return taken{}, err
+		return cost{}, err
 	}
 	defer func() { err = errors.Join(err, r.stop()) }()
 	timed := s.timed
@@ -92,9 +92,9 @@ func once(ctx context.Context, dir string, l link.Link, s scenario, t tool, coun
 	if s.before.image == s.timed.image {
 		timed.tag = "1"
 	}
-	command, done, err := t.ready(ctx, dir, timed)
+	command, done, err := t.prepare(ctx, dir, timed)
 	if err != nil {
-		return taken{}, err
+		return cost{}, err
 	}
 	defer func() { err = errors.Join(err, done.stop()) }()
 	var out bytes.Buffer
@@ -102,13 +102,13 @@ func once(ctx context.Context, dir string, l link.Link, s scenario, t tool, coun
 	r.relay.Reset()
 	began := time.Now()
 	if err := command.Start(); err != nil {
-		return taken{}, err
+		return cost{}, err
 	}
-	memory := peak(command.Process.Pid)
+	memory := watchMemory(command.Process.Pid)
 	err = command.Wait()
 	got.wall = time.Since(began)
 	if err != nil {
-		return taken{}, fmt.Errorf("%w: %s", err, &out)
+		return cost{}, fmt.Errorf("%w: %s", err, &out)
 	}
 	got.memory = memory()
 	got.cpu = command.ProcessState.UserTime() + command.ProcessState.SystemTime()
@@ -116,8 +116,8 @@ func once(ctx context.Context, dir string, l link.Link, s scenario, t tool, coun
 	return got, nil
 }
 
-// before makes home what a registry holds after t has pushed one as the tag 1; for the next rounds it is kept.
-func before(ctx context.Context, dir, home string, one job, t tool) error {
+// prepareRegistry fills home with what a registry holds after t pushed one as tag 1, and keeps a copy for the next rounds.
+func prepareRegistry(ctx context.Context, dir, home string, one job, t tool) error {
 	kept := filepath.Join(dir, "kept", t.name, filepath.Base(one.image))
 	if _, err := os.Stat(kept); err == nil {
 		return os.CopyFS(home, os.DirFS(kept))
@@ -127,7 +127,7 @@ func before(ctx context.Context, dir, home string, one job, t tool) error {
 		return err
 	}
 	one.host, one.tag = r.direct, "1"
-	command, done, err := t.ready(ctx, dir, one)
+	command, done, err := t.prepare(ctx, dir, one)
 	if err == nil {
 		var out []byte
 		if out, err = command.CombinedOutput(); err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/test/bench/link"
 )
 
-// registry is a docker-registry with a relay before it that counts.
+// registry is a docker-registry behind a relay that counts.
 type registry struct {
 	direct string // its host
 	relay  *link.Relay
@@ -47,7 +47,7 @@ func startRegistry(ctx context.Context, home string, l link.Link) (*registry, er
 		_ = server.Wait()
 		return err
 	}
-	if err := answers(ctx, host); err != nil {
+	if err := waitUntilReady(ctx, host); err != nil {
 		return nil, errors.Join(fmt.Errorf("docker-registry does not answer: %w", err), end())
 	}
 	relay, err := l.To(ctx, host)
@@ -57,8 +57,8 @@ func startRegistry(ctx context.Context, home string, l link.Link) (*registry, er
 	return &registry{direct: host, relay: relay, stop: func() error { return errors.Join(relay.Close(), end()) }}, nil
 }
 
-// answers waits until something listens at host.
-func answers(ctx context.Context, host string) error {
+// waitUntilReady waits until something listens at host.
+func waitUntilReady(ctx context.Context, host string) error {
 	ctx, stop := context.WithTimeout(ctx, 10*time.Second)
 	defer stop()
 	for {

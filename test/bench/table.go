@@ -25,9 +25,9 @@ func median[E any, T cmp.Ordered](list []E, of func(E) T) T {
 	return values[len(values)/2]
 }
 
-// peak watches how much memory a process takes; what it returns ends that and says it, in bytes. What the kernel counts for
-// a child that has ended is no use: it begins with the memory of the process that started it.
-func peak(pid int) func() int64 {
+// watchMemory watches the memory of a process until the returned function is called, which returns the peak in bytes. The
+// kernel's number for a child that has ended is of no use: it starts with the memory of the parent process.
+func watchMemory(pid int) func() int64 {
 	var most int64
 	end, ended := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -54,7 +54,7 @@ func peak(pid int) func() int64 {
 	}
 }
 
-func cpu() string {
+func cpuName() string {
 	text, err := os.ReadFile("/proc/cpuinfo")
 	if err != nil {
 		return "unknown"
@@ -67,7 +67,7 @@ func cpu() string {
 	return runtime.GOARCH
 }
 
-func versions(ctx context.Context) string {
+func toolVersions(ctx context.Context) string {
 	var list []string
 	for _, command := range []string{"crane version", "skopeo --version", "regctl version --format {{.VCSTag}}", "oras version", "dockerd --version", "docker-registry --version"} {
 		args := strings.Fields(command)
@@ -79,7 +79,7 @@ func versions(ctx context.Context) string {
 	return "Versions: " + strings.Join(append(list, runtime.Version()), "; ") + ".\n"
 }
 
-func rewrite(file, text string) error {
+func rewriteTable(file, text string) error {
 	content, err := os.ReadFile(file)
 	if err != nil {
 		return err

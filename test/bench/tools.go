@@ -9,41 +9,41 @@ import (
 
 // job is one push by a tool.
 type job struct {
-	kind  string // docker-save, gzip or oci
+	kind  string // docker-save, gzip (of a docker-save), oci (a tar) or layout (a folder)
 	image string // a path
-	name  string // by which the Docker engine has it
+	name  string // of the image in the Docker engine
 	host  string
 	tag   string
 }
 
 func (j job) ref() string { return j.host + "/app:" + j.tag }
 
-// docker is the tool that pushes what its engine holds.
+// docker is the tool that pushes from its engine.
 const docker = "docker push"
 
-// tool is one of those that are compared.
+// tool is one of the compared tools.
 type tool struct {
 	name    string
-	command func(job) []string // nil: it cannot do that
+	command func(job) []string // nil: the tool cannot do the job
 }
 
-// readied is what was done for a push that does not count.
-type readied struct {
+// prepared is what was done before a push, and is not measured.
+type prepared struct {
 	loaded time.Duration
 	stop   func() error
 }
 
-// ready returns the command that pushes j.
-func (t tool) ready(ctx context.Context, dir string, j job) (*exec.Cmd, readied, error) {
+// prepare returns the command that pushes j.
+func (t tool) prepare(ctx context.Context, dir string, j job) (*exec.Cmd, prepared, error) {
 	args := t.command(j)
 	if t.name != docker {
-		return exec.CommandContext(ctx, args[0], args[1:]...), readied{stop: func() error { return nil }}, nil
+		return exec.CommandContext(ctx, args[0], args[1:]...), prepared{stop: func() error { return nil }}, nil
 	}
 	e, err := startEngine(ctx, dir, j)
 	if err != nil {
-		return nil, readied{}, err
+		return nil, prepared{}, err
 	}
-	return e.command(ctx, args[0], args[1:]...), readied{e.loaded, e.stop}, nil
+	return e.command(ctx, args[0], args[1:]...), prepared{e.loaded, e.stop}, nil
 }
 
 func tools(self string) []tool {
@@ -53,40 +53,40 @@ func tools(self string) []tool {
 	return []tool{
 		{"this action", ours("gzip")},
 		{"this action, zstd", func(j job) []string {
-			if j.kind == "oci" {
+			if j.kind == "oci" || j.kind == "layout" {
 				return nil // nothing is compressed
 			}
 			return ours("zstd")(j)
 		}},
 		{"crane", func(j job) []string {
-			if j.kind == "gzip" {
-				return nil // it reads no compressed tar
+			if j.kind == "gzip" || j.kind == "oci" {
+				return nil // it reads neither a compressed tar nor a layout in a tar
 			}
 			return []string{"crane", "push", "--insecure", j.image, j.ref()}
 		}},
 		{"skopeo", func(j job) []string {
 			if j.kind == "gzip" {
-				return nil // Debian's 1.9 does not get through it
+				return nil // Debian's 1.9 fails on it
 			}
-			from := map[string]string{"oci": "oci:"}[j.kind]
+			from := map[string]string{"oci": "oci-archive:", "layout": "oci:"}[j.kind]
 			return []string{"skopeo", "copy", "--quiet", "--insecure-policy", "--dest-tls-verify=false", cmp.Or(from, "docker-archive:") + j.image, "docker://" + j.ref()}
 		}},
 		{"regctl", func(j job) []string {
 			host := "--host=reg=" + j.host + ",tls=disabled"
-			if j.kind == "oci" {
+			if j.kind == "layout" {
 				return []string{"regctl", "image", "copy", host, "ocidir://" + j.image, j.ref()}
 			}
 			return []string{"regctl", "image", "import", host, j.ref(), j.image}
 		}},
 		{"oras", func(j job) []string {
-			if j.kind != "oci" {
+			if j.kind != "oci" && j.kind != "layout" {
 				return nil // it reads nothing else
 			}
 			return []string{"oras", "copy", "--no-tty", "--from-oci-layout", "--to-plain-http", j.image + ":" + layoutTag, j.ref()}
 		}},
 		{docker, func(j job) []string {
 			if j.kind != "docker-save" {
-				return nil // it is pushed from the engine, whatever it came from
+				return nil // the engine pushes the same, however the image was loaded
 			}
 			return []string{"sh", "-c", `docker tag "$1" "$2" && docker push --quiet "$2"`, "push", j.name, j.ref()}
 		}},

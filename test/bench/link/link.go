@@ -1,4 +1,4 @@
-// Package link stands for the network between a tool and a server: it limits, delays and counts what is carried.
+// Package link emulates the network between a tool and a server: it limits, delays and counts the traffic.
 package link
 
 import (
@@ -13,10 +13,10 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// Link says how fast it is; the zero value is loopback.
+// Link is a speed and a delay; the zero value is loopback.
 type Link struct {
-	Total, One int           // bytes a second, in all and for one connection
-	Delay      time.Duration // there and back
+	Total, One int           // bytes per second, of all connections and of one; 0: no limit
+	Delay      time.Duration // round trip
 }
 
 func (l Link) String() string {
@@ -37,7 +37,7 @@ type Relay struct {
 	requests, sent atomic.Int64
 }
 
-// To begins a relay to the server at target, host:port, until it is closed.
+// To starts a relay to the server at target, host:port. Close stops it.
 func (l Link) To(ctx context.Context, target string) (*Relay, error) {
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -56,10 +56,10 @@ func (l Link) To(ctx context.Context, target string) (*Relay, error) {
 	return r, nil
 }
 
-// Close takes no more connections.
+// Close stops accepting connections.
 func (r *Relay) Close() error { return r.listener.Close() }
 
-// Reset counts from nothing.
+// Reset sets the counts to zero.
 func (r *Relay) Reset() { r.requests.Store(0); r.sent.Store(0) }
 
 // Requests is how many HTTP requests went to the server.
@@ -107,13 +107,13 @@ func (r *Relay) connect(ctx context.Context, client net.Conn) {
 	<-ended
 }
 
-// piece is what arrives after the delay of the link.
+// piece is data that arrives after the delay of the link.
 type piece struct {
 	data []byte
 	at   time.Time
 }
 
-// carry lets data pass, and brings it to its end half of the link's delay later.
+// carry copies data, and delivers it half of the delay later.
 func (r *Relay) carry(to io.Writer, from io.Reader, pass func([]byte)) {
 	if r.link.Delay == 0 {
 		buf := make([]byte, 256<<10)
