@@ -3,10 +3,11 @@
 # build_bundle.sh: makes the deploy bundle of a version, byte for byte the file
 # that the action makes from the same folder.
 #
-#   deploy/build_bundle.sh VERSION [--service=NAME] [--mode=job|service] [--path=FOLDER] [--output=FOLDER]
+#   deploy/build_bundle.sh VERSION [--service=NAME] [--mode=job|service] [--path=FOLDER] [--allow=FILE] [--output=FOLDER]
 #
 # --service is the service's name (atta), --mode what it is when --path brings no unit
-# (job), --path the repository's own deploy folder (deploy), --output where
+# (job), --path the repository's own deploy folder (deploy), --allow a file in it
+# that is named like one of secrets and holds none (may be repeated), --output where
 # deploy-bundle-VERSION.tar.gz is written (the working folder). The defaults of a
 # bundle are the files next to this script; the files of --path replace them.
 #
@@ -36,7 +37,7 @@ main() {
 }
 
 read_arguments() {
-  VERSION='' SERVICE=atta MODE='' OWN=deploy OUTPUT=.
+  VERSION='' SERVICE=atta MODE='' OWN=deploy OUTPUT=. ALLOWED=()
   local argument
   for argument; do
     case $argument in
@@ -47,6 +48,7 @@ read_arguments() {
       --service=*) SERVICE=${argument#*=} ;;
       --mode=*) MODE=${argument#*=} ;;
       --path=*) OWN=${argument#*=} ;;
+      --allow=*) ALLOWED+=("${argument#*=}") ;;
       --output=*) OUTPUT=${argument#*=} ;;
       -*) die "unknown option: $argument" ;;
       *)
@@ -62,7 +64,7 @@ read_arguments() {
   DEFAULTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
   TAR=$(command -v gtar || command -v tar)
   "$TAR" --version | grep -q 'GNU tar' || die "GNU tar is needed; on macOS: brew install gnu-tar"
-  readonly VERSION SERVICE MODE OWN OUTPUT DEFAULTS TAR
+  readonly VERSION SERVICE MODE OWN ALLOWED OUTPUT DEFAULTS TAR
 }
 
 put_defaults() {
@@ -92,6 +94,7 @@ put_own_files() {
   [[ -z $odd ]] || die "a setuid or setgid file does not go into a bundle: $odd"
   odd=$(find "$OWN" -type f -name .env)
   [[ -z $odd ]] || die "settings and secrets stay on the host, take them out of the bundle: $odd"
+  refuse_secrets
   odd=$(cd "$OWN" && find . -name '*[!A-Za-z0-9._+@ -]*')
   [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
   cp -Rp -- "$OWN/." "$STAGE/own/"
@@ -101,6 +104,19 @@ put_own_files() {
     ! cmp -s -- "$DEFAULTS/$odd" "$STAGE/own/$odd" || rm -- "$STAGE/own/$odd"
   done
   cp -Rp -- "$STAGE/own/." "$STAGE/tree/deploy/"
+}
+
+# Files named like keys, passwords or the settings of one environment, but for examples and public keys.
+refuse_secrets() {
+  local name allowed
+  while IFS= read -r name; do
+    for allowed in ${ALLOWED[@]+"${ALLOWED[@]}"}; do
+      [[ $name != "$allowed" ]] || continue 2
+    done
+    die "named like a file of secrets, which must not be in a bundle; if it holds none, add --allow='$name'"
+  done < <(cd "$OWN" && find . -type f \( -name '.env.*' -o -name '*.pem' -o -name '*.key' -o -name '*.p12' -o -name '*.pfx' -o -name '*.jks' \
+    -o -name 'id_*' -o -name .netrc -o -name .pgpass -o -name .git-credentials \) ! -name .env.example ! -name .env.sample \
+    ! -name .env.template ! -name .env.dist ! -name '*.pub' | sed 's|^\./||')
 }
 
 # Units that would not be installed, a unit of another mode, a timer without what it starts.

@@ -14,6 +14,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -49,13 +50,14 @@ type file struct {
 
 // Build packs the built-in files, overlaid with the repository's folder, and a VERSION file. The same files give the same
 // bytes on every machine. The mode, job, service or empty, selects the built-in unit; the repository's own unit must match
-// it. The error lists every file that must not be in a bundle.
-func Build(folder string, rel release.Release, mode string) (Bundle, error) {
+// it. The error lists every file that must not be in a bundle. Files that by their names hold secrets are refused unless
+// allowed names their path in the folder.
+func Build(folder string, rel release.Release, mode string, allowed ...string) (Bundle, error) {
 	files, err := defaultFiles(rel.Service, mode)
 	if err != nil {
 		return Bundle{}, err
 	}
-	own, err := readFolder(folder, rel.Service)
+	own, err := readFolder(folder, rel.Service, allowed)
 	if _, replaced := own["deploy/"+deployScript]; replaced {
 		// The repository's own script must not source libraries of another version.
 		maps.DeleteFunc(files, func(name string, _ file) bool { return strings.HasPrefix(name, "deploy/lib/") })
@@ -101,7 +103,7 @@ func defaultFiles(service, mode string) (map[string]file, error) {
 // plainName keeps names readable in listings and shells.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._/+@ -]+$`)
 
-func readFolder(folder, service string) (map[string]file, error) {
+func readFolder(folder, service string, allowed []string) (map[string]file, error) {
 	files := map[string]file{}
 	var problems []error
 	size := int64(0)
@@ -128,6 +130,10 @@ func readFolder(folder, service string) (map[string]file, error) {
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
 			return nil
 		}
+		if holdsSecrets(inside) && !slices.Contains(allowed, inside) {
+			problems = append(problems, fmt.Errorf("bundle-path %s: %q is named like a file of secrets, which must not be in a bundle; if it holds none, list it in bundle-allow", folder, inside))
+			return nil
+		}
 		if size += info.Size(); size > maxSize {
 			return fmt.Errorf("bundle-path %s holds more than %d MB: programs belong in the image", folder, maxSize>>20)
 		}
@@ -149,6 +155,20 @@ func readFolder(folder, service string) (map[string]file, error) {
 		return nil, fmt.Errorf("read bundle-path: %w", err)
 	}
 	return files, errors.Join(problems...)
+}
+
+// secretNames are patterns of the names of files that hold keys, passwords or settings of one environment.
+var secretNames = []string{".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "id_*", ".netrc", ".pgpass", ".git-credentials"}
+
+// publicNames are the exceptions: examples of settings, and public keys.
+var publicNames = []string{".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub"}
+
+func holdsSecrets(name string) bool {
+	matches := func(pattern string) bool {
+		ok, _ := path.Match(pattern, path.Base(name)) // the patterns are constants
+		return ok
+	}
+	return slices.ContainsFunc(secretNames, matches) && !slices.ContainsFunc(publicNames, matches)
 }
 
 // unfitReason is the reason why a file must not be in a bundle, or empty.

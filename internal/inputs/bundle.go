@@ -18,6 +18,7 @@ func (p *parser) parseBundle(task Task, workspace string) Bundle {
 	prefix := cmp.Or(p.parseText("bundle-prefix", keyPrefix), task.Release.BundlePrefix())
 	return Bundle{
 		Path:   p.parsePath("bundle-path", workspace),
+		Allow:  p.parseList("bundle-allow", bundleFile),
 		Bucket: p.parseText("deploy-bucket", bucket),
 		Prefix: strings.TrimSuffix(prefix, "/") + "/",
 		Mode:   p.parseText("mode", oneOf("job", "service")),

@@ -56,7 +56,8 @@ var (
 	user        = newFormat(1, 64, `[\w.-]+(:[\w.-]+)?`, "a user, or user:group, by name or number")
 
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, except reserved prefixes and suffixes.
-	bucket = newFormat(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").excludeWhere(isAddress)
+	bucket     = newFormat(3, 63, `[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*`, "an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts").excludeWhere(isAddress)
+	bundleFile = newFormat(1, 255, `[A-Za-z0-9._/+@-]+`, "paths in bundle-path, as in certs/ca.pem")
 	// Half of a key's 1,024 bytes are reserved for what follows the prefix.
 	keyPrefix    = newFormat(1, 512, `[\w.=-]+(/[\w.=-]+)*/?`, "folders of letters, digits or any of _.=-, as in bundles/dev/").excludeWhere(hasDots)
 	kmsKey       = newFormat(1, 256, `[\w:/-]+`, "a KMS key's id or ARN, or alias/<name>")

@@ -80,7 +80,8 @@ type File struct {
 
 // Bundle is what to pack, and where to upload it.
 type Bundle struct {
-	Path   string // relative to the working directory, or absolute under the workspace
+	Path   string   // relative to the working directory, or absolute under the workspace
+	Allow  []string // files in Path that are named like files of secrets and hold none
 	Bucket string
 	Prefix string // of the S3 key; ends with a slash
 	Mode   string // job or service; empty: decided by the unit in Path, or job without a unit

@@ -44,7 +44,7 @@ func (a *artifacts) readSources(ctx context.Context, account Account) error {
 
 func (a *artifacts) buildBundle() (err error) {
 	path := a.plan.Bundle.Path
-	if a.bundle, err = bundle.Build(path, a.plan.Release, a.plan.Bundle.Mode); err != nil {
+	if a.bundle, err = bundle.Build(path, a.plan.Release, a.plan.Bundle.Mode, a.plan.Bundle.Allow...); err != nil {
 		return err
 	}
 	a.console.Info("bundle: %d files, %d of them from %s, sha256 %s", a.bundle.Files, a.bundle.Own, path, a.bundle.SHA256)

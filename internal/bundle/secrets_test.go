@@ -1,0 +1,50 @@
+package bundle_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+)
+
+// In both the package and the script: a name, and whether it is refused.
+var secretNames = map[string]bool{
+	".env.prod": true, "conf/.env.local": true, "tls.key": true, "certs/ca.pem": true, "a.p12": true, "a.pfx": true, "a.jks": true,
+	"id_ed25519": true, ".netrc": true, ".pgpass": true, ".git-credentials": true,
+	".env.sample": false, ".env.template": false, ".env.dist": false, "id_ed25519.pub": false, "docker.env": false, "keys.txt": false, "idle.sh": false,
+}
+
+func TestBuildRefusesFilesNamedLikeSecretsUnlessAllowed(t *testing.T) {
+	t.Parallel()
+	for name, refused := range secretNames {
+		dir := folder(t, own{name, "x", 0o644})
+		_, err := bundle.Build(dir, atta(t), "", "other")
+		if (err != nil) != refused || refused && !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		allowed, err := bundle.Build(dir, atta(t), "", "other", name)
+		if err != nil || !slices.ContainsFunc(unpack(t, allowed.Content), func(f packed) bool { return f.Name == "deploy/"+name }) {
+			t.Errorf("%s is allowed: %v", name, err)
+		}
+	}
+}
+
+func TestTheShellScriptRefusesFilesNamedLikeSecrets(t *testing.T) {
+	t.Parallel()
+	var all []own
+	arguments := []string{"0.1.30-dev", "--allow=other"}
+	for name, refused := range secretNames {
+		all = append(all, own{name, "x", 0o644})
+		if refused {
+			arguments = append(arguments, "--allow="+name)
+			if _, said, err := script(t, "0.1.30-dev", "--allow=other", "--path="+folder(t, own{name, "x", 0o644})); err == nil || !strings.Contains(said, "--allow='"+name+"'") {
+				t.Errorf("%s: %v: %s", name, err, said)
+			}
+		}
+	}
+	if _, said, err := script(t, append(arguments, "--path="+folder(t, all...))...); err != nil {
+		t.Errorf("%v: %s", err, said)
+	}
+}
