@@ -23,30 +23,39 @@ type addition []entryOf
 
 // entryOf is one of them: a folder, a link or a regular file.
 type entryOf struct {
-	name     string // in the image, without a leading slash
-	kind     byte   // as package tar has it
-	source   string // of a regular file
+	name     string                  // in the image, without a leading slash
+	kind     byte                    // as package tar has it
+	source   func() (fs.File, error) // of a regular file
+	path     string                  // of the source, for errors
 	link     string
 	mode     int64
 	uid, gid int
 	size     int64
 }
 
-// listEntries lists what f puts into an image whose lower layers are root, and makes that part of root.
-func (f addedFile) listEntries(root rootfs, number int) (addition, error) {
-	info, err := os.Stat(f.Path)
+// listEntries lists what f puts into an image whose lower layers are root, and makes that part of root. A path that leads out
+// of the workspace, by a link too, is an error.
+func (f addedFile) listEntries(workspace *os.Root, root rootfs, number int) (addition, error) {
+	source, err := pathIn(workspace, f.Path)
 	if err != nil {
 		return nil, err
 	}
-	a := adder{addedFile: f, root: root, number: number}
+	info, err := workspace.Stat(source)
+	if err != nil {
+		if _, outside := os.Stat(f.Path); outside == nil {
+			return nil, fmt.Errorf("%s: it leads out of the workspace", f.Path)
+		}
+		return nil, err
+	}
+	a := adder{addedFile: f, workspace: workspace, root: root, number: number}
 	if info.IsDir() {
-		err = a.addFolder()
+		err = a.addFolder(source)
 	} else {
 		to := f.To
 		if strings.HasSuffix(to, "/") {
 			to = path.Join(to, filepath.Base(f.Path))
 		}
-		err = a.addFile(to, f.Path, info)
+		err = a.addFile(to, source, info)
 	}
 	for _, e := range a.entries {
 		if strings.Contains("/"+e.name, "/"+whiteout) {
@@ -56,23 +65,39 @@ func (f addedFile) listEntries(root rootfs, number int) (addition, error) {
 	return a.entries, err
 }
 
+// pathIn returns the path of name within the folder.
+func pathIn(folder *os.Root, name string) (string, error) {
+	from, err := filepath.Abs(folder.Name())
+	if err != nil {
+		return "", err
+	}
+	if name, err = filepath.Abs(name); err != nil {
+		return "", err
+	}
+	within, err := filepath.Rel(from, name)
+	if err != nil || !filepath.IsLocal(within) {
+		return "", fmt.Errorf("%s: it is not in the workspace %s", name, from)
+	}
+	return within, nil
+}
+
 // adder collects the entries of one addition.
 type adder struct {
 	addedFile
-	root    rootfs
-	number  int
-	entries addition
+	workspace *os.Root
+	root      rootfs
+	number    int
+	entries   addition
 }
 
-// addFolder takes what is in a folder, sorted by name.
-func (a *adder) addFolder() error {
+// addFolder takes what is in the folder at source, sorted by name.
+func (a *adder) addFolder(source string) error {
 	var problems []error
-	// The slash makes that a link to a folder is walked as one.
-	err := filepath.WalkDir(a.Path+"/", func(source string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(a.workspace.FS(), filepath.ToSlash(source), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		within, err := filepath.Rel(a.Path, source)
+		within, err := filepath.Rel(source, name)
 		if err != nil {
 			return err
 		}
@@ -86,7 +111,7 @@ func (a *adder) addFolder() error {
 		}
 		info, err := entry.Info()
 		if err == nil {
-			err = a.addFile(to, source, info)
+			err = a.addFile(to, name, info)
 		}
 		problems = append(problems, err)
 		return nil
@@ -114,11 +139,12 @@ func (a *adder) addFile(to, source string, info fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	e := entryOf{name: path.Join(folder, base), kind: tar.TypeReg, source: source, size: info.Size(), mode: 0o644}
+	e := entryOf{name: path.Join(folder, base), kind: tar.TypeReg, path: source, size: info.Size(), mode: 0o644}
+	e.source = func() (fs.File, error) { return a.workspace.Open(source) }
 	below := a.root[e.name]
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
-		target, err := os.Readlink(source)
+		target, err := a.workspace.Readlink(source)
 		if err != nil {
 			return err
 		}
@@ -174,14 +200,14 @@ func (all addition) writeTar(w io.Writer) error {
 }
 
 func (e entryOf) copyContent(w io.Writer, buf []byte) error {
-	f, err := os.Open(e.source)
+	f, err := e.source()
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	n, err := io.CopyBuffer(w, onlyReader{f}, buf)
 	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != e.size {
-		return fmt.Errorf("%s: it is changing while it is read", e.source)
+		return fmt.Errorf("%s: it is changing while it is read", e.path)
 	}
 	return err
 }

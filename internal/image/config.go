@@ -107,7 +107,7 @@ func checkStartable(config *v1.ConfigFile, root rootfs, all []addition) error {
 			continue
 		}
 		if e.mode&0o111 == 0 {
-			return fmt.Errorf("%s is to be run as %s and may not be executed: chmod +x, or write :0755 behind it", e.source, command[0])
+			return fmt.Errorf("%s is to be run as %s and may not be executed: chmod +x, or write :0755 behind it", e.path, command[0])
 		}
 		return nil
 	}

@@ -1,10 +1,12 @@
 package image
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -37,11 +39,15 @@ func Make(ctx context.Context, in inputs.Recipe, keychain authn.Keychain) (*Sour
 	if err != nil {
 		return nil, err
 	}
-	root, err := r.makeImage(ctx, base.root)
+	workspace, err := os.OpenRoot(cmp.Or(r.Workspace, "."))
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("make image on %q: %w", r.Base, err), base.Close())
+		return nil, errors.Join(err, base.Close())
 	}
-	return &Source{kind: "files on " + base.kind, root: root, close: base.close}, nil
+	made := &Source{kind: "files on " + base.kind, close: func() error { return errors.Join(workspace.Close(), base.Close()) }}
+	if made.root, err = r.makeImage(ctx, workspace, base.root); err != nil {
+		return nil, errors.Join(fmt.Errorf("make image on %q: %w", r.Base, err), made.Close())
+	}
+	return made, nil
 }
 
 func (r recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source, error) {
@@ -66,7 +72,7 @@ func (r recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source,
 }
 
 // makeImage puts the files on each of the base's images that are wanted.
-func (r recipe) makeImage(ctx context.Context, base *manifest) (*manifest, error) {
+func (r recipe) makeImage(ctx context.Context, workspace *os.Root, base *manifest) (*manifest, error) {
 	wanted, err := chooseManifests(base, r.choosePlatforms())
 	if err != nil {
 		return nil, err
@@ -74,7 +80,7 @@ func (r recipe) makeImage(ctx context.Context, base *manifest) (*manifest, error
 	var made []*manifest
 	var problems []error
 	for _, m := range wanted {
-		image, err := r.addLayers(ctx, m)
+		image, err := r.addLayers(ctx, workspace, m)
 		problems = append(problems, err)
 		made = append(made, image)
 	}
@@ -100,7 +106,7 @@ func distinctErrors(all []error) (distinct []error) {
 }
 
 // addLayers makes the image of one platform.
-func (r recipe) addLayers(ctx context.Context, base *manifest) (*manifest, error) {
+func (r recipe) addLayers(ctx context.Context, workspace *os.Root, base *manifest) (*manifest, error) {
 	raw, err := base.blobs[0].readContent(ctx)
 	if err != nil {
 		return nil, err
@@ -124,7 +130,7 @@ func (r recipe) addLayers(ctx context.Context, base *manifest) (*manifest, error
 	var additions []addition
 	for _, file := range r.Files {
 		file.Path = targetPlatforms(base.Platform).Replace(file.Path)
-		content, err := addedFile(file).listEntries(root, len(made.blobs))
+		content, err := addedFile(file).listEntries(workspace, root, len(made.blobs))
 		var layer *blob
 		if err == nil {
 			layer, err = content.layerBlob(ctx)

@@ -237,3 +237,30 @@ func TestPlatformWithoutVariantMatchesTheOnlyOne(t *testing.T) {
 		t.Errorf("the error is %v", err)
 	}
 }
+
+func TestMakeRefusesPathsThatLeadOutOfTheWorkspace(t *testing.T) {
+	outside := t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "secret"), []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	dir := workspace(t, tree{"inner/app": "x"})
+	for link, target := range map[string]string{"file": outside + "/secret", "folder": outside, "up": "..", "inside": "inner", "dangling": "none"} {
+		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{
+		"file": "leads out of the workspace", "folder": "leads out of the workspace", "folder/secret": "leads out of the workspace", "up": "leads out of the workspace",
+		outside + "/secret": "not in the workspace", "../x": "not in the workspace", "dangling": "no such file", "inside": "", "inside/app": "", dir + "/inner": "",
+	} {
+		src, err := Make(t.Context(), inputs.Recipe{
+			Base: Scratch, Workspace: dir, Files: []inputs.File{{Path: name, To: "/app", Mode: 0o755}}, Entrypoint: []string{"/app"},
+		}, authn.NewMultiKeychain())
+		if want == "" && err == nil {
+			err = src.Close()
+		}
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+}

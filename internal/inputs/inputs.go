@@ -63,6 +63,7 @@ type Image struct {
 // Recipe describes an image built from files.
 type Recipe struct {
 	Base                string // scratch, or an image
+	Workspace           string // the folder that Files must be in; empty: the working directory
 	Files               []File
 	Platforms           []string
 	Entrypoint, Command []string // nil: those of the base image

@@ -12,6 +12,7 @@ import (
 func (p *parser) parseRecipe(workspace string) Recipe {
 	recipe := Recipe{
 		Base:       p.rawValue("image"),
+		Workspace:  workspace,
 		Files:      p.parseImageFiles("image-files", workspace),
 		Platforms:  p.parseList("image-platforms", platform),
 		Entrypoint: p.parseCommand("image-entrypoint"),

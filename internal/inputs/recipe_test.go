@@ -23,6 +23,7 @@ func TestRecipeInputsDescribeAnImageBuiltFromFiles(t *testing.T) {
 	}).Image
 	want := inputs.Recipe{
 		Base:       "scratch",
+		Workspace:  "/github/workspace",
 		Files:      []inputs.File{{Path: "bin/app", To: "/usr/local/bin/app", Mode: 0o755}, {Path: "etc", To: "/etc/"}, {Path: "/github/workspace/site", To: "/srv/my site"}},
 		Platforms:  []string{"linux/amd64", "linux/arm/v7"},
 		Entrypoint: []string{"/usr/local/bin/app", "--name=a,b"},

@@ -77,7 +77,7 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 		labels["org.opencontainers.image.source"] = "https://github.com/" + repository.RepositoryStr()
 	}
 	src, err := image.Make(ctx, inputs.Recipe{
-		Base: p.base, Files: []inputs.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
+		Base: p.base, Workspace: folder, Files: []inputs.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
 		// Root, because only root may write the runner's files:
 		// https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user
 		Entrypoint: []string{program}, User: "0:0",
