@@ -107,20 +107,17 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 	files := map[string]file{}
 	var problems []error
 	size := int64(0)
-	err := filepath.WalkDir(folder, func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
+	root, err := openFolder(folder)
+	if errors.Is(err, fs.ErrNotExist) && filepath.Clean(folder) == DefaultPath {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read bundle-path %s: %w", folder, err)
+	}
+	defer root.Close()
+	err = fs.WalkDir(root.FS(), ".", func(inside string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || inside == laptopFile {
 			return err
-		}
-		if name == folder {
-			return fmt.Errorf("%s is not a folder", folder)
-		}
-		inside, err := filepath.Rel(folder, name)
-		if err != nil {
-			return err
-		}
-		inside = filepath.ToSlash(inside)
-		if inside == laptopFile {
-			return nil
 		}
 		info, err := entry.Info()
 		if err != nil {
@@ -137,7 +134,7 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 		if size += info.Size(); size > maxSize {
 			return fmt.Errorf("bundle-path %s holds more than %d MB: programs belong in the image", folder, maxSize>>20)
 		}
-		content, err := os.ReadFile(name)
+		content, err := root.ReadFile(inside)
 		switch problem := misplacedReason(inside, service); {
 		case isDefaultUnit(inside, content):
 		case problem != "":
@@ -148,13 +145,30 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 		}
 		return err
 	})
-	if errors.Is(err, fs.ErrNotExist) && filepath.Clean(folder) == DefaultPath {
-		return nil, nil
-	}
 	if err != nil {
 		return nil, fmt.Errorf("read bundle-path: %w", err)
 	}
 	return files, errors.Join(problems...)
+}
+
+// openFolder opens the repository's folder. A link on the way to it must not lead out of the working directory.
+func openFolder(folder string) (*os.Root, error) {
+	here, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	within := folder
+	if filepath.IsAbs(folder) {
+		if within, err = filepath.Rel(here, folder); err != nil || !filepath.IsLocal(within) {
+			return os.OpenRoot(folder)
+		}
+	}
+	root, err := os.OpenRoot(here)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	return root.OpenRoot(within)
 }
 
 // secretNames are patterns of the names of files that hold keys, passwords or settings of one environment.

@@ -269,7 +269,13 @@ func TestOnlyTheDefaultFolderMayBeMissing(t *testing.T) {
 	if err := os.WriteFile("file", nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for path, want := range map[string]string{"delpoy": "no such file", "file": "is not a folder"} {
+	if err := errors.Join(os.Mkdir("ours", 0o755), os.Symlink(folder(t, own{"own/file", "", 0o644}), "out"), os.Symlink("ours", "in")); err != nil {
+		t.Fatal(err)
+	}
+	if b := build(t, "in"); b.Own != 0 {
+		t.Errorf("a link inside the working directory: %d own files", b.Own)
+	}
+	for path, want := range map[string]string{"delpoy": "no such file", "file": "not a directory", "out/own": "escapes"} {
 		if _, err := bundle.Build(path, atta(t), ""); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", path, err)
 		}
