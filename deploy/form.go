@@ -51,10 +51,16 @@ var compiledForms = sync.OnceValue(func() map[string]*regexp.Regexp {
 	return compiled
 })
 
+// MatchesForm reports whether a host would accept value for the parameter of that name, such as version or image.
+func MatchesForm(name, value string) bool {
+	form := compiledForms()[name]
+	return form != nil && form.MatchString(value)
+}
+
 // checkForm reports a parameter that a host would refuse.
 func checkForm(parameter string) error {
 	name, value, _ := strings.Cut(strings.TrimPrefix(parameter, "--"), "=")
-	if form := compiledForms()[name]; form == nil || !form.MatchString(value) {
+	if !MatchesForm(name, value) {
 		return fmt.Errorf("parameter --%s is not valid: %.80q", name, value)
 	}
 	return nil

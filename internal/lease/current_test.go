@@ -1,6 +1,7 @@
 package lease_test
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -31,6 +32,8 @@ func TestARunRewritesItsOwnRecord(t *testing.T) {
 	})
 }
 
+func digestOf(text string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))) }
+
 func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		l := s.newStore()
@@ -44,8 +47,8 @@ func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
 				if c.Version != version {
 					c.Before, c.Version, c.Since = c.Version, version, at
 				}
-				c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: version})
-				c.Quarantine(lease.Quarantine{Digest: "sha256:" + version, Version: "again"})
+				c.Quarantine(lease.Quarantine{Digest: digestOf(version), Version: version})
+				c.Quarantine(lease.Quarantine{Digest: digestOf(version), Version: "again"})
 			})
 			if err != nil {
 				t.Fatal(err)
@@ -53,16 +56,16 @@ func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
 		}
 		got, err := l.ReadCurrent(t.Context())
 		want := lease.Current{Format: 1, Generation: 2, Version: "0.1.1-dev", Before: "0.1.0-dev", Since: at, Quarantined: []lease.Quarantine{
-			{Digest: "sha256:0.1.0-dev", Version: "0.1.0-dev"}, {Digest: "sha256:0.1.1-dev", Version: "0.1.1-dev"},
+			{Digest: digestOf("0.1.0-dev"), Version: "0.1.0-dev"}, {Digest: digestOf("0.1.1-dev"), Version: "0.1.1-dev"},
 		}}
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%v\n%s", err, diff)
 		}
-		if got.FindQuarantine("sha256:0.1.0-dev") == nil || got.FindQuarantine("sha256:other") != nil {
+		if got.FindQuarantine(digestOf("0.1.0-dev")) == nil || got.FindQuarantine(digestOf("other")) != nil {
 			t.Errorf("%+v", got)
 		}
-		got.LiftQuarantine("sha256:0.1.0-dev")
-		if got.FindQuarantine("sha256:0.1.0-dev") != nil || got.FindQuarantine("sha256:0.1.1-dev") == nil {
+		got.LiftQuarantine(digestOf("0.1.0-dev"))
+		if got.FindQuarantine(digestOf("0.1.0-dev")) != nil || got.FindQuarantine(digestOf("0.1.1-dev")) == nil {
 			t.Errorf("%+v", got)
 		}
 	})
@@ -71,13 +74,13 @@ func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
 func TestAnUpdateOfALowerGenerationIsRefused(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		version := func(v string) func(*lease.Current) { return func(c *lease.Current) { c.Version = v } }
-		if err := s.newStore().UpdateCurrent(t.Context(), 5, version("new")); err != nil {
+		if err := s.newStore().UpdateCurrent(t.Context(), 5, version("0.1.1-dev")); err != nil {
 			t.Fatal(err)
 		}
-		if err := s.newStore().UpdateCurrent(t.Context(), 4, version("old")); !errors.Is(err, lease.ErrLost) {
+		if err := s.newStore().UpdateCurrent(t.Context(), 4, version("0.1.0-dev")); !errors.Is(err, lease.ErrLost) {
 			t.Error(err)
 		}
-		if current, err := s.newStore().ReadCurrent(t.Context()); err != nil || current.Version != "new" || current.Generation != 5 {
+		if current, err := s.newStore().ReadCurrent(t.Context()); err != nil || current.Version != "0.1.1-dev" || current.Generation != 5 {
 			t.Errorf("%+v, %v", current, err)
 		}
 	})
@@ -89,7 +92,7 @@ func TestNoConcurrentUpdateIsLost(t *testing.T) {
 		for i := range 5 {
 			group.Go(func() {
 				err := s.newStore().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
-					c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
+					c.Quarantine(lease.Quarantine{Digest: digestOf(fmt.Sprint(i))})
 				})
 				if err != nil {
 					t.Error(err)
@@ -107,11 +110,11 @@ func TestQuarantineKeepsTheHundredNewest(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		err := s.newStore().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
 			for i := range 120 {
-				c.Quarantine(lease.Quarantine{Digest: fmt.Sprint(i)})
+				c.Quarantine(lease.Quarantine{Digest: digestOf(fmt.Sprint(i))})
 			}
 		})
 		current, problem := s.newStore().ReadCurrent(t.Context())
-		if err != nil || problem != nil || len(current.Quarantined) != 100 || current.Quarantined[0].Digest != "20" {
+		if err != nil || problem != nil || len(current.Quarantined) != 100 || current.Quarantined[0].Digest != digestOf("20") {
 			t.Errorf("%d, %v, %v", len(current.Quarantined), err, problem)
 		}
 	})

@@ -56,9 +56,12 @@ type timing struct {
 // New returns the store at that location. It sends no request.
 func New(api s3API, location Location) *Store {
 	return &Store{api: api, location: location, timing: timing{
-		expiry: 2 * time.Minute, renewInterval: 20 * time.Second, requestTimeout: 10 * time.Second, maxPollDelay: 5 * time.Second,
+		expiry: maxExpiry, renewInterval: 20 * time.Second, requestTimeout: 10 * time.Second, maxPollDelay: 5 * time.Second,
 	}}
 }
+
+// maxExpiry is the expiry of a lock, and the longest that is believed of another run's.
+const maxExpiry = 2 * time.Minute
 
 // maxObjectSize bounds what is read of one object, in bytes.
 const maxObjectSize = 16 << 20
@@ -99,6 +102,11 @@ func (s *Store) readObject(ctx context.Context, name string, value any) (object,
 	}
 	if err := json.Unmarshal(content, value); err != nil {
 		return object{}, fmt.Errorf("read %s: %w: %w", s.objectURI(name), errInvalidObject, err)
+	}
+	if input, ok := value.(validator); ok {
+		if err := input.validate(); err != nil {
+			return object{}, fmt.Errorf("read %s: %w: %w; restore an earlier version of it, or delete it", s.objectURI(name), errInvalidObject, err)
+		}
 	}
 	at, ok := middleware.GetServerTime(out.ResultMetadata)
 	if !ok || out.LastModified == nil {
