@@ -15,7 +15,7 @@ import (
 
 // The runner sends SIGINT, SIGTERM 7.5 s later, and kills 2.5 s after that:
 // https://github.com/actions/runner/blob/main/src/Runner.Sdk/ProcessInvoker.cs
-func TestACancelledRunCancelsTheCommandAndSaysSo(t *testing.T) {
+func TestCancelledRunCancelsItsCommand(t *testing.T) {
 	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
 		t.Run(signal.String(), func(t *testing.T) {
 			s := play(t)
@@ -55,7 +55,7 @@ func (s *stage) busy(settings ...string) *step {
 	return p
 }
 
-func TestAKilledRunHasWrittenWhatItKnew(t *testing.T) {
+func TestKilledRunLeavesItsRecord(t *testing.T) {
 	s := play(t)
 	p := s.busy()
 	known := []string{"version", "deployment-id", "previous-version", "instance-count", "image-uri", "image-digest", "image-pushed", "bundle-uri", "bundle-sha256", "command-ids"}

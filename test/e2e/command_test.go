@@ -13,7 +13,7 @@ import (
 // plainParameters is the one line of a command that differs between two of them.
 var plainParameters = regexp.MustCompile(`^set -- (deploy|status)( --[a-z0-9-]+=[A-Za-z0-9@:/._-]+)+$`)
 
-func TestTheCommandTextIsConstantButForItsParameters(t *testing.T) {
+func TestCommandTextDiffersOnlyInItsParameters(t *testing.T) {
 	s := play(t)
 	const odd = `a'b"$(touch hacked);{{ssm:_x}} $$` + "`touch hacked`"
 	s.build("0.1.0-dev")

@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-func TestAVersionIsDeployedWithTheRoleOfTheWorkflow(t *testing.T) {
+func TestDeployWithOIDCRole(t *testing.T) {
 	s := play(t)
 	digest, _ := s.build("0.1.0-dev").Digest()
 	p := s.step("role-to-assume="+role, "role-session-name=ci").without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
@@ -44,7 +44,7 @@ func TestAVersionIsDeployedWithTheRoleOfTheWorkflow(t *testing.T) {
 	}
 }
 
-func TestAVersionIsDeployedWithAccessKeys(t *testing.T) {
+func TestDeployWithAccessKeys(t *testing.T) {
 	s := play(t)
 	s.deployed("0.1.0-dev")
 	if calls := s.calls(0, "oidc:", "sts:AssumeRole"); calls != nil {
@@ -56,7 +56,7 @@ func TestAVersionIsDeployedWithAccessKeys(t *testing.T) {
 	}
 }
 
-func TestTheVersionIsThePushedTagUnlessItIsGiven(t *testing.T) {
+func TestVersionDefaultsToThePushedTag(t *testing.T) {
 	s := play(t)
 	s.build("0.1.7-dev")
 	out := s.run("phases=bundle", "version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.7-dev")
@@ -66,7 +66,7 @@ func TestTheVersionIsThePushedTagUnlessItIsGiven(t *testing.T) {
 	}
 }
 
-func TestLatestMovesAfterEveryInstanceIsHealthy(t *testing.T) {
+func TestLatestTagMovesAfterEveryInstanceIsHealthy(t *testing.T) {
 	s := play(t)
 	s.deployed("0.1.0-dev")
 	calls := s.calls(0, "ssm:", "registry:PUT manifest")
@@ -75,7 +75,7 @@ func TestLatestMovesAfterEveryInstanceIsHealthy(t *testing.T) {
 	}
 }
 
-func TestASuccessSetsEveryOutputOfActionYML(t *testing.T) {
+func TestSuccessSetsEveryOutputOfActionYML(t *testing.T) {
 	s := play(t)
 	out := s.deployed("0.1.0-dev")
 	var want []string
@@ -88,7 +88,7 @@ func TestASuccessSetsEveryOutputOfActionYML(t *testing.T) {
 	}
 }
 
-func TestThreeJobsHandOverTheDigestAndTheSum(t *testing.T) {
+func TestThreeJobsPassDigestAndChecksum(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	image := s.run("phases=image", "deploy-bucket=", "instance-ids=")
@@ -138,7 +138,7 @@ func TestEveryStatusIsDescribedInActionYML(t *testing.T) {
 	}
 }
 
-func TestAnExternalIDIsNoPartOfOIDC(t *testing.T) {
+func TestExternalIDIsNotSentWithOIDC(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	p := s.step("role-to-assume="+role, "role-external-id=x1")
@@ -149,7 +149,7 @@ func TestAnExternalIDIsNoPartOfOIDC(t *testing.T) {
 	}
 }
 
-func TestARepositoryWhoseTagsNeverMoveNeedsNoAlias(t *testing.T) {
+func TestDeployWithoutMovingTags(t *testing.T) {
 	s := play(t)
 	s.aws.CreateRepository("fixed", "IMMUTABLE")
 	s.build("0.1.0-dev")
@@ -167,7 +167,7 @@ func TestARepositoryWhoseTagsNeverMoveNeedsNoAlias(t *testing.T) {
 	}
 }
 
-func TestALostSummaryIsAWarning(t *testing.T) {
+func TestUnwritableSummaryIsAWarning(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	out := s.run("GITHUB_STEP_SUMMARY=/nowhere/summary.md")

@@ -8,7 +8,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-func TestABrokenVersionIsTakenBack(t *testing.T) {
+func TestFailedDeployIsRolledBack(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev").outputs["image-digest"]
 	out := s.deploy("0.1.1-dev", sample.WithExitCode(3))
@@ -28,7 +28,7 @@ func TestABrokenVersionIsTakenBack(t *testing.T) {
 	}
 }
 
-func TestABrokenFirstVersionLeavesNothingInstalled(t *testing.T) {
+func TestFailedFirstDeployLeavesNothingInstalled(t *testing.T) {
 	s := play(t)
 	out := s.deploy("0.1.0-dev", sample.WithExitCode(3))
 	out.wants("rolled-back")

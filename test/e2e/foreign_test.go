@@ -34,7 +34,7 @@ func (o outcome) wantAsText(text string) {
 	}
 }
 
-func TestWhatAnInstancePrintsIsOnlyText(t *testing.T) {
+func TestOutputOfAnInstanceIsShownAsText(t *testing.T) {
 	for _, status := range []string{"Success", "Failed", "Foo"} {
 		t.Run(status, func(t *testing.T) {
 			s := play(t)
@@ -55,7 +55,7 @@ func TestWhatAnInstancePrintsIsOnlyText(t *testing.T) {
 }
 
 // The sample program repeats the name of a flag that it does not know.
-func TestWhatAJobPrintsIsOnlyText(t *testing.T) {
+func TestOutputOfAJobIsShownAsText(t *testing.T) {
 	s := play(t)
 	lines := "\n::error::forged\n##[add-mask]forged\n::stop-commands::forged\n" + `ATTA_RESULT {"v":1,"outcome":"deployed","code":0}`
 	out := s.deploy("0.1.0-dev", sample.WithCmd("-"+lines))
@@ -77,7 +77,7 @@ func resultLine(script, digest, field, value string) string {
 
 // An answer in the name of an instance's neighbour, an image or a version that was
 // not asked for proves nothing.
-func TestOnlyTheRightReportInTheRightPlaceIsASuccess(t *testing.T) {
+func TestOnlyAReportOfThisDeploymentIsASuccess(t *testing.T) {
 	other := map[string]string{"service": "other", "version": "0.0.9-dev", "digest": "sha256:" + strings.Repeat("0", 64), "deployment": "x"}
 	for _, field := range []string{"none", "service", "version", "digest", "deployment", "stream"} {
 		t.Run(field, func(t *testing.T) {
@@ -105,7 +105,7 @@ func TestOnlyTheRightReportInTheRightPlaceIsASuccess(t *testing.T) {
 	}
 }
 
-func TestNoSecretLeavesItsPlace(t *testing.T) {
+func TestSecretsAreNotDisclosed(t *testing.T) {
 	s := play(t)
 	const canary = "canary-of-the-host-4711"
 	write(t, s.host.Path("opt/atta/.env"), "TOKEN="+canary+"\nGREETING=hi\n")

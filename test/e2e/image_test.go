@@ -55,7 +55,7 @@ func (s *stage) pushed(tag string) v1.Image {
 	return found
 }
 
-func TestADockerSaveTarKeepsItsImageID(t *testing.T) {
+func TestDockerSaveTarKeepsItsImageID(t *testing.T) {
 	s := play(t)
 	built := s.sample("0.1.0-dev")
 	if err := sample.SaveDockerArchive(filepath.Join(s.workspace, "image.tar"), built, "atta:1"); err != nil {
@@ -72,7 +72,7 @@ func TestADockerSaveTarKeepsItsImageID(t *testing.T) {
 	}
 }
 
-func TestLayersOfWhatRanBeforeOrWasUnhealthyAreNotSentAgain(t *testing.T) {
+func TestLayersOfEarlierReleasesAreReused(t *testing.T) {
 	s := play(t)
 	deploy := func(version string, layer v1.Layer, opts ...sample.Option) outcome {
 		built, err := mutate.AppendLayers(s.sample(version, opts...), layer)
@@ -113,7 +113,7 @@ func TestLayersOfWhatRanBeforeOrWasUnhealthyAreNotSentAgain(t *testing.T) {
 	}
 }
 
-func TestAnOCIImageKeepsItsDigest(t *testing.T) {
+func TestOCIImageKeepsItsDigest(t *testing.T) {
 	for kind, save := range map[string]func(path string, built v1.Image) error{
 		"archive": func(path string, built v1.Image) error { return sample.SaveOCIArchive(path, built) },
 		"folder":  func(path string, built v1.Image) error { return sample.SaveLayout(path, built) },
@@ -134,7 +134,7 @@ func TestAnOCIImageKeepsItsDigest(t *testing.T) {
 	}
 }
 
-func TestAnIndexKeepsAllPlatformsAndTheInstanceTakesItsOwn(t *testing.T) {
+func TestIndexKeepsAllPlatforms(t *testing.T) {
 	s := play(t)
 	built, err := sample.NewIndex(s.sample("0.1.0-dev", sample.WithArchitecture("amd64")), s.sample("0.1.0-dev", sample.WithArchitecture("arm64")))
 	if err != nil {
@@ -174,7 +174,7 @@ func TestAnIndexKeepsAllPlatformsAndTheInstanceTakesItsOwn(t *testing.T) {
 
 // No step of these tests finds a program on its PATH or a daemon at its DOCKER_HOST;
 // here there is not even a folder to look in.
-func TestAPushNeedsNoDocker(t *testing.T) {
+func TestPushNeedsNoDocker(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	s.run("phases=image", "DOCKER_HOST=unix:///nowhere/docker.sock", "PATH=/nowhere").wants("success")
@@ -182,7 +182,7 @@ func TestAPushNeedsNoDocker(t *testing.T) {
 }
 
 // The image that was verified in one environment is the same in the next: its layers are copied as they are.
-func TestAPromotedImageIsTheSameDigest(t *testing.T) {
+func TestPromotedImageKeepsItsDigest(t *testing.T) {
 	s := play(t)
 	verified := s.deployed("0.1.0-dev").outputs["image-uri"]
 	s.aws.CreateRepository("atta-staging", "IMMUTABLE")
@@ -195,7 +195,7 @@ func TestAPromotedImageIsTheSameDigest(t *testing.T) {
 }
 
 // A repository that is made has tags that stay, but for those that are to move.
-func TestARepositoryIsCreatedWhereItIsWanted(t *testing.T) {
+func TestRepositoryIsCreatedOnRequest(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	out := s.run("phases=image", "ecr-repository=team/new")
@@ -236,7 +236,7 @@ func TestARepositoryIsCreatedWhereItIsWanted(t *testing.T) {
 }
 
 // An image is made of files with nothing else, and runs.
-func TestAnImageMadeOfFilesIsDeployed(t *testing.T) {
+func TestDeployOfImageBuiltFromFiles(t *testing.T) {
 	s := play(t)
 	binary, err := os.ReadFile(program)
 	if err != nil {

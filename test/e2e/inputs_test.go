@@ -25,7 +25,7 @@ func (s *stage) wantRefused(out outcome) []string {
 	return strings.Split(found[0].data, "\n")
 }
 
-func TestEveryBadInputIsOneLineOfOneErrorAndNothingIsSent(t *testing.T) {
+func TestEveryInvalidInputIsReportedBeforeAnyRequest(t *testing.T) {
 	for name, test := range map[string]struct{ settings, want []string }{
 		"empty": {
 			[]string{"environment=", "version=", "image=", "aws-region=", "AWS_REGION=", "AWS_DEFAULT_REGION=", "ecr-repository=", "deploy-bucket=", "instance-ids=", "GITHUB_REPOSITORY="},
@@ -91,7 +91,7 @@ func TestEveryBadInputIsOneLineOfOneErrorAndNothingIsSent(t *testing.T) {
 	}
 }
 
-func TestAMissingOrUnreadableImageIsRefusedBeforeAnythingIsSent(t *testing.T) {
+func TestUnreadableImageIsReportedBeforeAnyRequest(t *testing.T) {
 	for text, want := range map[string]string{"": "neither a file or folder nor a full registry reference", "no image": "not an image"} {
 		t.Run(want, func(t *testing.T) {
 			s := play(t)
@@ -112,7 +112,7 @@ func TestAMissingOrUnreadableImageIsRefusedBeforeAnythingIsSent(t *testing.T) {
 // hostile is what a shell, a template or a file format would take for its own.
 var hostile = []string{`'`, `"`, `$(touch /tmp/x)`, "`id`", `;`, "a\n$b", `{{ssm:/x}}`, `$$`, `${HOME}`, `\`, `a' 'b`, `::error:: x`}
 
-func TestNoInputCarriesACommand(t *testing.T) {
+func TestNoInputInjectsACommand(t *testing.T) {
 	for _, text := range hostile {
 		t.Run(text, func(t *testing.T) {
 			s := play(t)

@@ -8,7 +8,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-func TestARollbackBringsBackWhatRanBefore(t *testing.T) {
+func TestRollbackToThePreviousVersion(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev")
 	s.deployed("0.1.1-dev")
@@ -30,7 +30,7 @@ func TestARollbackBringsBackWhatRanBefore(t *testing.T) {
 	out.says("0.0.9-dev is not among the releases of 1 instance", "cannot be deployed there")
 }
 
-func TestAStatusSaysWhatRunsAndWhetherItIsAsMeant(t *testing.T) {
+func TestStatusReportsWhatRunsAndWhetherItIsInSync(t *testing.T) {
 	s := play(t)
 	s.deployed("0.1.0-dev")
 	out := s.run("operation=status", "version=", "image=")
@@ -55,7 +55,7 @@ func TestAStatusSaysWhatRunsAndWhetherItIsAsMeant(t *testing.T) {
 	s.run("operation=status", "fail-on-drift=true").wants("success")
 }
 
-func TestAPlanChangesNothing(t *testing.T) {
+func TestDryRunChangesNothing(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	out := s.run("operation=plan")
@@ -71,7 +71,7 @@ func TestAPlanChangesNothing(t *testing.T) {
 }
 
 // So that a workflow that is run again need not build what is there.
-func TestAPlanBeforeTheBuildSaysWhetherTheImageIsThere(t *testing.T) {
+func TestDryRunReportsWhetherTheImageExists(t *testing.T) {
 	s := play(t)
 	plan := func() outcome {
 		return s.run("operation=plan", "phases=image", "image=", "instance-ids=", "deploy-bucket=")
@@ -91,7 +91,7 @@ func TestAPlanBeforeTheBuildSaysWhetherTheImageIsThere(t *testing.T) {
 	}
 }
 
-func TestTheStepAfterAKilledRunTidiesUp(t *testing.T) {
+func TestPostStepCleansUpAfterAKilledRun(t *testing.T) {
 	s := play(t)
 	p := s.busy("on-running=kill")
 	eventually(t, "the command is known", func() bool { return readOutputs(t, p.state)["commands"] != "" })
@@ -111,7 +111,7 @@ func TestTheStepAfterAKilledRunTidiesUp(t *testing.T) {
 	s.run("version=0.1.1-dev", "lock-timeout=0s").wants("success")
 }
 
-func TestTheStepAfterARunThatWasRefusedOrWentWellDoesNothing(t *testing.T) {
+func TestPostStepDoesNothingAfterACompleteRun(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	for _, settings := range [][]string{nil, {"version=1"}, {"allowed-account-ids=999999999999"}} {
@@ -125,7 +125,7 @@ func TestTheStepAfterARunThatWasRefusedOrWentWellDoesNothing(t *testing.T) {
 	}
 }
 
-func TestARunThatLeftAnInstanceInDoubtIsFollowedUp(t *testing.T) {
+func TestPostStepResolvesUnknownInstances(t *testing.T) {
 	s := play(t)
 	s.deployed("0.1.0-dev")
 	s.build("0.1.1-dev", sample.WithEnv("SLEEP", "1m"))

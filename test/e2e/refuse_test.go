@@ -29,7 +29,7 @@ func (s *stage) wantChanges(from, deploys int, want ...string) {
 	}
 }
 
-func TestInstancesThatCannotBeReachedAreNamedBeforeAnythingChanges(t *testing.T) {
+func TestUnreachableInstancesAreNamedBeforeAnyChange(t *testing.T) {
 	s := play(t)
 	const unknown, offline, windows = "i-0000000000000000a", "i-0000000000000000b", "i-0000000000000000c"
 	s.aws.AddInstance(localaws.Instance{ID: offline, PingStatus: "ConnectionLost"})
@@ -47,7 +47,7 @@ func TestInstancesThatCannotBeReachedAreNamedBeforeAnythingChanges(t *testing.T)
 	}
 }
 
-func TestAnInstanceThatCannotSayWhatItRunsStopsTheDeploy(t *testing.T) {
+func TestInstanceWithoutAStatusStopsTheDeploy(t *testing.T) {
 	s := play(t)
 	s.answer = func(localaws.Invocation) *localaws.DeliveryFault {
 		return &localaws.DeliveryFault{Status: "AccessDenied"}
@@ -58,7 +58,7 @@ func TestAnInstanceThatCannotSayWhatItRunsStopsTheDeploy(t *testing.T) {
 	s.wantChanges(0, 0)
 }
 
-func TestTheSameVersionWithAnotherImageIsRefused(t *testing.T) {
+func TestSameVersionWithAnotherImageIsRefused(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev").outputs["image-digest"]
 	from := len(s.aws.Calls())
@@ -72,7 +72,7 @@ func TestTheSameVersionWithAnotherImageIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheSameVersionWithAnotherBundleIsRefused(t *testing.T) {
+func TestSameVersionWithAnotherBundleIsRefused(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev")
 	object, _ := s.aws.Object(bucket, "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz")
@@ -87,7 +87,7 @@ func TestTheSameVersionWithAnotherBundleIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheSameBytesAreReusedAndTheJobIsNotRunAgain(t *testing.T) {
+func TestSameVersionIsReusedWithoutRunningTheJobAgain(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev")
 	if err := os.Remove(s.host.Path("opt/atta/output/greeting.txt")); err != nil {
@@ -110,7 +110,7 @@ func TestTheSameBytesAreReusedAndTheJobIsNotRunAgain(t *testing.T) {
 	}
 }
 
-func TestAnOlderVersionNeedsLeave(t *testing.T) {
+func TestDowngradeNeedsPermission(t *testing.T) {
 	s := play(t)
 	s.deployed("0.2.0-dev")
 	from := len(s.aws.Calls())
@@ -127,7 +127,7 @@ func TestAnOlderVersionNeedsLeave(t *testing.T) {
 	}
 }
 
-func TestAnotherAccountIsNotTouched(t *testing.T) {
+func TestRunStopsInAnotherAccount(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	out := s.run("allowed-account-ids=999999999999,888888888888")
@@ -139,7 +139,7 @@ func TestAnotherAccountIsNotTouched(t *testing.T) {
 	s.run("allowed-account-ids=999999999999\n" + accountID).wants("success")
 }
 
-func TestABucketOfAnotherAccountIsNotWrittenTo(t *testing.T) {
+func TestBucketOfAnotherAccountIsRefused(t *testing.T) {
 	s := play(t)
 	s.aws.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
 	s.build("0.1.0-dev")

@@ -75,7 +75,7 @@ func dockerRegistry(t *testing.T) string {
 
 // Skopeo writes the archive, the action pushes it, skopeo reads it back: from a
 // registry of strangers and from the one that stands for ECR.
-func TestE2EAnArchiveOfSkopeoArrivesUnchanged(t *testing.T) {
+func TestE2EArchiveOfSkopeoKeepsItsDigest(t *testing.T) {
 	for name, index := range map[string]bool{"image": false, "index": true} {
 		t.Run(name, func(t *testing.T) {
 			s := play(t)
