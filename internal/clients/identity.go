@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -34,6 +36,7 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(who.Region),
 		config.WithLogger(logging.Nop{}), // what matters comes back as an error
+		config.WithHTTPClient(newHTTPClient()),
 		config.WithRetryer(func() aws.Retryer { return retry.NewAdaptiveMode() }),
 	)
 	if err != nil {
@@ -61,6 +64,20 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 		}
 	}))
 	return cfg, nil
+}
+
+// The SDK waits for ever for a service that accepts a connection and stays silent:
+// https://docs.aws.amazon.com/sdk-for-go/v2/developer-guide/configure-http.html#timeouts
+const (
+	replyTimeout   = 15 * time.Second // of an attempt, from the end of the request to the start of the reply
+	attemptTimeout = 2 * time.Minute  // of an attempt as a whole; enough for the largest bundle
+)
+
+// newHTTPClient returns the SDK's client with time-outs for each attempt.
+func newHTTPClient() *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTimeout(attemptTimeout).WithTransportOptions(func(t *http.Transport) {
+		t.ResponseHeaderTimeout = replyTimeout
+	})
 }
 
 // tokenRetriever gives the SDK a token whenever it renews the credentials. The context is

@@ -1,0 +1,77 @@
+package clients
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+
+	"github.com/org/atta-deploy-action/internal/inputs"
+)
+
+// silentAfter is a client whose every connection leads to a service that reads the request, writes reply and stays silent.
+func silentAfter(reply string, dialed *int) *awshttp.BuildableClient {
+	return newHTTPClient().WithTransportOptions(func(tr *http.Transport) {
+		tr.DialContext = func(context.Context, string, string) (net.Conn, error) {
+			*dialed++
+			here, there := net.Pipe()
+			go func() {
+				if request, err := http.ReadRequest(bufio.NewReader(there)); err == nil {
+					_, _ = io.Copy(io.Discard, request.Body)
+				}
+				_, _ = io.WriteString(there, reply)
+				_, _ = io.Copy(io.Discard, there)
+			}()
+			return here, nil
+		}
+	})
+}
+
+func TestSilentServiceIsRetriedAndReported(t *testing.T) {
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		t.Setenv(name, os.DevNull)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		cfg, err := loadConfig(t.Context(), inputs.Identity{Region: "us-east-1"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var dialed int
+		cfg.Credentials, cfg.BaseEndpoint = credentials.NewStaticCredentialsProvider("key", "secret", ""), aws.String("http://sts.example")
+		cfg.HTTPClient = silentAfter("", &dialed)
+		began := time.Now()
+		_, _, err = callerAccount(t.Context(), cfg, nil)
+		if took := time.Since(began); err == nil || dialed < 2 || took > time.Duration(dialed+1)*replyTimeout || !strings.Contains(err.Error(), "ask AWS who deploys") {
+			t.Errorf("%v after %d connections and %s", err, dialed, took)
+		}
+	})
+}
+
+func TestReplyThatNeverEndsIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var dialed int
+		began := time.Now()
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://s3.example/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reply, err := silentAfter("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n<", &dialed).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reply.Body.Close()
+		if _, err := io.ReadAll(reply.Body); err == nil || time.Since(began) != attemptTimeout {
+			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
