@@ -94,7 +94,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 }
 
 func TestRulesOfSize(t *testing.T) {
-	const maxProductLines = 10620 // raise it with a reason in the commit
+	const maxProductLines = 10650 // raise it with a reason in the commit
 	// Files that still exceed 300 lines: the list may only shrink.
 	exceptions := []string{
 		"internal/rollout/deploy_test.go", "internal/rollout/fleet_test.go", "internal/rollout/operations_test.go",
