@@ -59,9 +59,7 @@ func (m standin) wantInstalled(current, previous string) {
 
 func TestARollbackByHandGoesFurtherBackEachTimeAndNeedsNoNetwork(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
-	m.deployed("0.0.2-dev")
+	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev")
 	m.deployed("0.0.3-dev", own("more.txt", "more"))
 	m.offline()
 	a := m.rollback("")
@@ -101,8 +99,7 @@ func TestARollbackOfAServiceStartsItAndOfAJobDoesNot(t *testing.T) {
 
 func TestAReleaseThatWasLeftByARollbackCanBeDeployedAgain(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.deployed("0.0.2-dev")
 	m.rollback("")
 	m.deployed("0.0.2-dev")
@@ -111,9 +108,7 @@ func TestAReleaseThatWasLeftByARollbackCanBeDeployedAgain(t *testing.T) {
 
 func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
-	m.deployed("0.0.2-dev")
+	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev")
 	m.deploy("0.0.3-dev", oneshot("", "exit 3"))
 	for version, message := range map[string]string{
 		"0.0.9-dev":             "0.0.9-dev was never seen healthy here; those that were: 0.0.2-dev 0.0.1-dev",
@@ -129,8 +124,7 @@ func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
 
 func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.deployed("0.0.2-dev", oneshot("", "true"))
 	answers := make(chan answer)
 	go func() {

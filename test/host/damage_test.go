@@ -39,8 +39,7 @@ func damaged(b bundle.Bundle) map[string][]byte {
 
 func TestADamagedBundleIsRefusedBeforeItIsUnpacked(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	image := m.push()
 	before := m.tree("opt")
 	maps.DeleteFunc(before, leavesTraces)
@@ -61,8 +60,7 @@ func TestADamagedBundleIsRefusedBeforeItIsUnpacked(t *testing.T) {
 // unpack, or it unpacks to the very same files: a gzip header has bytes that do not count.
 func TestABundleDamagedBeforeItsSumWasTakenIsRefusedOrWhole(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	missing := parameter("image", cloud.RegistryHost()+"/"+m.name+"@sha256:"+strings.Repeat("0", 64))
 	m.expect(m.deploy("0.1.1-dev", missing), "refused", 10, "pull")
 	whole := m.tree("opt/atta/releases/0.1.1-dev")
@@ -94,8 +92,7 @@ func isReleaseEnv(path, _ string) bool { return strings.HasSuffix(path, "/releas
 
 func TestAHostileBundleIsRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	image := m.push()
 	before := m.tree("")
 	maps.DeleteFunc(before, leavesTraces)
@@ -156,8 +153,7 @@ func leavesTraces(path, _ string) bool {
 
 func TestABundleOfSomethingElseIsRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	for message, edit := range map[string]func(bundle.Bundle) []byte{
 		"is not the bundle of 0.1.1-dev":           func(bundle.Bundle) []byte { return m.build("0.1.2-dev", nil, "").Content },
 		"holds no executable deploy/ec2_deploy.sh": func(b bundle.Bundle) []byte { return pack(t, drop(entries(t, b), "deploy/ec2_deploy.sh")...) },

@@ -55,8 +55,7 @@ func TestAScriptsOwnExitCodeIsPassedOnOnlyWhenItMeansNothingToTheAgent(t *testin
 
 func TestAskingWhatRunsStartsNoScriptOfARelease(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.write("opt/atta/current/deploy/ec2_deploy.sh", "#!/bin/bash\ntouch $ATTA_ROOT/ran\nexit 194\n", 0o755)
 	m.expect(m.status(), "status", 0, "atta is installed")
 	if m.exists("ran") {

@@ -148,8 +148,7 @@ func TestAServiceMustStayUpForAsLongAsItIsTold(t *testing.T) {
 // A unit that is up without a container of the release runs something else.
 func TestAServiceThatRunsAnotherImageIsTakenBack(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
+	m := bootServing(t, "0.0.1-dev")
 	something := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sleep 600\n")
 	a := m.deploy("0.0.2-dev", something, parameter("health-timeout", "3"))
 	m.expect(a, "rolled-back", 40, "atta.service is up, but no container runs ")
@@ -241,9 +240,8 @@ func TestAHealthURLMayBeAnAddressOfIPv6(t *testing.T) {
 // One question to systemd or to Docker that gets no answer is no verdict.
 func TestAnEngineThatDoesNotAnswerOnceCondemnsNothing(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
-	m.replace("systemctl", `case "$*" in "show --property=InvocationID"*) test ! -e $ATTA_ROOT/silent || { rm $ATTA_ROOT/silent; exit 1; } ;; "start atta.service") touch $ATTA_ROOT/silent ;; esac; `+m.passOn("systemctl"))
+	m := bootServing(t, "0.0.1-dev")
+	m.replace("systemctl", `case "$*" in "show --property="*InvocationID*) test ! -e $ATTA_ROOT/silent || { rm $ATTA_ROOT/silent; exit 1; } ;; "start atta.service") touch $ATTA_ROOT/silent ;; esac; `+m.passOn("systemctl"))
 	m.deployed("0.0.2-dev", daemon(), parameter("min-healthy-time", "3"))
 	if m.exists("silent") {
 		t.Error("it was never asked")

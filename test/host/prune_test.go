@@ -155,8 +155,7 @@ func TestAReleaseThatCannotBeRemovedDoesNotStopADeploy(t *testing.T) {
 
 func TestAnImageThatWasRefusedAfterItsPullIsRemovedWithItsRelease(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.wrap("uname", "echo riscv64; exit")
 	for i := range 3 {
 		m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i)), "refused", 10, "this host is riscv64")

@@ -45,8 +45,7 @@ func TestAJobThatFailsIsTakenBack(t *testing.T) {
 
 func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	before := m.live()
 	for version, c := range map[string]struct {
 		change  change
@@ -65,8 +64,7 @@ func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
 
 func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
+	m := bootServing(t, "0.0.1-dev")
 	a := m.deploy("0.0.2-dev", image(sample.WithExitCode(1)))
 	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
 	if a.Unit != "active" {
@@ -76,8 +74,7 @@ func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
 
 func TestAStartThatMakesNoRunIsTakenBack(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	before := m.live()
 	unit := "[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\nExecStart=/bin/true\n"
 	m.expect(m.deploy("0.0.2-dev", own("systemd/atta.service", unit)), "rolled-back", 30, "made no new run")
@@ -93,8 +90,7 @@ func TestAStepThatFailsIsTakenBack(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := boot(t)
-			m.deployed("0.0.1-dev", daemon())
+			m := bootServing(t, "0.0.1-dev")
 			m.sh("systemctl disable atta")
 			before := m.live()
 			m.replace("systemctl", c.script+"\n"+m.passOn("systemctl"))
@@ -144,8 +140,7 @@ func TestAWayBackThatIsBlockedIsReported(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := boot(t)
-			m.deployed("0.0.1-dev")
+			m := bootDeployed(t, "0.0.1-dev")
 			m.replace("systemctl", "case $1 in daemon-reload) test ! -e $ATTA_ROOT/blocked || exit 194 ;; esac\n"+m.passOn("systemctl"))
 			a := m.deploy("0.0.2-dev", oneshot("", block+"; exit 3"))
 			m.expect(a, "rollback-failed", 41, "exit status 3; the rollback to 0.0.1-dev failed")
@@ -155,8 +150,7 @@ func TestAWayBackThatIsBlockedIsReported(t *testing.T) {
 
 func TestAFullDiskUnderTheLogDoesNotStopTheWayBack(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	before := m.live()
 	m.expect(m.deploy("0.0.2-dev", oneshot("", "exit 3")), "rolled-back", 40, "exit status 3")
 	m.sh("ln -sf /dev/full $ATTA_ROOT/var/log/atta-deploy.log")

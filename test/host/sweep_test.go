@@ -107,6 +107,9 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	old := m.atRest()
 	s.run(m, k.env(0))
 	points := k.points()
+	if len(points) < 10 {
+		t.Fatalf("the hook has numbered %q only", points)
+	}
 	wanted := m.atRest()
 	if s.forth {
 		old = nil

@@ -38,8 +38,7 @@ func (m standin) enabled(unit string) string {
 
 func TestAUnitOfAnotherNameIsRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	image := parameter("image", m.push())
 	for _, name := range []string{"sshd.service", "attax.service", "atta-.service", "atta-recover.service", "other-atta.timer", "atta-x@y.timer"} {
 		m.untouched(func() {
@@ -141,8 +140,7 @@ func TestAJobThatHasATimerIsNotStartedAtBootAsWell(t *testing.T) {
 
 func TestAUnitThatWasEditedOnTheHostIsReplacedByTheNextRelease(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.write("etc/systemd/system/atta.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n", 0o600)
 	m.sh("systemctl daemon-reload")
 	m.deployed("0.0.2-dev")

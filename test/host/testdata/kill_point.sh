@@ -28,7 +28,7 @@ kill_point() {
       'tar -t'* | sha256sum* | find* | sync*) return 0 ;;
     esac
   fi
-  [[ -n ${KIND_OF[$word]:-} ]] || KIND_OF[$word]=$(type -t -- "$word")
+  [[ -n ${KIND_OF[$word]:-} ]] || KIND_OF[$word]=$(type -t -- "$word") || KIND_OF[$word]=unknown
   case ${KIND_OF[$word]} in
     builtin | keyword | function | alias) [[ $command =~ \>[^\&] && $command != *'>/dev/null'* && $command != *">>\"\$LOG\""* ]] || return 0 ;;
   esac
