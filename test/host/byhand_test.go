@@ -137,24 +137,3 @@ func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
 	m.write("enough", "", 0o644)
 	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
 }
-
-func TestARollbackToAReleaseThatIsUnhealthyNowGoesBackToWhereItCameFrom(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
-	m.deployed("0.0.2-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/lost'"))
-	m.write("broken", "", 0o644)
-	before := m.live()
-	a := m.rollback("")
-	m.expect(a, "rolled-back", 40, "0.0.2-dev is installed")
-	m.same(before, m.live())
-	if a.Unit != "active" || m.exists("opt/atta/quarantine") {
-		t.Errorf("unit %s, quarantine %q", a.Unit, m.text("opt/atta/quarantine"))
-	}
-	m.write("lost", "", 0o644)
-	a = m.rollback("")
-	m.expect(a, "rollback-failed", 41, "atta.service")
-	if !strings.Contains(a.Message, "the rollback to 0.0.2-dev failed: ") || strings.Count(a.Message, "atta.service") != 2 {
-		t.Error(a.Message)
-	}
-}

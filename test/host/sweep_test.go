@@ -35,7 +35,7 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
 	report := own("systemd/atta-report.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
 	job := own("systemd/atta-report.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
-	for name, s := range map[string]sweep{
+	for name, s := range representatives(map[string]sweep{
 		"a service": {
 			before: func(m standin) {
 				m.deployed("0.0.1-dev", daemon())
@@ -81,9 +81,9 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 				return m.sh("exec $ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh rollback", env...)
 			},
 		},
-	} {
+	}, "a service", "the first deploy") {
 		t.Run(name, func(t *testing.T) {
-			workers := 4
+			workers := 2
 			if !long && !sweepAll {
 				workers = 1
 			}
