@@ -94,7 +94,7 @@ stays_up() {
     describe_result
     result=$REPLY
     invocation_id
-    if [[ ${PROPERTY[ActiveState]} != unknown && $REPLY != "$1" ]]; then
+    if [[ ${PROPERTY[ActiveState]:-} != unknown && $REPLY != "$1" ]]; then
       UNWELL="$UNIT did not stay up: it was started again, $result"
       return 1
     fi

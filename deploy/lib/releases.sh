@@ -14,7 +14,7 @@ list_verified() {
 # current or the previous one, or one of the KEEP_RELEASES newest verified ones.
 free_space() {
   local version root keep
-  keep=$(list_verified | head -n "$KEEP_RELEASES")
+  keep=$(list_verified | sed -n "1,${KEEP_RELEASES}p")
   read_linked_version previous
   keep=$'\n'$keep$'\n'$TO$'\n'$OWN$'\n'$FROM$'\n'$REPLY$'\n'
   for version in "$BASE"/releases/*; do
