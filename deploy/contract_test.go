@@ -156,7 +156,7 @@ func TestBothHalvesHaveTheSameFields(t *testing.T) {
 		text    string
 		without []string
 	}{"bootstrap.sh": {bootstrap, ofTheRun}, "ec2_deploy.sh": {release, atStatus}} {
-		lines := found(test.text, `printf '(?:ATTA_RESULT )?([{,]".*)'`, `MORE\+=(.*)$`)
+		lines := found(test.text, `printf (?:-v REPLY )?'(?:ATTA_RESULT )?([{,]".*)'`, `MORE\+=(.*)$`)
 		want := slices.DeleteFunc(slices.Clone(fields), func(name string) bool { return slices.Contains(test.without, name) })
 		wantSame(t, "fields of "+script, want, found(strings.Join(lines, "\n"), `\\?"([a-z]+)\\?":`))
 		if !strings.Contains(test.text, fmt.Sprintf(`{"v":%d,`, reportFormat(t))) {

@@ -49,6 +49,8 @@
 # or bash 4.2 lacks "${empty[@]}" under set -u, ${x@Q}, local -n, systemctl --value and the
 # options of sync; a host need not have curl, jq or python.
 # ATTA_ROOT, when set, is put before every path of the host.
+#
+# A function that returns text sets REPLY: a $(…) costs a process each time.
 
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
@@ -97,7 +99,8 @@ change_release() {
   run_phase health check_health
   run_phase timers start_other_units "$TO" forward
   run_phase close mark_verified
-  end_change deployed 0 "" "$TO $(describe_success)"
+  describe_success
+  end_change deployed 0 "" "$TO $REPLY"
 }
 
 # shellcheck source=lib/context.sh

@@ -36,8 +36,9 @@ hold_host_lock() {
 # A command can reach the agent up to two days after it was sent, and after the
 # command of a later run. The generation, when there is one, only rises.
 reject_stale_command() {
-  local limit=${GIVEN[not-after]} generation=${GIVEN[generation]:-0} seen
-  (($(date +%s) <= limit)) || abort_command 50 lock stale "the command came too late (not after $(date -u -d "@$limit" +%FT%TZ)) and was not run"
+  local limit=${GIVEN[not-after]} generation=${GIVEN[generation]:-0} now seen
+  printf -v now '%(%s)T' -1
+  ((now <= limit)) || abort_command 50 lock stale "the command came too late (not after $(date -u -d "@$limit" +%FT%TZ)) and was not run"
   ((generation > 0)) || return 0
   seen=$(seen_generation)
   ((generation >= seen)) || abort_command 50 lock stale "the command is of generation $generation, and this host has seen $seen; it was not run"
@@ -66,7 +67,8 @@ recover_interrupted_deploy() {
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 repeat_answer() {
   local line
-  line=$(grep -sF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" | tail -n 1) || return 0
+  line=$(grep -sF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY") || return 0
+  line=${line##*$'\n'}
   [[ $line == "$(tail -n 1 "$HISTORY")" ]] || abort_command 50 lock stale "this deployment ran before, and others after it"
   trap - EXIT
   log_line "this deployment ran before"
@@ -93,12 +95,12 @@ fetch_bundle() {
 unpack_bundle() {
   local archive=$INCOMING/bundle.tar.gz types names odd
   types=$(tar -tvzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"
-  odd=$(grep -Ev '^(-[rwx-]{9}|d[rwx-]{9}) ' <<<"$types" || true)
+  odd=$(grep -Ev '^(-[rwx-]{9}|d[rwx-]{9}) ' <<<"$types") || odd=''
   [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds more than plain files: ${odd%%$'\n'*}"
   names=$(tar -tzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"
-  odd=$(grep -Ev '^(VERSION|deploy(/[A-Za-z0-9._+@ -]+)*/?)$' <<<"$names" || true)
+  odd=$(grep -Ev '^(VERSION|deploy(/[A-Za-z0-9._+@ -]+)*/?)$' <<<"$names") || odd=''
   [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds more than VERSION and deploy/: ${odd%%$'\n'*}"
-  odd=$(grep -E '/\.\.?(/|$)' <<<"$names" || true)
+  odd=$(grep -E '/\.\.?(/|$)' <<<"$names") || odd=''
   [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE leaves its folder: ${odd%%$'\n'*}"
 
   tar -xzf "$archive" --no-same-owner --no-same-permissions -C "$INCOMING/tree" >>"$LOG" 2>&1 || abort_command 10 unpack bundle-unavailable "$BUNDLE cannot be unpacked: $(last_log_line)"
@@ -144,7 +146,7 @@ hand_over() {
   ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes \
     ATTA_ALLOW_DOWNGRADE=${GIVEN[allow-downgrade]:-false} ATTA_ALLOW_QUARANTINED=${GIVEN[allow-quarantined]:-false} \
     "$@" >"$answer" 2>>"$LOG" || code=$?
-  line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer" || true)
+  line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer") || line=''
   rm -f -- "$answer"
   if [[ -z $line ]]; then
     log_line "$1 ended with $code and no result line"

@@ -1,7 +1,7 @@
 
 # --- report
 
-log_line() { printf '%s bootstrap: %s\n' "$(date -u +%FT%TZ)" "$*" >>"$LOG" || true; }
+log_line() { TZ=UTC printf '%(%FT%TZ)T bootstrap: %s\n' -1 "$*" >>"$LOG" || true; }
 
 last_log_line() { tail -n 1 "$LOG" 2>/dev/null || true; }
 
@@ -37,7 +37,7 @@ abort_command() {
 # if it came so far.
 append_history() {
   grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" ||
-    (umask 077 && printf '%s %s %s\n' "$(date -u +%FT%TZ)" "$COMMAND" "$1" >>"$HISTORY" && flush_to_disk "$HISTORY") || log_line "the history cannot be written"
+    (umask 077 && TZ=UTC printf '%(%FT%TZ)T %s %s\n' -1 "$COMMAND" "$1" >>"$HISTORY" && flush_to_disk "$HISTORY") || log_line "the history cannot be written"
 }
 
 # exit_with_log CODE: prints the end of this deployment's log and exits with a code that the

@@ -2,56 +2,64 @@
 # context.sh: which release this is about, where its files are, and the host lock. Part of ec2_deploy.sh.
 
 load_context() {
-  local release
-  release=$(cd "${SCRIPT%/*}/.." && pwd -P)
+  local release=${SCRIPT%/*/*}
   if [[ ! -f $release/release.env ]]; then
     die "this script works from inside a release: /opt/SERVICE/current/deploy/ec2_deploy.sh --help"
   fi
   readonly ROOT=${ATTA_ROOT:-}
   ((EUID == 0)) || [[ -n $ROOT ]] || die "this needs root: sudo $SCRIPT …"
-  SERVICE=$(read_entry SERVICE "$release/release.env")
+  read_entries "$release/release.env"
+  SERVICE=${ENTRY[SERVICE]:-}
   readonly SERVICE OWN=${release##*/}
   readonly BASE=$ROOT/opt/$SERVICE RUN=$ROOT/run/atta-deploy LOG=$ROOT/var/log/$SERVICE-deploy.log
   readonly UNIT=$SERVICE.service UNITS=$ROOT/etc/systemd/system
   readonly RECOVERY=$SERVICE-recover.service
-  DEPLOYMENT=${ATTA_DEPLOYMENT:-by-hand-$(date -u +%Y%m%dT%H%M%S)-$$}
-  FROM=$(linked_version current)
+  DEPLOYMENT=${ATTA_DEPLOYMENT:-}
+  [[ -n $DEPLOYMENT ]] || TZ=UTC printf -v DEPLOYMENT 'by-hand-%(%Y%m%dT%H%M%S)T-%d' -1 $$
+  read_linked_version current
+  FROM=$REPLY
   load_release "$OWN"
 }
 
-# read_entry KEY FILE: the value of a KEY=value line.
-read_entry() {
-  local line
-  [[ -f $2 ]] || return 0
-  while IFS= read -r line; do
-    [[ $line != "$1="* ]] || { printf '%s' "${line#*=}" && return; }
-  done <"$2"
+# read_entries FILE…: sets ENTRY to the KEY=value lines of the files. The first value of a key
+# counts, and the end of a file that has no newline is not read.
+declare -gA ENTRY=()
+read_entries() {
+  local file line
+  ENTRY=()
+  for file; do
+    [[ -f $file ]] || continue
+    while IFS= read -r line; do
+      [[ $line != [A-Z]*=* || -n ${ENTRY[${line%%=*}]+set} ]] || ENTRY[${line%%=*}]=${line#*=}
+    done <"$file"
+  done
 }
 
-# linked_version LINK: the version that the link current or previous points to, or nothing.
-linked_version() {
-  local target
-  target=$(readlink -f -- "$BASE/$1") && [[ -f $target/release.env ]] || return 0
-  printf '%s' "${target##*/}"
+# read_linked_version LINK: sets REPLY to the version that the link current or previous points
+# to, or to nothing.
+read_linked_version() {
+  read_entries "$BASE/$1/release.env"
+  REPLY=${ENTRY[VERSION]:-}
 }
-
-release_dir() { printf '%s' "$BASE/releases/$1"; }
 
 # load_release VERSION: from here on the settings and the image are those of VERSION.
 load_release() {
-  local file=$BASE/releases/$1/release.env settings=$BASE/releases/$1/rollout.env
-  IMAGE=$(read_entry IMAGE "$file") IMAGE_TAG=$(read_entry IMAGE_TAG "$file") REGION=$(read_entry REGION "$file")
-  ON_RUNNING=$(read_entry ON_RUNNING "$settings") RUN_ON_DEPLOY=$(read_entry RUN_ON_DEPLOY "$settings")
-  HEALTH_COMMAND=$(read_entry HEALTH_COMMAND "$settings") HEALTH_URL=$(read_entry HEALTH_URL "$settings")
-  DRAIN_TIMEOUT=$(number_or "$(read_entry DRAIN_TIMEOUT "$settings")" 600)
-  HEALTH_TIMEOUT=$(number_or "$(read_entry HEALTH_TIMEOUT "$settings")" 300)
-  MIN_HEALTHY_TIME=$(number_or "$(read_entry MIN_HEALTHY_TIME "$settings")" 10)
-  KEEP_RELEASES=$(number_or "$(read_entry KEEP_RELEASES "$settings")" 5)
-  IMAGE_BYTES=$(number_or "$(read_entry IMAGE_BYTES "$settings")" 0)
+  read_entries "$BASE/releases/$1/release.env" "$BASE/releases/$1/rollout.env"
+  IMAGE=${ENTRY[IMAGE]:-} IMAGE_TAG=${ENTRY[IMAGE_TAG]:-} REGION=${ENTRY[REGION]:-}
+  ON_RUNNING=${ENTRY[ON_RUNNING]:-} RUN_ON_DEPLOY=${ENTRY[RUN_ON_DEPLOY]:-}
+  HEALTH_COMMAND=${ENTRY[HEALTH_COMMAND]:-} HEALTH_URL=${ENTRY[HEALTH_URL]:-}
+  number_or "${ENTRY[DRAIN_TIMEOUT]:-}" 600 && DRAIN_TIMEOUT=$REPLY
+  number_or "${ENTRY[HEALTH_TIMEOUT]:-}" 300 && HEALTH_TIMEOUT=$REPLY
+  number_or "${ENTRY[MIN_HEALTHY_TIME]:-}" 10 && MIN_HEALTHY_TIME=$REPLY
+  number_or "${ENTRY[KEEP_RELEASES]:-}" 5 && KEEP_RELEASES=$REPLY
+  number_or "${ENTRY[IMAGE_BYTES]:-}" 0 && IMAGE_BYTES=$REPLY
 }
 
 # number_or TEXT DEFAULT
-number_or() { [[ $1 =~ ^(0|[1-9][0-9]*)$ ]] && printf '%s' "$1" || printf '%s' "$2"; }
+number_or() {
+  REPLY=$1
+  [[ $1 =~ ^(0|[1-9][0-9]*)$ ]] || REPLY=$2
+}
 
 # begin_change ACTION: one at a time on a host. bootstrap.sh holds the lock already.
 begin_change() {
@@ -61,15 +69,17 @@ begin_change() {
   redirect_log
   TO=$OWN
   if ! try_lock "${ATTA_LOCK_WAIT:-60}"; then
-    CODE=51
-    log_note "another deploy of $SERVICE is at work on this host: $(cat "$RUN/$SERVICE.lock")"
-    print_and_exit "$(format_report refused 51 busy "another deploy of $SERVICE is at work on this host: $(cat "$RUN/$SERVICE.lock")")"
+    CODE=51 WHY="another deploy of $SERVICE is at work on this host: $(cat "$RUN/$SERVICE.lock")"
+    log_note "$WHY"
+    format_report refused 51 busy "$WHY"
+    print_and_exit "$REPLY"
   fi
   if [[ -L $BASE/recover ]]; then
     log_note "the previous deploy was cut off"
     ATTA_LOCK_HELD=yes "$BASE/recover" recover >&2 || end_unchanged refused 51 cut-off "the previous deploy was cut off and cannot be rolled back: $(last_log_line)"
   fi
-  FROM=$(linked_version current)
+  read_linked_version current
+  FROM=$REPLY
 }
 
 # try_lock SECONDS: descriptor 9 holds the lock for as long as this process lives.

@@ -1,39 +1,40 @@
 # shellcheck shell=bash
 # health.sh: start the release and prove that it is healthy. Part of ec2_deploy.sh.
 
-RUN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
+STARTS=no RUN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
 
 # A rollback does not run a job again: it was seen healthy before. A job with
 # RemainAfterExit counts as a service here.
-starts_now() {
-  case $(unit_property Type):$(unit_property RemainAfterExit) in
-    oneshot:yes) [[ $RUN_ON_DEPLOY != false ]] ;;
-    oneshot:*) [[ $RUN_ON_DEPLOY != false && $ACTION == deploy ]] ;;
+start_release() {
+  query_properties
+  STARTS=yes
+  case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-} in
+    oneshot:yes) [[ $RUN_ON_DEPLOY != false ]] || STARTS=no ;;
+    oneshot:*) [[ $RUN_ON_DEPLOY != false && $ACTION == deploy ]] || STARTS=no ;;
   esac
+  [[ $STARTS == no ]] || start_unit
 }
 
-describe_success() { starts_now && printf runs || printf 'is installed; systemctl start %s runs it' "$SERVICE"; }
-
-# invocation_id: which start of the unit this is. systemd before 232 gives a run no id.
-invocation_id() {
-  local id
-  id=$(unit_property InvocationID) || return
-  [[ -n $id ]] || id=$(unit_property ExecMainStartTimestampMonotonic) || return
-  printf '%s' "$id"
+describe_success() {
+  REPLY=runs
+  [[ $STARTS == yes ]] || REPLY="is installed; systemctl start $SERVICE runs it"
 }
 
-start_release() { ! starts_now || start_unit; }
+# invocation_id: which start of the unit PROPERTY is about. systemd before 232 gives a run no id.
+invocation_id() { REPLY=${PROPERTY[InvocationID]:-${PROPERTY[ExecMainStartTimestampMonotonic]:-}}; }
 
 start_unit() {
   run_systemctl reset-failed "$UNIT" || true
   START_CODE=0
-  RUN_BEFORE=$(invocation_id)
+  query_properties
+  invocation_id
+  RUN_BEFORE=$REPLY
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
   timeout --foreground "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 8>&- 9>&- || START_CODE=$?
 }
 
 check_health() {
-  starts_now || return 0
+  [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
@@ -48,22 +49,24 @@ check_health() {
 is_healthy() {
   local run
   STARTED=''
-  while [[ $(unit_property ActiveState) == deactivating ]]; do
+  while unit_is ActiveState deactivating; do
     sleep 0.2
   done
-  run=$(invocation_id)
+  invocation_id
+  run=$REPLY
   UNWELL_REASON=start-failed UNWELL="$UNIT could not be started: systemctl start ended with $START_CODE and made no new run"
   [[ -n $run && $run != 0 && $run != "$RUN_BEFORE" ]] || return 1
   STARTED=40 UNWELL_REASON=unhealthy
-  case $(unit_property Type):$(unit_property ActiveState):$(unit_property SubState) in
-    oneshot:activating:auto-restart) UNWELL="$UNIT failed: $(describe_result)" && return 1 ;;
+  describe_result
+  case ${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
+    oneshot:activating:auto-restart) UNWELL="$UNIT failed: $REPLY" && return 1 ;;
     oneshot:activating:*)
       UNWELL="systemctl start $UNIT ended with $START_CODE before the run did" STARTED=30 UNWELL_REASON=start-failed
       ((START_CODE == 124))
       ;;
     oneshot:*)
-      UNWELL="$UNIT failed: $(describe_result)"
-      [[ $(unit_property Result):$(unit_property ActiveState) =~ ^success:(inactive|active)$ ]] || return 1
+      UNWELL="$UNIT failed: $REPLY"
+      [[ ${PROPERTY[Result]:-}:${PROPERTY[ActiveState]:-} =~ ^success:(inactive|active)$ ]] || return 1
       if ((START_CODE != 0 && START_CODE != 124)); then
         UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30 UNWELL_REASON=stopped
         return 1
@@ -74,41 +77,36 @@ is_healthy() {
   esac
 }
 
-# describe_result: with the exit status, unless it was a step before or after the program that failed.
+# describe_result: of the unit that PROPERTY is about, with the exit status, unless it was a step
+# before or after the program that failed.
 describe_result() {
-  local result status
-  result=$(unit_property Result) status=$(unit_property ExecMainStatus)
-  printf 'result %s' "$result"
-  [[ $result != success && $status == 0 ]] || printf ', exit status %s' "$status"
-}
-
-# uptime_centiseconds: hundredths of a second. SECONDS would not do: it counts the seconds that
-# begin, and so up to one too many.
-uptime_centiseconds() {
-  local up
-  read -r up _ </proc/uptime
-  printf '%s' "$((10#${up/./}))"
+  REPLY="result ${PROPERTY[Result]:-}"
+  [[ ${PROPERTY[Result]:-} != success && ${PROPERTY[ExecMainStatus]:-} == 0 ]] || REPLY+=", exit status ${PROPERTY[ExecMainStatus]:-}"
 }
 
 # stays_up RUN: systemd gives every start its own run, so a restart in between
 # shows.
 stays_up() {
-  local since='' run
+  local since='' result
   UNWELL="$UNIT did not come up within $HEALTH_TIMEOUT s"
   while :; do
-    run=$(invocation_id) || run=$1
-    if [[ $run != "$1" ]]; then
-      UNWELL="$UNIT did not stay up: it was started again, $(describe_result)"
+    query_properties || PROPERTY=([ActiveState]=unknown)
+    describe_result
+    result=$REPLY
+    invocation_id
+    if [[ ${PROPERTY[ActiveState]:-} != unknown && $REPLY != "$1" ]]; then
+      UNWELL="$UNIT did not stay up: it was started again, $result"
       return 1
     fi
-    case $(unit_property ActiveState):$(unit_property SubState) in
+    case ${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
       active:*)
-        since=${since:-$(uptime_centiseconds)}
-        (($(uptime_centiseconds) - since < MIN_HEALTHY_TIME * 100)) || { has_container && passes_checks && return 0; }
+        uptime_centiseconds
+        since=${since:-$REPLY}
+        ((REPLY - since < MIN_HEALTHY_TIME * 100)) || { has_container && passes_checks && return 0; }
         ;;
-      *:auto-restart*) UNWELL="$UNIT did not stay up: $(describe_result)" && return 1 ;;
-      activating:*) ;;
-      *) UNWELL="$UNIT did not stay up: $(describe_result)" && return 1 ;;
+      *:auto-restart*) UNWELL="$UNIT did not stay up: $result" && return 1 ;;
+      activating:* | unknown:*) ;;
+      *) UNWELL="$UNIT did not stay up: $result" && return 1 ;;
     esac
     ((SECONDS < DEADLINE)) || return 1
     sleep 1

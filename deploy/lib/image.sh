@@ -5,22 +5,25 @@
 # is in this script's process group and ends with it. Else it would hold the lock for longer.
 query_docker() { timeout --foreground -k 5 60 docker "$@"; }
 
-has_image() { query_docker image inspect --format '{{.Id}}' "$IMAGE" >/dev/null 2>&1; }
+# has_image: reports whether the image is on this host, and sets REPLY to its architecture.
+has_image() { REPLY=$(query_docker image inspect --format '{{.Architecture}}' "$IMAGE" 2>/dev/null); }
 
 # The image is pulled by digest and gets two things: a local tag, since `docker image
 # prune` takes what has only a digest, and a container that is never started, since
 # `docker image prune --all` takes what no container uses.
 # https://docs.docker.com/reference/cli/docker/image/prune/
 ensure_image() {
-  local image host
-  has_image || pull_image
-  image=$(docker image inspect --format '{{.Architecture}}' "$IMAGE")
-  case $(uname -m) in
+  local host
+  if ! has_image; then
+    pull_image
+    has_image
+  fi
+  host=$(uname -m)
+  case $host in
     x86_64) host=amd64 ;;
     aarch64) host=arm64 ;;
-    *) host=$(uname -m) ;;
   esac
-  [[ $image == "$host" ]] || refuse architecture "the image is for $image, this host is $host"
+  [[ $REPLY == "$host" ]] || refuse architecture "the image is for $REPLY, this host is $host"
   docker tag "$IMAGE" "${IMAGE%@*}:$IMAGE_TAG"
   docker container inspect --format '{{.Id}}' "$SERVICE-$TO" >/dev/null 2>&1 ||
     docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$IMAGE" never-started >/dev/null ||

@@ -4,17 +4,19 @@
 # From here on a crash leads to `recover`.
 open_change() {
   local unit
-  UP='' ENABLED='' OUTCOME='' CODE='' REASON='' WHY=''
-  for unit in $(list_units "$FROM"); do
-    [[ $(unit_property UnitFileState "$unit") != enabled ]] || ENABLED+="${ENABLED:+ }$unit"
-    case $unit:$(unit_property Type "$unit"):$(unit_property ActiveState "$unit") in
+  REACHED=open UP='' ENABLED='' OUTCOME='' CODE='' REASON='' WHY=''
+  list_units "$FROM"
+  for unit in $REPLY; do
+    query_properties "$unit"
+    [[ ${PROPERTY[UnitFileState]:-} != enabled ]] || ENABLED+="${ENABLED:+ }$unit"
+    case $unit:${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-} in
       *.service:oneshot:activating) ;;
       *:active | *:activating) UP+="${UP:+ }$unit" ;;
     esac
   done
   write_journal open
   # In its own session, so that what kills this process group leaves it alone.
-  ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$(release_dir "$OWN")/deploy/ec2_deploy.sh" watch </dev/null >/dev/null 2>&1 8>&- 9>&- &
+  ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$BASE/releases/$OWN/deploy/ec2_deploy.sh" watch </dev/null >/dev/null 2>&1 8>&- 9>&- &
   ln -sfn -- "releases/$OWN/deploy/ec2_deploy.sh" "$BASE/recover"
   flush_to_disk "$BASE"
   install_recovery
@@ -23,19 +25,21 @@ open_change() {
 # write_journal PHASE: records how far the change is. It is read after a crash, so it is
 # on the disk, whole, before the phase begins.
 write_journal() {
+  local now
   REACHED=$1
+  TZ=UTC printf -v now '%(%FT%TZ)T' -1
+  plain_text "$WHY"
   printf '%s=%s\n' DEPLOYMENT "$DEPLOYMENT" ACTION "$ACTION" FROM "$FROM" TO "$TO" UP "$UP" ENABLED "$ENABLED" \
-    REACHED "$REACHED" OUTCOME "$OUTCOME" CODE "$CODE" REASON "$REASON" WHY "$(plain_text "$WHY")" TIME "$(utc_now)" >"$BASE/.state.new" &&
+    REACHED "$REACHED" OUTCOME "$OUTCOME" CODE "$CODE" REASON "$REASON" WHY "$REPLY" TIME "$now" >"$BASE/.state.new" &&
     flush_to_disk "$BASE/.state.new" &&
     mv -T -- "$BASE/.state.new" "$BASE/state" &&
     flush_to_disk "$BASE"
 }
 
 read_journal() {
-  local state=$BASE/state
-  DEPLOYMENT=$(read_entry DEPLOYMENT "$state") ACTION=$(read_entry ACTION "$state") UP=$(read_entry UP "$state")
-  FROM=$(read_entry FROM "$state") TO=$(read_entry TO "$state") REACHED=$(read_entry REACHED "$state")
-  ENABLED=$(read_entry ENABLED "$state") OUTCOME=$(read_entry OUTCOME "$state") CODE=$(read_entry CODE "$state") REASON=$(read_entry REASON "$state") WHY=$(read_entry WHY "$state")
+  read_entries "$BASE/state"
+  DEPLOYMENT=${ENTRY[DEPLOYMENT]:-} ACTION=${ENTRY[ACTION]:-} FROM=${ENTRY[FROM]:-} TO=${ENTRY[TO]:-} UP=${ENTRY[UP]:-} ENABLED=${ENTRY[ENABLED]:-}
+  REACHED=${ENTRY[REACHED]:-} OUTCOME=${ENTRY[OUTCOME]:-} CODE=${ENTRY[CODE]:-} REASON=${ENTRY[REASON]:-} WHY=${ENTRY[WHY]:-}
 }
 
 # flush_to_disk PATH…: what was written is on the disk. Before coreutils 8.24 sync takes no
@@ -44,9 +48,12 @@ flush_to_disk() { sync "$@" 2>/dev/null || sync; }
 
 # At boot the services are started after recovery, whichever of their files is there.
 install_recovery() {
-  local link=$UNITS/multi-user.target.wants/$RECOVERY services
-  services=$(list_units "$FROM" "$TO" | sed '/\.service$/!d' | paste -s -d ' ')
-  install -d -m 0755 "${link%/*}"
+  local link=$UNITS/multi-user.target.wants/$RECOVERY unit services=''
+  list_units "$FROM" "$TO"
+  for unit in $REPLY; do
+    [[ $unit != *.service ]] || services+="${services:+ }$unit"
+  done
+  [[ -d ${link%/*} ]] || install -d -m 0755 "${link%/*}"
   cat >"$UNITS/$RECOVERY.new" <<END
 # There only while a deploy is under way.
 [Unit]
@@ -80,25 +87,24 @@ end_change() {
 }
 
 finish_change() {
-  local line
   if [[ $OUTCOME == deployed ]]; then
     set_previous || log_note "the link previous cannot be set"
     lift_quarantine || log_note "the quarantine of $TO cannot be lifted"
-  elif [[ -n $TO && ! -f $(release_dir "$TO")/verified ]]; then
+  elif [[ -n $TO && ! -f $BASE/releases/$TO/verified ]]; then
     query_docker rm --volumes "$SERVICE-$TO" >&2 || true
   fi
   end_phase
   PHASE=${FAILED_IN:-$PHASE}
   log_note "$OUTCOME: $WHY"
-  line=$(format_report "$OUTCOME" "$CODE" "$REASON" "$WHY")
-  append_history "$line"
+  format_report "$OUTCOME" "$CODE" "$REASON" "$WHY"
+  append_history "$REPLY"
   rm -f -- "$UNITS/multi-user.target.wants/$RECOVERY" "$UNITS/$RECOVERY" "$UNITS/$RECOVERY.new" "$BASE/".{state,current,previous}.new "$BASE/recover"
-  print_and_exit "$line"
+  print_and_exit "$REPLY"
 }
 
 mark_verified() {
-  : >"$(release_dir "$TO")/verified"
-  flush_to_disk "$(release_dir "$TO")"
+  : >"$BASE/releases/$TO/verified"
+  flush_to_disk "$BASE/releases/$TO"
 }
 
 # After a deploy the release that ran before is the previous one; after a rollback it is
@@ -115,12 +121,14 @@ set_previous() {
     done
     [[ -n $before ]] || rm -f -- "$BASE/previous"
   fi
-  [[ -z $before || $before == "$TO" || ! -f $(release_dir "$before")/verified ]] || point_link previous "$before"
+  [[ -z $before || $before == "$TO" || ! -f $BASE/releases/$before/verified ]] || point_link previous "$before"
 }
 
 lift_quarantine() {
   local image
-  image=$(read_entry IMAGE "$(release_dir "$TO")/release.env")
+  [[ -s $BASE/quarantine ]] || return 0
+  read_entries "$BASE/releases/$TO/release.env"
+  image=${ENTRY[IMAGE]:-}
   grep -qsF "${image##*@} " "$BASE/quarantine" || return 0
   { grep -vF "${image##*@} " "$BASE/quarantine" || true; } >"$BASE/.quarantine.new" && mv -T -- "$BASE/.quarantine.new" "$BASE/quarantine"
 }
@@ -129,11 +137,14 @@ lift_quarantine() {
 # refused, unless allow-quarantined is set.
 quarantine_image() {
   local image version
-  image=$(read_entry IMAGE "$(release_dir "$TO")/release.env")
+  read_entries "$BASE/releases/$TO/release.env"
+  image=${ENTRY[IMAGE]:-}
   for version in $(list_verified); do
-    [[ $(read_entry IMAGE "$(release_dir "$version")/release.env") != "$image" ]] || return 0
+    read_entries "$BASE/releases/$version/release.env"
+    [[ ${ENTRY[IMAGE]:-} != "$image" ]] || return 0
   done
+  plain_text "$WHY"
   grep -qsF "${image##*@} " "$BASE/quarantine" ||
-    printf '%s %s was found unhealthy at %s (%s)\n' "${image##*@}" "$TO" "$(utc_now)" "$(plain_text "$WHY")" >>"$BASE/quarantine" || return
+    TZ=UTC printf '%s %s was found unhealthy at %(%FT%TZ)T (%s)\n' "${image##*@}" "$TO" -1 "$REPLY" >>"$BASE/quarantine" || return
   flush_to_disk "$BASE/quarantine"
 }

@@ -2,23 +2,30 @@
 # operator.sh: status, history and logs for the operator. Part of ec2_deploy.sh.
 
 show_status() {
-  local version verified=no last
+  local version previous verified=no last
   if [[ ${1:-} == --json ]]; then
-    format_report status 0 "" "what runs here" && printf '\n'
+    format_report status 0 "" "what runs here"
+    printf '%s\n' "$REPLY"
     return
   fi
-  version=$(linked_version current)
-  [[ -z $version || ! -f $(release_dir "$version")/verified ]] || verified=$(date -u -r "$(release_dir "$version")/verified" +%FT%TZ)
+  read_linked_version previous
+  previous=$REPLY
+  read_linked_version current
+  version=$REPLY
+  [[ ! -f $BASE/current/verified ]] || verified=$(date -u -r "$BASE/current/verified" +%FT%TZ)
   last=$(tail -n 1 "$BASE/history" 2>/dev/null) || last=''
   print_row service "$SERVICE"
   print_row version "${version:-none}"
   print_row 'seen healthy' "$verified"
-  print_row image "$(read_entry IMAGE "$(release_dir "${version:-none}")/release.env")"
-  print_row unit "$(unit_property ActiveState) ($(unit_property SubState)), last run: $(describe_result)"
-  print_row 'roll back to' "$(linked_version previous)"
+  print_row image "${ENTRY[IMAGE]:-}"
+  query_properties || true
+  describe_result
+  print_row unit "${PROPERTY[ActiveState]:-} (${PROPERTY[SubState]:-}), last run: $REPLY"
+  print_row 'roll back to' "$previous"
   print_row 'also here' "$(list_verified | paste -s -d ' ')"
   print_row 'last deploy' "$(describe_entry "$last")"
-  [[ ! -L $BASE/recover ]] || print_row 'under way' "$(read_entry TO "$BASE/state"), in phase $(read_entry REACHED "$BASE/state")"
+  read_entries "$BASE/state"
+  [[ ! -L $BASE/recover ]] || print_row 'under way' "${ENTRY[TO]:-}, in phase ${ENTRY[REACHED]:-}"
   [[ ! -s $BASE/quarantine ]] || sed 's/^[^ ]* /quarantined    /' "$BASE/quarantine"
 }
 
@@ -26,7 +33,8 @@ print_row() { printf '%-14s %s\n' "$1" "${2:--}"; }
 
 show_history() {
   local line
-  tail -n "$(number_or "${1:-20}" 20)" "$BASE/history" 2>/dev/null | while IFS= read -r line; do
+  number_or "${1:-20}" 20
+  tail -n "$REPLY" "$BASE/history" 2>/dev/null | while IFS= read -r line; do
     describe_entry "$line"
   done
 }
@@ -41,7 +49,8 @@ describe_entry() {
 
 show_logs() {
   local lines
-  lines=$(number_or "${1:-100}" 100)
+  number_or "${1:-100}" 100
+  lines=$REPLY
   printf '== %s: the last deploy\n' "$LOG"
   { tac "$LOG" 2>/dev/null | sed '/ bootstrap: deployment /q' | head -n "$lines" || true; } | tac
   printf '== journal of %s\n' "$UNIT"

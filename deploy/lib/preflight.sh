@@ -15,12 +15,13 @@ check_deploy() {
 }
 
 check_rollback() {
-  TO=${1:-$(linked_version previous)}
+  read_linked_version previous
+  TO=${1:-$REPLY}
   [[ $TO != */* ]] || refuse bad-parameter "$TO is not a version"
   [[ -n $FROM ]] || refuse not-installed "no release of $SERVICE is installed here"
   [[ -n $TO ]] || refuse no-previous "nothing to roll back to: there is no verified release before $FROM; seen healthy here: $(list_verified | paste -s -d ' ')"
   [[ $TO != "$FROM" ]] || refuse already-current "$TO is what runs here"
-  [[ -f $(release_dir "$TO")/verified ]] || refuse not-verified "$TO was never seen healthy here; those that were: $(list_verified | paste -s -d ' ')"
+  [[ -f $BASE/releases/$TO/verified ]] || refuse not-verified "$TO was never seen healthy here; those that were: $(list_verified | paste -s -d ' ')"
   load_release "$TO"
   check_tools
   check_units
@@ -34,30 +35,34 @@ check_tools() {
 
 # The unit, its timers and what they start: all that a release may install.
 check_units() {
-  local folder unit type path
-  folder=$(release_dir "$TO")/deploy/systemd
+  local folder=$BASE/releases/$TO/deploy/systemd unit units type path files=()
   [[ -f $folder/$UNIT ]] || refuse unit-invalid "the bundle holds no deploy/systemd/$UNIT"
-  for unit in $(list_units "$TO"); do
+  list_units "$TO"
+  units=$REPLY
+  for unit in $units; do
     [[ $unit =~ ^$SERVICE(-[A-Za-z0-9_.-]+)?\.(service|timer)$ && $unit != "$RECOVERY" ]] ||
       refuse unit-invalid "deploy/systemd/$unit must be called $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer"
-    owns_unit "$unit" || refuse foreign-unit "$(unit_property FragmentPath "$unit") was here before any release of $SERVICE; remove it first, or choose another service name"
+    owns_unit "$unit" || refuse foreign-unit "${PROPERTY[FragmentPath]:-} was here before any release of $SERVICE; remove it first, or choose another service name"
   done
-  path=$(unit_property FragmentPath "$RECOVERY")
+  query_properties "$RECOVERY" || true
+  path=${PROPERTY[FragmentPath]:-}
   [[ ! -f $UNITS/$RECOVERY ]] || path=/etc/systemd/system/$RECOVERY
   [[ ! -f $ROOT/$path ]] || grep -qxF "ConditionPathExists=/opt/$SERVICE/recover" "$ROOT/$path" ||
     refuse foreign-unit "$path is in the way: a deploy of $SERVICE makes and removes a unit of that name"
   type=$(sed -n 's/^[[:blank:]]*Type[[:blank:]]*=[[:blank:]]*//p' "$folder/$UNIT" | tail -n 1)
   [[ $RUN_ON_DEPLOY != false || $type == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
-  for unit in $(list_units "$TO"); do
-    printf '%s\n' "$folder/$unit"
-  done | xargs -d '\n' systemd-analyze verify >&2 || refuse unit-invalid "systemd does not accept the unit files: $(last_log_line)"
+  for unit in $units; do
+    files+=("$folder/$unit")
+  done
+  systemd-analyze verify "${files[@]}" >&2 || refuse unit-invalid "systemd does not accept the unit files: $(last_log_line)"
 }
 
 # owns_unit UNIT: there is no such unit, or a release of this service installed it.
 owns_unit() {
   local path release
   [[ ! -f $BASE/releases/$FROM/deploy/systemd/$1 ]] || return 0
-  path=$(unit_property FragmentPath "$1")
+  query_properties "$1" || true
+  path=${PROPERTY[FragmentPath]:-}
   [[ -n $path || -e $UNITS/$1 ]] || return 0
   [[ ${path:-/etc/systemd/system/$1} == "/etc/systemd/system/$1" ]] || return 1
   for release in "$BASE"/releases/*; do
@@ -80,15 +85,16 @@ is_older() {
 
 check_quarantine() {
   local found
-  found=$(grep -F -m 1 "${IMAGE##*@} " "$BASE/quarantine" 2>/dev/null) || return 0
+  [[ -s $BASE/quarantine ]] || return 0
+  found=$(grep -F -m 1 "${IMAGE##*@} " "$BASE/quarantine") || return 0
   [[ ${ATTA_ALLOW_QUARANTINED:-false} == true ]] || refuse quarantined "this image is quarantined: ${found#* }; allow-quarantined is not set"
 }
 
 # The operator's settings must have what .env.example asks for: KEY=value a line of
 # that name, KEY= without a value a line with one.
 check_settings() {
-  local example key value have missing=()
-  example=$(release_dir "$TO")/deploy/.env.example
+  local example=$BASE/releases/$TO/deploy/.env.example line key missing=()
+  local -A have=()
   if [[ ! -e $BASE/.env ]]; then
     [[ -f $example ]] || example=/dev/null
     install -m 0600 -- "$example" "$BASE/.env.new"
@@ -96,22 +102,28 @@ check_settings() {
     log_note "made $BASE/.env from .env.example"
   fi
   [[ -f $example ]] || return 0
-  while IFS='=' read -r key value; do
-    [[ $key =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || continue
-    have=$(grep -m 1 "^$key=" "$BASE/.env") || have=''
-    [[ -n $have && (-n $value || $have != "$key=") ]] || missing+=("$key")
-  done < <(grep -a '=' "$example" || true)
+  while IFS= read -r line || [[ -n $line ]]; do
+    key=${line%%=*}
+    [[ $line != [A-Za-z_]*=* || -n ${have[$key]:-} ]] || have[$key]=$line
+  done <"$BASE/.env"
+  while IFS= read -r line || [[ -n $line ]]; do
+    key=${line%%=*}
+    [[ $line == *=* && $key =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || continue
+    [[ -n ${have[$key]:-} && ($line != "$key=" || ${have[$key]} != "$key=") ]] || missing+=("$key")
+  done <"$example"
   ((${#missing[@]} == 0)) || refuse settings-missing "/opt/$SERVICE/.env lacks ${missing[*]}, which $TO needs: add them on the host and deploy again"
 }
 
 is_running_already() {
   local unit
-  [[ $FROM == "$TO" && -f $(release_dir "$TO")/verified ]] && has_image || return 1
-  for unit in $(list_units "$TO"); do
-    cmp -s "$(release_dir "$TO")/deploy/systemd/$unit" "$UNITS/$unit" || return 1
-    [[ $unit != *.timer || $(unit_property ActiveState "$unit") == active ]] || return 1
+  [[ $FROM == "$TO" && -f $BASE/releases/$TO/verified ]] && has_image || return 1
+  list_units "$TO"
+  for unit in $REPLY; do
+    cmp -s "$BASE/releases/$TO/deploy/systemd/$unit" "$UNITS/$unit" || return 1
+    [[ $unit != *.timer ]] || unit_is ActiveState active "$unit" || return 1
   done
-  case $(unit_property Type):$(unit_property RemainAfterExit):$(unit_property ActiveState) in
+  query_properties || return 1
+  case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
     oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;
     oneshot:*:failed) return 1 ;;
     oneshot:* | *:active) return 0 ;;

@@ -5,17 +5,21 @@
 list_verified() {
   local mark
   for mark in "$BASE"/releases/*/verified; do
-    [[ ! -f $mark ]] || basename -- "${mark%/verified}"
+    mark=${mark%/verified}
+    [[ ! -f $mark/verified ]] || printf '%s\n' "${mark##*/}"
   done | sort -rV
 }
 
 # Removes old releases of this service before the next one is installed: never the
 # current or the previous one, or one of the KEEP_RELEASES newest verified ones.
 free_space() {
-  local version root
+  local version root keep
+  keep=$(list_verified | sed -n "1,${KEEP_RELEASES}p")
+  read_linked_version previous
+  keep=$'\n'$keep$'\n'$TO$'\n'$OWN$'\n'$FROM$'\n'$REPLY$'\n'
   for version in "$BASE"/releases/*; do
     version=${version##*/}
-    must_keep "$version" || remove_release "$version" || log_note "$version could not be removed"
+    [[ $keep == *$'\n'"$version"$'\n'* ]] || remove_release "$version" || log_note "$version could not be removed"
   done
   if ! has_image; then
     root=$(query_docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
@@ -25,17 +29,13 @@ free_space() {
   require_space "$BASE" $((16 * 1024)) "the release"
 }
 
-must_keep() {
-  [[ $1 == "$TO" || $1 == "$OWN" || $1 == "$FROM" || $1 == "$(linked_version previous)" ]] ||
-    list_verified | head -n "$KEEP_RELEASES" | grep -qxF -- "$1"
-}
-
 # The folder is renamed first, so that no half of a release can be rolled back to.
 remove_release() {
   local image tag
-  image=$(read_entry IMAGE "$(release_dir "$1")/release.env") tag=$(read_entry IMAGE_TAG "$(release_dir "$1")/release.env")
+  read_entries "$BASE/releases/$1/release.env"
+  image=${ENTRY[IMAGE]:-} tag=${ENTRY[IMAGE_TAG]:-}
   rm -rf -- "$BASE/.dropped"
-  mv -T -- "$(release_dir "$1")" "$BASE/.dropped" || return
+  mv -T -- "$BASE/releases/$1" "$BASE/.dropped" || return
   log_note "removed the release $1"
   docker rm --volumes "$SERVICE-$1" >&2 || true
   if [[ -n $image ]] && ! docker image rm "${image%@*}:$tag" >&2 && ! grep -qsxF "IMAGE=$image" "$BASE"/releases/*/release.env; then

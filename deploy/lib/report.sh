@@ -16,13 +16,23 @@ run_phase() {
 begin_phase() {
   end_phase
   PHASE=$1
-  PHASE_STARTED=$(date +%s%3N)
+  uptime_centiseconds
+  PHASE_STARTED=$REPLY
   log_note "$PHASE"
 }
 
 end_phase() {
-  ((PHASE_STARTED == 0)) || TIMES+="${TIMES:+,}\"$PHASE\":$(($(date +%s%3N) - PHASE_STARTED))"
+  uptime_centiseconds
+  ((PHASE_STARTED == 0)) || TIMES+="${TIMES:+,}\"$PHASE\":$(((REPLY - PHASE_STARTED) * 10))"
   PHASE_STARTED=0
+}
+
+# uptime_centiseconds: sets REPLY to hundredths of a second. SECONDS would not do: it counts the
+# seconds that begin, and so up to one too many.
+uptime_centiseconds() {
+  local up
+  read -r up _ </proc/uptime
+  REPLY=$((10#${up/./}))
 }
 
 # By hand the log gets everything, and the operator what happens.
@@ -35,14 +45,12 @@ redirect_log() {
   ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1"
   [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
   exec 8>&2 2>>"$LOG"
-  printf '%s bootstrap: deployment %s: %s\n' "$(utc_now)" "$DEPLOYMENT" "${ACTION:-recover}" >&2 || true
+  TZ=UTC printf '%(%FT%TZ)T bootstrap: deployment %s: %s\n' -1 "$DEPLOYMENT" "${ACTION:-recover}" >&2 || true
 }
-
-utc_now() { TZ=UTC printf '%(%FT%TZ)T' -1; }
 
 # A full disk must not stop a rollback, so a lost line is not an error.
 log_note() {
-  printf '%s %s: %s\n' "$(utc_now)" "${TO:-$OWN}" "$1" >&2 || true
+  TZ=UTC printf '%(%FT%TZ)T %s: %s\n' -1 "${TO:-$OWN}" "$1" >&2 || true
   { [[ ! -e /dev/fd/8 ]] || printf '%s\n' "$1" >&8; } 2>/dev/null || true
 }
 
@@ -68,12 +76,11 @@ refuse() { end_unchanged refused 10 "$1" "$2"; }
 
 # end_unchanged OUTCOME CODE REASON MESSAGE: ends a deploy that has changed nothing.
 end_unchanged() {
-  local line
   CODE=$2
   log_note "$1: $4"
-  line=$(format_report "$1" "$2" "$3" "$4")
-  append_history "$line"
-  print_and_exit "$line"
+  format_report "$1" "$2" "$3" "$4"
+  append_history "$REPLY"
+  print_and_exit "$REPLY"
 }
 
 print_and_exit() {
@@ -86,36 +93,38 @@ print_and_exit() {
 # append_history LINE: the result of a deployment is recorded once.
 append_history() {
   if ! grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$BASE/history"; then
-    { printf '%s %s %s\n' "$(utc_now)" "$ACTION" "$1" >>"$BASE/history" && flush_to_disk "$BASE/history"; } || log_note "the history cannot be written"
+    { TZ=UTC printf '%(%FT%TZ)T %s %s\n' -1 "$ACTION" "$1" >>"$BASE/history" && flush_to_disk "$BASE/history"; } || log_note "the history cannot be written"
   fi
 }
 
-# format_report OUTCOME CODE REASON MESSAGE: the one line that the caller reads. What runs is
-# read from the host at this moment.
+# format_report OUTCOME CODE REASON MESSAGE: sets REPLY to the one line that the caller reads.
+# What runs is read from the host at this moment.
 format_report() {
-  local phase=$PHASE version verified=false digest=''
+  local deployment message version digest verified=false generation='' status
   end_phase
-  version=$(linked_version current)
-  if [[ -n $version ]]; then
-    digest=$(read_entry IMAGE "$(release_dir "$version")/release.env")
-    [[ ! -f $(release_dir "$version")/verified ]] || verified=true
-  fi
-  printf '{"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"reason":"%s","phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"before":"%s","generation":%d,"unit":"%s","result":"%s","exit":%d,"ms":{%s},"message":"%s"}' \
-    "$(json_string "$DEPLOYMENT")" "$SERVICE" "$1" "$2" "$3" "$phase" "$TO" "$version" "${digest##*@}" "$verified" "$FROM" \
-    "$(number_or "$(cat "$BASE/generation" 2>/dev/null || true)" 0)" \
-    "$(unit_property ActiveState)" "$(unit_property Result)" "$(number_or "$(unit_property ExecMainStatus)" 0)" "$TIMES" "$(json_string "$4")"
+  read_linked_version current
+  version=$REPLY digest=${ENTRY[IMAGE]:-}
+  [[ -z $version || ! -f $BASE/releases/$version/verified ]] || verified=true
+  { read -r generation <"$BASE/generation"; } 2>/dev/null || true
+  number_or "$generation" 0 && generation=$REPLY
+  query_properties || true
+  number_or "${PROPERTY[ExecMainStatus]:-}" 0 && status=$REPLY
+  json_string "$DEPLOYMENT" && deployment=$REPLY
+  json_string "$4" && message=$REPLY
+  printf -v REPLY '{"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"reason":"%s","phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"before":"%s","generation":%d,"unit":"%s","result":"%s","exit":%d,"ms":{%s},"message":"%s"}' \
+    "$deployment" "$SERVICE" "$1" "$2" "$3" "$PHASE" "$TO" "$version" "${digest##*@}" "$verified" "$FROM" "$generation" \
+    "${PROPERTY[ActiveState]:-}" "${PROPERTY[Result]:-}" "$status" "$TIMES" "$message"
 }
 
 plain_text() {
   local text=${1:0:600}
-  printf '%s' "${text//[[:cntrl:]]/ }"
+  REPLY=${text//[[:cntrl:]]/ }
 }
 
 json_string() {
-  local text
-  text=$(plain_text "$1")
-  text=${text//\\/\\\\}
-  printf '%s' "${text//\"/\\\"}"
+  plain_text "$1"
+  REPLY=${REPLY//\\/\\\\}
+  REPLY=${REPLY//\"/\\\"}
 }
 
 die() {

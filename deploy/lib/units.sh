@@ -1,26 +1,40 @@
 # shellcheck shell=bash
 # units.sh: systemd units: drain, stop, switch, start. Part of ec2_deploy.sh.
 
-# list_units VERSION…: the names of their unit files, each once.
+# list_units VERSION…: sets REPLY to the names of their unit files, each once, services first.
 list_units() {
-  local version file
-  for version; do
-    for file in "$BASE/releases/$version/deploy/systemd/"*.service "$BASE/releases/$version/deploy/systemd/"*.timer; do
-      [[ -z $version || ! -f $file ]] || printf '%s\n' "${file##*/}"
+  local type version file
+  REPLY=''
+  for type in service timer; do
+    for version; do
+      for file in "$BASE/releases/$version/deploy/systemd/"*."$type"; do
+        [[ -z $version || ! -f $file || " $REPLY " == *" ${file##*/} "* ]] || REPLY+="${REPLY:+ }${file##*/}"
+      done
     done
-  done | sort -u
+  done
 }
 
-# unit_property NAME [UNIT]: as systemd has it. A query that is not answered says nothing
-# about a release, so it is repeated.
-unit_property() {
-  local line wait
+# query_properties [UNIT]: sets PROPERTY to what systemd has of the unit at this moment. A query that
+# is not answered says nothing about a release, so it is repeated.
+declare -gA PROPERTY=()
+readonly PROPERTIES=Type,RemainAfterExit,ActiveState,SubState,Result,ExecMainStatus,InvocationID,ExecMainStartTimestampMonotonic,UnitFileState,FragmentPath
+query_properties() {
+  local text line wait
+  PROPERTY=()
   for wait in 0.5 1 0; do
-    line=$(systemctl show --property="$1" "${2:-$UNIT}") && printf '%s' "${line#*=}" && return
+    if text=$(systemctl show --property="$PROPERTIES" "${1:-$UNIT}"); then
+      while IFS= read -r line; do
+        [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
+      done <<<"$text"
+      return 0
+    fi
     sleep "$wait"
   done
   return 1
 }
+
+# unit_is PROPERTY VALUE [UNIT]
+unit_is() { query_properties "${3:-}" && [[ ${PROPERTY[$1]:-} == "$2" ]]; }
 
 # systemctl, without the host's lock: what it starts may live longer.
 run_systemctl() {
@@ -31,11 +45,13 @@ run_systemctl() {
 # No timer starts a job from here on, and a job in flight is waited for.
 drain_jobs() {
   local unit waited=0
-  for unit in $(list_units "$FROM"); do
-    [[ $unit != *.timer || $(unit_property ActiveState "$unit") != active ]] || run_systemctl stop "$unit"
+  list_units "$FROM"
+  for unit in $REPLY; do
+    [[ $unit != *.timer ]] || ! unit_is ActiveState active "$unit" || run_systemctl stop "$unit"
   done
   [[ $ON_RUNNING != kill ]] || return 0
-  for unit in $(list_units "$FROM" "$TO"); do
+  list_units "$FROM" "$TO"
+  for unit in $REPLY; do
     while job_is_running "$unit"; do
       ((waited < DRAIN_TIMEOUT)) || roll_back 51 job-running "a run of $unit has not ended within $DRAIN_TIMEOUT s"
       sleep 1
@@ -46,15 +62,18 @@ drain_jobs() {
 
 # job_is_running UNIT: a job that waits for systemd to try it again is not in flight.
 job_is_running() {
-  [[ $1 == *.service && $(unit_property Type "$1"):$(unit_property ActiveState "$1") == oneshot:activating && $(unit_property SubState "$1") != auto-restart ]]
+  [[ $1 == *.service ]] && query_properties "$1" &&
+    [[ ${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-} == oneshot:activating && ${PROPERTY[SubState]:-} != auto-restart ]]
 }
 
 # At boot a unit that is not up has its start waiting in systemd's queue, and a stop
 # would take it out.
 stop_units() {
   local unit
-  for unit in $(list_units "$FROM" "$TO"); do
-    case $unit:$(unit_property ActiveState "$unit") in
+  list_units "$FROM" "$TO"
+  for unit in $REPLY; do
+    query_properties "$unit" || true
+    case $unit:${PROPERTY[ActiveState]:-} in
       *.timer:active | *.service:active | *.service:*ing) run_systemctl stop "$unit" ;;
     esac
   done
@@ -63,19 +82,20 @@ stop_units() {
 # switch_release VERSION forward|back: units, enablement and `current` become those of the
 # release, or of no release. It needs no network and can be done twice.
 switch_release() {
-  local unit
-  [[ -z $1 || -f $(release_dir "$1")/deploy/systemd/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
+  local unit folder=$BASE/releases/$1/deploy/systemd
+  [[ -z $1 || -f $folder/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
   [[ -d $BASE/output ]] || install -d -m 0755 "$BASE/output"
-  for unit in $(list_units "$FROM" "$TO"); do
-    if [[ -n $1 && -f $(release_dir "$1")/deploy/systemd/$unit ]]; then
-      install -T -m 0644 "$(release_dir "$1")/deploy/systemd/$unit" "$UNITS/$unit.new"
+  list_units "$FROM" "$TO"
+  for unit in $REPLY; do
+    if [[ -n $1 && -f $folder/$unit ]]; then
+      install -T -m 0644 "$folder/$unit" "$UNITS/$unit.new"
       flush_to_disk "$UNITS/$unit.new"
       mv -T -- "$UNITS/$unit.new" "$UNITS/$unit"
     elif [[ -e $UNITS/$unit ]]; then
       run_systemctl disable "$unit"
       rm -f -- "$UNITS/$unit"
     fi
-    rm -rf -- "$UNITS/$unit.new"
+    [[ ! -e $UNITS/$unit.new ]] || rm -rf -- "$UNITS/$unit.new"
   done
   if [[ -n $1 ]]; then
     point_link current "$1"
@@ -92,16 +112,17 @@ switch_release() {
 # result of its run. Other services start at boot when the operator has said so.
 enable_units() {
   local unit want
-  for unit in $(list_units "$1"); do
+  list_units "$1"
+  for unit in $REPLY; do
     want=disabled
     if [[ $2 == back ]]; then
       [[ " $ENABLED " != *" $unit "* ]] || want=enabled
     elif [[ $unit != "$UNIT" && " $ENABLED " == *" $unit "* ]]; then
       want=enabled
-    elif [[ $unit == *.timer || ($unit == "$UNIT" && ! -f $(release_dir "$1")/deploy/systemd/$SERVICE.timer) ]]; then
+    elif [[ $unit == *.timer || ($unit == "$UNIT" && ! -f $BASE/releases/$1/deploy/systemd/$SERVICE.timer) ]]; then
       want=enabled
     fi
-    if grep -q '^\[Install\]' "$UNITS/$unit" && [[ $(unit_property UnitFileState "$unit") != "$want" ]]; then
+    if grep -q '^\[Install\]' "$UNITS/$unit" && ! unit_is UnitFileState "$want" "$unit"; then
       run_systemctl "${want%d}" "$unit"
     fi
   done
@@ -116,7 +137,8 @@ point_link() {
 # to the main unit. In a rollback a timer that somebody had stopped stays stopped.
 start_other_units() {
   local unit
-  for unit in $(list_units "$1"); do
+  list_units "$1"
+  for unit in $REPLY; do
     if [[ $unit != "$UNIT" ]] && { was_up "$unit" || [[ $2 == forward && $unit == *.timer ]]; }; then
       run_systemctl start ${3:+"$3"} "$unit"
     fi

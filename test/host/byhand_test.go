@@ -59,9 +59,7 @@ func (m standin) wantInstalled(current, previous string) {
 
 func TestARollbackByHandGoesFurtherBackEachTimeAndNeedsNoNetwork(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
-	m.deployed("0.0.2-dev")
+	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev")
 	m.deployed("0.0.3-dev", own("more.txt", "more"))
 	m.offline()
 	a := m.rollback("")
@@ -101,8 +99,7 @@ func TestARollbackOfAServiceStartsItAndOfAJobDoesNot(t *testing.T) {
 
 func TestAReleaseThatWasLeftByARollbackCanBeDeployedAgain(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.deployed("0.0.2-dev")
 	m.rollback("")
 	m.deployed("0.0.2-dev")
@@ -111,9 +108,7 @@ func TestAReleaseThatWasLeftByARollbackCanBeDeployedAgain(t *testing.T) {
 
 func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
-	m.deployed("0.0.2-dev")
+	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev")
 	m.deploy("0.0.3-dev", oneshot("", "exit 3"))
 	for version, message := range map[string]string{
 		"0.0.9-dev":             "0.0.9-dev was never seen healthy here; those that were: 0.0.2-dev 0.0.1-dev",
@@ -129,8 +124,7 @@ func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
 
 func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.deployed("0.0.2-dev", oneshot("", "true"))
 	answers := make(chan answer)
 	go func() {
@@ -142,25 +136,4 @@ func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
 	m.same(before, m.tree("opt", "etc"))
 	m.write("enough", "", 0o644)
 	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
-}
-
-func TestARollbackToAReleaseThatIsUnhealthyNowGoesBackToWhereItCameFrom(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
-	m.deployed("0.0.2-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/lost'"))
-	m.write("broken", "", 0o644)
-	before := m.live()
-	a := m.rollback("")
-	m.expect(a, "rolled-back", 40, "0.0.2-dev is installed")
-	m.same(before, m.live())
-	if a.Unit != "active" || m.exists("opt/atta/quarantine") {
-		t.Errorf("unit %s, quarantine %q", a.Unit, m.text("opt/atta/quarantine"))
-	}
-	m.write("lost", "", 0o644)
-	a = m.rollback("")
-	m.expect(a, "rollback-failed", 41, "atta.service")
-	if !strings.Contains(a.Message, "the rollback to 0.0.2-dev failed: ") || strings.Count(a.Message, "atta.service") != 2 {
-		t.Error(a.Message)
-	}
 }

@@ -10,8 +10,7 @@ import (
 // What waits for the end of a deploy must not miss it, however early that comes.
 func TestADeployThatIsCutOffOnABusyDiskIsTakenBackByItself(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
+	m := bootServing(t, "0.0.1-dev")
 	m.wrap("ln", `case "$*" in *recover) sleep 1 ;; esac`)
 	k := m.withHook()
 	k.attempt("0.0.2-dev", daemon(), environment(k.before("systemctl daemon-reload")))

@@ -27,33 +27,41 @@ setup() {
 }
 
 @test "text in the result line can not end its string" {
-  [ "$(json_string 'a "b" \ c')" = 'a \"b\" \\ c' ]
-  [ "$(json_string $'one\ntwo\tthree\033[0m')" = 'one two three [0m' ]
-  [ "$(json_string 'x & y')" = 'x & y' ]
+  json_string 'a "b" \ c'
+  [ "$REPLY" = 'a \"b\" \\ c' ]
+  json_string $'one\ntwo\tthree\033[0m'
+  [ "$REPLY" = 'one two three [0m' ]
+  json_string 'x & y'
+  [ "$REPLY" = 'x & y' ]
 }
 
 @test "text in the result line is cut before it is escaped" {
-  local quotes
-  quotes=$(json_string "$(printf '"%.0s' {1..700})")
-  [ "${#quotes}" -eq 1200 ]
+  json_string "$(printf '"%.0s' {1..700})"
+  [ "${#REPLY}" -eq 1200 ]
 }
 
 @test "what is not a number is replaced" {
-  [ "$(number_or 17 5)" = 17 ]
-  [ "$(number_or 0 5)" = 0 ]
-  [ "$(number_or '' 5)" = 5 ]
-  [ "$(number_or 08 5)" = 5 ]
-  [ "$(number_or '[not set]' 5)" = 5 ]
+  local number
+  for number in 17 0; do
+    number_or "$number" 5
+    [ "$REPLY" = "$number" ]
+  done
+  for number in '' 08 '[not set]'; do
+    number_or "$number" 5
+    [ "$REPLY" = 5 ]
+  done
 }
 
 @test "an entry is everything after its first equals sign" {
   local file=$BATS_TEST_TMPDIR/release.env
-  printf '%s\n' 'A=1' 'AB=x=y z ' 'A=2' >"$file"
+  printf '%s\n' 'A=1' 'AB=x=y z ' '' '=none' '# A=3' 'A=2' >"$file"
   printf 'LAST=no newline' >>"$file"
-  [ "$(read_entry A "$file")" = 1 ]
-  [ "$(read_entry AB "$file")" = 'x=y z ' ]
-  [ -z "$(read_entry B "$file")" ]
-  [ -z "$(read_entry A "$file.missing")" ]
+  printf '%s\n' 'A=4' 'C=5' >"$file.more"
+  read_entries "$file.missing" "$file" "$file.more"
+  [ "${#ENTRY[@]}" = 3 ]
+  [ "${ENTRY[A]}/${ENTRY[AB]}/${ENTRY[C]}" = '1/x=y z /5' ]
+  read_entries "$file.missing"
+  [ "${#ENTRY[@]}" = 0 ]
 }
 
 @test "a line of the history is described in words" {
@@ -87,8 +95,10 @@ release() {
   release 1.0.0-dev
   release 1.1.0-dev
   touch "$BASE/releases/1.0.0-dev/deploy/systemd/"{atta.service,atta.timer,notes.txt} "$BASE/releases/1.1.0-dev/deploy/systemd/"{atta.service,atta-x.timer}
-  [ "$(list_units 1.0.0-dev '' 1.1.0-dev | paste -s -d ' ')" = 'atta-x.timer atta.service atta.timer' ]
-  [ -z "$(list_units '')" ]
+  list_units 1.0.0-dev '' 1.1.0-dev
+  [ "$REPLY" = 'atta.service atta.timer atta-x.timer' ]
+  list_units ''
+  [ -z "$REPLY" ]
 }
 
 @test "releases seen healthy are sorted by their numbers" {
@@ -159,25 +169,29 @@ release() {
 
 @test "a service that was started again did not stay up, and an unknown run is no other run" {
   UNIT=atta.service MIN_HEALTHY_TIME=0 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9))
-  unit_property() { printf '%s' "${1/ActiveState/active}"; }
   sleep() { :; }
   has_container() { :; }
   passes_checks() { :; }
 
-  invocation_id() { printf another; }
+  query_properties() { PROPERTY=([ActiveState]=active [InvocationID]=another); }
   ! stays_up first || false
   [[ $UNWELL == 'atta.service did not stay up: it was started again, '* ]]
 
-  invocation_id() { printf first; }
+  query_properties() { PROPERTY=([ActiveState]=active [InvocationID]=first); }
   stays_up first
-  invocation_id() { return 1; }
+
+  local queries=0
+  query_properties() {
+    queries=$((queries + 1)) PROPERTY=()
+    ((queries > 1)) && PROPERTY=([ActiveState]=active [InvocationID]=first)
+  }
   stays_up first
+  [ "$queries" = 2 ]
 }
 
 @test "a service that is up for too short a time is polled again" {
   UNIT=atta.service MIN_HEALTHY_TIME=9 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9)) LOOKED=0
-  unit_property() { printf '%s' "${1/ActiveState/active}"; }
-  invocation_id() { printf first; }
+  query_properties() { PROPERTY=([ActiveState]=active [InvocationID]=first); }
   sleep() { LOOKED=$((LOOKED + 1)); ((LOOKED < 3)) || DEADLINE=0; }
   ! stays_up first || false
   [ "$LOOKED" = 3 ]

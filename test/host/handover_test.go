@@ -44,10 +44,10 @@ func TestAScriptThatEndsWithoutAResultLeavesItUnknown(t *testing.T) {
 func TestAScriptsOwnExitCodeIsPassedOnOnlyWhenItMeansNothingToTheAgent(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	for version, codes := range map[string][2]string{
+	for version, codes := range representatives(map[string][2]string{
 		"0.0.1-dev": {"40", "40"}, "0.0.2-dev": {"194", "30"}, "0.0.3-dev": {"168", "30"}, "0.0.4-dev": {"169", "30"},
 		"0.0.5-dev": {"137", "30"}, "0.0.6-dev": {"1", "30"},
-	} {
+	}, "0.0.1-dev", "0.0.2-dev") {
 		a := m.deploy(version, theirs("code="+codes[1], theirLine, "exit "+codes[0]))
 		m.expect(a, "deployed", a.Code, version)
 	}
@@ -55,8 +55,7 @@ func TestAScriptsOwnExitCodeIsPassedOnOnlyWhenItMeansNothingToTheAgent(t *testin
 
 func TestAskingWhatRunsStartsNoScriptOfARelease(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.write("opt/atta/current/deploy/ec2_deploy.sh", "#!/bin/bash\ntouch $ATTA_ROOT/ran\nexit 194\n", 0o755)
 	m.expect(m.status(), "status", 0, "atta is installed")
 	if m.exists("ran") {

@@ -9,8 +9,7 @@ import (
 
 func TestAServiceThatFallsOverIsTakenBack(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
+	m := bootServing(t, "0.0.1-dev")
 	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7'\n")
 	a := m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "3"))
 	m.expect(a, "rolled-back", 40, "atta.service did not stay up: result exit-code, exit status 7; 0.0.1-dev is installed")
@@ -58,8 +57,7 @@ func TestAUnitOfSomebodyElsesIsLeftAlone(t *testing.T) {
 
 func TestAUnitThatAnInterruptedFirstDeployLeftIsOurs(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.sh("rm $ATTA_ROOT/opt/atta/current")
 	m.deployed("0.0.2-dev")
 }
@@ -111,8 +109,7 @@ func TestAUnitThatWasStartedTooOftenCanBeReplaced(t *testing.T) {
 
 func TestAReleaseThatWasNeverSeenHealthyIsNotTheOneToGoBackTo(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.sh("rm $ATTA_ROOT/opt/atta/current/verified")
 	m.deployed("0.0.2-dev")
 	if m.exists("opt/atta/previous") {

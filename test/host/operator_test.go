@@ -70,8 +70,7 @@ func TestAnOperatorFindsOutWhyTheLastDeployFailed(t *testing.T) {
 
 func TestAnOperatorIsToldHowToAsk(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	for _, command := range []string{"remove", "rolback", "--version"} {
 		m.untouched(func() {
 			a := m.byHand(command)

@@ -12,8 +12,7 @@ import (
 
 func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndSeenHealthy(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	bad, worse := m.push(), m.push(sample.WithEnv("WORSE", "yes"))
 	m.write("opt/atta/.env", "EXIT_CODE=3\n", 0o600)
 	m.expect(m.deploy("0.0.2-dev", parameter("image", bad)), "rolled-back", 40, "exit status 3")
@@ -38,24 +37,10 @@ func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndSeenHealthy(t *testing.T) {
 	}
 }
 
-func TestAnImageThatWasSeenHealthyIsNotQuarantinedByALaterRun(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	good := parameter("image", m.push())
-	m.deployed("0.0.1-dev", good)
-	m.write("opt/atta/.env", "EXIT_CODE=3\n", 0o600)
-	m.sh("systemctl start atta")
-	m.expect(m.deploy("0.0.1-dev", good), "rolled-back", 40, "exit status 3")
-	m.expect(m.deploy("0.0.2-dev", good), "rolled-back", 40, "exit status 3")
-	m.write("opt/atta/.env", "", 0o600)
-	m.deployed("0.0.3-dev", good)
-}
-
 // Nothing of it was started, so nothing is known of the image.
 func TestAnImageThatWasNotStartedIsNotQuarantined(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	next := parameter("image", m.push())
 	m.expect(m.deploy("0.0.2-dev", next, own("systemd/atta.service", "[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\nExecStart=/bin/true\n")), "rolled-back", 30, "no new run")
 	m.deployed("0.0.3-dev", next)

@@ -71,8 +71,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			m := boot(t)
-			m.deployed("0.1.0-dev")
+			m := bootDeployed(t, "0.1.0-dev")
 			if c.prepare != nil {
 				c.prepare(m)
 			}
@@ -97,8 +96,7 @@ func (m standin) awsWithKeys() string {
 
 func TestABundleWithoutTheUnitIsRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	m.untouched(func() {
 		a := m.deploy("0.1.1-dev", repacked(func(b bundle.Bundle) []byte { return pack(t, drop(entries(t, b), "deploy/systemd/atta.service")...) }))
 		m.expect(a, "refused", 10, "the bundle holds no deploy/systemd/atta.service")
@@ -107,8 +105,7 @@ func TestABundleWithoutTheUnitIsRefused(t *testing.T) {
 
 func TestAMissingToolIsNamed(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	// A PATH of links to everything but two of the tools.
 	bin := filepath.Join(t.TempDir(), "bin")
 	if err := os.Mkdir(bin, 0o755); err != nil {
@@ -132,8 +129,7 @@ func TestAMissingToolIsNamed(t *testing.T) {
 
 func TestACommandThatComesTooLateIsNotCarriedOut(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	before := m.tree("opt")
 	m.untouched(func() {
 		m.expect(m.deploy("0.1.1-dev", parameter("not-after", "1700000000")), "refused", 50, "2023-11-14T22:13:20Z")
@@ -143,8 +139,7 @@ func TestACommandThatComesTooLateIsNotCarriedOut(t *testing.T) {
 
 func TestOneDeployAtATime(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	holder := make(chan struct{})
 	go func() {
 		defer close(holder)
@@ -167,8 +162,7 @@ func TestOneDeployAtATime(t *testing.T) {
 
 func TestNoPasswordStaysBehind(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.0-dev")
+	m := bootDeployed(t, "0.1.0-dev")
 	m.deploy("0.1.1-dev", parameter("image", cloud.RegistryHost()+"/"+m.name+"@sha256:"+strings.Repeat("0", 64)))
 	for path := range m.tree("run", "root", "tmp", "../home") {
 		if strings.Contains(path, "config.json") {

@@ -5,9 +5,12 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -106,7 +109,7 @@ func (m machine) push(opts ...sample.Option) string {
 
 func (m machine) pushProgram(program string, opts ...sample.Option) string {
 	m.t.Helper()
-	img, err := sample.NewImage(program, opts...)
+	img, err := newImage(program, opts...)
 	if err != nil {
 		m.t.Fatal(err)
 	}
@@ -122,4 +125,25 @@ func (m machine) pushProgram(program string, opts ...sample.Option) string {
 		m.t.Fatal(err)
 	}
 	return ref.String()
+}
+
+// packed are the sample images without options, by program: packing the layer takes longer
+// than anything else that a test does.
+var packed sync.Map
+
+func newImage(program string, opts ...sample.Option) (v1.Image, error) {
+	once, _ := packed.LoadOrStore(program, sync.OnceValues(func() (v1.Image, error) { return sample.NewImage(program) }))
+	img, err := once.(func() (v1.Image, error))()
+	if err != nil {
+		return nil, err
+	}
+	config, err := img.ConfigFile()
+	if err != nil {
+		return nil, err
+	}
+	config = config.DeepCopy()
+	for _, opt := range opts {
+		opt(config)
+	}
+	return mutate.ConfigFile(img, config)
 }

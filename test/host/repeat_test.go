@@ -12,8 +12,7 @@ import (
 
 func TestACommandThatComesTwiceIsCarriedOutOnceAndAnsweredTwice(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	job := "echo run >>$ATTA_ROOT/runs; "
 	for version, c := range map[string]struct {
 		end     string

@@ -5,8 +5,6 @@ package host_test
 import (
 	"os"
 	"testing"
-
-	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestTheFirstDeployMakesTheSettingsAndAsksForWhatTheyLack(t *testing.T) {
@@ -43,19 +41,4 @@ func TestSettingsThatTheNextReleaseNeedsAreAllNamedBeforeAnythingChanges(t *test
 	m.untouched(func() {
 		m.expect(m.rollback(""), "refused", 10, ".env lacks EMPTY GIVEN COMMENTED MISSING NOT_DEFAULT LONG")
 	})
-}
-
-func TestNoDeployChangesTheOperatorsSettings(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.write("opt/atta/.env", "# mine\r\nA=1\nB= \"x\" $y \n\nGREETING=hey", 0o640)
-	before := m.tree("opt/atta/.env")
-	example := own(".env.example", "A=\nB=default\n")
-	m.deployed("0.0.1-dev", example)
-	m.deployed("0.0.2-dev", example)
-	m.expect(m.deploy("0.0.3-dev", example, image(sample.WithExitCode(3))), "rolled-back", 40, "")
-	m.expect(m.deploy("0.0.4-dev", own(".env.example", "C=\n")), "refused", 10, "lacks C")
-	m.rollback("")
-	m.same(before, m.tree("opt/atta/.env"))
-	m.wantOutput("hey from 0.0.3-dev\n")
 }

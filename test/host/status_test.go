@@ -20,8 +20,7 @@ func TestStatusOfAHostThatHasNothing(t *testing.T) {
 
 func TestStatusSaysWhatRuns(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	deployed := m.deployed("0.0.2-dev")
 	m.untouched(func() {
 		a := m.status()
@@ -171,8 +170,7 @@ func TestARollbackByCommandGoesBackOnceHoweverOftenItComes(t *testing.T) {
 
 func TestTheScriptExplainsItself(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	script := "$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh "
 	for _, help := range []string{"", "--help", "-h"} {
 		a := m.sh(script + help)

@@ -32,10 +32,11 @@ type sweep struct {
 // so is every write. Afterwards the host is left to its next boot, to its next
 // command, or to itself, and must be exactly as before or exactly as meant.
 func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
+	t.Parallel()
 	timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
 	report := own("systemd/atta-report.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
 	job := own("systemd/atta-report.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
-	for name, s := range map[string]sweep{
+	for name, s := range representatives(map[string]sweep{
 		"a service": {
 			before: func(m standin) {
 				m.deployed("0.0.1-dev", daemon())
@@ -81,9 +82,10 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 				return m.sh("exec $ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh rollback", env...)
 			},
 		},
-	} {
+	}, "a service", "the first deploy") {
 		t.Run(name, func(t *testing.T) {
-			workers := 4
+			t.Parallel()
+			workers := 2
 			if !long && !sweepAll {
 				workers = 1
 			}
@@ -107,6 +109,9 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	old := m.atRest()
 	s.run(m, k.env(0))
 	points := k.points()
+	if len(points) < 10 {
+		t.Fatalf("the hook has numbered %q only", points)
+	}
 	wanted := m.atRest()
 	if s.forth {
 		old = nil
@@ -200,15 +205,17 @@ func (m standin) atRest() map[string]string {
 func (m standin) whole() map[string]string {
 	m.t.Helper()
 	all := m.live()
-	ask := `systemctl show --property=LoadState,ActiveState,SubState,UnitFileState atta.service | tr '\n' ' '; `
-	for _, timer := range []string{"atta.timer", "atta-report.timer"} {
-		ask += "systemctl show --property=ActiveState " + timer + "; "
-	}
-	all["units"] = m.sh(ask).stdout
-	all["containers"] = m.sh("docker ps --format '{{.Names}} {{.Image}}'").stdout
-	for _, link := range []string{"current", "previous"} {
-		all["image of "+link] = m.sh(`i=$(sed -n s/^IMAGE=//p $ATTA_ROOT/opt/atta/` + link + `/release.env 2>/dev/null) && docker image inspect --format '{{.Id}} {{.RepoTags}}' "$i" 2>/dev/null`).stdout
-		all["container that keeps it, "+link] = m.sh(`docker ps --all --format '{{.Names}}' | grep -x "atta-$(sed -n s/^VERSION=//p $ATTA_ROOT/opt/atta/` + link + `/release.env 2>/dev/null)"`).stdout
+	answers := m.run(`cd $ATTA_ROOT/opt/$s
+systemctl show --property=LoadState,ActiveState,SubState,UnitFileState $s.service
+systemctl show --property=ActiveState $s.timer $s-report.timer
+echo --; docker ps --format '{{.Names}} {{.Image}}'
+for link in current previous; do
+  echo --; sed -n s/^IMAGE=//p $link/release.env | xargs --no-run-if-empty docker image inspect --format '{{.Id}} {{.RepoTags}}'
+done
+echo --; docker ps --all --format '{{.Names}}' | grep -x -e "$s-$(sed -n s/^VERSION=//p current/release.env)" -e "$s-$(sed -n s/^VERSION=//p previous/release.env)" | sort`).stdout
+	parts := strings.Split(answers, "--\n")
+	for i, name := range []string{"units", "containers", "image of current", "image of previous", "containers that keep them"} {
+		all[name] = parts[i]
 	}
 	return all
 }

@@ -38,10 +38,13 @@ func (m standin) enabled(unit string) string {
 
 func TestAUnitOfAnotherNameIsRefused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	image := parameter("image", m.push())
-	for _, name := range []string{"sshd.service", "attax.service", "atta-.service", "atta-recover.service", "other-atta.timer", "atta-x@y.timer"} {
+	names := []string{"atta-recover.service", "attax.service", "sshd.service", "atta-.service", "other-atta.timer", "atta-x@y.timer"}
+	if !long {
+		names = names[:2]
+	}
+	for _, name := range names {
 		m.untouched(func() {
 			a := m.deploy("0.0.2-dev", image, repacked(func(b bundle.Bundle) []byte {
 				return pack(t, append(entries(t, b), entry{tar.Header{Typeflag: tar.TypeReg, Name: "deploy/systemd/" + name, Mode: 0o644}, "[Service]\nType=oneshot\nExecStart=/bin/true\n"})...)
@@ -90,33 +93,6 @@ func TestUnitsComeAndGoWithTheirReleaseTimersFirstToStopAndLastToStart(t *testin
 	}
 }
 
-func TestAUnitThatTheOperatorHasDisabledOrStoppedStaysSoOnTheWayBack(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	release := []change{daemon(), timer("atta-x"), timer("atta-y"), other("atta-x", "true"), other("atta-y", "true")}
-	m.deployed("0.0.1-dev", release...)
-	m.sh("systemctl disable atta atta-x.timer; systemctl stop atta atta-x.timer")
-	before := m.live()
-	a := m.deploy("0.0.2-dev", append(release, settings("ExecStartPre=/bin/false"))...)
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
-	m.same(before, m.live())
-	if a.Unit == "active" || m.sh("docker ps --quiet").stdout != "" {
-		t.Error("the service was started")
-	}
-	for unit, want := range map[string]string{"atta": "disabled", "atta-x.timer": "disabled", "atta-y.timer": "enabled"} {
-		if got := m.enabled(unit); got != want {
-			t.Errorf("%s is %s", unit, got)
-		}
-	}
-	if got := m.sh("systemctl is-active atta-x.timer atta-y.timer").stdout; got != "inactive\nactive\n" {
-		t.Errorf("the timers are %q", got)
-	}
-	m.deployed("0.0.3-dev", release...)
-	if got := m.enabled("atta") + m.enabled("atta-x.timer"); got != "enabledenabled" {
-		t.Error("the next release has left it", got)
-	}
-}
-
 func TestAJobThatHasATimerIsNotStartedAtBootAsWell(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
@@ -141,29 +117,13 @@ func TestAJobThatHasATimerIsNotStartedAtBootAsWell(t *testing.T) {
 
 func TestAUnitThatWasEditedOnTheHostIsReplacedByTheNextRelease(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.write("etc/systemd/system/atta.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n", 0o600)
 	m.sh("systemctl daemon-reload")
 	m.deployed("0.0.2-dev")
 	live := m.live()
 	if unit := live["/etc/systemd/system/atta.service"]; unit[len("-rw-r--r-- "):] != live["/opt/atta/releases/0.0.2-dev/deploy/systemd/atta.service"][len("-rw-r--r-- "):] || !strings.HasPrefix(unit, "-rw-r--r-- ") {
 		t.Error(unit)
-	}
-}
-
-func TestAServiceBesideTheUnitThatTheOperatorHasEnabledStaysSo(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	worker := own("systemd/atta-worker.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n")
-	m.deployed("0.0.1-dev", daemon(), worker)
-	m.sh("systemctl enable --now atta-worker")
-	m.deployed("0.0.2-dev", daemon(), worker)
-	if err := m.Reboot(); err != nil {
-		t.Fatal(err)
-	}
-	if got := m.sh("for i in $(seq 100); do systemctl is-active --quiet atta-worker && break; sleep 0.1; done; systemctl is-enabled atta-worker; systemctl is-active atta-worker").stdout; got != "enabled\nactive\n" {
-		t.Errorf("after a deploy and a boot it is %q", got)
 	}
 }
 

@@ -12,6 +12,7 @@
 #   KILL_BEFORE  or the beginning of the command to be killed before
 
 [[ ${0##*/} == _script.sh || ( ${0##*/} == ec2_deploy.sh && ${1:-} != watch && ${1:-} != request ) || ( ${0##*/} == recover && ${1:-} == recover ) ]] || return 0
+declare -A KIND_OF=()
 kill_point() {
   local command=$1 word number
   while [[ $command =~ ^[A-Za-z_]+=(\'\'|\"[^\"]*\"|[^\ \'\"\$]*)\ +(.*)$ ]]; do command=${BASH_REMATCH[2]}; done
@@ -27,7 +28,8 @@ kill_point() {
       'tar -t'* | sha256sum* | find* | sync*) return 0 ;;
     esac
   fi
-  case $(type -t -- "$word") in
+  [[ -n ${KIND_OF[$word]:-} ]] || KIND_OF[$word]=$(type -t -- "$word") || KIND_OF[$word]=unknown
+  case ${KIND_OF[$word]} in
     builtin | keyword | function | alias) [[ $command =~ \>[^\&] && $command != *'>/dev/null'* && $command != *">>\"\$LOG\""* ]] || return 0 ;;
   esac
   read -r number <"$KILL_COUNT"

@@ -1,0 +1,98 @@
+//go:build long && !e2e
+
+package host_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// A server that takes the connection and says nothing must not hold the deploy.
+func TestAHealthURLThatHangsIsGivenUp(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	ended := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
+	defer server.Close()
+	defer close(ended)
+	a := m.deploy("0.0.1-dev", daemon(), parameter("health-url", server.URL), parameter("health-timeout", "2"))
+	m.expect(a, "rolled-back", 40, "does not answer")
+}
+
+func TestAServiceMustStayUpForAsLongAsItIsTold(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	begin := time.Now()
+	m.deployed("0.0.1-dev", daemon(), parameter("min-healthy-time", "4"))
+	if took := time.Since(begin); took < 4*time.Second {
+		t.Errorf("deployed after %v", took)
+	}
+	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 3; exit 7'\n")
+	m.expect(m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "6")), "rolled-back", 40, "did not stay up: result exit-code, exit status 7")
+}
+
+func TestAWayBackToAReleaseThatIsUnhealthyNowIsReported(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
+	m.write("broken", "", 0o644)
+	a := m.deploy("0.0.2-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'exit 3'"))
+	m.expect(a, "rollback-failed", 41, "atta.service did not stay up: result exit-code; the rollback to 0.0.1-dev failed: atta.service did not stay up: result exit-code")
+	if a.Unit == "active" || a.Version != "0.0.1-dev" || m.exists("opt/atta/recover") {
+		t.Errorf("%+v", a.Report)
+	}
+	m.sh("rm $ATTA_ROOT/broken")
+	m.deployed("0.0.3-dev", daemon())
+}
+
+// A job that stays up when its program has ended, as compose files are started, is a
+// service to whoever uses it.
+func TestAJobThatStaysUpIsStartedAgainOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	up := func(version string) change {
+		return oneshot("RemainAfterExit=yes\nExecStop=/bin/sh -c 'echo down >>$ATTA_ROOT/journal'\n", "echo up "+version+" >>$ATTA_ROOT/journal")
+	}
+	m.deployed("0.0.1-dev", up("1"))
+	a := m.deploy("0.0.2-dev", oneshot("", "exit 3"))
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	if got := m.text("journal"); a.Unit != "active" || got != "up 1\ndown\nup 1\n" {
+		t.Errorf("unit %s, journal %q", a.Unit, got)
+	}
+	m.deployed("0.0.3-dev", up("3"))
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev runs")
+	m.sh("systemctl stop atta; : >$ATTA_ROOT/journal")
+	m.deployed("0.0.1-dev", up("1"))
+	if got := m.text("journal"); got != "up 1\n" {
+		t.Errorf("journal %q", got)
+	}
+}
+
+func TestAHealthCommandThatDoesNotEndIsEnded(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.wrap("timeout", `[ "$1 $2 $3" != "-k 5 60" ] || { shift 3; set -- -k 1 1 "$@"; }`)
+	begin := time.Now()
+	a := m.deploy("0.0.1-dev", noted("true"), parameter("health-command", "trap '' TERM; sleep 40 & wait; sleep 40"))
+	m.expect(a, "rolled-back", 40, "health-command ended with 137")
+	if took := time.Since(begin); took > 30*time.Second {
+		t.Errorf("after %v", took)
+	}
+}
+
+func TestAHealthURLMayBeAnAddressOfIPv6(t *testing.T) {
+	t.Parallel()
+	hosts := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { hosts <- r.Host }))
+	defer server.Close()
+	m := boot(t)
+	// IPv4's loopback, written as an address of IPv6: it is there wherever IPv4 is.
+	url := strings.Replace(server.URL, "127.0.0.1", "[::ffff:127.0.0.1]", 1)
+	m.deployed("0.0.1-dev", noted("true"), parameter("health-url", url+"/"))
+	if host := <-hosts; "http://"+host != url {
+		t.Errorf("asked for %s at %s", host, url)
+	}
+}

@@ -1,0 +1,49 @@
+//go:build long && !e2e
+
+package host_test
+
+import (
+	"testing"
+)
+
+func TestAUnitThatTheOperatorHasDisabledOrStoppedStaysSoOnTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	release := []change{daemon(), timer("atta-x"), timer("atta-y"), other("atta-x", "true"), other("atta-y", "true")}
+	m.deployed("0.0.1-dev", release...)
+	m.sh("systemctl disable atta atta-x.timer; systemctl stop atta atta-x.timer")
+	before := m.live()
+	a := m.deploy("0.0.2-dev", append(release, settings("ExecStartPre=/bin/false"))...)
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	m.same(before, m.live())
+	if a.Unit == "active" || m.sh("docker ps --quiet").stdout != "" {
+		t.Error("the service was started")
+	}
+	for unit, want := range map[string]string{"atta": "disabled", "atta-x.timer": "disabled", "atta-y.timer": "enabled"} {
+		if got := m.enabled(unit); got != want {
+			t.Errorf("%s is %s", unit, got)
+		}
+	}
+	if got := m.sh("systemctl is-active atta-x.timer atta-y.timer").stdout; got != "inactive\nactive\n" {
+		t.Errorf("the timers are %q", got)
+	}
+	m.deployed("0.0.3-dev", release...)
+	if got := m.enabled("atta") + m.enabled("atta-x.timer"); got != "enabledenabled" {
+		t.Error("the next release has left it", got)
+	}
+}
+
+func TestAServiceBesideTheUnitThatTheOperatorHasEnabledStaysSo(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	worker := own("systemd/atta-worker.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n")
+	m.deployed("0.0.1-dev", daemon(), worker)
+	m.sh("systemctl enable --now atta-worker")
+	m.deployed("0.0.2-dev", daemon(), worker)
+	if err := m.Reboot(); err != nil {
+		t.Fatal(err)
+	}
+	if got := m.sh("for i in $(seq 100); do systemctl is-active --quiet atta-worker && break; sleep 0.1; done; systemctl is-enabled atta-worker; systemctl is-active atta-worker").stdout; got != "enabled\nactive\n" {
+		t.Errorf("after a deploy and a boot it is %q", got)
+	}
+}
