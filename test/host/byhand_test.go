@@ -80,32 +80,6 @@ func TestARollbackByHandGoesFurtherBackEachTimeAndNeedsNoNetwork(t *testing.T) {
 	}
 }
 
-func TestARollbackOfAServiceStartsItAndOfAJobDoesNot(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", oneshot("", "echo job >>$ATTA_ROOT/runs"))
-	m.deployed("0.0.2-dev", daemon())
-	m.deployed("0.0.3-dev", daemon())
-	a := m.rollback("")
-	m.expect(a, "deployed", 0, "0.0.2-dev runs")
-	if got := m.sh("docker ps --format '{{.Image}}'").stdout; a.Unit != "active" || !strings.HasSuffix(got, "@"+a.Digest+"\n") || strings.Count(got, "\n") != 1 {
-		t.Errorf("unit %s, in containers %q", a.Unit, got)
-	}
-	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev is installed")
-	if got := m.text("runs"); got != "job\n" || m.sh("docker ps --quiet").stdout != "" {
-		t.Errorf("the job ran: %q", got)
-	}
-}
-
-func TestAReleaseThatWasLeftByARollbackCanBeDeployedAgain(t *testing.T) {
-	t.Parallel()
-	m := bootDeployed(t, "0.0.1-dev")
-	m.deployed("0.0.2-dev")
-	m.rollback("")
-	m.deployed("0.0.2-dev")
-	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
-}
-
 func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev")
@@ -120,20 +94,4 @@ func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
 	} {
 		m.untouched(func() { m.expect(m.rollback(version), "refused", 10, message) })
 	}
-}
-
-func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
-	t.Parallel()
-	m := bootDeployed(t, "0.0.1-dev")
-	m.deployed("0.0.2-dev", oneshot("", "true"))
-	answers := make(chan answer)
-	go func() {
-		answers <- m.attempt("0.0.3-dev", parameter("deployment", "the-other"), oneshot("", "touch $ATTA_ROOT/begun; until test -e $ATTA_ROOT/enough; do sleep 0.1; done"))
-	}()
-	m.appears("begun")
-	before := m.tree("opt", "etc")
-	m.expect(m.rollback("", "ATTA_LOCK_WAIT=1"), "refused", 51, "another deploy of atta is at work on this host: the-other")
-	m.same(before, m.tree("opt", "etc"))
-	m.write("enough", "", 0o644)
-	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
 }

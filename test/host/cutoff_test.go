@@ -23,30 +23,6 @@ func TestADeployThatIsCutOffOnABusyDiskIsTakenBackByItself(t *testing.T) {
 	}
 }
 
-// The new release's job is at work when its deploy is cut off, for longer than anybody
-// waits for it: what goes back waits on.
-func TestADeployThatIsCutOffDuringALongJobIsTakenBackAfterIt(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", noted("true"), timer("atta"))
-	m.wrap("sleep", `[ "$1" != 20 ] || set -- 1`)
-	k := m.withHook()
-	k.attempt("0.0.2-dev", oneshot("", "touch $ATTA_ROOT/begun; until test -e $ATTA_ROOT/enough; do sleep 0.1; done"), timer("atta"),
-		parameter("drain-timeout", "1"), parameter("health-timeout", "1"), environment(k.before("systemctl start atta.timer")))
-	m.appears("begun")
-	for deadline := time.Now().Add(20 * time.Second); m.sh("grep -c 'has not ended within 1 s' $ATTA_ROOT/var/log/atta-deploy.log").stdout < "2"; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("nobody waits any more")
-		}
-	}
-	m.write("enough", "", 0o644)
-	m.recovered("itself")
-	m.wantInstalled("0.0.1-dev", "")
-	if got := m.sh("systemctl is-active atta.timer").stdout; got != "active\n" {
-		t.Errorf("the timer is %q", got)
-	}
-}
-
 func TestACopyOfACommandThatComesTooLateGetsTheFirstOnesAnswer(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

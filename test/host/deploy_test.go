@@ -64,18 +64,6 @@ func TestTheSameReleaseAgainRestartsNothing(t *testing.T) {
 	})
 }
 
-func TestAReleaseWhoseImageOrUnitIsGoneIsDeployedAgain(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	image := m.push()
-	m.deployed("0.1.9-dev", parameter("image", image))
-	m.sh("docker rmi --force $(docker images --quiet)")
-	m.deployed("0.1.9-dev", parameter("image", image))
-	m.write("etc/systemd/system/atta.service", "[Service]\nExecStart=/bin/true\n", 0o644)
-	m.deployed("0.1.9-dev", parameter("image", image))
-	m.expect(m.deploy("0.1.9-dev", parameter("image", image)), "unchanged", 0, "")
-}
-
 func TestAVersionIsNeverReused(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
@@ -95,19 +83,6 @@ func TestAnOlderReleaseIsRefusedUnlessItIsAllowed(t *testing.T) {
 	a := m.deployed("0.1.9-dev", parameter("allow-downgrade", "true"))
 	if a.Before != "0.1.10-dev" || a.Version != "0.1.9-dev" {
 		t.Errorf("%+v", a.Report)
-	}
-}
-
-func TestAServiceThatStaysUpIsLeftAloneAndStartedAgainOnceItIsDown(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	if a := m.deployed("0.1.0-dev", daemon()); a.Unit != "active" {
-		t.Errorf("unit %s", a.Unit)
-	}
-	m.untouched(func() { m.expect(m.deploy("0.1.0-dev", daemon()), "unchanged", 0, "") })
-	m.sh("systemctl stop atta")
-	if a := m.deployed("0.1.0-dev", daemon()); a.Unit != "active" {
-		t.Errorf("unit %s", a.Unit)
 	}
 }
 

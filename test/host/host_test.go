@@ -27,21 +27,6 @@ func TestAnotherEnvironmentsReleaseIsNotReplaced(t *testing.T) {
 	})
 }
 
-func TestAJobThatHasFailedSinceIsRunAgain(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	job := oneshot("", "echo run >>$ATTA_ROOT/journal; test ! -e $ATTA_ROOT/broken")
-	m.deployed("0.0.1-dev", job)
-	m.write("broken", "", 0o644)
-	m.sh("systemctl start atta")
-	m.expect(m.deploy("0.0.1-dev", job), "rolled-back", 40, "exit status 1")
-	if err := os.Remove(m.Path("broken")); err != nil {
-		t.Fatal(err)
-	}
-	m.sh("systemctl start atta; echo run >>$ATTA_ROOT/journal")
-	m.expect(m.deploy("0.0.1-dev", job), "unchanged", 0, "runs already")
-}
-
 func TestAUnitOfSomebodyElsesIsLeftAlone(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
@@ -62,33 +47,6 @@ func TestAUnitThatAnInterruptedFirstDeployLeftIsOurs(t *testing.T) {
 	m.deployed("0.0.2-dev")
 }
 
-func TestAJobThatWaitsForItsNextTryDoesNotBlockTheReleaseThatMendsIt(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", oneshot("Restart=on-failure\nRestartSec=600\n", "test ! -e $ATTA_ROOT/broken"))
-	m.write("broken", "", 0o644)
-	m.sh("timeout 2 systemctl start atta")
-	if state := m.show("SubState"); state != "auto-restart" {
-		t.Fatalf("the job is %s", state)
-	}
-	m.deployed("0.0.2-dev", parameter("drain-timeout", "2"))
-}
-
-func TestAReleaseThatWasChangedOnTheHostIsUnpackedAgain(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	first := m.push()
-	m.deployed("0.0.1-dev", parameter("image", first))
-	m.deployed("0.0.2-dev")
-	m.write("opt/atta/releases/0.0.1-dev/deploy/ec2_deploy.sh", "#!/bin/bash\n", 0o755)
-	m.deployed("0.0.1-dev", parameter("image", first), parameter("allow-downgrade", "true"))
-
-	m.write("opt/atta/current/deploy/ec2_deploy.sh", "#!/bin/bash\n", 0o755)
-	m.untouched(func() {
-		m.expect(m.deploy("0.0.1-dev", parameter("image", first)), "refused", 20, "was changed on this host, and it is what runs")
-	})
-}
-
 func TestTheLogIsForRootOnly(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
@@ -99,14 +57,6 @@ func TestTheLogIsForRootOnly(t *testing.T) {
 	}
 }
 
-func TestAUnitThatWasStartedTooOftenCanBeReplaced(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", oneshot("", "true"))
-	m.sh("for i in 1 2 3 4 5 6 7; do systemctl start atta; done")
-	m.deployed("0.0.2-dev", oneshot("", "true"))
-}
-
 func TestAReleaseThatWasNeverSeenHealthyIsNotTheOneToGoBackTo(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
@@ -115,17 +65,4 @@ func TestAReleaseThatWasNeverSeenHealthyIsNotTheOneToGoBackTo(t *testing.T) {
 	if m.exists("opt/atta/previous") {
 		t.Error("0.0.1-dev became the previous release")
 	}
-}
-
-func TestAReleaseThatCannotBeMarkedIsTakenBack(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", oneshot("", "test ! -e $ATTA_ROOT/slow || sleep 600"))
-	m.write("slow", "", 0o644)
-	m.sh("systemctl start --no-block atta")
-	next := m.push()
-	job := oneshot("", "true")
-	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next), parameter("drain-timeout", "0")), "refused", 51, "")
-	m.sh("rm $ATTA_ROOT/slow; systemctl stop atta; mkdir $ATTA_ROOT/opt/atta/releases/0.0.2-dev/verified")
-	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next)), "rolled-back", 30, "0.0.1-dev is installed")
 }

@@ -3,12 +3,8 @@
 package host_test
 
 import (
-	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // noted is a job that writes down that it ran, and then runs a command.
@@ -45,33 +41,6 @@ func TestAJobInFlightIsEndedWhenThatIsWanted(t *testing.T) {
 	}
 }
 
-// A release may bring more than one job, and its timers could start them in the middle.
-func TestEveryJobOfTheReleaseIsWaitedForAndNoTimerStartsOne(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	release := []change{daemon(), timer("atta-x"), other("atta-x", "until test -e $ATTA_ROOT/enough; do sleep 0.1; done")}
-	m.deployed("0.0.1-dev", release...)
-	m.sh("systemctl start --no-block atta-x.service")
-	m.untouched(func() {
-		m.expect(m.deploy("0.0.2-dev", append(release, parameter("drain-timeout", "1"))...), "refused", 51, "a run of atta-x.service has not ended within 1 s; nothing was changed")
-	})
-	if got := m.sh("systemctl is-active atta-x.timer atta.service").stdout; got != "active\nactive\n" {
-		t.Errorf("timer and service are %q", got)
-	}
-	answers := make(chan answer)
-	go func() { answers <- m.attempt("0.0.3-dev", release...) }()
-	for deadline := time.Now().Add(20 * time.Second); m.sh("systemctl is-active --quiet atta-x.timer").exit == 0; time.Sleep(20 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the timer still runs")
-		}
-	}
-	m.write("enough", "", 0o644)
-	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
-	if got := m.sh("systemctl is-active atta-x.timer").stdout; got != "active\n" {
-		t.Errorf("the timer is %q", got)
-	}
-}
-
 func TestAHealthCommandDecides(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
@@ -89,36 +58,6 @@ func TestAHealthCommandDecides(t *testing.T) {
 	m.expect(a, "rolled-back", 40, "health-command ended with 1; 0.0.3-dev is installed")
 	if a.Unit != "active" {
 		t.Errorf("unit %s", a.Unit)
-	}
-}
-
-func TestAHealthURLMustAnswerWell(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	var calls atomic.Int32
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.RequestURI() {
-		case "/warm?a=b":
-			if calls.Add(1) < 3 {
-				w.WriteHeader(http.StatusServiceUnavailable)
-			}
-		case "/moved":
-			w.Header().Set("Location", "http://127.0.0.1:1/")
-			w.WriteHeader(http.StatusFound)
-		default:
-			w.WriteHeader(http.StatusNotFound)
-		}
-	}))
-	defer server.Close()
-	m.deployed("0.0.1-dev", daemon(), parameter("health-url", server.URL+"/warm?a=b"))
-	if calls.Load() != 3 {
-		t.Errorf("%d calls", calls.Load())
-	}
-	m.deployed("0.0.2-dev", daemon(), parameter("health-url", server.URL+"/moved"))
-	lost := map[string]string{"0.1.0-dev": server.URL + "/lost", "0.1.1-dev": "http://127.0.0.1:1", "0.1.2-dev": "http://nowhere.invalid/"}
-	for version, url := range representatives(lost, "0.1.0-dev") {
-		a := m.deploy(version, daemon(), parameter("health-url", url), parameter("health-timeout", "3"))
-		m.expect(a, "rolled-back", 40, url+" does not answer with 2xx or 3xx; 0.0.2-dev is installed")
 	}
 }
 
@@ -148,22 +87,5 @@ func TestAJobThatIsStoppedInItsFirstRunIsTakenBackAndNotQuarantined(t *testing.T
 	m.expect(m.parse(<-answers), "rolled-back", 30, "atta.service was stopped before its end: ")
 	if m.exists("opt/atta/quarantine") {
 		t.Error(m.text("opt/atta/quarantine"))
-	}
-}
-
-// One question to systemd or to Docker that gets no answer is no verdict.
-func TestAnEngineThatDoesNotAnswerOnceCondemnsNothing(t *testing.T) {
-	t.Parallel()
-	m := bootServing(t, "0.0.1-dev")
-	m.replace("systemctl", `case "$*" in "show --property="*InvocationID*) test ! -e $ATTA_ROOT/silent || { rm $ATTA_ROOT/silent; exit 1; } ;; "start atta.service") touch $ATTA_ROOT/silent ;; esac; `+m.passOn("systemctl"))
-	m.deployed("0.0.2-dev", daemon(), parameter("min-healthy-time", "3"))
-	if m.exists("silent") {
-		t.Error("it was never asked")
-	}
-	m.replace("docker", `case "$1 $2" in "image inspect") test ! -e $ATTA_ROOT/hiccup || { rm $ATTA_ROOT/hiccup; echo "Cannot connect to the Docker daemon" >&2; exit 1; } ;; esac; `+m.passOn("docker"))
-	a := m.deploy("0.0.3-dev", oneshot("", "touch $ATTA_ROOT/hiccup; exit 3"))
-	m.expect(a, "rolled-back", 40, "exit status 3; 0.0.2-dev is installed")
-	if a.Unit != "active" {
-		t.Errorf("what was up is %s", a.Unit)
 	}
 }

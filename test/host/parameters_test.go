@@ -36,9 +36,12 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 	}
 	hostile := []string{`$(touch "$ATTA_ROOT/pwned")`, "\ndev", "x{{ssm:/y}}", "dev\n", `'`, `"`, "`id`", ";id", "$$", `\`, "*", "é"}
 	if !long {
-		hostile = hostile[:2]
+		hostile = hostile[:1]
 	}
 	for name, values := range bad {
+		if !long {
+			values = values[:min(2, len(values))]
+		}
 		for _, value := range append(values, hostile...) {
 			if name == "image" && value == "" {
 				continue

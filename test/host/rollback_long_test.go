@@ -3,6 +3,7 @@
 package host_test
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
@@ -56,4 +57,92 @@ func TestNoDeployChangesTheOperatorsSettings(t *testing.T) {
 	m.rollback("")
 	m.same(before, m.tree("opt/atta/.env"))
 	m.wantOutput("hey from 0.0.3-dev\n")
+}
+
+func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndSeenHealthy(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	bad, worse := m.push(), m.push(sample.WithEnv("WORSE", "yes"))
+	m.write("opt/atta/.env", "EXIT_CODE=3\n", 0o600)
+	m.expect(m.deploy("0.0.2-dev", parameter("image", bad)), "rolled-back", 40, "exit status 3")
+	m.expect(m.deploy("0.0.3-dev", parameter("image", worse)), "rolled-back", 40, "exit status 3")
+	for _, version := range []string{"0.0.2-dev", "0.0.4-dev"} {
+		m.untouched(func() {
+			a := m.deploy(version, parameter("image", bad))
+			m.expect(a, "refused", 10, "this image is quarantined: 0.0.2-dev was found unhealthy at 20")
+			if !regexp.MustCompile(`at 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ \(atta\.service failed: result exit-code, exit status 3\); allow-quarantined is not set$`).MatchString(a.Message) {
+				t.Error(a.Message)
+			}
+		})
+	}
+	allowed := parameter("allow-quarantined", "true")
+	m.expect(m.deploy("0.0.4-dev", parameter("image", bad), allowed), "rolled-back", 40, "exit status 3")
+	m.write("opt/atta/.env", "EXIT_CODE=0\n", 0o600)
+	m.deployed("0.0.4-dev", parameter("image", bad), allowed)
+	m.deployed("0.0.5-dev", parameter("image", bad))
+	m.expect(m.deploy("0.0.6-dev", parameter("image", worse)), "refused", 10, "0.0.3-dev was found unhealthy")
+	if status := m.byHand("status").stdout; !strings.Contains(status, "quarantined    0.0.3-dev was found unhealthy at 20") {
+		t.Error(status)
+	}
+}
+
+func TestARollbackOfAServiceStartsItAndOfAJobDoesNot(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", oneshot("", "echo job >>$ATTA_ROOT/runs"))
+	m.deployed("0.0.2-dev", daemon())
+	m.deployed("0.0.3-dev", daemon())
+	a := m.rollback("")
+	m.expect(a, "deployed", 0, "0.0.2-dev runs")
+	if got := m.sh("docker ps --format '{{.Image}}'").stdout; a.Unit != "active" || !strings.HasSuffix(got, "@"+a.Digest+"\n") || strings.Count(got, "\n") != 1 {
+		t.Errorf("unit %s, in containers %q", a.Unit, got)
+	}
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev is installed")
+	if got := m.text("runs"); got != "job\n" || m.sh("docker ps --quiet").stdout != "" {
+		t.Errorf("the job ran: %q", got)
+	}
+}
+
+func TestAReleaseThatWasLeftByARollbackCanBeDeployedAgain(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	m.deployed("0.0.2-dev")
+	m.rollback("")
+	m.deployed("0.0.2-dev")
+	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
+}
+
+func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	m.deployed("0.0.2-dev", oneshot("", "true"))
+	answers := make(chan answer)
+	go func() {
+		answers <- m.attempt("0.0.3-dev", parameter("deployment", "the-other"), oneshot("", "touch $ATTA_ROOT/begun; until test -e $ATTA_ROOT/enough; do sleep 0.1; done"))
+	}()
+	m.appears("begun")
+	before := m.tree("opt", "etc")
+	m.expect(m.rollback("", "ATTA_LOCK_WAIT=1"), "refused", 51, "another deploy of atta is at work on this host: the-other")
+	m.same(before, m.tree("opt", "etc"))
+	m.write("enough", "", 0o644)
+	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
+}
+
+func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	before := m.live()
+	for version, c := range map[string]struct {
+		change  change
+		message string
+	}{
+		"0.1.1-dev": {oneshot("", "kill -KILL $$$$"), "result signal, exit status 9"},
+		"0.1.2-dev": {oneshot("TimeoutStartSec=300ms\n", "exec sleep 60"), "result timeout, exit status 15"},
+		"0.1.3-dev": {oneshot("EnvironmentFile=/nowhere\n", "true"), "result resources"},
+		"0.1.4-dev": {oneshot("Restart=on-failure\nRestartSec=600\n", "exit 1"), "result exit-code, exit status 1"},
+		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nExecStart=/bin/sh -c 'exit 7'\nType=exec\n"), "atta.service did not stay up: result exit-code, exit status 7"},
+	} {
+		m.expect(m.deploy(version, c.change, own("extra.txt", "extra")), "rolled-back", 40, c.message)
+		m.same(before, m.live())
+	}
 }

@@ -47,25 +47,6 @@ func TestAJobThatFailsIsTakenBack(t *testing.T) {
 	m.wantOutput("good day from 0.0.2-dev\n")
 }
 
-func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
-	t.Parallel()
-	m := bootDeployed(t, "0.0.1-dev")
-	before := m.live()
-	for version, c := range map[string]struct {
-		change  change
-		message string
-	}{
-		"0.1.1-dev": {oneshot("", "kill -KILL $$$$"), "result signal, exit status 9"},
-		"0.1.2-dev": {oneshot("TimeoutStartSec=300ms\n", "exec sleep 60"), "result timeout, exit status 15"},
-		"0.1.3-dev": {oneshot("EnvironmentFile=/nowhere\n", "true"), "result resources"},
-		"0.1.4-dev": {oneshot("Restart=on-failure\nRestartSec=600\n", "exit 1"), "result exit-code, exit status 1"},
-		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nExecStart=/bin/sh -c 'exit 7'\nType=exec\n"), "atta.service did not stay up: result exit-code, exit status 7"},
-	} {
-		m.expect(m.deploy(version, c.change, own("extra.txt", "extra")), "rolled-back", 40, c.message)
-		m.same(before, m.live())
-	}
-}
-
 func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")

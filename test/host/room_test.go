@@ -5,7 +5,6 @@ package host_test
 import (
 	"os"
 	"regexp"
-	"strings"
 	"testing"
 )
 
@@ -57,51 +56,4 @@ func TestAChangeThatCannotBeWrittenDownIsNotBegun(t *testing.T) {
 		t.Error("the deploy is still under way")
 	}
 	m.deployed("0.0.2-dev", daemon())
-}
-
-// The disk fills up at one of the steps, and stays full.
-func TestAChangeThatCannotBeWrittenDownAnyMoreIsTakenBack(t *testing.T) {
-	t.Parallel()
-	const full = "ln -sfn /dev/full $ATTA_ROOT/opt/atta/.state.new"
-	for name, c := range representatives(map[string]struct {
-		at      string // the call of systemctl
-		message string
-	}{
-		"at the switch": {"daemon-reload", "start: "},
-		"at the start":  {"start atta.service", "health: "},
-		"at the end":    {"start atta.timer", "the success cannot be recorded"},
-	}, "at the end") {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			m := boot(t)
-			timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
-			m.deployed("0.0.1-dev", daemon(), timer)
-			before := m.live()
-			m.replace("systemctl", `case "$*" in "`+c.at+`") `+full+` ;; esac; `+m.passOn("systemctl"))
-			a := m.deploy("0.0.2-dev", daemon(), timer)
-			m.expect(a, "rolled-back", 30, "0.0.1-dev is installed")
-			if !strings.Contains(a.Message, c.message) || a.Unit != "active" {
-				t.Errorf("unit %s: %s", a.Unit, a.Message)
-			}
-			m.same(before, m.live())
-			if m.exists("opt/atta/recover") {
-				t.Error("the deploy is still under way")
-			}
-		})
-	}
-}
-
-func TestAHistoryThatCannotBeWrittenStopsNothing(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.write("opt/atta/history/in-the-way", "", 0o644)
-	m.deployed("0.0.1-dev")
-	m.deployed("0.0.2-dev")
-	m.expect(m.deploy("0.0.3-dev", oneshot("", "exit 3")), "rolled-back", 40, "0.0.2-dev is installed")
-	if a := m.rollback(""); a.exit != 0 || a.Version != "0.0.1-dev" {
-		t.Errorf("%+v", a)
-	}
-	if !strings.Contains(m.text("var/log/atta-deploy.log"), "the history cannot be written") {
-		t.Error("the log does not say so")
-	}
 }

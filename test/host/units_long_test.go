@@ -3,7 +3,10 @@
 package host_test
 
 import (
+	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 func TestAUnitThatTheOperatorHasDisabledOrStoppedStaysSoOnTheWayBack(t *testing.T) {
@@ -45,5 +48,41 @@ func TestAServiceBesideTheUnitThatTheOperatorHasEnabledStaysSo(t *testing.T) {
 	}
 	if got := m.sh("for i in $(seq 100); do systemctl is-active --quiet atta-worker && break; sleep 0.1; done; systemctl is-enabled atta-worker; systemctl is-active atta-worker").stdout; got != "enabled\nactive\n" {
 		t.Errorf("after a deploy and a boot it is %q", got)
+	}
+}
+
+func TestUnitsComeAndGoWithTheirReleaseTimersFirstToStopAndLastToStart(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	x := []change{daemon(), timer("atta-x"), other("atta-x", "true"), other("atta-y", "true")}
+	m.deployed("0.0.1-dev", x...)
+	got := m.calls(func() { m.deployed("0.0.2-dev", x...) })
+	if diff := cmp.Diff([]string{"-atta-x.timer", "-atta.service", "+atta.service", "+atta-x.timer"}, got); diff != "" {
+		t.Error(diff)
+	}
+	for unit, want := range map[string]string{"atta": "enabled", "atta-x.timer": "enabled", "atta-x": "disabled", "atta-y": "disabled"} {
+		if got := m.enabled(unit); got != want {
+			t.Errorf("%s is %s", unit, got)
+		}
+	}
+	before := m.live()
+	got = m.calls(func() {
+		m.expect(m.deploy("0.0.3-dev", daemon(), settings("ExecStartPre=/bin/false")), "rolled-back", 40, "")
+	})
+	if first, last := got[0], got[len(got)-1]; first != "-atta-x.timer" || last != "+atta.service" && last != "+atta-x.timer" {
+		t.Errorf("%v", got)
+	}
+	m.same(before, m.live())
+	if state := strings.TrimSpace(m.sh("systemctl is-active atta-x.timer").stdout); state != "active" {
+		t.Error("the timer is", state)
+	}
+	m.deployed("0.0.4-dev", daemon())
+	for path := range m.tree("etc/systemd") {
+		if strings.Contains(path, "atta-") {
+			t.Error("left behind:", path)
+		}
+	}
+	if state := strings.TrimSpace(m.sh("systemctl is-active atta-x.timer").stdout); state == "active" {
+		t.Error("the timer is still", state)
 	}
 }

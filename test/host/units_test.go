@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/org/atta-deploy-action/internal/bundle"
 )
 
@@ -54,42 +52,6 @@ func TestAUnitOfAnotherNameIsRefused(t *testing.T) {
 		if err := os.RemoveAll(m.Path("opt/atta/releases/0.0.2-dev")); err != nil {
 			t.Fatal(err)
 		}
-	}
-}
-
-func TestUnitsComeAndGoWithTheirReleaseTimersFirstToStopAndLastToStart(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	x := []change{daemon(), timer("atta-x"), other("atta-x", "true"), other("atta-y", "true")}
-	m.deployed("0.0.1-dev", x...)
-	got := m.calls(func() { m.deployed("0.0.2-dev", x...) })
-	if diff := cmp.Diff([]string{"-atta-x.timer", "-atta.service", "+atta.service", "+atta-x.timer"}, got); diff != "" {
-		t.Error(diff)
-	}
-	for unit, want := range map[string]string{"atta": "enabled", "atta-x.timer": "enabled", "atta-x": "disabled", "atta-y": "disabled"} {
-		if got := m.enabled(unit); got != want {
-			t.Errorf("%s is %s", unit, got)
-		}
-	}
-	before := m.live()
-	got = m.calls(func() {
-		m.expect(m.deploy("0.0.3-dev", daemon(), settings("ExecStartPre=/bin/false")), "rolled-back", 40, "")
-	})
-	if first, last := got[0], got[len(got)-1]; first != "-atta-x.timer" || last != "+atta.service" && last != "+atta-x.timer" {
-		t.Errorf("%v", got)
-	}
-	m.same(before, m.live())
-	if state := strings.TrimSpace(m.sh("systemctl is-active atta-x.timer").stdout); state != "active" {
-		t.Error("the timer is", state)
-	}
-	m.deployed("0.0.4-dev", daemon())
-	for path := range m.tree("etc/systemd") {
-		if strings.Contains(path, "atta-") {
-			t.Error("left behind:", path)
-		}
-	}
-	if state := strings.TrimSpace(m.sh("systemctl is-active atta-x.timer").stdout); state == "active" {
-		t.Error("the timer is still", state)
 	}
 }
 
