@@ -27,7 +27,7 @@ const (
 	mostMemory = 64 << 20
 )
 
-// endless is a layer that is made while it is read: nothing of it is stored.
+// endless is a layer that is generated while it is read, so that it is never stored.
 type endless struct {
 	page  []byte
 	seed  byte
@@ -53,7 +53,7 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func (e *endless) Close() error { return nil }
 
-// bottomless is a registry that checks what it is sent and keeps only manifests.
+// bottomless starts a registry that verifies blobs and stores only manifests.
 func bottomless(t *testing.T) string {
 	var mu sync.Mutex
 	sums, manifests := map[string]string{}, map[string][]byte{}
@@ -115,7 +115,7 @@ func bottomless(t *testing.T) string {
 	return strings.TrimPrefix(web.URL, "http://")
 }
 
-// A process of its own pushes three layers of a gigabyte each, and its memory is read.
+// A separate process pushes three layers of a gigabyte each, and its peak memory is measured.
 func TestE2EPushOfThreeGigabytesTakesLittleMemory(t *testing.T) {
 	if host := os.Getenv("ATTA_TEST_REGISTRY"); host != "" {
 		pushLarge(t, host)

@@ -69,7 +69,7 @@ func (f tree) clone() tree {
 	return c
 }
 
-// layoutOf is the OCI layout of images, each added as index.json lists it.
+// layoutOf returns an OCI layout with the images and indexes, each listed in index.json.
 func layoutOf(t *testing.T, add ...mutate.Appendable) tree {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,14 +104,14 @@ func treeOf(t *testing.T, dir string) tree {
 	return files
 }
 
-// dockerSaveOf is what docker save of Docker 24 and older writes.
+// dockerSaveOf returns the images as docker save of Docker 24 and older writes them.
 func dockerSaveOf(images ...v1.Image) tree {
 	files := tree{}
-	var list []saved
+	var list []savedImage
 	for i, image := range images {
 		id := must(image.ConfigName()).Hex
 		files[id+".json"] = string(must(image.RawConfigFile()))
-		entry := saved{Config: id + ".json", RepoTags: []string{fmt.Sprintf("app:%d", i+1)}}
+		entry := savedImage{Config: id + ".json", RepoTags: []string{fmt.Sprintf("app:%d", i+1)}}
 		for j, layer := range must(image.Layers()) {
 			name := fmt.Sprintf("%064x/layer.tar", 16*i+j)
 			files[name] = plain(layer)
@@ -134,7 +134,7 @@ func modernDockerSaveOf(image v1.Image) tree {
 	config := blob(string(must(image.RawConfigFile())))
 	config.MediaType = types.OCIConfigJSON
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: config}
-	entry := saved{Config: "blobs/sha256/" + config.Digest.Hex, RepoTags: []string{"app:1"}}
+	entry := savedImage{Config: "blobs/sha256/" + config.Digest.Hex, RepoTags: []string{"app:1"}}
 	for _, layer := range must(image.Layers()) {
 		desc := blob(plain(layer))
 		desc.MediaType = types.OCIUncompressedLayer
@@ -144,7 +144,7 @@ func modernDockerSaveOf(image v1.Image) tree {
 	desc := blob(string(must(json.Marshal(m))))
 	desc.MediaType = types.OCIManifestSchema1
 	files["index.json"] = string(must(json.Marshal(v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{desc}})))
-	files["manifest.json"] = string(must(json.Marshal([]saved{entry})))
+	files["manifest.json"] = string(must(json.Marshal([]savedImage{entry})))
 	return files
 }
 

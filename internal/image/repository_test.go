@@ -79,7 +79,7 @@ func TestPushAcceptsARepositoryCreatedMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			var exists atomic.Bool
-			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+			s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 				missing := !exists.Load() && r.URL.Path != "/v2/"
 				if missing {
 					refuse(w, http.StatusNotFound, "NAME_UNKNOWN")

@@ -261,5 +261,5 @@ func TestDeployOfImageBuiltFromFiles(t *testing.T) {
 	made[2] = "image-files=bin/app:/app/app\nbin/none:/none"
 	out = s.run(append(made, "version=0.1.1-dev")...)
 	out.wants("failed")
-	out.says("bin/app is to be run as /app/app and may not be executed", "bin/none: no such file or directory", "Paths are relative to the workspace")
+	out.says("bin/app is the image's program, /app/app, but is not executable", "bin/none: no such file or directory", "Paths are relative to the workspace")
 }
