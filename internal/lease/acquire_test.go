@@ -92,7 +92,7 @@ func TestAnExpiredLockIsTakenOverByExactlyOneRun(t *testing.T) {
 	})
 }
 
-func TestAWrongClockOnTheRunnerTakesNoLockOver(t *testing.T) {
+func TestAcquireIgnoresTheRunnersClock(t *testing.T) {
 	for _, ahead := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
 		testWithStorage(t, func(t *testing.T, s testStorage) {
 			s.ahead.Store(int64(ahead))
@@ -106,7 +106,7 @@ func TestAWrongClockOnTheRunnerTakesNoLockOver(t *testing.T) {
 	}
 }
 
-func TestARunThatIsCancelledWhileItsWriteIsPendingLeavesNoLock(t *testing.T) {
+func TestAcquireLeavesNoLockWhenCancelledDuringItsWrite(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -126,7 +126,7 @@ func TestARunThatIsCancelledWhileItsWriteIsPendingLeavesNoLock(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsWithTheHolderAndTheTimeWaited(t *testing.T) {
+func TestAcquireReturnsTheHolderAndTheTimeWaited(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		acquireNow(t, s, "first")
 		var reports []string
@@ -163,7 +163,7 @@ func TestAWaitingRunGetsTheLockWhenItIsReleased(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsWithTheContext(t *testing.T) {
+func TestAcquireReturnsWhenTheContextEnds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		acquireNow(t, s, "first")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -206,7 +206,7 @@ func TestAcquireGivesUpAfterThreeFailuresInARow(t *testing.T) {
 	})
 }
 
-func TestACleanUpThatHangsIsGivenUpAfterTwoSeconds(t *testing.T) {
+func TestAcquireStopsAHangingCleanUpAfterTwoSeconds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)
