@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// hostRecorder records the hosts of requests and answers none.
+// hostRecorder records the hosts of requests and returns an error for each.
 type hostRecorder []string
 
 func (a *hostRecorder) Do(r *http.Request) (*http.Response, error) {

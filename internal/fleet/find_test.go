@@ -79,7 +79,7 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 		}
 		want := []string{
 			"instance i-2 is not managed by SSM in this account and region",
-			"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heard of ",
+			"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heartbeat at ",
 			"instance i-4 runs Windows; only Linux instances can be deployed to",
 		}
 		if len(lines) != 3 {
@@ -87,7 +87,7 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 		}
 		heard, parseErr := time.Parse(time.RFC3339, strings.TrimPrefix(lines[1], want[1]))
 		if parseErr != nil || heard.Sub(before).Abs() > time.Minute {
-			t.Errorf("last heard of %s, %v", heard, parseErr)
+			t.Errorf("last heartbeat at %s, %v", heard, parseErr)
 		}
 		lines[1] = want[1]
 		if diff := cmp.Diff(want, lines); diff != "" {

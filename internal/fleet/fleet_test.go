@@ -68,7 +68,7 @@ const reportLine = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outc
 
 var healthyMachine = fixedMachine{stdout: reportLine}
 
-// faultyInstance is an instance to which SSM or its agent does v instead of running anything.
+// faultyInstance returns an instance for which SSM or its agent injects v instead of running the script.
 func faultyInstance(id string, v localaws.DeliveryFault) localaws.Instance {
 	return localaws.Instance{ID: id, InjectFault: func(localaws.Invocation) *localaws.DeliveryFault { return &v }}
 }
@@ -83,7 +83,7 @@ func addInstances(s *localaws.Server, list ...localaws.Instance) []fleet.Instanc
 	return found
 }
 
-// callsOf are the requests of one operation so far.
+// callsOf returns the requests of one operation so far.
 func callsOf(s *localaws.Server, operation string) (list []localaws.Call) {
 	for _, call := range s.Calls() {
 		if call.Operation == operation {
@@ -93,7 +93,7 @@ func callsOf(s *localaws.Server, operation string) (list []localaws.Call) {
 	return list
 }
 
-// formatOutcomes are the results in a line each.
+// formatOutcomes returns the results, one per line.
 func formatOutcomes(run fleet.Run) string {
 	names := map[fleet.Outcome]string{fleet.Unknown: "unknown", fleet.NotDelivered: "not run", fleet.Completed: "ran"}
 	var lines []string
@@ -110,7 +110,7 @@ func wantOutcomes(t *testing.T, run fleet.Run, want ...string) {
 	}
 }
 
-// onlyCommandID is that of a run's only command; empty: none was sent.
+// onlyCommandID returns the id of a run's only command, or "" if none was sent.
 func onlyCommandID(run fleet.Run) string {
 	if len(run.CommandIDs) == 0 {
 		return ""

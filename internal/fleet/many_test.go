@@ -130,7 +130,7 @@ func (b zeroCounterClient) ListCommands(ctx context.Context, in *ssm.ListCommand
 	return out, err
 }
 
-func TestACommandWhoseReplyWasLostIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
+func TestACommandWhoseResponseWasLostIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
@@ -154,13 +154,13 @@ func TestACommandWhoseReplyWasLostIsSentAgainAndBothCopiesAreCancelled(t *testin
 	})
 }
 
-func TestThrottlingAfterALostReplyLeavesTheOutcomeUnknown(t *testing.T) {
+func TestThrottlingAfterALostResponseLeavesTheOutcomeUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
 		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}), nil)
-		if err == nil || !strings.Contains(err.Error(), "the reply to an earlier attempt was lost") {
+		if err == nil || !strings.Contains(err.Error(), "the response to an earlier attempt was lost") {
 			t.Errorf("error is %v", err)
 		}
 		wantOutcomes(t, run, "i-1 unknown NotSent")

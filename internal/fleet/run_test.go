@@ -18,7 +18,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// describeCommand is the command as a whole.
+// describeCommand returns the command with its overall status.
 func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command {
 	t.Helper()
 	out, err := ssm.NewFromConfig(s.Config()).ListCommands(t.Context(), &ssm.ListCommandsInput{CommandId: &id})
@@ -28,7 +28,7 @@ func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command 
 	return out.Commands[0]
 }
 
-func TestACommandsSuccessHidesNoUndeliveredInstance(t *testing.T) {
+func TestSuccessOfACommandHidesNoUndeliveredInstance(t *testing.T) {
 	tests := map[string]struct{ reported, status string }{
 		"undeliverable":           {"Undeliverable", "Undeliverable"},
 		"access denied":           {"AccessDenied", "AccessDenied"},
@@ -57,7 +57,7 @@ func TestACommandsSuccessHidesNoUndeliveredInstance(t *testing.T) {
 	}
 }
 
-func TestOnlyAFinalStatusSaysThatACommandCompleted(t *testing.T) {
+func TestOnlyAFinalStatusCompletesACommand(t *testing.T) {
 	tests := map[string]struct {
 		verdict localaws.DeliveryFault
 		outcome fleet.Outcome
@@ -213,7 +213,7 @@ func TestALongOutputDoesNotHideTheReport(t *testing.T) {
 	}
 }
 
-func TestAFailedInstancesLogIsRead(t *testing.T) {
+func TestRunReadsTheLogOfAFailedInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: fixedMachine{stdout: reportLine, stderr: "::error::the disk is full\n", code: 40}}), nil)

@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheInputsReadAreExactlyThoseOfActionYML(t *testing.T) {
+func TestEveryInputOfActionYMLIsReadAndNoOther(t *testing.T) {
 	text, err := os.ReadFile("../../action.yml")
 	if err != nil {
 		t.Fatal(err)

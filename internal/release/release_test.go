@@ -147,7 +147,7 @@ func TestTheSameOrANewerVersionIsNotADowngrade(t *testing.T) {
 	}
 }
 
-// safe is what needs no quoting in a unit's name, a container's name, a path, a key, a shell or a registry's tag.
+// safe matches text that needs no quoting in a unit name, a container name, a path, an S3 key, a shell or an image tag.
 var safe = regexp.MustCompile(`^[a-z0-9.-]+$`)
 
 func FuzzAcceptedPartsNeedNoQuoting(f *testing.F) {

@@ -34,7 +34,7 @@ func Publish(to publisher, result rollout.Result, err error, summary bool) error
 		to.Info("%s", runVerdict(result, err))
 		err = errors.Join(problems...)
 		if err != nil {
-			to.Fail("The outputs are not complete", "%v", err)
+			to.Fail("The outputs are incomplete", "%v", err)
 		}
 		return err
 	}

@@ -189,7 +189,7 @@ func TestPromotedImageKeepsItsDigest(t *testing.T) {
 	out := s.run("environment=staging", "version=0.1.0-staging", "phases=image", "ecr-repository=atta-staging", "image="+verified)
 	out.wants("success")
 	_, digest, _ := strings.Cut(verified, "@")
-	if out.outputs["image-digest"] != digest || !strings.Contains(out.summary, "| Pushed from | `"+verified+"` |") {
+	if out.outputs["image-digest"] != digest || !strings.Contains(out.summary, "| Source | `"+verified+"` |") {
 		t.Errorf("%q\n%s", out.outputs, out.summary)
 	}
 }
