@@ -28,7 +28,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// repositoryOf is one with a small program, and a base for more platforms than are wanted in a registry.
+// repositoryOf writes a repository with a small program, and pushes a base image for more platforms than are wanted.
 func repositoryOf(t *testing.T) publication {
 	t.Helper()
 	hub := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
