@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// recorder is what Publish writes on.
+// recorder records what Publish writes.
 type recorder struct {
 	lines   []string
 	outputs map[string]string
