@@ -20,7 +20,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// baseLayer is a layer with those entries.
+// baseLayer returns a layer with the entries.
 func baseLayer(headers ...tar.Header) v1.Layer {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)

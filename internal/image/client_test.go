@@ -187,7 +187,7 @@ func TestExpiredTokenIsRenewedWhenHEADIsForbidden(t *testing.T) {
 
 func TestEachAttemptSendsOneRequest(t *testing.T) {
 	s := newServer(t)
-	asked := map[string]int{}
+	requested := map[string]int{}
 	var mu sync.Mutex
 	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodHead {
@@ -195,20 +195,20 @@ func TestEachAttemptSendsOneRequest(t *testing.T) {
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		asked[r.URL.Path]++
+		requested[r.URL.Path]++
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	})
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{}); err == nil {
 		t.Error("the push succeeds")
 	}
-	for path, n := range asked {
+	for path, n := range requested {
 		if n != maxAttempts {
-			t.Errorf("%s was asked for %d times, want %d", path, n, maxAttempts)
+			t.Errorf("%s was requested %d times, want %d", path, n, maxAttempts)
 		}
 	}
-	if len(asked) == 0 {
-		t.Error("nothing was asked for")
+	if len(requested) == 0 {
+		t.Error("nothing was requested")
 	}
 }
 

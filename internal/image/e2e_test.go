@@ -59,7 +59,7 @@ func debianRegistry(t *testing.T) string {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("docker-registry does not answer: %s", &output)
+	t.Fatalf("docker-registry does not respond: %s", &output)
 	return ""
 }
 

@@ -30,7 +30,7 @@ func TestGuardRefusesInternalAddresses(t *testing.T) {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
-	// A registry on an internal address may lead to itself.
+	// A registry on an internal address may redirect to itself.
 	own := &url.URL{Scheme: "http", Host: "127.0.0.1:5000"}
 	if err := checkTarget(own, &url.URL{Scheme: "http", Host: "127.0.0.1:5001"}); err != nil {
 		t.Error(err)

@@ -45,7 +45,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	from := e.at % int64(len(e.page))
 	n := copy(p[:min(int64(len(p)), e.n-e.at)], e.page[from:])
 	if from == 0 {
-		p[0] = byte(e.at>>20) ^ e.seed // no layer is like another
+		p[0] = byte(e.at>>20) ^ e.seed // all layers differ
 	}
 	e.at += int64(n)
 	return n, nil
@@ -81,7 +81,7 @@ func bottomless(t *testing.T) string {
 			mu.Lock()
 			have := sums[name]
 			mu.Unlock()
-			if r.ContentLength != 0 { // a config comes with the request that ends the upload
+			if r.ContentLength != 0 { // the request that ends the upload sends a config
 				content, _ := io.ReadAll(r.Body)
 				have = digestOf(content).String()
 			}
@@ -132,7 +132,7 @@ func TestE2EPushOfThreeGigabytesTakesLittleMemory(t *testing.T) {
 		_, _ = fmt.Sscanf(regexp.MustCompile(`VmHWM:\s*\d+`).FindString(string(out)), "VmHWM: %d", &kib)
 		t.Logf("%s cores: %d MB", cores, kib>>10)
 		if kib == 0 || kib<<10 > mostMemory {
-			t.Errorf("on %s cores it takes %d MB", cores, kib>>10)
+			t.Errorf("on %s cores, the push takes %d MB", cores, kib>>10)
 		}
 	}
 }

@@ -117,7 +117,7 @@ func TestTableOfLevels(t *testing.T) {
 	before, rest, ok := strings.Cut(string(must(os.ReadFile(file))), "<!-- levels -->\n")
 	_, after, closed := strings.Cut(rest, "<!-- /levels -->")
 	if !ok || !closed {
-		t.Fatal("there is no place for the table")
+		t.Fatal("docs/benchmarks.md has no marks for the table")
 	}
 	if err := os.WriteFile(file, []byte(before+"<!-- levels -->\n"+table.String()+"<!-- /levels -->"+after), 0o644); err != nil {
 		t.Fatal(err)

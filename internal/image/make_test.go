@@ -31,7 +31,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// randomImage has layers of 20 kB and is for linux/amd64.
+// randomImage returns an image for linux/amd64 with layers of 20 kB.
 func randomImage(layers int64) v1.Image {
 	return imageFor(v1.Platform{OS: "linux", Architecture: "amd64"}, layers)
 }
@@ -43,7 +43,7 @@ func imageFor(p v1.Platform, layers int64) v1.Image {
 	return must(mutate.ConfigFile(image, config))
 }
 
-// twoPlatforms is an index as buildx writes it: two images and an attestation of each.
+// twoPlatforms returns an index as buildx writes it: two images and an attestation of each.
 func twoPlatforms() v1.ImageIndex {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range []v1.Platform{
@@ -57,8 +57,8 @@ func twoPlatforms() v1.ImageIndex {
 	return index
 }
 
-// tree is files by name; a value that starts with "-> " is a symbolic link, and in a folder a file whose name ends with *
-// may be executed.
+// tree maps names to contents. A content that starts with "-> " is a symbolic link; a file whose name ends with * is
+// executable when it is written to a folder.
 type tree map[string]string
 
 func (f tree) clone() tree {
@@ -123,7 +123,7 @@ func dockerSaveOf(images ...v1.Image) tree {
 	return files
 }
 
-// modernDockerSaveOf is what docker save of Docker 25 and newer writes: an OCI layout of plain layers, and manifest.json.
+// modernDockerSaveOf returns what docker save of Docker 25 and later writes: an OCI layout of plain layers, and manifest.json.
 func modernDockerSaveOf(image v1.Image) tree {
 	files := tree{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}
 	blob := func(content string) v1.Descriptor {
@@ -220,7 +220,7 @@ func (f tree) folder(t *testing.T) string {
 	return dir
 }
 
-// write stores data under a name that says nothing about what it is.
+// write stores data under a name that does not reveal its format.
 func write(t *testing.T, data []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "image")

@@ -44,8 +44,8 @@ func TestPushAcceptsEverySource(t *testing.T) {
 	tests := []struct {
 		name, ref, kind string
 		platforms       []string
-		digest          string // what the image must be called, where the source says it
-		config          bool   // whether the image ID must be that of image
+		digest          string // digest that the source determines, if it does
+		config          bool   // whether the image ID must not change
 	}{
 		{"old docker save", write(t, dockerSaveOf(image).tar()), "docker-save tar", amd64, "", true},
 		{"old docker save, gzip", write(t, gzipOf(dockerSaveOf(image).tar())), "docker-save tar (gzip)", amd64, "", true},
@@ -97,7 +97,7 @@ func TestPushAcceptsEverySource(t *testing.T) {
 				}
 			}
 			if src.Digest() != got.Digest {
-				t.Errorf("the source says %s after the push of %s", src.Digest(), got.Digest)
+				t.Errorf("the source's digest is %s after the push of %s", src.Digest(), got.Digest)
 			}
 		})
 	}
@@ -137,7 +137,7 @@ func TestPushCompressesTheLayersOfADockerSave(t *testing.T) {
 		r := must(layer.Compressed())
 		head := make([]byte, 2)
 		if _, err := r.Read(head); err != nil || [2]byte(head) != gzipMagic {
-			t.Errorf("a layer begins with %x, %v", head, err)
+			t.Errorf("a layer starts with %x, %v", head, err)
 		}
 		_ = r.Close()
 	}
@@ -242,7 +242,7 @@ func TestPushMountsLayersOfTheSameRegistry(t *testing.T) {
 	if err := remote.Write(must(name.ParseReference(s.host+"/dev:1")), image); err != nil {
 		t.Fatal(err)
 	}
-	// The test's registry shares blobs between repositories; a real one does so only when asked to mount.
+	// The test's registry shares blobs between repositories; a real one only mounts them on request.
 	var mounted atomic.Int64
 	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		switch {

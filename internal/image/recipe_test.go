@@ -134,7 +134,7 @@ func TestMakeIsReproducible(t *testing.T) {
 		digests = append(digests, pushed.Digest)
 	}
 	if digests[0] != digests[1] {
-		t.Errorf("the same files make %s", strings.Join(digests, " and "))
+		t.Errorf("the same files result in %s", strings.Join(digests, " and "))
 	}
 }
 
@@ -150,7 +150,7 @@ func TestMakeReportsEveryPathAtOnce(t *testing.T) {
 	}
 	for _, want := range []string{"nowhere", "no/folder", "app is the image's program, /app, but is not executable: run chmod +x, or append :0755 to its line"} {
 		if n := strings.Count(err.Error(), want); n != 1 {
-			t.Errorf("%q stands %d times in: %v", want, n, err)
+			t.Errorf("%q occurs %d times in: %v", want, n, err)
 		}
 	}
 }
@@ -166,7 +166,7 @@ func TestPushRefusesAFileChangedAfterOpen(t *testing.T) {
 			}
 			_, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{})
 			if err == nil || !strings.Contains(err.Error(), "app") {
-				t.Errorf("the push says %v", err)
+				t.Errorf("the error of the push is %v", err)
 			}
 			if n := s.countWrites("manifests"); n != 0 {
 				t.Errorf("%d manifests were written", n)
@@ -175,7 +175,7 @@ func TestPushRefusesAFileChangedAfterOpen(t *testing.T) {
 	}
 }
 
-// Layers that a docker save has compressed already are sent as they are, and are called what they are.
+// Layers that are already compressed in a docker save are uploaded unchanged, with their media type.
 func TestLayersKeepTheirOwnCompression(t *testing.T) {
 	image := randomImage(1)
 	saved := dockerSaveOf(image)
@@ -225,7 +225,7 @@ func TestPlatformWithoutVariantMatchesTheOnlyOne(t *testing.T) {
 	workspace(t, tree{"app*": "program"})
 	recipe := inputs.Recipe{Base: Scratch, Platforms: []string{"linux/arm/v7", "linux/arm"}, Files: []inputs.File{{Path: "app", To: "/app"}}}
 	if have := makeSource(t, recipe).Platforms(); len(have) != 2 {
-		t.Errorf("there are %q", have)
+		t.Errorf("the platforms are %q", have)
 	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, variant := range []string{"v6", "v7"} {

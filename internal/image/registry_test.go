@@ -18,13 +18,13 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
-// server is a registry that counts, and that a test can make answer otherwise.
+// server is a registry that counts requests and whose responses a test can replace.
 type server struct {
 	host string
 
 	mu        sync.Mutex
 	requests  int
-	writes    []string                                          // method and path of every request that is no read
+	writes    []string                                          // method and path of every request except reads
 	intercept func(w http.ResponseWriter, r *http.Request) bool // reports whether it responded
 }
 
@@ -104,12 +104,12 @@ func (s *server) checkIntact(t *testing.T, ref string) *remote.Descriptor {
 			t.Fatal(err)
 		}
 		if err := validate.Index(index); err != nil {
-			t.Errorf("%s is not valid: %v", ref, err)
+			t.Errorf("%s is not intact: %v", ref, err)
 		}
 		return desc
 	}
 	if err := validate.Image(pulled(t, desc)); err != nil {
-		t.Errorf("%s is not valid: %v", ref, err)
+		t.Errorf("%s is not intact: %v", ref, err)
 	}
 	return desc
 }
@@ -118,7 +118,7 @@ func (s *server) checkIntact(t *testing.T, ref string) *remote.Descriptor {
 func (s *server) checkPushed(t *testing.T, ref string, pushed Pushed) {
 	t.Helper()
 	if desc := s.checkIntact(t, ref); desc.Digest.String() != pushed.Digest {
-		t.Errorf("%s is %s, not %s", ref, desc.Digest, pushed.Digest)
+		t.Errorf("%s is %s, want %s", ref, desc.Digest, pushed.Digest)
 	}
 }
 

@@ -30,7 +30,7 @@ func TestPushVerifiesAndReusesLayersOfRecentImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Reused != 2 || second.Bytes > 10_000 || s.countWrites("blobs/uploads") != 6 { // a layer that is compressed on the way and a config that is not
+	if second.Reused != 2 || second.Bytes > 10_000 || s.countWrites("blobs/uploads") != 6 { // two layers, which are compressed while they are sent, and a config
 		t.Errorf("%+v, and the writes are %v", second, s.writes)
 	}
 	s.checkIntact(t, "app:2")
@@ -106,7 +106,7 @@ func TestPushDoesNotReadAnImageTheRegistryHas(t *testing.T) {
 		src := opened(t, savedAs(t, image))
 		for m := range src.root.images() {
 			for _, b := range m.blobs {
-				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is read") }
+				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("the layer is read") }
 			}
 		}
 		var last PushProgress

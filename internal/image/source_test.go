@@ -33,17 +33,17 @@ func refused(t *testing.T, ref string) error {
 		start := time.Now()
 		_, err = s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{})
 		if time.Since(start) > 900*time.Millisecond {
-			t.Error("what cannot get better was tried again")
+			t.Error("a permanent error was retried")
 		}
 	}
 	if err == nil {
-		t.Fatal("it was pushed")
+		t.Fatal("the push succeeded")
 	}
 	if s.countWrites("manifests") != 0 {
 		t.Errorf("the writes are %v", s.writes)
 	}
 	if strings.Contains(err.Error(), "http://") {
-		t.Errorf("%q speaks of a request, not of the image", err)
+		t.Errorf("%q is about a request, not about the image", err)
 	}
 	return err
 }

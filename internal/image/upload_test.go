@@ -173,15 +173,15 @@ func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 	for fault, answer := range faults {
 		for step, is := range steps {
 			if (fault == "no upload" || fault == "bad digest" || leads[fault]) && !upload[step] || leads[fault] && step == "finish" {
-				continue // no registry answers like that
+				continue // no registry responds like that
 			}
 			for i := range 4 {
 				passes, way := i%2 == 0, []string{"docker save", "OCI layout"}[i/2]
 				if step == "manifest" && way == "docker save" {
-					continue // one of no index is written by its tag alone
+					continue // without an index, the manifest is written by tag only
 				}
 				if step == "stream" && way == "OCI layout" && leads[fault] {
-					continue // that request ends the upload
+					continue // the request ends the upload
 				}
 				ref := refs[way]
 				t.Run(fmt.Sprintf("%s/%s/%s/%v", way, fault, step, passes), func(t *testing.T) {
@@ -189,7 +189,7 @@ func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 					s := newServer(t)
 					var met atomic.Bool
 					s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
-						ends := r.Method == http.MethodPut && leads[fault] // it leads nowhere any more
+						ends := r.Method == http.MethodPut && leads[fault] // the response's Location no longer matters
 						if !is(r) || ends || passes && met.Load() {
 							return false
 						}
@@ -199,7 +199,7 @@ func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 					})
 					got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 					if !met.Load() {
-						t.Fatal("the fault was never met")
+						t.Fatal("the fault was not injected")
 					}
 					s.interceptWith(nil)
 					if passes {
@@ -213,7 +213,7 @@ func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 						t.Errorf("error is %v", err)
 					}
 					if _, err := s.repository(t, "app").Resolve(t.Context(), "1"); err == nil {
-						t.Error("a push that failed has left a tag")
+						t.Error("a failed push left a tag")
 					}
 				})
 			}

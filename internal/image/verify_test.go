@@ -20,7 +20,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// layerSet makes layers that a repository holds, and counts those that are open.
+// layerSet contains layers whose content the repository has, and counts those that are open.
 type layerSet struct {
 	*engine
 	layers []*blob
@@ -81,7 +81,7 @@ func TestLayersAreVerifiedInParallel(t *testing.T) {
 		}
 		for _, b := range s.layers {
 			if b.Digest != digestOf([]byte(b.name)) {
-				t.Errorf("%s has not become the one that the repository holds", b.name)
+				t.Errorf("%s does not have the descriptor of the repository's layer", b.name)
 			}
 		}
 		if moved := s.meter.total(); moved.Reused != n || s.open.Load() != 0 {
@@ -97,11 +97,11 @@ func TestVerificationErrorNamesTheLayer(t *testing.T) {
 			"its content has the digest": func(s *layerSet) { s.setContent(i, io.MultiReader(bytes.NewReader(content), strings.NewReader("x"))) },
 			"as in the config":           func(s *layerSet) { s.layers[i].diffID = digestOf([]byte("another")) },
 			io.ErrUnexpectedEOF.Error():  func(s *layerSet) { s.setContent(i, iotest.ErrReader(io.ErrUnexpectedEOF)) },
-			"it breaks off": func(s *layerSet) {
-				s.setContent(i, io.MultiReader(bytes.NewReader(content), iotest.ErrReader(errors.New("it breaks off"))))
+			"the connection is lost": func(s *layerSet) {
+				s.setContent(i, io.MultiReader(bytes.NewReader(content), iotest.ErrReader(errors.New("the connection is lost"))))
 			},
-			"it is gone": func(s *layerSet) {
-				s.layers[i].open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is gone") }
+			"the file is gone": func(s *layerSet) {
+				s.layers[i].open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("the file is gone") }
 			},
 		} {
 			s := newLayerSet(contents...)
@@ -111,7 +111,7 @@ func TestVerificationErrorNamesTheLayer(t *testing.T) {
 				t.Errorf("%s: error is %v, want %q", s.layers[i].name, err, want)
 			}
 			if s.layers[i].Digest != (v1.Hash{}) || s.open.Load() != 0 {
-				t.Errorf("%s: it got a digest, or %d layers are still open", s.layers[i].name, s.open.Load())
+				t.Errorf("%s has a digest, or %d layers are still open", s.layers[i].name, s.open.Load())
 			}
 		}
 	}
@@ -165,10 +165,10 @@ func pushThenAddLayers(t *testing.T, s *server, wrap func(int, io.Reader) io.Rea
 	return repo, src
 }
 
-// waitFor fails if what is not closed within 20 seconds.
-func waitFor(t *testing.T, what <-chan struct{}) {
+// waitFor fails the test if the channel is not closed within 20 seconds.
+func waitFor(t *testing.T, done <-chan struct{}) {
 	select {
-	case <-what:
+	case <-done:
 	case <-time.After(20 * time.Second):
 		t.Error("one waits for the other")
 	}
@@ -233,7 +233,7 @@ func TestFirstErrorStopsTheOtherLayers(t *testing.T) {
 		s.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				once.Do(func() { close(asked) })
-				<-r.Context().Done() // it never answers
+				<-r.Context().Done() // never responds
 			}
 			return r.Method == http.MethodPost
 		})
