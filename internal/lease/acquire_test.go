@@ -81,13 +81,13 @@ func TestAnExpiredLockIsTakenOverByExactlyOneRun(t *testing.T) {
 		}
 		runs.Wait()
 		if winners.Load() != 1 {
-			t.Errorf("%d runs have taken it over", winners.Load())
+			t.Errorf("%d runs took the lock over", winners.Load())
 		}
 		if err := s.newStore().ReleaseByToken(t.Context(), dead.Token); err != nil {
 			t.Error(err)
 		}
 		if _, err := s.newStore().Acquire(t.Context(), newHolder("late"), 0, nil); err == nil {
-			t.Error("the dead run's token has freed the new holder's lock")
+			t.Error("the killed run's token released the new holder's lock")
 		}
 	})
 }
@@ -179,7 +179,7 @@ func TestAHeldLockIsPolledSoonAndThenEveryFewSeconds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		acquireNow(t, s, "first")
 		_, _ = s.newStore().Acquire(t.Context(), newHolder("second"), 5*time.Minute, nil)
-		polls := s.callTimes("s3:GetObject")[1:] // without the one of the holder
+		polls := s.callTimes("s3:GetObject")[1:] // without the holder's
 		if first := polls[1].Sub(polls[0]); first > 300*time.Millisecond {
 			t.Errorf("the second poll came after %s", first)
 		}
@@ -198,9 +198,9 @@ func TestAcquireGivesUpAfterThreeFailuresInARow(t *testing.T) {
 		s.AddFault(localaws.Fault{Operation: "s3:GetObject", Error: &localaws.Error{Status: 500, Code: "InternalError"}})
 		s.client = s3.NewFromConfig(s.Config(), func(o *s3.Options) { o.UsePathStyle, o.Retryer = true, aws.NopRetryer{} })
 		if _, err := s.newStore().Acquire(t.Context(), newHolder("first"), time.Hour, nil); err == nil {
-			t.Error("acquired a lock that cannot be read")
+			t.Error("acquired a lock that could not be read")
 		}
-		if n := len(s.callTimes("s3:GetObject")); n != 3+1 { // the last read is that of the release
+		if n := len(s.callTimes("s3:GetObject")); n != 3+1 { // the last one is from the release
 			t.Errorf("sent %d requests", n)
 		}
 	})

@@ -70,7 +70,7 @@ func TestALockThatCannotBeRenewedIsLostBeforeItExpires(t *testing.T) {
 		renewals := s.callTimes("s3:PutObject")[1:]
 		for i := range renewals[1:] {
 			if gap := renewals[i+1].Sub(renewals[i]); gap.Round(10*time.Millisecond) != time.Second {
-				t.Fatalf("a failed renewal was tried again after %s", gap)
+				t.Fatalf("a failed renewal was retried after %s", gap)
 			}
 		}
 	})
@@ -83,7 +83,7 @@ func TestLeaseSurvivesAConnectionThatNeverResponds(t *testing.T) {
 		begun := time.Now()
 		held := acquireNow(t, s, "silent")
 		if took := time.Since(begun); took < 10*time.Second || took > 11*time.Second {
-			t.Errorf("acquired after %s, want a time limit of 10 s for the write that hangs", took)
+			t.Errorf("acquired after %s, want a timeout of 10 s for the hanging write", took)
 		}
 		s.AddFault(hangs)
 		time.Sleep(5 * time.Minute)
