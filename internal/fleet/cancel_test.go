@@ -23,7 +23,7 @@ func TestInstanceThatNeverAnswersIsUnknownAfterItsTimeouts(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took.Round(time.Second) != delivery+script.Timeout+30*time.Second {
-			t.Errorf("given up after %s", took)
+			t.Errorf("returned after %s", took)
 		}
 		wantOutcomes(t, run, "i-1 ran Success", "i-2 unknown InProgress")
 		if want := "last seen as InProgress, then: no answer within the timeouts of the command"; run.Results[1].Reason != want {

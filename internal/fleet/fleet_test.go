@@ -35,7 +35,7 @@ func runInBubble(t *testing.T, name string, test func(*testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
-// startServer serves in memory until the test ends.
+// startServer starts a server in memory that is closed when the test ends.
 func startServer(t *testing.T, o localaws.Options) *localaws.Server {
 	t.Helper()
 	o.InMemory = true
@@ -54,7 +54,7 @@ func newFleet(s *localaws.Server) *fleet.Fleet {
 	return fleet.New(ssm.NewFromConfig(config), delivery)
 }
 
-// fixedMachine is a machine on which every script prints the same and ends with code.
+// fixedMachine is a machine on which every script has the same output and exit code.
 type fixedMachine struct {
 	stdout, stderr string
 	code           int

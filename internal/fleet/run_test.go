@@ -61,7 +61,7 @@ func TestOnlyAFinalStatusCompletesACommand(t *testing.T) {
 	tests := map[string]struct {
 		verdict localaws.DeliveryFault
 		outcome fleet.Outcome
-		reason  string // a part of it
+		reason  string // part of the reason
 	}{
 		"success":             {localaws.DeliveryFault{Status: "Success", Stdout: reportLine}, fleet.Completed, ""},
 		"failure":             {localaws.DeliveryFault{Status: "Failed", Code: 40, Stdout: reportLine}, fleet.Completed, ""},
@@ -116,7 +116,7 @@ func TestAnInvocationThatDoesNotExistYetIsReadAgain(t *testing.T) {
 		}
 		wantOutcomes(t, run, "i-1 ran Failed")
 		if n := len(callsOf(s, "ssm:GetCommandInvocation")); n != 6 {
-			t.Errorf("asked %d times", n)
+			t.Errorf("read %d times", n)
 		}
 	})
 }
@@ -204,10 +204,10 @@ func TestALongOutputDoesNotHideTheReport(t *testing.T) {
 			}
 			wantOutcomes(t, run, "i-1 ran Success")
 			if got := run.Results[0].Stdout; !strings.Contains(got, `"verified":true}`) {
-				t.Errorf("standard output is %.200q", got)
+				t.Errorf("stdout is %.200q", got)
 			}
 			if n := len(callsOf(s, "ssm:GetCommandInvocation")); n != test.gets {
-				t.Errorf("asked for the answer %d times, want %d", n, test.gets)
+				t.Errorf("read the output %d times, want %d", n, test.gets)
 			}
 		})
 	}

@@ -39,7 +39,7 @@ func TestRunReturnsASecondAndAHalfAfterASmallFleetEnds(t *testing.T) {
 				t.Fatal(err)
 			}
 			if late := time.Since(began) - work; late > 1500*time.Millisecond {
-				t.Errorf("after work of %s the end was known %s later", work, late)
+				t.Errorf("after a script of %s, Run returned %s later", work, late)
 			}
 		})
 	}
