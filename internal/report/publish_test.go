@@ -16,7 +16,7 @@ import (
 type recorder struct {
 	lines   []string
 	outputs map[string]string
-	broken  error // of every file
+	broken  error // error of every write
 }
 
 func (p *recorder) write(kind, title, format string, args []any) {
@@ -124,7 +124,7 @@ func TestOutputsContainNoTextOfAHost(t *testing.T) {
 	for _, output := range report.Outputs(result) {
 		for _, text := range []string{"SECRET", "script", "user", "::"} {
 			if strings.Contains(output.Value, text) {
-				t.Errorf("%s holds %s: %s", output.Name, text, output.Value)
+				t.Errorf("%s contains %s: %s", output.Name, text, output.Value)
 			}
 		}
 	}

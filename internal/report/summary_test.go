@@ -30,7 +30,7 @@ var (
 	newDigest = "sha256:" + strings.Repeat("b", 64)
 )
 
-// finished returns a run of all phases on the hosts, with nothing wrong.
+// finished returns a successful run of all phases on the hosts.
 func finished(hosts ...*rollout.Host) rollout.Result {
 	rel, err := release.New("atta", "dev", "0.1.30-dev")
 	if err != nil {
@@ -67,7 +67,7 @@ func host(id string, state rollout.State, before, runs, message string) *rollout
 	return h
 }
 
-// unhealthy ends the run with the hosts that are not deployed.
+// unhealthy returns the run and the error for the hosts that are not deployed.
 func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, error) {
 	result.Status = status
 	bad := &rollout.UnhealthyError{Of: len(result.Hosts)}
@@ -228,11 +228,11 @@ func TestSummaryShowsUntrustedTextLiterally(t *testing.T) {
 	summary := report.Summary(hostile())
 	for _, live := range []string{"<script", "`c`", "[f](", "*d*", " _e_ "} {
 		if table := summary[strings.LastIndex(summary, "\n\n"):]; strings.Contains(table, live) {
-			t.Errorf("the table holds %s", live)
+			t.Errorf("the table contains %s", live)
 		}
 	}
 	if strings.Contains(summary, "<script") || strings.Count(summary, "</pre>") != 1 {
-		t.Errorf("the summary holds HTML of the host:\n%s", summary)
+		t.Errorf("the summary contains HTML of the host:\n%s", summary)
 	}
 	_, table, _ := strings.Cut(summary, "\n| Instance")
 	for line := range strings.Lines("|" + table) {
