@@ -43,7 +43,7 @@ func TestValidPartsAreAccepted(t *testing.T) {
 			continue
 		}
 		if got := [3]string{r.Service, r.Environment, r.Version.String()}; got != parts {
-			t.Errorf("New%q holds %q", parts, got)
+			t.Errorf("New%q has %q", parts, got)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func FuzzAcceptedPartsNeedNoQuoting(f *testing.F) {
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "service") && !strings.HasPrefix(err.Error(), "environment") &&
 				!strings.HasPrefix(err.Error(), "version") {
-				t.Errorf("the error names no part: %v", err)
+				t.Errorf("the error does not name the part: %v", err)
 			}
 			return
 		}
