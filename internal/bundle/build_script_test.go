@@ -69,9 +69,9 @@ func same(t *testing.T, name, mode string, files []own) {
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	got, said, err := script(t, "0.1.30-dev", "--path="+dir, "--mode="+mode)
+	got, printed, err := script(t, "0.1.30-dev", "--path="+dir, "--mode="+mode)
 	if err != nil {
-		t.Fatalf("%s: %v: %s", name, err, said)
+		t.Fatalf("%s: %v: %s", name, err, printed)
 	}
 	if !bytes.Equal(got, b.Content) {
 		t.Errorf("%s: the script builds other bytes (%d) than the package (%d)", name, len(got), len(b.Content))
@@ -105,8 +105,8 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 		"unknown option: --speed=fast":                       {"0.1.30-dev", "--speed=fast"},
 		"not a service name: Web":                            {"0.1.30-dev", "--service=Web"},
 	} {
-		if _, said, err := script(t, arguments...); err == nil || !strings.Contains(said, want) {
-			t.Errorf("%v: %v: %s", arguments, err, said)
+		if _, printed, err := script(t, arguments...); err == nil || !strings.Contains(printed, want) {
+			t.Errorf("%v: %v: %s", arguments, err, printed)
 		}
 	}
 }

@@ -98,7 +98,7 @@ func TestBuildGivesTheSameBytesOnEveryMachine(t *testing.T) {
 	}
 	there := build(t, elsewhere)
 	if !bytes.Equal(here.Content, there.Content) {
-		t.Error("the bytes differ")
+		t.Error("the bundles differ")
 	}
 	if sum := sha256.Sum256(here.Content); hex.EncodeToString(sum[:]) != here.SHA256 {
 		t.Error("SHA256 is not that of the content")
