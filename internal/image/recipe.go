@@ -32,7 +32,7 @@ type addedFile inputs.File
 // Make opens the base and reads the files once to compute the diffIDs of their layers; Push reads them again. All invalid
 // paths are reported at once. Close the source after use.
 //
-// The error for a path that does not exist is fs.ErrNotExist.
+// The error for a path that does not exist wraps fs.ErrNotExist.
 func Make(ctx context.Context, in inputs.Recipe, keychain authn.Keychain) (*Source, error) {
 	r := recipe(in)
 	base, err := r.openBase(ctx, keychain)

@@ -46,7 +46,7 @@ func (m *manifest) sealManifest() error {
 	return nil
 }
 
-// foreignToDocker reports whether a Docker manifest cannot list the layer; it does not support zstd.
+// foreignToDocker reports whether a Docker manifest, which does not support zstd, cannot list the layer.
 func foreignToDocker(layer v1.Descriptor) bool {
 	return layer.MediaType != types.DockerLayer && layer.MediaType != types.OCILayer
 }

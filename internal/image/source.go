@@ -24,7 +24,7 @@ type Source struct {
 // Open opens ref as an image: an existing file or folder, whose format is detected by content, or otherwise a full registry
 // reference, host/name:tag or host/name@sha256:…, which is read with keychain. Close the source after use.
 //
-// The error is fs.ErrNotExist if ref is neither an existing file nor such a reference.
+// The error wraps fs.ErrNotExist if ref is neither an existing file nor such a reference.
 func Open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
 	src, err := openSource(ctx, ref, keychain)
 	if err != nil {

@@ -80,8 +80,8 @@ func (e *engine) explainForwarding(ctx context.Context, b *blob, err error) erro
 }
 
 // upload is one attempt to upload a blob, as a v1.Layer whose content is compressed, verified, hashed and sent in one pass
-// and whose digest is known at the end: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/stream A
-// stream.Layer cannot be opened again, and compresses on one core.
+// and whose digest is known at the end. Unlike a stream.Layer, it can be opened again and compresses on several cores:
+// https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/stream
 type upload struct {
 	*blob
 	engine  *engine
