@@ -51,8 +51,7 @@ func (a *AWS) ecrClient(region string) *ecr.Client {
 	return ecr.NewFromConfig(a.cfg, func(o *ecr.Options) { o.Region = cmp.Or(region, o.Region) })
 }
 
-// loginForRegion returns the login to ECR in a region. In the action's region, all callers
-// share one token.
+// loginForRegion returns the login to ECR in a region. In the action's region, all callers share one token.
 func (a *AWS) loginForRegion(region string) authn.Authenticator {
 	if region == "" || region == a.in.Identity.Region {
 		return a.login

@@ -1,5 +1,4 @@
-// Package clients sets up the AWS SDK: credentials and clients. It does not know what is
-// deployed.
+// Package clients sets up the AWS SDK: credentials and clients. It does not know what is deployed.
 package clients
 
 import (
@@ -23,8 +22,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// TokenSource requests the workflow's OIDC token for an audience, if the job is allowed to
-// have one.
+// TokenSource requests the workflow's OIDC token for an audience, if the job is allowed to have one.
 type TokenSource interface {
 	HasIDToken() bool
 	IDToken(ctx context.Context, audience string) (string, error)
@@ -93,9 +91,8 @@ func (r tokenRetriever) GetIdentityToken() ([]byte, error) {
 	return []byte(token), err
 }
 
-// callerAccount returns the account of the credentials and by how much AWS's clock is ahead of
-// this machine's. It returns an error if the account is not one of allowed; an empty list allows
-// any.
+// callerAccount returns the account of the credentials and by how much AWS's clock is ahead of this machine's. It returns an
+// error if the account is not one of allowed; an empty list allows any.
 func callerAccount(ctx context.Context, cfg aws.Config, allowed []string) (string, time.Duration, error) {
 	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {

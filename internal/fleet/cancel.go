@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// cancelTimeout limits the time to cancel all commands, and maxParallelCancels the number of
-// concurrent requests.
+// cancelTimeout limits the time to cancel all commands, and maxParallelCancels the number of concurrent requests.
 const (
 	cancelTimeout      = 3 * time.Second
 	maxParallelCancels = 10

@@ -26,10 +26,9 @@ func (e *NotReadyError) Error() string { return fmt.Sprintf("instance %s %s", e.
 // ErrNoInstance is returned if no instance matches the targets.
 var ErrNoInstance = errors.New("no instance that SSM manages in this account and region has the tags")
 
-// Find returns the instances that are ready, and an error for each that is not: one that is
-// not managed by SSM, offline, or not Linux. Instances found by id keep the order of the ids,
-// others are sorted. An instance that never registered with SSM has no tags there and is not
-// found, which a minimum number of instances detects.
+// Find returns the instances that are ready, and an error for each that is not: one that is not managed by SSM, offline, or
+// not Linux. Instances found by id keep the order of the ids, others are sorted. An instance that never registered with SSM
+// has no tags there and is not found, which a minimum number of instances detects.
 func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Instance, unready []*NotReadyError, err error) {
 	var known []types.InstanceInformation
 	if len(targets.Tags) > 0 {

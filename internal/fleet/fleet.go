@@ -41,8 +41,7 @@ type timing struct {
 	answerGrace            time.Duration // added to a command's timeouts before an instance without an answer becomes Unknown
 }
 
-// Following makes at most two requests a second, with small bursts, however many instances
-// there are.
+// Following makes at most two requests a second, with small bursts, however many instances there are.
 const (
 	requestsPerSecond = 2
 	requestBurst      = 4

@@ -13,8 +13,7 @@ import (
 
 var errNoAnswer = errors.New("no answer within the timeouts of the command")
 
-// States counts instances by their SSM status; an instance that SSM does not list yet is
-// "Pending".
+// States counts instances by their SSM status; an instance that SSM does not list yet is "Pending".
 type States map[string]int
 
 // sentCommand is a command that was sent, or is being sent.
@@ -28,8 +27,7 @@ type sentCommand struct {
 	ended            int       // instances on which it is known to have ended
 }
 
-// maxPollFailures is the number of consecutive failed polls, each after the SDK's own
-// retries, after which following stops.
+// maxPollFailures is the number of consecutive failed polls, each after the SDK's own retries, after which following stops.
 const maxPollFailures = 10
 
 // followCommands polls the commands until they have ended on every instance. It ignores the

@@ -56,9 +56,8 @@ const standardError = "\n----------ERROR-------\n"
 // maxLogs limits the number of failed instances whose log is read, one request each.
 const maxLogs = 20
 
-// readAnswer completes an instance's result: after a success from the list, which saves a
-// request, otherwise from the first 24,000 characters of its output and the end of its log.
-// It returns false if SSM does not have the output yet.
+// readAnswer completes an instance's result: after a success from the list, which saves a request, otherwise from the first
+// 24,000 characters of its output and the end of its log. It returns false if SSM does not have the output yet.
 func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocation, result *Result, run *Run) (bool, error) {
 	if result.Status.IsUndelivered() {
 		result.decideOutcome(invocation.Status)
@@ -92,8 +91,7 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 	return true, nil
 }
 
-// isFinal reports whether a status is final. An undocumented status counts as final, and its
-// outcome is Unknown.
+// isFinal reports whether a status is final. An undocumented status counts as final, and its outcome is Unknown.
 func isFinal(status types.CommandInvocationStatus) bool {
 	switch status {
 	case types.CommandInvocationStatusPending, types.CommandInvocationStatusInProgress,

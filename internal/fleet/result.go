@@ -55,8 +55,7 @@ const (
 	StatusAccessDenied Status = "AccessDenied"
 )
 
-// statusOf returns the status details, which SSM writes with or without spaces, or else the
-// status.
+// statusOf returns the status details, which SSM writes with or without spaces, or else the status.
 func statusOf(i types.CommandInvocation) Status {
 	if i.StatusDetails != nil && *i.StatusDetails != "" {
 		return Status(strings.ReplaceAll(*i.StatusDetails, " ", ""))
@@ -73,8 +72,7 @@ func (s Status) IsUndelivered() bool {
 	return false
 }
 
-// IsOpen reports whether a command with this status may still run, or may have completed
-// without SSM's knowledge.
+// IsOpen reports whether a command with this status may still run, or may have completed without SSM's knowledge.
 func (s Status) IsOpen() bool {
 	switch s {
 	case StatusNotSent, StatusPending, "InProgress", "Delayed", "DeliveryTimedOut", "ExecutionTimedOut", "Cancelling", "Cancelled":

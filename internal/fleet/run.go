@@ -8,16 +8,14 @@ import (
 	"time"
 )
 
-// Progress is called with the ids of the commands and the states of the instances whenever
-// either changes.
+// Progress is called with the ids of the commands and the states of the instances whenever either changes.
 type Progress func(commands []string, states States)
 
 // Run sends command to all instances, fifty at a time, and returns when each has a result.
 //
-// The error is about the command as a whole: it could not be sent to some instances, it could
-// not be followed, or ctx ended, in which case it is cancelled first. The results are always
-// complete: an instance without an answer is Unknown, or NotDelivered if nothing was sent to
-// it.
+// The error is about the command as a whole: it could not be sent to some instances, it could not be followed, or ctx ended,
+// in which case it is cancelled first. The results are always complete: an instance without an answer is Unknown, or
+// NotDelivered if nothing was sent to it.
 func (f *Fleet) Run(ctx context.Context, command Command, instances []Instance, progress Progress) (Run, error) {
 	run := Run{Results: make([]Result, len(instances)), command: command, progress: progress}
 	for i, instance := range instances {

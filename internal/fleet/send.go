@@ -82,8 +82,7 @@ func (f *Fleet) commandInput(command Command, ids []string) *ssm.SendCommandInpu
 		DocumentName: aws.String(documentName),
 		InstanceIds:  ids,
 		Comment:      aws.String(command.Comment),
-		// TimeoutSeconds limits the delivery; the timeout of the script is a parameter of
-		// the document.
+		// TimeoutSeconds limits the delivery; the timeout of the script is a parameter of the document.
 		TimeoutSeconds: aws.Int32(int32(f.delivery / time.Second)),
 		MaxConcurrency: aws.String("100%"),
 		MaxErrors:      aws.String(maxErrors),

@@ -52,10 +52,9 @@ const (
 	maxFailures    = 3 // in a row, each after the SDK's own retries
 )
 
-// Acquire acquires the lock, and waits for it up to wait; 0 does not wait. onHeld, which may be
-// nil, is called once for each other holder. If the lock is not free in time, the error is a
-// HeldError. A lock that its holder has not renewed within its expiry, by S3's clock, is taken
-// over. Waiting runs acquire the lock in any order.
+// Acquire acquires the lock, and waits for it up to wait; 0 does not wait. onHeld, which may be nil, is called once for each
+// other holder. If the lock is not free in time, the error is a HeldError. A lock that its holder has not renewed within its
+// expiry, by S3's clock, is taken over. Waiting runs acquire the lock in any order.
 func (s *Store) Acquire(ctx context.Context, holder Holder, wait time.Duration, onHeld func(*HeldError)) (*Lease, error) {
 	token := rand.Text()
 	lease, err := s.acquireWithToken(ctx, token, holder, wait, onHeld)

@@ -6,8 +6,7 @@ import (
 	"fmt"
 )
 
-// maxUpdateAttempts limits how often an update is attempted when other runs write the object
-// at the same time.
+// maxUpdateAttempts limits how often an update is attempted when other runs write the object at the same time.
 const maxUpdateAttempts = 10
 
 // WriteRecord stores the record of a run, which may not have ended yet, under its id. Only

@@ -134,9 +134,8 @@ func (l *Lease) lossDeadline() time.Time {
 	return l.renewedAt.Add(l.store.timing.expiry - l.store.timing.renewInterval/2)
 }
 
-// updateEntry writes the changed entry, which also renews the lease. The error is ErrLost
-// if another run holds the lock, and errChanged if an earlier write of this run, whose
-// response was lost, succeeded.
+// updateEntry writes the changed entry, which also renews the lease. The error is ErrLost if another run holds the lock, and
+// errChanged if an earlier write of this run, whose response was lost, succeeded.
 func (l *Lease) updateEntry(ctx context.Context, set func(*lockEntry)) error {
 	select {
 	case l.writing <- struct{}{}:

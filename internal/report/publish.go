@@ -15,8 +15,7 @@ type publisher interface {
 	Summary(markdown string) error
 }
 
-// Publish reports the result of the run: errors, outputs and, if summary is set, the
-// summary.
+// Publish reports the result of the run: errors, outputs and, if summary is set, the summary.
 func Publish(to publisher, result rollout.Result, err error, summary bool) error {
 	if result.Idle && err == nil {
 		return nil

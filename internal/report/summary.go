@@ -135,8 +135,7 @@ func progressSuffix(result rollout.Result) string {
 	return ", " + strings.Join(list, ", ")
 }
 
-// hostTable returns a row for each instance, up to maxSummaryRows, with a column for the
-// wave if there were several.
+// hostTable returns a row for each instance, up to maxSummaryRows, with a column for the wave if there were several.
 func hostTable(hosts []*rollout.Host) string {
 	var b strings.Builder
 	waves := slices.ContainsFunc(hosts, func(h *rollout.Host) bool { return h.Wave > 1 })
@@ -174,8 +173,7 @@ func stateLabel(state rollout.State) string {
 	return "❌ " + string(state)
 }
 
-// markdownEscaper escapes every character that Markdown interprets or that mentions a
-// user.
+// markdownEscaper escapes every character that Markdown interprets or that mentions a user.
 var markdownEscaper = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;", "`", "&#96;", "*", "&#42;", "_", "&#95;",
 	"[", "&#91;", "]", "&#93;", "@", "&#64;", "#", "&#35;", "~", "&#126;", `\`, "&#92;", "\n", "<br>", "\r", "",
