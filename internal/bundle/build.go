@@ -1,5 +1,4 @@
-// Package bundle builds the deploy bundle of a release and stores it in S3. It knows nothing about the instances that
-// unpack it.
+// Package bundle builds the deploy bundle of a release and stores it in S3. It does not know the instances.
 package bundle
 
 import (
@@ -27,8 +26,7 @@ const DefaultPath = "deploy"
 // laptopFile is a makefile for developers, not for hosts; in the action's own repository it is a link.
 const laptopFile = "deploy.mk"
 
-// maxSize limits a bundle, in bytes: it is held in memory, and it is meant for scripts and units. Programs belong in the
-// image.
+// maxSize limits a bundle, in bytes: it is held in memory, and is meant for scripts and units, not for programs.
 const maxSize = 32 << 20
 
 // deployScript is the file in deploy.Files that the bootstrap script starts.

@@ -42,8 +42,7 @@ func misplacedReason(name, service string) string {
 	return ""
 }
 
-// checkUnits checks that the repository's unit matches the requested mode, and that the bundle contains the unit that each
-// timer starts.
+// checkUnits checks that the repository's unit matches the requested mode, and that the unit of each timer is in the bundle.
 func checkUnits(folder, service, mode string, own, files map[string]file) error {
 	var problems []error
 	name := "systemd/" + service + ".service"

@@ -1,5 +1,4 @@
-// Package github is the interface to the GitHub Actions runner: log, annotations, outputs, state, masks, summary and OIDC
-// tokens. It knows nothing about AWS.
+// Package github is the interface to the GitHub Actions runner. It does not know AWS.
 package github
 
 import (

@@ -31,8 +31,7 @@ var compressSlots = make(chan struct{}, coreCount(maxCores))
 // compressFunc compresses plain and appends the result to compressed.
 type compressFunc func(compressed, plain []byte) []byte
 
-// blockWriter compresses into independent blocks, so that every core can work on one layer and the result does not depend
-// on the number of cores.
+// blockWriter compresses into independent blocks: all cores work on one layer, whatever their number, with the same result.
 type blockWriter struct {
 	compress compressFunc
 	next     []byte           // content of the next block; nil while empty

@@ -71,8 +71,7 @@ func onePerPlatform(all []v1.Descriptor) bool {
 
 // imageName returns the name of an image in the layout, or its digest.
 func imageName(desc v1.Descriptor) string {
-	// containerd, and so Docker, writes the full name to the first, and only the tag to the second, which the specification
-	// defines.
+	// containerd, and so Docker, writes the full name to the first, and only the tag to the second, which OCI specifies.
 	for _, key := range []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"} {
 		if name := desc.Annotations[key]; name != "" {
 			return name

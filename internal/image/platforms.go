@@ -17,8 +17,7 @@ func (r recipe) choosePlatforms() []string {
 	return r.Platforms
 }
 
-// chooseManifests returns the images of the base for the platforms, or all if there are none. A platform without a variant
-// matches the only variant of the base.
+// chooseManifests returns the base's images for the platforms, or all without platforms. A variant may be omitted if unique.
 func chooseManifests(base *manifest, platforms []string) (chosen []*manifest, err error) {
 	var all []*manifest
 	var have []string

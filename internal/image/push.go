@@ -102,8 +102,7 @@ func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 	return e.computeLayers(ctx, m)
 }
 
-// pushMissing uploads what the repository lacks of m. The first of the recent tags is fetched separately, since it usually
-// is enough.
+// pushMissing uploads what the repository lacks of m. It fetches the first recent tag alone, since that usually suffices.
 func (e *engine) pushMissing(ctx context.Context, m *manifest, recentTags []string) error {
 	if m.raw != nil {
 		e.fetchRecent(ctx, recentTags)

@@ -1,5 +1,4 @@
-// Package image opens or builds a container image and pushes it to a repository of a registry. It does not know where the
-// image is deployed.
+// Package image opens or builds a container image and pushes it to a registry. It does not know where the image is deployed.
 package image
 
 import (

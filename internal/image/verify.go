@@ -7,8 +7,7 @@ import (
 	"io"
 )
 
-// verifyContent reads a layer whose content the repository has, verifies it against the config, and reuses the repository's
-// layer without uploading anything.
+// verifyContent reads a layer whose content the repository has, verifies it against the config, and reuses that layer.
 func (e *engine) verifyContent(ctx context.Context, b *blob) error {
 	source, err := b.open(ctx)
 	if err != nil {

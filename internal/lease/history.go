@@ -9,8 +9,7 @@ import (
 // maxUpdateAttempts limits how often an update is attempted when other runs write the object at the same time.
 const maxUpdateAttempts = 10
 
-// WriteRecord stores the record of a run, which may not have ended yet, under its id. Only
-// that run and its post step write it.
+// WriteRecord stores the record of a run, which may not have ended, under its id. Only the run and its post step write it.
 func (s *Store) WriteRecord(ctx context.Context, id string, record any) error {
 	return s.updateObject(ctx, historyName(id), new(any), func() (any, error) { return record, nil })
 }

@@ -57,8 +57,7 @@ func (s *Store) newLease(ctx context.Context, e lockEntry, etag string, renewedA
 	return l
 }
 
-// Context returns a context that ends when ctx ends or the lock is no longer held; if the
-// lock was lost, its cause is ErrLost.
+// Context returns a context that ends with ctx or when the lock is no longer held. Its cause is ErrLost if the lock was lost.
 func (l *Lease) Context(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if l.held.Err() != nil {

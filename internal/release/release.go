@@ -18,8 +18,7 @@ type Release struct {
 	Version     Version
 }
 
-// New validates the three parts, and that the suffix of the version is the environment. The error joins all problems, each
-// naming its part.
+// New validates the three parts, and that the version's suffix is the environment. The error names the part of each problem.
 func New(service, environment, version string) (Release, error) {
 	v, ok := parseStrict(version)
 	problems := []error{nameError("service", service, maxService, "atta")}

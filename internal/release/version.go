@@ -14,8 +14,7 @@ import (
 // means no version.
 type Version struct{ semver semver.Version }
 
-// ParseVersion parses a version strictly: no leading v, no build metadata, and the suffix must be the name of an
-// environment.
+// ParseVersion parses a version strictly: no leading v, no build metadata, and a suffix that can name an environment.
 func ParseVersion(s string) (Version, error) {
 	v, ok := parseStrict(s)
 	if !ok {
