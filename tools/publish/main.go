@@ -168,7 +168,7 @@ func (p publication) pinImage(uri string) error {
 	before, rest, ok := bytes.Cut(text, []byte("\n  image: "))
 	_, after, closed := bytes.Cut(rest, []byte("\n"))
 	if !ok || !closed {
-		return errors.New("action.yml has no line image:")
+		return errors.New("action.yml names no image")
 	}
 	return os.WriteFile(file, bytes.Join([][]byte{before, []byte("\n  image: docker://" + uri + "\n"), after}, nil), 0o600) //nolint:gosec // the folder is chosen by the person who publishes
 }
