@@ -32,27 +32,27 @@ func main() {
 	}
 }
 
-// run does what the inputs ask for, or tidies up after that. What goes wrong is reported here, once.
+// run runs the operation in the inputs, or the post step, and reports its error once.
 func run(ctx context.Context, gh *github.Action, environ, args []string) error {
-	defined, err := inputs.ParseDefinition(definition)
+	actionYML, err := inputs.ParseDefinition(definition)
 	if err != nil {
-		gh.Fail("Bad action.yml", "%v", err)
+		gh.Fail("Invalid action.yml", "%v", err)
 		return err
 	}
-	in, err := defined.Read(environ, args[1:])
+	in, err := actionYML.Read(environ, args[1:])
 	if errors.Is(err, inputs.ErrHelp) {
-		fmt.Print(defined.Help())
+		fmt.Print(actionYML.Help())
 		return nil
 	}
 	if err != nil {
-		gh.Fail("Bad inputs", "%v", err)
+		gh.Fail("Invalid inputs", "%v", err)
 		return errors.Join(err, gh.Output("status", string(rollout.OutcomeFailed)))
 	}
 	ctx, stop := context.WithTimeout(ctx, in.Timeouts.Run)
 	defer stop()
 	account, err := clients.New(ctx, in, gh)
 	if err != nil {
-		gh.Fail("Bad AWS configuration", "%v", err)
+		gh.Fail("Invalid AWS configuration", "%v", err)
 		return err
 	}
 	result, err := rollout.Run(ctx, rollout.NewPlan(in, gh, strings.HasSuffix(args[0], "-post")), account, gh)

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the tables of README.md and docs/inputs.md")
 
-func TestREADMEAndDocsListTheInputsAndOutputsOfActionYML(t *testing.T) {
+func TestTablesMatchActionYML(t *testing.T) {
 	groups := inputGroups(t)
 	var all strings.Builder
 	for _, group := range groups {
@@ -27,7 +27,7 @@ func TestREADMEAndDocsListTheInputsAndOutputsOfActionYML(t *testing.T) {
 	}
 	for _, table := range []struct{ file, mark, text string }{
 		{"README.md", "inputs", inputTable(groups[0].inputs)},
-		{"README.md", "outputs", outputTable(promised(t))},
+		{"README.md", "outputs", outputTable(parseActionYML(t))},
 		{"docs/inputs.md", "inputs", all.String()},
 	} {
 		text := readFile(t, table.file)
@@ -41,7 +41,7 @@ func TestREADMEAndDocsListTheInputsAndOutputsOfActionYML(t *testing.T) {
 		if *update {
 			write(t, table.file, want)
 		} else if diff := cmp.Diff(want, text); diff != "" {
-			t.Errorf("%s and action.yml disagree; go test . -update rewrites the tables:\n%s", table.file, diff)
+			t.Errorf("%s does not match action.yml; run go test . -update to rewrite the tables:\n%s", table.file, diff)
 		}
 	}
 }
@@ -51,14 +51,14 @@ type inputGroup struct {
 	inputs []inputs.Input
 }
 
-// inputGroups are the inputs under the comments that group them in action.yml.
+// inputGroups returns the inputs of action.yml, grouped by the comments above them.
 func inputGroups(t *testing.T) (groups []inputGroup) {
 	t.Helper()
 	var file struct{ Inputs yaml.Node }
 	if err := yaml.Unmarshal(definition, &file); err != nil {
 		t.Fatal(err)
 	}
-	for i, input := range promised(t).Inputs {
+	for i, input := range parseActionYML(t).Inputs {
 		comment := file.Inputs.Content[2*i].HeadComment
 		if i == 0 && comment == "" {
 			comment = file.Inputs.HeadComment
@@ -67,7 +67,7 @@ func inputGroups(t *testing.T) (groups []inputGroup) {
 			groups = append(groups, inputGroup{title: strings.TrimSuffix(strings.TrimLeft(comment, "# "), ".")})
 		}
 		if len(groups) == 0 {
-			t.Fatalf("the input %s of action.yml stands under no comment", input.Name)
+			t.Fatalf("action.yml has no comment above the input %s", input.Name)
 		}
 		last := &groups[len(groups)-1]
 		last.inputs = append(last.inputs, input)
@@ -107,12 +107,12 @@ func code(value string) string {
 	return "`" + value + "`"
 }
 
-// cell is text that holds <placeholders> as a cell of a Markdown table.
+// cell escapes text for a cell of a Markdown table.
 func cell(text string) string {
 	return strings.NewReplacer("<", "&lt;", ">", "&gt;", "|", "&#124;", "\n", " ").Replace(text)
 }
 
-// documents are the Markdown files of this repository, by path.
+// documents returns the Markdown files of this repository, by path.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	found := map[string]string{}
@@ -148,17 +148,17 @@ func TestREADMEIsShort(t *testing.T) {
 
 var yamlBlock = regexp.MustCompile("(?s)```ya?ml\n(.*?)```")
 
-func TestEveryInputThatDocsUseExists(t *testing.T) {
+func TestDocsUseOnlyExistingInputs(t *testing.T) {
 	used := map[string]int{}
 	for file, text := range documents(t) {
 		for _, block := range yamlBlock.FindAllStringSubmatch(text, -1) {
 			var document yaml.Node
 			if err := yaml.Unmarshal([]byte(block[1]), &document); err != nil {
-				t.Errorf("%s holds YAML that cannot be read: %v\n%s", file, err, block[1])
+				t.Errorf("%s contains invalid YAML: %v\n%s", file, err, block[1])
 			}
 			for _, name := range inputsUsed(&document) {
 				used[file]++
-				if !slices.ContainsFunc(promised(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
+				if !slices.ContainsFunc(parseActionYML(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
 					t.Errorf("%s uses the input %s, which action.yml does not have", file, name)
 				}
 			}
@@ -171,13 +171,13 @@ func TestEveryInputThatDocsUseExists(t *testing.T) {
 
 var jsonBlock = regexp.MustCompile("(?s)```json\n(.*?)```")
 
-func TestPoliciesInTheDocsAreJSON(t *testing.T) {
+func TestPoliciesInDocsAreJSON(t *testing.T) {
 	checked := 0
 	for file, text := range documents(t) {
 		for _, block := range jsonBlock.FindAllStringSubmatch(text, -1) {
 			checked++
 			if !json.Valid([]byte(block[1])) {
-				t.Errorf("%s holds a block that is not JSON:\n%s", file, block[1])
+				t.Errorf("%s contains a block that is not JSON:\n%s", file, block[1])
 			}
 		}
 	}
@@ -188,7 +188,7 @@ func TestPoliciesInTheDocsAreJSON(t *testing.T) {
 
 var awsCall = regexp.MustCompile(`\b(ecr|s3|ssm)\.([A-Z][A-Za-z]+)Input\b`)
 
-func TestPermissionsNameEveryAWSCall(t *testing.T) {
+func TestPermissionsPageNamesEveryAWSCall(t *testing.T) {
 	files, err := filepath.Glob("internal/*/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, "no sources")
@@ -203,7 +203,7 @@ func TestPermissionsNameEveryAWSCall(t *testing.T) {
 	}
 }
 
-// inputsUsed are the keys of with in every step that uses this action.
+// inputsUsed returns the keys of with in every step that uses this action.
 func inputsUsed(node *yaml.Node) (names []string) {
 	var step struct {
 		Uses string
@@ -227,7 +227,7 @@ var (
 	makeTarget  = regexp.MustCompile(`(?m)^([a-z][a-z0-9%-]*):`)
 )
 
-func TestEveryLinkOfTheDocsLeadsSomewhere(t *testing.T) {
+func TestLinksInDocsHaveTargets(t *testing.T) {
 	checked := 0
 	for file, text := range documents(t) {
 		for _, match := range link.FindAllStringSubmatch(text, -1) {
@@ -252,11 +252,11 @@ func TestEveryLinkOfTheDocsLeadsSomewhere(t *testing.T) {
 	}
 }
 
-// hasAnchor reports whether a heading of the text gets the anchor, as GitHub makes it.
+// hasAnchor reports whether GitHub gives a heading of the text this anchor.
 func hasAnchor(text, anchor string) bool {
 	for _, match := range heading.FindAllStringSubmatch(text, -1) {
-		made := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(match[1]), "")
-		if strings.ReplaceAll(made, " ", "-") == anchor {
+		slug := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(match[1]), "")
+		if strings.ReplaceAll(slug, " ", "-") == anchor {
 			return true
 		}
 	}
@@ -272,7 +272,7 @@ func TestREADMELinksToEveryPageInDocs(t *testing.T) {
 	}
 }
 
-func TestEveryMakeTargetInTheDocsExists(t *testing.T) {
+func TestMakeTargetsInDocsExist(t *testing.T) {
 	targets := map[string]bool{}
 	for _, file := range []string{"Makefile", "laptop/deploy.mk"} {
 		for _, match := range makeTarget.FindAllStringSubmatch(readFile(t, file), -1) {

@@ -19,8 +19,8 @@ import (
 
 const module = "github.com/org/atta-deploy-action"
 
-// imports are what the packages of this module import directly, without their tests;
-// a package is named by its folder, and main by "main".
+// imports returns what each package of this module imports directly, without its tests,
+// by the folder of the package, or "main".
 func imports(t *testing.T) map[string][]string {
 	t.Helper()
 	list := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports", "./...")
@@ -48,15 +48,15 @@ func imports(t *testing.T) map[string][]string {
 	}
 }
 
-// below reports whether path is the package or folder dir, or in it.
+// below reports whether path is dir or is in it.
 func below(path, dir string) bool { return path == dir || strings.HasPrefix(path, dir+"/") }
 
 func TestDependenciesPointOneWay(t *testing.T) {
 	rules := []struct {
 		what    string
 		imports string
-		only    []string // packages that may, with all below them
-		never   []string // packages that may not
+		only    []string // packages that may, with all packages in them
+		never   []string // packages that must not
 	}{
 		{what: "only these packages call AWS", imports: "github.com/aws",
 			only: []string{"internal/image", "internal/bundle", "internal/fleet", "internal/lease", "internal/clients", "localaws"}},
@@ -93,7 +93,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 	}
 }
 
-func TestRulesOfSize(t *testing.T) {
+func TestFilesAreSmall(t *testing.T) {
 	const maxProductLines = 10650 // raise it with a reason in the commit
 	// Files that still exceed 300 lines: the list may only shrink.
 	exceptions := []string{
@@ -135,7 +135,7 @@ func trackedFiles(t *testing.T, patterns ...string) []string {
 	return strings.Fields(string(out))
 }
 
-// isProduct reports whether a file is Go that ends up in the action.
+// isProduct reports whether a file is Go code of the action.
 func isProduct(file string) bool {
 	return strings.HasSuffix(file, ".go") && !strings.HasSuffix(file, "_test.go") &&
 		!slices.ContainsFunc([]string{"localaws", "test", "tools"}, func(dir string) bool { return below(file, dir) })
@@ -144,7 +144,7 @@ func isProduct(file string) bool {
 // singleWord matches a function named by one lower-case word.
 var singleWord = regexp.MustCompile(`^[a-z]+$`)
 
-func TestRulesOfNamesAndDocumentation(t *testing.T) {
+func TestNamesAreDocumentedAndDescriptive(t *testing.T) {
 	const maxSingleWordPercent = 15
 	functions, single := 0, 0
 	document := func(doc *ast.CommentGroup, names ...*ast.Ident) {

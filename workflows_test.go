@@ -19,8 +19,8 @@ const (
 	reusable = "org/atta-deploy-action/.github/workflows/deploy.yml@v1"
 )
 
-// promised returns what action.yml defines.
-func promised(t *testing.T) inputs.Definition {
+// parseActionYML returns the definition in action.yml.
+func parseActionYML(t *testing.T) inputs.Definition {
 	t.Helper()
 	d, err := inputs.ParseDefinition(definition)
 	if err != nil {
@@ -36,19 +36,19 @@ func write(t *testing.T, path, text string) {
 	}
 }
 
-// workflows are those of this repository and of its examples.
+// workflows returns the workflows of this repository and of its examples, by path.
 func workflows(t *testing.T) map[string]*yaml.Node {
 	t.Helper()
 	files, err := filepath.Glob(".github/workflows/*.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	more, err := filepath.Glob("examples/*/.github/workflows/*.yml")
+	examples, err := filepath.Glob("examples/*/.github/workflows/*.yml")
 	if err != nil {
 		t.Fatal(err)
 	}
 	found := map[string]*yaml.Node{}
-	for _, file := range append(files, more...) {
+	for _, file := range append(files, examples...) {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -62,7 +62,7 @@ func workflows(t *testing.T) map[string]*yaml.Node {
 	return found
 }
 
-// use is a step or a job that uses something of somebody.
+// use is a step or a job that uses an action or a reusable workflow.
 type use struct {
 	Uses string
 	With map[string]yaml.Node
@@ -81,7 +81,7 @@ func uses(node *yaml.Node) (found []use) {
 
 var pinned = regexp.MustCompile(`@[0-9a-f]{40}$`)
 
-func TestEveryWorkflowUsesWhatExists(t *testing.T) {
+func TestWorkflowsUseExistingInputsAndPinnedActions(t *testing.T) {
 	called := calledInputs(t)
 	counted := map[string]int{}
 	for file, document := range workflows(t) {
@@ -90,11 +90,11 @@ func TestEveryWorkflowUsesWhatExists(t *testing.T) {
 			case u.Uses == self:
 				counted[self]++
 				for name := range u.With {
-					if !slices.ContainsFunc(promised(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
+					if !slices.ContainsFunc(parseActionYML(t).Inputs, func(i inputs.Input) bool { return i.Name == name }) {
 						t.Errorf("%s uses the input %s, which action.yml does not have", file, name)
 					}
 				}
-				for _, input := range promised(t).Inputs {
+				for _, input := range parseActionYML(t).Inputs {
 					if _, ok := u.With[input.Name]; input.Required && !ok {
 						t.Errorf("%s uses the action without the input %s", file, input.Name)
 					}
@@ -107,7 +107,7 @@ func TestEveryWorkflowUsesWhatExists(t *testing.T) {
 					}
 				}
 			case !pinned.MatchString(u.Uses):
-				t.Errorf("%s uses %s, which is not pinned by its commit", file, u.Uses)
+				t.Errorf("%s uses %s, which is not pinned to a commit", file, u.Uses)
 			}
 		}
 	}
@@ -116,7 +116,7 @@ func TestEveryWorkflowUsesWhatExists(t *testing.T) {
 	}
 }
 
-// calledInputs are those of the reusable workflow.
+// calledInputs returns the inputs of the reusable workflow.
 func calledInputs(t *testing.T) (names []string) {
 	var d struct {
 		On struct {
@@ -133,7 +133,7 @@ func calledInputs(t *testing.T) (names []string) {
 }
 
 // With no permission by default, every job has to name what it needs.
-func TestEveryWorkflowHasTheLeastPermissions(t *testing.T) {
+func TestWorkflowsHaveLeastPermissions(t *testing.T) {
 	for file, document := range workflows(t) {
 		var d struct {
 			Permissions *map[string]string
@@ -143,40 +143,40 @@ func TestEveryWorkflowHasTheLeastPermissions(t *testing.T) {
 			t.Fatalf("%s: %v", file, err)
 		}
 		if d.Permissions == nil || len(*d.Permissions) != 0 {
-			t.Errorf("%s gives every job %v", file, d.Permissions)
+			t.Errorf("%s grants every job the permissions %v", file, d.Permissions)
 		}
 		for name, job := range d.Jobs {
-			may := []string{"contents:read", "id-token:write"}
+			allowed := []string{"contents:read", "id-token:write"}
 			if file == ".github/workflows/release.yml" && name == "release" {
-				may = []string{"contents:write", "packages:write"} // the tags and the image of the action itself
+				allowed = []string{"contents:write", "packages:write"} // for the tags and the image
 			}
 			for scope, access := range job.Permissions {
-				if !slices.Contains(may, scope+":"+access) {
-					t.Errorf("job %s of %s may %s %s", name, file, access, scope)
+				if !slices.Contains(allowed, scope+":"+access) {
+					t.Errorf("job %s of %s has the permission to %s %s", name, file, access, scope)
 				}
 			}
 		}
 	}
 }
 
-func TestEveryExampleHasTheWholeMakefile(t *testing.T) {
+func TestExamplesHaveACopyOfDeployMk(t *testing.T) {
 	want, err := os.ReadFile("laptop/deploy.mk")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if path, err := os.Readlink("deploy/deploy.mk"); err != nil || path != "../laptop/deploy.mk" {
-		t.Errorf("deploy/deploy.mk leads to %q, not to laptop/deploy.mk (%v)", path, err)
+		t.Errorf("deploy/deploy.mk links to %q, want ../laptop/deploy.mk (%v)", path, err)
 	}
 	for _, example := range []string{"batch", "web"} {
 		got, err := os.ReadFile(filepath.Join("examples", example, "deploy.mk"))
 		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("examples/%s/deploy.mk is not laptop/deploy.mk: cp laptop/deploy.mk examples/%s/ (%v)", example, example, err)
+			t.Errorf("examples/%s/deploy.mk differs from laptop/deploy.mk; run cp laptop/deploy.mk examples/%s/ (%v)", example, example, err)
 		}
 	}
 }
 
-// What the variables of a GitHub environment are for, as docs/workflows.md lists them.
-func TestDocsListEveryVariableThatWorkflowsUse(t *testing.T) {
+// docs/workflows.md lists the variables of a GitHub environment with the inputs that they set.
+func TestDocsListVariablesOfDeployWorkflow(t *testing.T) {
 	page := readFile(t, "docs/workflows.md")
 	text, err := os.ReadFile(".github/workflows/deploy.yml")
 	if err != nil {

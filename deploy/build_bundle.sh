@@ -1,19 +1,22 @@
 #!/usr/bin/env bash
 #
-# build_bundle.sh: makes the deploy bundle of a version, byte for byte the file
-# that the action makes from the same folder.
+# build_bundle.sh: builds the deploy bundle of a version, byte for byte the file
+# that the action builds from the same folder.
 #
 #   deploy/build_bundle.sh VERSION [--service=NAME] [--mode=job|service] [--path=FOLDER] [--allow=FILE] [--output=FOLDER]
 #
-# --service is the service's name (atta), --mode what it is when --path brings no unit
-# (job), --path the repository's own deploy folder (deploy), --allow a file in it
-# that is named like one of secrets and holds none (may be repeated), --output where
-# deploy-bundle-VERSION.tar.gz is written (the working folder). The defaults of a
-# bundle are the files next to this script; the files of --path replace them.
+#   --service  name of the service (default atta)
+#   --mode     kind of service, for the built-in unit (default job)
+#   --path     folder of the repository's own deploy files (default deploy)
+#   --allow    file in it to pack although it is named like a secret; may be repeated
+#   --output   folder to write deploy-bundle-VERSION.tar.gz to (default .)
 #
-# The same tree gives the same bytes everywhere: regular files only, sorted by
-# name, mode 0755 or 0644, no owner, no time, and the gzip stream holds the tar
-# uncompressed (RFC 1951, section 3.2.4), so no compressor's version shows in it.
+# A bundle contains the files next to this script; the files of --path replace
+# those of the same name.
+#
+# The same files give the same bytes everywhere: regular files only, sorted by
+# name, mode 0755 or 0644, no owners or times, and a gzip stream of stored blocks
+# (RFC 1951, section 3.2.4), which does not depend on a compressor's version.
 #
 # Needs bash, GNU tar (gtar on macOS), gzip and the usual POSIX tools.
 
@@ -26,10 +29,10 @@ main() {
   STAGE=$(mktemp -d)
   trap 'rm -rf -- "$STAGE"' EXIT
   mkdir -p "$STAGE/tree/deploy" "$STAGE/own"
-  put_defaults
-  put_own_files
+  copy_defaults
+  copy_own_files
   check_units
-  must_hold deploy/ec2_deploy.sh "deploy/systemd/$SERVICE.service"
+  require_files deploy/ec2_deploy.sh "deploy/systemd/$SERVICE.service"
   printf '%s\n' "$VERSION" >"$STAGE/tree/VERSION"
   set_modes
   write_tar
@@ -52,7 +55,7 @@ read_arguments() {
       --output=*) OUTPUT=${argument#*=} ;;
       -*) die "unknown option: $argument" ;;
       *)
-        [[ -z $VERSION ]] || die "one version, please: $VERSION or $argument"
+        [[ -z $VERSION ]] || die "give one version, not two: $VERSION and $argument"
         VERSION=$argument
         ;;
     esac
@@ -67,14 +70,14 @@ read_arguments() {
   readonly VERSION SERVICE MODE OWN ALLOWED OUTPUT DEFAULTS TAR
 }
 
-put_defaults() {
+copy_defaults() {
   mkdir -p "$STAGE/tree/deploy/systemd"
   local file unit=atta
   [[ $MODE != service ]] || unit=daemon
   for file in ec2_deploy.sh .env.example; do
     [[ ! -f $DEFAULTS/$file ]] || cp -p -- "$DEFAULTS/$file" "$STAGE/tree/deploy/$file"
   done
-  # A script of the repository never meets a lib of another version.
+  # The repository's own script must not source libraries of another version.
   if [[ -d $DEFAULTS/lib && ! -f $OWN/ec2_deploy.sh ]]; then
     mkdir -p "$STAGE/tree/deploy/lib"
     cp -p -- "$DEFAULTS"/lib/*.sh "$STAGE/tree/deploy/lib/"
@@ -82,73 +85,74 @@ put_defaults() {
   [[ ! -f $DEFAULTS/systemd/$unit.service ]] || cp -p -- "$DEFAULTS/systemd/$unit.service" "$STAGE/tree/deploy/systemd/$SERVICE.service"
 }
 
-# The conventional folder may be absent; one that was named on purpose may not.
-put_own_files() {
+# The default folder may be missing, any other must exist.
+copy_own_files() {
   [[ $OWN != deploy || -e deploy ]] || return 0
   [[ -d $OWN ]] || die "no such folder: $OWN"
-  local odd
-  # deploy.mk serves a laptop, and is a link in the repository that it comes from.
-  odd=$(find "$OWN" ! -type f ! -type d ! -path "$OWN/deploy.mk")
-  [[ -z $odd ]] || die "only regular files go into a bundle: $odd"
-  odd=$(find "$OWN" -type f \( -perm -4000 -o -perm -2000 \))
-  [[ -z $odd ]] || die "a setuid or setgid file does not go into a bundle: $odd"
-  odd=$(find "$OWN" -type f -name .env)
-  [[ -z $odd ]] || die "settings and secrets stay on the host, take them out of the bundle: $odd"
+  local unfit
+  # deploy.mk is for developers, not for hosts; in the action's own repository it is a link.
+  unfit=$(find "$OWN" ! -type f ! -type d ! -path "$OWN/deploy.mk")
+  [[ -z $unfit ]] || die "only regular files go into a bundle: $unfit"
+  unfit=$(find "$OWN" -type f \( -perm -4000 -o -perm -2000 \))
+  [[ -z $unfit ]] || die "a setuid or setgid file does not go into a bundle: $unfit"
+  unfit=$(find "$OWN" -type f -name .env)
+  [[ -z $unfit ]] || die "settings and secrets stay on the host, remove them from the bundle: $unfit"
   refuse_secrets
-  odd=$(cd "$OWN" && find . -name '*[!A-Za-z0-9._+@ -]*')
-  [[ -z $odd ]] || die "a name in a bundle has only letters, digits, spaces and . _ + @ -: $odd"
+  unfit=$(cd "$OWN" && find . -name '*[!A-Za-z0-9._+@ -]*')
+  [[ -z $unfit ]] || die "a file name in a bundle may contain only letters, digits, spaces and . _ + @ -: $unfit"
   cp -Rp -- "$OWN/." "$STAGE/own/"
   rm -f -- "$STAGE/own/deploy.mk"
-  # A copy of a default unit does not count as the repository's.
-  for odd in systemd/atta.service systemd/daemon.service; do
-    ! cmp -s -- "$DEFAULTS/$odd" "$STAGE/own/$odd" || rm -- "$STAGE/own/$odd"
+  # An unchanged copy of a built-in unit is not the repository's own.
+  local unit
+  for unit in systemd/atta.service systemd/daemon.service; do
+    ! cmp -s -- "$DEFAULTS/$unit" "$STAGE/own/$unit" || rm -- "$STAGE/own/$unit"
   done
   cp -Rp -- "$STAGE/own/." "$STAGE/tree/deploy/"
 }
 
-# Files named like keys, passwords or the settings of one environment, but for examples and public keys.
+# Refuses files named like keys, passwords or the settings of one environment, except examples and public keys.
 refuse_secrets() {
   local name allowed
   while IFS= read -r name; do
     for allowed in ${ALLOWED[@]+"${ALLOWED[@]}"}; do
       [[ $name != "$allowed" ]] || continue 2
     done
-    die "named like a file of secrets, which must not be in a bundle; if it holds none, add --allow='$name'"
+    die "named like a secret, which must not be in a bundle; if it is not one, add --allow='$name'"
   done < <(cd "$OWN" && find . -type f \( -name '.env.*' -o -name '*.pem' -o -name '*.key' -o -name '*.p12' -o -name '*.pfx' -o -name '*.jks' \
     -o -name 'id_*' -o -name .netrc -o -name .pgpass -o -name .git-credentials \) ! -name .env.example ! -name .env.sample \
     ! -name .env.template ! -name .env.dist ! -name '*.pub' | sed 's|^\./||')
 }
 
-# Units that would not be installed, a unit of another mode, a timer without what it starts.
+# Refuses units that would not be installed, a unit of another mode, and a timer whose unit is missing.
 check_units() {
   local units=$STAGE/tree/deploy/systemd unit=$SERVICE.service name starts is=service
   while IFS= read -r name; do
-    [[ $name != "$SERVICE-recover.service" ]] || die "a name that the deploy itself takes: systemd/$name"
+    [[ $name != "$SERVICE-recover.service" ]] || die "a name that is reserved for the deploy: systemd/$name"
     [[ $name =~ ^$SERVICE(-[A-Za-z0-9_.-]+)?\.(service|timer)$ ]] ||
       [[ ! $name =~ \.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$ ]] ||
       die "this unit would not be installed, name it $SERVICE.service, $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer: systemd/$name"
   done < <(cd "$units" && find . -type f | sed 's|^\./||')
   if [[ -n $MODE && -f $STAGE/own/systemd/$unit ]]; then
     [[ $(setting Type "$units/$unit") != oneshot ]] || is=job
-    [[ $is == "$MODE" ]] || die "--mode is $MODE and systemd/$unit is a $is; a job has Type=oneshot"
+    [[ $is == "$MODE" ]] || die "--mode is $MODE, but systemd/$unit is a $is; a job has Type=oneshot"
   fi
   for name in "$units"/*.timer; do
     [[ -f $name ]] || continue
     starts=$(setting Unit "$name")
     : "${starts:=$(basename -- "$name" .timer).service}"
-    [[ -f $units/$starts ]] || die "systemd/${name##*/} starts $starts, which the bundle does not hold"
+    [[ -f $units/$starts ]] || die "systemd/${name##*/} starts $starts, which is not in the bundle"
   done
 }
 
-# setting KEY FILE: the last value that a unit gives a key.
+# setting KEY FILE: prints the last value of KEY in a unit, the one that systemd uses.
 setting() {
   sed -n "s/^[[:blank:]]*$1[[:blank:]]*=//p" "$2" | tail -n 1 | sed 's/^[[:space:]]*//;s/[[:space:]]*$//'
 }
 
-must_hold() {
+require_files() {
   local file
   for file; do
-    [[ -f $STAGE/tree/$file ]] || die "the bundle would hold no $file: keep the defaults next to this script"
+    [[ -f $STAGE/tree/$file ]] || die "the bundle would lack $file: keep the built-in files next to this script"
   done
 }
 
@@ -163,8 +167,8 @@ write_tar() {
     --mtime=@0 --owner=0 --group=0 --numeric-owner --blocking-factor=1 -cf "$STAGE/bundle.tar"
 }
 
-# A gzip file by hand: header, the tar in stored blocks of at most 65,535 bytes
-# (last flag, length, its complement), and gzip's own checksum and size.
+# Writes the gzip file: header, the tar in stored blocks of at most 65,535 bytes
+# (final flag, length, its complement), then the checksum and size as gzip writes them.
 write_gzip() {
   local bundle=$OUTPUT/deploy-bundle-$VERSION.tar.gz size blocks block length
   size=$(wc -c <"$STAGE/bundle.tar")

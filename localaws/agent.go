@@ -7,29 +7,29 @@ import (
 	"time"
 )
 
-// Invocation is one command on its way to one instance.
+// Invocation is the delivery of one command to one instance.
 type Invocation struct {
 	CommandID  string
 	InstanceID string
-	Script     string // as the machine would get it
+	Script     string // as the machine gets it
 	Number     int    // 1 for the first command to this instance, 2 for the second
 }
 
-// DeliveryFault is how a delivery goes wrong. The zero value delivers as usual.
+// DeliveryFault is a fault in a delivery. The zero value delivers as usual.
 //
-//	&localaws.DeliveryFault{Status: "DeliveryTimedOut", Runs: 1} // it ran, but the answer was lost
-//	&localaws.DeliveryFault{Status: "InProgress"}                // the agent died: never anything else
+//	&localaws.DeliveryFault{Status: "DeliveryTimedOut", Runs: 1} // the script ran, but its result was lost
+//	&localaws.DeliveryFault{Status: "InProgress"}                // the agent died, so the status never changes
 type DeliveryFault struct {
 	Delay       time.Duration // before the command reaches the instance; it is Pending until then
-	Status      string        // StatusDetails to report instead of what the agent finds: "AccessDenied", "InProgress" without an end, …
+	Status      string        // StatusDetails to report instead of the agent's: "AccessDenied", "InProgress" forever, …
 	Code        int           // response code to report with Status
 	Stdout      string        // output to report with Status
 	Stderr      string
 	Runs        int  // how often the machine runs the script; 0: once, or never with a Status
-	StatusFirst bool // with a Status: reports it at once; the machine runs the script after Delay
+	StatusFirst bool // with a Status: report it at once, and run the script after Delay
 }
 
-// Exit codes that the agent takes as its own
+// Exit codes that have a meaning for the agent
 // (https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html,
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/appconfig/constants_unix.go).
 const (
@@ -39,10 +39,10 @@ const (
 	exitReboot  = 194
 )
 
-// maxReboots ends a script that asks for a reboot every time.
+// maxReboots limits a script that requests a reboot every time.
 const maxReboots = 5
 
-// dispatch delivers c to its instances, as many at a time as it allows.
+// dispatch delivers c to its instances, at most MaxConcurrency at a time.
 func (a *ssm) dispatch(c *command) {
 	slots := make(chan struct{}, parseShare(c.in.MaxConcurrency, len(c.invocations), 1))
 	for _, i := range c.invocations {
@@ -63,8 +63,8 @@ func (a *ssm) dispatch(c *command) {
 	}
 }
 
-// isDeliverable reports whether i is still to be delivered: not cancelled, and not
-// after more errors than MaxErrors allows.
+// isDeliverable reports whether to deliver i: it is not cancelled, and the command has no
+// more errors than MaxErrors allows.
 func (a *ssm) isDeliverable(i *invocation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -121,7 +121,7 @@ func (a *ssm) injectedFault(i *invocation, script string) DeliveryFault {
 	return *v
 }
 
-// markStarted moves i to InProgress unless it was cancelled just now.
+// markStarted sets i to InProgress unless it was cancelled.
 func (a *ssm) markStarted(i *invocation) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -138,7 +138,7 @@ func (a *ssm) hasEnded(i *invocation) bool {
 	return i.hasEnded()
 }
 
-// reportResult makes v the last word about i.
+// reportResult sets the result of i, unless it has ended.
 func (a *ssm) reportResult(i *invocation, v DeliveryFault) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -148,7 +148,7 @@ func (a *ssm) reportResult(i *invocation, v DeliveryFault) {
 	}
 }
 
-// plainStatus is the Status that goes with StatusDetails.
+// plainStatus returns the Status for a StatusDetails.
 func plainStatus(details string) string {
 	switch details {
 	case "DeliveryTimedOut", "ExecutionTimedOut":
@@ -161,11 +161,11 @@ func plainStatus(details string) string {
 	return details
 }
 
-// parameterReference is resolved with the instance's role, which nothing has
-// here: the agent then reports a failure without any output.
+// parameterReference matches a reference that the agent resolves with the instance's role.
+// No instance has one here, so the agent reports a failure without output.
 var parameterReference = regexp.MustCompile(`\{\{\s*ssm:[^}]*\}\}`)
 
-// runScript has the machine execute script as often as told and returns the last exit.
+// runScript runs script on the machine as often as times, and returns the last result.
 func (a *ssm) runScript(life context.Context, i *invocation, script string, times int) DeliveryFault {
 	var last DeliveryFault
 	if parameterReference.MatchString(script) {
@@ -195,7 +195,7 @@ func (a *ssm) runOnce(life context.Context, i *invocation, script string) Delive
 	return agentResult(ctx, life, exit)
 }
 
-// agentResult is what the agent makes of an exit.
+// agentResult returns what the agent reports for an exit.
 func agentResult(ctx, life context.Context, exit Exit) DeliveryFault {
 	v := DeliveryFault{Code: exit.Code, Stdout: string(exit.Stdout), Stderr: string(exit.Stderr)}
 	switch {

@@ -31,7 +31,7 @@ func TestMachineReceivesOneScriptAndTheAgentsEnvironment(t *testing.T) {
 		"workingDirectory": {"/opt/it's"}, "executionTimeout": {"90"},
 	}
 	id := send(t, s, in)
-	settle(t, s, id, "Failed")
+	waitForDetails(t, s, id, "Failed")
 	want := run{
 		"#!/bin/bash\ncd -- '/opt/it'\\''s' || exit\necho 90\necho {{ unknown }}\n",
 		[]string{"AWS_SSM_REGION_NAME=us-east-1", "AWS_SSM_INSTANCE_ID=i-1", "SSM_COMMAND_ID=" + id},
@@ -57,7 +57,7 @@ func TestExitCodesMapToTheAgentsStatuses(t *testing.T) {
 			return localaws.Exit{Code: test.code}
 		})})
 		id := send(t, s, shell("true", instance))
-		settle(t, s, id, test.details)
+		waitForDetails(t, s, id, test.details)
 		if got := getInvocation(t, s, id, instance); got.ResponseCode != int32(test.code) {
 			t.Errorf("response code of %d is %d", test.code, got.ResponseCode)
 		}
@@ -76,30 +76,30 @@ func TestExit194RebootsAndRunsTheScriptAgain(t *testing.T) {
 	s.AddInstance(localaws.Instance{ID: "i-2", Machine: machine(func(context.Context, string, []string) localaws.Exit {
 		return localaws.Exit{Code: 194}
 	})})
-	settle(t, s, send(t, s, shell("true", "i-1")), "Success")
+	waitForDetails(t, s, send(t, s, shell("true", "i-1")), "Success")
 	if runs.Load() != 2 || s.Reboots("i-1") != 1 {
 		t.Errorf("%d runs, %d reboots", runs.Load(), s.Reboots("i-1"))
 	}
-	settle(t, s, send(t, s, shell("true", "i-2")), "Failed")
+	waitForDetails(t, s, send(t, s, shell("true", "i-2")), "Failed")
 	if s.Reboots("i-2") != 5 {
 		t.Errorf("%d reboots of a machine that never stops", s.Reboots("i-2"))
 	}
 }
 
-func TestAParameterStoreReferenceFailsSilently(t *testing.T) {
+func TestParameterStoreReferenceFailsWithoutOutput(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: machine(func(context.Context, string, []string) localaws.Exit {
 		t.Error("the script ran")
 		return localaws.Exit{}
 	})})
 	id := send(t, s, shell("# {{ssm:NAME}}", "i-1"))
-	settle(t, s, id, "Failed")
+	waitForDetails(t, s, id, "Failed")
 	if got := getInvocation(t, s, id, "i-1"); *got.StandardOutputContent+*got.StandardErrorContent != "" {
 		t.Errorf("invocation is %+v", got)
 	}
 }
 
-// blocked runs until it is killed.
+// blocked returns a machine whose scripts run until they are killed.
 func blocked(running chan<- string) machine {
 	return func(ctx context.Context, _ string, env []string) localaws.Exit {
 		running <- env[1]
@@ -113,11 +113,11 @@ func TestExecutionTimeoutKillsTheScript(t *testing.T) {
 	s.AddInstance(localaws.Instance{ID: "i-1", Machine: blocked(make(chan string, 2))})
 	in := shell("sleep 9", "i-1")
 	in.Parameters["executionTimeout"] = []string{"1"}
-	if got := settle(t, s, send(t, s, in), "ExecutionTimedOut"); got[0].Status != "TimedOut" {
+	if got := waitForDetails(t, s, send(t, s, in), "ExecutionTimedOut"); got[0].Status != "TimedOut" {
 		t.Errorf("status is %s", got[0].Status)
 	}
 	in.Parameters["executionTimeout"] = []string{"1m"} // cannot be read: an hour
-	if got := parent(t, s, send(t, s, in)); got.ExpiresAfter.Sub(*got.RequestedDateTime) != 2*time.Hour {
+	if got := describeCommand(t, s, send(t, s, in)); got.ExpiresAfter.Sub(*got.RequestedDateTime) != 2*time.Hour {
 		t.Errorf("expires after %s", got.ExpiresAfter.Sub(*got.RequestedDateTime))
 	}
 }
@@ -138,8 +138,8 @@ func TestCancelKillsRunningAndSkipsPendingInvocations(t *testing.T) {
 	if _, err := client.CancelCommand(t.Context(), &ssm.CancelCommandInput{CommandId: &id}); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, s, id, "Cancelled")
-	if got := parent(t, s, id); got.Status != "Cancelled" || len(running) != 0 {
+	waitForDetails(t, s, id, "Cancelled")
+	if got := describeCommand(t, s, id); got.Status != "Cancelled" || len(running) != 0 {
 		t.Errorf("parent is %s, %d more ran", got.Status, len(running))
 	}
 	_, err := client.CancelCommand(t.Context(), &ssm.CancelCommandInput{CommandId: aws.String(strings.Repeat("0", 36))})
@@ -163,36 +163,36 @@ func TestDeliveryFaultsOverrideTheReportedStatus(t *testing.T) {
 		return send(t, s, shell("true", "i-1"))
 	}
 	id := script(localaws.DeliveryFault{Status: "AccessDenied", Code: -1, Stderr: "no"})
-	settle(t, s, id, "AccessDenied")
+	waitForDetails(t, s, id, "AccessDenied")
 	if got := getInvocation(t, s, id, "i-1"); got.Status != "Failed" || got.ResponseCode != -1 || *got.StandardErrorContent != "no" || len(ran) != 0 {
 		t.Errorf("invocation is %+v, ran %d times", got, len(ran))
 	}
 	id = script(localaws.DeliveryFault{Status: "DeliveryTimedOut", Runs: 1})
-	settle(t, s, id, "DeliveryTimedOut")
-	if got := parent(t, s, id); got.DeliveryTimedOutCount != 1 || len(ran) != 1 {
+	waitForDetails(t, s, id, "DeliveryTimedOut")
+	if got := describeCommand(t, s, id); got.DeliveryTimedOutCount != 1 || len(ran) != 1 {
 		t.Errorf("parent is %+v, ran %d times", got, len(ran))
 	}
 	id = script(localaws.DeliveryFault{Status: "DeliveryTimedOut", StatusFirst: true, Delay: 200 * time.Millisecond})
-	settle(t, s, id, "DeliveryTimedOut")
+	waitForDetails(t, s, id, "DeliveryTimedOut")
 	if len(ran) != 1 {
 		t.Error("the script ran before its time")
 	}
 	<-ran
 	<-ran
-	settle(t, s, script(localaws.DeliveryFault{Runs: 2}), "Success")
+	waitForDetails(t, s, script(localaws.DeliveryFault{Runs: 2}), "Success")
 	if len(ran) != 2 {
 		t.Errorf("delivered %d times, want twice", len(ran))
 	}
-	settle(t, s, script(localaws.DeliveryFault{Status: "Foo"}), "Foo")
+	waitForDetails(t, s, script(localaws.DeliveryFault{Status: "Foo"}), "Foo")
 	id = script(localaws.DeliveryFault{Status: "InProgress"})
-	settle(t, s, id, "InProgress")
+	waitForDetails(t, s, id, "InProgress")
 	if _, err := ssm.NewFromConfig(once(s)).CancelCommand(t.Context(), &ssm.CancelCommandInput{CommandId: &id}); err != nil {
 		t.Fatal(err)
 	}
-	settle(t, s, id, "Cancelling")
+	waitForDetails(t, s, id, "Cancelling")
 	id = script(localaws.DeliveryFault{Delay: 200 * time.Millisecond})
-	settle(t, s, id, "Pending")
-	settle(t, s, id, "Success")
+	waitForDetails(t, s, id, "Pending")
+	waitForDetails(t, s, id, "Success")
 }
 
 func TestCloseKillsRunningScripts(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// blobs keeps layers by repository, as ECR does: a layer pushed to one is
-// missing in the next.
+// blobs stores layers by repository, like ECR: a layer that is pushed to one repository
+// is missing in another.
 type blobs struct{ ecr *ecr }
 
 // Get implements registry.BlobHandler.
@@ -29,7 +29,7 @@ func (b blobs) Stat(_ context.Context, name string, h v1.Hash) (int64, error) {
 	return int64(len(content)), err
 }
 
-// Put implements registry.BlobPutHandler. Reading content fails at its end when
+// Put implements registry.BlobPutHandler. Reading content returns an error at its end if
 // its digest is not h.
 func (b blobs) Put(_ context.Context, name string, h v1.Hash, content io.ReadCloser) error {
 	all, err := io.ReadAll(content)

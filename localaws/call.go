@@ -11,13 +11,13 @@ import (
 // Call is one request that reached the server.
 type Call struct {
 	Operation string    // "ssm:SendCommand", "s3:PutObject", "registry:PUT manifest", "oidc:GetToken"
-	Resource  string    // what it is about: "bucket/key", "repository:tag", instance ids, a command id
+	Resource  string    // what it concerns: "bucket/key", "repository:tag", instance ids, a command id
 	Principal string    // ARN of the caller; empty until the signature is verified
-	Status    int       // HTTP status; 0 while in progress and when no reply reached the client
+	Status    int       // HTTP status; 0 while in progress or if no response reached the client
 	Time      time.Time // of arrival
 }
 
-// Calls lists every request so far in the order of arrival.
+// Calls returns every request so far in the order of arrival.
 func (s *Server) Calls() []Call {
 	s.journal.Lock()
 	defer s.journal.Unlock()
@@ -42,7 +42,7 @@ func (j *journal) end(n int, principal string, status int) {
 	j.calls[n].Principal, j.calls[n].Status = principal, status
 }
 
-// reply remembers the status that goes out.
+// reply records the status of the response.
 type reply struct {
 	http.ResponseWriter
 	status int
@@ -60,7 +60,7 @@ func (r *reply) Write(p []byte) (int, error) {
 	return r.ResponseWriter.Write(p)
 }
 
-// discardedReply is a reply that no client receives.
+// discardedReply is a response that the client does not receive.
 type discardedReply struct{ header http.Header }
 
 func (u *discardedReply) Header() http.Header         { return u.header }

@@ -19,7 +19,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// tool runs a program of Debian's and returns its standard output.
+// tool runs a Debian program and returns its stdout.
 func tool(t *testing.T, s *localaws.Server, stdin, debian, program string, args ...string) string {
 	t.Helper()
 	path, err := exec.LookPath(program)
@@ -43,7 +43,7 @@ func cli(t *testing.T, s *localaws.Server, args ...string) string {
 	return tool(t, s, "", "awscli", "aws", append([]string{"--endpoint-url", s.URL(), "--output", "json"}, args...)...)
 }
 
-// query is cli with one value picked out of the answer.
+// query runs the CLI and returns the value that a JMESPath expression selects.
 func query(t *testing.T, s *localaws.Server, expression string, args ...string) string {
 	t.Helper()
 	return cli(t, s, append(args, "--output", "text", "--query", expression)...)
@@ -67,7 +67,7 @@ func read(t *testing.T, path string) string {
 	return string(content)
 }
 
-func TestE2ETheCLIKnowsWhoItIs(t *testing.T) {
+func TestE2ETheCLIGetsItsCallerIdentity(t *testing.T) {
 	s := start(t, localaws.Options{})
 	if got := query(t, s, "Arn", "sts", "get-caller-identity"); got != "arn:aws:iam::"+account+":user/runner" {
 		t.Errorf("caller is %s", got)
@@ -159,7 +159,7 @@ func TestE2ETheCLISendsFollowsAndCancelsCommands(t *testing.T) {
 			"--instance-ids", instance, "--parameters", `{"commands":["echo out","exit 3"]}`)
 	}
 	id := send("i-0123456789abcdef0")
-	settle(t, s, id, "Failed")
+	waitForDetails(t, s, id, "Failed")
 	listed := query(t, s, "CommandInvocations[0].CommandPlugins[0].Output", "ssm", "list-command-invocations", "--command-id", id, "--details")
 	if want := "out\n----------ERROR-------\nfailed to run commands: exit status 3"; listed != want {
 		t.Errorf("listed output is %q", listed)
@@ -175,7 +175,7 @@ func TestE2ETheCLISendsFollowsAndCancelsCommands(t *testing.T) {
 	id = send("i-0123456789abcdef1")
 	<-running
 	cli(t, s, "ssm", "cancel-command", "--command-id", id)
-	settle(t, s, id, "Cancelled")
+	waitForDetails(t, s, id, "Cancelled")
 	if status := query(t, s, "Commands[0].Status", "ssm", "list-commands", "--command-id", id); status != "Cancelled" {
 		t.Errorf("parent is %s", status)
 	}

@@ -14,7 +14,7 @@ type command struct {
 	id          string
 	in          sendInput
 	requested   time.Time
-	visibleFrom time.Time // on the real clock: from when on invocations can be seen
+	visibleFrom time.Time // real time from which on the API lists invocations
 	invocations []*invocation
 }
 
@@ -30,7 +30,7 @@ type invocation struct {
 	stdout, stderr    string
 }
 
-// setStatus takes a status that need not be final: an agent may have died.
+// setStatus sets a status, which need not be final.
 func (i *invocation) setStatus(status, details string, now time.Time) {
 	i.status, i.details = status, details
 	if i.hasEnded() {
@@ -46,11 +46,11 @@ func (i *invocation) hasEnded() bool {
 	return true
 }
 
-// areInvocationsVisible reports whether invocations can be seen: the API is eventually consistent.
+// areInvocationsVisible reports whether the API, which is eventually consistent, lists invocations.
 func (c *command) areInvocationsVisible() bool { return !time.Now().Before(c.visibleFrom) }
 
-// countInvocations are the command's counters. Undeliverable invocations are complete
-// without being errors
+// countInvocations returns the command's counters. Undeliverable invocations are completed,
+// but not errors
 // (https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html).
 func (c *command) countInvocations() (completed, errors, undelivered int) {
 	for _, i := range c.invocations {
@@ -67,8 +67,8 @@ func (c *command) countInvocations() (completed, errors, undelivered int) {
 	return completed, errors, undelivered
 }
 
-// parentStatus is the parent's: it knows only counters, so that one Success next to
-// four Undeliverable is a Success.
+// parentStatus returns the status of the command as a whole. It follows from the counters,
+// so that one Success and four Undeliverable are a Success.
 func (c *command) parentStatus() (status, details string) {
 	completed, errors, undelivered := c.countInvocations()
 	have := map[string]bool{}
@@ -99,7 +99,7 @@ func (c *command) describeCommand() object {
 	status, details := c.parentStatus()
 	completed, errors, undelivered := c.countInvocations()
 	count := len(c.invocations)
-	if len(c.in.Targets) > 0 && !c.areInvocationsVisible() { // targets are looked up after the reply
+	if len(c.in.Targets) > 0 && !c.areInvocationsVisible() { // targets are resolved after the response
 		status, details, count = "Pending", "Pending", 0
 	}
 	ids := c.in.InstanceIDs
@@ -124,7 +124,7 @@ func (in sendInput) deliveryTimeout() time.Duration {
 	return time.Duration(*in.TimeoutSeconds) * time.Second
 }
 
-// executionTimeout is 3600 seconds when the parameter is absent or cannot be read.
+// executionTimeout is 3600 seconds if the parameter is missing or invalid.
 func (in sendInput) executionTimeout() time.Duration {
 	seconds, err := strconv.Atoi(in.joinParameter("executionTimeout"))
 	if err != nil || seconds < 1 || seconds > 172800 {
@@ -137,8 +137,8 @@ func (in sendInput) joinParameter(name string) string {
 	return strings.Join(in.Parameters[name], "\n")
 }
 
-// scriptText is the file the agent writes: commands line by line, references to
-// other parameters of the document filled in.
+// scriptText returns the script that the agent writes to a file: the commands, one per
+// line, with references to other parameters of the document replaced.
 func (in sendInput) scriptText() string {
 	text := in.joinParameter("commands") + "\n"
 	for _, name := range []string{"workingDirectory", "executionTimeout"} {
@@ -157,12 +157,12 @@ func (in sendInput) scriptText() string {
 	return change + text
 }
 
-// parseShare reads "10" or "10%" of total, at least least.
-func parseShare(text string, total, least int) int {
+// parseShare parses "10", or "10%" of total, and returns at least minimum.
+func parseShare(text string, total, minimum int) int {
 	var n int
 	_, _ = fmt.Sscan(strings.TrimSuffix(text, "%"), &n)
 	if strings.HasSuffix(text, "%") {
 		n = n * total / 100
 	}
-	return max(n, least)
+	return max(n, minimum)
 }

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// ecr is the API next to the registry. Both share its repositories.
+// ecr is the ECR API. It shares its repositories with the registry.
 type ecr struct {
 	jsonService
 	account, region, host string
@@ -29,8 +29,8 @@ type login struct {
 	expires   time.Time
 }
 
-// repository holds what was pushed. The mutex is held for a whole manifest
-// push, so that two pushes of one immutable tag cannot both win.
+// repository stores what was pushed. The mutex is held for a whole manifest push, so
+// that two pushes of one immutable tag cannot both succeed.
 type repository struct {
 	name       string
 	mutability string
@@ -65,7 +65,7 @@ func newECR(o Options, keys *keyring, host string) *ecr {
 }
 
 // CreateRepository adds an ECR repository. mutability is MUTABLE, IMMUTABLE or
-// IMMUTABLE_WITH_EXCLUSION, which leaves tags latest-* movable.
+// IMMUTABLE_WITH_EXCLUSION, with which tags latest-* can be moved.
 func (s *Server) CreateRepository(name string, mutability string) {
 	s.ecr.mu.Lock()
 	defer s.ecr.mu.Unlock()
@@ -124,7 +124,7 @@ func (e *ecr) createRepository(in struct {
 		movable = append(movable, filter.Filter)
 	}
 	if exclusion := in.ImageTagMutability == "IMMUTABLE_WITH_EXCLUSION"; exclusion != (len(movable) > 0) || len(movable) > 5 {
-		return nil, invalidFilter("1 to 5 exclusion filters go with IMMUTABLE_WITH_EXCLUSION, and none with another")
+		return nil, invalidFilter("IMMUTABLE_WITH_EXCLUSION requires 1 to 5 exclusion filters, any other value allows none")
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -141,7 +141,7 @@ func invalidFilter(message string) error {
 	return &Error{Code: "InvalidParameterException", Message: "Invalid parameter at 'imageTagMutabilityExclusionFilters' failed to satisfy constraint: '" + message + "'"}
 }
 
-// describeRepository is a repository as the API describes it.
+// describeRepository returns a repository as the API describes it.
 func (e *ecr) describeRepository(r *repository) object {
 	described := object{
 		"repositoryName": r.name, "registryId": e.account, "createdAt": unixSeconds(r.created),

@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// A test starts a server, adds what its subject needs and passes Config to the real SDK client.
+// A test starts a server, adds the resources it needs and passes Config to a real SDK client.
 // Other programs get Server.Env.
 func Example() {
 	server, err := localaws.Start(localaws.Options{})

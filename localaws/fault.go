@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Error is an error as AWS answers it.
+// Error is an error response of AWS.
 type Error struct {
 	Status  int // HTTP status; default 400
 	Code    string
@@ -23,22 +23,22 @@ func (e Error) withStatus() *Error {
 	return &e
 }
 
-// Fault makes matching calls go wrong.
+// Fault is a fault to inject into matching calls.
 //
-//	s.Fault(localaws.Fault{Operation: "ssm:SendCommand", Times: 2,
+//	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 2,
 //		Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
-//	s.Fault(localaws.Fault{Operation: "s3:PutObject", Resource: "/bundles/", Times: 1, DropReply: true})
+//	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "/bundles/", Times: 1, DropReply: true})
 type Fault struct {
 	Operation string        // as in Call; empty matches every operation
-	Resource  string        // part of the call's Resource; empty matches every one
-	Times     int           // how many calls it hits; 0 hits every one
-	Delay     time.Duration // waits before anything else
-	Reset     bool          // cuts the connection, unhandled
-	DropReply bool          // handles the call, then cuts the connection
-	Error     *Error        // answers this, unhandled
+	Resource  string        // part of the call's Resource; empty matches every resource
+	Times     int           // how many calls it applies to; 0: all
+	Delay     time.Duration // before anything else
+	Reset     bool          // reset the connection without handling the call
+	DropReply bool          // handle the call, then reset the connection
+	Error     *Error        // return this error without handling the call
 }
 
-// AddFault adds a fault to those in force. The first that matches a call applies.
+// AddFault adds a fault. If several match a call, the first one applies.
 func (s *Server) AddFault(f Fault) {
 	s.faults.Lock()
 	defer s.faults.Unlock()
@@ -69,17 +69,17 @@ type faults struct {
 	active []*activeFault
 }
 
-// nextFault returns the fault for one call and counts the hit; the zero Fault when
-// nothing is wrong with it.
+// nextFault returns the fault for one call and counts the hit; the zero Fault if none
+// matches.
 func (f *faults) nextFault(operation, resource string) Fault {
 	f.Lock()
 	defer f.Unlock()
-	for _, s := range f.active {
-		spent := s.Times > 0 && s.hits >= s.Times
-		matches := (s.Operation == "" || s.Operation == operation) && strings.Contains(resource, s.Resource)
-		if matches && !spent {
-			s.hits++
-			return s.Fault
+	for _, a := range f.active {
+		exhausted := a.Times > 0 && a.hits >= a.Times
+		matches := (a.Operation == "" || a.Operation == operation) && strings.Contains(resource, a.Resource)
+		if matches && !exhausted {
+			a.hits++
+			return a.Fault
 		}
 	}
 	return Fault{}

@@ -14,7 +14,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-func TestFaultHitsTheGivenNumberOfCallsAndIsRecorded(t *testing.T) {
+func TestFaultAppliesToTheGivenNumberOfCallsAndIsRecorded(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.AddInstance(localaws.Instance{ID: "i-1"})
 	s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Resource: "i-1", Times: 1, Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})

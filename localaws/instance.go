@@ -17,10 +17,10 @@ type Instance struct {
 	Tags         map[string]string
 	Address      string                          // private IP address
 	Machine      Machine                         // nil: every command succeeds with empty output
-	InjectFault  func(Invocation) *DeliveryFault // consulted before each delivery; nil result: nothing special
+	InjectFault  func(Invocation) *DeliveryFault // called before each delivery; may return nil
 }
 
-// AddInstance registers a managed instance; one with the same ID is replaced.
+// AddInstance registers a managed instance, and replaces one with the same ID.
 func (s *Server) AddInstance(i Instance) {
 	i.PlatformType = cmp.Or(i.PlatformType, "Linux")
 	i.PingStatus = cmp.Or(i.PingStatus, "Online")
@@ -29,14 +29,14 @@ func (s *Server) AddInstance(i Instance) {
 	s.ssm.fleet.instances[i.ID] = i
 }
 
-// Reboots counts how often scripts on the instance asked for a reboot by exit status 194.
+// Reboots returns how often scripts on the instance requested a reboot with exit status 194.
 func (s *Server) Reboots(instanceID string) int {
 	s.ssm.fleet.mu.Lock()
 	defer s.ssm.fleet.mu.Unlock()
 	return s.ssm.fleet.reboots[instanceID]
 }
 
-// fleet is every managed instance and what has happened to it.
+// fleet contains the managed instances and counts their deliveries and reboots.
 type fleet struct {
 	mu         sync.Mutex
 	instances  map[string]Instance
@@ -61,7 +61,7 @@ func (f *fleet) countDelivery(id string) int {
 	return f.deliveries[id]
 }
 
-// selectInstances returns the instances that pass, sorted by ID.
+// selectInstances returns the instances for which pass is true, sorted by ID.
 func (f *fleet) selectInstances(pass func(Instance) bool) []Instance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -74,13 +74,13 @@ func (f *fleet) selectInstances(pass func(Instance) bool) []Instance {
 	return found
 }
 
-// criterion selects instances. Targets and filters share its form.
+// criterion selects instances. Targets and filters have this form.
 type criterion struct {
 	Key    string
 	Values []string
 }
 
-// matches knows the keys of
+// matches reports whether i matches and whether the key is one of
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_InstanceInformationStringFilter.html.
 func (c criterion) matches(i Instance) (ok, known bool) {
 	if tag, isTag := strings.CutPrefix(c.Key, "tag:"); isTag {

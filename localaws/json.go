@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// jsonService speaks AWS JSON 1.1
+// jsonService serves AWS JSON 1.1
 // (https://smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
 type jsonService struct {
 	id         string // as in "ssm:SendCommand" and in the signature's scope
@@ -18,7 +18,7 @@ type jsonService struct {
 
 type operation func(r *request) (any, error)
 
-// decodeInput makes an operation of a func that wants its input decoded.
+// decodeInput returns an operation that calls f with the decoded input.
 func decodeInput[In any](f func(In) (any, error)) operation {
 	return func(r *request) (any, error) {
 		var in In
@@ -61,8 +61,8 @@ func (s *jsonService) refuse(w http.ResponseWriter, _ *request, err *Error) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"__type": err.Code, "message": err.Message})
 }
 
-// object is a JSON object on its way out.
+// object is a JSON object in a response.
 type object = map[string]any
 
-// unixSeconds is a timestamp as JSON 1.1 writes it, in seconds.
+// unixSeconds returns a timestamp in the format of JSON 1.1.
 func unixSeconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -55,8 +55,8 @@ func writeXML(w http.ResponseWriter, status int, v any) error {
 	return xml.NewEncoder(w).Encode(v)
 }
 
-// listObjects answers ListObjectsV2. A continuation token is the last name of the page
-// before it.
+// listObjects serves ListObjectsV2. A continuation token is the last name of the previous
+// page.
 func listObjects(w http.ResponseWriter, r *request, name string, b *bucket) error {
 	query := r.URL.Query()
 	prefix, delimiter := query.Get("prefix"), query.Get("delimiter")

@@ -2,11 +2,11 @@ package localaws
 
 import "context"
 
-// Machine is what the agent of one instance runs scripts on.
+// Machine runs the scripts of one instance's agent.
 type Machine interface {
-	// Run executes script the way the SSM agent does and returns when it has
-	// ended. When ctx is done, the process group is killed with SIGKILL.
-	// env holds what the agent adds to the environment, as KEY=value.
+	// Run runs script as the SSM agent does and returns when it has ended. When ctx is
+	// done, it kills the process group with SIGKILL. env contains the variables that the
+	// agent adds to the environment, as KEY=value.
 	Run(ctx context.Context, script string, env []string) Exit
 }
 

@@ -8,12 +8,12 @@ import (
 	"time"
 )
 
-// memoryLatency is what a real network has anyway: an answer must not come before the client
-// has seen the end of what it sent, as with leastLatency.
+// memoryLatency is how long a response is delayed: it must not arrive before the client has
+// seen the end of its request, as with minLatency.
 const memoryLatency = time.Millisecond
 
-// memory is a network of this process alone. Who waits on it waits durably, so that time
-// goes on in a bubble of testing/synctest: https://pkg.go.dev/testing/synctest#hdr-Blocking
+// memory is a network within this process. Goroutines that wait on it are durably blocked, so
+// that time advances in a synctest bubble: https://pkg.go.dev/testing/synctest#hdr-Blocking
 type memory struct {
 	connections chan net.Conn
 	closed      chan struct{}
@@ -24,7 +24,7 @@ func newMemory() *memory {
 	return &memory{connections: make(chan net.Conn), closed: make(chan struct{})}
 }
 
-// Accept, Close and Addr make it a net.Listener.
+// Accept, Close and Addr implement net.Listener.
 func (m *memory) Accept() (net.Conn, error) {
 	select {
 	case c := <-m.connections:

@@ -10,13 +10,13 @@ import (
 	"time"
 )
 
-// storedObject is an object with the headers that come back as they were given.
+// storedObject is an object with the headers that a read returns as they were written.
 type storedObject struct {
 	content   []byte
 	etag      string
 	modified  time.Time
 	header    http.Header
-	checksums http.Header // shown on demand
+	checksums http.Header // returned on request
 }
 
 var (
@@ -37,7 +37,7 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 			return preCondition
 		}
 	default:
-		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "If-None-Match takes only * on a write"}
+		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "If-None-Match supports only * on a write"}
 	}
 	if err := checkIfMatch(r, old, exists); err != nil {
 		return err
@@ -48,7 +48,7 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 	}
 	o := storedObject{content: r.body, modified: s.now(), header: storedHeaders(r.Header), checksums: checksums}
 	sum := md5.Sum(r.body)
-	if o.header.Get(encryption) == "aws:kms" { // then the ETag is not the MD5 of the content
+	if o.header.Get(encryption) == "aws:kms" { // with KMS, the ETag is not the MD5 of the content
 		sum = md5.Sum(append(sum[:], "kms"...))
 	}
 	o.etag = `"` + hex.EncodeToString(sum[:]) + `"`
@@ -66,7 +66,7 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 
 const encryption = "X-Amz-Server-Side-Encryption"
 
-// storedHeaders returns the headers of a write that a read repeats.
+// storedHeaders returns the headers of a write that a read returns.
 func storedHeaders(h http.Header) http.Header {
 	out := http.Header{"Content-Type": {"binary/octet-stream"}, encryption: {"AES256"}}
 	for name, values := range h {
@@ -90,7 +90,7 @@ func copyHeader(to, from http.Header) {
 	}
 }
 
-// checkIfMatch checks If-Match.
+// checkIfMatch checks the condition If-Match.
 func checkIfMatch(r *request, o storedObject, exists bool) error {
 	want := r.Header.Get("If-Match")
 	switch {
@@ -122,7 +122,7 @@ func getObject(w http.ResponseWriter, r *request, b *bucket, key string) error {
 	if r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" && ranged == "" {
 		copyHeader(w.Header(), o.checksums)
 	}
-	r.Header.Del("If-Match") // checked; ServeContent would answer in its own words
+	r.Header.Del("If-Match") // already checked; ServeContent would return another error
 	http.ServeContent(w, r.Request, "", o.modified, bytes.NewReader(o.content))
 	return nil
 }

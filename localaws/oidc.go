@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// oidcPath cannot be a bucket: their names hold no underscore.
+// oidcPath cannot be a bucket, whose name contains no underscore.
 const oidcPath = "/_oidc/token"
 
 // oidc is the token endpoint of a GitHub job and the identity provider behind it
@@ -56,8 +56,8 @@ func (o *oidc) refuse(w http.ResponseWriter, _ *request, err *Error) {
 	_ = json.NewEncoder(w).Encode(map[string]string{"message": err.Message})
 }
 
-// issueToken returns a JWT of five minutes. GitHub signs with RS256; here issuer and
-// verifier are one, so a shared key does.
+// issueToken returns a JWT that is valid for five minutes. GitHub signs with RS256; here
+// issuer and verifier share a key.
 func (o *oidc) issueToken(audience string) string {
 	now := o.now()
 	body, _ := json.Marshal(claims{
@@ -69,7 +69,7 @@ func (o *oidc) issueToken(audience string) string {
 	return text + "." + o.signText(text)
 }
 
-// verifyToken returns the claims of a token that issue made.
+// verifyToken returns the claims of a token from issueToken.
 func (o *oidc) verifyToken(token string) (claims, error) {
 	var c claims
 	dot := strings.LastIndex(token, ".")

@@ -2,8 +2,8 @@ package localaws
 
 import "strconv"
 
-// cutPage cuts out the page that token names and returns the next one's token,
-// nil after the last.
+// cutPage returns the page that token names and the token of the next page, nil after the
+// last.
 func cutPage[T any](all []T, token string, size int) (items []T, next any, err error) {
 	start := 0
 	if token != "" {

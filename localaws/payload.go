@@ -21,7 +21,7 @@ import (
 	"strings"
 )
 
-// unwrapPayload checks the body against x-amz-content-sha256 and takes off the
+// unwrapPayload checks the body against x-amz-content-sha256 and decodes the
 // aws-chunked encoding
 // (https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-streaming-trailers.html).
 func unwrapPayload(r *request, payload string) error {
@@ -85,8 +85,8 @@ var checksums = map[string]func() hash.Hash{
 	"Sha256":    sha256.New,
 }
 
-// verifyChecksums compares the body with every checksum that came along and
-// returns them, or the CRC-64/NVME that S3 adds where none did.
+// verifyChecksums compares the body with every checksum in the request and returns these,
+// or the CRC-64/NVME that S3 adds if there is none.
 func verifyChecksums(r *request) (http.Header, error) {
 	if want := r.Header.Get("Content-Md5"); want != "" {
 		if err := compareChecksum("Content-MD5", want, checksumOf(md5.New(), r.body), "InvalidDigest"); err != nil {

@@ -20,7 +20,7 @@ func checksum(content string) *string {
 	return aws.String(base64.StdEncoding.EncodeToString(sum[:]))
 }
 
-func TestAWrongChecksumStoresNothing(t *testing.T) {
+func TestPutObjectRefusesAWrongChecksum(t *testing.T) {
 	s, client := storage(t)
 	tests := map[string]struct {
 		change func(*s3.PutObjectInput)
@@ -46,7 +46,6 @@ func TestAWrongChecksumStoresNothing(t *testing.T) {
 	}
 }
 
-// TestChecksumsAgreeWithTheSDK fails when either side computes another CRC.
 func TestChecksumsAgreeWithTheSDK(t *testing.T) {
 	_, client := storage(t)
 	for _, algorithm := range []types.ChecksumAlgorithm{
@@ -60,8 +59,7 @@ func TestChecksumsAgreeWithTheSDK(t *testing.T) {
 	}
 }
 
-// TestStreamedBodiesAreUnwrapped sends what SDKs send over TLS: chunks without
-// signatures and a checksum behind them.
+// Over TLS, SDKs send chunks without signatures, followed by a checksum.
 func TestStreamedBodiesAreUnwrapped(t *testing.T) {
 	s, _ := storage(t)
 	send := func(payload, body string, header map[string]string) int {

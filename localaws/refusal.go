@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// dialect is how a family of services words its errors: each has its own codes
-// for the same broken signature.
+// dialect is the error format of a family of services: each has its own codes for the same
+// invalid signature.
 type dialect int
 
 const (
@@ -25,7 +25,7 @@ func dialectOf(service string) dialect {
 	return jsonDialect
 }
 
-// allowedSkew is the tolerated difference of clocks.
+// allowedSkew returns the tolerated clock skew.
 func (d dialect) allowedSkew() time.Duration {
 	if d == s3Dialect {
 		return 15 * time.Minute
@@ -33,7 +33,7 @@ func (d dialect) allowedSkew() time.Duration {
 	return 5 * time.Minute
 }
 
-// refusal is one reason to turn a signature down, by dialect.
+// refusal is the error for one kind of invalid signature, by dialect.
 type refusal [3]Error
 
 func (r refusal) forDialect(d dialect) error { return r[d].withStatus() }

@@ -13,8 +13,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// ecrRegistry puts ECR's manners before a plain registry: logins, repositories that
-// must exist, tags that stay, images that are complete.
+// ecrRegistry adds ECR's rules to a plain registry: it requires a login, an existing
+// repository and complete images, and refuses to move immutable tags.
 type ecrRegistry struct {
 	ecr  *ecr
 	next http.Handler
@@ -137,7 +137,7 @@ func (g *ecrRegistry) pushManifest(w http.ResponseWriter, r *request, into *repo
 	return nil
 }
 
-// inspectManifest refuses a manifest that refers to what is not in the repository.
+// inspectManifest refuses a manifest whose blobs or manifests are missing in the repository.
 func (g *ecrRegistry) inspectManifest(r *request, in *repository) (image, error) {
 	type descriptor struct {
 		MediaType types.MediaType

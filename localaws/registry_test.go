@@ -23,7 +23,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// login is what `aws ecr get-login-password` gives.
+// login returns the credentials that `aws ecr get-login-password` prints.
 func login(t *testing.T, s *localaws.Server) remote.Option {
 	t.Helper()
 	out, err := ecr.NewFromConfig(s.Config()).GetAuthorizationToken(t.Context(), nil)
@@ -203,7 +203,7 @@ func TestMissingObjectsGetECRsErrors(t *testing.T) {
 	}
 }
 
-func TestAnIncompleteImageIsRefused(t *testing.T) {
+func TestRegistryRefusesAnIncompleteImage(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "MUTABLE")
 	s.CreateRepository("other", "MUTABLE")

@@ -29,7 +29,7 @@ func newS3(o Options, keys *keyring) *s3 {
 // BucketOption sets a property of a new bucket.
 type BucketOption func(*bucket)
 
-// OwnedBy makes the bucket another account's.
+// OwnedBy sets the account that owns the bucket.
 func OwnedBy(account string) BucketOption { return func(b *bucket) { b.owner = account } }
 
 // CreateBucket adds an empty bucket.
@@ -116,7 +116,7 @@ func (s *s3) serve(w http.ResponseWriter, r *request) error {
 		return nil
 	case "GetBucketLocation":
 		location := s.region
-		if location == "us-east-1" { // the oldest region has no name here
+		if location == "us-east-1" { // for the oldest region, the location is empty
 			location = ""
 		}
 		return writeXML(w, http.StatusOK, xmlLocation{Location: location})

@@ -18,7 +18,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// storage is a server with the bucket "artifacts" and a client without retries.
+// storage returns a server with the bucket "artifacts" and a client without retries.
 func storage(t *testing.T) (*localaws.Server, *s3.Client) {
 	t.Helper()
 	s := start(t, localaws.Options{})
@@ -163,7 +163,7 @@ func TestMissingAndForeignBucketsGetS3sErrors(t *testing.T) {
 	wantCode(t, err, "AccessDenied")
 }
 
-func TestListingsHaveFoldersAndPages(t *testing.T) {
+func TestListObjectsReturnsFoldersAndPages(t *testing.T) {
 	_, client := storage(t)
 	for _, key := range []string{"a", "b/1", "b/2", "c", "d+ä"} {
 		if _, err := client.PutObject(t.Context(), putInput(key, key)); err != nil {

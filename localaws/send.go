@@ -72,8 +72,8 @@ func invalidMember(member, constraint string) error {
 		"1 validation error detected: Value at '%s' failed to satisfy constraint: %s", member, constraint)}
 }
 
-// selectInstances returns the instances that a command goes to. One id that is not
-// managed and online fails the whole send; a target skips such instances.
+// selectInstances returns the instances to send a command to. An id of an instance that is
+// not managed and online fails the whole send; a target skips such instances.
 func (a *ssm) selectInstances(in sendInput) ([]Instance, error) {
 	if len(in.Targets) > 0 {
 		for _, target := range in.Targets {
@@ -105,9 +105,9 @@ func (a *ssm) selectInstances(in sendInput) ([]Instance, error) {
 	return found, nil
 }
 
-// minLatency is how long a command takes to be accepted. An answer that arrives
-// while net/http's client still looks for the end of the body it has sent makes it
-// close the connection, and the SDK send again: https://go.dev/src/net/http/transfer.go
+// minLatency is how long a command takes to be accepted. If the response arrives while
+// net/http's client is still writing the request body, the client closes the connection and
+// the SDK sends the command again: https://go.dev/src/net/http/transfer.go
 const minLatency = 25 * time.Millisecond
 
 func (a *ssm) sendCommand(in sendInput) (any, error) {

@@ -32,17 +32,17 @@ func TestConcurrencyIsRespectedAndErrorsStopTheRest(t *testing.T) {
 	}
 	in := shell("false", ids...)
 	in.MaxConcurrency, in.MaxErrors = aws.String("25%"), aws.String("100%")
-	settle(t, s, send(t, s, in), "Failed")
+	waitForDetails(t, s, send(t, s, in), "Failed")
 	if most.Load() != 2 || runs.Load() != 8 {
 		t.Errorf("%d at once, %d in all", most.Load(), runs.Load())
 	}
 	in.MaxConcurrency, in.MaxErrors = aws.String("1"), aws.String("1")
 	id := send(t, s, in)
-	got := settle(t, s, id, "Failed", "Terminated")
+	got := waitForDetails(t, s, id, "Failed", "Terminated")
 	if runs.Load() != 8+2 || *got[2].StatusDetails != "Terminated" {
 		t.Errorf("%d ran, third is %s", runs.Load()-8, *got[2].StatusDetails)
 	}
-	if p := parent(t, s, id); p.Status != "Failed" || p.ErrorCount != 2 || p.CompletedCount != 8 {
+	if p := describeCommand(t, s, id); p.Status != "Failed" || p.ErrorCount != 2 || p.CompletedCount != 8 {
 		t.Errorf("parent is %s, %d errors, %d completed", p.Status, p.ErrorCount, p.CompletedCount)
 	}
 }
@@ -102,14 +102,14 @@ func TestTagTargetsSkipOfflineInstances(t *testing.T) {
 	in := shell("true")
 	in.Targets = target("tag:Environment", "dev")
 	id := send(t, s, in)
-	if got := settle(t, s, id, "Success"); len(got) != 1 || *got[0].InstanceId != "i-1" {
+	if got := waitForDetails(t, s, id, "Success"); len(got) != 1 || *got[0].InstanceId != "i-1" {
 		t.Errorf("invocations are %+v", got)
 	}
 	in.Targets = target("tag:Environment", "prod")
 	id = send(t, s, in)
-	for deadline := time.Now().Add(5 * time.Second); *parent(t, s, id).StatusDetails != "NoInstancesInTag"; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Second); *describeCommand(t, s, id).StatusDetails != "NoInstancesInTag"; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("parent is %+v", parent(t, s, id))
+			t.Fatalf("parent is %+v", describeCommand(t, s, id))
 		}
 	}
 }

@@ -1,18 +1,18 @@
 // Package localaws emulates the parts of AWS that a container deployment uses: ECR with its
 // registry, S3, SSM Run Command, STS and GitHub's OIDC endpoint, all on one loopback address
-// and in the wire formats of the real SDK and CLI. It knows nothing of the action that this
-// repository is about.
+// and in the wire formats of the real SDK and CLI. It does not depend on the action in this
+// repository.
 //
-// What it does: check signatures, tokens and preconditions; truncate and delay as the services
-// do; run commands on a [Machine] of the caller; inject faults into requests ([Server.AddFault])
-// and deliveries ([Instance]); record every request ([Server.Calls]).
+// It checks signatures, tokens and preconditions, truncates and delays output as the services
+// do, runs commands on a [Machine] of the caller, injects faults into requests
+// ([Server.AddFault]) and deliveries ([Instance]), and records every request ([Server.Calls]).
 //
-// What it does not do: evaluate IAM policies, keep anything on disk, serve other operations
-// (it answers them with the service's own error), or limit rates.
+// It does not evaluate IAM policies, store anything on disk, limit rates, or serve other
+// operations, for which it returns the service's own error.
 //
-// The subpackages are machines and content for it: host runs scripts in a folder, with the
-// stand-ins for docker, systemctl and aws from standins on its PATH; simhost answers as the host
-// scripts would and runs nothing; sample makes container images; demo is "make demo".
+// The subpackages provide machines and content: host runs scripts in a folder, with the
+// stand-ins for docker, systemctl and aws from standins on its PATH; simhost simulates the
+// results of the host scripts; sample builds container images; demo is "make demo".
 package localaws
 
 import (
@@ -33,11 +33,11 @@ import (
 // Options are the account, region and timing of a Server. The zero value is usable.
 type Options struct {
 	Listen          string           // address without a port; default 127.0.0.1
-	InMemory        bool             // listen on no address: only clients made with Config reach it
+	InMemory        bool             // open no port: only clients made with Config can connect
 	Account         string           // default "123456789012"
 	Region          string           // default "us-east-1"
-	InvocationDelay time.Duration    // how long a new command has no visible invocations; default 50 ms, negative: none
-	Now             func() time.Time // clock of signatures, tokens and records; default time.Now
+	InvocationDelay time.Duration    // how long the invocations of a new command are not listed; default 50 ms, negative: none
+	Now             func() time.Time // clock for signatures, tokens and records; default time.Now
 }
 
 // Server is a running emulator. Its methods are safe for concurrent use.
@@ -45,7 +45,7 @@ type Server struct {
 	options Options
 	http    http.Server
 	address string
-	memory  *memory // nil: there is a real port
+	memory  *memory // nil: listens on a real port
 	stop    context.CancelFunc
 
 	journal journal
@@ -61,18 +61,18 @@ type Server struct {
 	ssm      *ssm
 }
 
-// service is one of the APIs behind the common address.
+// service is one of the APIs at the common address.
 type service interface {
-	// name is the operation that the request asks for and the resource it concerns.
+	// name returns the operation of the request and the resource that it concerns.
 	name(r *request) (operation, resource string)
-	// serve authenticates and answers the request. What it returns goes to refuse.
+	// serve authenticates and handles the request. Its error is passed to refuse.
 	serve(w http.ResponseWriter, r *request) error
 	// refuse writes an error in the service's own format.
 	refuse(w http.ResponseWriter, r *request, err *Error)
 }
 
-// request is an HTTP request whose body has arrived, except that of a blob on
-// its way to the registry.
+// request is an HTTP request whose body has been read, except that of a blob for the
+// registry.
 type request struct {
 	*http.Request
 	operation string
@@ -80,7 +80,7 @@ type request struct {
 	principal principal
 }
 
-// Start serves on a free port, or in memory. Close ends it.
+// Start starts a server on a free port, or in memory. Close stops it.
 func Start(o Options) (*Server, error) {
 	if o.Listen == "" {
 		o.Listen = "127.0.0.1"
@@ -130,7 +130,7 @@ func (s *Server) listen() (net.Listener, error) {
 	return net.Listen("tcp", net.JoinHostPort(s.options.Listen, "0"))
 }
 
-// Close kills the scripts that still run, waits for them and stops serving.
+// Close kills running scripts, waits for them and stops serving.
 func (s *Server) Close() error {
 	s.stop()
 	err := s.http.Close()
@@ -138,25 +138,25 @@ func (s *Server) Close() error {
 	return err
 }
 
-// URL is where every service answers, for AWS_ENDPOINT_URL.
+// URL returns the endpoint of every service, for AWS_ENDPOINT_URL.
 func (s *Server) URL() string { return "http://" + s.address }
 
-// RegistryHost is the host and port of the registry, as in an image reference.
+// RegistryHost returns the host and port of the registry, as in an image reference.
 func (s *Server) RegistryHost() string { return s.address }
 
-// Env is the environment of the runner: endpoint, region and a long-lived key.
+// Env returns the environment of the runner: endpoint, region and a long-lived key.
 func (s *Server) Env() []string {
 	return []string{
 		"AWS_ENDPOINT_URL=" + s.URL(),
 		"AWS_REGION=" + s.options.Region,
-		"AWS_DEFAULT_REGION=" + s.options.Region, // all that the CLI reads
+		"AWS_DEFAULT_REGION=" + s.options.Region, // the CLI reads only this one
 		"AWS_ACCESS_KEY_ID=" + s.runner.id,
 		"AWS_SECRET_ACCESS_KEY=" + s.runner.secret,
 		"AWS_EC2_METADATA_DISABLED=true",
 	}
 }
 
-// OIDCEnv is the environment of a job with id-token: write.
+// OIDCEnv returns the environment of a job with id-token: write.
 func (s *Server) OIDCEnv() []string {
 	return []string{
 		"ACTIONS_ID_TOKEN_REQUEST_URL=" + s.URL() + oidcPath + "?api-version=2.0",
@@ -164,7 +164,7 @@ func (s *Server) OIDCEnv() []string {
 	}
 }
 
-// Config is an SDK configuration with the endpoint and key of Env.
+// Config returns an SDK configuration with the endpoint and key of Env.
 func (s *Server) Config() aws.Config {
 	config := aws.Config{
 		Region:       s.options.Region,
@@ -210,9 +210,9 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 		err = api.serve(out, r)
 	}
 	if err != nil {
-		answer := &Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: err.Error()}
-		errors.As(err, &answer)
-		api.refuse(out, r, answer.withStatus())
+		response := &Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: err.Error()}
+		errors.As(err, &response)
+		api.refuse(out, r, response.withStatus())
 	}
 	if fault.DropReply {
 		out.status = 0
@@ -220,7 +220,7 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 	}
 }
 
-// route recognizes a service by what only its clients send.
+// route selects the service by headers and paths that only its clients send.
 func (s *Server) route(r *http.Request) service {
 	target := r.Header.Get("X-Amz-Target")
 	switch {
@@ -238,7 +238,7 @@ func (s *Server) route(r *http.Request) service {
 	return s.s3
 }
 
-// sleepContext waits for d and reports false when ctx ended first.
+// sleepContext waits for d, and returns false if ctx ends first.
 func sleepContext(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return ctx.Err() == nil

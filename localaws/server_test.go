@@ -18,7 +18,7 @@ import (
 
 const account = "123456789012"
 
-// start serves until the test ends.
+// start starts a server that is closed when the test ends.
 func start(t *testing.T, o localaws.Options) *localaws.Server {
 	t.Helper()
 	s, err := localaws.Start(o)
@@ -29,7 +29,7 @@ func start(t *testing.T, o localaws.Options) *localaws.Server {
 	return s
 }
 
-// once is the server's configuration without the SDK's retries.
+// once returns the server's configuration without the SDK's retries.
 func once(s *localaws.Server) aws.Config {
 	c := s.Config()
 	c.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
@@ -37,9 +37,9 @@ func once(s *localaws.Server) aws.Config {
 	return c
 }
 
-// ownBody sends a copy of a request's body. The SDK ends the body it gave when an answer
-// arrives; on loopback net/http may still look for that body's end, and then closes the
-// connection under an answer that has not been read: https://go.dev/src/net/http/transfer.go
+// ownBody sends a copy of the request's body. The SDK closes its body when the response
+// arrives; on loopback, net/http may still be reading it, and then closes the connection
+// before the response is read: https://go.dev/src/net/http/transfer.go
 type ownBody struct{}
 
 func (ownBody) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -54,7 +54,7 @@ func (ownBody) RoundTrip(r *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(r)
 }
 
-// wantCode fails the test unless err is AWS's error of that code.
+// wantCode fails the test unless err is an AWS error with that code.
 func wantCode(t *testing.T, err error, code string) {
 	t.Helper()
 	var api smithy.APIError
@@ -84,7 +84,7 @@ func (c *clock) advance(d time.Duration) {
 	c.offset += d
 }
 
-// machine makes a Machine of a func.
+// machine adapts a func to a Machine.
 type machine func(ctx context.Context, script string, env []string) localaws.Exit
 
 func (m machine) Run(ctx context.Context, script string, env []string) localaws.Exit {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// principal is who a key speaks for.
+// principal is an access key and the identity that it belongs to.
 type principal struct {
 	id, secret string
 	token      string // session token; empty for a long-lived key
@@ -20,7 +20,7 @@ type principal struct {
 	expires    time.Time // zero: never
 }
 
-// keyring knows every access key and checks Signature Version 4 against them
+// keyring stores every access key and verifies Signature Version 4 with them
 // (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html).
 type keyring struct {
 	region string
@@ -28,7 +28,7 @@ type keyring struct {
 	keys   sync.Map // access key id → principal
 }
 
-// issueKey makes a key; one that expires comes with a session token.
+// issueKey creates a key; one that expires has a session token.
 func (k *keyring) issueKey(prefix, arn string, expires time.Time) principal {
 	p := principal{id: prefix + rand.Text()[:16], secret: rand.Text() + rand.Text()[:14], arn: arn, expires: expires}
 	if !expires.IsZero() {
@@ -38,8 +38,8 @@ func (k *keyring) issueKey(prefix, arn string, expires time.Time) principal {
 	return p
 }
 
-// verifySignature recomputes the signature of r over payload, the value that stands for
-// the body in the canonical request, and puts the signer's principal on r.
+// verifySignature recomputes the signature of r with payload, the value for the body in the
+// canonical request, and sets the principal of r.
 func (k *keyring) verifySignature(r *request, service, payload string) error {
 	dialect := dialectOf(service)
 	auth, ok := parseAuthorization(r.Header.Get("Authorization"))
@@ -117,7 +117,7 @@ func canonicalRequest(r *http.Request, headers []string, payload string) string 
 	return strings.Join(append(lines, "", strings.Join(headers, ";"), payload), "\n")
 }
 
-// headerValue undoes net/http, which moves some headers out of the map.
+// headerValue returns the value of a header, some of which net/http removes from the map.
 func headerValue(r *http.Request, name string) string {
 	switch name {
 	case "host":

@@ -5,13 +5,13 @@ import (
 	"sync"
 )
 
-// ssm is Run Command: send.go takes commands in, agent.go runs them, status.go
-// reports their states.
+// ssm is Run Command: send.go accepts commands, agent.go runs them, status.go reports their
+// states.
 type ssm struct {
 	jsonService
 	options Options
 	fleet   *fleet
-	life    context.Context // of the server: agents outlive the request that sent their command
+	life    context.Context // the server's lifetime: agents outlive the request that sent their command
 	agents  sync.WaitGroup
 
 	mu       sync.Mutex // guards every command and invocation
@@ -32,7 +32,7 @@ func newSSM(life context.Context, o Options, keys *keyring) *ssm {
 	return a
 }
 
-// stopAgents takes no more commands and waits for the agents, whose life has ended.
+// stopAgents refuses further commands and waits for the agents, whose context has ended.
 func (a *ssm) stopAgents() {
 	a.mu.Lock()
 	a.closed = true

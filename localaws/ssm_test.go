@@ -56,7 +56,7 @@ func getInvocation(t *testing.T, s *localaws.Server, id, instance string) *ssm.G
 	return out
 }
 
-func parent(t *testing.T, s *localaws.Server, id string) types.Command {
+func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command {
 	t.Helper()
 	out, err := ssm.NewFromConfig(once(s)).ListCommands(t.Context(), &ssm.ListCommandsInput{CommandId: &id})
 	if err != nil || len(out.Commands) != 1 {
@@ -65,8 +65,8 @@ func parent(t *testing.T, s *localaws.Server, id string) types.Command {
 	return out.Commands[0]
 }
 
-// settle polls until every invocation has one of the given details.
-func settle(t *testing.T, s *localaws.Server, id string, details ...string) []types.CommandInvocation {
+// waitForDetails polls until every invocation has one of the given details.
+func waitForDetails(t *testing.T, s *localaws.Server, id string, details ...string) []types.CommandInvocation {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		all := invocations(t, s, id)
@@ -84,7 +84,7 @@ func TestNewCommandHasNoVisibleInvocations(t *testing.T) {
 	s := start(t, localaws.Options{InvocationDelay: 300 * time.Millisecond})
 	s.AddInstance(localaws.Instance{ID: "i-1", Name: "ip-10-0-0-1"})
 	id := send(t, s, shell("true", "i-1"))
-	if got := parent(t, s, id); got.TargetCount != 1 {
+	if got := describeCommand(t, s, id); got.TargetCount != 1 {
 		t.Errorf("target count is %d", got.TargetCount)
 	}
 	if got := invocations(t, s, id); len(got) != 0 {
@@ -92,7 +92,7 @@ func TestNewCommandHasNoVisibleInvocations(t *testing.T) {
 	}
 	_, err := ssm.NewFromConfig(once(s)).GetCommandInvocation(t.Context(), &ssm.GetCommandInvocationInput{CommandId: &id, InstanceId: aws.String("i-1")})
 	wantCode(t, err, "InvocationDoesNotExist")
-	if got := settle(t, s, id, "Success"); *got[0].InstanceName != "ip-10-0-0-1" {
+	if got := waitForDetails(t, s, id, "Success"); *got[0].InstanceName != "ip-10-0-0-1" {
 		t.Errorf("invocation is %+v", got[0])
 	}
 }
@@ -115,7 +115,7 @@ func TestOutputIsTruncatedLikeTheAPI(t *testing.T) {
 				return localaws.Exit{Stdout: []byte(strings.Repeat("o", test.stdout)), Stderr: []byte(strings.Repeat("e", test.stderr))}
 			})})
 			id := send(t, s, shell("true", "i-1"))
-			listed := settle(t, s, id, "Success")
+			listed := waitForDetails(t, s, id, "Success")
 			if diff := cmp.Diff(test.listed, *listed[0].CommandPlugins[0].Output); diff != "" {
 				t.Error(diff)
 			}
@@ -138,8 +138,8 @@ func TestParentStatusCountsUndeliverableAsSuccess(t *testing.T) {
 		}})
 	}
 	id := send(t, s, shell("true", ids...))
-	settle(t, s, id, "Success", "Undeliverable")
-	got := parent(t, s, id)
+	waitForDetails(t, s, id, "Success", "Undeliverable")
+	got := describeCommand(t, s, id)
 	if got.Status != "Success" || got.TargetCount != 5 || got.CompletedCount != 5 || got.ErrorCount != 0 {
 		t.Errorf("parent is %+v", got)
 	}
@@ -185,7 +185,7 @@ func TestListsAreFilteredAndPaged(t *testing.T) {
 	in := shell("true")
 	in.Targets, in.MaxConcurrency = target("tag:Half", "0"), aws.String("100%")
 	id := send(t, s, in)
-	if got := settle(t, s, id, "Success"); len(got) != 60 {
+	if got := waitForDetails(t, s, id, "Success"); len(got) != 60 {
 		t.Errorf("%d of 60 invocations", len(got))
 	}
 	out, err := client.ListCommandInvocations(t.Context(), &ssm.ListCommandInvocationsInput{

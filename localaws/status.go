@@ -7,13 +7,13 @@ import (
 	"time"
 )
 
-// pageSize checks MaxResults against its bounds; 50 is both the most and the default.
-func pageSize(requested *int, least int) (int, error) {
+// pageSize checks MaxResults against its bounds; 50 is both the maximum and the default.
+func pageSize(requested *int, minimum int) (int, error) {
 	if requested == nil {
 		return 50, nil
 	}
-	if *requested < least || *requested > 50 {
-		return 0, invalidMember("maxResults", fmt.Sprintf("Member must have value between %d and 50", least))
+	if *requested < minimum || *requested > 50 {
+		return 0, invalidMember("maxResults", fmt.Sprintf("Member must have value between %d and 50", minimum))
 	}
 	return *requested, nil
 }
@@ -156,7 +156,7 @@ func (i *invocation) describeInvocation(details bool) object {
 	return out
 }
 
-// isoTime is the ISO 8601 text of GetCommandInvocation, empty for what has not happened.
+// isoTime returns the ISO 8601 text of GetCommandInvocation, or "" for the zero time.
 func isoTime(t time.Time) string {
 	if t.IsZero() {
 		return ""

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// sts issues and describes identities. Every role of its account exists
-// and trusts everybody in it and this server's OIDC issuer.
+// sts issues and describes identities. Every role of its account exists and trusts every
+// identity of the account and this server's OIDC issuer.
 type sts struct {
 	account string
 	keys    *keyring

@@ -19,7 +19,7 @@ import (
 
 const role = "arn:aws:iam::" + account + ":role/deploy"
 
-// as is the server's configuration for other credentials.
+// as returns the server's configuration with other credentials.
 func as(s *localaws.Server, id, secret, token string) aws.Config {
 	c := once(s)
 	c.Credentials = credentials.NewStaticCredentialsProvider(id, secret, token)
@@ -169,7 +169,7 @@ func assumeWeb(t *testing.T, s *localaws.Server, token string, seconds int32) (*
 	})
 }
 
-// idToken asks for a token as GitHub's toolkit does.
+// idToken requests a token as GitHub's toolkit does.
 func idToken(t *testing.T, s *localaws.Server, audience string) string {
 	t.Helper()
 	env := map[string]string{}

@@ -2,8 +2,8 @@ package localaws
 
 import "unicode/utf8"
 
-// How much of the output the API returns, in bytes here: what scripts print is
-// mostly ASCII
+// How much of the output the API returns. AWS counts characters; these are bytes, since the
+// output of scripts is mostly ASCII
 // (https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetCommandInvocation.html).
 const (
 	stdoutLimit = 24000
@@ -11,7 +11,7 @@ const (
 	listLimit   = 2500
 )
 
-// truncateText returns the first n bytes of text without half a character at the end.
+// truncateText returns the first n bytes of text without splitting a character.
 func truncateText(text string, n int) string {
 	if len(text) <= n {
 		return text
@@ -22,8 +22,8 @@ func truncateText(text string, n int) string {
 	return text[:n]
 }
 
-// summarizeOutput is the output as lists show it. Either stream may take half of the
-// room, or what the other one leaves
+// summarizeOutput returns the output as lists show it. Each stream may use half of the limit,
+// and what the other one does not use
 // (https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go).
 func summarizeOutput(stdout, stderr string) string {
 	const (

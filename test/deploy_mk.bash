@@ -1,5 +1,5 @@
-# Loaded by the tests of deploy.mk: a repository that includes it, a colleague's clone
-# of it, and the bare remote of both.
+# Loaded by the tests of deploy.mk: creates a repository that includes it, a colleague's clone
+# of that repository, and the bare remote of both.
 # shellcheck shell=bash
 
 setup() {
@@ -23,7 +23,7 @@ setup() {
   git -C ../theirs config user.name Grace
 }
 
-# released VERSION...: tags that are here and on the remote.
+# released VERSION...: creates tags locally and on the remote.
 released() {
   local version
   for version; do git tag --annotate --message "$version" "$version"; done
@@ -34,14 +34,14 @@ on_remote() { git ls-remote --tags --refs origin | sed 's|.*refs/tags/||'; }
 
 commit() { git -C "$1" commit --quiet --allow-empty --message "$2"; }
 
-# refuses SAYING COMMAND...: it fails, says so, and leaves the tags as they were.
+# refuses MESSAGE COMMAND...: checks that COMMAND fails with MESSAGE and leaves the tags unchanged.
 refuses() {
-  local saying=$1 before
+  local message=$1 before
   shift
   before=$(git show-ref --tags || true; git ls-remote origin)
   run "$@" </dev/null
   echo "$output"
   [ "$status" -ne 0 ]
-  [[ $output == *"$saying"* ]]
+  [[ $output == *"$message"* ]]
   [ "$(git show-ref --tags || true; git ls-remote origin)" = "$before" ]
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# deploy.mk as people use it: what arrives on the remote, also when others push.
+# Tests what deploy.mk pushes, also when others push at the same time.
 
 load deploy_mk
 
-@test "the branch is pushed, and of the tags only that one" {
+@test "the branch and only the new tag are pushed" {
   git config push.followTags true
   git tag --annotate --message other 0.1.0-prod
   commit . ours
@@ -13,18 +13,18 @@ load deploy_mk
   [ "$(git ls-remote origin refs/heads/dev | cut -f 1)" = "$(git rev-parse HEAD)" ]
 }
 
-# meanwhile COMMAND: happens after git has asked the remote what it has, and before it pushes.
+# meanwhile COMMAND: runs after git has read the remote's refs and before it pushes.
 meanwhile() {
   printf '%s\n' '#!/bin/sh' 'unset $(git rev-parse --local-env-vars) VERSION YES MAKEFLAGS MAKELEVEL' "cd ../theirs && $1 >&2" >.git/hooks/pre-push
   chmod +x .git/hooks/pre-push
 }
 
-@test "of two who take the same version the second loses, and can go on" {
+@test "when two release the same version, the second is refused and can retry" {
   meanwhile 'make deploy-dev YES=1'
   run make deploy-dev YES=1
   echo "$output"
   [ "$status" -ne 0 ]
-  [[ $output == *"somebody else has released 0.1.0-dev"*"run: make deploy-dev"* ]]
+  [[ $output == *"somebody else released 0.1.0-dev"*"run: make deploy-dev"* ]]
   [ -z "$(git tag --list)" ]
   [ "$(on_remote)" = 0.1.0-dev ]
   rm .git/hooks/pre-push
@@ -32,7 +32,7 @@ meanwhile() {
   [ "$(on_remote)" = $'0.1.0-dev\n0.1.1-dev' ]
 }
 
-@test "when somebody else has pushed to the branch in between, the tag does not arrive either" {
+@test "when somebody else pushed to the branch in between, the tag is not pushed either" {
   commit . ours
   meanwhile 'git commit --quiet --allow-empty --message theirs && git push --quiet'
   run make deploy-dev YES=1
@@ -46,31 +46,31 @@ meanwhile() {
 @test "a push that the remote refuses leaves no tag" {
   printf '%s\n' '#!/bin/sh' 'echo protected' 'exit 1' >../origin.git/hooks/pre-receive
   chmod +x ../origin.git/hooks/pre-receive
-  refuses "origin has refused the push" make deploy-dev YES=1
+  refuses "origin refused the push" make deploy-dev YES=1
   [[ $output == *protected* ]]
 }
 
-@test "when the remote is lost in the push the tag stays, since it may have arrived" {
+@test "when the connection is lost during the push, the tag is kept, since it may have arrived" {
   printf '%s\n' '#!/bin/sh' 'mv "$PWD" "$PWD/../gone.git"' 'exit 1' >../origin.git/hooks/pre-receive
   chmod +x ../origin.git/hooks/pre-receive
   run make deploy-dev YES=1
   mv ../gone.git ../origin.git
   echo "$output"
   [ "$status" -ne 0 ]
-  [[ $output == *"may be there or not"* ]]
+  [[ $output == *"may or may not have been pushed"* ]]
   [ "$(git tag --list)" = 0.1.0-dev ]
 }
 
-@test "a push that arrived though it was reported as failed is told as one that arrived" {
+@test "a push that arrived but was reported as failed succeeds" {
   meanwhile "git -C ../mine push --quiet --no-verify origin refs/tags/0.1.0-dev"
   run make deploy-dev YES=1
   echo "$output"
   [ "$status" -eq 0 ]
-  [[ $output == *"0.1.0-dev is on origin all the same"* ]]
+  [[ $output == *"0.1.0-dev was pushed despite the error"* ]]
   [ "$(git tag --list)" = 0.1.0-dev ]
 }
 
-@test "ten at once release as many versions as were told they did" {
+@test "ten at once release as many versions as report success" {
   local n won=0 pids=()
   for n in 0 1 2 3 4 5 6 7 8 9; do
     git clone --quiet ../origin.git "../clone$n"

@@ -1,9 +1,9 @@
 #!/usr/bin/env bats
-# deploy.mk as people use it: which versions it proposes, tags and refuses.
+# Tests which versions deploy.mk proposes, tags and refuses.
 
 load deploy_mk
 
-@test "the shell text is shell that shellcheck has nothing to say about" {
+@test "shellcheck finds nothing in the shell script" {
   sed -n '/^define deploy_mk/,/^endef/{//!p;}' "$BATS_TEST_DIRNAME/../laptop/deploy.mk" >text.sh
   [ "$(wc -l <text.sh)" -gt 50 ]
   shellcheck --shell=sh text.sh
@@ -20,7 +20,7 @@ load deploy_mk
   [ "$(on_remote)" = 0.1.0-dev ]
 }
 
-@test "the next version counts as numbers do, and only its own suffix" {
+@test "the next version is chosen numerically and from its own suffix only" {
   released 0.1.9-dev 0.1.10-dev 0.0.99-dev 0.7.0-prod 3.0.0-eu-dev 9.9.9-devel 1.0-dev 01.0.0-dev
   make tag SUFFIX=dev YES=1
   git rev-parse --verify refs/tags/0.1.11-dev
@@ -35,13 +35,13 @@ load deploy_mk
   on_remote | grep -qx 0.1.12-dev
 }
 
-@test "an answer other than the proposal is taken" {
+@test "an answer other than the proposal is accepted" {
   run make deploy-dev <<<0.2.0-dev
   [ "$status" -eq 0 ]
   [ "$(on_remote)" = 0.2.0-dev ]
 }
 
-@test "VERSION asks nothing, and YES takes the proposal" {
+@test "VERSION asks nothing, and YES accepts the proposal" {
   run make deploy-dev VERSION=0.2.0-dev </dev/null
   [ "$status" -eq 0 ]
   [[ $output != *"next version"* ]]
@@ -51,25 +51,25 @@ load deploy_mk
   [ "$(on_remote)" = $'0.2.0-dev\n0.2.1-dev' ]
 }
 
-@test "where nobody answers nothing is tagged" {
+@test "without an answer, nothing is tagged" {
   refuses "run: make deploy-dev YES=1" make deploy-dev
 }
 
-@test "what is no version of the suffix is refused" {
+@test "a version that does not match the suffix is refused" {
   local version
   for version in 1.2-dev 1.2.3 1.2.3-prod v1.2.3-dev 01.2.3-dev 1.02.3-dev 1.2.03-dev 1.2.3.4-dev -1.2.3-dev '1.2.3-dev x' 1.2.3-dev,1; do
-    refuses "no version of dev: '$version'" make deploy-dev "VERSION=$version"
+    refuses "not a version of dev: '$version'" make deploy-dev "VERSION=$version"
   done
-  VERSION=$'1.2.3-dev\n1.2.4-dev' refuses "no version of dev" make deploy-dev
+  VERSION=$'1.2.3-dev\n1.2.4-dev' refuses "not a version of dev" make deploy-dev
 }
 
-@test "what is no environment is refused" {
-  refuses "say which, as in SUFFIX=dev" make tag
-  refuses "say which, as in ENV=dev" make status
-  refuses "no environment's name: 'Dev'" make deploy-Dev
+@test "a name that is not an environment is refused" {
+  refuses "name one, as in SUFFIX=dev" make tag
+  refuses "name one, as in ENV=dev" make status
+  refuses "not an environment: 'Dev'" make deploy-Dev
 }
 
-@test "the tag is annotated, and alone it stays here" {
+@test "make tag creates an annotated tag and does not push it" {
   run make tag SUFFIX=dev YES=1
   [ "$status" -eq 0 ]
   [ "$(git cat-file -t 0.1.0-dev)" = tag ]
@@ -78,7 +78,7 @@ load deploy_mk
   [ "$(on_remote)" = 0.1.0-dev ]
 }
 
-@test "a tag that exists here is refused" {
+@test "a tag that exists locally is refused" {
   git tag 0.3.0-dev
   refuses "run: git tag --delete 0.3.0-dev" make deploy-dev VERSION=0.3.0-dev
 }
@@ -92,14 +92,14 @@ load deploy_mk
   [ "$(git tag --list)" = 0.3.0-dev ]
 }
 
-@test "a tag that is another one on the remote is not replaced" {
+@test "a tag that differs from the remote's is not replaced" {
   git -C ../theirs tag --annotate --message theirs 0.3.0-dev
   git -C ../theirs push --quiet origin 0.3.0-dev
   git tag 0.3.0-dev
   refuses "run: git fetch origin +refs/tags/0.3.0-dev:refs/tags/0.3.0-dev" make deploy-dev YES=1
 }
 
-@test "a tag of another kind that has moved on the remote is in nobody's way" {
+@test "a tag without the suffix that moved on the remote does not matter" {
   released v1
   commit ../theirs moved
   git -C ../theirs tag v1
@@ -122,7 +122,7 @@ load deploy_mk
   make deploy-dev YES=1
 }
 
-@test "the branch of an environment is its own name or BRANCH_<environment>" {
+@test "the branch of an environment has its name or is BRANCH_<environment>" {
   refuses "prod is deployed from main; run: git checkout main" make deploy-prod YES=1
   git checkout --quiet -b main
   make deploy-prod YES=1
@@ -132,7 +132,7 @@ load deploy_mk
   [ "$(on_remote)" = $'0.1.0-dev\n0.1.0-prod' ]
 }
 
-@test "a detached head is refused" {
+@test "a detached HEAD is refused" {
   git checkout --quiet --detach
   refuses "run: git checkout dev" make deploy-dev YES=1
 }
@@ -145,7 +145,7 @@ load deploy_mk
   make deploy-dev YES=1
 }
 
-@test "a branch that has gone another way than the remote is refused" {
+@test "a branch that has diverged from the remote's is refused" {
   commit ../theirs theirs
   git -C ../theirs push --quiet
   commit . ours

@@ -1,47 +1,47 @@
 #!/usr/bin/env bats
-# deploy.mk as people use it: rollback and status by GitHub's workflows.
+# Tests make rollback and make status, which start GitHub workflows.
 
 load deploy_mk
 
-# with_gh EXIT: a gh that writes down what it was asked.
+# with_gh EXIT: installs a gh that records its arguments and exits with EXIT.
 with_gh() {
   mkdir ../bin
-  printf '%s\n' '#!/bin/sh' 'printf "<%s>" "$@" >>../asked' "exit $1" >../bin/gh
+  printf '%s\n' '#!/bin/sh' 'printf "<%s>" "$@" >>../arguments' "exit $1" >../bin/gh
   chmod +x ../bin/gh
   PATH=$PWD/../bin:$PATH
 }
 
-# without_gh: a PATH of links to what deploy.mk needs.
+# without_gh: makes ../bin, a PATH with only the programs that deploy.mk needs.
 without_gh() {
   local program
   mkdir ../bin
   for program in make sh git sed grep; do ln -s "$(command -v "$program")" ../bin/; done
 }
 
-@test "rollback and status start their workflows by gh" {
+@test "rollback and status start their workflows with gh" {
   with_gh 0
   git remote set-url origin git@github.com:org/atta.git
   run make rollback ENV=dev
   [ "$status" -eq 0 ]
   [[ $output == *https://github.com/org/atta/actions/workflows/rollback.yml* ]]
-  [ "$(cat ../asked)" = '<workflow><run><rollback.yml><-f><environment=dev>' ]
-  rm ../asked
+  [ "$(cat ../arguments)" = '<workflow><run><rollback.yml><-f><environment=dev>' ]
+  rm ../arguments
   make rollback ENV=dev VERSION=0.1.29-dev
-  [ "$(cat ../asked)" = '<workflow><run><rollback.yml><-f><environment=dev><-f><version=0.1.29-dev>' ]
-  rm ../asked
+  [ "$(cat ../arguments)" = '<workflow><run><rollback.yml><-f><environment=dev><-f><version=0.1.29-dev>' ]
+  rm ../arguments
   make status ENV=dev
-  [ "$(cat ../asked)" = '<workflow><run><status.yml><-f><environment=dev>' ]
+  [ "$(cat ../arguments)" = '<workflow><run><status.yml><-f><environment=dev>' ]
 }
 
 @test "rollback refuses a version of another environment" {
   with_gh 0
   run make rollback ENV=dev VERSION=0.1.29-prod
   [ "$status" -ne 0 ]
-  [[ $output == *"no version of dev: '0.1.29-prod'"* ]]
-  [ ! -e ../asked ]
+  [[ $output == *"not a version of dev: '0.1.29-prod'"* ]]
+  [ ! -e ../arguments ]
 }
 
-@test "a gh that fails is not believed" {
+@test "a failure of gh is reported" {
   with_gh 4
   git remote set-url origin git@github.com:org/atta.git
   run make status ENV=dev
@@ -49,7 +49,7 @@ without_gh() {
   [[ $output == *"press Run workflow at https://github.com/org/atta/actions/workflows/status.yml"* ]]
 }
 
-@test "without gh the page to open is shown, whatever the remote's address, and no secret of it" {
+@test "without gh, the page to open is printed for every form of the remote's URL, without its secrets" {
   without_gh
   local url
   for url in git@github.com:org/atta.git https://github.com/org/atta https://ada:SECRET@github.com/org/atta.git/ ssh://git@github.com:22/org/atta.git github.com:org/atta; do

@@ -10,7 +10,7 @@ OUTPUT = pathlib.Path(os.environ.get("OUTPUT", "/app/output"))
 def main() -> int:
     version = os.environ.get("VERSION", "unknown")
     name = os.environ["GREETING_NAME"]
-    # Written aside and renamed, so that nobody reads half of it.
+    # Write to a temporary file and rename it, so that nobody reads a partial file.
     new = OUTPUT / ".greeting.new"
     new.write_text(f"Hello {name}, from {version}\n")
     new.rename(OUTPUT / "greeting.txt")

@@ -1,23 +1,24 @@
-# deploy.mk: deploy, go back and look, from a laptop with git and make.
+# deploy.mk: deploy, roll back and show the status, from a laptop with git and make.
 #
-#   make deploy-dev              tag the next version of dev, push it with its branch
-#   make tag SUFFIX=dev          the tag alone, not pushed
-#   make rollback ENV=dev        start rollback.yml; VERSION=0.1.29-dev goes to that one
+#   make deploy-dev              tag the next version of dev and push it with its branch
+#   make tag SUFFIX=dev          create the tag only, without pushing it
+#   make rollback ENV=dev        start rollback.yml; VERSION=0.1.29-dev rolls back to that version
 #   make status ENV=dev          start status.yml
 #
-# VERSION=0.2.0-dev is that version, YES=1 the proposed one, without a question;
-# FORCE=1 allows one that is not higher than the last. An environment is deployed
-# from the branch of its own name, or from BRANCH_<environment>; REMOTE is origin.
+# VERSION=0.2.0-dev sets the version and YES=1 accepts the proposed one, both without
+# a prompt; FORCE=1 allows a version that is lower than the last. An environment is
+# deployed from the branch of the same name, or from BRANCH_<environment>. REMOTE is
+# the git remote, origin by default.
 #
-# Another repository copies this one file and includes it:
+# To use it in another repository, copy this file and include it:
 #
 #   BRANCH_prod := main
 #   include deploy.mk
 #
-# That it is one file is why the shell text is in here and not beside it. It is
-# shell as it is written: $(value) hands it to sh unexpanded, so no $ is doubled.
-# Needs GNU make 3.81, git 2.20 and what POSIX and macOS have: no sort -V, and no
-# line ends in a backslash, which make 3.81 would join to the next.
+# The shell script is part of this file so that there is only one to copy. $(value)
+# passes it to sh unexpanded, so no $ is doubled.
+# Needs GNU make 3.81, git 2.20 and the tools of POSIX and macOS: there is no sort -V,
+# and no line may end with a backslash, because make 3.81 would join it to the next.
 
 REMOTE ?= origin
 
@@ -33,15 +34,15 @@ main() {
   remote=$1 command=$2 suffix=$3 branch=$4
   VERSION=${VERSION:-} YES=${YES:-} FORCE=${FORCE:-}
   case $command in
-    tag) say="SUFFIX=dev" again="make tag SUFFIX=$suffix" ;;
-    deploy) say="make deploy-dev" again="make deploy-$suffix" ;;
-    *) say="ENV=dev" ;;
+    tag) example="SUFFIX=dev" retry="make tag SUFFIX=$suffix" ;;
+    deploy) example="make deploy-dev" retry="make deploy-$suffix" ;;
+    *) example="ENV=dev" ;;
   esac
-  matches "$suffix" "$name" || die "no environment's name: '$suffix'; say which, as in $say"
+  matches "$suffix" "$name" || die "not an environment: '$suffix'; name one, as in $example"
   case $command in
     tag)
       tag
-      echo "tagged $version, here only; to deploy it, run: $push"
+      echo "tagged $version locally; to deploy it, run: $push"
       ;;
     deploy)
       tag
@@ -66,23 +67,23 @@ tag() {
   propose
   choose
   check_version
-  git tag --annotate --message "Deploy $version" "$version" || die "the tag $version could not be made"
+  git tag --annotate --message "Deploy $version" "$version" || die "the tag $version could not be created"
 }
 
 check_head() {
   on=$(git symbolic-ref --quiet --short HEAD) ||
-    die "the head is detached, and $suffix is deployed from the branch $branch; run: git checkout $branch"
+    die "HEAD is detached, and $suffix is deployed from the branch $branch; run: git checkout $branch"
   [ "$on" = "$branch" ] ||
     die "this is the branch $on, and $suffix is deployed from $branch; run: git checkout $branch"
 }
 
 check_tree() {
-  changes=$(git status --porcelain) || die "the state of the tree is not known"
+  changes=$(git status --porcelain) || die "could not run git status"
   [ -z "$changes" ] ||
-    die "there are changes that are not committed; commit them, or run: git stash --include-untracked" "$changes"
+    die "there are uncommitted changes; commit them, or run: git stash --include-untracked" "$changes"
 }
 
-# Asks the remote itself: a clone of one branch has no other to compare with.
+# Asks the remote, because a single-branch clone has no other remote-tracking branch.
 check_branch_of_remote() {
   theirs=$(git ls-remote "$remote" "refs/heads/$branch") ||
     die "$remote does not answer; to see why, run: git ls-remote $remote"
@@ -94,24 +95,24 @@ check_branch_of_remote() {
   elif git merge-base --is-ancestor HEAD "$theirs"; then
     die "$branch is behind $remote; run: git pull --ff-only $remote $branch"
   fi
-  die "$branch and $remote's have gone different ways; run: git pull --rebase $remote $branch"
+  die "$branch has diverged from $remote; run: git pull --rebase $remote $branch"
 }
 
-# Only the tags of this suffix, because others, such as v1, may move. Without a plus
-# git replaces no tag that is here: https://git-scm.com/docs/git-fetch
+# Fetches only tags with this suffix, because others, such as v1, may move. Without a plus,
+# git does not replace an existing tag: https://git-scm.com/docs/git-fetch
 fetch_tags() {
   fetched=$(git fetch --no-tags "$remote" "refs/tags/*-$suffix:refs/tags/*-$suffix" 2>&1) && return 0
   differs=$(printf '%s\n' "$fetched" | sed -n 's/.*\[rejected\] *\([^ ]*\) .*/\1/p' | head -n 1)
-  [ -z "$differs" ] || die "the tag $differs is another one here than on $remote; to take theirs, run: git fetch $remote +refs/tags/$differs:refs/tags/$differs"
+  [ -z "$differs" ] || die "the local tag $differs differs from the one on $remote; to replace yours, run: git fetch $remote +refs/tags/$differs:refs/tags/$differs"
   die "the tags could not be fetched from $remote" "$fetched"
 }
 
-# versions: those of the suffix, without it, the highest last.
+# versions: prints the versions with the suffix, without the suffix, highest last.
 versions() {
-  git tag --list | grep -E "^$number\.$number\.$number-$suffix\$" | sed "s/-$suffix\$//" | in_order
+  git tag --list | grep -E "^$number\.$number\.$number-$suffix\$" | sed "s/-$suffix\$//" | sort_versions
 }
 
-in_order() {
+sort_versions() {
   sort -t . -k 1,1n -k 2,2n -k 3,3n
 }
 
@@ -134,7 +135,7 @@ choose() {
     versions | tail -n 5 | sed "s/.*/  &-$suffix/"
   fi
   printf 'next version [%s]: ' "$proposed"
-  read -r answer || die "no answer; to take $proposed, run: $again YES=1"
+  read -r answer || die "no answer; to accept $proposed, run: $retry YES=1"
   version=${answer:-$proposed}
 }
 
@@ -143,30 +144,30 @@ check_version() {
   push="git push --atomic --no-follow-tags $remote refs/heads/$branch refs/tags/$version"
   if git show-ref --verify --quiet "refs/tags/$version"; then
     released=$(git ls-remote "$remote" "refs/tags/$version") || die "$remote does not answer"
-    [ -n "$released" ] || die "the tag $version exists here, though not on $remote; to make it anew, run: git tag --delete $version"
-    die "the tag $version exists on $remote, and a version is released once; to take the next one, run: $again VERSION=$proposed"
+    [ -n "$released" ] || die "the tag $version exists locally, but not on $remote; to create it again, first run: git tag --delete $version"
+    die "the tag $version exists on $remote, and a version is released once; to use the next one, run: $retry VERSION=$proposed"
   fi
   if [ -n "$last" ] && [ -z "$FORCE" ]; then
-    highest=$(printf '%s\n' "$last" "${version%-"$suffix"}" | in_order | tail -n 1)
+    highest=$(printf '%s\n' "$last" "${version%-"$suffix"}" | sort_versions | tail -n 1)
     [ "$highest-$suffix" = "$version" ] ||
-      die "$version is lower than the last, $last-$suffix; if it has to be, run: $again VERSION=$version FORCE=1"
+      die "$version is lower than the last version, $last-$suffix; to release it anyway, run: $retry VERSION=$version FORCE=1"
   fi
 }
 
 check_form() {
   matches "$1" "$number\.$number\.$number-$suffix" ||
-    die "no version of $suffix: '$1'; it is MAJOR.MINOR.PATCH-$suffix without leading zeros, as in 0.1.30-$suffix"
+    die "not a version of $suffix: '$1'; use MAJOR.MINOR.PATCH-$suffix without leading zeros, as in 0.1.30-$suffix"
 }
 
-# Whole, because grep looks at each line by itself.
+# Checks the characters of the whole text first, because grep matches each line separately.
 matches() {
   case $1 in *[!A-Za-z0-9.-]*) return 1 ;; esac
   printf '%s\n' "$1" | grep -Eqx -- "$2"
 }
 
-# The branch and the tag arrive together or not at all, and no other tag does,
-# whatever push.followTags says. A push may arrive and its answer not, so after one
-# that fails the remote is asked for the very tag, whose id says by whom and when.
+# Pushes the branch and the tag together or not at all, and no other tag, whatever
+# push.followTags is. A push that fails may still have arrived, so the remote's tag is
+# compared with ours: the id of an annotated tag depends on its author and time.
 push() {
   if $push; then
     echo "$version is pushed; its deploy is at $(page)"
@@ -174,31 +175,31 @@ push() {
   fi
   mine=$(git rev-parse "refs/tags/$version")
   theirs=$(git ls-remote "$remote" "refs/tags/$version") ||
-    die "$remote does not answer, so $version may be there or not; to push it, run: $push"
+    die "$remote does not answer, so $version may or may not have been pushed; to push it, run: $push"
   theirs=$(printf '%s' "$theirs" | cut -f 1)
   if [ "$theirs" = "$mine" ]; then
-    echo "$version is on $remote all the same; its deploy is at $(page)"
+    echo "$version was pushed despite the error; its deploy is at $(page)"
     return
   fi
   git tag --delete "$version" >&2
-  [ -z "$theirs" ] || die "somebody else has released $version in the meantime, nothing of yours was pushed; to take the next one, run: $again"
+  [ -z "$theirs" ] || die "somebody else released $version in the meantime, and nothing of yours was pushed; to use the next version, run: $retry"
   check_branch_of_remote
-  die "$remote has refused the push, for the reason above, and nothing was pushed; then run: $again"
+  die "$remote refused the push for the reason above, and nothing was pushed; once it is fixed, run: $retry"
 }
 
-# Pushing a tag again that is there is no event on GitHub, so a workflow is started.
+# Starts a workflow, because pushing an existing tag again is not an event on GitHub.
 start() {
   if ! command -v gh >/dev/null 2>&1; then
-    echo "there is no gh here; press Run workflow, with environment $suffix${VERSION:+ and version $VERSION}, at"
+    echo "gh is not installed; press Run workflow, with environment $suffix${VERSION:+ and version $VERSION}, at"
     echo "$(page)/workflows/$1"
     return
   fi
   gh workflow run "$1" -f "environment=$suffix" ${VERSION:+-f "version=$VERSION"} ||
-    die "gh has not started $1; press Run workflow at $(page)/workflows/$1"
-  echo "$1 is started for $suffix; it is at $(page)/workflows/$1"
+    die "gh did not start $1; press Run workflow at $(page)/workflows/$1"
+  echo "started $1 for $suffix: $(page)/workflows/$1"
 }
 
-# page: that of the repository's workflows, from git@host:owner/name.git,
+# page: prints the URL of the repository's workflows, from git@host:owner/name.git,
 # ssh://git@host:22/owner/name.git or https://user:secret@host/owner/name.git.
 page() {
   url=$(git remote get-url "$remote")
@@ -226,13 +227,13 @@ main "$@"
 endef
 export DEPLOY_MK := $(value deploy_mk)
 
-# Included first, it leaves the default goal to the makefile that includes it.
+# Restored below, so that the makefile that includes this file keeps its default goal.
 deploy_mk_goal := $(.DEFAULT_GOAL)
 
 .PHONY: tag rollback status deploy-always
 
-# A pattern cannot be phony; one that needs a phony target is always made.
-deploy-%: deploy-always ## Tag the next version of an environment and push it with its branch: this deploys it
+# A pattern rule cannot be phony, but one that depends on a phony target always runs.
+deploy-%: deploy-always ## Deploy to an environment: tag its next version and push it with its branch
 	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' deploy '$*' '$(or $(BRANCH_$*),$*)'
 
 deploy-always:
@@ -240,10 +241,10 @@ deploy-always:
 tag: ## Tag the next version, without pushing it (SUFFIX=dev)
 	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' tag '$(SUFFIX)' '$(or $(BRANCH_$(SUFFIX)),$(SUFFIX))'
 
-rollback: ## Go back to the version before, or to VERSION (ENV=dev)
+rollback: ## Roll back to the previous version, or to VERSION (ENV=dev)
 	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' rollback '$(ENV)' ''
 
-status: ## Ask the instances what they run (ENV=dev)
+status: ## Show what the instances run (ENV=dev)
 	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' status '$(ENV)' ''
 
 .DEFAULT_GOAL := $(deploy_mk_goal)

@@ -19,8 +19,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def main() -> None:
     server = http.server.ThreadingHTTPServer(("", 8080), Handler)
-    # docker stop sends SIGTERM: answer what has come in, then end. shutdown waits for the
-    # loop, which this thread runs, so another one has to call it.
+    # docker stop sends SIGTERM: finish the open requests, then exit. shutdown blocks until
+    # serve_forever returns, so it has to run in another thread.
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever()
 

@@ -1,5 +1,4 @@
-// Package bundle builds the deploy bundle of a release and stores it in S3. It knows nothing about the instances that
-// unpack it.
+// Package bundle builds the deploy bundle of a release and stores it in S3. It does not know the instances.
 package bundle
 
 import (
@@ -27,11 +26,10 @@ const DefaultPath = "deploy"
 // laptopFile is a makefile for developers, not for hosts; in the action's own repository it is a link.
 const laptopFile = "deploy.mk"
 
-// maxSize limits a bundle, in bytes: it is held in memory, and it is meant for scripts and units. Programs belong in the
-// image.
+// maxSize limits a bundle, in bytes: it is held in memory, and is meant for scripts and units, not for programs.
 const maxSize = 32 << 20
 
-// deployScript is the entry in deploy.Files that bootstrap.sh hands over to.
+// deployScript is the file in deploy.Files that the bootstrap script starts.
 const deployScript = "ec2_deploy.sh"
 
 // Bundle is a finished deploy-bundle-<version>.tar.gz.
@@ -72,7 +70,7 @@ func Build(folder string, rel release.Release, mode string, allowed ...string) (
 		return Bundle{}, fmt.Errorf("pack bundle: %w", err)
 	}
 	if len(content) > maxSize {
-		return Bundle{}, fmt.Errorf("bundle-path %s makes a bundle of %d MB, the limit is %d MB: programs belong in the image",
+		return Bundle{}, fmt.Errorf("bundle-path %s results in a bundle of %d MB; the limit is %d MB, since programs belong in the image",
 			folder, len(content)>>20, maxSize>>20)
 	}
 	sum := sha256.Sum256(content)
@@ -100,7 +98,7 @@ func defaultFiles(service, mode string) (map[string]file, error) {
 	return files, err
 }
 
-// plainName keeps names readable in listings and shells.
+// plainName matches names that are readable in listings and need at most quotes in a shell.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._/+@ -]+$`)
 
 func readFolder(folder, service string, allowed []string) (map[string]file, error) {
@@ -127,12 +125,12 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
 			return nil
 		}
-		if holdsSecrets(inside) && !slices.Contains(allowed, inside) {
-			problems = append(problems, fmt.Errorf("bundle-path %s: %q is named like a file of secrets, which must not be in a bundle; if it holds none, list it in bundle-allow", folder, inside))
+		if isNamedLikeSecret(inside) && !slices.Contains(allowed, inside) {
+			problems = append(problems, fmt.Errorf("bundle-path %s: %q is named like a secret, which must not be in a bundle; if it is not one, list it in bundle-allow", folder, inside))
 			return nil
 		}
 		if size += info.Size(); size > maxSize {
-			return fmt.Errorf("bundle-path %s holds more than %d MB: programs belong in the image", folder, maxSize>>20)
+			return fmt.Errorf("bundle-path %s contains more than %d MB; programs belong in the image", folder, maxSize>>20)
 		}
 		content, err := root.ReadFile(inside)
 		switch problem := misplacedReason(inside, service); {
@@ -151,19 +149,19 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 	return files, errors.Join(problems...)
 }
 
-// openFolder opens the repository's folder. A link on the way to it must not lead out of the working directory.
+// openFolder opens the repository's folder, which links must not lead out of the working directory.
 func openFolder(folder string) (*os.Root, error) {
-	here, err := os.Getwd()
+	workingDir, err := os.Getwd()
 	if err != nil {
 		return nil, err
 	}
 	within := folder
 	if filepath.IsAbs(folder) {
-		if within, err = filepath.Rel(here, folder); err != nil || !filepath.IsLocal(within) {
+		if within, err = filepath.Rel(workingDir, folder); err != nil || !filepath.IsLocal(within) {
 			return os.OpenRoot(folder)
 		}
 	}
-	root, err := os.OpenRoot(here)
+	root, err := os.OpenRoot(workingDir)
 	if err != nil {
 		return nil, err
 	}
@@ -171,13 +169,13 @@ func openFolder(folder string) (*os.Root, error) {
 	return root.OpenRoot(within)
 }
 
-// secretNames are patterns of the names of files that hold keys, passwords or settings of one environment.
+// secretNames matches names of files with keys, passwords or the settings of one environment.
 var secretNames = []string{".env.*", "*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "id_*", ".netrc", ".pgpass", ".git-credentials"}
 
-// publicNames are the exceptions: examples of settings, and public keys.
+// publicNames are exceptions: examples of settings, and public keys.
 var publicNames = []string{".env.example", ".env.sample", ".env.template", ".env.dist", "*.pub"}
 
-func holdsSecrets(name string) bool {
+func isNamedLikeSecret(name string) bool {
 	matches := func(pattern string) bool {
 		ok, _ := path.Match(pattern, path.Base(name)) // the patterns are constants
 		return ok
@@ -185,7 +183,7 @@ func holdsSecrets(name string) bool {
 	return slices.ContainsFunc(secretNames, matches) && !slices.ContainsFunc(publicNames, matches)
 }
 
-// unfitReason is the reason why a file must not be in a bundle, or empty.
+// unfitReason returns why a file must not be in a bundle, or "".
 func unfitReason(name string, info fs.FileInfo) string {
 	mode := info.Mode()
 	switch {
@@ -196,7 +194,7 @@ func unfitReason(name string, info fs.FileInfo) string {
 	case mode&(fs.ModeSetuid|fs.ModeSetgid) != 0:
 		return "is setuid or setgid; such a file does not go into a bundle"
 	case path.Base(name) == ".env":
-		return "holds settings and secrets, which stay on the host"
+		return "contains settings and secrets, which stay on the host"
 	case !plainName.MatchString(name):
 		return "has a name with characters other than letters, digits, spaces and . _ + @ -"
 	}

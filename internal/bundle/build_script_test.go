@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 )
 
-// script builds a bundle with deploy/build_bundle.sh.
+// script builds a bundle with deploy/build_bundle.sh, and returns it and the script's output.
 func script(t *testing.T, arguments ...string) ([]byte, string, error) {
 	t.Helper()
 	output := t.TempDir()
@@ -23,25 +23,25 @@ func script(t *testing.T, arguments ...string) ([]byte, string, error) {
 	}
 	cmd := exec.Command(program, append(arguments, "--output="+output)...)
 	cmd.Dir = t.TempDir()
-	said, err := cmd.CombinedOutput()
+	printed, err := cmd.CombinedOutput()
 	if err != nil {
-		return nil, string(said), err
+		return nil, string(printed), err
 	}
 	content, err := os.ReadFile(filepath.Join(output, "deploy-bundle-0.1.30-dev.tar.gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return content, string(said), nil
+	return content, string(printed), nil
 }
 
-func TestTheShellScriptBuildsTheIdenticalBundle(t *testing.T) {
+func TestBuildScriptBuildsTheIdenticalBundle(t *testing.T) {
 	t.Parallel()
 	trees := map[string][]own{"defaults": nil, "own": fixed, "modes": {
 		{"run", "x", 0o700}, {"group only", "x", 0o654}, {"read only", "x", 0o444}, {"a/.hidden", "x", 0o777}, {"a.b", "", 0o600}, {"a-b", "", 0o644}, {"-x", "", 0o644},
 	}, "long names": {
 		{strings.Repeat("d/", 60) + "file", "x", 0o644}, {strings.Repeat("long-folder/", 10) + strings.Repeat("n", 90), "x", 0o644},
 	}}
-	// With such a file the archive, whose length is a multiple of 512, is just below or above a multiple of a stored block.
+	// The length of the archive, a multiple of 512, is then just below or above a multiple of the length of a stored block.
 	base := len(build(t, folder(t)).Content)
 	for _, size := range []int{65_024, 65_536, 130_560, 131_072} {
 		for _, n := range []int{size - base - 512, size - base} {
@@ -61,7 +61,7 @@ func TestTheShellScriptBuildsTheIdenticalBundle(t *testing.T) {
 	same(t, "an own service", "service", fixed)
 }
 
-// same fails unless the script and the package build the same bundle of a folder.
+// same checks that the script and the package build the same bundle from a folder.
 func same(t *testing.T, name, mode string, files []own) {
 	t.Helper()
 	dir := folder(t, files...)
@@ -69,16 +69,16 @@ func same(t *testing.T, name, mode string, files []own) {
 	if err != nil {
 		t.Fatalf("%s: %v", name, err)
 	}
-	got, said, err := script(t, "0.1.30-dev", "--path="+dir, "--mode="+mode)
+	got, printed, err := script(t, "0.1.30-dev", "--path="+dir, "--mode="+mode)
 	if err != nil {
-		t.Fatalf("%s: %v: %s", name, err, said)
+		t.Fatalf("%s: %v: %s", name, err, printed)
 	}
 	if !bytes.Equal(got, b.Content) {
-		t.Errorf("%s: the script makes %d bytes, the package %d", name, len(got), len(b.Content))
+		t.Errorf("%s: the script builds other bytes (%d) than the package (%d)", name, len(got), len(b.Content))
 	}
 }
 
-func TestTheShellScriptRefusesWhatThePackageRefuses(t *testing.T) {
+func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 	t.Parallel()
 	linked := folder(t)
 	if err := os.Symlink("/etc/passwd", filepath.Join(linked, "link")); err != nil {
@@ -88,25 +88,25 @@ func TestTheShellScriptRefusesWhatThePackageRefuses(t *testing.T) {
 		"only regular files":   {"0.1.30-dev", "--path=" + linked},
 		"setuid":               {"0.1.30-dev", "--path=" + folder(t, own{"su", "", 0o755 | os.ModeSetuid})},
 		"settings and secrets": {"0.1.30-dev", "--path=" + folder(t, own{"sub/.env", "", 0o600})},
-		"mode is job and systemd/atta.service is a service": {"0.1.30-dev", "--mode=job", "--path=" + folder(t, fixed...)},
-		"mode is service and systemd/atta.service is a job": {"0.1.30-dev", "--mode=service", "--path=" + folder(t, own{"systemd/atta.service", job, 0o644})},
-		"would not be installed":                            {"0.1.30-dev", "--path=" + folder(t, own{"systemd/web.service", job, 0o644})},
-		"systemd/x/atta.service":                            {"0.1.30-dev", "--path=" + folder(t, own{"systemd/x/atta.service", job, 0o644})},
-		"systemd/daemon.service":                            {"0.1.30-dev", "--path=" + folder(t, own{"systemd/daemon.service", job, 0o644})},
-		"that the deploy itself takes":                      {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-recover.service", job, 0o644})},
-		"systemd/atta-a.timer starts atta-a.service":        {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-a.timer", "", 0o644})},
-		"systemd/atta.timer starts atta-b.service":          {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta.timer", "Unit=atta-b.service", 0o644})},
-		"not a mode, job or service: daemon":                {"0.1.30-dev", "--mode=daemon"},
-		"a name in a bundle":                                {"0.1.30-dev", "--path=" + folder(t, own{"odd\nname", "", 0o600})},
-		"no such folder: nowhere":                           {"0.1.30-dev", "--path=nowhere"},
-		"not a version like":                                {"0.1.30"},
-		"none given":                                        {},
-		"one version, please":                               {"0.1.30-dev", "0.1.31-dev"},
-		"unknown option: --speed=fast":                      {"0.1.30-dev", "--speed=fast"},
-		"not a service name: Web":                           {"0.1.30-dev", "--service=Web"},
+		"mode is job, but systemd/atta.service is a service": {"0.1.30-dev", "--mode=job", "--path=" + folder(t, fixed...)},
+		"mode is service, but systemd/atta.service is a job": {"0.1.30-dev", "--mode=service", "--path=" + folder(t, own{"systemd/atta.service", job, 0o644})},
+		"would not be installed":                             {"0.1.30-dev", "--path=" + folder(t, own{"systemd/web.service", job, 0o644})},
+		"systemd/x/atta.service":                             {"0.1.30-dev", "--path=" + folder(t, own{"systemd/x/atta.service", job, 0o644})},
+		"systemd/daemon.service":                             {"0.1.30-dev", "--path=" + folder(t, own{"systemd/daemon.service", job, 0o644})},
+		"that is reserved for the deploy":                    {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-recover.service", job, 0o644})},
+		"systemd/atta-a.timer starts atta-a.service":         {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-a.timer", "", 0o644})},
+		"systemd/atta.timer starts atta-b.service":           {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta.timer", "Unit=atta-b.service", 0o644})},
+		"not a mode, job or service: daemon":                 {"0.1.30-dev", "--mode=daemon"},
+		"a file name in a bundle":                            {"0.1.30-dev", "--path=" + folder(t, own{"odd\nname", "", 0o600})},
+		"no such folder: nowhere":                            {"0.1.30-dev", "--path=nowhere"},
+		"not a version like":                                 {"0.1.30"},
+		"none given":                                         {},
+		"give one version":                                   {"0.1.30-dev", "0.1.31-dev"},
+		"unknown option: --speed=fast":                       {"0.1.30-dev", "--speed=fast"},
+		"not a service name: Web":                            {"0.1.30-dev", "--service=Web"},
 	} {
-		if _, said, err := script(t, arguments...); err == nil || !strings.Contains(said, want) {
-			t.Errorf("%v: %v: %s", arguments, err, said)
+		if _, printed, err := script(t, arguments...); err == nil || !strings.Contains(printed, want) {
+			t.Errorf("%v: %v: %s", arguments, err, printed)
 		}
 	}
 }

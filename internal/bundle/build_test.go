@@ -76,7 +76,7 @@ var fixed = []own{
 	{"empty", "", 0o644},
 }
 
-func TestTheSameFilesGiveTheSameBytesOnEveryMachine(t *testing.T) {
+func TestBuildGivesTheSameBytesOnEveryMachine(t *testing.T) {
 	t.Parallel()
 	// If this checksum changes, every bundle that is already in a bucket becomes a conflict.
 	const golden = "e0a7ff055cfe4fabedfa092fd63c50727952ebc9679253b8a7a7bbed878e1464"
@@ -98,10 +98,10 @@ func TestTheSameFilesGiveTheSameBytesOnEveryMachine(t *testing.T) {
 	}
 	there := build(t, elsewhere)
 	if !bytes.Equal(here.Content, there.Content) {
-		t.Error("the bytes differ")
+		t.Error("the bundles differ")
 	}
 	if sum := sha256.Sum256(here.Content); hex.EncodeToString(sum[:]) != here.SHA256 {
-		t.Error("the sum is another file's")
+		t.Error("SHA256 is not that of the content")
 	}
 }
 
@@ -135,7 +135,7 @@ func unpack(t *testing.T, content []byte) (all []packed) {
 	}
 }
 
-func TestTheRepositorysOwnFilesReplaceTheBuiltInOnes(t *testing.T) {
+func TestBuildReplacesBuiltInFilesWithTheRepositorysOwn(t *testing.T) {
 	t.Parallel()
 	b := build(t, folder(t, fixed...))
 	want := []packed{
@@ -174,7 +174,7 @@ func TestGNUTarReadsABundle(t *testing.T) {
 	}
 }
 
-func TestTheBuiltInUnitIsNamedForTheService(t *testing.T) {
+func TestBuildNamesTheBuiltInUnitAfterTheService(t *testing.T) {
 	t.Parallel()
 	b, err := bundle.Build(folder(t), version(t, "web-shop"), "")
 	if err != nil {
@@ -195,7 +195,7 @@ func TestTheBuiltInUnitIsNamedForTheService(t *testing.T) {
 	}
 }
 
-// libraries are the names in a bundle of what ec2_deploy.sh sources.
+// libraries returns the names in a bundle of the libraries that ec2_deploy.sh sources.
 func libraries(t *testing.T) (names []string) {
 	t.Helper()
 	files, err := fs.Glob(deploy.Files, "lib/*.sh")
@@ -208,7 +208,7 @@ func libraries(t *testing.T) (names []string) {
 	return names
 }
 
-func TestTheRepositorysOwnScriptReplacesTheBuiltInLibrariesToo(t *testing.T) {
+func TestBuildDropsBuiltInLibrariesWhenTheRepositoryHasAScript(t *testing.T) {
 	t.Parallel()
 	b := build(t, folder(t, own{"ec2_deploy.sh", "#!/bin/bash\n", 0o755}, own{"lib/mine.sh", "", 0o644}))
 	for _, file := range unpack(t, b.Content) {
@@ -218,7 +218,7 @@ func TestTheRepositorysOwnScriptReplacesTheBuiltInLibrariesToo(t *testing.T) {
 	}
 }
 
-func TestEveryFileThatMustNotBeInABundleIsReportedAtOnce(t *testing.T) {
+func TestBuildReportsAllForbiddenFilesAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := folder(t, own{".env", "SECRET=1", 0o600}, own{"sub/.env", "SECRET=2", 0o600}, own{"odd\nname", "", 0o644}, own{`back\slash`, "", 0o644},
 		own{"good.txt", "", 0o644}, own{"su", "", 0o755 | fs.ModeSetuid}, own{"sg", "", 0o755 | fs.ModeSetgid})
@@ -230,7 +230,7 @@ func TestEveryFileThatMustNotBeInABundleIsReportedAtOnce(t *testing.T) {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
-		`".env" holds settings`, `"sub/.env" holds settings`, `"odd\nname" has a name`, `"back\\slash" has a name`, `"su" is setuid`, `"sg" is setuid`,
+		`".env" contains settings`, `"sub/.env" contains settings`, `"odd\nname" has a name`, `"back\\slash" has a name`, `"su" is setuid`, `"sg" is setuid`,
 		`"link" is a link`, `"folder" is a link`, `"pipe" is a special file;`,
 	} {
 		if !strings.Contains(err.Error(), want) {
@@ -242,11 +242,11 @@ func TestEveryFileThatMustNotBeInABundleIsReportedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAFolderOrABundleOverTheSizeLimitIsRefused(t *testing.T) {
+func TestBuildRefusesAFolderOrABundleOverTheSizeLimit(t *testing.T) {
 	t.Parallel()
 	for size, want := range map[int64]string{
-		32<<20 + 1: "holds more than 32 MB: programs belong in the image",
-		32 << 20:   "makes a bundle of 32 MB, the limit is 32 MB: programs belong in the image", // with the headers of the archive
+		32<<20 + 1: "contains more than 32 MB; programs belong in the image",
+		32 << 20:   "results in a bundle of 32 MB; the limit is 32 MB", // with the headers of the archive
 		31 << 20:   "",
 	} {
 		dir := folder(t, own{"program", "", 0o755})

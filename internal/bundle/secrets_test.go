@@ -9,7 +9,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 )
 
-// In both the package and the script: a name, and whether it is refused.
+// Names of files, and whether the package and the script refuse them.
 var secretNames = map[string]bool{
 	".env.prod": true, "conf/.env.local": true, "tls.key": true, "certs/ca.pem": true, "a.p12": true, "a.pfx": true, "a.jks": true,
 	"id_ed25519": true, ".netrc": true, ".pgpass": true, ".git-credentials": true,
@@ -31,7 +31,7 @@ func TestBuildRefusesFilesNamedLikeSecretsUnlessAllowed(t *testing.T) {
 	}
 }
 
-func TestTheShellScriptRefusesFilesNamedLikeSecrets(t *testing.T) {
+func TestBuildScriptRefusesFilesNamedLikeSecrets(t *testing.T) {
 	t.Parallel()
 	var all []own
 	arguments := []string{"0.1.30-dev", "--allow=other"}
@@ -39,12 +39,12 @@ func TestTheShellScriptRefusesFilesNamedLikeSecrets(t *testing.T) {
 		all = append(all, own{name, "x", 0o644})
 		if refused {
 			arguments = append(arguments, "--allow="+name)
-			if _, said, err := script(t, "0.1.30-dev", "--allow=other", "--path="+folder(t, own{name, "x", 0o644})); err == nil || !strings.Contains(said, "--allow='"+name+"'") {
-				t.Errorf("%s: %v: %s", name, err, said)
+			if _, printed, err := script(t, "0.1.30-dev", "--allow=other", "--path="+folder(t, own{name, "x", 0o644})); err == nil || !strings.Contains(printed, "--allow='"+name+"'") {
+				t.Errorf("%s: %v: %s", name, err, printed)
 			}
 		}
 	}
-	if _, said, err := script(t, append(arguments, "--path="+folder(t, all...))...); err != nil {
-		t.Errorf("%v: %s", err, said)
+	if _, printed, err := script(t, append(arguments, "--path="+folder(t, all...))...); err != nil {
+		t.Errorf("%v: %s", err, printed)
 	}
 }

@@ -48,7 +48,7 @@ type Stored struct {
 type ConflictError struct{ URI, Have, Want string }
 
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("%s holds another bundle: it has sha256 %s, this one %s; release a new version", e.URI, e.Have, e.Want)
+	return fmt.Sprintf("%s holds another bundle, with sha256 %s instead of %s; release a new version", e.URI, e.Have, e.Want)
 }
 
 // retryConflicts makes the SDK also retry the 409 that S3 returns while another conditional write of the key is in progress:

@@ -57,7 +57,7 @@ func wantOperations(t *testing.T, server *localaws.Server, want ...string) {
 	}
 }
 
-func TestABundleIsUploadedOnceAndThenReused(t *testing.T) {
+func TestPutUploadsABundleOnceAndThenReusesIt(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	b := build(t, folder(t))
@@ -68,12 +68,12 @@ func TestABundleIsUploadedOnceAndThenReused(t *testing.T) {
 		}
 	}
 	if content, ok := server.Object(bucket, key); !ok || !bytes.Equal(content, b.Content) {
-		t.Error("S3 holds something else")
+		t.Error("S3 has other content")
 	}
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject")
 }
 
-func TestDifferentBytesUnderTheSameKeyAreAConflictThatNamesBoth(t *testing.T) {
+func TestPutReportsAConflictThatNamesBothBundles(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	first, second := build(t, folder(t)), build(t, folder(t, own{"more", "more", 0o644}))
@@ -90,7 +90,7 @@ func TestDifferentBytesUnderTheSameKeyAreAConflictThatNamesBoth(t *testing.T) {
 	}
 }
 
-func TestABucketOfAnotherAccountIsNeitherWrittenNorRead(t *testing.T) {
+func TestStoreNeitherWritesNorReadsABucketOfAnotherAccount(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t, localaws.OwnedBy("999999999999"))
 	b := build(t, folder(t))
@@ -98,7 +98,7 @@ func TestABucketOfAnotherAccountIsNeitherWrittenNorRead(t *testing.T) {
 		t.Errorf("Put: %v", err)
 	}
 	if _, ok := server.Object(bucket, key); ok {
-		t.Error("it was written")
+		t.Error("the bundle was written")
 	}
 	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(b.Content), ChecksumAlgorithm: types.ChecksumAlgorithmSha256}); err != nil {
 		t.Fatal(err)
@@ -127,7 +127,7 @@ func TestFindChecksTheChecksumOfTheBundle(t *testing.T) {
 	}
 }
 
-func TestTheBundleIsEncryptedWithTheKMSKey(t *testing.T) {
+func TestPutEncryptsTheBundleWithTheKMSKey(t *testing.T) {
 	t.Parallel()
 	_, client := cloud(t)
 	const arn = "arn:aws:kms:us-east-1:123456789012:key/4711"
@@ -140,7 +140,7 @@ func TestTheBundleIsEncryptedWithTheKMSKey(t *testing.T) {
 	}
 }
 
-func TestABundleUploadedByAnotherToolIsHashed(t *testing.T) {
+func TestPutHashesABundleThatAnotherToolUploaded(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	b := build(t, folder(t))
@@ -157,7 +157,7 @@ func TestABundleUploadedByAnotherToolIsHashed(t *testing.T) {
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject", "s3:GetObject", "s3:PutObject", "s3:HeadObject", "s3:GetObject")
 }
 
-func TestAConcurrentWriteIsRetried(t *testing.T) {
+func TestPutRetriesAfterAConcurrentWrite(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	server.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Error: &localaws.Error{Status: 409, Code: "ConditionalRequestConflict", Message: "concurrent"}})
@@ -167,7 +167,7 @@ func TestAConcurrentWriteIsRetried(t *testing.T) {
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject")
 }
 
-func TestALostResponseIsNotAConflict(t *testing.T) {
+func TestPutSucceedsAfterALostResponse(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	server.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, DropReply: true})

@@ -30,7 +30,7 @@ func isDefaultUnit(name string, content []byte) bool {
 // https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html
 var unitFile = regexp.MustCompile(`^systemd/.*\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$`)
 
-// misplacedReason is the reason why a unit would not be installed, or empty.
+// misplacedReason returns why a unit would not be installed, or "".
 func misplacedReason(name, service string) string {
 	installed := regexp.MustCompile(`^systemd/` + service + `(-[A-Za-z0-9_.-]+)?\.(service|timer)$`)
 	switch {
@@ -42,8 +42,7 @@ func misplacedReason(name, service string) string {
 	return ""
 }
 
-// checkUnits checks that the repository's unit matches the requested mode, and that the bundle contains the unit that each
-// timer starts.
+// checkUnits checks that the repository's unit matches the requested mode, and that the unit of each timer is in the bundle.
 func checkUnits(folder, service, mode string, own, files map[string]file) error {
 	var problems []error
 	name := "systemd/" + service + ".service"
@@ -71,7 +70,7 @@ func checkUnits(folder, service, mode string, own, files map[string]file) error 
 	return errors.Join(problems...)
 }
 
-// unitSetting is the last value of a key in a unit, which is the one systemd uses.
+// unitSetting returns the last value of a key in a unit, which is the one systemd uses.
 func unitSetting(unit file, key string) string {
 	lines := regexp.MustCompile(`(?m)^[ \t]*`+key+`[ \t]*=(.*)$`).FindAllSubmatch(unit.content, -1)
 	if len(lines) == 0 {

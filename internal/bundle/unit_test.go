@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 )
 
-// units are what a bundle of web holds in deploy/systemd, by name.
+// units returns the files in deploy/systemd of a bundle of web, by name.
 func units(t *testing.T, mode string, files ...own) map[string]string {
 	t.Helper()
 	b, err := bundle.Build(folder(t, files...), version(t, "web"), mode)
@@ -35,7 +35,7 @@ func builtIn(t *testing.T, name string) string {
 	return string(text)
 }
 
-func TestTheModeSelectsTheBuiltInUnit(t *testing.T) {
+func TestModeSelectsTheBuiltInUnit(t *testing.T) {
 	t.Parallel()
 	job, service := builtIn(t, deploy.JobUnit), builtIn(t, deploy.ServiceUnit)
 	copied := []own{{deploy.JobUnit, job, 0o755}, {deploy.ServiceUnit, service, 0o644}} // of the folder of the action
@@ -48,7 +48,7 @@ func TestTheModeSelectsTheBuiltInUnit(t *testing.T) {
 	}
 }
 
-func TestTheRepositorysOwnUnitMustMatchTheMode(t *testing.T) {
+func TestBuildRefusesAnOwnUnitOfAnotherMode(t *testing.T) {
 	t.Parallel()
 	for text, is := range map[string]string{
 		"[Service]\nType=oneshot\nExecStart=/bin/true\n":            "job",
@@ -72,7 +72,7 @@ func TestTheRepositorysOwnUnitMustMatchTheMode(t *testing.T) {
 
 const job = "[Service]\nType=oneshot\nExecStart=/bin/true\n"
 
-func TestABundleMayContainTimersAndTheUnitsTheyStart(t *testing.T) {
+func TestBuildAcceptsTimersAndTheUnitsTheyStart(t *testing.T) {
 	t.Parallel()
 	got := units(t, "", own{"systemd/web.timer", "", 0o644}, own{"systemd/web-back_up.2.timer", "", 0o644}, own{"systemd/web-back_up.2.service", job, 0o644},
 		own{"systemd/web-twice.timer", "[Timer]\nUnit = web.service\n", 0o644}, own{"systemd/web.service.d.conf", "", 0o644})
@@ -81,12 +81,12 @@ func TestABundleMayContainTimersAndTheUnitsTheyStart(t *testing.T) {
 	}
 }
 
-// wantRefused checks that no bundle of web is built, for each of the reasons.
+// wantRefused checks that no bundle of web is built, and that the error names each of the reasons.
 func wantRefused(t *testing.T, mode string, files []own, reasons ...string) {
 	t.Helper()
 	_, err := bundle.Build(folder(t, files...), version(t, "web"), mode)
 	if err == nil {
-		t.Fatalf("mode %q: a bundle of %+v was made", mode, files)
+		t.Fatalf("mode %q: a bundle of %+v was built", mode, files)
 	}
 	for _, reason := range reasons {
 		if !strings.Contains(err.Error(), reason) {
@@ -95,7 +95,7 @@ func wantRefused(t *testing.T, mode string, files []own, reasons ...string) {
 	}
 }
 
-func TestAllUnitsThatWouldNotBeInstalledAreReportedAtOnce(t *testing.T) {
+func TestBuildReportsAllUnitsThatWouldNotBeInstalledAtOnce(t *testing.T) {
 	t.Parallel()
 	var files []own
 	var reasons []string
@@ -108,6 +108,6 @@ func TestAllUnitsThatWouldNotBeInstalledAreReportedAtOnce(t *testing.T) {
 	files = append(files, own{"systemd/web-recover.service", job, 0o644}, own{"systemd/web-a.timer", "", 0o644}, own{"systemd/web-b.timer", "Unit=web-c.service", 0o644},
 		own{"systemd/web.service", job, 0o644}, own{".env", "", 0o600})
 	reasons = append(reasons, `"systemd/web-recover.service" has a name that is reserved for the deploy`, `"systemd/web-a.timer" starts web-a.service, which`,
-		`"systemd/web-b.timer" starts web-c.service, which`, "mode is service", `".env" holds settings`)
+		`"systemd/web-b.timer" starts web-c.service, which`, "mode is service", `".env" contains settings`)
 	wantRefused(t, "service", files, reasons...)
 }

@@ -19,11 +19,11 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// AWS is one account and region, as the inputs name it.
+// AWS is the account and region that the inputs select.
 type AWS struct {
 	in    inputs.Inputs
 	cfg   aws.Config
-	login authn.Authenticator // in its own region
+	login authn.Authenticator // to ECR in the action's region
 }
 
 // New prepares the clients. It sends no request.
@@ -46,13 +46,12 @@ func (a *AWS) OpenImage(ctx context.Context) (*image.Source, error) {
 	return image.Make(ctx, a.in.Image.Recipe, keychain)
 }
 
-// ecrClient returns a client for ECR in a region; empty: the action's own region.
+// ecrClient returns a client for ECR in a region; empty: the action's region.
 func (a *AWS) ecrClient(region string) *ecr.Client {
 	return ecr.NewFromConfig(a.cfg, func(o *ecr.Options) { o.Region = cmp.Or(region, o.Region) })
 }
 
-// loginForRegion returns the login to ECR in a region. In the action's own region all
-// callers share one token.
+// loginForRegion returns the login to ECR in a region. In the action's region, all callers share one token.
 func (a *AWS) loginForRegion(region string) authn.Authenticator {
 	if region == "" || region == a.in.Identity.Region {
 		return a.login
@@ -60,7 +59,7 @@ func (a *AWS) loginForRegion(region string) authn.Authenticator {
 	return image.Login(a.ecrClient(region))
 }
 
-// Connect looks up the caller's account and returns the services of it.
+// Connect looks up the caller's account and returns its services.
 func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	id, skew, err := callerAccount(ctx, a.cfg, a.in.Identity.AllowedAccountIDs)
 	if err != nil {
@@ -95,7 +94,7 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	return services, nil
 }
 
-// registryHost is the account's own private registry.
+// registryHost returns the host of the account's private registry.
 // https://docs.aws.amazon.com/general/latest/gr/ecr.html
 func registryHost(account, region string) string {
 	host := account + ".dkr.ecr." + region + ".amazonaws.com"

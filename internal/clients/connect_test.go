@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// hostRecorder records the hosts of requests and answers none.
+// hostRecorder records the hosts of requests and returns an error for each.
 type hostRecorder []string
 
 func (a *hostRecorder) Do(r *http.Request) (*http.Response, error) {
@@ -36,11 +36,11 @@ func TestEachRegionOfECRIssuesItsOwnToken(t *testing.T) {
 	var hosts hostRecorder
 	a.cfg.HTTPClient = &hosts
 	if _, err := authn.Authorization(t.Context(), a.loginForRegion("eu-west-1")); err == nil || len(hosts) != 1 || !strings.Contains(hosts[0], ".eu-west-1.") {
-		t.Errorf("%v, and %v was asked", err, hosts)
+		t.Errorf("%v, and requests went to %v", err, hosts)
 	}
 	for region, want := range map[string]string{"": "us-east-1", "us-east-1": "us-east-1", "eu-west-1": "eu-west-1"} {
 		if got := a.ecrClient(region).Options().Region; got != want {
-			t.Errorf("ECR in %q is asked in %q", region, got)
+			t.Errorf("the request for ECR in %q went to %q", region, got)
 		}
 		if shared := a.loginForRegion(region) == a.login; shared != (want == "us-east-1") {
 			t.Errorf("in %q the token of us-east-1 is used: %v", region, shared)

@@ -1,5 +1,4 @@
-// Package clients sets up the AWS SDK: credentials and clients. It knows nothing of what
-// is deployed.
+// Package clients sets up the AWS SDK: credentials and clients. It does not know what is deployed.
 package clients
 
 import (
@@ -23,19 +22,18 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// TokenSource fetches the workflow's OIDC token for an audience, in a job that may
-// have one.
+// TokenSource requests the workflow's OIDC token for an audience, if the job is allowed to have one.
 type TokenSource interface {
 	HasIDToken() bool
 	IDToken(ctx context.Context, audience string) (string, error)
 }
 
-// loadConfig returns the SDK's configuration: the default chain, or the role that it or
-// the workflow's OIDC token may assume. Nothing is requested yet.
+// loadConfig returns the SDK's configuration, with the credentials of the default chain or
+// of the role to assume, with the OIDC token if there is one. It sends no request.
 func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Config, error) {
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(who.Region),
-		config.WithLogger(logging.Nop{}), // what matters comes back as an error
+		config.WithLogger(logging.Nop{}), // what matters is returned as an error
 		config.WithHTTPClient(newHTTPClient()),
 		config.WithRetryer(func() aws.Retryer { return retry.NewAdaptiveMode() }),
 	)
@@ -48,7 +46,7 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 	api := sts.NewFromConfig(cfg)
 	if tokens.HasIDToken() && who.ExternalID != "" {
 		// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html has no such parameter.
-		return cfg, errors.New("role-external-id: a role that is assumed with an OIDC token takes none; leave it out")
+		return cfg, errors.New("role-external-id must not be set: a role that is assumed with an OIDC token has no external ID")
 	}
 	if tokens.HasIDToken() {
 		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(api, who.Role,
@@ -66,21 +64,21 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 	return cfg, nil
 }
 
-// The SDK waits for ever for a service that accepts a connection and stays silent:
+// Without these timeouts, the SDK waits forever for a service that accepts a connection and does not respond:
 // https://docs.aws.amazon.com/sdk-for-go/v2/developer-guide/configure-http.html#timeouts
 const (
-	replyTimeout   = 15 * time.Second // of an attempt, from the end of the request to the start of the reply
-	attemptTimeout = 2 * time.Minute  // of an attempt as a whole; enough for the largest bundle
+	responseTimeout = 15 * time.Second // of an attempt, from the end of the request to the start of the response
+	attemptTimeout  = 2 * time.Minute  // of a whole attempt; enough for the largest bundle
 )
 
-// newHTTPClient returns the SDK's client with time-outs for each attempt.
+// newHTTPClient returns the SDK's client with timeouts for each attempt.
 func newHTTPClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTimeout(attemptTimeout).WithTransportOptions(func(t *http.Transport) {
-		t.ResponseHeaderTimeout = replyTimeout
+		t.ResponseHeaderTimeout = responseTimeout
 	})
 }
 
-// tokenRetriever gives the SDK a token whenever it renews the credentials. The context is
+// tokenRetriever returns a token whenever the SDK renews the credentials. The context is
 // stored because the SDK's interface has none.
 type tokenRetriever struct {
 	ctx      context.Context
@@ -93,12 +91,12 @@ func (r tokenRetriever) GetIdentityToken() ([]byte, error) {
 	return []byte(token), err
 }
 
-// callerAccount returns the account of the credentials when it is one of allowed, and by how much
-// AWS's clock is ahead of this machine's; an empty list allows any.
+// callerAccount returns the account of the credentials and by how much AWS's clock is ahead of this machine's. It returns an
+// error if the account is not one of allowed; an empty list allows any.
 func callerAccount(ctx context.Context, cfg aws.Config, allowed []string) (string, time.Duration, error) {
 	who, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
-		return "", 0, fmt.Errorf("ask AWS who deploys: %w", err)
+		return "", 0, fmt.Errorf("get AWS caller identity: %w", err)
 	}
 	var skew time.Duration
 	if at, ok := middleware.GetServerTime(who.ResultMetadata); ok {
@@ -106,7 +104,7 @@ func callerAccount(ctx context.Context, cfg aws.Config, allowed []string) (strin
 	}
 	id := aws.ToString(who.Account)
 	if len(allowed) > 0 && !slices.Contains(allowed, id) {
-		return "", 0, fmt.Errorf("these credentials belong to account %s, and allowed-account-ids is %s", id, strings.Join(allowed, ", "))
+		return "", 0, fmt.Errorf("the credentials belong to account %s, but allowed-account-ids is %s", id, strings.Join(allowed, ", "))
 	}
 	return id, skew, nil
 }

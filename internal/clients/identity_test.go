@@ -51,7 +51,7 @@ func TestSilentServiceIsRetriedAndReported(t *testing.T) {
 		cfg.HTTPClient = silentAfter("", &dialed)
 		began := time.Now()
 		_, _, err = callerAccount(t.Context(), cfg, nil)
-		if took := time.Since(began); err == nil || dialed < 2 || took > time.Duration(dialed+1)*replyTimeout || !strings.Contains(err.Error(), "ask AWS who deploys") {
+		if took := time.Since(began); err == nil || dialed < 2 || took > time.Duration(dialed+1)*responseTimeout || !strings.Contains(err.Error(), "get AWS caller identity") {
 			t.Errorf("%v after %d connections and %s", err, dialed, took)
 		}
 	})

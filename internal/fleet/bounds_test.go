@@ -43,7 +43,7 @@ func TestTenFailedPollsInARowEndTheRun(t *testing.T) {
 	})
 }
 
-func TestTheLogsOfTwentyFailedInstancesAreRead(t *testing.T) {
+func TestRunReadsTheLogsOfTwentyFailedInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 30, func(_ int, i *localaws.Instance) {

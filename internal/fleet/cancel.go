@@ -12,8 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// cancelTimeout bounds the time to cancel all commands, and maxParallelCancels the number of
-// requests at a time.
+// cancelTimeout limits the time to cancel all commands, and maxParallelCancels the number of concurrent requests.
 const (
 	cancelTimeout      = 3 * time.Second
 	maxParallelCancels = 10
@@ -26,15 +25,15 @@ func (f *Fleet) cancelAll(ctx context.Context, run *Run) error {
 		if len(c.open) > 0 {
 			ids = append(ids, c.id)
 		}
-		if c.replyLost {
+		if c.responseLost {
 			ids = append(ids, f.findCopies(ctx, c)...)
 		}
 	}
 	return f.Cancel(ctx, ids...)
 }
 
-// Cancel asks SSM to stop commands, even when ctx has ended already. On instances that run
-// the script it gets SIGKILL; the others never start it.
+// Cancel asks SSM to cancel commands, even if ctx has already ended. A running script is
+// killed with SIGKILL; an instance that has not started it never does.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/cancel-run-command.html
 func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
@@ -54,13 +53,13 @@ func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	return errors.Join(problems...)
 }
 
-// findCopies returns the ids of the copies of c that SSM accepted with a reply that was lost.
+// findCopies returns the ids of copies of c that SSM accepted and whose response was lost.
 func (f *Fleet) findCopies(ctx context.Context, c *sentCommand) (ids []string) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer stop()
 	for info, err := range f.commandsSince(ctx, c.requestedAt.Add(-f.delivery)) {
 		if err != nil {
-			return ids // copies that are not found end by their own time limits
+			return ids // copies that are not found end at their own timeouts
 		}
 		if id := aws.ToString(info.CommandId); aws.ToString(info.Comment) == c.comment && id != c.id {
 			ids = append(ids, id)

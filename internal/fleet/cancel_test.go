@@ -13,7 +13,7 @@ import (
 
 var silentAgent = localaws.DeliveryFault{Status: "InProgress"}
 
-func TestAnInstanceThatNeverAnswersIsGivenUpAfterItsTimeLimits(t *testing.T) {
+func TestInstanceThatNeverAnswersIsUnknownAfterItsTimeouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}, faultyInstance("i-2", silentAgent))
@@ -23,16 +23,16 @@ func TestAnInstanceThatNeverAnswersIsGivenUpAfterItsTimeLimits(t *testing.T) {
 			t.Fatal(err)
 		}
 		if took := time.Since(began); took.Round(time.Second) != delivery+script.Timeout+30*time.Second {
-			t.Errorf("given up after %s", took)
+			t.Errorf("returned after %s", took)
 		}
 		wantOutcomes(t, run, "i-1 ran Success", "i-2 unknown InProgress")
-		if want := "last seen as InProgress, then: no answer within the time limits of the command"; run.Results[1].Reason != want {
+		if want := "last seen as InProgress, then: no answer within the timeouts of the command"; run.Results[1].Reason != want {
 			t.Errorf("reason is %q", run.Results[1].Reason)
 		}
 	})
 }
 
-func TestTheCommandIsCancelledWhenTheRunEnds(t *testing.T) {
+func TestCommandIsCancelledWhenItsContextEnds(t *testing.T) {
 	signal := errors.New("interrupt signal received")
 	tests := map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"by a signal": func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -66,7 +66,7 @@ func TestTheCommandIsCancelledWhenTheRunEnds(t *testing.T) {
 	}
 }
 
-func TestACancelThatHangsIsGivenUpAfterThreeSeconds(t *testing.T) {
+func TestCancelStopsWaitingAfterThreeSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:CancelCommand", Delay: time.Minute})
@@ -123,7 +123,7 @@ func TestACommandBeingSentWhenTheRunEndsIsCancelled(t *testing.T) {
 	})
 }
 
-func TestASendThatHangsIsGivenUpTwoSecondsAfterTheRun(t *testing.T) {
+func TestRunStopsWaitingForASendTwoSecondsAfterItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Delay: time.Minute})

@@ -2,15 +2,15 @@ package fleet
 
 import "time"
 
-// Command is what instances run.
+// Command is a script to run on instances.
 type Command struct {
 	Lines         []string      // of the document's script
 	Comment       string        // shown in the SSM console; at most 100 characters
 	Timeout       time.Duration // for the script on an instance, whole seconds
-	StopOnFailure bool          // after a failure on one instance, SSM starts it on no further ones
+	StopOnFailure bool          // after a failure on one instance, SSM does not start it on others
 
-	// IsAnswer reports whether an output is complete. SSM's lists hold its first 2,500
-	// characters; if those are incomplete, the first 24,000 are read. nil: always complete.
+	// IsAnswer reports whether an output is complete. SSM's lists contain its first 2,500
+	// characters; if these are incomplete, the first 24,000 are read. nil: always complete.
 	IsAnswer func(stdout string) bool
 }
 

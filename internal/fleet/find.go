@@ -15,7 +15,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// NotReadyError reports why an instance cannot be deployed to.
+// NotReadyError describes why an instance cannot be deployed to.
 type NotReadyError struct {
 	Instance Instance
 	Reason   string
@@ -23,13 +23,12 @@ type NotReadyError struct {
 
 func (e *NotReadyError) Error() string { return fmt.Sprintf("instance %s %s", e.Instance, e.Reason) }
 
-// ErrNoInstance reports that there is nothing to deploy to.
+// ErrNoInstance is returned if no instance matches the targets.
 var ErrNoInstance = errors.New("no instance that SSM manages in this account and region has the tags")
 
-// Find returns the instances that can be reached, and an error for each that cannot: one
-// that is not managed by SSM, offline, or not Linux. Those named by id come in the order
-// of their ids, others sorted. An instance that never registered with SSM has no tags
-// there and is not found; a minimum number of instances catches that.
+// Find returns the instances that are ready, and an error for each that is not: one that is not managed by SSM, offline, or
+// not Linux. Instances found by id keep the order of the ids, others are sorted. An instance that never registered with SSM
+// has no tags there and is not found, which a minimum number of instances detects.
 func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Instance, unready []*NotReadyError, err error) {
 	var known []types.InstanceInformation
 	if len(targets.Tags) > 0 {
@@ -61,7 +60,7 @@ func notReadyReason(info types.InstanceInformation) string {
 	case info.PingStatus != types.PingStatusOnline:
 		reason := fmt.Sprintf("is not online: the SSM agent's status is %s", info.PingStatus)
 		if info.LastPingDateTime != nil {
-			reason += ", last heard of " + info.LastPingDateTime.UTC().Format(time.RFC3339)
+			reason += ", last heartbeat at " + info.LastPingDateTime.UTC().Format(time.RFC3339)
 		}
 		return reason
 	case info.PlatformType != types.PlatformTypeLinux:
@@ -70,8 +69,8 @@ func notReadyReason(info types.InstanceInformation) string {
 	return ""
 }
 
-// findByIDs describes the instances with these ids, in their order. An instance that is not
-// managed by SSM has nothing but its id.
+// findByIDs describes the instances with these ids, in their order. For an instance that is
+// not managed by SSM, only the id is set.
 func (f *Fleet) findByIDs(ctx context.Context, ids []string) ([]types.InstanceInformation, error) {
 	found := map[string]types.InstanceInformation{}
 	for chunk := range slices.Chunk(ids, MaxInstanceIDs) {

@@ -27,12 +27,12 @@ func TestFindKeepsTheOrderOfTheIDs(t *testing.T) {
 			t.Errorf("%v\n%s", err, diff)
 		}
 		if got[0].String() != "i-3" || got[1].String() != "i-1 (ip-10-0-0-1)" {
-			t.Errorf("they are called %s and %s", got[0], got[1])
+			t.Errorf("the names are %s and %s", got[0], got[1])
 		}
 	})
 }
 
-// idLimitClient fails the test when too many instances are described at once.
+// idLimitClient fails the test if too many instances are described at once.
 type idLimitClient struct {
 	*ssm.Client
 	t *testing.T
@@ -40,7 +40,7 @@ type idLimitClient struct {
 
 func (f idLimitClient) DescribeInstanceInformation(ctx context.Context, in *ssm.DescribeInstanceInformationInput, options ...func(*ssm.Options)) (*ssm.DescribeInstanceInformationOutput, error) {
 	if n := len(in.Filters[0].Values); n > fleet.MaxInstanceIDs {
-		f.t.Errorf("asked for %d instances at once", n)
+		f.t.Errorf("described %d instances at once", n)
 	}
 	return f.Client.DescribeInstanceInformation(ctx, in, options...)
 }
@@ -71,7 +71,7 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 		before := time.Now()
 		ready, unready, err := newFleet(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4"}})
 		if len(ready) != 1 || ready[0].ID != "i-1" || err != nil {
-			t.Fatalf("ready are %v, %v", ready, err)
+			t.Fatalf("the ready instances are %v, %v", ready, err)
 		}
 		var lines []string
 		for _, problem := range unready {
@@ -79,7 +79,7 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 		}
 		want := []string{
 			"instance i-2 is not managed by SSM in this account and region",
-			"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heard of ",
+			"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heartbeat at ",
 			"instance i-4 runs Windows; only Linux instances can be deployed to",
 		}
 		if len(lines) != 3 {
@@ -87,7 +87,7 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 		}
 		heard, parseErr := time.Parse(time.RFC3339, strings.TrimPrefix(lines[1], want[1]))
 		if parseErr != nil || heard.Sub(before).Abs() > time.Minute {
-			t.Errorf("last heard of %s, %v", heard, parseErr)
+			t.Errorf("last heartbeat at %s, %v", heard, parseErr)
 		}
 		lines[1] = want[1]
 		if diff := cmp.Diff(want, lines); diff != "" {
@@ -126,7 +126,7 @@ func TestFindReturnsTheInstancesThatHaveEveryTag(t *testing.T) {
 			t.Errorf("%v\n%s", err, diff)
 		}
 		if len(unready) != 1 || unready[0].Instance.ID != "i-4" {
-			t.Errorf("not ready are %v", unready)
+			t.Errorf("the instances that are not ready are %v", unready)
 		}
 		_, _, err = newFleet(s).Find(t.Context(), inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "none"}}})
 		if !errors.Is(err, fleet.ErrNoInstance) {

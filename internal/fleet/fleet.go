@@ -1,5 +1,5 @@
 // Package fleet finds managed instances and runs a script on them with SSM Run Command,
-// with one result for each instance. It knows nothing of images and bundles.
+// with one result for each instance. It does not know images and bundles.
 package fleet
 
 import (
@@ -19,36 +19,35 @@ type ssmAPI interface {
 	CancelCommand(context.Context, *ssm.CancelCommandInput, ...func(*ssm.Options)) (*ssm.CancelCommandOutput, error)
 }
 
-// MaxInstanceIDs is how many instance ids one SendCommand takes.
+// MaxInstanceIDs is how many instance ids one SendCommand accepts.
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 const MaxInstanceIDs = 50
 
-// Fleet reaches the instances of one account and region.
+// Fleet accesses the instances of one account and region.
 type Fleet struct {
 	ssm      ssmAPI
 	delivery time.Duration
 	timing   timing
-	limiter  *rate.Limiter // of the requests that follow commands
+	limiter  *rate.Limiter // for the requests that follow commands
 }
 
-// timing is how commands are sent and followed.
+// timing configures how commands are sent and followed.
 type timing struct {
-	firstPoll, slowestPoll time.Duration // between two polls of one command, longer each time
-	slowestPollMany        time.Duration // between two polls of several
-	maxListAge             time.Duration // the invocations of each of several commands are listed at least this often
+	firstPoll, slowestPoll time.Duration // between two polls of one command; the delay grows from the first to the slowest
+	slowestPollMany        time.Duration // between two polls of several commands
+	maxListAge             time.Duration // with several commands, each is listed at least this often
 	sendGrace              time.Duration // for a SendCommand request in flight when the run ends
-	sendBackoff            time.Duration // before a command is sent again, longer each time
-	answerGrace            time.Duration // added to a command's time limits before an instance without an answer is given up
+	sendBackoff            time.Duration // before a command is sent again, doubled each time
+	answerGrace            time.Duration // added to a command's timeouts before an instance without an answer becomes Unknown
 }
 
-// Following makes at most two requests a second, however many instances there are, with
-// bursts of a few.
+// Following makes at most two requests a second, with small bursts, however many instances there are.
 const (
 	requestsPerSecond = 2
 	requestBurst      = 4
 )
 
-// New returns a fleet. delivery, whole seconds and at least 30 s, bounds the time
+// New returns a fleet. delivery, whole seconds and at least 30 s, limits the time
 // from sending a command to its start on an instance.
 func New(api ssmAPI, delivery time.Duration) *Fleet {
 	return &Fleet{ssm: api, delivery: delivery, limiter: rate.NewLimiter(requestsPerSecond, requestBurst), timing: timing{
@@ -60,10 +59,10 @@ func New(api ssmAPI, delivery time.Duration) *Fleet {
 // Instance is one managed instance.
 type Instance struct {
 	ID   string
-	Name string // the host's own name; may be empty
+	Name string // host name; may be empty
 }
 
-// String names the instance for a log line.
+// String returns the id and the name for a log line.
 func (i Instance) String() string {
 	if i.Name == "" {
 		return i.ID

@@ -35,7 +35,7 @@ func runInBubble(t *testing.T, name string, test func(*testing.T)) {
 	t.Run(name, func(t *testing.T) { synctest.Test(t, test) })
 }
 
-// startServer serves in memory until the test ends.
+// startServer starts a server in memory that is closed when the test ends.
 func startServer(t *testing.T, o localaws.Options) *localaws.Server {
 	t.Helper()
 	o.InMemory = true
@@ -54,7 +54,7 @@ func newFleet(s *localaws.Server) *fleet.Fleet {
 	return fleet.New(ssm.NewFromConfig(config), delivery)
 }
 
-// fixedMachine is a machine on which every script prints the same and ends with code.
+// fixedMachine is a machine on which every script has the same output and exit code.
 type fixedMachine struct {
 	stdout, stderr string
 	code           int
@@ -68,7 +68,7 @@ const reportLine = `ATTA_RESULT {"v":1,"deployment":"d-1","service":"atta","outc
 
 var healthyMachine = fixedMachine{stdout: reportLine}
 
-// faultyInstance is an instance to which SSM or its agent does v instead of running anything.
+// faultyInstance returns an instance for which SSM or its agent injects v instead of running the script.
 func faultyInstance(id string, v localaws.DeliveryFault) localaws.Instance {
 	return localaws.Instance{ID: id, InjectFault: func(localaws.Invocation) *localaws.DeliveryFault { return &v }}
 }
@@ -83,7 +83,7 @@ func addInstances(s *localaws.Server, list ...localaws.Instance) []fleet.Instanc
 	return found
 }
 
-// callsOf are the requests of one operation so far.
+// callsOf returns the requests of one operation so far.
 func callsOf(s *localaws.Server, operation string) (list []localaws.Call) {
 	for _, call := range s.Calls() {
 		if call.Operation == operation {
@@ -93,7 +93,7 @@ func callsOf(s *localaws.Server, operation string) (list []localaws.Call) {
 	return list
 }
 
-// formatOutcomes are the results in a line each.
+// formatOutcomes returns the results, one per line.
 func formatOutcomes(run fleet.Run) string {
 	names := map[fleet.Outcome]string{fleet.Unknown: "unknown", fleet.NotDelivered: "not run", fleet.Completed: "ran"}
 	var lines []string
@@ -110,7 +110,7 @@ func wantOutcomes(t *testing.T, run fleet.Run, want ...string) {
 	}
 }
 
-// onlyCommandID is that of a run's only command; empty: none was sent.
+// onlyCommandID returns the id of a run's only command, or "" if none was sent.
 func onlyCommandID(run fleet.Run) string {
 	if len(run.CommandIDs) == 0 {
 		return ""

@@ -11,30 +11,28 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 )
 
-var errNoAnswer = errors.New("no answer within the time limits of the command")
+var errNoAnswer = errors.New("no answer within the timeouts of the command")
 
-// States counts instances by the status that SSM gives them; an instance that SSM
-// does not list yet is "Pending".
+// States counts instances by their SSM status; an instance that SSM does not list yet is "Pending".
 type States map[string]int
 
-// sentCommand is one SendCommand under way.
+// sentCommand is a command that was sent, or is being sent.
 type sentCommand struct {
-	id, comment string
-	requestedAt time.Time // by SSM's clock
-	replyLost   bool      // a copy may have been taken before it
-	open        map[string]*Result
+	id, comment  string
+	requestedAt  time.Time // by SSM's clock
+	responseLost bool      // SSM may also have accepted an earlier copy
+	open         map[string]*Result
 
 	sentAt, listedAt time.Time // by this machine's clock
-	ended            int       // instances seen ended so far
+	ended            int       // instances on which it is known to have ended
 }
 
-// maxPollFailures is the number of polls in a row that fail, each after the SDK's own
-// retries, before following is given up.
+// maxPollFailures is the number of consecutive failed polls, each after the SDK's own retries, after which following stops.
 const maxPollFailures = 10
 
-// followCommands polls the commands until they have ended on every instance. The status of a
-// command as a whole is ignored: it is Success when one instance succeeded and the others
-// were never reached. Its counters only show whose invocations have to be listed.
+// followCommands polls the commands until they have ended on every instance. It ignores the
+// overall status of a command, which is Success even if one instance succeeded and the others
+// were never reached. The counters only show which commands to list.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 func (f *Fleet) followCommands(ctx context.Context, run *Run) error {
 	err := f.pollUntilFinal(ctx, run)
@@ -73,8 +71,8 @@ func (f *Fleet) pollUntilFinal(ctx context.Context, run *Run) error {
 	}
 }
 
-// maxPollDelay bounds the wait between two polls. It is short for a small fleet, and for a
-// large one that has nearly finished.
+// maxPollDelay returns the longest wait between two polls. It is short for a small fleet, and
+// for a large one that has nearly finished.
 func (f *Fleet) maxPollDelay(run *Run) time.Duration {
 	if len(run.commands) == 1 || run.countOpen()*10 <= len(run.Results) {
 		return f.timing.slowestPoll
@@ -82,8 +80,8 @@ func (f *Fleet) maxPollDelay(run *Run) time.Duration {
 	return f.timing.slowestPollMany
 }
 
-// pollCommands lists the invocations of a single command at every poll; of several commands,
-// of those whose counters have changed or that were not listed for long.
+// pollCommands lists the invocations of a single command at every poll. Of several commands,
+// it lists those whose counters have changed or whose last list is too old.
 func (f *Fleet) pollCommands(ctx context.Context, run *Run) error {
 	if len(run.commands) == 1 {
 		return f.listInvocations(ctx, run.commands[0], run)
@@ -102,7 +100,7 @@ func (f *Fleet) pollCommands(ctx context.Context, run *Run) error {
 	return nil
 }
 
-// changedCommands returns the commands that have ended on more instances than were seen.
+// changedCommands returns the commands that have ended on more instances than are known.
 func (f *Fleet) changedCommands(ctx context.Context, run *Run) (map[*sentCommand]bool, error) {
 	known := map[string]*sentCommand{}
 	since := run.commands[0].requestedAt
@@ -124,7 +122,7 @@ func (f *Fleet) changedCommands(ctx context.Context, run *Run) (map[*sentCommand
 	return changed, nil
 }
 
-// reportProgress reports the states when they have changed, or a command has been sent.
+// reportProgress reports the states if they have changed or another command was sent.
 func (r *Run) reportProgress() {
 	states := r.countStates()
 	if r.progress == nil || len(r.CommandIDs) == r.reportedCommands && maps.Equal(states, r.reportedStates) {
@@ -149,12 +147,12 @@ func (r *Run) countOpen() (n int) {
 	return n
 }
 
-// waitForRateLimit waits until following may make another request.
+// waitForRateLimit waits until the rate limit of following allows another request.
 func (f *Fleet) waitForRateLimit(ctx context.Context) error {
 	if f.limiter.Wait(ctx) == nil {
 		return nil
 	}
-	<-ctx.Done() // Wait fails at once when the deadline would come first
+	<-ctx.Done() // Wait returns an error at once if the deadline would come first
 	return context.Cause(ctx)
 }
 

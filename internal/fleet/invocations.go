@@ -13,7 +13,7 @@ import (
 )
 
 // listInvocations lists a command's invocations and completes the results of those that have
-// ended. Right after the send the list is empty: an instance that is not listed is pending.
+// ended. An instance that is not listed is pending: right after the send, the list is empty.
 func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) error {
 	pages := ssm.NewListCommandInvocationsPaginator(f.ssm, &ssm.ListCommandInvocationsInput{
 		CommandId: &c.id, MaxResults: aws.Int32(50), Details: true,
@@ -49,16 +49,15 @@ func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) e
 	return nil
 }
 
-// standardError comes between the two streams in a list's output.
+// standardError separates stdout from stderr in the output of a list.
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go
 const standardError = "\n----------ERROR-------\n"
 
-// maxLogs bounds the number of failed instances whose log is read, at one request each.
+// maxLogs limits the number of failed instances whose log is read, one request each.
 const maxLogs = 20
 
-// readAnswer completes an instance's result: from the list after a success, which saves a
-// request, and otherwise from the first 24,000 characters of its output and the end of its
-// log. It returns false while SSM does not have the answer yet.
+// readAnswer completes an instance's result: after a success from the list, which saves a request, otherwise from the first
+// 24,000 characters of its output and the end of its log. It returns false if SSM does not have the output yet.
 func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocation, result *Result, run *Run) (bool, error) {
 	if result.Status.IsUndelivered() {
 		result.decideOutcome(invocation.Status)
@@ -75,25 +74,24 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 	if err := f.waitForRateLimit(ctx); err != nil {
 		return false, err
 	}
-	answer, err := f.ssm.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
+	invoked, err := f.ssm.GetCommandInvocation(ctx, &ssm.GetCommandInvocationInput{
 		CommandId: invocation.CommandId, InstanceId: invocation.InstanceId,
 	})
-	var early *types.InvocationDoesNotExist
-	if errors.As(err, &early) {
+	var notYet *types.InvocationDoesNotExist
+	if errors.As(err, &notYet) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read answer of %s: %w", result.Instance.ID, err)
+		return false, fmt.Errorf("read output of %s: %w", result.Instance.ID, err)
 	}
 	run.logsRead++
-	result.ExitCode = int(answer.ResponseCode)
-	result.Stdout, result.Log = aws.ToString(answer.StandardOutputContent), aws.ToString(answer.StandardErrorContent)
-	result.decideOutcome(answer.Status)
+	result.ExitCode = int(invoked.ResponseCode)
+	result.Stdout, result.Log = aws.ToString(invoked.StandardOutputContent), aws.ToString(invoked.StandardErrorContent)
+	result.decideOutcome(invoked.Status)
 	return true, nil
 }
 
-// isFinal reports whether a status is final. A status that is not known to be on the
-// way is taken as final, and is judged as unknown then.
+// isFinal reports whether a status is final. An undocumented status counts as final, and its outcome is Unknown.
 func isFinal(status types.CommandInvocationStatus) bool {
 	switch status {
 	case types.CommandInvocationStatusPending, types.CommandInvocationStatusInProgress,

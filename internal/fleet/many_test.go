@@ -36,13 +36,13 @@ func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
 				*i = localaws.Instance{ID: i.ID, Machine: fixedMachine{stdout: reportLine, stderr: "why", code: 40}}
 			}
 		})
-		var told []int
-		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, _ fleet.States) { told = append(told, len(commands)) })
+		var reported []int
+		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, _ fleet.States) { reported = append(reported, len(commands)) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sent := callsOf(s, "ssm:SendCommand"); len(sent) != 3 || len(run.CommandIDs) != 3 || told[0] != 1 {
-			t.Errorf("%d commands, ids %v, told of %v", len(sent), run.CommandIDs, told)
+		if sent := callsOf(s, "ssm:SendCommand"); len(sent) != 3 || len(run.CommandIDs) != 3 || reported[0] != 1 {
+			t.Errorf("%d commands, ids %v, reported %v", len(sent), run.CommandIDs, reported)
 		}
 		for i, result := range run.Results {
 			want := fleet.Completed
@@ -64,7 +64,7 @@ func TestARefusedCommandStopsSendingAndKeepsEarlierResults(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 150, func(n int, i *localaws.Instance) {
 			if n == 60 {
-				i.PingStatus = "ConnectionLost" // since it was found
+				i.PingStatus = "ConnectionLost" // after it was found
 			}
 		})
 		run, err := newFleet(s).Run(t.Context(), script, on, nil)
@@ -130,7 +130,7 @@ func (b zeroCounterClient) ListCommands(ctx context.Context, in *ssm.ListCommand
 	return out, err
 }
 
-func TestACommandWhoseReplyWasLostIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
+func TestACommandWhoseResponseWasLostIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
@@ -154,13 +154,13 @@ func TestACommandWhoseReplyWasLostIsSentAgainAndBothCopiesAreCancelled(t *testin
 	})
 }
 
-func TestThrottlingAfterALostReplyLeavesTheOutcomeUnknown(t *testing.T) {
+func TestThrottlingAfterALostResponseLeavesTheOutcomeUnknown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
 		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}), nil)
-		if err == nil || !strings.Contains(err.Error(), "the reply to an earlier attempt was lost") {
+		if err == nil || !strings.Contains(err.Error(), "the response to an earlier attempt was lost") {
 			t.Errorf("error is %v", err)
 		}
 		wantOutcomes(t, run, "i-1 unknown NotSent")

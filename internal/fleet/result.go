@@ -6,21 +6,21 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
-// Outcome is what is known of a command on one instance.
+// Outcome is what is known about a command on one instance.
 type Outcome int
 
 const (
-	// Unknown means that the command may have run, wholly or in part.
+	// Unknown means that the command may have run, completely or partly.
 	Unknown Outcome = iota
-	// NotDelivered means that it never started on the instance.
+	// NotDelivered means that the command never started on the instance.
 	NotDelivered
-	// Completed means that it ran to its end.
+	// Completed means that the command ran to its end.
 	Completed
 )
 
-// Run is a command sent to instances, and its result on each, in their order.
+// Run is a command sent to instances, and the result on each, in the order of the instances.
 type Run struct {
-	CommandIDs []string // fifty instances each
+	CommandIDs []string // up to fifty instances each
 	Results    []Result
 
 	command          Command
@@ -38,12 +38,12 @@ type Result struct {
 	Status   Status
 	ExitCode int    // of the script
 	Stdout   string // untrusted text, at most 24,000 characters
-	Log      string // the end of its standard error, untrusted text; empty when all went well
-	Reason   string // in words, why Outcome is not Completed
+	Log      string // the end of stderr, untrusted text; empty after a success
+	Reason   string // why Outcome is not Completed
 }
 
 // Status is SSM's status details of a command on one instance, without spaces: Success,
-// Failed, AccessDenied, DeliveryTimedOut; StatusNotSent when nothing was sent.
+// Failed, AccessDenied, DeliveryTimedOut; StatusNotSent if the command was not sent.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 type Status string
 
@@ -55,8 +55,7 @@ const (
 	StatusAccessDenied Status = "AccessDenied"
 )
 
-// statusOf reads the details, which come with and without spaces; without any the status
-// itself counts.
+// statusOf returns the status details, which SSM writes with or without spaces, or else the status.
 func statusOf(i types.CommandInvocation) Status {
 	if i.StatusDetails != nil && *i.StatusDetails != "" {
 		return Status(strings.ReplaceAll(*i.StatusDetails, " ", ""))
@@ -73,8 +72,7 @@ func (s Status) IsUndelivered() bool {
 	return false
 }
 
-// IsOpen reports whether a command with this status may still be running, or may have run
-// to its end without SSM knowing.
+// IsOpen reports whether a command with this status may still run, or may have completed without SSM's knowledge.
 func (s Status) IsOpen() bool {
 	switch s {
 	case StatusNotSent, StatusPending, "InProgress", "Delayed", "DeliveryTimedOut", "ExecutionTimedOut", "Cancelling", "Cancelled":
@@ -83,7 +81,7 @@ func (s Status) IsOpen() bool {
 	return false
 }
 
-// decideOutcome decides what is known, from the instance's final status.
+// decideOutcome sets the outcome from the instance's final status.
 func (r *Result) decideOutcome(status types.CommandInvocationStatus) {
 	r.Outcome, r.Reason = Unknown, ""
 	switch {

@@ -8,17 +8,14 @@ import (
 	"time"
 )
 
-// Progress is called with the ids of the commands and the states of the instances, whenever
-// either has changed.
+// Progress is called with the ids of the commands and the states of the instances whenever either changes.
 type Progress func(commands []string, states States)
 
-// Run sends command to all instances, fifty with each command, and returns when each has
-// its result.
+// Run sends command to all instances, fifty at a time, and returns when each has a result.
 //
-// The error is about the commands as a whole: one could not be sent, which ends the
-// sending, or they could not be followed, or ctx ended, in which case they are cancelled
-// first. The results are complete in every case: an instance without an answer is
-// Unknown, or NotDelivered when nothing was sent to it.
+// The error is about the command as a whole: it could not be sent to some instances, it could not be followed, or ctx ended,
+// in which case it is cancelled first. The results are always complete: an instance without an answer is Unknown, or
+// NotDelivered if nothing was sent to it.
 func (f *Fleet) Run(ctx context.Context, command Command, instances []Instance, progress Progress) (Run, error) {
 	run := Run{Results: make([]Result, len(instances)), command: command, progress: progress}
 	for i, instance := range instances {
@@ -33,14 +30,14 @@ func (f *Fleet) Run(ctx context.Context, command Command, instances []Instance, 
 	err := f.followCommands(limit, &run)
 	switch {
 	case errors.Is(err, errNoAnswer):
-		err = nil // each instance's result says so
+		err = nil // each instance's result has the reason
 	case ctx.Err() != nil:
 		err = errors.Join(err, f.cancelAll(ctx, &run))
 	}
 	return run, errors.Join(problem, err)
 }
 
-// sendCommands sends one command after the other until one is refused or ctx ends.
+// sendCommands sends the command to fifty instances at a time, until a send fails or ctx ends.
 func (f *Fleet) sendCommands(ctx context.Context, command Command, run *Run) error {
 	for results := range slices.Chunk(run.Results, MaxInstanceIDs) {
 		c := &sentCommand{open: map[string]*Result{}, sentAt: time.Now()}
@@ -53,7 +50,7 @@ func (f *Fleet) sendCommands(ctx context.Context, command Command, run *Run) err
 			for _, r := range c.open {
 				r.Reason = "the command was not sent: " + err.Error()
 				if !isRefused(err) {
-					r.Outcome, r.Reason = Unknown, "nobody knows whether the command was sent: "+err.Error()
+					r.Outcome, r.Reason = Unknown, "the command may have been sent: "+err.Error()
 				}
 			}
 			return fmt.Errorf("send command: %w", err)

@@ -18,7 +18,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// describeCommand is the command as a whole.
+// describeCommand returns the command with its overall status.
 func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command {
 	t.Helper()
 	out, err := ssm.NewFromConfig(s.Config()).ListCommands(t.Context(), &ssm.ListCommandsInput{CommandId: &id})
@@ -28,7 +28,7 @@ func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command 
 	return out.Commands[0]
 }
 
-func TestACommandsSuccessHidesNoUndeliveredInstance(t *testing.T) {
+func TestSuccessOfACommandHidesNoUndeliveredInstance(t *testing.T) {
 	tests := map[string]struct{ reported, status string }{
 		"undeliverable":           {"Undeliverable", "Undeliverable"},
 		"access denied":           {"AccessDenied", "AccessDenied"},
@@ -57,11 +57,11 @@ func TestACommandsSuccessHidesNoUndeliveredInstance(t *testing.T) {
 	}
 }
 
-func TestOnlyAFinalStatusSaysThatACommandCompleted(t *testing.T) {
+func TestOnlyAFinalStatusCompletesACommand(t *testing.T) {
 	tests := map[string]struct {
 		verdict localaws.DeliveryFault
 		outcome fleet.Outcome
-		reason  string // a part of it
+		reason  string // part of the reason
 	}{
 		"success":             {localaws.DeliveryFault{Status: "Success", Stdout: reportLine}, fleet.Completed, ""},
 		"failure":             {localaws.DeliveryFault{Status: "Failed", Code: 40, Stdout: reportLine}, fleet.Completed, ""},
@@ -116,7 +116,7 @@ func TestAnInvocationThatDoesNotExistYetIsReadAgain(t *testing.T) {
 		}
 		wantOutcomes(t, run, "i-1 ran Failed")
 		if n := len(callsOf(s, "ssm:GetCommandInvocation")); n != 6 {
-			t.Errorf("asked %d times", n)
+			t.Errorf("read %d times", n)
 		}
 	})
 }
@@ -204,16 +204,16 @@ func TestALongOutputDoesNotHideTheReport(t *testing.T) {
 			}
 			wantOutcomes(t, run, "i-1 ran Success")
 			if got := run.Results[0].Stdout; !strings.Contains(got, `"verified":true}`) {
-				t.Errorf("standard output is %.200q", got)
+				t.Errorf("stdout is %.200q", got)
 			}
 			if n := len(callsOf(s, "ssm:GetCommandInvocation")); n != test.gets {
-				t.Errorf("asked for the answer %d times, want %d", n, test.gets)
+				t.Errorf("read the output %d times, want %d", n, test.gets)
 			}
 		})
 	}
 }
 
-func TestAFailedInstancesLogIsRead(t *testing.T) {
+func TestRunReadsTheLogOfAFailedInstance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		run, err := newFleet(s).Run(t.Context(), script, addInstances(s, localaws.Instance{ID: "i-1", Machine: fixedMachine{stdout: reportLine, stderr: "::error::the disk is full\n", code: 40}}), nil)

@@ -12,24 +12,24 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
-// documentName is AWS's own; it exists in every account and region.
+// documentName is a document of AWS that exists in every account and region.
 const documentName = "AWS-RunShellScript"
 
-// maxSends bounds how often a command is sent.
+// maxSends limits how often a command is sent.
 const maxSends = 6
 
 var (
-	errNotSent   = errors.New("not sent")
-	errReplyLost = errors.New("the reply to an earlier attempt was lost")
+	errNotSent      = errors.New("not sent")
+	errResponseLost = errors.New("the response to an earlier attempt was lost")
 )
 
-// sendCommand gives c its id. SendCommand has no token against being repeated, so a command
-// whose reply was lost may have been taken: it is sent again, since every instance
-// carries a deployment out once, and from then on nobody can say that it was not sent.
+// sendCommand sends a command and sets the id of c. SendCommand has no idempotency token, so
+// SSM may have accepted a command whose response was lost. It is sent again, since every
+// instance runs a deployment only once, but it then no longer counts as certainly not sent.
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 //
-// A request under way when ctx ends is waited for a little: without its id the command
-// could not be cancelled.
+// When ctx ends during a request, sendCommand waits for the response for sendGrace, because
+// without its id the command cannot be cancelled.
 func (f *Fleet) sendCommand(ctx context.Context, in *ssm.SendCommandInput, c *sentCommand) error {
 	sending, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
@@ -44,7 +44,7 @@ func (f *Fleet) sendCommand(ctx context.Context, in *ssm.SendCommandInput, c *se
 			c.id, c.comment, c.requestedAt = aws.ToString(out.Command.CommandId), aws.ToString(in.Comment), aws.ToTime(out.Command.RequestedDateTime)
 			return nil
 		}
-		c.replyLost = c.replyLost || !isRefused(err)
+		c.responseLost = c.responseLost || !isRefused(err)
 		if attempt == maxSends || !policy.IsErrorRetryable(err) {
 			return c.markDoubtful(err)
 		}
@@ -52,23 +52,23 @@ func (f *Fleet) sendCommand(ctx context.Context, in *ssm.SendCommandInput, c *se
 	}
 }
 
-// isRefused reports whether a command was certainly not taken: never sent, or turned
-// down by SSM. Any other error, such as a lost reply, leaves it open.
+// isRefused reports whether a command was certainly not accepted: never sent, or rejected by
+// SSM. After any other error, such as a lost response, it may have been.
 func isRefused(err error) bool {
-	var answer interface {
+	var response interface {
 		error
 		HTTPStatusCode() int
 	}
-	if errors.Is(err, errReplyLost) {
+	if errors.Is(err, errResponseLost) {
 		return false
 	}
-	return errors.Is(err, errNotSent) || errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
+	return errors.Is(err, errNotSent) || errors.As(err, &response) && response.HTTPStatusCode()/100 == 4
 }
 
 // markDoubtful adds to an error that an earlier attempt may have been accepted.
 func (c *sentCommand) markDoubtful(err error) error {
-	if c.replyLost && isRefused(err) {
-		return fmt.Errorf("%w: %w", errReplyLost, err)
+	if c.responseLost && isRefused(err) {
+		return fmt.Errorf("%w: %w", errResponseLost, err)
 	}
 	return err
 }
@@ -82,8 +82,7 @@ func (f *Fleet) commandInput(command Command, ids []string) *ssm.SendCommandInpu
 		DocumentName: aws.String(documentName),
 		InstanceIds:  ids,
 		Comment:      aws.String(command.Comment),
-		// TimeoutSeconds bounds the delivery; the script's own time is a parameter of
-		// the document.
+		// TimeoutSeconds limits the delivery; the timeout of the script is a parameter of the document.
 		TimeoutSeconds: aws.Int32(int32(f.delivery / time.Second)),
 		MaxConcurrency: aws.String("100%"),
 		MaxErrors:      aws.String(maxErrors),

@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// followRequests are the requests that follow commands.
+// followRequests returns the requests that follow commands.
 func followRequests(s *localaws.Server) (list []localaws.Call) {
 	for _, call := range s.Calls() {
 		switch call.Operation {
@@ -23,12 +23,12 @@ func followRequests(s *localaws.Server) (list []localaws.Call) {
 	return list
 }
 
-// delayBy makes an instance's script take that long.
+// delayBy makes an instance's script take d.
 func delayBy(d time.Duration) func(localaws.Invocation) *localaws.DeliveryFault {
 	return func(localaws.Invocation) *localaws.DeliveryFault { return &localaws.DeliveryFault{Delay: d} }
 }
 
-func TestTheEndOfASmallFleetIsSeenWithinASecondAndAHalf(t *testing.T) {
+func TestRunReturnsASecondAndAHalfAfterASmallFleetEnds(t *testing.T) {
 	for _, work := range []time.Duration{0, 700 * time.Millisecond, 10 * time.Second, 29 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			s := startServer(t, localaws.Options{})
@@ -39,7 +39,7 @@ func TestTheEndOfASmallFleetIsSeenWithinASecondAndAHalf(t *testing.T) {
 				t.Fatal(err)
 			}
 			if late := time.Since(began) - work; late > 1500*time.Millisecond {
-				t.Errorf("after work of %s the end was known %s later", work, late)
+				t.Errorf("after a script of %s, Run returned %s later", work, late)
 			}
 		})
 	}

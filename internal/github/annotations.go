@@ -19,7 +19,7 @@ const (
 	maxTitle    = 255
 )
 
-// Fail adds the error annotation that says why the run failed. Call it once, last.
+// Fail adds the error annotation with the cause of the failed run. Call it once, last.
 func (a *Action) Fail(title, format string, args ...any) {
 	a.addAnnotation("error", maxErrors+1, title, fmt.Sprintf(format, args...))
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/github"
 )
 
-// tokenService answers each request for an OIDC token with the next of the answers, and then with the last.
+// tokenService returns one answer after the other to requests for an OIDC token, and repeats the last.
 type tokenService struct {
 	answers []string
 	asked   []*http.Request
@@ -56,7 +56,7 @@ func TestIDTokenRequestsAreRetriedAndTheTokenIsMasked(t *testing.T) {
 			t.Errorf("waited %s, want 1s and 2s", waited)
 		}
 		if got := service.asked[2].URL.Query().Get("audience"); got != "sts.amazonaws.com" {
-			t.Errorf("asked for audience %q", got)
+			t.Errorf("requested audience %q", got)
 		}
 		if log.String() != "::add-mask::jwt\n" {
 			t.Errorf("logged %q", log.String())
@@ -72,7 +72,7 @@ func TestIDTokenGivesUpAfterFourTries(t *testing.T) {
 			t.Errorf("got %v", err)
 		}
 		if len(service.asked) != 4 {
-			t.Errorf("asked %d times", len(service.asked))
+			t.Errorf("requested %d times", len(service.asked))
 		}
 	})
 }

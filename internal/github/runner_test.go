@@ -90,7 +90,7 @@ func readCommandFile(t *testing.T, file string) map[string]string {
 
 func commandFile(t *testing.T) string { return filepath.Join(t.TempDir(), "commands") }
 
-// hostile is text that a naive program would execute.
+// hostile contains workflow commands that a naive program would issue.
 var hostile = []string{
 	"::error::x", "  \t::add-mask::x", "a\n::set-output name=a::b", "a\r::error::x", "\u00a0::error::x", "\ufeff::error::x",
 	":\u200b:error::x", "\x00::error::x", "##[error]x", "text ##[add-mask]x", "#\u200d#[error]x", "::stop-commands::x",

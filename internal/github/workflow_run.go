@@ -1,5 +1,4 @@
-// Package github talks to the GitHub Actions runner: log, annotations, outputs, state, masks, summary and OIDC tokens. It
-// knows nothing about AWS.
+// Package github is the interface to the GitHub Actions runner. It does not know AWS.
 package github
 
 import (
@@ -22,7 +21,7 @@ func New(gh *githubactions.Action) *Action {
 	return &Action{gh: gh, issued: map[string]int{}}
 }
 
-// RunURL is the URL of the workflow run, or empty outside GitHub.
+// RunURL returns the URL of the workflow run, or empty outside GitHub.
 func (a *Action) RunURL() string {
 	server, repository, id := a.gh.Getenv("GITHUB_SERVER_URL"), a.Repository(), a.gh.Getenv("GITHUB_RUN_ID")
 	if server == "" || repository == "" || id == "" {
@@ -31,8 +30,8 @@ func (a *Action) RunURL() string {
 	return server + "/" + repository + "/actions/runs/" + id
 }
 
-// Actor is the login of the user who started the run, or empty outside GitHub.
+// Actor returns the login of the user who started the run, or empty outside GitHub.
 func (a *Action) Actor() string { return a.gh.Getenv("GITHUB_ACTOR") }
 
-// Repository is owner/name, or empty outside GitHub.
+// Repository returns owner/name, or empty outside GitHub.
 func (a *Action) Repository() string { return a.gh.Getenv("GITHUB_REPOSITORY") }

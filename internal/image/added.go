@@ -18,24 +18,24 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// addition is the layer that a File makes: the entries of its tar, in the order in which they stand there.
-type addition []entryOf
+// addedLayer is the layer for one addedFile: the entries of its tar, in order.
+type addedLayer []layerEntry
 
-// entryOf is one of them: a folder, a link or a regular file.
-type entryOf struct {
+// layerEntry is a folder, a link or a regular file of an addedLayer.
+type layerEntry struct {
 	name     string                  // in the image, without a leading slash
-	kind     byte                    // as package tar has it
-	source   func() (fs.File, error) // of a regular file
-	path     string                  // of the source, for errors
+	kind     byte                    // a Typeflag of package tar
+	source   func() (fs.File, error) // opens a regular file
+	path     string                  // of the file, for errors
 	link     string
 	mode     int64
 	uid, gid int
 	size     int64
 }
 
-// listEntries lists what f puts into an image whose lower layers are root, and makes that part of root. A path that leads out
-// of the workspace, by a link too, is an error.
-func (f addedFile) listEntries(workspace *os.Root, root rootfs, number int) (addition, error) {
+// listEntries returns the entries that f adds to an image whose lower layers are root, and adds them to root. A path that
+// leads out of the workspace, even through a link, is an error.
+func (f addedFile) listEntries(workspace *os.Root, root rootfs, number int) (addedLayer, error) {
 	source, err := pathIn(workspace, f.Path)
 	if err != nil {
 		return nil, err
@@ -43,26 +43,26 @@ func (f addedFile) listEntries(workspace *os.Root, root rootfs, number int) (add
 	info, err := workspace.Stat(source)
 	if err != nil {
 		if _, outside := os.Stat(f.Path); outside == nil {
-			return nil, fmt.Errorf("%s: it leads out of the workspace", f.Path)
+			return nil, fmt.Errorf("%s: leads out of the workspace", f.Path)
 		}
 		return nil, err
 	}
-	a := adder{addedFile: f, workspace: workspace, root: root, number: number}
+	c := entryCollector{addedFile: f, workspace: workspace, root: root, number: number}
 	if info.IsDir() {
-		err = a.addFolder(source)
+		err = c.addFolder(source)
 	} else {
 		to := f.To
 		if strings.HasSuffix(to, "/") {
 			to = path.Join(to, filepath.Base(f.Path))
 		}
-		err = a.addFile(to, source, info)
+		err = c.addFile(to, source, info)
 	}
-	for _, e := range a.entries {
+	for _, e := range c.entries {
 		if strings.Contains("/"+e.name, "/"+whiteout) {
-			err = errors.Join(err, fmt.Errorf("%s: in a layer, /%s would hide another file", f.Path, e.name))
+			err = errors.Join(err, fmt.Errorf("%s: /%s would hide another file, since layers use %s* for deleted files", f.Path, e.name, whiteout))
 		}
 	}
-	return a.entries, err
+	return c.entries, err
 }
 
 // pathIn returns the path of name within the folder.
@@ -76,24 +76,24 @@ func pathIn(folder *os.Root, name string) (string, error) {
 	}
 	within, err := filepath.Rel(from, name)
 	if err != nil || !filepath.IsLocal(within) {
-		return "", fmt.Errorf("%s: it is not in the workspace %s", name, from)
+		return "", fmt.Errorf("%s: not in the workspace %s", name, from)
 	}
 	return within, nil
 }
 
-// adder collects the entries of one addition.
-type adder struct {
+// entryCollector collects the entries of one addedLayer.
+type entryCollector struct {
 	addedFile
 	workspace *os.Root
 	root      rootfs
 	number    int
-	entries   addition
+	entries   addedLayer
 }
 
-// addFolder takes what is in the folder at source, sorted by name.
-func (a *adder) addFolder(source string) error {
+// addFolder adds the content of the folder at source, sorted by name.
+func (c *entryCollector) addFolder(source string) error {
 	var problems []error
-	err := fs.WalkDir(a.workspace.FS(), filepath.ToSlash(source), func(name string, entry fs.DirEntry, err error) error {
+	err := fs.WalkDir(c.workspace.FS(), filepath.ToSlash(source), func(name string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
@@ -101,17 +101,17 @@ func (a *adder) addFolder(source string) error {
 		if err != nil {
 			return err
 		}
-		to := path.Join(a.To, filepath.ToSlash(within))
+		to := path.Join(c.To, filepath.ToSlash(within))
 		if entry.IsDir() {
-			folder, err := a.root.resolveLinks(to)
+			folder, err := c.root.resolveLinks(to)
 			if err == nil {
-				a.ensureFolder(folder)
+				c.ensureFolder(folder)
 			}
 			return err
 		}
 		info, err := entry.Info()
 		if err == nil {
-			err = a.addFile(to, name, info)
+			err = c.addFile(to, name, info)
 		}
 		problems = append(problems, err)
 		return nil
@@ -119,58 +119,58 @@ func (a *adder) addFolder(source string) error {
 	return errors.Join(append(problems, err)...)
 }
 
-// ensureFolder lists a folder of the image and those that it is in, each once.
-func (a *adder) ensureFolder(name string) {
-	have, there := a.root[name]
-	if name == "" || there && have.layer == a.number {
+// ensureFolder adds a folder of the image and its parents, each once.
+func (c *entryCollector) ensureFolder(name string) {
+	have, exists := c.root[name]
+	if name == "" || exists && have.layer == c.number {
 		return
 	}
-	a.ensureFolder(relativePath(path.Dir(name)))
-	e := entryOf{name: name, kind: tar.TypeDir, mode: 0o755}
-	if there {
+	c.ensureFolder(relativePath(path.Dir(name)))
+	e := layerEntry{name: name, kind: tar.TypeDir, mode: 0o755}
+	if exists {
 		e.mode, e.uid, e.gid = have.mode, have.uid, have.gid
 	}
-	a.appendEntry(e)
+	c.appendEntry(e)
 }
 
-// addFile lists a file or a link, which stays one.
-func (a *adder) addFile(to, source string, info fs.FileInfo) error {
-	folder, base, err := a.root.splitPath(to)
+// addFile adds a file, or a link as a link.
+func (c *entryCollector) addFile(to, source string, info fs.FileInfo) error {
+	folder, base, err := c.root.splitPath(to)
 	if err != nil {
 		return err
 	}
-	e := entryOf{name: path.Join(folder, base), kind: tar.TypeReg, path: source, size: info.Size(), mode: 0o644}
-	e.source = func() (fs.File, error) { return a.workspace.Open(source) }
-	below := a.root[e.name]
+	e := layerEntry{name: path.Join(folder, base), kind: tar.TypeReg, path: source, size: info.Size(), mode: 0o644}
+	e.source = func() (fs.File, error) { return c.workspace.Open(source) }
+	below := c.root[e.name]
 	switch mode := info.Mode(); {
 	case mode&fs.ModeSymlink != 0:
-		target, err := a.workspace.Readlink(source)
+		target, err := c.workspace.Readlink(source)
 		if err != nil {
 			return err
 		}
-		e = entryOf{name: e.name, kind: tar.TypeSymlink, link: filepath.ToSlash(target), mode: 0o777}
+		e = layerEntry{name: e.name, kind: tar.TypeSymlink, link: filepath.ToSlash(target), mode: 0o777}
 	case !mode.IsRegular():
-		return fmt.Errorf("%s: it is neither a file, a folder nor a link", source)
-	case a.Mode != 0:
-		e.mode = int64(a.Mode.Perm())
+		return fmt.Errorf("%s: not a file, folder or link", source)
+	case c.Mode != 0:
+		e.mode = int64(c.Mode.Perm())
 	case mode&0o111 != 0:
-		// Of a mode, Git keeps only this; the rest is the umask of whoever checked it out.
+		// Git stores only the executable bit; the other bits depend on the umask at checkout.
 		e.mode = 0o755
 	}
-	if same := e.link != "" && e.link == below.link; !same && a.root.isFolder(e.name) {
-		return fmt.Errorf("%s: the image has a folder /%s; a slash behind it puts the file into it", source, e.name)
+	if same := e.link != "" && e.link == below.link; !same && c.root.isFolder(e.name) {
+		return fmt.Errorf("%s: the image has a folder /%s; end the path in the image with a slash to put the file into it", source, e.name)
 	}
-	a.ensureFolder(folder)
-	a.appendEntry(e)
+	c.ensureFolder(folder)
+	c.appendEntry(e)
 	return nil
 }
 
-func (a *adder) appendEntry(e entryOf) {
-	a.entries = append(a.entries, e)
-	a.root.putEntry(e.tarHeader(), a.number)
+func (c *entryCollector) appendEntry(e layerEntry) {
+	c.entries = append(c.entries, e)
+	c.root.putEntry(e.tarHeader(), c.number)
 }
 
-func (e entryOf) tarHeader() *tar.Header {
+func (e layerEntry) tarHeader() *tar.Header {
 	h := &tar.Header{
 		Typeflag: e.kind, Name: e.name, Linkname: e.link, Mode: e.mode, Uid: e.uid, Gid: e.gid, Size: e.size,
 		ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
@@ -182,10 +182,10 @@ func (e entryOf) tarHeader() *tar.Header {
 }
 
 // writeTar writes the layer's tar.
-func (all addition) writeTar(w io.Writer) error {
+func (l addedLayer) writeTar(w io.Writer) error {
 	tw := tar.NewWriter(w)
 	buf := make([]byte, 256<<10)
-	for _, e := range all {
+	for _, e := range l {
 		if err := tw.WriteHeader(e.tarHeader()); err != nil {
 			return fmt.Errorf("%s: %w", e.name, err)
 		}
@@ -199,7 +199,7 @@ func (all addition) writeTar(w io.Writer) error {
 	return tw.Close()
 }
 
-func (e entryOf) copyContent(w io.Writer, buf []byte) error {
+func (e layerEntry) copyContent(w io.Writer, buf []byte) error {
 	f, err := e.source()
 	if err != nil {
 		return err
@@ -207,18 +207,18 @@ func (e entryOf) copyContent(w io.Writer, buf []byte) error {
 	defer f.Close()
 	n, err := io.CopyBuffer(w, onlyReader{f}, buf)
 	if errors.Is(err, tar.ErrWriteTooLong) || err == nil && n != e.size {
-		return fmt.Errorf("%s: it is changing while it is read", e.path)
+		return fmt.Errorf("%s: changed while it was read", e.path)
 	}
 	return err
 }
 
-// onlyReader keeps a copy in its buffer.
+// onlyReader hides WriteTo, so that io.CopyBuffer uses its buffer.
 type onlyReader struct{ io.Reader }
 
-// layerBlob reads the files once, for what their layer will be called.
-func (all addition) layerBlob(ctx context.Context) (*blob, error) {
-	size := &counter{Hash: sha256.New()}
-	if err := all.writeTar(writeFunc(func(p []byte) (int, error) {
+// layerBlob reads the files once to compute the layer's diffID and length.
+func (l addedLayer) layerBlob(ctx context.Context) (*blob, error) {
+	size := &countingHash{Hash: sha256.New()}
+	if err := l.writeTar(writeFunc(func(p []byte) (int, error) {
 		if ctx.Err() != nil {
 			return 0, context.Cause(ctx)
 		}
@@ -230,7 +230,7 @@ func (all addition) layerBlob(ctx context.Context) (*blob, error) {
 		Descriptor: v1.Descriptor{MediaType: types.OCILayer}, diffID: hashSum(size.Hash), compress: true, length: size.n,
 		open: func(context.Context) (io.ReadCloser, error) {
 			r, w := io.Pipe()
-			go func() { w.CloseWithError(all.writeTar(w)) }()
+			go func() { w.CloseWithError(l.writeTar(w)) }()
 			return r, nil
 		},
 	}, nil

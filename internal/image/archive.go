@@ -11,13 +11,13 @@ import (
 	"strings"
 )
 
-// archive is an image in a tar, read where it lies: its headers are read once, its files from their offsets.
+// archive is an image in a tar that is read in place: its headers are read once, its files by offset.
 type archive struct {
 	*os.File
 	gzipped bool
 	entries map[string]entry
-	first   []string // the first few names, to describe a tar that is no image
-	ended   bool     // the tar has its end mark; one without may be truncated
+	first   []string // the first few names, to describe a tar that is not an image
+	ended   bool     // the tar has its end marker; without it, it may be truncated
 }
 
 type entry struct {
@@ -45,7 +45,7 @@ func openArchive(ctx context.Context, name string) (*archive, error) {
 	return a, nil
 }
 
-// scanHeaders reads the headers. Of entries with the same name the last counts, as it would after unpacking.
+// scanHeaders reads the headers. If several entries have the same name, the last one counts, as after unpacking.
 func (a *archive) scanHeaders(ctx context.Context) error {
 	if _, err := a.Seek(0, io.SeekStart); err != nil {
 		return err
@@ -57,7 +57,7 @@ func (a *archive) scanHeaders(ctx context.Context) error {
 		case err == io.EOF:
 			return a.checkEnd()
 		case err != nil && last == "":
-			return fmt.Errorf("not an image: %s", looksLike(a.File))
+			return fmt.Errorf("not an image: %s", describeFile(a.File))
 		case errors.Is(err, io.ErrUnexpectedEOF):
 			return fmt.Errorf("the tar is truncated after %s", last)
 		case err != nil:
@@ -84,7 +84,7 @@ func (a *archive) addHeader(header *tar.Header) error {
 	case tar.TypeReg:
 		a.entries[name] = entry{offset: offset, size: header.Size}
 	case tar.TypeSymlink:
-		// Docker up to 24 saved a layer that occurs twice as a link to the other image's ../<id>/layer.tar.
+		// Docker up to 24 saves a repeated layer as a link to ../<id>/layer.tar of the other image.
 		a.entries[name] = entry{link: relativePath(path.Join(path.Dir(name), header.Linkname))}
 	case tar.TypeLink:
 		a.entries[name] = entry{link: relativePath(header.Linkname)}
@@ -92,7 +92,7 @@ func (a *archive) addHeader(header *tar.Header) error {
 	return nil
 }
 
-// checkEnd looks for the zero block that ends a tar.
+// checkEnd records whether the tar ends with a zero block.
 func (a *archive) checkEnd() error {
 	end, err := a.Seek(0, io.SeekCurrent)
 	if err != nil {
@@ -102,7 +102,7 @@ func (a *archive) checkEnd() error {
 	n, _ := a.ReadAt(block[:], max(0, end-int64(len(block))))
 	a.ended = n == len(block) && block == [512]byte{}
 	if len(a.entries) == 0 && len(a.first) == 0 {
-		return fmt.Errorf("not an image: %s", looksLike(a.File))
+		return fmt.Errorf("not an image: %s", describeFile(a.File))
 	}
 	return nil
 }
@@ -118,7 +118,7 @@ func (a *archive) findFile(name string) (file, error) {
 	case !ok:
 		return file{}, fmt.Errorf("%s: %w", name, errMissing)
 	case e.link != "":
-		return file{}, fmt.Errorf("%s: a link that leads nowhere", name)
+		return file{}, fmt.Errorf("%s: a link to a missing file", name)
 	}
 	return file{name, e.size, func() (io.ReadCloser, error) {
 		return io.NopCloser(io.NewSectionReader(a.File, e.offset, e.size)), nil
@@ -126,7 +126,7 @@ func (a *archive) findFile(name string) (file, error) {
 }
 
 func (a *archive) describeContent() string {
-	text := "a tar without manifest.json or index.json (it holds " + strings.Join(a.first, ", ") + ", …)"
+	text := "a tar without manifest.json or index.json (it contains " + strings.Join(a.first, ", ") + ", …)"
 	if !a.ended {
 		text += ", truncated"
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// baseLayer is a layer with those entries.
+// baseLayer returns a layer with the entries.
 func baseLayer(headers ...tar.Header) v1.Layer {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
@@ -43,8 +43,8 @@ func link(name, target string) tar.Header {
 	return tar.Header{Typeflag: tar.TypeSymlink, Name: name, Linkname: target, Mode: 0o777}
 }
 
-// A layer that lists no parents makes them root's alone, and one that lists a link of the base as a folder hides what
-// was in it: so does Docker 20.10 unpack.
+// Docker 20.10 creates parents that a layer does not list with the mode 0700, and if a layer lists a link of the base as a
+// folder, that folder hides the content.
 func TestMakeMergesWithTheBase(t *testing.T) {
 	base := must(mutate.AppendLayers(randomImage(0),
 		baseLayer(
@@ -62,7 +62,7 @@ func TestMakeMergesWithTheBase(t *testing.T) {
 	layout := layoutOf(t, base).folder(t)
 	workspace(t, tree{"app*": "program", "tree/bin/tool*": "tool", "tree/home/app/.profile": "p", "tree/gone/x": "x", "tree/var/lib/app/db": "d"})
 	s := newServer(t)
-	image, _ := s.made(t, inputs.Recipe{
+	image, _ := s.pushRecipe(t, inputs.Recipe{
 		Base:       layout,
 		Files:      []inputs.File{{Path: "app", To: "/bin/"}, {Path: "app", To: "/usr/local/bin/app"}, {Path: "tree", To: "/"}, {Path: "app", To: "/usr/local/bin/", Mode: 0o500}},
 		Entrypoint: []string{"/bin/app"}, Env: []string{"LANG=C.UTF-8", "NEW=1"}, Labels: map[string]string{"of": "app"},
@@ -94,13 +94,13 @@ func TestMakeMergesWithTheBase(t *testing.T) {
 	}
 	for i, layer := range must(base.Layers()) {
 		if must(layer.Digest()) != must(layers[i].Digest()) {
-			t.Errorf("layer %d of the base was not taken as it is", i+1)
+			t.Errorf("layer %d of the base was changed", i+1)
 		}
 	}
 
 	_, err := Make(t.Context(), inputs.Recipe{Base: layout, Files: []inputs.File{{Path: "app", To: "/loop/app"}}}, authn.NewMultiKeychain())
 	if err == nil || !strings.Contains(err.Error(), "too many links") {
-		t.Errorf("a link that leads to itself: %v", err)
+		t.Errorf("a link to itself: %v", err)
 	}
 	_, err = Make(t.Context(), inputs.Recipe{Base: layout, Files: []inputs.File{{Path: "app", To: "/home/app"}}}, authn.NewMultiKeychain())
 	if err == nil || !strings.Contains(err.Error(), "app: the image has a folder /home/app") {
@@ -122,7 +122,7 @@ func TestMakeOnEveryBase(t *testing.T) {
 	workspace(t, tree{"app*": "program"})
 	for name, base := range bases {
 		t.Run(name, func(t *testing.T) {
-			src := making(t, inputs.Recipe{Base: base, Files: []inputs.File{{Path: "app", To: "/app"}}})
+			src := makeSource(t, inputs.Recipe{Base: base, Files: []inputs.File{{Path: "app", To: "/app"}}})
 			if diff := cmp.Diff([]string{"linux/amd64"}, src.Platforms()); diff != "" {
 				t.Error(diff)
 			}
@@ -130,7 +130,7 @@ func TestMakeOnEveryBase(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			have := must(pulled(t, s.valid(t, "made@"+pushed.Digest)).ConfigFile()).RootFS.DiffIDs
+			have := must(pulled(t, s.checkIntact(t, "made@"+pushed.Digest)).ConfigFile()).RootFS.DiffIDs
 			want := must(image.ConfigFile()).RootFS.DiffIDs
 			if len(have) != 3 || have[0] != want[0] || have[1] != want[1] {
 				t.Errorf("the layers are %v, the base's %v", have, want)
@@ -144,7 +144,7 @@ func TestMakeForEveryPlatformOfTheBase(t *testing.T) {
 	workspace(t, tree{"bin/linux-amd64/app*": "for amd64", "bin/linux-arm64/app*": "for arm64"})
 	recipe := inputs.Recipe{Base: base, Files: []inputs.File{{Path: "bin/$TARGETOS-$TARGETARCH/app", To: "/app"}}}
 	s := newServer(t)
-	src := making(t, recipe)
+	src := makeSource(t, recipe)
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, src.Platforms()); diff != "" {
 		t.Error(diff)
 	}
@@ -152,7 +152,7 @@ func TestMakeForEveryPlatformOfTheBase(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	desc := s.valid(t, "made:both")
+	desc := s.checkIntact(t, "made:both")
 	if desc.Digest.String() != pushed.Digest || desc.MediaType != types.OCIImageIndex {
 		t.Errorf("pushed %s, %s", desc.MediaType, desc.Digest)
 	}
@@ -170,23 +170,23 @@ func TestMakeForEveryPlatformOfTheBase(t *testing.T) {
 	}
 
 	recipe.Platforms = []string{"linux/arm64"}
-	image, _ := s.made(t, recipe)
+	image, _ := s.pushRecipe(t, recipe)
 	if have := must(image.ConfigFile()).Platform().String(); have != "linux/arm64/v8" {
-		t.Errorf("of linux/arm64 alone there is %s", have)
+		t.Errorf("with linux/arm64 only, the platform is %s", have)
 	}
 	recipe.Platforms = []string{"linux/arm64", "linux/s390x"}
-	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "it is not made for linux/s390x, but for linux/amd64, linux/arm64/v8") {
+	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "it does not support linux/s390x, only linux/amd64, linux/arm64/v8") {
 		t.Errorf("a platform that the base lacks: %v", err)
 	}
 
-	two := making(t, inputs.Recipe{Base: Scratch, Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Files: recipe.Files, Entrypoint: []string{"/app"}})
+	two := makeSource(t, inputs.Recipe{Base: Scratch, Platforms: []string{"linux/amd64", "linux/arm64/v8"}, Files: recipe.Files, Entrypoint: []string{"/app"}})
 	if diff := cmp.Diff([]string{"linux/amd64", "linux/arm64/v8"}, two.Platforms()); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// A recipe for more platforms than the tags that are there is another image, and the same recipe again is the same one,
-// whatever compressed its layers the first time.
+// The same recipe for more platforms is another image; the same recipe for the same platforms is the same image, even if its
+// layers were compressed differently the first time.
 func TestMakeReusesLayersForMorePlatforms(t *testing.T) {
 	workspace(t, tree{"app*": strings.Repeat("program ", 10_000)})
 	s := newServer(t)
@@ -194,26 +194,26 @@ func TestMakeReusesLayersForMorePlatforms(t *testing.T) {
 	one := inputs.Recipe{Base: Scratch, Files: []inputs.File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}}
 	two := one
 	two.Platforms = []string{"linux/amd64", "linux/arm64"}
-	first, err := repo.Push(t.Context(), making(t, one), "1", PushOptions{})
+	first, err := repo.Push(t.Context(), makeSource(t, one), "1", PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	var conflict *TagConflictError
-	if _, err := repo.Push(t.Context(), making(t, two), "1", PushOptions{}); !errors.As(err, &conflict) || conflict.Have != first.Digest {
+	if _, err := repo.Push(t.Context(), makeSource(t, two), "1", PushOptions{}); !errors.As(err, &conflict) || conflict.Have != first.Digest {
 		t.Errorf("another image under the same tag: %v", err)
 	}
-	second, err := repo.Push(t.Context(), making(t, two), "2", PushOptions{RecentTags: []string{"1"}})
+	second, err := repo.Push(t.Context(), makeSource(t, two), "2", PushOptions{RecentTags: []string{"1"}})
 	if err != nil || second.Digest == first.Digest {
 		t.Fatalf("pushed %+v, %v", second, err)
 	}
-	s.names(t, "app:2", second)
+	s.checkPushed(t, "app:2", second)
 	for tag, how := range map[string]PushOptions{"2": {Compression: Zstd}, "3": {Compression: Zstd, RecentTags: []string{"1", "2"}}} {
-		s.forget()
-		again, err := repo.Push(t.Context(), making(t, two), tag, how)
-		if err != nil || again.Digest != second.Digest || s.written("PATCH") > 0 {
+		s.resetCounts()
+		again, err := repo.Push(t.Context(), makeSource(t, two), tag, how)
+		if err != nil || again.Digest != second.Digest || s.countWrites("PATCH") > 0 {
 			t.Errorf("the same again as %s: %+v, %v, %q", tag, again, err, s.writes)
 		}
-		s.names(t, "app:"+tag, again)
+		s.checkPushed(t, "app:"+tag, again)
 	}
 }
 
@@ -223,7 +223,7 @@ func TestMakeKeepsTheFilesOfTheBase(t *testing.T) {
 	)))).folder(t)
 	workspace(t, tree{"app*": "x", ".wh.app": "x", "site/.wh.index.html": "x", "tree/bin": "a file", "same/bin": "-> usr/bin", "other/bin": "-> opt"})
 	for name, test := range map[string]struct{ file, to, want string }{
-		"whiteout":             {".wh.app", "/srv/", ".wh.app: in a layer, /srv/.wh.app would hide another file"},
+		"whiteout":             {".wh.app", "/srv/", ".wh.app: /srv/.wh.app would hide another file"},
 		"whiteout as a name":   {"app", "/srv/.wh.app", "would hide another file"},
 		"whiteout as a folder": {"app", "/.wh.srv/app", "would hide another file"},
 		"whiteout in a folder": {"site", "/srv", "would hide another file"},
@@ -245,7 +245,7 @@ func TestMakeKeepsTheFilesOfTheBase(t *testing.T) {
 	}
 }
 
-// What an upper layer of the base lists below a link is in the folder that the link leads to.
+// Entries that an upper layer of the base lists below a link are in the folder that the link points to.
 func TestMakeFollowsTheLinksBetweenLayersOfTheBase(t *testing.T) {
 	base := layoutOf(t, must(mutate.AppendLayers(randomImage(0),
 		baseLayer(dir("usr/lib/", 0o755, 0), link("lib", "usr/lib"), tar.Header{Typeflag: tar.TypeLink, Name: "lib2", Linkname: "lib"},
@@ -254,7 +254,7 @@ func TestMakeFollowsTheLinksBetweenLayersOfTheBase(t *testing.T) {
 	))).folder(t)
 	workspace(t, tree{"key": "k"})
 	s := newServer(t)
-	image, _ := s.made(t, inputs.Recipe{Base: base, Files: []inputs.File{{Path: "key", To: "/lib2/own2/secure/"}}})
+	image, _ := s.pushRecipe(t, inputs.Recipe{Base: base, Files: []inputs.File{{Path: "key", To: "/lib2/own2/secure/"}}})
 	layers := must(image.Layers())
 	want := []string{"0755 0:0 usr/", "0755 0:0 usr/lib/", "0700 1000:1000 usr/lib/secure/", "0644 0:0 usr/lib/secure/key = k"}
 	if diff := cmp.Diff(want, listing(t, layers[len(layers)-1])); diff != "" {
@@ -262,7 +262,7 @@ func TestMakeFollowsTheLinksBetweenLayersOfTheBase(t *testing.T) {
 	}
 }
 
-// A config holds more than this program knows of, as a healthcheck's StartInterval.
+// A config may contain fields that this program does not know, such as a healthcheck's StartInterval.
 func TestMakeKeepsUnknownConfigFields(t *testing.T) {
 	saved := modernDockerSaveOf(randomImage(1))
 	var list []map[string]any
@@ -276,7 +276,7 @@ func TestMakeKeepsUnknownConfigFields(t *testing.T) {
 	saved["manifest.json"] = string(must(json.Marshal(list)))
 	workspace(t, tree{"app*": "program"})
 	s := newServer(t)
-	image, _ := s.made(t, inputs.Recipe{Base: write(t, saved.tar()), Files: []inputs.File{{Path: "app", To: "/app"}}, User: "nobody"})
+	image, _ := s.pushRecipe(t, inputs.Recipe{Base: write(t, saved.tar()), Files: []inputs.File{{Path: "app", To: "/app"}}, User: "nobody"})
 	raw := string(must(image.RawConfigFile()))
 	for _, want := range []string{`"StartInterval":5000000000`, `"moby.new":{"n":12345678901234567890}`, `"User":"nobody"`} {
 		if !strings.Contains(raw, want) {

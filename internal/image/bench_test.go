@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// prose compresses about as well as programs and text do.
+// prose returns bytes that compress about as well as programs and text.
 func prose(size int) []byte {
 	r := rand.New(rand.NewPCG(1, 2))
 	var b bytes.Buffer
@@ -27,7 +27,7 @@ func prose(size int) []byte {
 	return b.Bytes()[:size]
 }
 
-// What a layer costs without a network: read, checked, compressed and digested.
+// BenchmarkStored measures a layer without a network: read, verified, compressed and hashed.
 func BenchmarkStored(b *testing.B) {
 	content := prose(64 << 20)
 	plain := digestOf(content)
@@ -57,7 +57,7 @@ func BenchmarkStored(b *testing.B) {
 				}})
 			}
 			e := &engine{meter: newMeter(nil)}
-			if err := sideBySide(b.Context(), layers, e.verifyContent); err != nil {
+			if err := runParallel(b.Context(), layers, e.verifyContent); err != nil {
 				b.Fatal(err)
 			}
 		}

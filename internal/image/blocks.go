@@ -10,95 +10,94 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// blockSize is how many bytes of a layer are compressed on their own; a digest depends on it.
+// blockSize is the number of bytes that are compressed as one block; the digest of a layer depends on it.
 const blockSize = 512 << 10
 
-// readSize is how many bytes are read and hashed at once: they lie in the cache of a core.
+// readSize is how many bytes are read and hashed at once; they fit into a core's cache.
 const readSize = 256 << 10
 
-// What bounds the memory on a machine with many cores: more blocks of a layer than one core can read and check in the
-// meantime, and more at once than a network takes, would only lie there.
+// Limits of the memory used on a machine with many cores. More blocks than one core can read and hash in the meantime, or
+// than the network can send, would only wait.
 const (
-	maxAhead = 4
-	maxCores = 8
+	maxPending = 4 // blocks of one layer that are not written yet
+	maxCores   = 8
 )
 
-func coreCount(most int) int { return min(runtime.GOMAXPROCS(0), most) }
+func coreCount(limit int) int { return min(runtime.GOMAXPROCS(0), limit) }
 
-// busy has room for the blocks of all layers that are compressed at the same time.
-var busy = make(chan struct{}, coreCount(maxCores))
+// compressSlots limits how many blocks, of all layers, are compressed at the same time.
+var compressSlots = make(chan struct{}, coreCount(maxCores))
 
-// pack appends to packed what plain is when it is compressed.
-type pack func(packed, plain []byte) []byte
+// compressFunc compresses plain and appends the result to compressed.
+type compressFunc func(compressed, plain []byte) []byte
 
-// blocks compresses into independent blocks, so that every core can work on one layer and the result does not depend on how
-// many do.
-type blocks struct {
-	pack  pack
-	next  []byte           // what the next block is made of; nil while there is nothing
-	ahead chan chan []byte // packed blocks in the order of the stream
-	ended chan struct{}    // when all of them are written
+// blockWriter compresses into independent blocks: all cores work on one layer, whatever their number, with the same result.
+type blockWriter struct {
+	compress compressFunc
+	next     []byte           // content of the next block; nil while empty
+	pending  chan chan []byte // compressed blocks in the order of the stream
+	written  chan struct{}    // closed when all blocks are written
 
 	mu  sync.Mutex
 	err error // of writing
 }
 
-// spare keeps what is used again and again: a sync.Pool keeps some for every core, which is more memory than there is.
-type spare[T any] chan T
+// pool holds unused items for reuse. A sync.Pool would hold items for every core and so use more memory.
+type pool[T any] chan T
 
-func (s spare[T]) get(anew func() T) T {
+func (p pool[T]) get(newItem func() T) T {
 	select {
-	case one := <-s:
-		return one
+	case item := <-p:
+		return item
 	default:
-		return anew()
+		return newItem()
 	}
 }
 
-func (s spare[T]) put(one T) {
+func (p pool[T]) put(item T) {
 	select {
-	case s <- one:
+	case p <- item:
 	default:
 	}
 }
 
-// buffers are of plain and of packed blocks, with room for what cannot be compressed.
-var buffers = make(spare[[]byte], uploads*(maxAhead+2)+maxCores)
+// buffers holds plain and compressed blocks; their capacity suffices for content that cannot be compressed.
+var buffers = make(pool[[]byte], maxUploads*(maxPending+2)+maxCores)
 
 func newBuffer() []byte {
 	return buffers.get(func() []byte { return make([]byte, 0, blockSize+blockSize/64) })[:0]
 }
 
-func newBlocks(w io.Writer, p pack) *blocks {
-	b := &blocks{pack: p, ahead: make(chan chan []byte, coreCount(maxAhead)), ended: make(chan struct{})}
+func newBlockWriter(w io.Writer, compress compressFunc) *blockWriter {
+	b := &blockWriter{compress: compress, pending: make(chan chan []byte, coreCount(maxPending)), written: make(chan struct{})}
 	go b.writeBlocks(w)
 	return b
 }
 
-// writeBlocks writes the blocks as they get ready, and after an error drops them.
-func (b *blocks) writeBlocks(w io.Writer) {
-	defer close(b.ended)
-	for ready := range b.ahead {
-		packed := <-ready
+// writeBlocks writes the blocks in order; after an error, it drops the rest.
+func (b *blockWriter) writeBlocks(w io.Writer) {
+	defer close(b.written)
+	for ready := range b.pending {
+		compressed := <-ready
 		if b.writeError() == nil {
-			if _, err := w.Write(packed); err != nil {
+			if _, err := w.Write(compressed); err != nil {
 				b.mu.Lock()
 				b.err = err
 				b.mu.Unlock()
 			}
 		}
-		buffers.put(packed)
+		buffers.put(compressed)
 	}
 }
 
-func (b *blocks) writeError() error {
+func (b *blockWriter) writeError() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.err
 }
 
-// ReadFrom implements io.ReaderFrom: everything is read to where it is compressed.
-func (b *blocks) ReadFrom(r io.Reader) (n int64, err error) {
+// ReadFrom implements io.ReaderFrom. It reads directly into the block that is compressed next.
+func (b *blockWriter) ReadFrom(r io.Reader) (n int64, err error) {
 	for err == nil {
 		if err = b.writeError(); err != nil {
 			return n, err
@@ -114,63 +113,63 @@ func (b *blocks) ReadFrom(r io.Reader) (n int64, err error) {
 			b.compressBlock()
 		}
 	}
-	if err == io.EOF { //nolint:errorlint // as io.Copy has it: what wraps it is an error
+	if err == io.EOF { //nolint:errorlint // like io.Copy: a wrapped EOF is an error
 		err = nil
 	}
 	return n, err
 }
 
-// compressBlock begins to compress what has been collected, and waits where too many blocks are not written yet.
-func (b *blocks) compressBlock() {
+// compressBlock starts to compress the next block; it waits while too many blocks are pending.
+func (b *blockWriter) compressBlock() {
 	plain, ready := b.next, make(chan []byte, 1)
-	b.ahead <- ready
+	b.pending <- ready
 	go func() {
-		busy <- struct{}{}
-		packed := b.pack(newBuffer(), plain)
+		compressSlots <- struct{}{}
+		compressed := b.compress(newBuffer(), plain)
 		if plain != nil {
 			buffers.put(plain)
 		}
-		<-busy
-		ready <- packed
+		<-compressSlots
+		ready <- compressed
 	}()
 	b.next = nil
 }
 
-// Close implements io.Closer. Without content there is one block without content.
-func (b *blocks) Close() error {
+// Close implements io.Closer. It writes the last block, which is empty if there is no content.
+func (b *blockWriter) Close() error {
 	b.compressBlock()
-	close(b.ahead)
-	<-b.ended
+	close(b.pending)
+	<-b.written
 	return b.writeError()
 }
 
-// zstdFrames makes each block a frame. A decoder takes frames that follow each other for one stream:
+// zstdFrames compresses each block into a frame. A decoder reads consecutive frames as one stream:
 // https://www.rfc-editor.org/rfc/rfc8878#section-3.1
-func zstdFrames(level zstd.EncoderLevel) (pack, error) {
+func zstdFrames(level zstd.EncoderLevel) (compressFunc, error) {
 	encoder, err := zstd.NewWriter(nil, zstd.WithEncoderLevel(level), zstd.WithZeroFrames(true), zstd.WithEncoderConcurrency(coreCount(maxCores)))
 	if err != nil {
 		return nil, err
 	}
-	return func(packed, plain []byte) []byte { return encoder.EncodeAll(plain, packed) }, nil
+	return func(compressed, plain []byte) []byte { return encoder.EncodeAll(plain, compressed) }, nil
 }
 
-// gzipLevel compresses as fast as most uploads send. A digest depends on it, so it is the same on every machine.
+// gzipLevel compresses about as fast as most networks upload. Digests depend on it, so it is the same on every machine.
 const gzipLevel = gzip.BestSpeed
 
-// gzipMembers makes each block a member. A decoder takes members that follow each other for one stream:
+// gzipMembers compresses each block into a member. A decoder reads consecutive members as one stream:
 // https://www.rfc-editor.org/rfc/rfc1952#section-2.2
-func gzipMembers(level int) pack {
-	idle := make(spare[*gzip.Writer], cap(busy))
-	return func(packed, plain []byte) []byte {
-		z := idle.get(func() *gzip.Writer {
+func gzipMembers(level int) compressFunc {
+	writers := make(pool[*gzip.Writer], cap(compressSlots))
+	return func(compressed, plain []byte) []byte {
+		z := writers.get(func() *gzip.Writer {
 			z, _ := gzip.NewWriterLevel(nil, level) // the level is a constant
 			return z
 		})
-		defer idle.put(z)
-		out := bytes.NewBuffer(packed)
+		defer writers.put(z)
+		out := bytes.NewBuffer(compressed)
 		z.Reset(out)
-		_, _ = z.Write(plain) // to memory: neither it
-		_ = z.Close()         // nor this can go wrong
+		_, _ = z.Write(plain) // neither Write nor Close fails,
+		_ = z.Close()         // since out is in memory
 		return out.Bytes()
 	}
 }

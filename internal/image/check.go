@@ -9,17 +9,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
-// Check tells whether an image can be pushed as ref: it changes nothing, and that there is no
-// such image yet is no error. A repository that ECR does not have is ErrNoRepository, unless Push will create it.
+// Check reports, without changing anything, an error that would make a push as ref fail; ref need not exist yet. The error
+// is ErrNoRepository if the repository does not exist and Push would not create it.
 func (r *Repository) Check(ctx context.Context, ref string) error {
 	reference, err := r.client.parseReference(ref)
 	if err != nil {
 		return err
 	}
 	_, err = remote.Get(reference, r.remoteOptions(ctx)...)
-	var answer *transport.Error
-	if errors.As(err, &answer) {
-		for _, e := range answer.Errors {
+	var registryErr *transport.Error
+	if errors.As(err, &registryErr) {
+		for _, e := range registryErr.Errors {
 			if e.Code == transport.NameUnknownErrorCode && r.create == nil {
 				return fmt.Errorf("check %s: %w", r.name, ErrNoRepository)
 			}

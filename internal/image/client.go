@@ -19,19 +19,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// client speaks with one repository, by go-containerregistry.
+// client accesses one repository through go-containerregistry.
 type client struct {
 	repo        name.Repository
 	auth        authn.Authenticator
-	backoff     time.Duration // before the second attempt, doubled from attempt to attempt
-	idleTimeout time.Duration // how long nothing may move on a connection
+	backoff     time.Duration // before the second attempt; doubled after each attempt
+	idleTimeout time.Duration // how long a connection may be idle
 
 	mu     sync.Mutex
 	pusher *remote.Pusher
 	puller *remote.Puller
 }
 
-// connect asks the registry once how to log in. The library's own retries are off: retry has them.
+// connect authenticates to the registry once. The library's own retries are off, since retry replaces them.
 func (c *client) connect(ctx context.Context) (*remote.Pusher, *remote.Puller, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -55,26 +55,26 @@ func (c *client) connect(ctx context.Context) (*remote.Pusher, *remote.Puller, e
 	return pusher, puller, nil
 }
 
-// parseReference reads a tag or a digest of the repository.
+// parseReference parses a tag or a digest of the repository.
 func (c *client) parseReference(ref string) (name.Reference, error) {
 	if digest, err := name.NewDigest(c.repo.Name() + "@" + ref); err == nil {
 		return digest, nil
 	}
 	tag, err := name.NewTag(c.repo.Name()+":"+ref, name.StrictValidation)
 	if err != nil {
-		return nil, fmt.Errorf("read tag or digest %q: %w", ref, err)
+		return nil, fmt.Errorf("parse tag or digest %q: %w", ref, err)
 	}
 	return tag, nil
 }
 
-// isAbsent reports whether err says that there is nothing. A registry that makes repositories by itself does not know the
-// name before the first push; one that does not says so again when an upload begins.
+// isAbsent reports whether err is a 404. A registry that creates repositories on demand returns it before the first push;
+// any other returns it again when an upload starts.
 func isAbsent(err error) bool {
-	var answer *transport.Error
-	return errors.As(err, &answer) && answer.StatusCode == http.StatusNotFound
+	var registryErr *transport.Error
+	return errors.As(err, &registryErr) && registryErr.StatusCode == http.StatusNotFound
 }
 
-// fetchManifest reads what ref names; nil when there is nothing.
+// fetchManifest returns the manifest that ref names, or nil if there is none.
 func (c *client) fetchManifest(ctx context.Context, ref string) (m *manifest, err error) {
 	reference, err := c.parseReference(ref)
 	if err != nil {
@@ -100,7 +100,7 @@ func (c *client) fetchManifest(ctx context.Context, ref string) (m *manifest, er
 	return m, err
 }
 
-// fetchJSON reads a small blob.
+// fetchJSON decodes a small JSON blob into v.
 func (c *client) fetchJSON(ctx context.Context, digest v1.Hash, v any) error {
 	return c.retry(ctx, func() error {
 		_, puller, err := c.connect(ctx)
@@ -111,7 +111,7 @@ func (c *client) fetchJSON(ctx context.Context, digest v1.Hash, v any) error {
 		if err != nil {
 			return err
 		}
-		content, err := layer.Compressed() // and checked against the digest
+		content, err := layer.Compressed() // verifies the digest
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (c *client) fetchJSON(ctx context.Context, digest v1.Hash, v any) error {
 	})
 }
 
-// uploadLayer tries once to make the repository hold the layer.
+// uploadLayer tries once to upload the layer, unless the repository has it.
 func (c *client) uploadLayer(ctx context.Context, layer v1.Layer) error {
 	pusher, _, err := c.connect(ctx)
 	if err != nil {
@@ -133,7 +133,7 @@ func (c *client) uploadLayer(ctx context.Context, layer v1.Layer) error {
 	return pusher.Upload(ctx, c.repo, layer)
 }
 
-// putManifest writes a manifest as what ref names.
+// putManifest writes a manifest under ref, a tag or its digest.
 func (c *client) putManifest(ctx context.Context, ref string, m *manifest) error {
 	reference, err := c.parseReference(ref)
 	if err != nil {
@@ -148,7 +148,7 @@ func (c *client) putManifest(ctx context.Context, ref string, m *manifest) error
 	})
 }
 
-// rawManifest is a manifest as the library puts it: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/remote#Taggable
+// rawManifest implements Taggable: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/remote#Taggable
 type rawManifest struct{ m *manifest }
 
 func (r rawManifest) RawManifest() ([]byte, error)        { return r.m.raw, nil }

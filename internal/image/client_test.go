@@ -33,12 +33,12 @@ func TestRefusalWithUnreadableBodyIsRetried(t *testing.T) {
 			w.Header().Set("Content-Length", "1000")
 			w.WriteHeader(http.StatusServiceUnavailable)
 			_, _ = io.WriteString(w, "<html>")
-			cut(w)
+			resetConnection(w)
 		},
 	} {
 		s := newServer(t)
 		var answered atomic.Int64
-		s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 			faulty := r.Method == http.MethodPut && answered.Add(1) == 1
 			if faulty {
 				fault(w)
@@ -49,8 +49,8 @@ func TestRefusalWithUnreadableBodyIsRetried(t *testing.T) {
 		if err != nil || answered.Load() < 2 {
 			t.Fatalf("%s: %v", what, err)
 		}
-		s.on(nil)
-		s.names(t, "app:1", got)
+		s.interceptWith(nil)
+		s.checkPushed(t, "app:1", got)
 	}
 }
 
@@ -64,7 +64,7 @@ func TestRetriesLastHalfAMinute(t *testing.T) {
 		began, tried := time.Now(), 0
 		busy := &transport.Error{StatusCode: http.StatusTooManyRequests}
 		err = repo.client.retry(t.Context(), func() error { tried++; return busy })
-		if took := time.Since(began); !errors.Is(err, busy) || tried != attempts || took < 15*time.Second || took > 31*time.Second {
+		if took := time.Since(began); !errors.Is(err, busy) || tried != maxAttempts || took < 15*time.Second || took > 31*time.Second {
 			t.Errorf("%v after %d attempts and %s", err, tried, took)
 		}
 	})
@@ -77,30 +77,30 @@ func TestErrorOfSourceRegistryIsNotBlamedOnTarget(t *testing.T) {
 			t.Fatal(err)
 		}
 		src := opened(t, from.host+"/dev:1")
-		from.on(func(w http.ResponseWriter, _ *http.Request) bool {
+		from.interceptWith(func(w http.ResponseWriter, _ *http.Request) bool {
 			refuse(w, status, code)
 			return true
 		})
-		keys := &spent{}
+		keys := &expiringLogin{}
 		repo := to.repository(t, "prod")
 		repo.client.auth = keys
 		_, err := repo.Push(t.Context(), src, "1", PushOptions{})
 		if err == nil || !strings.Contains(err.Error(), "read from "+from.host) || strings.Contains(err.Error(), to.host+"/v2/") {
 			t.Errorf("%d: %v", status, err)
 		}
-		if keys.renewed > 0 || to.written("POST") > 2 || to.written("manifests") > 0 {
+		if keys.renewed > 0 || to.countWrites("POST") > 2 || to.countWrites("manifests") > 0 {
 			t.Errorf("%d: renewed %d times, and the writes are %v", status, keys.renewed, to.writes)
 		}
 	}
 }
 
-// A connection to the source breaks, or brings other bytes, in the middle of a blob.
+// The connection to the source breaks in the middle of a blob, or delivers other bytes.
 func TestBlobReadIsRetriedAfterSourceFails(t *testing.T) {
 	for what, fault := range map[string]func(http.ResponseWriter, []byte){
 		"reset": func(w http.ResponseWriter, content []byte) {
 			_, _ = w.Write(content[:len(content)/2])
 			_ = http.NewResponseController(w).Flush()
-			cut(w)
+			resetConnection(w)
 		},
 		"other bytes": func(w http.ResponseWriter, content []byte) {
 			content[len(content)/2] ^= 1
@@ -117,7 +117,7 @@ func TestBlobReadIsRetriedAfterSourceFails(t *testing.T) {
 			content := must(io.ReadAll(must(must(image.Layers())[0].Compressed())))
 			src := opened(t, from.host+"/dev:1")
 			var met atomic.Bool
-			from.on(func(w http.ResponseWriter, r *http.Request) bool {
+			from.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 				meets := strings.HasSuffix(r.URL.Path, layer.String()) && r.Method == http.MethodGet && met.CompareAndSwap(false, true)
 				if meets {
 					w.Header().Set("Content-Length", strconv.Itoa(len(content)))
@@ -129,7 +129,7 @@ func TestBlobReadIsRetriedAfterSourceFails(t *testing.T) {
 			if err != nil || !met.Load() {
 				t.Fatal(err)
 			}
-			to.names(t, "prod:1", got)
+			to.checkPushed(t, "prod:1", got)
 		})
 	}
 }
@@ -140,11 +140,11 @@ func TestRefusedUploadDoesNotWaitForSource(t *testing.T) {
 		t.Fatal(err)
 	}
 	src := opened(t, from.host+"/dev:1")
-	from.on(func(_ http.ResponseWriter, r *http.Request) bool {
+	from.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 		<-r.Context().Done()
 		return true
 	})
-	to.on(func(w http.ResponseWriter, r *http.Request) bool {
+	to.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPatch {
 			refuse(w, http.StatusForbidden, "DENIED")
 		}
@@ -157,10 +157,10 @@ func TestRefusedUploadDoesNotWaitForSource(t *testing.T) {
 	}
 }
 
-// ECR says in the body of a 403 that a token has expired, and HEAD has none.
+// ECR reports an expired token in the body of a 403, which a response to HEAD lacks.
 func TestExpiredTokenIsRenewedWhenHEADIsForbidden(t *testing.T) {
 	s := newServer(t)
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		_, password, ok := r.BasicAuth()
 		switch {
 		case !ok:
@@ -174,41 +174,41 @@ func TestExpiredTokenIsRenewedWhenHEADIsForbidden(t *testing.T) {
 		}
 		return true
 	})
-	auth := &spent{}
+	auth := &expiringLogin{}
 	repo := s.repository(t, "app")
 	repo.client.auth = auth
 	got, err := repo.Push(t.Context(), opened(t, layoutOf(t, imageOf(20_000)).folder(t)), "1", PushOptions{})
 	if err != nil || auth.renewed == 0 {
 		t.Fatalf("%v, renewed %d times", err, auth.renewed)
 	}
-	s.on(nil)
-	s.names(t, "app:1", got)
+	s.interceptWith(nil)
+	s.checkPushed(t, "app:1", got)
 }
 
 func TestEachAttemptSendsOneRequest(t *testing.T) {
 	s := newServer(t)
-	asked := map[string]int{}
+	requested := map[string]int{}
 	var mu sync.Mutex
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodHead {
 			return false
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		asked[r.URL.Path]++
+		requested[r.URL.Path]++
 		w.WriteHeader(http.StatusServiceUnavailable)
 		return true
 	})
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "1", PushOptions{}); err == nil {
-		t.Error("it succeeds")
+		t.Error("the push succeeds")
 	}
-	for path, n := range asked {
-		if n != attempts {
-			t.Errorf("%s was asked for %d times, want %d", path, n, attempts)
+	for path, n := range requested {
+		if n != maxAttempts {
+			t.Errorf("%s was requested %d times, want %d", path, n, maxAttempts)
 		}
 	}
-	if len(asked) == 0 {
-		t.Error("nothing was asked for")
+	if len(requested) == 0 {
+		t.Error("nothing was requested")
 	}
 }
 
@@ -224,7 +224,7 @@ func TestPushSendsEmptyBlob(t *testing.T) {
 func TestPushReportsMissingRepository(t *testing.T) {
 	for _, code := range []string{"NAME_UNKNOWN", "NOT_FOUND"} {
 		s := newServer(t)
-		s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				refuse(w, http.StatusNotFound, code)
 			}
@@ -239,7 +239,7 @@ func TestPushReportsMissingRepository(t *testing.T) {
 
 func TestPushReportsBlobMissingFromRegistry(t *testing.T) {
 	s := newServer(t)
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		misses := r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/manifests/")
 		if misses {
 			refuse(w, http.StatusNotFound, "MANIFEST_BLOB_UNKNOWN")
@@ -252,7 +252,7 @@ func TestPushReportsBlobMissingFromRegistry(t *testing.T) {
 	}
 }
 
-// ECR takes over what is in another repository only where that is switched on.
+// ECR mounts blobs of another repository only if blob mounting is enabled.
 func TestPushReusesBlobsOfTheRepository(t *testing.T) {
 	for _, to := range []string{"app", "prod"} {
 		s := newServer(t)
@@ -263,12 +263,12 @@ func TestPushReusesBlobsOfTheRepository(t *testing.T) {
 		src := opened(t, s.host+"/app@"+first.Digest)
 		for m := range src.root.images() {
 			for _, b := range m.blobs {
-				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is read") }
+				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("the blob is read") }
 			}
 		}
-		s.forget()
+		s.resetCounts()
 		again, err := s.repository(t, to).Push(t.Context(), src, "2", PushOptions{})
-		if err != nil || again.Digest != first.Digest || again.Reused != 3 || s.written("blobs") > 0 {
+		if err != nil || again.Digest != first.Digest || again.Reused != 3 || s.countWrites("blobs") > 0 {
 			t.Errorf("%s: %+v, %v, and the writes are %v", to, again, err, s.writes)
 		}
 	}

@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// editConfig writes into the config of the base what the recipe says; based: it has layers.
+// editConfig applies the recipe to the base's config; based reports whether the base has layers.
 func (r recipe) editConfig(config *v1.ConfigFile, based bool) {
 	epoch := v1.Time{Time: time.Unix(0, 0).UTC()}
 	config.Created = epoch
@@ -49,7 +49,7 @@ func (r recipe) editConfig(config *v1.ConfigFile, based bool) {
 	maps.Copy(c.Labels, r.Labels)
 }
 
-// mergeConfig writes into the base's config what a recipe may change, and keeps what it holds besides.
+// mergeConfig writes the fields that a recipe may change into the base's config, and keeps all others.
 func mergeConfig(raw []byte, config *v1.ConfigFile) ([]byte, error) {
 	var file, inner map[string]any
 	if err := decodeNumbers(raw, &file); err != nil {
@@ -76,7 +76,7 @@ func mergeConfig(raw []byte, config *v1.ConfigFile) ([]byte, error) {
 	return json.Marshal(file)
 }
 
-// decodeNumbers keeps numbers as they are written.
+// decodeNumbers decodes JSON without losing precision of numbers.
 func decodeNumbers(raw []byte, into any) error {
 	decoder := json.NewDecoder(bytes.NewReader(raw))
 	decoder.UseNumber()
@@ -91,9 +91,9 @@ func configBlob(config *v1.ConfigFile) (*blob, error) {
 	return bytesBlob(raw, types.OCIConfigJSON), nil
 }
 
-// checkStartable finds the program that was put into the image and cannot be executed, as after actions/upload-artifact,
-// which keeps no modes: https://github.com/actions/upload-artifact#permission-loss
-func checkStartable(config *v1.ConfigFile, root rootfs, all []addition) error {
+// checkStartable returns an error if an added file is the program to run and is not executable, as after
+// actions/upload-artifact, which does not keep modes: https://github.com/actions/upload-artifact#permission-loss
+func checkStartable(config *v1.ConfigFile, root rootfs, all []addedLayer) error {
 	command := slices.Concat(config.Config.Entrypoint, config.Config.Cmd)
 	if len(command) == 0 || !path.IsAbs(command[0]) {
 		return nil
@@ -107,7 +107,7 @@ func checkStartable(config *v1.ConfigFile, root rootfs, all []addition) error {
 			continue
 		}
 		if e.mode&0o111 == 0 {
-			return fmt.Errorf("%s is to be run as %s and may not be executed: chmod +x, or write :0755 behind it", e.path, command[0])
+			return fmt.Errorf("%s is the image's program, %s, but is not executable: run chmod +x, or append :0755 to its line", e.path, command[0])
 		}
 		return nil
 	}

@@ -11,14 +11,14 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// defaultIdleTimeout is how long nothing may move on a connection: a registry may have gigabytes to digest before it answers.
+// defaultIdleTimeout is how long a connection may be idle: a registry may have to hash gigabytes before it responds.
 const defaultIdleTimeout = 5 * time.Minute
 
-// newTransport connects to one registry; a connection on which nothing has moved for idleTimeout is given up.
+// newTransport connects to one registry; a connection that is idle for idleTimeout is closed.
 func newTransport(idleTimeout time.Duration) http.RoundTripper {
 	t := remote.DefaultTransport.(*http.Transport).Clone()
 	t.WriteBufferSize = 128 << 10
-	t.MaxIdleConnsPerHost = uploads
+	t.MaxIdleConnsPerHost = maxUploads
 	dial := t.DialContext
 	t.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		conn, err := dial(ctx, network, address)
@@ -27,31 +27,31 @@ func newTransport(idleTimeout time.Duration) http.RoundTripper {
 		}
 		return &idleConn{Conn: conn, idleTimeout: idleTimeout}, nil
 	}
-	// One for each blob, so that one that stalls holds up no other. HTTP/2 is not even offered: a clone has that from its
-	// original.
+	// HTTP/1 uses a connection for each blob, so that one that stalls does not block the others. NextProtos is set because
+	// the clone would still offer HTTP/2.
 	t.ForceAttemptHTTP2 = false
 	if t.TLSClientConfig == nil {
 		t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 	}
 	t.TLSClientConfig.NextProtos = []string{"http/1.1"}
-	return guard{t}
+	return guardedTransport{t}
 }
 
-// idleConn is a connection whose time begins anew with whatever moves on it, in either direction.
+// idleConn is a connection whose idle timeout restarts with each read and write.
 type idleConn struct {
 	net.Conn
 	idleTimeout time.Duration
-	ending      atomic.Bool
+	closing     atomic.Bool
 }
 
-// SetWriteDeadline is for TLS, which takes no more than seconds to say goodbye: time does not begin anew after it.
+// SetWriteDeadline is called by TLS to limit its closing handshake; after it, the idle timeout no longer restarts.
 func (c *idleConn) SetWriteDeadline(t time.Time) error {
-	c.ending.Store(true)
+	c.closing.Store(true)
 	return c.Conn.SetWriteDeadline(t)
 }
 
 func (c *idleConn) extendDeadline() error {
-	if c.ending.Load() {
+	if c.closing.Load() {
 		return nil
 	}
 	return c.SetDeadline(time.Now().Add(c.idleTimeout))

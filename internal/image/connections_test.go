@@ -47,22 +47,22 @@ func TestPushUsesHTTP1WhereTheRegistryOffersHTTP2(t *testing.T) {
 	if newer.Load() > 0 {
 		t.Errorf("%d requests share a connection with others", newer.Load())
 	}
-	s.names(t, "app:1", got)
+	s.checkPushed(t, "app:1", got)
 }
 
-func drained(r *http.Request) bool {
+func readBody(r *http.Request) bool {
 	_, err := io.Copy(io.Discard, r.Body)
 	return err == nil
 }
 
-// A registry stops at the start of a request, with most of a blob still to come, behind the whole of one, or in its answer.
+// A registry stalls at the start of a request, in the middle of a blob, at its end, or in the middle of a response.
 func TestStalledRequestIsRetried(t *testing.T) {
-	ref := savedAs(t, imageOf(20_000_000)) // more than lies on the way
+	ref := savedAs(t, imageOf(20_000_000)) // more than the socket buffers hold
 	for what, stalls := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"begin":  func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPost },
 		"stream": func(_ http.ResponseWriter, r *http.Request) bool { return r.Method == http.MethodPatch },
 		"finish": func(_ http.ResponseWriter, r *http.Request) bool {
-			return r.Method == http.MethodPut && !strings.Contains(r.URL.Path, "/manifests/") && drained(r)
+			return r.Method == http.MethodPut && !strings.Contains(r.URL.Path, "/manifests/") && readBody(r)
 		},
 		"tag": func(_ http.ResponseWriter, r *http.Request) bool {
 			return r.Method == http.MethodPut && strings.HasSuffix(r.URL.Path, "/manifests/1")
@@ -81,7 +81,7 @@ func TestStalledRequestIsRetried(t *testing.T) {
 			s, over := newServer(t), make(chan struct{})
 			t.Cleanup(func() { close(over) })
 			var stalled atomic.Bool
-			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+			s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 				if stalled.Load() || !stalls(w, r) {
 					return false
 				}
@@ -95,13 +95,13 @@ func TestStalledRequestIsRetried(t *testing.T) {
 			if err != nil || !stalled.Load() {
 				t.Fatal(err)
 			}
-			s.on(nil)
-			s.names(t, "app:1", got)
+			s.interceptWith(nil)
+			s.checkPushed(t, "app:1", got)
 		})
 	}
 }
 
-// TLS says goodbye before it closes a connection, for which it gives it seconds.
+// Before TLS closes a connection, it sends close_notify with a write deadline of a few seconds.
 func TestIdleTimeoutDoesNotExtendAClosingConnection(t *testing.T) {
 	here, there := net.Pipe()
 	defer there.Close()

@@ -15,8 +15,8 @@ type createAPI interface {
 	CreateRepository(context.Context, *ecr.CreateRepositoryInput, ...func(*ecr.Options)) (*ecr.CreateRepositoryOutput, error)
 }
 
-// CreateWith makes Push create the repository where ECR has none, by its name in the account's own registry: with tags
-// that cannot be moved, but for latest-* and those given, of which ECR takes at most four others:
+// CreateWith makes Push create the repository in the account's own registry if it does not exist, with immutable tags
+// except latest-* and the given ones. ECR allows at most four exceptions in addition to latest-*:
 // https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 func (r *Repository) CreateWith(api createAPI, tags []string) {
 	in := &ecr.CreateRepositoryInput{

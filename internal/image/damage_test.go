@@ -16,7 +16,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Every file of every kind of image is left out, changed and shortened in turn: the error names it each time.
+// Every file of every kind of image is removed, changed and truncated in turn: the error names it each time.
 func TestOpenNamesTheDamagedFile(t *testing.T) {
 	image := randomImage(2)
 	kinds := map[string]tree{
@@ -40,7 +40,7 @@ func TestOpenNamesTheDamagedFile(t *testing.T) {
 		}
 		for _, name := range files.names() {
 			if !strings.Contains(name, "/") && !strings.HasSuffix(name, "0.json") && len(name) < 64 || manifest != "" && strings.Contains(name, manifest) {
-				continue // index.json, manifest.json and oci-layout carry no checksum; a missing OCI manifest is made up for by manifest.json
+				continue // index.json, manifest.json and oci-layout have no checksum; manifest.json replaces a missing OCI manifest
 			}
 			for damage, apply := range damages {
 				t.Run(kind+"/"+damage+"/"+name, func(t *testing.T) {
@@ -77,7 +77,7 @@ func TestPushRefusesTruncatedFile(t *testing.T) {
 		"OCI archive, gzip'd": gzipOf(layoutOf(t, image).tar()),
 	} {
 		t.Run(name, func(t *testing.T) {
-			// The last two blocks of a tar and of gzip hold no content of an image.
+			// The last two blocks of a tar and of gzip contain nothing of the image.
 			for cut := 1; cut < 20; cut++ {
 				size := (len(data) - 2048) * cut / 20
 				err := refused(t, write(t, data[:size]))
@@ -114,7 +114,7 @@ func TestSpoolLeavesNoTemporaryFile(t *testing.T) {
 func TestPushRefusesLayerThatDiffersFromConfig(t *testing.T) {
 	image := randomImage(2)
 	files := dockerSaveOf(image)
-	var list []saved
+	var list []savedImage
 	unmarshal(t, files["manifest.json"], &list)
 	list[0].Layers[0], list[0].Layers[1] = list[0].Layers[1], list[0].Layers[0]
 	files["manifest.json"] = string(must(json.Marshal(list)))
@@ -132,9 +132,9 @@ func TestPushRefusesLayerThatDiffersFromConfig(t *testing.T) {
 func TestBlobIsVerifiedWhileRead(t *testing.T) {
 	content := strings.Repeat("layer", 1000)
 	for name, read := range map[string]string{
-		"damaged":                         flip(content, 3000),
-		"does not have the 5000 bytes of": content[:4999],
-		"not have the 5000 bytes":         content + "x",
+		"damaged":                     flip(content, 3000),
+		"it has 4999 bytes, not 5000": content[:4999],
+		"it has 5001 bytes, not 5000": content + "x",
 	} {
 		b := &blob{
 			Descriptor: v1.Descriptor{Digest: digestOf([]byte(content)), Size: int64(len(content))},
@@ -142,7 +142,7 @@ func TestBlobIsVerifiedWhileRead(t *testing.T) {
 			open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(read)), nil },
 		}
 		_, _, err := b.storeTo(t.Context(), io.Discard, Gzip, func(int) {})
-		if err == nil || !strings.Contains(err.Error(), "layer 1 of 1: ") || !strings.Contains(err.Error(), name) || !errors.As(err, new(damage)) {
+		if err == nil || !strings.Contains(err.Error(), "layer 1 of 1: ") || !strings.Contains(err.Error(), name) || !errors.As(err, new(contentError)) {
 			t.Errorf("error is %v, want %q in it", err, name)
 		}
 	}
@@ -182,7 +182,7 @@ func TestPushExplainsWhyABlobCannotBeRead(t *testing.T) {
 			b := &blob{name: "layer", compress: true, diffID: digestOf([]byte(content)), open: func(context.Context) (io.ReadCloser, error) {
 				return io.NopCloser(io.MultiReader(strings.NewReader(content[:600_000]), iotest.ErrReader(cause))), nil
 			}}
-			if _, _, err := b.storeTo(t.Context(), io.Discard, c, func(int) {}); !errors.Is(err, cause) || !errors.As(err, new(damage)) {
+			if _, _, err := b.storeTo(t.Context(), io.Discard, c, func(int) {}); !errors.Is(err, cause) || !errors.As(err, new(contentError)) {
 				t.Errorf("%s: the error is %v, not %v", c, err, cause)
 			}
 		}

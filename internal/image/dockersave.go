@@ -14,29 +14,29 @@ import (
 
 var hexDigest = regexp.MustCompile(`[0-9a-f]{64}`)
 
-// saved is one image of manifest.json:
+// savedImage is one image of manifest.json:
 // https://github.com/moby/docker-image-spec/blob/main/spec.md#combined-image-json--filesystem-changeset-format
-type saved struct {
+type savedImage struct {
 	Config   string
 	RepoTags []string
 	Layers   []string
 }
 
-func (s saved) imageName() string {
+func (s savedImage) imageName() string {
 	if len(s.RepoTags) > 0 {
 		return s.RepoTags[0]
 	}
 	return s.Config
 }
 
-// readDockerSave reads what docker save and its likes write. Such an image has no manifest and so no digest until its
-// layers are compressed; its config, and so its image ID, stays.
+// readDockerSave reads an archive in the format of docker save. Such an image has no manifest, and so no digest, until its
+// layers are compressed; its config, and so its image ID, does not change.
 func readDockerSave(f files) (*manifest, error) {
 	found, err := f.findFile("manifest.json")
 	if err != nil {
 		return nil, err
 	}
-	var images []saved
+	var images []savedImage
 	if _, _, err := found.decodeJSON(&images); err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func readDockerSave(f files) (*manifest, error) {
 	return images[0].readImage(f)
 }
 
-func (s saved) readImage(f files) (*manifest, error) {
+func (s savedImage) readImage(f files) (*manifest, error) {
 	config, parsed, err := readConfig(f, s.Config)
 	if err != nil {
 		return nil, fmt.Errorf("config %w", err)
@@ -86,9 +86,9 @@ func readConfig(f files, name string) (*blob, *v1.ConfigFile, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	// The config is named for its digest: <hex>.json, blobs/sha256/<hex> or, by go-containerregistry, sha256:<hex>.
+	// The config is named after its digest: <hex>.json, blobs/sha256/<hex> or, by go-containerregistry, sha256:<hex>.
 	if want := hexDigest.FindString(name); want != "" && want != digest.Hex {
-		return nil, nil, fmt.Errorf("%s: damaged, its content is %s", name, digest)
+		return nil, nil, fmt.Errorf("%s: damaged: its content has the digest %s", name, digest)
 	}
 	b := bytesBlob(raw, types.DockerConfigJSON)
 	b.name = "config " + name
@@ -104,7 +104,7 @@ func bytesBlob(data []byte, kind types.MediaType) *blob {
 	}
 }
 
-// readLayer tells a layer's tar, which docker saves, from a gzip'd one, which others do.
+// readLayer opens a layer's tar, which docker save does not compress and other tools gzip.
 func readLayer(f files, name string) (*blob, error) {
 	found, err := f.findFile(name)
 	if err != nil {
@@ -121,7 +121,7 @@ func readLayer(f files, name string) (*blob, error) {
 		return nil, err
 	}
 	if string(magic[:n]) == zstdMagic {
-		return nil, errors.New("it is compressed with zstd, which a docker save cannot carry to a registry")
+		return nil, errors.New("compressed with zstd, which is not supported in a docker save archive")
 	}
 	return &blob{
 		Descriptor: v1.Descriptor{MediaType: types.DockerLayer},

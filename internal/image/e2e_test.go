@@ -17,7 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// program returns the path of a Debian program; its absence fails the test, which would prove nothing without it.
+// program returns the path of a Debian program, and fails the test if it is missing.
 func program(t *testing.T, path string) string {
 	t.Helper()
 	if _, err := os.Stat(path); err != nil {
@@ -59,7 +59,7 @@ func debianRegistry(t *testing.T) string {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	t.Fatalf("docker-registry does not answer: %s", &output)
+	t.Fatalf("docker-registry does not respond: %s", &output)
 	return ""
 }
 

@@ -14,31 +14,31 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// uploads is how many blobs are read, compressed and sent side by side: as many as fill a gigabit. With more of them the
-// largest, on which all waits in the end, would get less of the cores and of the link.
-const uploads = 3
+// maxUploads is how many blobs are read, compressed and uploaded in parallel, enough to saturate 1 Gbit/s. With more, the
+// largest blob, which finishes last, would get a smaller share of the cores and the link.
+const maxUploads = 3
 
-// engine moves the bytes of one push, each of them once: a layer is read, checked, compressed, digested and sent in one
-// pass. What goes wrong on the way is done again from the start of the blob: compressing again costs only then, while a
-// copy of the compressed bytes would cost always. It writes no tags.
+// engine uploads the blobs and manifests of one push, but no tag. A layer is read, verified, compressed, hashed and uploaded
+// in one pass. A retry starts at the beginning of the blob: compressing again costs time only then, while storing the
+// compressed bytes would cost time and space in every push.
 type engine struct {
 	client      *client
 	compression Compression
 	meter       *meter
 
-	images []*manifest               // that the repository holds, with the descriptors of their blobs
-	blobs  map[v1.Hash]bool          // that the repository holds
-	layers map[v1.Hash]v1.Descriptor // by what is in them: layers that the repository holds
+	images []*manifest               // images in the repository, with the descriptors of their blobs
+	blobs  map[v1.Hash]bool          // blobs in the repository
+	layers map[v1.Hash]v1.Descriptor // layers in the repository, by diffID
 }
 
-// fetchImages returns the images that m is or lists, with the descriptors of their blobs.
+// fetchImages returns m, or the images that the index m lists, with the descriptors of their blobs.
 func (e *engine) fetchImages(ctx context.Context, m *manifest, depth int) (images []*manifest, err error) {
 	var parsed struct {
 		Config            v1.Descriptor
 		Layers, Manifests []v1.Descriptor
 	}
 	if err := json.Unmarshal(m.raw, &parsed); err != nil {
-		return nil, nil //nolint:nilerr // what is not understood is not used
+		return nil, nil //nolint:nilerr // an unknown format is not reused
 	}
 	if !m.MediaType.IsIndex() {
 		for _, desc := range append([]v1.Descriptor{parsed.Config}, parsed.Layers...) {
@@ -66,8 +66,8 @@ func (e *engine) fetchImages(ctx context.Context, m *manifest, depth int) (image
 	return images, nil
 }
 
-// fetchRecent notes the images that the tags name. They are only a hint: what cannot be read is not used, and what is wrong
-// with the registry shows when something is sent.
+// fetchRecent records the images that the tags name. Images that cannot be read are ignored: they would only save uploads,
+// and an upload reports what is wrong with the registry.
 func (e *engine) fetchRecent(ctx context.Context, tags []string) {
 	found := make([][]*manifest, len(tags))
 	var group sync.WaitGroup
@@ -91,46 +91,46 @@ func (e *engine) recordImages(images []*manifest) {
 		}
 		e.images = append(e.images, m)
 		for _, b := range m.blobs {
-			if b.MediaType.IsDistributable() { // others are listed and lie elsewhere
+			if b.MediaType.IsDistributable() { // others are not stored in the repository
 				e.blobs[b.Digest] = true
 			}
 		}
 	}
 }
 
-// hasManifest reports whether the repository is known to hold m.
+// hasManifest reports whether m is known to be in the repository.
 func (e *engine) hasManifest(m *manifest) bool {
 	return slices.ContainsFunc(e.images, func(have *manifest) bool { return have.Digest == m.Digest })
 }
 
-// indexLayers finds out what is in the layers of the images that the repository holds: their configs list it. Of layers with
-// the same content the first counts, so that the same images make for the same digest.
+// indexLayers maps the diffIDs in the configs of the repository's images to their layers. Of layers with the same diffID
+// the first one is used, so that the same images result in the same digest.
 func (e *engine) indexLayers(ctx context.Context) {
 	configs := make([]v1.ConfigFile, len(e.images))
 	var group errgroup.Group
-	group.SetLimit(uploads)
+	group.SetLimit(maxUploads)
 	for i, m := range e.images {
 		if config := m.blobs[0]; config.MediaType.IsConfig() {
 			group.Go(func() error { return e.client.fetchJSON(ctx, config.Digest, &configs[i]) })
 		}
 	}
-	_ = group.Wait() // what cannot be read is not used
+	_ = group.Wait() // a config that cannot be read is ignored
 	for i, m := range e.images {
-		contents := configs[i].RootFS.DiffIDs
-		if len(contents) != len(m.blobs)-1 {
+		diffIDs := configs[i].RootFS.DiffIDs
+		if len(diffIDs) != len(m.blobs)-1 {
 			continue
 		}
 		for j, layer := range m.blobs[1:] {
-			if _, there := e.layers[contents[j]]; !there && e.compression.matchesMediaType(layer.MediaType) {
-				e.layers[contents[j]] = layer.Descriptor
+			if _, known := e.layers[diffIDs[j]]; !known && e.compression.matchesMediaType(layer.MediaType) {
+				e.layers[diffIDs[j]] = layer.Descriptor
 			}
 		}
 	}
 }
 
-// reuseManifests gives images that have no manifest yet those that the repository has for the same configs, if it has one for
-// each: whatever compressed their layers, they hold the same. A config lists the digests of what its layers hold, and
-// whoever pulls checks that they do, so what lies on this machine is neither sent nor read:
+// reuseManifests sets the manifests of images that have none to those in the repository with the same configs, and reports
+// whether it found one for each. A config lists the diffIDs of its layers, which the client verifies when it pulls, so the
+// local layers need not be read, however the layers in the repository are compressed:
 // https://github.com/opencontainers/image-spec/blob/main/config.md#layer-diffid
 func (e *engine) reuseManifests(m *manifest) (bool, error) {
 	if m.raw != nil {
@@ -152,7 +152,7 @@ func (e *engine) reuseManifests(m *manifest) (bool, error) {
 	return true, m.sealManifest()
 }
 
-// pushBlobs makes everything below m be in the repository by digest: blobs first, then manifests from the leaves up.
+// pushBlobs uploads the blobs of m that are missing, and then the manifests that m lists, from the leaves up.
 func (e *engine) pushBlobs(ctx context.Context, m *manifest) error {
 	if err := e.distinctBlobs(m, func(blobs []*blob) error { return e.pushOrVerifyAll(ctx, blobs) }); err != nil {
 		return err
@@ -163,24 +163,24 @@ func (e *engine) pushBlobs(ctx context.Context, m *manifest) error {
 	return e.putManifests(ctx, m)
 }
 
-// pushOrVerifyAll makes the repository hold the blobs. Layers that need only be hashed neither wait for the network nor keep
-// anything from it.
+// pushOrVerifyAll uploads the blobs that are missing, and in parallel verifies the layers whose content the repository has.
+// The two have separate limits, so that neither delays the other.
 func (e *engine) pushOrVerifyAll(ctx context.Context, blobs []*blob) error {
-	var sent, held []*blob
+	var missing, present []*blob
 	for _, b := range blobs {
 		if e.hasDiffID(b) {
-			held = append(held, b)
+			present = append(present, b)
 		} else {
-			sent = append(sent, b)
+			missing = append(missing, b)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return sideBySide(ctx, sent, e.pushBlob) })
-	group.Go(func() error { return sideBySide(ctx, held, e.verifyContent) })
+	group.Go(func() error { return runParallel(ctx, missing, e.pushBlob) })
+	group.Go(func() error { return runParallel(ctx, present, e.verifyContent) })
 	return group.Wait()
 }
 
-// countAllReused counts everything of m as being in the repository.
+// countAllReused counts every blob of m as reused.
 func (e *engine) countAllReused(m *manifest) error {
 	return e.distinctBlobs(m, func(blobs []*blob) error {
 		for _, b := range blobs {
@@ -190,10 +190,10 @@ func (e *engine) countAllReused(m *manifest) error {
 	})
 }
 
-// computeLayers gives m its digest without sending anything.
+// computeLayers computes the digests of the layers and of m without uploading anything.
 func (e *engine) computeLayers(ctx context.Context, m *manifest) error {
 	err := e.distinctBlobs(m, func(blobs []*blob) error {
-		return sideBySide(ctx, blobs, func(ctx context.Context, b *blob) (err error) {
+		return runParallel(ctx, blobs, func(ctx context.Context, b *blob) (err error) {
 			if b.Digest == (v1.Hash{}) {
 				b.Digest, b.Size, err = b.storeTo(ctx, io.Discard, e.compression, e.meter.countRead(b))
 				b.MediaType = e.compression.mediaTypeOf(b)
@@ -204,7 +204,7 @@ func (e *engine) computeLayers(ctx context.Context, m *manifest) error {
 	return errors.Join(err, m.sealManifest())
 }
 
-// distinctBlobs calls do with one blob of each content, the largest first, and gives the others what it got.
+// distinctBlobs calls do with one blob of each content, the largest first, and copies its descriptor to the others.
 func (e *engine) distinctBlobs(m *manifest, do func([]*blob) error) error {
 	same := map[v1.Hash][]*blob{}
 	var first []*blob
@@ -229,17 +229,17 @@ func (e *engine) distinctBlobs(m *manifest, do func([]*blob) error) error {
 	return nil
 }
 
-// sideBySide calls do for every blob, and ends with the first error.
-func sideBySide(ctx context.Context, blobs []*blob, do func(context.Context, *blob) error) error {
+// runParallel calls do for every blob, at most maxUploads at once, and returns the first error.
+func runParallel(ctx context.Context, blobs []*blob, do func(context.Context, *blob) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(uploads)
+	group.SetLimit(maxUploads)
 	for _, b := range blobs {
 		group.Go(func() error { return do(ctx, b) })
 	}
 	return group.Wait()
 }
 
-// putManifests writes the manifests that m lists.
+// putManifests writes the manifests that m lists, from the leaves up.
 func (e *engine) putManifests(ctx context.Context, m *manifest) error {
 	for _, child := range m.children {
 		if err := e.putManifests(ctx, child); err != nil {

@@ -19,7 +19,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// imageOf has a layer of each size, and is for linux/amd64.
+// imageOf returns an image for linux/amd64 with a layer of each size.
 func imageOf(sizes ...int64) v1.Image {
 	image := randomImage(0)
 	for _, size := range sizes {
@@ -28,7 +28,7 @@ func imageOf(sizes ...int64) v1.Image {
 	return image
 }
 
-// saved is a docker save of image in a file.
+// savedAs writes a docker save of image to a file.
 func savedAs(t *testing.T, image v1.Image) string {
 	t.Helper()
 	return write(t, dockerSaveOf(image).tar())
@@ -102,5 +102,5 @@ func TestConcurrentPushesOfOneImageSucceed(t *testing.T) {
 			t.Errorf("digests are %v", digests)
 		}
 	}
-	s.valid(t, "app:1")
+	s.checkIntact(t, "app:1")
 }

@@ -34,7 +34,7 @@ func TestOpenReportsTruncationOfATarWithoutEnd(t *testing.T) {
 
 func TestOpenFollowsHardLinksToLayers(t *testing.T) {
 	files := dockerSaveOf(randomImage(1))
-	var list []saved
+	var list []savedImage
 	unmarshal(t, files["manifest.json"], &list)
 	layer := list[0].Layers[0]
 	content := files[layer]
@@ -51,7 +51,7 @@ func TestOpenFollowsHardLinksToLayers(t *testing.T) {
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.valid(t, "app:1")
+	s.checkIntact(t, "app:1")
 }
 
 func TestLastOfTwoEqualEntriesWins(t *testing.T) {
@@ -67,7 +67,7 @@ func TestLastOfTwoEqualEntriesWins(t *testing.T) {
 
 func TestImageCannotNameFilesOutsideItself(t *testing.T) {
 	files := dockerSaveOf(randomImage(1))
-	var list []saved
+	var list []savedImage
 	unmarshal(t, files["manifest.json"], &list)
 	secret := files[list[0].Layers[0]]
 	list[0].Layers[0] = "../secret"
@@ -88,11 +88,11 @@ func TestOpenRefusesWhatNoRegistryAccepts(t *testing.T) {
 	}
 	sha512 := `{"manifests":[{"mediaType":"` + string(types.OCIManifestSchema1) + `","size":1,"digest":"sha512:` + strings.Repeat("a", 128) + `"}]}`
 	for want, files := range map[string]tree{
-		"nested more than 4 deep":   layoutOf(t, nested),
-		"bytes are too many":        {"manifest.json": "[" + strings.Repeat(" ", maxJSON) + "]"},
-		"only sha256 is supported":  {"index.json": sha512},
-		`"" is not supported`:       unnamed(t, layoutOf(t, randomImage(1))),
-		"a link that leads nowhere": {"manifest.json": `[{"Config":"loop"}]`, "loop": "-> loop"},
+		"nested more than 4 deep":  layoutOf(t, nested),
+		"larger than the limit":    {"manifest.json": "[" + strings.Repeat(" ", maxJSON) + "]"},
+		"only sha256 is supported": {"index.json": sha512},
+		`"" is not supported`:      unnamed(t, layoutOf(t, randomImage(1))),
+		"a link to a missing file": {"manifest.json": `[{"Config":"loop"}]`, "loop": "-> loop"},
 	} {
 		if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %q, want %q in it", err, want)
@@ -100,7 +100,7 @@ func TestOpenRefusesWhatNoRegistryAccepts(t *testing.T) {
 	}
 }
 
-// unnamed takes the media type off the image that index.json lists.
+// unnamed removes the media type of the image in index.json.
 func unnamed(t *testing.T, files tree) tree {
 	t.Helper()
 	var index v1.IndexManifest
@@ -122,10 +122,10 @@ func TestPushSkipsNondistributableLayers(t *testing.T) {
 		t.Errorf("pushed %+v, %v", got, err)
 	}
 
-	// The repository does not hold it then, though an image of it lists it.
+	// So the repository does not have the layer, although one of its images lists it.
 	own := must(mutate.AppendLayers(randomImage(1), static.NewLayer([]byte("windows"), types.DockerLayer)))
-	s.forget()
-	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", PushOptions{RecentTags: []string{"1"}}); err != nil || s.written("PUT /v2/app/blobs") != 3 {
+	s.resetCounts()
+	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", PushOptions{RecentTags: []string{"1"}}); err != nil || s.countWrites("PUT /v2/app/blobs") != 3 {
 		t.Errorf("%v, and the writes are %v", err, s.writes)
 	}
 }
@@ -138,7 +138,7 @@ func TestPushKeepsTheSubjectOfAManifest(t *testing.T) {
 	if err != nil || got.Digest != digestIn(image) {
 		t.Errorf("pushed %+v, %v", got, err)
 	}
-	s.valid(t, "app:1")
+	s.checkIntact(t, "app:1")
 }
 
 func TestProgressCountsARetriedBlobOnce(t *testing.T) {

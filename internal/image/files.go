@@ -14,17 +14,17 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// maxJSON is how large, in bytes, a manifest or config may be; registries take 4 MiB.
+// maxJSON is the maximum size of a manifest or config in bytes; registries accept 4 MiB.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#pushing-manifests
 const maxJSON = 4 << 20
 
-// errMissing is a file that an image needs and does not hold.
+// errMissing is returned for a file that the image lists and does not contain.
 var errMissing = errors.New("it is missing")
 
 // files are the files of an image, in a folder or in a tar.
 type files interface {
 	findFile(name string) (file, error)
-	describeContent() string // what this is if it is no image
+	describeContent() string // for an error, if it is not an image
 }
 
 type file struct {
@@ -36,7 +36,7 @@ type file struct {
 // readAll returns the whole of a small file and its digest.
 func (f file) readAll() ([]byte, v1.Hash, error) {
 	if f.size > maxJSON {
-		return nil, v1.Hash{}, fmt.Errorf("%s: %d bytes are too many, %d is the limit", f.name, f.size, maxJSON)
+		return nil, v1.Hash{}, fmt.Errorf("%s: %d bytes are larger than the limit of %d", f.name, f.size, maxJSON)
 	}
 	r, err := f.open()
 	if err != nil {
@@ -66,7 +66,7 @@ func digestOf(data []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
 }
 
-// relativePath makes a name from an image a path that cannot leave it.
+// relativePath turns a name in an image into a relative path that cannot leave the image.
 func relativePath(name string) string {
 	return path.Clean("/" + name)[1:]
 }
@@ -90,5 +90,5 @@ func (d folder) findFile(name string) (file, error) {
 }
 
 func (d folder) describeContent() string {
-	return "a folder without index.json, which an OCI layout has"
+	return "a folder without the index.json of an OCI layout"
 }

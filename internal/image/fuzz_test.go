@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/random"
 )
 
-// FuzzOpen looks for files that crash or hang the reader, or that open as an image without saying what they are.
+// FuzzOpen looks for files that crash or hang the reader, or that open as an image without a kind.
 func FuzzOpen(f *testing.F) {
 	image := must(random.Image(100, 1)) // small, so that most changes hit what is parsed
 	for _, files := range []tree{dockerSaveOf(image), modernDockerSaveOf(image), {"index.json": `{"manifests":[{}]}`}, {"manifest.json": `[{"Layers":["../x"]}]`}, {"a": "-> a", "manifest.json": "-> a"}} {

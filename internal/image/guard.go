@@ -13,49 +13,50 @@ import (
 	"time"
 )
 
-// maxRefusal is how much, in bytes, of the reason for a refusal is read.
-const maxRefusal = 4 << 10
+// maxErrorBody is how many bytes of an error response's body are read.
+const maxErrorBody = 4 << 10
 
-// maxRetryAfter bounds how long a registry may ask to be left alone before the next attempt.
+// maxRetryAfter limits the wait that a registry can ask for with Retry-After.
 const maxRetryAfter = time.Minute
 
-// errTarget says that a registry leads to an address that it must not lead to.
-var errTarget = errors.New("the registry leads to an internal address")
+// errInternalTarget is returned when a registry redirects to an internal address.
+var errInternalTarget = errors.New("the registry redirects to an internal address")
 
-// guard looks at every answer of a registry before the library does.
-type guard struct{ http.RoundTripper }
+// guardedTransport checks every response of a registry before the library sees it.
+type guardedTransport struct{ http.RoundTripper }
 
 // RoundTrip implements http.RoundTripper.
-func (g guard) RoundTrip(request *http.Request) (*http.Response, error) {
-	answer, err := g.RoundTripper.RoundTrip(request)
+func (t guardedTransport) RoundTrip(request *http.Request) (*http.Response, error) {
+	response, err := t.RoundTripper.RoundTrip(request)
 	if err != nil {
 		return nil, err
 	}
 	switch {
-	case answer.StatusCode >= 300 && answer.StatusCode < 400, answer.StatusCode == http.StatusAccepted:
-		if err := checkLocation(answer); err != nil {
-			_ = answer.Body.Close()
+	case response.StatusCode >= 300 && response.StatusCode < 400, response.StatusCode == http.StatusAccepted:
+		if err := checkLocation(response); err != nil {
+			_ = response.Body.Close()
 			return nil, err
 		}
-	case answer.StatusCode == http.StatusForbidden && request.Method == http.MethodHead && strings.Contains(request.URL.Path, "/blobs/"):
-		// An answer to HEAD has no body, in which ECR says that a token has expired: the upload is to tell.
-		answer.StatusCode = http.StatusNotFound
-	case answer.StatusCode >= 400:
-		// A reason that breaks off, or has no end, would hide the status.
-		reason, _ := io.ReadAll(io.LimitReader(answer.Body, maxRefusal))
-		_ = answer.Body.Close()
-		answer.Body = io.NopCloser(bytes.NewReader(reason))
+	case response.StatusCode == http.StatusForbidden && request.Method == http.MethodHead && strings.Contains(request.URL.Path, "/blobs/"):
+		// ECR reports an expired token in the body, which a response to HEAD lacks: let the upload report it.
+		response.StatusCode = http.StatusNotFound
+	case response.StatusCode >= 400:
+		// A body that is truncated or endless would hide the status.
+		reason, _ := io.ReadAll(io.LimitReader(response.Body, maxErrorBody))
+		_ = response.Body.Close()
+		response.Body = io.NopCloser(bytes.NewReader(reason))
 		select {
 		case <-request.Context().Done():
-		case <-time.After(retryAfter(answer)):
+		case <-time.After(retryAfter(response)):
 		}
 	}
-	return answer, nil
+	return response, nil
 }
 
-// retryAfter is how long a registry that is busy wants to be left alone: https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
-func retryAfter(answer *http.Response) (d time.Duration) {
-	after := answer.Header.Get("Retry-After")
+// retryAfter returns how long the registry asks to wait, at most maxRetryAfter:
+// https://www.rfc-editor.org/rfc/rfc9110#section-10.2.3
+func retryAfter(response *http.Response) (d time.Duration) {
+	after := response.Header.Get("Retry-After")
 	if seconds, err := strconv.Atoi(after); err == nil {
 		d = time.Duration(min(seconds, 3600)) * time.Second
 	} else if date, err := http.ParseTime(after); err == nil {
@@ -64,17 +65,17 @@ func retryAfter(answer *http.Response) (d time.Duration) {
 	return min(d, maxRetryAfter)
 }
 
-// checkLocation refuses to be led from one host to another that is given as a loopback, private or link-local address: a
-// layer's bytes, or the answer to a request, would go to a service of the runner's own network. A name is not resolved:
-// with VPC endpoints, names of AWS lead to private addresses. The library's own check knows fewer spellings of them.
-func checkLocation(answer *http.Response) error {
-	to, err := answer.Location()
+// checkLocation refuses a redirect to another host that is a loopback, private or link-local address: a layer's bytes, or
+// the next request, would go to a service in the runner's network. Host names are not resolved, because with VPC endpoints,
+// names of AWS resolve to private addresses. The library's own check knows fewer spellings of such addresses.
+func checkLocation(response *http.Response) error {
+	to, err := response.Location()
 	if errors.Is(err, http.ErrNoLocation) {
 		return nil
 	} else if err != nil {
-		return fmt.Errorf("the registry leads to no address: %w", err)
+		return fmt.Errorf("parse the registry's Location: %w", err)
 	}
-	return checkTarget(answer.Request.URL, to)
+	return checkTarget(response.Request.URL, to)
 }
 
 func checkTarget(from, to *url.URL) error {
@@ -82,11 +83,12 @@ func checkTarget(from, to *url.URL) error {
 	if host == from.Hostname() || !isInternal(host) {
 		return nil
 	}
-	return fmt.Errorf("%w: %s", errTarget, to.Host)
+	return fmt.Errorf("%w: %s", errInternalTarget, to.Host)
 }
 
-// isInternal reports whether host is an address of an internal network. What ends in a number is an address in one of its
-// other spellings, such as 127.1 or 0x7f000001, which no registry uses: https://url.spec.whatwg.org/#ends-in-a-number-checker
+// isInternal reports whether host is an address of an internal network. A host that ends in a number is an IP address in
+// another notation, such as 127.1 or 0x7f000001, which no registry uses:
+// https://url.spec.whatwg.org/#ends-in-a-number-checker
 func isInternal(host string) bool {
 	host, _, _ = strings.Cut(host, "%") // a zone
 	address, err := netip.ParseAddr(host)

@@ -26,11 +26,11 @@ func TestGuardRefusesInternalAddresses(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := checkTarget(from, to); errors.Is(err, errTarget) != refused {
+		if err := checkTarget(from, to); errors.Is(err, errInternalTarget) != refused {
 			t.Errorf("%s: %v", target, err)
 		}
 	}
-	// A registry on an internal address may lead to itself.
+	// A registry on an internal address may redirect to itself.
 	own := &url.URL{Scheme: "http", Host: "127.0.0.1:5000"}
 	if err := checkTarget(own, &url.URL{Scheme: "http", Host: "127.0.0.1:5001"}); err != nil {
 		t.Error(err)
@@ -45,7 +45,7 @@ func TestGuardWaitsForRetryAfter(t *testing.T) {
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c, began, tried := &client{backoff: time.Millisecond}, time.Now(), 0
-			g := guard{roundTripper(func(r *http.Request) (*http.Response, error) {
+			g := guardedTransport{roundTripper(func(r *http.Request) (*http.Response, error) {
 				if tried++; tried > 1 {
 					return &http.Response{StatusCode: http.StatusCreated, Body: http.NoBody, Request: r}, nil
 				}
@@ -71,7 +71,7 @@ func TestCancelEndsTheWaitForRetryAfter(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
 		began := time.Now()
-		g := guard{roundTripper(func(r *http.Request) (*http.Response, error) {
+		g := guardedTransport{roundTripper(func(r *http.Request) (*http.Response, error) {
 			return &http.Response{StatusCode: http.StatusServiceUnavailable, Header: http.Header{"Retry-After": {"30"}}, Body: http.NoBody, Request: r}, nil
 		})}
 		answer, err := g.RoundTrip(httptest.NewRequestWithContext(ctx, http.MethodPut, "/v2/app/manifests/1", nil))
@@ -103,7 +103,7 @@ func TestCraftedLocationReceivesNoLayer(t *testing.T) {
 		}))
 		repo := (&server{host: strings.TrimPrefix(registry.URL, "http://")}).repository(t, "app")
 		_, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(1000))), "1", PushOptions{})
-		if !errors.Is(err, errTarget) || len(received) > 0 {
+		if !errors.Is(err, errInternalTarget) || len(received) > 0 {
 			t.Errorf("%s: error is %v, the internal service received %v", name, err, received)
 		}
 		registry.Close()

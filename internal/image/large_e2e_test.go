@@ -27,7 +27,7 @@ const (
 	mostMemory = 64 << 20
 )
 
-// endless is a layer that is made while it is read: nothing of it is stored.
+// endless is a layer that is generated while it is read, so that it is never stored.
 type endless struct {
 	page  []byte
 	seed  byte
@@ -45,7 +45,7 @@ func (e *endless) Read(p []byte) (int, error) {
 	from := e.at % int64(len(e.page))
 	n := copy(p[:min(int64(len(p)), e.n-e.at)], e.page[from:])
 	if from == 0 {
-		p[0] = byte(e.at>>20) ^ e.seed // no layer is like another
+		p[0] = byte(e.at>>20) ^ e.seed // all layers differ
 	}
 	e.at += int64(n)
 	return n, nil
@@ -53,7 +53,7 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func (e *endless) Close() error { return nil }
 
-// bottomless is a registry that checks what it is sent and keeps only manifests.
+// bottomless starts a registry that verifies blobs and stores only manifests.
 func bottomless(t *testing.T) string {
 	var mu sync.Mutex
 	sums, manifests := map[string]string{}, map[string][]byte{}
@@ -81,7 +81,7 @@ func bottomless(t *testing.T) string {
 			mu.Lock()
 			have := sums[name]
 			mu.Unlock()
-			if r.ContentLength != 0 { // a config comes with the request that ends the upload
+			if r.ContentLength != 0 { // the request that ends the upload sends a config
 				content, _ := io.ReadAll(r.Body)
 				have = digestOf(content).String()
 			}
@@ -115,7 +115,7 @@ func bottomless(t *testing.T) string {
 	return strings.TrimPrefix(web.URL, "http://")
 }
 
-// A process of its own pushes three layers of a gigabyte each, and its memory is read.
+// A separate process pushes three layers of a gigabyte each, and its peak memory is measured.
 func TestE2EPushOfThreeGigabytesTakesLittleMemory(t *testing.T) {
 	if host := os.Getenv("ATTA_TEST_REGISTRY"); host != "" {
 		pushLarge(t, host)
@@ -132,7 +132,7 @@ func TestE2EPushOfThreeGigabytesTakesLittleMemory(t *testing.T) {
 		_, _ = fmt.Sscanf(regexp.MustCompile(`VmHWM:\s*\d+`).FindString(string(out)), "VmHWM: %d", &kib)
 		t.Logf("%s cores: %d MB", cores, kib>>10)
 		if kib == 0 || kib<<10 > mostMemory {
-			t.Errorf("on %s cores it takes %d MB", cores, kib>>10)
+			t.Errorf("on %s cores, the push takes %d MB", cores, kib>>10)
 		}
 	}
 }

@@ -33,7 +33,7 @@ func readLayout(ctx context.Context, f files) (*manifest, error) {
 	case !onePerPlatform(images):
 		var names []string
 		for _, desc := range images {
-			names = append(names, nameOf(desc))
+			names = append(names, imageName(desc))
 		}
 		return nil, severalImages(names)
 	}
@@ -43,7 +43,7 @@ func readLayout(ctx context.Context, f files) (*manifest, error) {
 	return m, m.readIndex(ctx, layout{f}, 0)
 }
 
-// distinctDescriptors drops descriptors that differ only in the name they give the same image.
+// distinctDescriptors drops descriptors of the same image under another name.
 func distinctDescriptors(all []v1.Descriptor) []v1.Descriptor {
 	var result []v1.Descriptor
 	seen := map[v1.Hash]bool{}
@@ -56,22 +56,22 @@ func distinctDescriptors(all []v1.Descriptor) []v1.Descriptor {
 	return result
 }
 
-// onePerPlatform reports whether no two of the descriptors can be images for the same platform.
+// onePerPlatform reports whether all descriptors are images for different platforms.
 func onePerPlatform(all []v1.Descriptor) bool {
 	seen := map[string]bool{}
 	for _, desc := range all {
 		if desc.Platform == nil || !desc.MediaType.IsImage() || seen[desc.Platform.String()] {
 			return false
 		}
-		// Attestations, one for each image, all stand under the platform unknown/unknown.
+		// Attestations, one for each image, all have the platform unknown/unknown.
 		seen[desc.Platform.String()] = desc.Platform.OS != "unknown"
 	}
 	return true
 }
 
-// nameOf is what the maker of a layout called an image.
-func nameOf(desc v1.Descriptor) string {
-	// containerd, and so Docker, writes the full name here, and only the tag in the annotation of the specification.
+// imageName returns the name of an image in the layout, or its digest.
+func imageName(desc v1.Descriptor) string {
+	// containerd, and so Docker, writes the full name to the first, and only the tag to the second, which OCI specifies.
 	for _, key := range []string{"io.containerd.image.name", "org.opencontainers.image.ref.name"} {
 		if name := desc.Annotations[key]; name != "" {
 			return name
@@ -81,7 +81,7 @@ func nameOf(desc v1.Descriptor) string {
 }
 
 func severalImages(names []string) error {
-	return fmt.Errorf("it holds %d images: %s; save one", len(names), strings.Join(names, ", "))
+	return fmt.Errorf("it contains %d images: %s; save only one", len(names), strings.Join(names, ", "))
 }
 
 func (l layout) findBlob(desc v1.Descriptor) (file, error) {
@@ -93,7 +93,7 @@ func (l layout) findBlob(desc v1.Descriptor) (file, error) {
 		return file{}, err
 	}
 	if found.size != desc.Size {
-		return file{}, fmt.Errorf("%s: it has %d bytes, not %d", found.name, found.size, desc.Size)
+		return file{}, fmt.Errorf("%s: it has %d bytes, not %d as in its descriptor", found.name, found.size, desc.Size)
 	}
 	return found, nil
 }

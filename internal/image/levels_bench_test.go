@@ -24,7 +24,7 @@ import (
 	wan "github.com/org/atta-deploy-action/test/bench/link"
 )
 
-// programs is a tar of programs and libraries of this machine.
+// programs returns a tar of programs and libraries of this machine.
 func programs(t *testing.T, size int) []byte {
 	t.Helper()
 	var buf bytes.Buffer
@@ -54,7 +54,7 @@ func programs(t *testing.T, size int) []byte {
 	return buf.Bytes()
 }
 
-// TestTableOfLevels rewrites the table of levels in docs/benchmarks.md: what pushing a layer takes over links of several
+// TestTableOfLevels rewrites the table of levels in docs/benchmarks.md: how long the push of a layer takes over links of several
 // speeds and delays.
 func TestTableOfLevels(t *testing.T) {
 	const mbit = 1e6 / 8
@@ -69,7 +69,7 @@ func TestTableOfLevels(t *testing.T) {
 	type level struct {
 		name string
 		Compression
-		pack pack
+		compress compressFunc
 	}
 	var levels []level
 	for _, number := range []int{1, 2, 3, 4, 6} {
@@ -88,11 +88,11 @@ func TestTableOfLevels(t *testing.T) {
 		fmt.Fprintf(&table, " %s |", l.name)
 	}
 	table.WriteString("\n|---|---:|" + strings.Repeat("---:|", len(links)) + "\n")
-	ours, frames := gzipPack, zstdPack
-	defer func() { gzipPack, zstdPack = ours, frames }()
+	ours, frames := gzipCompress, zstdCompress
+	defer func() { gzipCompress, zstdCompress = ours, frames }()
 	for _, level := range levels {
-		gzipPack = func() pack { return level.pack }
-		zstdPack = func() (pack, error) { return level.pack, nil }
+		gzipCompress = func() compressFunc { return level.compress }
+		zstdCompress = func() (compressFunc, error) { return level.compress, nil }
 		var size int64
 		var times strings.Builder
 		for _, l := range links {
@@ -117,14 +117,14 @@ func TestTableOfLevels(t *testing.T) {
 	before, rest, ok := strings.Cut(string(must(os.ReadFile(file))), "<!-- levels -->\n")
 	_, after, closed := strings.Cut(rest, "<!-- /levels -->")
 	if !ok || !closed {
-		t.Fatal("there is no place for the table")
+		t.Fatal("docs/benchmarks.md has no marks for the table")
 	}
 	if err := os.WriteFile(file, []byte(before+"<!-- levels -->\n"+table.String()+"<!-- /levels -->"+after), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// counts is a registry that keeps nothing.
+// counts is the handler of a registry that discards uploads.
 func counts(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	switch r.Method {

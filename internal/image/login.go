@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 )
 
-// renewBefore is how long before its expiry a token is replaced, so that no request leaves with one about to lapse.
+// renewBefore is how long before its expiry a token is renewed, so that it does not expire during a request.
 const renewBefore = 5 * time.Minute
 
 type ecrAPI interface {
@@ -41,7 +41,7 @@ func (l *login) Authorization() (*authn.AuthConfig, error) {
 	return l.AuthorizationContext(context.Background())
 }
 
-// AuthorizationContext returns the user and password of the current token.
+// AuthorizationContext returns the user and password of the current token, which it renews when needed.
 func (l *login) AuthorizationContext(ctx context.Context) (*authn.AuthConfig, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -69,7 +69,7 @@ func (l *login) renewToken(ctx context.Context) error {
 		return err
 	}
 	if len(out.AuthorizationData) == 0 || out.AuthorizationData[0].AuthorizationToken == nil {
-		return errors.New("the answer holds no token")
+		return errors.New("the response contains no token")
 	}
 	data := out.AuthorizationData[0]
 	decoded, err := base64.StdEncoding.DecodeString(*data.AuthorizationToken)
@@ -89,17 +89,17 @@ func (l *login) renewToken(ctx context.Context) error {
 	return nil
 }
 
-// Keychain logs in with ECR at every host of ECR, and at Host, which is how an ECR elsewhere is named; other hosts use
-// the machine's docker login, or none.
+// Keychain authenticates with ECR at every host of ECR and at Host, which serves ECR under another name; for other hosts it
+// uses the machine's docker login, if any.
 type Keychain struct {
-	ECR  func(region string) authn.Authenticator // a token is taken in the region that gave it; "" where the host tells none
+	ECR  func(region string) authn.Authenticator // a token is valid in its region only; "" if the host names no region
 	Host string                                  // host[:port]; may be empty
 }
 
-// ecrHost is a private registry of ECR, and its region: https://docs.aws.amazon.com/general/latest/gr/ecr.html
+// ecrHost matches the host of a private ECR registry and its region: https://docs.aws.amazon.com/general/latest/gr/ecr.html
 var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.aws)$`)
 
-// RegionOf is the region of a host of ECR, and empty for every other.
+// RegionOf returns the region of an ECR host, or "" for any other host.
 func RegionOf(host string) string {
 	if found := ecrHost.FindStringSubmatch(host); found != nil {
 		return found[1]

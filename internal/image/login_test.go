@@ -107,19 +107,19 @@ func TestKeychainResolvesEachHost(t *testing.T) {
 	}
 }
 
-// spent is an authenticator whose token can be used up.
-type spent struct {
+// expiringLogin is an authenticator that counts how often its token is renewed.
+type expiringLogin struct {
 	mu              sync.Mutex
 	number, renewed int
 }
 
-func (k *spent) Authorization() (*authn.AuthConfig, error) {
+func (k *expiringLogin) Authorization() (*authn.AuthConfig, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return &authn.AuthConfig{Username: "AWS", Password: fmt.Sprint(k.number)}, nil
 }
 
-func (k *spent) Renew() {
+func (k *expiringLogin) Renew() {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.number++
@@ -129,7 +129,7 @@ func (k *spent) Renew() {
 func TestTokenThatExpiresDuringAPushIsRenewed(t *testing.T) {
 	s := newServer(t)
 	var seen atomic.Int64
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		_, password, ok := r.BasicAuth()
 		if ok && r.Method == http.MethodPatch && seen.Add(1) == 2 || ok && seen.Load() >= 2 && password == "0" || !ok {
 			w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
@@ -138,7 +138,7 @@ func TestTokenThatExpiresDuringAPushIsRenewed(t *testing.T) {
 		}
 		return false
 	})
-	auth := &spent{}
+	auth := &expiringLogin{}
 	repo := s.repository(t, "app")
 	repo.client.auth = auth
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(90_000, 80_000, 70_000))), "1", PushOptions{}); err != nil {
@@ -147,6 +147,6 @@ func TestTokenThatExpiresDuringAPushIsRenewed(t *testing.T) {
 	if auth.renewed == 0 {
 		t.Error("the token was never renewed")
 	}
-	s.on(nil)
-	s.valid(t, "app:1")
+	s.interceptWith(nil)
+	s.checkIntact(t, "app:1")
 }

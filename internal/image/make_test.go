@@ -31,7 +31,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// randomImage has layers of 20 kB and is for linux/amd64.
+// randomImage returns an image for linux/amd64 with layers of 20 kB.
 func randomImage(layers int64) v1.Image {
 	return imageFor(v1.Platform{OS: "linux", Architecture: "amd64"}, layers)
 }
@@ -43,7 +43,7 @@ func imageFor(p v1.Platform, layers int64) v1.Image {
 	return must(mutate.ConfigFile(image, config))
 }
 
-// twoPlatforms is an index as buildx writes it: two images and an attestation of each.
+// twoPlatforms returns an index as buildx writes it: two images and an attestation of each.
 func twoPlatforms() v1.ImageIndex {
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, p := range []v1.Platform{
@@ -57,8 +57,8 @@ func twoPlatforms() v1.ImageIndex {
 	return index
 }
 
-// tree is files by name; a value that starts with "-> " is a symbolic link, and in a folder a file whose name ends with *
-// may be executed.
+// tree maps names to contents. A content that starts with "-> " is a symbolic link; a file whose name ends with * is
+// executable when it is written to a folder.
 type tree map[string]string
 
 func (f tree) clone() tree {
@@ -69,7 +69,7 @@ func (f tree) clone() tree {
 	return c
 }
 
-// layoutOf is the OCI layout of images, each added as index.json lists it.
+// layoutOf returns an OCI layout with the images and indexes, each listed in index.json.
 func layoutOf(t *testing.T, add ...mutate.Appendable) tree {
 	t.Helper()
 	dir := t.TempDir()
@@ -104,14 +104,14 @@ func treeOf(t *testing.T, dir string) tree {
 	return files
 }
 
-// dockerSaveOf is what docker save of Docker 24 and older writes.
+// dockerSaveOf returns the images as docker save of Docker 24 and older writes them.
 func dockerSaveOf(images ...v1.Image) tree {
 	files := tree{}
-	var list []saved
+	var list []savedImage
 	for i, image := range images {
 		id := must(image.ConfigName()).Hex
 		files[id+".json"] = string(must(image.RawConfigFile()))
-		entry := saved{Config: id + ".json", RepoTags: []string{fmt.Sprintf("app:%d", i+1)}}
+		entry := savedImage{Config: id + ".json", RepoTags: []string{fmt.Sprintf("app:%d", i+1)}}
 		for j, layer := range must(image.Layers()) {
 			name := fmt.Sprintf("%064x/layer.tar", 16*i+j)
 			files[name] = plain(layer)
@@ -123,7 +123,7 @@ func dockerSaveOf(images ...v1.Image) tree {
 	return files
 }
 
-// modernDockerSaveOf is what docker save of Docker 25 and newer writes: an OCI layout of plain layers, and manifest.json.
+// modernDockerSaveOf returns what docker save of Docker 25 and later writes: an OCI layout of plain layers, and manifest.json.
 func modernDockerSaveOf(image v1.Image) tree {
 	files := tree{"oci-layout": `{"imageLayoutVersion":"1.0.0"}`}
 	blob := func(content string) v1.Descriptor {
@@ -134,7 +134,7 @@ func modernDockerSaveOf(image v1.Image) tree {
 	config := blob(string(must(image.RawConfigFile())))
 	config.MediaType = types.OCIConfigJSON
 	m := v1.Manifest{SchemaVersion: 2, MediaType: types.OCIManifestSchema1, Config: config}
-	entry := saved{Config: "blobs/sha256/" + config.Digest.Hex, RepoTags: []string{"app:1"}}
+	entry := savedImage{Config: "blobs/sha256/" + config.Digest.Hex, RepoTags: []string{"app:1"}}
 	for _, layer := range must(image.Layers()) {
 		desc := blob(plain(layer))
 		desc.MediaType = types.OCIUncompressedLayer
@@ -144,7 +144,7 @@ func modernDockerSaveOf(image v1.Image) tree {
 	desc := blob(string(must(json.Marshal(m))))
 	desc.MediaType = types.OCIManifestSchema1
 	files["index.json"] = string(must(json.Marshal(v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{desc}})))
-	files["manifest.json"] = string(must(json.Marshal([]saved{entry})))
+	files["manifest.json"] = string(must(json.Marshal([]savedImage{entry})))
 	return files
 }
 
@@ -220,7 +220,7 @@ func (f tree) folder(t *testing.T) string {
 	return dir
 }
 
-// write stores data under a name that says nothing about what it is.
+// write stores data under a name that does not reveal its format.
 func write(t *testing.T, data []byte) string {
 	t.Helper()
 	name := filepath.Join(t.TempDir(), "image")

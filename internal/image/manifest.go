@@ -13,25 +13,25 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// maxDepth is how deep an index may hold indexes.
+// maxDepth is how deep indexes may be nested.
 const maxDepth = 4
 
 // manifest is the manifest of an image, or an index of manifests, as it will be in the registry.
 type manifest struct {
-	v1.Descriptor        // without a digest while layers are yet to be compressed
-	raw           []byte // sent as it is, so that the digest stays
+	v1.Descriptor        // no digest until the layers are compressed
+	raw           []byte // uploaded unchanged, so that the digest stays the same
 	children      []*manifest
 	blobs         []*blob // the config, then the layers
 }
 
 // blob is a config or a layer.
 type blob struct {
-	v1.Descriptor                // without a digest while the layer is yet to be compressed
-	name          string         // what errors call it
-	diffID        v1.Hash        // what the unpacked bytes of a docker save's layer must hash to
-	compress      bool           // open gives the layer's tar, which is to be sent compressed
-	length        int64          // bytes that open gives
-	from          name.Reference // where a registry may take it from by itself; nil if it is in none
+	v1.Descriptor                // no digest until the layer is compressed
+	name          string         // in errors
+	diffID        v1.Hash        // digest of the uncompressed layer, set for docker save
+	compress      bool           // compress what open returns, the layer's tar, for the upload
+	length        int64          // bytes that open returns
+	from          name.Reference // where the registry can mount it from; nil if in no registry
 	open          func(context.Context) (io.ReadCloser, error)
 }
 
@@ -61,13 +61,13 @@ func (m *manifest) hasPlainLayer() bool {
 	return false
 }
 
-// store is what holds the parts of an image by digest: an OCI layout or a registry.
+// store provides the parts of an image by digest: an OCI layout or a registry.
 type store interface {
 	readManifest(context.Context, v1.Descriptor) ([]byte, error)
 	openBlob(v1.Descriptor) (*blob, error)
 }
 
-// walkManifests reads the manifest that desc describes and all below it, and checks each against its descriptor.
+// walkManifests reads the manifest that desc describes and all that it lists, and verifies each against its descriptor.
 func walkManifests(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("index %s: nested more than %d deep", desc.Digest, maxDepth)
@@ -77,7 +77,7 @@ func walkManifests(ctx context.Context, s store, desc v1.Descriptor, depth int) 
 		return nil, err
 	}
 	if have := digestOf(raw); have != desc.Digest || int64(len(raw)) != desc.Size {
-		return nil, fmt.Errorf("manifest %s: damaged, its content is %s", desc.Digest, have)
+		return nil, fmt.Errorf("manifest %s: damaged: its content has the digest %s", desc.Digest, have)
 	}
 	m := &manifest{Descriptor: desc, raw: raw}
 	switch {
@@ -135,7 +135,7 @@ func (m *manifest) readImage(ctx context.Context, s store) error {
 	return err
 }
 
-// readPlatform reads the platform that a config states.
+// readPlatform returns the platform in a config.
 func (b *blob) readPlatform(ctx context.Context) (*v1.Platform, error) {
 	data, err := b.readContent(ctx)
 	if err != nil {

@@ -12,8 +12,8 @@ func notImage(f files) error {
 	return fmt.Errorf("not an image: %s", f.describeContent())
 }
 
-// looks are beginnings of files that are given for an image by mistake.
-var looks = []struct{ magic, name string }{
+// signatures are the first bytes of files that are passed as an image by mistake.
+var signatures = []struct{ magic, name string }{
 	{"PK\x03\x04", "a zip archive"},
 	{"\x7fELF", "a Linux program (ELF)"},
 	{"\xfd7zXZ\x00", "xz data"},
@@ -24,8 +24,8 @@ var looks = []struct{ magic, name string }{
 	{"{", "JSON text"},
 }
 
-// looksLike says what a file that is no tar seems to be.
-func looksLike(r io.ReaderAt) string {
+// describeFile returns what a file that is not a tar seems to be.
+func describeFile(r io.ReaderAt) string {
 	head := make([]byte, 512)
 	n, _ := r.ReadAt(head, 0)
 	head = head[:n]
@@ -35,9 +35,9 @@ func looksLike(r io.ReaderAt) string {
 	if len(bytes.Trim(head, "\x00")) == 0 {
 		return "an empty tar"
 	}
-	for _, look := range looks {
-		if bytes.HasPrefix(head, []byte(look.magic)) {
-			return look.name
+	for _, signature := range signatures {
+		if bytes.HasPrefix(head, []byte(signature.magic)) {
+			return signature.name
 		}
 	}
 	if n == 512 && string(head[257:262]) == "ustar" {

@@ -9,7 +9,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// choosePlatforms are those that are wanted; none: all of the base.
+// choosePlatforms returns the wanted platforms; an empty list means all of the base.
 func (r recipe) choosePlatforms() []string {
 	if r.Base == Scratch && len(r.Platforms) == 0 {
 		return []string{"linux/amd64"}
@@ -17,18 +17,17 @@ func (r recipe) choosePlatforms() []string {
 	return r.Platforms
 }
 
-// chooseManifests returns the images of the base for those platforms, or all when none is named. One that names no variant
-// means the only variant that there is.
+// chooseManifests returns the base's images for the platforms, or all without platforms. A variant may be omitted if unique.
 func chooseManifests(base *manifest, platforms []string) (chosen []*manifest, err error) {
 	var all []*manifest
 	var have []string
 	for m := range base.images() {
-		if m.Platform != nil && m.Platform.OS != "unknown" { // the others are attestations, which are of the base only
+		if m.Platform != nil && m.Platform.OS != "unknown" { // the others are attestations, which describe only the base
 			all, have = append(all, m), append(have, m.Platform.String())
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("it holds no image that says what platform it is for")
+		return nil, errors.New("none of its images names its platform")
 	}
 	if len(platforms) == 0 {
 		return all, nil
@@ -36,17 +35,17 @@ func chooseManifests(base *manifest, platforms []string) (chosen []*manifest, er
 	var problems []error
 	wanted := map[*manifest]bool{}
 	for _, platform := range platforms {
-		fit := slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return m.Platform.String() != platform })
-		if len(fit) == 0 {
-			fit = slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return !m.runsOn(platform) })
+		matching := slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return m.Platform.String() != platform })
+		if len(matching) == 0 {
+			matching = slices.DeleteFunc(slices.Clone(all), func(m *manifest) bool { return !m.runsOn(platform) })
 		}
-		switch len(fit) {
+		switch len(matching) {
 		case 0:
-			problems = append(problems, fmt.Errorf("it is not made for %s, but for %s", platform, strings.Join(have, ", ")))
+			problems = append(problems, fmt.Errorf("it does not support %s, only %s", platform, strings.Join(have, ", ")))
 		case 1:
-			wanted[fit[0]] = true
+			wanted[matching[0]] = true
 		default:
-			problems = append(problems, fmt.Errorf("%s is more than one of those that it is made for, %s: name the variant", platform, strings.Join(have, ", ")))
+			problems = append(problems, fmt.Errorf("%s matches more than one of its platforms, %s: name the variant", platform, strings.Join(have, ", ")))
 		}
 	}
 	return slices.DeleteFunc(all, func(m *manifest) bool { return !wanted[m] }), errors.Join(problems...)
@@ -57,7 +56,7 @@ func (m *manifest) runsOn(platform string) bool {
 	return err == nil && m.Platform.Satisfies(*want)
 }
 
-// targetPlatforms names the platform as BuildKit does:
+// targetPlatforms replaces the variables of BuildKit with the platform:
 // https://docs.docker.com/reference/dockerfile/#automatic-platform-args-in-the-global-scope
 func targetPlatforms(p *v1.Platform) *strings.Replacer {
 	return strings.NewReplacer("$TARGETOS", p.OS, "$TARGETARCH", p.Architecture, "$TARGETVARIANT", p.Variant)

@@ -5,37 +5,37 @@ import (
 	"sync"
 )
 
-// PushProgress is how far a push is.
+// PushProgress is the progress of a push.
 type PushProgress struct {
-	Done, Total int64 // bytes of configs and layers as the source has them, read or known to be there
-	Sent        int64 // bytes of them that went to the registry, compressed
-	Reused      int   // configs and layers that were there before
+	Done, Total int64 // bytes of configs and layers in the source: read or reused, and all
+	Sent        int64 // compressed bytes sent to the registry
+	Reused      int   // configs and layers that were already in the repository
 }
 
-// Progress is told how far a push is. Calls come one at a time and Done never goes back.
+// Progress receives the progress of a push. Calls do not overlap, and Done never decreases.
 type Progress func(PushProgress)
 
-// meter adds up the blobs of one push; a blob that is sent again counts as done once.
+// meter sums up the progress of all blobs of a push; a blob that is sent again is counted as done once.
 type meter struct {
 	report Progress
 
-	mu      sync.Mutex
-	moved   PushProgress
-	reached map[*blob]int64
-	again   map[*blob]bool
+	mu     sync.Mutex
+	sum    PushProgress
+	read   map[*blob]int64 // the most bytes read in one pass
+	reused map[*blob]bool
 }
 
 func newMeter(report Progress) *meter {
-	return &meter{report: report, reached: map[*blob]int64{}, again: map[*blob]bool{}}
+	return &meter{report: report, read: map[*blob]int64{}, reused: map[*blob]bool{}}
 }
 
 func (m *meter) addExpected(b *blob) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.moved.Total += b.length
+	m.sum.Total += b.length
 }
 
-// countRead counts what is read of b in one pass.
+// countRead returns a function that counts the bytes of b read in one pass.
 func (m *meter) countRead(b *blob) func(int) {
 	var n int64
 	return func(more int) {
@@ -47,45 +47,45 @@ func (m *meter) countRead(b *blob) func(int) {
 func (m *meter) reportRead(b *blob, n int64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if n = min(n, b.length); n <= m.reached[b] {
+	if n = min(n, b.length); n <= m.read[b] {
 		return
 	}
-	m.moved.Done += n - m.reached[b]
-	m.reached[b] = n
+	m.sum.Done += n - m.read[b]
+	m.read[b] = n
 	if m.report != nil {
-		m.report(m.moved)
+		m.report(m.sum)
 	}
 }
 
-// countReused counts b as one that was there.
+// countReused counts b as reused, once.
 func (m *meter) countReused(b *blob) {
 	m.mu.Lock()
-	if !m.again[b] {
-		m.again[b] = true
-		m.moved.Reused++
+	if !m.reused[b] {
+		m.reused[b] = true
+		m.sum.Reused++
 	}
 	m.mu.Unlock()
 	m.reportRead(b, b.length)
 }
 
-// countSent counts what is sent.
+// countSent counts the bytes written to w as sent.
 func (m *meter) countSent(w io.Writer) io.Writer {
 	return writeFunc(func(p []byte) (int, error) {
 		n, err := w.Write(p)
 		m.mu.Lock()
-		m.moved.Sent += int64(n)
+		m.sum.Sent += int64(n)
 		m.mu.Unlock()
 		return n, err
 	})
 }
 
-// countForwarded counts what is read of b in one pass, and sent as it is.
+// countForwarded counts the bytes of b that are read in one pass and sent unchanged.
 func (m *meter) countForwarded(b *blob, r io.Reader) io.Reader {
-	reach := m.countRead(b)
+	count := m.countRead(b)
 	return countReads(r, func(n int) {
-		reach(n)
+		count(n)
 		m.mu.Lock()
-		m.moved.Sent += int64(n)
+		m.sum.Sent += int64(n)
 		m.mu.Unlock()
 	})
 }
@@ -93,5 +93,5 @@ func (m *meter) countForwarded(b *blob, r io.Reader) io.Reader {
 func (m *meter) total() PushProgress {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return m.moved
+	return m.sum
 }

@@ -15,43 +15,43 @@ type Pushed struct {
 	URI      string // host/name@sha256:…
 	Tag      string
 	Digest   string // sha256:…
-	Uploaded bool   // false when the tag already named this very image, and nothing was sent
+	Uploaded bool   // false if the tag already named this image, and nothing was sent
 	Bytes    int64  // bytes of layers and configs sent
-	Reused   int    // layers and configs that were in the repository before
-	Created  bool   // the repository
+	Reused   int    // layers and configs that were already in the repository
+	Created  bool   // the repository was created
 }
 
-// PushOptions say how an image is pushed. The zero value will do.
+// PushOptions configure a push. The zero value is valid.
 type PushOptions struct {
-	Compression Compression // of layers that are not compressed; Gzip unless it is set
-	RecentTags  []string    // tags of images that may be made of the same layers
+	Compression Compression // of layers that are not compressed; default Gzip
+	RecentTags  []string    // tags of images that may share layers
 	Progress    Progress    // may be nil
 }
 
-// Push makes tag name src. Everything is sent by digest first, checked on the way, and the tag is written last, so an
-// error leaves no tag behind. Layers that the images of how.Near are made of are not sent, but read and checked; an image
-// that is there, by its config, is not even read. A tag that already names this image is success; one that names another
-// is a TagConflictError.
-func (r *Repository) Push(ctx context.Context, src *Source, tag string, how PushOptions) (Pushed, error) {
-	pushed, err := r.pushOnce(ctx, src, tag, how)
+// Push uploads src and tags it. Blobs and manifests are verified and uploaded by digest first, and the tag is written last,
+// so an error leaves no tag behind. Layers of the images of options.RecentTags are read and verified, but not uploaded; if
+// one of these images has the same config, the layers are not read either. Push succeeds if the tag already names this
+// image, and returns a TagConflictError if it names another.
+func (r *Repository) Push(ctx context.Context, src *Source, tag string, options PushOptions) (Pushed, error) {
+	pushed, err := r.pushOnce(ctx, src, tag, options)
 	if r.create == nil || !errors.Is(err, ErrNoRepository) {
 		return pushed, err
 	}
 	if err := r.create(ctx); err != nil {
 		return Pushed{}, err
 	}
-	pushed, err = r.pushOnce(ctx, src, tag, how)
+	pushed, err = r.pushOnce(ctx, src, tag, options)
 	pushed.Created = err == nil
 	return pushed, err
 }
 
-func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, how PushOptions) (Pushed, error) {
+func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, options PushOptions) (Pushed, error) {
 	reference, err := r.client.parseReference(tag)
 	if err != nil {
 		return Pushed{}, err
 	}
 	e := &engine{
-		client: r.client, compression: cmp.Or(how.Compression, Gzip), meter: newMeter(how.Progress),
+		client: r.client, compression: cmp.Or(options.Compression, Gzip), meter: newMeter(options.Progress),
 		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
 	}
 	have, err := e.client.fetchManifest(ctx, tag)
@@ -59,10 +59,10 @@ func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, how 
 		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explainError(err))
 	}
 	if have != nil {
-		// The tag decides already: whatever src is, nothing is to be sent.
+		// The tag exists, so nothing is uploaded whatever src is.
 		err = e.computeDigest(ctx, src.root, have)
 	} else {
-		err = e.pushMissing(ctx, src.root, how.RecentTags)
+		err = e.pushMissing(ctx, src.root, options.RecentTags)
 	}
 	if err != nil {
 		return Pushed{}, fmt.Errorf("push %s: %w", reference, err)
@@ -79,11 +79,11 @@ func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, how 
 			return Pushed{}, err
 		}
 	}
-	moved := e.meter.total()
-	return Pushed{URI: r.URI(digest), Tag: tag, Digest: digest, Uploaded: have == nil, Bytes: moved.Sent, Reused: moved.Reused}, nil
+	progress := e.meter.total()
+	return Pushed{URI: r.URI(digest), Tag: tag, Digest: digest, Uploaded: have == nil, Bytes: progress.Sent, Reused: progress.Reused}, nil
 }
 
-// computeDigest gives m its digest, to be compared with that of have, which the tag names.
+// computeDigest computes the digest of m, which is compared with that of have, the image that the tag names.
 func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 	if m.raw != nil {
 		return nil
@@ -93,29 +93,28 @@ func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 		return explainError(err)
 	}
 	e.recordImages(images)
-	switch adopted, err := e.reuseManifests(m); {
+	switch reused, err := e.reuseManifests(m); {
 	case err != nil:
 		return err
-	case adopted:
+	case reused:
 		return e.countAllReused(m)
 	}
 	return e.computeLayers(ctx, m)
 }
 
-// pushMissing makes the repository hold m, with as little sent as possible. The first of the tags that are near is asked
-// alone, since it mostly is the one.
-func (e *engine) pushMissing(ctx context.Context, m *manifest, near []string) error {
+// pushMissing uploads what the repository lacks of m. It fetches the first recent tag alone, since that usually suffices.
+func (e *engine) pushMissing(ctx context.Context, m *manifest, recentTags []string) error {
 	if m.raw != nil {
-		e.fetchRecent(ctx, near)
+		e.fetchRecent(ctx, recentTags)
 		return e.pushBlobs(ctx, m)
 	}
-	first := min(1, len(near))
-	for _, tags := range [][]string{near[:first], near[first:]} {
+	first := min(1, len(recentTags))
+	for _, tags := range [][]string{recentTags[:first], recentTags[first:]} {
 		e.fetchRecent(ctx, tags)
-		switch adopted, err := e.reuseManifests(m); {
+		switch reused, err := e.reuseManifests(m); {
 		case err != nil:
 			return err
-		case adopted:
+		case reused:
 			return e.countAllReused(m)
 		}
 	}
@@ -123,8 +122,9 @@ func (e *engine) pushMissing(ctx context.Context, m *manifest, near []string) er
 	return e.pushBlobs(ctx, m)
 }
 
-// putTag writes tag. Losing a race for an immutable tag is success when the winner pushed the same image. ECR answers
-// ImageTagAlreadyExistsException as TAG_INVALID: https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
+// putTag writes tag. If another push wrote an immutable tag first, that is a success for the same image. ECR returns
+// ImageTagAlreadyExistsException as TAG_INVALID:
+// https://docs.aws.amazon.com/AmazonECR/latest/userguide/image-tag-mutability.html
 func (r *Repository) putTag(ctx context.Context, tag string, m *manifest) error {
 	reference, err := r.client.parseReference(tag)
 	if err != nil {
@@ -134,20 +134,20 @@ func (r *Repository) putTag(ctx context.Context, tag string, m *manifest) error 
 	if err == nil {
 		return nil
 	}
-	var answer *transport.Error
-	if errors.As(err, &answer) && answer.StatusCode/100 == 4 {
+	var registryErr *transport.Error
+	if errors.As(err, &registryErr) && registryErr.StatusCode/100 == 4 {
 		want := digestOf(m.raw).String()
 		if have, resolveErr := r.Resolve(ctx, tag); resolveErr == nil && have == want {
 			return nil
-		} else if resolveErr == nil && tagTaken(answer) {
+		} else if resolveErr == nil && isTagTaken(registryErr) {
 			return &TagConflictError{Ref: reference.String(), Have: have, Want: want}
 		}
 	}
 	return fmt.Errorf("tag %s: %w", reference, explainError(err))
 }
 
-func tagTaken(answer *transport.Error) bool {
-	for _, e := range answer.Errors {
+func isTagTaken(registryErr *transport.Error) bool {
+	for _, e := range registryErr.Errors {
 		if e.Code == "TAG_INVALID" || e.Code == "ImageTagAlreadyExistsException" {
 			return true
 		}
@@ -155,7 +155,7 @@ func tagTaken(answer *transport.Error) bool {
 	return false
 }
 
-// verifyTag asks the registry itself what ref names now.
+// verifyTag checks that ref now names the image with the digest want in the registry.
 func (r *Repository) verifyTag(ctx context.Context, ref, want string) error {
 	have, err := r.client.fetchManifest(ctx, ref)
 	if err != nil {
@@ -163,9 +163,9 @@ func (r *Repository) verifyTag(ctx context.Context, ref, want string) error {
 	}
 	switch {
 	case have == nil:
-		return fmt.Errorf("verify push: the registry has no %s:%s: %w", r.name, ref, ErrNotFound)
+		return fmt.Errorf("verify push: read %s:%s: %w", r.name, ref, ErrNotFound)
 	case have.Digest.String() != want:
-		return fmt.Errorf("verify push: %s:%s names %s in the registry, not %s", r.name, ref, have.Digest, want)
+		return fmt.Errorf("verify push: %s:%s is %s in the registry, not %s", r.name, ref, have.Digest, want)
 	}
 	return nil
 }

@@ -44,8 +44,8 @@ func TestPushAcceptsEverySource(t *testing.T) {
 	tests := []struct {
 		name, ref, kind string
 		platforms       []string
-		digest          string // what the image must be called, where the source says it
-		config          bool   // whether the image ID must be that of image
+		digest          string // digest that the source determines, if it does
+		config          bool   // whether the image ID must not change
 	}{
 		{"old docker save", write(t, dockerSaveOf(image).tar()), "docker-save tar", amd64, "", true},
 		{"old docker save, gzip", write(t, gzipOf(dockerSaveOf(image).tar())), "docker-save tar (gzip)", amd64, "", true},
@@ -80,7 +80,7 @@ func TestPushAcceptsEverySource(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			desc := s.valid(t, repository+":1.0.0-dev")
+			desc := s.checkIntact(t, repository+":1.0.0-dev")
 			want := Pushed{
 				URI: s.host + "/" + repository + "@" + desc.Digest.String(), Tag: "1.0.0-dev",
 				Digest: desc.Digest.String(), Uploaded: true, Bytes: got.Bytes, Reused: got.Reused, // the test registry shares blobs between repositories
@@ -97,7 +97,7 @@ func TestPushAcceptsEverySource(t *testing.T) {
 				}
 			}
 			if src.Digest() != got.Digest {
-				t.Errorf("the source says %s after the push of %s", src.Digest(), got.Digest)
+				t.Errorf("the source's digest is %s after the push of %s", src.Digest(), got.Digest)
 			}
 		})
 	}
@@ -130,14 +130,14 @@ func TestPushCompressesTheLayersOfADockerSave(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, layer := range must(pulled(t, s.valid(t, "app@"+got.Digest)).Layers()) {
+	for _, layer := range must(pulled(t, s.checkIntact(t, "app@"+got.Digest)).Layers()) {
 		if have := must(layer.MediaType()); have != types.DockerLayer {
 			t.Errorf("a layer is %s, want %s", have, types.DockerLayer)
 		}
 		r := must(layer.Compressed())
 		head := make([]byte, 2)
 		if _, err := r.Read(head); err != nil || [2]byte(head) != gzipMagic {
-			t.Errorf("a layer begins with %x, %v", head, err)
+			t.Errorf("a layer starts with %x, %v", head, err)
 		}
 		_ = r.Close()
 	}
@@ -146,14 +146,14 @@ func TestPushCompressesTheLayersOfADockerSave(t *testing.T) {
 func TestPushFollowsLayerLinksOfOldDockerVersions(t *testing.T) {
 	image := randomImage(2)
 	files := dockerSaveOf(must(mutate.AppendLayers(image, must(image.Layers())[0])))
-	var list []saved
+	var list []savedImage
 	unmarshal(t, files["manifest.json"], &list)
 	files[list[0].Layers[2]] = "-> ../" + list[0].Layers[0]
 	s := newServer(t)
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.valid(t, "app:1")
+	s.checkIntact(t, "app:1")
 }
 
 func TestPushReadsNamesWithLeadingDot(t *testing.T) {
@@ -165,7 +165,7 @@ func TestPushReadsNamesWithLeadingDot(t *testing.T) {
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, files.tar())), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.valid(t, "app:1")
+	s.checkIntact(t, "app:1")
 }
 
 func TestPushOfPartialIndexTakesThePlatformPresent(t *testing.T) {
@@ -185,7 +185,7 @@ func TestPushOfPartialIndexTakesThePlatformPresent(t *testing.T) {
 	if _, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.valid(t, "app:1")
+	s.checkIntact(t, "app:1")
 }
 
 func TestPushExplainsRefusals(t *testing.T) {
@@ -202,7 +202,7 @@ func TestPushExplainsRefusals(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
-			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+			s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 				if r.Method == tt.method {
 					refuse(w, tt.status, tt.code)
 				}
@@ -212,7 +212,7 @@ func TestPushExplainsRefusals(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tt.want) || tt.is != nil && !errors.Is(err, tt.is) {
 				t.Errorf("error is %v", err)
 			}
-			if s.written("PUT") != 0 {
+			if s.countWrites("PUT") != 0 {
 				t.Errorf("the writes are %v", s.writes)
 			}
 		})
@@ -222,7 +222,7 @@ func TestPushExplainsRefusals(t *testing.T) {
 func TestCancelledPushWritesNoTag(t *testing.T) {
 	s := newServer(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 		if r.Method == http.MethodPatch {
 			cancel()
 		}
@@ -232,7 +232,7 @@ func TestCancelledPushWritesNoTag(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}
-	if s.written("manifests") != 0 {
+	if s.countWrites("manifests") != 0 {
 		t.Errorf("the writes are %v", s.writes)
 	}
 }
@@ -242,9 +242,9 @@ func TestPushMountsLayersOfTheSameRegistry(t *testing.T) {
 	if err := remote.Write(must(name.ParseReference(s.host+"/dev:1")), image); err != nil {
 		t.Fatal(err)
 	}
-	// The test's registry shares blobs between repositories; a real one does so only when asked to mount.
+	// The test's registry shares blobs between repositories; a real one only mounts them on request.
 	var mounted atomic.Int64
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		switch {
 		case r.Method == http.MethodHead && strings.HasPrefix(r.URL.Path, "/v2/prod/blobs/"):
 			w.WriteHeader(http.StatusNotFound)
@@ -263,7 +263,7 @@ func TestPushMountsLayersOfTheSameRegistry(t *testing.T) {
 	if got.Digest != digestIn(image) || got.Bytes != 0 || mounted.Load() != 3 {
 		t.Errorf("pushed %+v, %d blobs mounted, want 3", got, mounted.Load())
 	}
-	s.valid(t, "prod:1")
+	s.checkIntact(t, "prod:1")
 }
 
 func TestPushCopiesFromAnotherRegistry(t *testing.T) {
@@ -278,7 +278,7 @@ func TestPushCopiesFromAnotherRegistry(t *testing.T) {
 	if got.Digest != digestIn(index) || got.Bytes == 0 {
 		t.Errorf("pushed %+v", got)
 	}
-	to.valid(t, "prod:1")
+	to.checkIntact(t, "prod:1")
 }
 
 func TestPushReportsProgressToTheEnd(t *testing.T) {

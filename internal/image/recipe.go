@@ -15,24 +15,24 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// Scratch is the base that holds nothing, as in a Dockerfile.
+// Scratch is the empty base, as in a Dockerfile.
 const Scratch = "scratch"
 
-// recipe is how an image is made of files, without a Dockerfile or a daemon. The same base and files give the same image on
-// every machine: its times are 1970, and its files are root's. No platforms mean all of the base's, of Scratch linux/amd64.
-// An entrypoint drops the base's command, as ENTRYPOINT does:
+// recipe builds an image from files, without a Dockerfile or a daemon. The same base and files give the same image on every
+// machine: all times are 1970, and all files are owned by root. Without platforms, it is built for all platforms of the
+// base, or for linux/amd64 on Scratch. An entrypoint clears the base's command, as ENTRYPOINT does:
 // https://docs.docker.com/reference/dockerfile/#understand-how-cmd-and-entrypoint-interact
 type recipe inputs.Recipe
 
-// addedFile is put into a layer of its own. In its path $TARGETOS, $TARGETARCH and $TARGETVARIANT stand for the platform's, as in
-// a Dockerfile; a destination that ends with a slash is the folder that it is put into. Without a mode, files that somebody
-// may execute get 0755 and others 0644.
+// addedFile is a file or folder that is added as a separate layer. In its path, $TARGETOS, $TARGETARCH and $TARGETVARIANT
+// are replaced as in a Dockerfile; a destination that ends with a slash is the folder to add it to. Without a mode,
+// executable files get 0755 and others 0644.
 type addedFile inputs.File
 
-// Make reads the base and the names of the files; the files themselves are read when the image is pushed, and once
-// before for their digests. Every path that cannot be taken is reported at once. Close the source after use.
+// Make opens the base and reads the files once to compute the diffIDs of their layers; Push reads them again. All invalid
+// paths are reported at once. Close the source after use.
 //
-// A path that does not exist is an error that is fs.ErrNotExist.
+// The error for a path that does not exist wraps fs.ErrNotExist.
 func Make(ctx context.Context, in inputs.Recipe, keychain authn.Keychain) (*Source, error) {
 	r := recipe(in)
 	base, err := r.openBase(ctx, keychain)
@@ -43,11 +43,11 @@ func Make(ctx context.Context, in inputs.Recipe, keychain authn.Keychain) (*Sour
 	if err != nil {
 		return nil, errors.Join(err, base.Close())
 	}
-	made := &Source{kind: "files on " + base.kind, close: func() error { return errors.Join(workspace.Close(), base.Close()) }}
-	if made.root, err = r.makeImage(ctx, workspace, base.root); err != nil {
-		return nil, errors.Join(fmt.Errorf("make image on %q: %w", r.Base, err), made.Close())
+	src := &Source{kind: "files on " + base.kind, close: func() error { return errors.Join(workspace.Close(), base.Close()) }}
+	if src.root, err = r.buildImage(ctx, workspace, base.root); err != nil {
+		return nil, errors.Join(fmt.Errorf("build image on %q: %w", r.Base, err), src.Close())
 	}
-	return made, nil
+	return src, nil
 }
 
 func (r recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source, error) {
@@ -71,29 +71,29 @@ func (r recipe) openBase(ctx context.Context, keychain authn.Keychain) (*Source,
 	return &Source{kind: Scratch, root: root}, nil
 }
 
-// makeImage puts the files on each of the base's images that are wanted.
-func (r recipe) makeImage(ctx context.Context, workspace *os.Root, base *manifest) (*manifest, error) {
+// buildImage adds the files to the base's image for each wanted platform.
+func (r recipe) buildImage(ctx context.Context, workspace *os.Root, base *manifest) (*manifest, error) {
 	wanted, err := chooseManifests(base, r.choosePlatforms())
 	if err != nil {
 		return nil, err
 	}
-	var made []*manifest
+	var images []*manifest
 	var problems []error
 	for _, m := range wanted {
 		image, err := r.addLayers(ctx, workspace, m)
 		problems = append(problems, err)
-		made = append(made, image)
+		images = append(images, image)
 	}
 	if err := errors.Join(distinctErrors(problems)...); err != nil {
 		return nil, err
 	}
-	if len(made) == 1 {
-		return made[0], nil
+	if len(images) == 1 {
+		return images[0], nil
 	}
-	return &manifest{Descriptor: v1.Descriptor{MediaType: types.OCIImageIndex}, children: made}, nil
+	return &manifest{Descriptor: v1.Descriptor{MediaType: types.OCIImageIndex}, children: images}, nil
 }
 
-// distinctErrors drops those that say the same: of several platforms, each misses a file.
+// distinctErrors drops repeated errors: for several platforms, a missing file is reported for each.
 func distinctErrors(all []error) (distinct []error) {
 	seen := map[string]bool{}
 	for _, err := range all {
@@ -105,7 +105,7 @@ func distinctErrors(all []error) (distinct []error) {
 	return distinct
 }
 
-// addLayers makes the image of one platform.
+// addLayers builds the image for one platform.
 func (r recipe) addLayers(ctx context.Context, workspace *os.Root, base *manifest) (*manifest, error) {
 	raw, err := base.blobs[0].readContent(ctx)
 	if err != nil {
@@ -116,7 +116,7 @@ func (r recipe) addLayers(ctx context.Context, workspace *os.Root, base *manifes
 		return nil, fmt.Errorf("%s: %w", base.blobs[0].name, err)
 	}
 	if have, want := len(base.blobs)-1, len(config.RootFS.DiffIDs); have != want {
-		return nil, fmt.Errorf("it lists %d layers that may be distributed, its config %d", have, want)
+		return nil, fmt.Errorf("the manifest lists %d distributable layers, the config %d", have, want)
 	}
 	root := rootfs{}
 	for i, layer := range base.blobs[1:] {
@@ -124,13 +124,13 @@ func (r recipe) addLayers(ctx context.Context, workspace *os.Root, base *manifes
 			return nil, err
 		}
 	}
-	made := &manifest{Descriptor: v1.Descriptor{MediaType: types.OCIManifestSchema1, Platform: base.Platform}}
-	made.blobs = append([]*blob{nil}, base.blobs[1:]...)
+	image := &manifest{Descriptor: v1.Descriptor{MediaType: types.OCIManifestSchema1, Platform: base.Platform}}
+	image.blobs = append([]*blob{nil}, base.blobs[1:]...)
 	var problems []error
-	var additions []addition
+	var addedLayers []addedLayer
 	for _, file := range r.Files {
 		file.Path = targetPlatforms(base.Platform).Replace(file.Path)
-		content, err := addedFile(file).listEntries(workspace, root, len(made.blobs))
+		content, err := addedFile(file).listEntries(workspace, root, len(image.blobs))
 		var layer *blob
 		if err == nil {
 			layer, err = content.layerBlob(ctx)
@@ -139,19 +139,19 @@ func (r recipe) addLayers(ctx context.Context, workspace *os.Root, base *manifes
 			problems = append(problems, err)
 			continue
 		}
-		layer.name = fmt.Sprintf("layer %d of %d (%s)", len(made.blobs), len(base.blobs)-1+len(r.Files), file.Path)
-		made.blobs = append(made.blobs, layer)
-		additions = append(additions, content)
+		layer.name = fmt.Sprintf("layer %d of %d (%s)", len(image.blobs), len(base.blobs)-1+len(r.Files), file.Path)
+		image.blobs = append(image.blobs, layer)
+		addedLayers = append(addedLayers, content)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, layer.diffID)
 	}
 	r.editConfig(&config, len(base.blobs) > 1)
-	problems = append(problems, checkStartable(&config, root, additions))
+	problems = append(problems, checkStartable(&config, root, addedLayers))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
 	if raw, err = mergeConfig(raw, &config); err != nil {
 		return nil, fmt.Errorf("write config: %w", err)
 	}
-	made.blobs[0] = bytesBlob(raw, types.OCIConfigJSON)
-	return made, nil
+	image.blobs[0] = bytesBlob(raw, types.OCIConfigJSON)
+	return image, nil
 }

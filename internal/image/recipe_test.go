@@ -23,7 +23,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// workspace writes the files to a folder and goes there.
+// workspace writes the files to a temporary folder and changes to it.
 func workspace(t *testing.T, files tree) string {
 	t.Helper()
 	dir := files.folder(t)
@@ -31,23 +31,23 @@ func workspace(t *testing.T, files tree) string {
 	return dir
 }
 
-func making(t *testing.T, r inputs.Recipe) *Source {
+func makeSource(t *testing.T, r inputs.Recipe) *Source {
 	t.Helper()
 	src, err := Make(t.Context(), r, authn.NewMultiKeychain())
 	return closing(t, src, err)
 }
 
-// made pushes what r makes and returns it as the registry has it.
-func (s *server) made(t *testing.T, r inputs.Recipe) (v1.Image, Pushed) {
+// pushRecipe builds and pushes r, and returns the image in the registry.
+func (s *server) pushRecipe(t *testing.T, r inputs.Recipe) (v1.Image, Pushed) {
 	t.Helper()
-	got, err := s.repository(t, "made").Push(t.Context(), making(t, r), strings.ToLower(filepath.Base(t.Name())), PushOptions{})
+	got, err := s.repository(t, "made").Push(t.Context(), makeSource(t, r), strings.ToLower(filepath.Base(t.Name())), PushOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return pulled(t, s.valid(t, "made@"+got.Digest)), got
+	return pulled(t, s.checkIntact(t, "made@"+got.Digest)), got
 }
 
-// listing lists a layer as tar -tv would, with what is in the files.
+// listing lists a layer like tar -tv, with the content of the files.
 func listing(t *testing.T, layer v1.Layer) (lines []string) {
 	t.Helper()
 	for r := tar.NewReader(strings.NewReader(plain(layer))); ; {
@@ -77,7 +77,7 @@ func TestMakeFromScratch(t *testing.T) {
 		"data/empty/.keep": "",
 	})
 	s := newServer(t)
-	image, pushed := s.made(t, inputs.Recipe{
+	image, pushed := s.pushRecipe(t, inputs.Recipe{
 		Base: Scratch,
 		Files: []inputs.File{
 			{Path: "bin/app", To: "/usr/local/bin/"},
@@ -130,11 +130,11 @@ func TestMakeIsReproducible(t *testing.T) {
 		if err := os.Chmod(filepath.Join(dir, "bin/app"), umask); err != nil {
 			t.Fatal(err)
 		}
-		_, pushed := s.made(t, recipe)
+		_, pushed := s.pushRecipe(t, recipe)
 		digests = append(digests, pushed.Digest)
 	}
 	if digests[0] != digests[1] {
-		t.Errorf("the same files make %s", strings.Join(digests, " and "))
+		t.Errorf("the same files result in %s", strings.Join(digests, " and "))
 	}
 }
 
@@ -148,9 +148,9 @@ func TestMakeReportsEveryPathAtOnce(t *testing.T) {
 	if !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("the error is %v", err)
 	}
-	for _, want := range []string{"nowhere", "no/folder", "app is to be run as /app and may not be executed: chmod +x, or write :0755 behind it"} {
+	for _, want := range []string{"nowhere", "no/folder", "app is the image's program, /app, but is not executable: run chmod +x, or append :0755 to its line"} {
 		if n := strings.Count(err.Error(), want); n != 1 {
-			t.Errorf("%q stands %d times in: %v", want, n, err)
+			t.Errorf("%q occurs %d times in: %v", want, n, err)
 		}
 	}
 }
@@ -160,22 +160,22 @@ func TestPushRefusesAFileChangedAfterOpen(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			workspace(t, tree{"app*": "program"})
 			s := newServer(t)
-			src := making(t, inputs.Recipe{Base: Scratch, Files: []inputs.File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}})
+			src := makeSource(t, inputs.Recipe{Base: Scratch, Files: []inputs.File{{Path: "app", To: "/app"}}, Entrypoint: []string{"/app"}})
 			if err := os.WriteFile("app", []byte(now), 0o755); err != nil {
 				t.Fatal(err)
 			}
 			_, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{})
 			if err == nil || !strings.Contains(err.Error(), "app") {
-				t.Errorf("the push says %v", err)
+				t.Errorf("the error of the push is %v", err)
 			}
-			if n := s.written("manifests"); n != 0 {
+			if n := s.countWrites("manifests"); n != 0 {
 				t.Errorf("%d manifests were written", n)
 			}
 		})
 	}
 }
 
-// Layers that a docker save has compressed already are sent as they are, and are called what they are.
+// Layers that are already compressed in a docker save are uploaded unchanged, with their media type.
 func TestLayersKeepTheirOwnCompression(t *testing.T) {
 	image := randomImage(1)
 	saved := dockerSaveOf(image)
@@ -186,7 +186,7 @@ func TestLayersKeepTheirOwnCompression(t *testing.T) {
 	}
 	workspace(t, tree{"app*": strings.Repeat("program", 1000)})
 	s := newServer(t)
-	src := making(t, inputs.Recipe{Base: write(t, saved.tar()), Files: []inputs.File{{Path: "app", To: "/app"}}})
+	src := makeSource(t, inputs.Recipe{Base: write(t, saved.tar()), Files: []inputs.File{{Path: "app", To: "/app"}}})
 	pushed, err := s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{Compression: Zstd})
 	if err != nil {
 		t.Fatal(err)
@@ -214,9 +214,9 @@ func TestEntrypointIsTheLastFileOfItsName(t *testing.T) {
 	base := layoutOf(t, must(mutate.AppendLayers(randomImage(0), baseLayer(dir("usr/bin/", 0o755, 0), link("bin", "usr/bin"))))).folder(t)
 	workspace(t, tree{"dist/server": "kept no mode"})
 	recipe := inputs.Recipe{Base: base, Files: []inputs.File{{Path: "dist", To: "/app"}, {Path: "dist/server", To: "/app/server", Mode: 0o755}}, Entrypoint: []string{"/app/server"}}
-	making(t, recipe)
+	makeSource(t, recipe)
 	recipe.Files, recipe.Entrypoint = []inputs.File{{Path: "dist", To: "/bin"}}, []string{"/bin/server"}
-	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "dist/server is to be run as /bin/server") {
+	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "dist/server is the image's program, /bin/server, but is not executable") {
 		t.Errorf("the error is %v", err)
 	}
 }
@@ -224,8 +224,8 @@ func TestEntrypointIsTheLastFileOfItsName(t *testing.T) {
 func TestPlatformWithoutVariantMatchesTheOnlyOne(t *testing.T) {
 	workspace(t, tree{"app*": "program"})
 	recipe := inputs.Recipe{Base: Scratch, Platforms: []string{"linux/arm/v7", "linux/arm"}, Files: []inputs.File{{Path: "app", To: "/app"}}}
-	if have := making(t, recipe).Platforms(); len(have) != 2 {
-		t.Errorf("there are %q", have)
+	if have := makeSource(t, recipe).Platforms(); len(have) != 2 {
+		t.Errorf("the platforms are %q", have)
 	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, variant := range []string{"v6", "v7"} {
@@ -233,7 +233,7 @@ func TestPlatformWithoutVariantMatchesTheOnlyOne(t *testing.T) {
 		index = mutate.AppendManifests(index, mutate.IndexAddendum{Add: imageFor(p, 1), Descriptor: v1.Descriptor{Platform: &p}})
 	}
 	recipe.Base, recipe.Platforms = layoutOf(t, index).folder(t), []string{"linux/arm"}
-	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "linux/arm is more than one of those that it is made for, linux/arm/v6, linux/arm/v7: name the variant") {
+	if _, err := Make(t.Context(), recipe, authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "linux/arm matches more than one of its platforms, linux/arm/v6, linux/arm/v7: name the variant") {
 		t.Errorf("the error is %v", err)
 	}
 }

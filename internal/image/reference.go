@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// registry is an image in a registry, to be copied to another place as it is.
+// registry is the store of an image that is copied unchanged from a registry.
 type registry struct {
 	repo   name.Repository
 	puller *remote.Puller

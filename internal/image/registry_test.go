@@ -18,17 +18,17 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
-// server is a registry that counts, and that a test can make answer otherwise.
+// server is a registry that counts requests and whose responses a test can replace.
 type server struct {
 	host string
 
 	mu        sync.Mutex
 	requests  int
-	writes    []string                                          // method and path of every request that is no read
-	intercept func(w http.ResponseWriter, r *http.Request) bool // reports whether it has answered
+	writes    []string                                          // method and path of every request except reads
+	intercept func(w http.ResponseWriter, r *http.Request) bool // reports whether it responded
 }
 
-// The registry also logs to package log, that a digest is not the right one.
+// The registry also logs wrong digests with package log.
 func init() { log.SetOutput(io.Discard) }
 
 func newServer(t *testing.T) *server {
@@ -62,14 +62,14 @@ func (s *server) repository(t *testing.T, repository string) *Repository {
 	return r
 }
 
-// forget starts the count of writes anew.
-func (s *server) forget() {
+// resetCounts resets the recorded writes and requests.
+func (s *server) resetCounts() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.writes, s.requests = nil, 0
 }
 
-func (s *server) written(part string) int {
+func (s *server) countWrites(part string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := 0
@@ -81,14 +81,14 @@ func (s *server) written(part string) int {
 	return n
 }
 
-func (s *server) on(f func(w http.ResponseWriter, r *http.Request) bool) {
+func (s *server) interceptWith(f func(w http.ResponseWriter, r *http.Request) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.intercept = f
 }
 
-// valid reads back everything that ref names and checks every digest, size and diff_id.
-func (s *server) valid(t *testing.T, ref string) *remote.Descriptor {
+// checkIntact reads back everything that ref names and checks every digest, size and diff_id.
+func (s *server) checkIntact(t *testing.T, ref string) *remote.Descriptor {
 	t.Helper()
 	parsed, err := name.ParseReference(s.host + "/" + ref)
 	if err != nil {
@@ -104,21 +104,21 @@ func (s *server) valid(t *testing.T, ref string) *remote.Descriptor {
 			t.Fatal(err)
 		}
 		if err := validate.Index(index); err != nil {
-			t.Errorf("%s is not valid: %v", ref, err)
+			t.Errorf("%s is not intact: %v", ref, err)
 		}
 		return desc
 	}
 	if err := validate.Image(pulled(t, desc)); err != nil {
-		t.Errorf("%s is not valid: %v", ref, err)
+		t.Errorf("%s is not intact: %v", ref, err)
 	}
 	return desc
 }
 
-// names checks that ref is what was pushed, whole.
-func (s *server) names(t *testing.T, ref string, pushed Pushed) {
+// checkPushed checks that ref names what was pushed, and that it is intact.
+func (s *server) checkPushed(t *testing.T, ref string, pushed Pushed) {
 	t.Helper()
-	if desc := s.valid(t, ref); desc.Digest.String() != pushed.Digest {
-		t.Errorf("%s is %s, not %s", ref, desc.Digest, pushed.Digest)
+	if desc := s.checkIntact(t, ref); desc.Digest.String() != pushed.Digest {
+		t.Errorf("%s is %s, want %s", ref, desc.Digest, pushed.Digest)
 	}
 }
 

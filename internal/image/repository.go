@@ -15,21 +15,21 @@ import (
 )
 
 var (
-	// ErrNotFound is returned for a tag or digest that the repository does not hold.
+	// ErrNotFound is returned for a tag or digest that is not in the repository.
 	ErrNotFound = errors.New("not in the registry")
-	// ErrNoRepository is returned when the registry has no such repository and does not make one by itself.
+	// ErrNoRepository is returned if the repository does not exist and the registry does not create it on demand.
 	ErrNoRepository = errors.New("the repository does not exist")
 )
 
-// TagConflictError says that a tag already names another image. Nothing was changed.
+// TagConflictError is returned if a tag already names another image. Nothing was changed.
 type TagConflictError struct {
 	Ref  string // host/name:tag
 	Have string // the digest in the registry
-	Want string // the digest that was to be tagged
+	Want string // the digest to be tagged
 }
 
 func (e *TagConflictError) Error() string {
-	return fmt.Sprintf("tag %s: it already is %s, not %s", e.Ref, e.Have, e.Want)
+	return fmt.Sprintf("tag %s already names %s, not %s", e.Ref, e.Have, e.Want)
 }
 
 // Repository is one repository of one registry.
@@ -37,19 +37,19 @@ type Repository struct {
 	name    name.Repository
 	options []remote.Option
 	client  *client
-	create  func(context.Context) error // nil: a repository that is missing is an error
+	create  func(context.Context) error // nil: a missing repository is an error
 }
 
-// NewRepository returns the repository called name on host, reached as auth. It asks the registry nothing yet.
-// Registries on loopback and private addresses are spoken to in plain HTTP, as by every tool on this library.
+// NewRepository returns the repository with this name on host, accessed with auth. It sends no request yet.
+// Registries on loopback and private addresses are accessed with plain HTTP, as in every tool that uses this library.
 func NewRepository(host, repository string, auth authn.Authenticator) (*Repository, error) {
 	registry, err := name.NewRegistry(host, name.StrictValidation)
 	if err != nil {
-		return nil, fmt.Errorf("read registry name %q: %w", host, err)
+		return nil, fmt.Errorf("parse registry host %q: %w", host, err)
 	}
 	repo, err := name.NewRepository(registry.Name()+"/"+repository, name.StrictValidation)
 	if err != nil {
-		return nil, fmt.Errorf("read repository name %q: %w", repository, err)
+		return nil, fmt.Errorf("parse repository name %q: %w", repository, err)
 	}
 	return &Repository{
 		name: repo, options: []remote.Option{remote.WithAuth(auth), remote.WithTransport(newTransport(defaultIdleTimeout))},
@@ -57,10 +57,10 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 	}, nil
 }
 
-// URI is the image of that digest as a host pulls it, host/name@sha256:….
+// URI returns the reference by which a host pulls the image, host/name@sha256:….
 func (r *Repository) URI(digest string) string { return r.name.Name() + "@" + digest }
 
-// Resolve returns the digest (sha256:…) that ref, a tag or a digest, names; ErrNotFound when there is none.
+// Resolve returns the digest (sha256:…) of the image that ref, a tag or a digest, names, or ErrNotFound.
 func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 	reference, err := r.client.parseReference(ref)
 	if err != nil {
@@ -73,8 +73,8 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 	return desc.Digest.String(), nil
 }
 
-// Size is how many bytes a host downloads for the image that digest names: its config and its layers, as the registry
-// stores them. Of several platforms it is the largest one's.
+// Size returns how many bytes a host downloads for the image: its config and its layers, as stored in the registry. For
+// several platforms it is the size of the largest image.
 func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
 	reference, err := r.client.parseReference(digest)
 	if err != nil {
@@ -96,17 +96,17 @@ func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
 		size += layer.Size
 	}
 	for _, platform := range m.Manifests {
-		one, err := r.Size(ctx, platform.Digest.String())
+		platformSize, err := r.Size(ctx, platform.Digest.String())
 		if err != nil {
 			return 0, err
 		}
-		size = max(size, one)
+		size = max(size, platformSize)
 	}
 	return size, nil
 }
 
-// Tag makes each of the tags name the image that digest names, moving tags that name another. A tag that the registry
-// holds immutable is a TagConflictError, unless it already names this image.
+// Tag sets each of the tags to the image with this digest, and moves tags that name another image. For an immutable tag of
+// another image, the error is a TagConflictError.
 func (r *Repository) Tag(ctx context.Context, digest string, tags ...string) error {
 	reference, err := r.client.parseReference(digest)
 	if err != nil {
@@ -129,25 +129,25 @@ func (r *Repository) remoteOptions(ctx context.Context) []remote.Option {
 	return append([]remote.Option{remote.WithContext(ctx)}, r.options...)
 }
 
-// explainError says in words what a registry's answer means to a caller.
+// explainError translates an error response of a registry into an error for the caller.
 func explainError(err error) error {
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
+	var registryErr *transport.Error
+	if !errors.As(err, &registryErr) {
 		return err
 	}
-	for _, e := range answer.Errors {
-		if e.Code == transport.NameUnknownErrorCode && answer.Request.Method != http.MethodGet {
+	for _, e := range registryErr.Errors {
+		if e.Code == transport.NameUnknownErrorCode && registryErr.Request.Method != http.MethodGet {
 			return ErrNoRepository
 		}
 	}
-	switch answer.StatusCode {
+	switch registryErr.StatusCode {
 	case http.StatusNotFound:
-		switch answer.Request.Method {
+		switch registryErr.Request.Method {
 		case http.MethodPatch, http.MethodPut:
-			if isUploadLost(answer) {
-				return fmt.Errorf("the registry does not know the upload that it has begun: %w", err)
+			if isUploadLost(registryErr) {
+				return fmt.Errorf("the registry lost the upload: %w", err)
 			}
-			return fmt.Errorf("the registry misses something that this refers to: %w", err)
+			return fmt.Errorf("the registry lacks a blob or manifest that is referenced: %w", err)
 		case http.MethodPost:
 			return fmt.Errorf("%w: %w", ErrNoRepository, err)
 		}

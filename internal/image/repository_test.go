@@ -50,14 +50,14 @@ func TestSizeIsWhatAHostDownloads(t *testing.T) {
 			t.Fatal(err)
 		}
 		if test.want == 0 {
-			test.want = pushed.Bytes // all is sent, and nothing was there
+			test.want = pushed.Bytes // everything is sent
 		}
 		if got, err := repo.Size(t.Context(), pushed.Digest); err != nil || got != test.want {
 			t.Errorf("%s: %d bytes, want %d: %v", name, got, test.want, err)
 		}
 	}
 	if _, err := s.repository(t, "layout").Size(t.Context(), "sha256:"+strings.Repeat("0", 64)); !errors.Is(err, ErrNotFound) {
-		t.Errorf("of no image: %v", err)
+		t.Errorf("for a missing image: %v", err)
 	}
 }
 
@@ -79,7 +79,7 @@ func TestPushAcceptsARepositoryCreatedMeanwhile(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t)
 			var exists atomic.Bool
-			s.on(func(w http.ResponseWriter, r *http.Request) bool {
+			s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 				missing := !exists.Load() && r.URL.Path != "/v2/"
 				if missing {
 					refuse(w, http.StatusNotFound, "NAME_UNKNOWN")
@@ -87,12 +87,12 @@ func TestPushAcceptsARepositoryCreatedMeanwhile(t *testing.T) {
 				return missing
 			})
 			repo := s.repository(t, "team/new")
-			asked := 0
+			calls := 0
 			repo.CreateWith(creator(func(in *ecr.CreateRepositoryInput) error {
-				asked++
+				calls++
 				exists.Store(true)
 				if *in.RepositoryName != "team/new" {
-					t.Errorf("asked for %s", *in.RepositoryName)
+					t.Errorf("CreateRepository was called for %s", *in.RepositoryName)
 				}
 				return test.answer
 			}), []string{"latest-dev"})
@@ -101,8 +101,8 @@ func TestPushAcceptsARepositoryCreatedMeanwhile(t *testing.T) {
 			}
 			got, err := repo.Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(2)).tar())), "1", PushOptions{})
 			switch {
-			case asked != 1:
-				t.Errorf("it was asked for %d times", asked)
+			case calls != 1:
+				t.Errorf("CreateRepository was called %d times", calls)
 			case test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)):
 				t.Errorf("the error is %v", err)
 			case test.want == "" && (err != nil || !got.Created):

@@ -12,20 +12,20 @@ import (
 )
 
 const (
-	attempts     = 6
-	firstBackoff = time.Second // about 30 s in all, as long as throttling and a restart take
+	maxAttempts  = 6
+	firstBackoff = time.Second // about 30 s in total, enough for throttling or a restart
 )
 
-// renewer is an authenticator that can be told that its token is not taken any more.
+// renewer is an authenticator that can replace a token that the registry no longer accepts.
 type renewer interface{ Renew() }
 
-// retry tries f until it succeeds, or fails in a way that will not get better. It does so in place of go-containerregistry,
-// whose back-off goes on sleeping when a run is cancelled and which knows nothing of tokens that expire.
+// retry calls f until it succeeds or returns an error that is not retryable, at most maxAttempts times. It replaces the
+// retries of go-containerregistry, whose backoff ignores cancellation and which does not renew expired tokens.
 func (c *client) retry(ctx context.Context, f func() error) error {
 	backoff := c.backoff
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || attempt == attempts || ctx.Err() != nil || !c.isRetryable(err) {
+		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !c.isRetryable(err) {
 			return err
 		}
 		jittered := backoff/2 + rand.N(backoff/2)
@@ -38,29 +38,29 @@ func (c *client) retry(ctx context.Context, f func() error) error {
 	}
 }
 
-// isRetryable reports whether err may be gone the next time; a token that is not taken is renewed for that. What is neither
-// a refusal nor damage was lost on the way.
+// isRetryable reports whether another attempt may succeed; if the registry rejected the token, it is renewed first. An error
+// that is neither a response of the registry nor a content error is a network error.
 func (c *client) isRetryable(err error) bool {
-	if errors.As(err, new(damage)) || errors.Is(err, errTarget) {
+	if errors.As(err, new(contentError)) || errors.Is(err, errInternalTarget) {
 		return false
 	}
 	ofSource := errors.As(err, new(sourceError))
-	var answer *transport.Error
-	if !errors.As(err, &answer) {
+	var registryErr *transport.Error
+	if !errors.As(err, &registryErr) {
 		return !ofSource || !errors.Is(err, ErrNotFound)
 	}
-	switch code := answer.StatusCode; {
-	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, isUploadLost(answer):
+	switch code := registryErr.StatusCode; {
+	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, isUploadLost(registryErr):
 		return true
-	case code == http.StatusUnauthorized, code == http.StatusForbidden && strings.Contains(answer.Error(), "expired"):
+	case code == http.StatusUnauthorized, code == http.StatusForbidden && strings.Contains(registryErr.Error(), "expired"):
 		if auth, ok := c.auth.(renewer); ok && !ofSource {
 			auth.Renew()
 			return true
 		}
 		return false
 	}
-	for _, e := range answer.Errors {
-		// The upload is gone, or bytes of it were changed on the way: it begins anew.
+	for _, e := range registryErr.Errors {
+		// The upload was lost or corrupted in transit, and starts again.
 		if e.Code == transport.BlobUploadUnknownErrorCode || e.Code == transport.BlobUploadInvalidErrorCode || e.Code == transport.DigestInvalidErrorCode {
 			return true
 		}
@@ -68,11 +68,11 @@ func (c *client) isRetryable(err error) bool {
 	return false
 }
 
-// isUploadLost tells an upload that the registry does not know any more from a missing repository or blob.
-func isUploadLost(answer *transport.Error) bool {
-	if answer.StatusCode != http.StatusNotFound || answer.Request == nil {
+// isUploadLost reports whether the registry lost an upload, as opposed to a missing repository or blob.
+func isUploadLost(registryErr *transport.Error) bool {
+	if registryErr.StatusCode != http.StatusNotFound || registryErr.Request == nil {
 		return false
 	}
-	return answer.Request.Method == http.MethodPatch ||
-		answer.Request.Method == http.MethodPut && !strings.Contains(answer.Request.URL.Path, "/manifests/")
+	return registryErr.Request.Method == http.MethodPatch ||
+		registryErr.Request.Method == http.MethodPut && !strings.Contains(registryErr.Request.URL.Path, "/manifests/")
 }

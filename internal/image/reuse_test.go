@@ -25,15 +25,15 @@ func TestPushVerifiesAndReusesLayersOfRecentImage(t *testing.T) {
 		t.Fatal(err)
 	}
 	next := must(mutate.AppendLayers(base, must(random.Layer(3000, types.DockerLayer))))
-	s.forget()
+	s.resetCounts()
 	second, err := repo.Push(t.Context(), opened(t, savedAs(t, next)), "2", PushOptions{RecentTags: []string{"none", "latest"}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if second.Reused != 2 || second.Bytes > 10_000 || s.written("blobs/uploads") != 6 { // a layer that is compressed on the way and a config that is not
+	if second.Reused != 2 || second.Bytes > 10_000 || s.countWrites("blobs/uploads") != 6 { // two layers, which are compressed while they are sent, and a config
 		t.Errorf("%+v, and the writes are %v", second, s.writes)
 	}
-	s.valid(t, "app:2")
+	s.checkIntact(t, "app:2")
 
 	files := dockerSaveOf(next)
 	for name, content := range files {
@@ -41,11 +41,11 @@ func TestPushVerifiesAndReusesLayersOfRecentImage(t *testing.T) {
 			files[name] = flip(content, 150_000)
 		}
 	}
-	s.forget()
-	if _, err = repo.Push(t.Context(), opened(t, write(t, files.tar())), "3", PushOptions{RecentTags: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "the config says") {
-		t.Errorf("a damaged layer that was there before: %v", err)
+	s.resetCounts()
+	if _, err = repo.Push(t.Context(), opened(t, write(t, files.tar())), "3", PushOptions{RecentTags: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "as in the config") {
+		t.Errorf("a damaged layer that the repository has: %v", err)
 	}
-	if s.written("manifests") != 0 {
+	if s.countWrites("manifests") != 0 {
 		t.Errorf("the writes are %v", s.writes)
 	}
 }
@@ -56,7 +56,7 @@ func TestPushIgnoresUnreadableRecentImage(t *testing.T) {
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(20_000))), "latest", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		denied := r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/blobs/")
 		if denied {
 			refuse(w, http.StatusForbidden, "DENIED")
@@ -66,8 +66,8 @@ func TestPushIgnoresUnreadableRecentImage(t *testing.T) {
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(30_000))), "2", PushOptions{RecentTags: []string{"latest"}}); err != nil {
 		t.Fatal(err)
 	}
-	s.on(nil)
-	s.valid(t, "app:2")
+	s.interceptWith(nil)
+	s.checkIntact(t, "app:2")
 }
 
 func TestPushOfUnchangedImageTakesFewRequests(t *testing.T) {
@@ -80,7 +80,7 @@ func TestPushOfUnchangedImageTakesFewRequests(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, tag := range []string{"1", "2"} {
-				s.forget()
+				s.resetCounts()
 				again, err := repo.Push(t.Context(), opened(t, ref), tag, PushOptions{RecentTags: []string{"1"}})
 				if err != nil || again.Digest != first.Digest || again.Bytes != 0 {
 					t.Errorf("%+v, %v", again, err)
@@ -89,12 +89,12 @@ func TestPushOfUnchangedImageTakesFewRequests(t *testing.T) {
 					t.Errorf("tag %s took %d requests: %v", tag, s.requests, s.writes)
 				}
 			}
-			s.valid(t, "app:2")
+			s.checkIntact(t, "app:2")
 		})
 	}
 }
 
-// An image that the repository has by its config is not read again: only what a host pulls counts, and that is checked there.
+// If the repository has an image with the same config, the local layers are not read: a host verifies what it pulls.
 func TestPushDoesNotReadAnImageTheRegistryHas(t *testing.T) {
 	s, image := newServer(t), imageOf(200_000, 100_000)
 	repo := s.repository(t, "app")
@@ -106,7 +106,7 @@ func TestPushDoesNotReadAnImageTheRegistryHas(t *testing.T) {
 		src := opened(t, savedAs(t, image))
 		for m := range src.root.images() {
 			for _, b := range m.blobs {
-				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is read") }
+				b.open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("the layer is read") }
 			}
 		}
 		var last PushProgress
@@ -115,7 +115,7 @@ func TestPushDoesNotReadAnImageTheRegistryHas(t *testing.T) {
 			t.Errorf("tag %s: %+v, %+v, %v", tag, again, last, err)
 		}
 	}
-	s.valid(t, "app:2")
+	s.checkIntact(t, "app:2")
 }
 
 func TestMediaTypeMayHaveACharset(t *testing.T) {
@@ -124,8 +124,8 @@ func TestMediaTypeMayHaveACharset(t *testing.T) {
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	first := s.valid(t, "app:1")
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	first := s.checkIntact(t, "app:1")
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodGet || !strings.HasSuffix(r.URL.Path, "/manifests/1") {
 			return false
 		}
@@ -136,8 +136,8 @@ func TestMediaTypeMayHaveACharset(t *testing.T) {
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "2", PushOptions{RecentTags: []string{"1"}}); err != nil {
 		t.Fatal(err)
 	}
-	s.on(nil)
-	if again := s.valid(t, "app:2"); again.Digest != first.Digest || again.MediaType != first.MediaType {
+	s.interceptWith(nil)
+	if again := s.checkIntact(t, "app:2"); again.Digest != first.Digest || again.MediaType != first.MediaType {
 		t.Errorf("%s of type %q, want %s of type %q", again.Digest, again.MediaType, first.Digest, first.MediaType)
 	}
 }
@@ -148,8 +148,8 @@ func TestPushSendsARepeatedLayerOnce(t *testing.T) {
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, twice)), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if n := s.written("PUT /v2/app/blobs"); n != 2 {
+	if n := s.countWrites("PUT /v2/app/blobs"); n != 2 {
 		t.Errorf("%d blobs were sent: %v", n, s.writes)
 	}
-	s.valid(t, "app:1")
+	s.checkIntact(t, "app:1")
 }

@@ -14,10 +14,10 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// rootfs is what a new layer has to know of the layers below it, by path without a leading slash: the folders, which it
-// has to list with the mode and owner that they have, and the links, which it has to follow. An engine that unpacks a
-// layer by itself, as Docker does for overlay2, makes folders that are not listed for root alone, and turns a link that
-// leads to a folder, as /bin in Debian, into a folder that hides everything:
+// rootfs contains the folders and links of the lower layers, by path without a leading slash. A new layer has to list the
+// parent folders of its files with their mode and owner, and to follow links. Otherwise an engine that unpacks each layer
+// separately, such as Docker with overlay2, creates missing parents with the mode 0700, and replaces a link to a folder,
+// such as /bin in Debian, with a folder that hides the content:
 // https://github.com/moby/moby/blob/v20.10.24/pkg/archive/diff.go
 type rootfs map[string]node
 
@@ -28,16 +28,16 @@ type node struct {
 	uid, gid int
 }
 
-// applyLayer reads the names in a layer: https://github.com/opencontainers/image-spec/blob/main/layer.md
+// applyLayer adds the entries of a layer: https://github.com/opencontainers/image-spec/blob/main/layer.md
 func (fs rootfs) applyLayer(ctx context.Context, layer *blob, number int) (err error) {
 	packed, err := layer.open(ctx)
 	if err != nil {
-		return layer.blameError(ctx, err)
+		return layer.wrapReadError(ctx, err)
 	}
 	defer func() { err = errors.Join(err, packed.Close()) }()
 	unpacked, err := openUnpacked(contextReader(ctx, packed))
 	if err != nil {
-		return layer.blameError(ctx, err)
+		return layer.wrapReadError(ctx, err)
 	}
 	defer unpacked.Close()
 	for r := tar.NewReader(unpacked); ; {
@@ -46,13 +46,13 @@ func (fs rootfs) applyLayer(ctx context.Context, layer *blob, number int) (err e
 		case err == io.EOF:
 			return nil
 		case err != nil:
-			return layer.blameError(ctx, err)
+			return layer.wrapReadError(ctx, err)
 		}
 		fs.putEntry(header, number)
 	}
 }
 
-// whiteout begins the name of an entry that hides a file of the layers below.
+// whiteout is the prefix of an entry that deletes a file of the lower layers.
 const whiteout = ".wh."
 
 func (fs rootfs) putEntry(header *tar.Header, number int) {
@@ -71,43 +71,43 @@ func (fs rootfs) putEntry(header *tar.Header, number int) {
 		}
 		return
 	}
-	made := node{layer: number, mode: header.Mode, uid: header.Uid, gid: header.Gid}
+	added := node{layer: number, mode: header.Mode, uid: header.Uid, gid: header.Gid}
 	switch header.Typeflag {
 	case tar.TypeDir:
-		fs[name] = made
+		fs[name] = added
 		return
 	case tar.TypeSymlink:
-		made.link = header.Linkname
+		added.link = header.Linkname
 	case tar.TypeLink:
 		folder, base, _ := fs.splitPath(header.Linkname)
-		made.link = fs[path.Join(folder, base)].link
+		added.link = fs[path.Join(folder, base)].link
 	}
 	if have, ok := fs[name]; ok && have.link == "" {
 		fs.clearFolder(name, number)
 	}
 	delete(fs, name)
-	if made.link != "" {
-		fs[name] = made
+	if added.link != "" {
+		fs[name] = added
 	}
 }
 
-// ensureFolders makes the folders that a layer does not list.
+// ensureFolders adds parent folders that a layer does not list.
 func (fs rootfs) ensureFolders(folder string, number int) {
 	for ; folder != ""; folder = relativePath(path.Dir("/" + folder)) {
-		if _, there := fs[folder]; !there {
+		if _, exists := fs[folder]; !exists {
 			fs[folder] = node{layer: number, mode: 0o755}
 		}
 	}
 }
 
-// isFolder reports whether a path leads to a folder.
+// isFolder reports whether a path, with its links followed, is a folder.
 func (fs rootfs) isFolder(name string) bool {
 	followed, err := fs.resolveLinks(name)
-	have, there := fs[followed]
-	return err == nil && there && have.link == ""
+	have, exists := fs[followed]
+	return err == nil && exists && have.link == ""
 }
 
-// clearFolder forgets what layers below that number have in a folder.
+// clearFolder removes the entries of layers below number from a folder.
 func (fs rootfs) clearFolder(folder string, number int) {
 	for name, have := range fs {
 		if have.layer < number && (folder == "" || strings.HasPrefix(name, folder+"/")) {
@@ -116,7 +116,7 @@ func (fs rootfs) clearFolder(folder string, number int) {
 	}
 }
 
-// splitPath follows the links on the way to a path, and not the one that it may be. With an error none is followed.
+// splitPath follows the links in the parents of a path, but not in its last element. With an error, it follows none.
 func (fs rootfs) splitPath(name string) (folder, base string, err error) {
 	full := path.Join("/", name)
 	folder, base = relativePath(path.Dir(full)), relativePath(path.Base(full))
@@ -127,7 +127,7 @@ func (fs rootfs) splitPath(name string) (folder, base string, err error) {
 	return followed, base, nil
 }
 
-// resolveLinks follows the links in a path.
+// resolveLinks follows all links in a path.
 func (fs rootfs) resolveLinks(name string) (string, error) {
 	done, rest := "", strings.Split(relativePath(name), "/")
 	for hops := 0; len(rest) > 0; {
@@ -139,7 +139,7 @@ func (fs rootfs) resolveLinks(name string) (string, error) {
 			continue
 		}
 		if hops++; hops > 40 {
-			return "", fmt.Errorf("%s: it leads through too many links of the base", name)
+			return "", fmt.Errorf("%s: too many links in the base", name)
 		}
 		if !path.IsAbs(target) {
 			target = path.Join("/", done, target)
@@ -149,7 +149,7 @@ func (fs rootfs) resolveLinks(name string) (string, error) {
 	return relativePath(done), nil
 }
 
-// openUnpacked reads a tar, whatever compresses it.
+// openUnpacked returns the tar in r, which may be compressed with gzip or zstd.
 func openUnpacked(r io.Reader) (io.ReadCloser, error) {
 	buffered := bufio.NewReaderSize(r, 64<<10)
 	magic, err := buffered.Peek(4)

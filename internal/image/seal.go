@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// sealManifest writes the manifest of an image whose layers have got their digests, and the index of such images.
+// sealManifest encodes the manifest of an image once its layers have digests, or an index of such images.
 func (m *manifest) sealManifest() error {
 	if m.raw != nil {
 		return nil
@@ -46,7 +46,7 @@ func (m *manifest) sealManifest() error {
 	return nil
 }
 
-// foreignToDocker reports whether a manifest of Docker's own type cannot list a layer; those know no zstd.
+// foreignToDocker reports whether a Docker manifest, which does not support zstd, cannot list the layer.
 func foreignToDocker(layer v1.Descriptor) bool {
 	return layer.MediaType != types.DockerLayer && layer.MediaType != types.OCILayer
 }
@@ -58,7 +58,7 @@ func configType(manifest types.MediaType) types.MediaType {
 	return types.OCIConfigJSON
 }
 
-// layerType is the name that a kind of manifest has for a layer's.
+// layerType translates a layer's media type to that of the manifest's format.
 func layerType(manifest, layer types.MediaType) types.MediaType {
 	docker := manifest == types.DockerManifestSchema2
 	switch layer {

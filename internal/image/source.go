@@ -1,5 +1,4 @@
-// Package image takes a built image from where a build left it to a repository of a registry, and says under which
-// digest it is there. It knows nothing of where the image is deployed.
+// Package image opens or builds a container image and pushes it to a registry. It does not know where the image is deployed.
 package image
 
 import (
@@ -14,17 +13,17 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// Source is an image to be pushed: its manifests are read and checked, its layers are read when they are sent.
+// Source is an image to be pushed. Its manifests are read and verified when it is opened, its layers when they are pushed.
 type Source struct {
 	kind  string
 	root  *manifest
 	close func() error // nil when there is nothing to close
 }
 
-// Open finds out by content what ref is: a file or folder that exists is read as an image, anything else must be a full
-// registry reference, host/name:tag or host/name@sha256:…, which is read with keychain. Close the source after use.
+// Open opens ref as an image: an existing file or folder, whose format is detected by content, or otherwise a full registry
+// reference, host/name:tag or host/name@sha256:…, which is read with keychain. Close the source after use.
 //
-// A file that does not exist, when ref is no such reference either, is an error that is fs.ErrNotExist.
+// The error wraps fs.ErrNotExist if ref is neither an existing file nor such a reference.
 func Open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
 	src, err := openSource(ctx, ref, keychain)
 	if err != nil {
@@ -35,12 +34,12 @@ func Open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, er
 
 func openSource(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
 	if ref == "" {
-		return nil, errors.New("no file, folder or registry reference is given")
+		return nil, errors.New("name a file, a folder or a registry reference")
 	}
 	info, err := os.Stat(ref)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// Strict, so that a file that is missing, image.tar, is not taken for docker.io/library/image.tar:latest.
+		// Strict, so that a missing file image.tar is not parsed as docker.io/library/image.tar:latest.
 		reference, parseErr := name.ParseReference(ref, name.StrictValidation)
 		if parseErr != nil {
 			return nil, fmt.Errorf("neither a file or folder nor a full registry reference: %w", fs.ErrNotExist)
@@ -73,8 +72,8 @@ func openSource(ctx context.Context, ref string, keychain authn.Keychain) (*Sour
 	return src, nil
 }
 
-// readFiles tells a docker save from an OCI layout; kinds are what each is to be called. Many files are both: Docker 25 and
-// later saves an OCI layout whose layers are not compressed, and of a multi-platform image only the platforms it has.
+// readFiles detects a docker save or an OCI layout, whose names are kinds. Many files are both: Docker 25 and later saves an
+// OCI layout whose layers are not compressed, and of a multi-platform image saves only the platforms it has.
 // https://docs.docker.com/engine/release-notes/25.0/
 func readFiles(ctx context.Context, files files, kinds [2]string) (*Source, error) {
 	_, notDocker := files.findFile("manifest.json")
@@ -101,11 +100,11 @@ func (s *Source) Close() error {
 	return s.close()
 }
 
-// Kind says what the source is, for people: "docker-save tar", "OCI archive", "OCI layout" or "registry reference",
-// followed by " (gzip)" for a compressed file.
+// Kind describes the source: "docker-save tar", "OCI archive", "OCI layout" or "registry reference", followed by " (gzip)"
+// for a compressed file.
 func (s *Source) Kind() string { return s.kind }
 
-// Digest is the digest (sha256:…) that the image has or will have in the registry. It is empty for a docker save until
+// Digest returns the digest (sha256:…) that the image has or will have in the registry. It is empty for a docker save until
 // Push has compressed its layers.
 func (s *Source) Digest() string {
 	if s.root.Digest == (v1.Hash{}) {
@@ -114,8 +113,8 @@ func (s *Source) Digest() string {
 	return s.root.Digest.String()
 }
 
-// Platforms lists what the image runs on, "linux/amd64". Attestations, which stand in an index as the platform
-// unknown/unknown, are pushed but not listed.
+// Platforms lists the platforms of the image, such as "linux/amd64". Attestations, which have the platform
+// unknown/unknown in an index, are pushed but not listed.
 func (s *Source) Platforms() []string {
 	var platforms []string
 	for m := range s.root.images() {

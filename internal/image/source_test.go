@@ -23,7 +23,7 @@ func unmarshal(t *testing.T, text string, v any) {
 	}
 }
 
-// refused opens and pushes ref, which must not work, and checks that nothing was tagged.
+// refused returns the error of opening and pushing ref, and checks that nothing was tagged.
 func refused(t *testing.T, ref string) error {
 	t.Helper()
 	s := newServer(t)
@@ -33,17 +33,17 @@ func refused(t *testing.T, ref string) error {
 		start := time.Now()
 		_, err = s.repository(t, "app").Push(t.Context(), src, "1", PushOptions{})
 		if time.Since(start) > 900*time.Millisecond {
-			t.Error("what cannot get better was tried again")
+			t.Error("a permanent error was retried")
 		}
 	}
 	if err == nil {
-		t.Fatal("it was pushed")
+		t.Fatal("the push succeeded")
 	}
-	if s.written("manifests") != 0 {
+	if s.countWrites("manifests") != 0 {
 		t.Errorf("the writes are %v", s.writes)
 	}
 	if strings.Contains(err.Error(), "http://") {
-		t.Errorf("%q speaks of a request, not of the image", err)
+		t.Errorf("%q is about a request, not about the image", err)
 	}
 	return err
 }
@@ -65,7 +65,7 @@ func TestOpenNamesWhatIsNotAnImage(t *testing.T) {
 		"empty tar":       {hollow.String(), "an empty tar"},
 		"gzip'd text":     {string(gzipOf([]byte("hello"))), "text/plain"},
 		"gzip'd nothing":  {string(gzipOf(nil)), "an empty file"},
-		"docker export":   {string(tree{"bin/sh": "x", "etc/passwd": "y"}.tar()), "a tar without manifest.json or index.json (it holds bin/sh, etc/passwd"},
+		"docker export":   {string(tree{"bin/sh": "x", "etc/passwd": "y"}.tar()), "a tar without manifest.json or index.json (it contains bin/sh, etc/passwd"},
 		"no images saved": {string(tree{"manifest.json": "[]"}.tar()), "manifest.json lists no image"},
 		"no images":       {string(tree{"index.json": `{"schemaVersion":2,"manifests":[]}`}.tar()), "index.json lists no image"},
 		"other JSON":      {string(tree{"manifest.json": `{"a":1}`}.tar()), "manifest.json: json"},
@@ -80,7 +80,7 @@ func TestOpenNamesWhatIsNotAnImage(t *testing.T) {
 		})
 	}
 	t.Run("folder", func(t *testing.T) {
-		if err := refused(t, t.TempDir()); !strings.Contains(err.Error(), "a folder without index.json") {
+		if err := refused(t, t.TempDir()); !strings.Contains(err.Error(), "a folder without the index.json") {
 			t.Errorf("error is %q", err)
 		}
 	})
@@ -92,7 +92,7 @@ func TestOpenReportsMissingFile(t *testing.T) {
 			t.Errorf("%s: error is %v", ref, err)
 		}
 	}
-	if _, err := Open(t.Context(), "", authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "no file") {
+	if _, err := Open(t.Context(), "", authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "name a file") {
 		t.Errorf("error is %v", err)
 	}
 	ref := newServer(t).host + "/app:1"
@@ -112,8 +112,8 @@ func TestOpenRefusesSeveralImages(t *testing.T) {
 	}
 	renamed["index.json"] = string(must(json.Marshal(index)))
 	for want, files := range map[string]tree{
-		"2 images: one, two; save one":            renamed,
-		"3 images: app:1, app:2, app:3; save one": dockerSaveOf(randomImage(1), randomImage(1), randomImage(1)),
+		"2 images: one, two; save only one":            renamed,
+		"3 images: app:1, app:2, app:3; save only one": dockerSaveOf(randomImage(1), randomImage(1), randomImage(1)),
 	} {
 		if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %q, want %q in it", err, want)

@@ -10,7 +10,8 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
-// How streams begin: https://www.rfc-editor.org/rfc/rfc1952#page-6 https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
+// The first bytes of compressed streams: https://www.rfc-editor.org/rfc/rfc1952#page-6
+// https://www.rfc-editor.org/rfc/rfc8878#section-3.1.1
 var gzipMagic = [2]byte{0x1f, 0x8b}
 
 const zstdMagic = "\x28\xb5\x2f\xfd"
@@ -21,8 +22,8 @@ func isGzip(r io.ReaderAt) bool {
 	return n == len(magic) && magic == gzipMagic
 }
 
-// spoolUnpacked unpacks a gzip'd tar into a temporary file, since a tar can be read from the middle only when it is not
-// compressed. The file has no name any more: it is gone when it is closed, or when the process ends in whatever way.
+// spoolUnpacked unpacks a gzip'd tar into a temporary file, since only an uncompressed tar can be read by offset. The file
+// is already unlinked, so it disappears when it is closed or the process ends.
 func spoolUnpacked(ctx context.Context, r io.Reader) (_ *os.File, err error) {
 	f, err := os.CreateTemp("", "image-*.tar")
 	if err != nil {
@@ -56,7 +57,7 @@ func gunzipError(err error) error {
 	return fmt.Errorf("unpack gzip: %w", err)
 }
 
-// contextReader is r until ctx is done.
+// contextReader reads r until ctx is done.
 func contextReader(ctx context.Context, r io.Reader) io.Reader {
 	return readFunc(func(p []byte) (int, error) {
 		if ctx.Err() != nil {

@@ -22,10 +22,10 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if first.Bytes == 0 || s.written("") == 0 {
-				t.Fatalf("the first push sent %d bytes in %d requests", first.Bytes, s.written(""))
+			if first.Bytes == 0 || s.countWrites("") == 0 {
+				t.Fatalf("the first push sent %d bytes in %d requests", first.Bytes, s.countWrites(""))
 			}
-			s.forget()
+			s.resetCounts()
 			again, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -34,7 +34,7 @@ func TestPushSendsNothingWhenTheTagNamesTheImage(t *testing.T) {
 			if diff := cmp.Diff(first, again); diff != "" {
 				t.Errorf("second push (-want +got):\n%s", diff)
 			}
-			if n := s.written(""); n != 0 {
+			if n := s.countWrites(""); n != 0 {
 				t.Errorf("%d requests wrote to the registry: %v", n, s.writes)
 			}
 		})
@@ -48,7 +48,7 @@ func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.forget()
+	s.resetCounts()
 	other := opened(t, write(t, dockerSaveOf(randomImage(1)).tar()))
 	_, err = repo.Push(t.Context(), other, "1", PushOptions{})
 	var conflict *TagConflictError
@@ -64,7 +64,7 @@ func TestPushRefusesATagThatNamesAnotherImage(t *testing.T) {
 			t.Errorf("%q does not name %q", err, part)
 		}
 	}
-	if n := s.written(""); n != 0 {
+	if n := s.countWrites(""); n != 0 {
 		t.Errorf("%d requests wrote to the registry", n)
 	}
 }
@@ -74,16 +74,16 @@ func TestPushWritesTheTagLast(t *testing.T) {
 	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	if last := s.writes[len(s.writes)-1]; last != "PUT /v2/app/manifests/1" || s.written("manifests/1") != 1 {
+	if last := s.writes[len(s.writes)-1]; last != "PUT /v2/app/manifests/1" || s.countWrites("manifests/1") != 1 {
 		t.Errorf("the writes are %v", s.writes)
 	}
 }
 
-// race makes another push win the tag between our look and our PUT.
+// race makes another push write the tag between our GET and our PUT.
 func race(t *testing.T, s *server, winner v1.Image) {
 	t.Helper()
 	var raced atomic.Bool
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/1") || raced.Swap(true) {
 			return false
 		}
@@ -115,11 +115,11 @@ func TestPushNamesBothImagesWhenARacingPushWroteAnother(t *testing.T) {
 
 func TestPushVerifiesTheTagItWrote(t *testing.T) {
 	s, other := newServer(t), randomImage(1)
-	s.on(func(w http.ResponseWriter, r *http.Request) bool {
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 		if r.Method != http.MethodPut || !strings.HasSuffix(r.URL.Path, "/manifests/1") {
 			return false
 		}
-		s.on(nil)
+		s.interceptWith(nil)
 		if err := remote.Write(must(name.ParseReference(s.host+"/app:1")), other); err != nil {
 			t.Error(err)
 		}

@@ -13,33 +13,33 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-var errStopped = errors.New("the registry answered before the end of the upload")
+var errStopped = errors.New("the registry responded before the end of the upload")
 
-// hasDiffID reports whether a layer of the repository is known to hold what b does.
+// hasDiffID reports whether a layer of the repository is known to have the content of b.
 func (e *engine) hasDiffID(b *blob) bool {
-	_, there := e.layers[b.diffID]
-	return there && b.Digest == (v1.Hash{})
+	_, known := e.layers[b.diffID]
+	return known && b.Digest == (v1.Hash{})
 }
 
-// reuseLayer makes b that layer.
+// reuseLayer sets b's descriptor to that of the repository's layer with the same content.
 func (e *engine) reuseLayer(b *blob) {
 	desc := e.layers[b.diffID]
 	b.Digest, b.Size, b.MediaType = desc.Digest, desc.Size, desc.MediaType
 	e.meter.countReused(b)
 }
 
-// pushBlob makes the repository hold b.
+// pushBlob uploads b, unless the repository has it, and retries.
 func (e *engine) pushBlob(ctx context.Context, b *blob) error {
 	err := e.client.retry(ctx, func() error { return e.uploadBlob(ctx, b) })
-	if err == nil || errors.As(err, new(damage)) || errors.As(err, new(sourceError)) {
+	if err == nil || errors.As(err, new(contentError)) || errors.As(err, new(sourceError)) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", b.name, explainError(err))
 }
 
-// uploadBlob tries once. A blob whose digest is known, also from a try before, may be there already. Not every registry takes
-// over what is in another of its repositories, ECR only where that is switched on, so what is not known to be there is asked
-// for: https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
+// uploadBlob tries once. A blob whose digest is known, such as from an earlier attempt, may be in the repository already;
+// the library checks that first. A blob of another repository of the registry is mounted if the registry supports it, ECR
+// only if it is enabled: https://docs.aws.amazon.com/AmazonECR/latest/userguide/blob-mounting.html
 func (e *engine) uploadBlob(ctx context.Context, b *blob) error {
 	if e.blobs[b.Digest] {
 		e.meter.countReused(b)
@@ -54,8 +54,8 @@ func (e *engine) uploadBlob(ctx context.Context, b *blob) error {
 	switch pass := u.endPass(); {
 	case pass != nil && pass.err == nil:
 		b.Digest, b.Size, b.MediaType = pass.digest, pass.size, e.compression.mediaTypeOf(b)
-	case pass != nil && (errors.As(pass.err, new(damage)) || errors.As(pass.err, new(sourceError))):
-		return pass.err // explains more than the request that broke off
+	case pass != nil && (errors.As(pass.err, new(contentError)) || errors.As(pass.err, new(sourceError))):
+		return pass.err // the cause of the broken request
 	case err == nil && !u.opened:
 		e.meter.countReused(b)
 	case err != nil && u.opened && b.hasFinalDigest() && ctx.Err() == nil:
@@ -64,14 +64,14 @@ func (e *engine) uploadBlob(ctx context.Context, b *blob) error {
 	return err
 }
 
-// hasFinalDigest reports whether b is sent as it lies on this machine. The registry checks it, ECR as well:
-// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
+// hasFinalDigest reports whether b is a local blob that is uploaded unchanged. The registry verifies its digest, ECR as
+// well: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
 func (b *blob) hasFinalDigest() bool {
 	return b.Digest != (v1.Hash{}) && b.from == nil && !b.compress && b.diffID == (v1.Hash{})
 }
 
-// explainForwarding reads b once more where sending it as it is has failed, to tell what is damaged from what was lost on the
-// way.
+// explainForwarding reads b again after an upload of the unchanged blob failed with err, and returns the content error if b
+// is damaged, otherwise err.
 func (e *engine) explainForwarding(ctx context.Context, b *blob, err error) error {
 	if _, _, damaged := b.storeTo(ctx, io.Discard, e.compression, func(int) {}); damaged != nil {
 		return damaged
@@ -79,9 +79,9 @@ func (e *engine) explainForwarding(ctx context.Context, b *blob, err error) erro
 	return err
 }
 
-// upload is one attempt to send a blob, as the library asks for a layer: its content is compressed, checked, digested and sent
-// in one pass, and its digest is known at the end: https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/stream
-// A stream.Layer cannot be opened again, and compresses on one core.
+// upload is one attempt to upload a blob, as a v1.Layer whose content is compressed, verified, hashed and sent in one pass
+// and whose digest is known at the end. Unlike a stream.Layer, it can be opened again and compresses on several cores:
+// https://pkg.go.dev/github.com/google/go-containerregistry/pkg/v1/stream
 type upload struct {
 	*blob
 	engine  *engine
@@ -92,7 +92,7 @@ type upload struct {
 	last   *pass
 }
 
-// pass is one reading of a blob from its start to its end.
+// pass is one pass over a blob from its start to its end.
 type pass struct {
 	reader *io.PipeReader
 	cancel context.CancelFunc
@@ -138,7 +138,7 @@ func (u *upload) MediaType() (types.MediaType, error) {
 // Uncompressed implements v1.Layer.
 func (u *upload) Uncompressed() (io.ReadCloser, error) { return nil, errors.ErrUnsupported }
 
-// Compressed implements v1.Layer: each call reads the blob from its start, and ends what read it before.
+// Compressed implements v1.Layer. Each call ends the previous pass and reads the blob from its start.
 func (u *upload) Compressed() (io.ReadCloser, error) {
 	u.endPass()
 	u.mu.Lock()
@@ -148,7 +148,7 @@ func (u *upload) Compressed() (io.ReadCloser, error) {
 	if u.hasFinalDigest() {
 		source, err := u.open(u.context())
 		if err != nil {
-			return nil, u.blameError(u.context(), err)
+			return nil, u.wrapReadError(u.context(), err)
 		}
 		return readCloser{meter.countForwarded(u.blob, source), source}, nil
 	}
@@ -164,8 +164,8 @@ func (u *upload) Compressed() (io.ReadCloser, error) {
 	return reader, nil
 }
 
-// endPass ends the last pass, where the registry has answered before the end, and returns it; nil before the first. A source
-// that is silent is not waited for.
+// endPass ends the last pass, even if the registry responded before its end or the source is idle, and returns it; nil
+// before the first.
 func (u *upload) endPass() *pass {
 	u.mu.Lock()
 	defer u.mu.Unlock()

@@ -13,8 +13,8 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// cut closes a connection with a reset.
-func cut(w http.ResponseWriter) {
+// resetConnection closes a connection with a reset.
+func resetConnection(w http.ResponseWriter) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		return
@@ -23,18 +23,18 @@ func cut(w http.ResponseWriter) {
 	_ = conn.Close()
 }
 
-// carries reports whether r brings bytes of a blob: of one whose digest is known with the request that ends the upload.
-func carries(r *http.Request) bool {
+// sendsBlob reports whether r sends bytes of a blob; if its digest is known, the request that ends the upload does.
+func sendsBlob(r *http.Request) bool {
 	return r.Method == http.MethodPatch || r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/") && r.ContentLength != 0
 }
 
-// bothWays is image to be compressed on the way, and to be sent as it lies.
+// bothWays returns image as a docker save, which is compressed, and as an OCI layout, which is uploaded unchanged.
 func bothWays(t *testing.T, image v1.Image) map[string]string {
 	t.Helper()
 	return map[string]string{"docker save": savedAs(t, image), "OCI layout": layoutOf(t, image).folder(t)}
 }
 
-// A connection that is lost after so many bytes of the blob costs that blob, not the push.
+// After a connection is reset in the middle of a blob, only that blob is sent again.
 func TestUploadIsRetriedAfterConnectionReset(t *testing.T) {
 	for way, ref := range bothWays(t, imageOf(600_000)) {
 		for at := int64(0); at < 600_000; at += 64 << 10 {
@@ -42,33 +42,33 @@ func TestUploadIsRetriedAfterConnectionReset(t *testing.T) {
 				t.Parallel()
 				s := newServer(t)
 				var lost atomic.Bool
-				s.on(func(w http.ResponseWriter, r *http.Request) bool {
+				s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 					small := r.ContentLength >= 0 && r.ContentLength < 100_000 // a config
-					if !carries(r) || small || lost.Swap(true) {
+					if !sendsBlob(r) || small || lost.Swap(true) {
 						return false
 					}
 					_, _ = io.CopyN(io.Discard, r.Body, at)
-					cut(w)
+					resetConnection(w)
 					return true
 				})
 				got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 				if err != nil || !lost.Load() {
 					t.Fatal(err)
 				}
-				s.names(t, "app:1", got)
+				s.checkPushed(t, "app:1", got)
 			})
 		}
 	}
 }
 
-// spoiled changes the first byte of a body, or takes its time over it.
-type spoiled struct {
+// slowOrCorruptBody flips a bit of the first byte of a body, or delays its reads.
+type slowOrCorruptBody struct {
 	io.ReadCloser
 	flip  bool
 	pause time.Duration
 }
 
-func (b *spoiled) Read(p []byte) (int, error) {
+func (b *slowOrCorruptBody) Read(p []byte) (int, error) {
 	time.Sleep(b.pause)
 	n, err := b.ReadCloser.Read(p[:min(len(p), 16<<10)])
 	if n > 0 && b.flip {
@@ -78,17 +78,17 @@ func (b *spoiled) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// The registry compares what has arrived with the digest: bytes that were changed on the way are sent again, and the
-// image is not called damaged for it.
+// The registry verifies the digest: bytes that were corrupted in transit are sent again, and the image is not reported as
+// damaged.
 func TestUploadIsRetriedAfterCorruption(t *testing.T) {
 	for way, ref := range bothWays(t, imageOf(100_000)) {
 		for _, passes := range []bool{true, false} {
 			t.Run(fmt.Sprint(way, " ", passes), func(t *testing.T) {
 				s := newServer(t)
 				var met atomic.Bool
-				s.on(func(_ http.ResponseWriter, r *http.Request) bool {
-					if carries(r) && (!passes || !met.Swap(true)) {
-						r.Body = &spoiled{ReadCloser: r.Body, flip: true}
+				s.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
+					if sendsBlob(r) && (!passes || !met.Swap(true)) {
+						r.Body = &slowOrCorruptBody{ReadCloser: r.Body, flip: true}
 					}
 					return false
 				})
@@ -97,13 +97,13 @@ func TestUploadIsRetriedAfterCorruption(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					s.names(t, "app:1", got)
+					s.checkPushed(t, "app:1", got)
 					return
 				}
 				if err == nil || strings.Contains(err.Error(), "damaged") || !strings.Contains(err.Error(), "DIGEST_INVALID") {
 					t.Errorf("the error is %v", err)
 				}
-				if n := s.written("manifests"); n != 0 {
+				if n := s.countWrites("manifests"); n != 0 {
 					t.Errorf("%d manifests were written", n)
 				}
 			})
@@ -116,28 +116,28 @@ func TestPushToSlowRegistry(t *testing.T) {
 		t.Run(way, func(t *testing.T) {
 			t.Parallel()
 			s := newServer(t)
-			s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+			s.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 				time.Sleep(20 * time.Millisecond)
-				r.Body = &spoiled{ReadCloser: r.Body, pause: 10 * time.Millisecond}
+				r.Body = &slowOrCorruptBody{ReadCloser: r.Body, pause: 10 * time.Millisecond}
 				return false
 			})
 			got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.names(t, "app:1", got)
+			s.checkPushed(t, "app:1", got)
 		})
 	}
 }
 
-// After a passing fault in any request the right digest is tagged; after one that stays nothing is.
+// After a transient fault in any request the right digest is tagged; after a permanent one nothing is.
 func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 	refs := map[string]string{"docker save": savedAs(t, imageOf(50_000, 30_000)), "OCI layout": layoutOf(t, twoPlatforms()).folder(t)}
 	faults := map[string]func(http.ResponseWriter, *http.Request){
 		"500":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusInternalServerError, "UNKNOWN") },
 		"503":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusServiceUnavailable, "UNAVAILABLE") },
 		"429":        func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS") },
-		"reset":      func(w http.ResponseWriter, _ *http.Request) { cut(w) },
+		"reset":      func(w http.ResponseWriter, _ *http.Request) { resetConnection(w) },
 		"no upload":  func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusNotFound, "BLOB_UPLOAD_UNKNOWN") },
 		"bad digest": func(w http.ResponseWriter, _ *http.Request) { refuse(w, http.StatusBadRequest, "DIGEST_INVALID") },
 		"nowhere": func(w http.ResponseWriter, _ *http.Request) {
@@ -157,7 +157,7 @@ func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 			return r.Method == http.MethodHead && strings.Contains(r.URL.Path, "/blobs/")
 		},
 		"begin":  func(r *http.Request) bool { return r.Method == http.MethodPost },
-		"stream": carries,
+		"stream": sendsBlob,
 		"finish": func(r *http.Request) bool {
 			return r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/uploads/")
 		},
@@ -173,23 +173,23 @@ func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 	for fault, answer := range faults {
 		for step, is := range steps {
 			if (fault == "no upload" || fault == "bad digest" || leads[fault]) && !upload[step] || leads[fault] && step == "finish" {
-				continue // no registry answers like that
+				continue // no registry responds like that
 			}
 			for i := range 4 {
 				passes, way := i%2 == 0, []string{"docker save", "OCI layout"}[i/2]
 				if step == "manifest" && way == "docker save" {
-					continue // one of no index is written by its tag alone
+					continue // without an index, the manifest is written by tag only
 				}
 				if step == "stream" && way == "OCI layout" && leads[fault] {
-					continue // that request ends the upload
+					continue // the request ends the upload
 				}
 				ref := refs[way]
 				t.Run(fmt.Sprintf("%s/%s/%s/%v", way, fault, step, passes), func(t *testing.T) {
 					t.Parallel()
 					s := newServer(t)
 					var met atomic.Bool
-					s.on(func(w http.ResponseWriter, r *http.Request) bool {
-						ends := r.Method == http.MethodPut && leads[fault] // it leads nowhere any more
+					s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
+						ends := r.Method == http.MethodPut && leads[fault] // the response's Location no longer matters
 						if !is(r) || ends || passes && met.Load() {
 							return false
 						}
@@ -199,21 +199,21 @@ func TestPushSurvivesAFaultInAnyRequestOrLeavesNoTag(t *testing.T) {
 					})
 					got, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
 					if !met.Load() {
-						t.Fatal("the fault was never met")
+						t.Fatal("the fault was not injected")
 					}
-					s.on(nil)
+					s.interceptWith(nil)
 					if passes {
 						if err != nil {
 							t.Fatal(err)
 						}
-						s.names(t, "app:1", got)
+						s.checkPushed(t, "app:1", got)
 						return
 					}
 					if err == nil || !strings.Contains(err.Error(), "/app:1") {
 						t.Errorf("error is %v", err)
 					}
 					if _, err := s.repository(t, "app").Resolve(t.Context(), "1"); err == nil {
-						t.Error("a push that failed has left a tag")
+						t.Error("a failed push left a tag")
 					}
 				})
 			}

@@ -7,12 +7,11 @@ import (
 	"io"
 )
 
-// verifyContent reads a layer whose content the repository holds, checks it against the config, and reuses what the
-// repository has. Nothing is sent.
+// verifyContent reads a layer whose content the repository has, verifies it against the config, and reuses that layer.
 func (e *engine) verifyContent(ctx context.Context, b *blob) error {
 	source, err := b.open(ctx)
 	if err != nil {
-		return b.blameError(ctx, err)
+		return b.wrapReadError(ctx, err)
 	}
 	defer source.Close()
 	plain, from := sha256.New(), countReads(contextReader(ctx, source), e.meter.countRead(b))
@@ -22,10 +21,10 @@ func (e *engine) verifyContent(ctx context.Context, b *blob) error {
 		err = unpackTo(plain, from)
 	}
 	if err != nil {
-		return b.blameError(ctx, err)
+		return b.wrapReadError(ctx, err)
 	}
 	if have := hashSum(plain); have != b.diffID {
-		return b.blameError(ctx, fmt.Errorf("its content is %s, the config says %s", have, b.diffID))
+		return b.wrapReadError(ctx, fmt.Errorf("its content has the digest %s, not %s as in the config", have, b.diffID))
 	}
 	e.reuseLayer(b)
 	return nil

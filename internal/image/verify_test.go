@@ -20,25 +20,25 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// shelf makes layers that a repository holds, and counts those that are open.
-type shelf struct {
+// layerSet contains layers whose content the repository has, and counts those that are open.
+type layerSet struct {
 	*engine
 	layers []*blob
 	open   atomic.Int32
 }
 
-func newShelf(contents ...[]byte) *shelf {
-	s := &shelf{engine: &engine{meter: newMeter(nil), layers: map[v1.Hash]v1.Descriptor{}}}
+func newLayerSet(contents ...[]byte) *layerSet {
+	s := &layerSet{engine: &engine{meter: newMeter(nil), layers: map[v1.Hash]v1.Descriptor{}}}
 	for i, content := range contents {
 		b := &blob{name: fmt.Sprintf("layer %d", i), compress: true, diffID: digestOf(content), length: int64(len(content))}
 		s.engine.layers[b.diffID] = v1.Descriptor{Digest: digestOf([]byte(b.name)), Size: int64(i)}
 		s.layers = append(s.layers, b)
-		s.reads(i, bytes.NewReader(content))
+		s.setContent(i, bytes.NewReader(content))
 	}
 	return s
 }
 
-func (s *shelf) reads(i int, r io.Reader) {
+func (s *layerSet) setContent(i int, r io.Reader) {
 	s.layers[i].open = func(context.Context) (io.ReadCloser, error) {
 		s.open.Add(1)
 		return struct {
@@ -48,31 +48,32 @@ func (s *shelf) reads(i int, r io.Reader) {
 	}
 }
 
-func (s *shelf) verify(ctx context.Context) error {
-	return sideBySide(ctx, s.layers, s.verifyContent)
+func (s *layerSet) verify(ctx context.Context) error {
+	return runParallel(ctx, s.layers, s.verifyContent)
 }
 
 type closeFunc func() error
 
 func (f closeFunc) Close() error { return f() }
 
-// unlike are contents of all lengths that matter: none, parts of a block, of what is read at once, and some of it.
-func unlike() (contents [][]byte) {
+// contentsOfManyLengths returns contents that are empty, shorter and longer than a block and a read, and of exactly that
+// length.
+func contentsOfManyLengths() (contents [][]byte) {
 	for i, n := range []int{5*readSize + 1, 3 * readSize, 2*readSize + 64, readSize + 63, readSize, readSize - 1, 100, 64, 1, 0} {
 		contents = append(contents, bytes.Repeat([]byte{byte(i)}, n))
 	}
 	return contents
 }
 
-func TestLayersAreVerifiedSideBySide(t *testing.T) {
-	for n := range len(unlike()) + 1 {
-		s := newShelf(unlike()[:n]...)
-		for i, content := range unlike()[:n] {
+func TestLayersAreVerifiedInParallel(t *testing.T) {
+	for n := range len(contentsOfManyLengths()) + 1 {
+		s := newLayerSet(contentsOfManyLengths()[:n]...)
+		for i, content := range contentsOfManyLengths()[:n] {
 			switch i % 3 {
 			case 1:
-				s.reads(i, iotest.HalfReader(bytes.NewReader(content)))
+				s.setContent(i, iotest.HalfReader(bytes.NewReader(content)))
 			case 2:
-				s.reads(i, iotest.DataErrReader(bytes.NewReader(content)))
+				s.setContent(i, iotest.DataErrReader(bytes.NewReader(content)))
 			}
 		}
 		if err := s.verify(t.Context()); err != nil {
@@ -80,7 +81,7 @@ func TestLayersAreVerifiedSideBySide(t *testing.T) {
 		}
 		for _, b := range s.layers {
 			if b.Digest != digestOf([]byte(b.name)) {
-				t.Errorf("%s has not become the one that the repository holds", b.name)
+				t.Errorf("%s does not have the descriptor of the repository's layer", b.name)
 			}
 		}
 		if moved := s.meter.total(); moved.Reused != n || s.open.Load() != 0 {
@@ -90,38 +91,38 @@ func TestLayersAreVerifiedSideBySide(t *testing.T) {
 }
 
 func TestVerificationErrorNamesTheLayer(t *testing.T) {
-	contents := unlike()
+	contents := contentsOfManyLengths()
 	for i, content := range contents {
-		for want, spoil := range map[string]func(*shelf){
-			"its content is":            func(s *shelf) { s.reads(i, io.MultiReader(bytes.NewReader(content), strings.NewReader("x"))) },
-			"the config says":           func(s *shelf) { s.layers[i].diffID = digestOf([]byte("another")) },
-			io.ErrUnexpectedEOF.Error(): func(s *shelf) { s.reads(i, iotest.ErrReader(io.ErrUnexpectedEOF)) },
-			"it breaks off": func(s *shelf) {
-				s.reads(i, io.MultiReader(bytes.NewReader(content), iotest.ErrReader(errors.New("it breaks off"))))
+		for want, spoil := range map[string]func(*layerSet){
+			"its content has the digest": func(s *layerSet) { s.setContent(i, io.MultiReader(bytes.NewReader(content), strings.NewReader("x"))) },
+			"as in the config":           func(s *layerSet) { s.layers[i].diffID = digestOf([]byte("another")) },
+			io.ErrUnexpectedEOF.Error():  func(s *layerSet) { s.setContent(i, iotest.ErrReader(io.ErrUnexpectedEOF)) },
+			"the connection is lost": func(s *layerSet) {
+				s.setContent(i, io.MultiReader(bytes.NewReader(content), iotest.ErrReader(errors.New("the connection is lost"))))
 			},
-			"it is gone": func(s *shelf) {
-				s.layers[i].open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("it is gone") }
+			"the file is gone": func(s *layerSet) {
+				s.layers[i].open = func(context.Context) (io.ReadCloser, error) { return nil, errors.New("the file is gone") }
 			},
 		} {
-			s := newShelf(contents...)
+			s := newLayerSet(contents...)
 			spoil(s)
 			err := s.verify(t.Context())
-			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.layers[i].name+":") || !errors.As(err, new(damage)) {
+			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), s.layers[i].name+":") || !errors.As(err, new(contentError)) {
 				t.Errorf("%s: error is %v, want %q", s.layers[i].name, err, want)
 			}
 			if s.layers[i].Digest != (v1.Hash{}) || s.open.Load() != 0 {
-				t.Errorf("%s: it got a digest, or %d layers are still open", s.layers[i].name, s.open.Load())
+				t.Errorf("%s has a digest, or %d layers are still open", s.layers[i].name, s.open.Load())
 			}
 		}
 	}
 }
 
-// whatNeverEnds calls each before it gives more.
-func whatNeverEnds(each func()) io.Reader {
+// endlessReader calls each before every read.
+func endlessReader(each func()) io.Reader {
 	start := time.Now()
 	return readFunc(func(p []byte) (int, error) {
 		if each(); time.Since(start) > 20*time.Second {
-			return 0, errors.New("nobody has ended it")
+			return 0, errors.New("still not cancelled")
 		}
 		return len(p), nil
 	})
@@ -129,25 +130,25 @@ func whatNeverEnds(each func()) io.Reader {
 
 func TestVerificationStopsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
-	s := newShelf(unlike()...)
+	s := newLayerSet(contentsOfManyLengths()...)
 	why := errors.New("cancelled by the workflow")
-	s.reads(1, whatNeverEnds(func() { cancel(why) }))
-	if err := s.verify(ctx); !errors.Is(err, why) || errors.As(err, new(damage)) {
+	s.setContent(1, endlessReader(func() { cancel(why) }))
+	if err := s.verify(ctx); !errors.Is(err, why) || errors.As(err, new(contentError)) {
 		t.Errorf("error is %v", err)
 	}
 }
 
-// changed is an image with two layers that the repository holds, which are read through wrap, and as many to be sent as are
-// sent side by side.
-func changed(t *testing.T, s *server, wrap func(int, io.Reader) io.Reader) (*Repository, *Source) {
+// pushThenAddLayers returns a repository and an image with two layers that it has, which are read through wrap, and
+// maxUploads layers that it does not have.
+func pushThenAddLayers(t *testing.T, s *server, wrap func(int, io.Reader) io.Reader) (*Repository, *Source) {
 	t.Helper()
 	repo, base := s.repository(t, "app"), imageOf(2*readSize, 1000)
 	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, base)), "latest", PushOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	s.forget()
+	s.resetCounts()
 	next := base
-	for range uploads {
+	for range maxUploads {
 		next = must(mutate.AppendLayers(next, must(random.Layer(3000, types.DockerLayer))))
 	}
 	src := opened(t, savedAs(t, next))
@@ -164,12 +165,12 @@ func changed(t *testing.T, s *server, wrap func(int, io.Reader) io.Reader) (*Rep
 	return repo, src
 }
 
-// soon waits for what must not wait for the one who calls it.
-func soon(t *testing.T, what <-chan struct{}) {
+// waitFor fails the test if the channel is not closed within 20 seconds.
+func waitFor(t *testing.T, done <-chan struct{}) {
 	select {
-	case <-what:
+	case <-done:
 	case <-time.After(20 * time.Second):
-		t.Error("it waits for the other")
+		t.Error("one waits for the other")
 	}
 }
 
@@ -179,10 +180,10 @@ func TestVerificationAndUploadRunConcurrently(t *testing.T) {
 		var left atomic.Int32
 		left.Store(2)
 		s := newServer(t)
-		repo, src := changed(t, s, func(_ int, r io.Reader) io.Reader {
+		repo, src := pushThenAddLayers(t, s, func(_ int, r io.Reader) io.Reader {
 			return readFunc(func(p []byte) (int, error) {
 				if !hashingFirst {
-					soon(t, sent)
+					waitFor(t, sent)
 				}
 				n, err := r.Read(p)
 				if err == io.EOF && left.Add(-1) == 0 {
@@ -192,11 +193,11 @@ func TestVerificationAndUploadRunConcurrently(t *testing.T) {
 			})
 		})
 		var puts atomic.Int32
-		s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+		s.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			switch {
 			case hashingFirst && r.Method == http.MethodPost:
-				soon(t, hashed)
-			case r.Method == http.MethodPut && puts.Add(1) == uploads+1: // all layers and the config
+				waitFor(t, hashed)
+			case r.Method == http.MethodPut && puts.Add(1) == maxUploads+1: // all layers and the config
 				close(sent)
 			}
 			return false
@@ -210,38 +211,38 @@ func TestVerificationAndUploadRunConcurrently(t *testing.T) {
 func TestFirstErrorStopsTheOtherLayers(t *testing.T) {
 	t.Run("sending", func(t *testing.T) {
 		s := newServer(t)
-		repo, src := changed(t, s, func(int, io.Reader) io.Reader { return whatNeverEnds(func() {}) })
-		s.on(func(w http.ResponseWriter, r *http.Request) bool {
+		repo, src := pushThenAddLayers(t, s, func(int, io.Reader) io.Reader { return endlessReader(func() {}) })
+		s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				refuse(w, http.StatusForbidden, "DENIED")
 			}
 			return r.Method == http.MethodPost
 		})
-		endsWith(t, repo, src, "DENIED")
+		checkPushEnds(t, repo, src, "DENIED")
 	})
 	t.Run("hashing", func(t *testing.T) {
 		s := newServer(t)
 		asked := make(chan struct{})
 		var once sync.Once
-		repo, src := changed(t, s, func(int, io.Reader) io.Reader {
+		repo, src := pushThenAddLayers(t, s, func(int, io.Reader) io.Reader {
 			return readFunc(func([]byte) (int, error) {
-				soon(t, asked)
+				waitFor(t, asked)
 				return 0, io.EOF
 			})
 		})
-		s.on(func(_ http.ResponseWriter, r *http.Request) bool {
+		s.interceptWith(func(_ http.ResponseWriter, r *http.Request) bool {
 			if r.Method == http.MethodPost {
 				once.Do(func() { close(asked) })
-				<-r.Context().Done() // it never answers
+				<-r.Context().Done() // never responds
 			}
 			return r.Method == http.MethodPost
 		})
-		endsWith(t, repo, src, "the config says")
+		checkPushEnds(t, repo, src, "as in the config")
 	})
 }
 
-// endsWith pushes src, which must end by itself.
-func endsWith(t *testing.T, repo *Repository, src *Source, want string) {
+// checkPushEnds checks that a push of src ends with the error want while the others still run.
+func checkPushEnds(t *testing.T, repo *Repository, src *Source, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
@@ -249,6 +250,6 @@ func endsWith(t *testing.T, repo *Repository, src *Source, want string) {
 		t.Errorf("error is %v, want %q", err, want)
 	}
 	if ctx.Err() != nil {
-		t.Error("it has not ended what goes on beside it")
+		t.Error("the push did not end on its own")
 	}
 }

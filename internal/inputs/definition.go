@@ -62,7 +62,7 @@ func ParseDefinition(actionYML []byte) (Definition, error) {
 	return d, nil
 }
 
-// mappingPairs walks a YAML mapping in the order it is written, which a Go map would lose.
+// mappingPairs yields the pairs of a YAML mapping in their order, which a Go map would lose.
 func mappingPairs(mapping yaml.Node) iter.Seq2[string, *yaml.Node] {
 	return func(yield func(string, *yaml.Node) bool) {
 		if mapping.Kind != yaml.MappingNode {
@@ -76,7 +76,7 @@ func mappingPairs(mapping yaml.Node) iter.Seq2[string, *yaml.Node] {
 	}
 }
 
-// variableName is the variable in which the runner passes the input: upper case, dashes kept.
+// variableName returns the environment variable of the input, as the runner sets it: upper case, dashes kept.
 func (i Input) variableName() string { return "INPUT_" + strings.ToUpper(i.Name) }
 
 // isBoolean reports whether the flag of the input may omit its value.

@@ -28,7 +28,7 @@ func definition(t testing.TB) inputs.Definition {
 	return d
 }
 
-// minimal is the environment of a workflow that sets only the required inputs.
+// minimal returns the environment of a workflow that sets only the required inputs.
 func minimal() map[string]string {
 	return map[string]string{
 		"GITHUB_REPOSITORY":    "org/atta",

@@ -40,10 +40,10 @@ func (p *parser) parseImage(task Task, workspace string) Image {
 	create := p.parseBool("create-repository")
 	others := slices.DeleteFunc(slices.Clone(tags), func(tag string) bool { return strings.HasPrefix(tag, "latest-") })
 	if create && len(others) > maxMovingTags {
-		p.rejectValue("image-tags", p.rawValue("image-tags"), fmt.Sprintf("at most %d tags in addition to latest-*, since ECR allows no more movable tags in a repository made by create-repository", maxMovingTags))
+		p.rejectValue("image-tags", p.rawValue("image-tags"), fmt.Sprintf("at most %d tags in addition to latest-*, since ECR allows no more movable tags in a repository that create-repository creates", maxMovingTags))
 	}
 	if task.Operation != "deploy" && p.rawValue("ecr-repository") == "" {
-		tags = nil // there is no repository to move tags in
+		tags = nil // without a repository, no tags are moved
 	}
 	return Image{
 		Source:     p.parseText("image", printable),

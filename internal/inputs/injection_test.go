@@ -10,10 +10,10 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// plain is every text in Inputs but Image.Source, Image.Recipe, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL.
+// plain matches every text in Inputs except Image.Source, Image.Recipe, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]*$`)
 
-// injected gives every input the value in turn, and fails when it is neither refused by name nor harmless data.
+// injected sets every input to value in turn, and fails unless it is refused by name or is harmless data.
 func injected(t *testing.T, value string) {
 	t.Helper()
 	for _, input := range definition(t).Inputs {

@@ -100,10 +100,10 @@ type Targets struct {
 // Tag is one tag of an instance.
 type Tag struct{ Key, Value string }
 
-// Wave is the total number or percentage of instances that have the release when the wave ends; the other field is 0.
+// Wave is the total number or percentage of instances that run the release when the wave ends; the other field is 0.
 type Wave struct{ Hosts, Percent int }
 
-// Rollout is how the release reaches the instances.
+// Rollout configures how the release is deployed to the instances.
 type Rollout struct {
 	Waves             []Wave // increasing; the last one is 100%
 	RollbackOnFailure string // all, wave or none

@@ -52,11 +52,11 @@ func TestASinglePhaseRequiresOnlyItsOwnInputs(t *testing.T) {
 		_, err := read(t, env)
 		for name := range needs {
 			if err == nil || !strings.Contains(err.Error(), name+" is missing: want ") {
-				t.Errorf("%s without anything does not say that %s is missing: %v", phase, name, err)
+				t.Errorf("%s without inputs does not report that %s is missing: %v", phase, name, err)
 			}
 		}
 		if got := strings.Count(fmt.Sprint(err), "\n") + 1; got != len(needs) {
-			t.Errorf("%s without anything has %d problems, want %d: %v", phase, got, len(needs), err)
+			t.Errorf("%s without inputs has %d problems, want %d: %v", phase, got, len(needs), err)
 		}
 	}
 }
@@ -72,7 +72,7 @@ func TestEachOperationRequiresOnlyItsOwnInputs(t *testing.T) {
 			t.Errorf("%s is of %s", operation, name)
 		}
 		if got.Image.Tags != nil {
-			t.Errorf("%s moves %v in no repository", operation, got.Image.Tags)
+			t.Errorf("%s moves %v without a repository", operation, got.Image.Tags)
 		}
 		want.Release = got.Task.Release
 		if diff := cmp.Diff(want, got.Task, cmp.Comparer(sameVersion)); diff != "" {

@@ -126,7 +126,7 @@ func TestAnEmptyInputCountsAsUnset(t *testing.T) {
 	}
 }
 
-func TestTheRegionComesFromTheInputOrElseFromTheEnvironment(t *testing.T) {
+func TestRegionDefaultsToTheEnvironment(t *testing.T) {
 	for _, test := range []struct{ input, region, fallback, want string }{
 		{"us-east-1", "us-east-2", "us-west-1", "us-east-1"},
 		{"", "us-east-2", "us-west-1", "us-east-2"},

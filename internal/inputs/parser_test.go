@@ -11,7 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestTheInputsReadAreExactlyThoseOfActionYML(t *testing.T) {
+func TestEveryInputOfActionYMLIsReadAndNoOther(t *testing.T) {
 	text, err := os.ReadFile("../../action.yml")
 	if err != nil {
 		t.Fatal(err)
@@ -27,7 +27,7 @@ func TestTheInputsReadAreExactlyThoseOfActionYML(t *testing.T) {
 	p := &parser{values: map[string]string{}, requested: map[string]bool{}}
 	p.parseInputs(nil)
 	if diff := cmp.Diff(slices.Sorted(slices.Values(defined)), slices.Sorted(maps.Keys(p.requested))); diff != "" {
-		t.Errorf("action.yml and the code disagree:\n%s", diff)
+		t.Errorf("the inputs in action.yml and in the code differ:\n%s", diff)
 	}
 }
 
@@ -119,7 +119,7 @@ func TestListsAcceptNewlinesOrCommasAndDropBlanksAndDuplicates(t *testing.T) {
 		t.Error(diff)
 	}
 	if _, problem := readOne(" ,\n, ", get); problem == "" {
-		t.Error("a list of nothing but separators is accepted")
+		t.Error("a list that contains only separators is accepted")
 	}
 }
 

@@ -71,7 +71,7 @@ image-user "a b": want a user, or user:group, by name or number
 image-workdir "srv": want an absolute path in the image
 image-labels "=x": want name=value, one a line`},
 		"tags that ECR cannot let move": {map[string]string{"CREATE-REPOSITORY": "true", "IMAGE-TAGS": "latest-dev,a,b,c,d,e"}, `
-image-tags "latest-dev,a,b,c,d,e": want at most 4 tags in addition to latest-*, since ECR allows no more movable tags in a repository made by create-repository`},
+image-tags "latest-dev,a,b,c,d,e": want at most 4 tags in addition to latest-*, since ECR allows no more movable tags in a repository that create-repository creates`},
 		"without files": {map[string]string{"IMAGE-ENTRYPOINT": `["/app"]`, "IMAGE-ENV": "A=1", "IMAGE-LABELS": "a=b"}, `
 image-entrypoint must not be set: image-files is not set, so image is pushed unchanged
 image-env must not be set: image-files is not set, so image is pushed unchanged

@@ -20,8 +20,8 @@ func (p *parser) parseWaves() (waves []Wave) {
 		} else {
 			next.Hosts = n
 		}
-		for _, before := range waves {
-			if next.Percent > 0 && next.Percent <= before.Percent || next.Hosts > 0 && next.Hosts <= before.Hosts {
+		for _, earlier := range waves {
+			if next.Percent > 0 && next.Percent <= earlier.Percent || next.Hosts > 0 && next.Hosts <= earlier.Hosts {
 				p.rejectValue("waves", size, "a larger wave than the previous ones, since it includes their instances")
 			}
 		}

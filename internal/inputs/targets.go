@@ -13,12 +13,12 @@ func (p *parser) parseTargets(task Task) Targets {
 	if p.rawValue("target-tags") != "" {
 		p.forbidInput("instance-ids", "target-tags already selects the instances")
 	} else if task.Phases.Rollout {
-		p.requireInput("instance-ids", instanceID.description+"; or give target-tags")
+		p.requireInput("instance-ids", instanceID.description+"; or set target-tags")
 	}
 	targets := Targets{InstanceIDs: p.parseList("instance-ids", instanceID), MinInstances: p.parseInt("min-instances", 1, 100000)}
 	tags := p.parseList("target-tags", targetTag)
 	if len(tags) > maxTargetTags {
-		p.problems = append(p.problems, fmt.Errorf("target-tags holds %d tags: want at most %d", len(tags), maxTargetTags))
+		p.problems = append(p.problems, fmt.Errorf("target-tags has %d tags: want at most %d", len(tags), maxTargetTags))
 	}
 	for _, tag := range tags {
 		key, value, _ := strings.Cut(tag, "=")

@@ -26,7 +26,7 @@ func TestAtMostTenTargetTagsAreAccepted(t *testing.T) {
 	if got := mustRead(t, without, "--target-tags="+tags).Targets.Tags; len(got) != 10 {
 		t.Errorf("%d tags are read", len(got))
 	}
-	if got := problems(t, without, "--target-tags="+tags+"Tag10=x"); got != "target-tags holds 11 tags: want at most 10" {
+	if got := problems(t, without, "--target-tags="+tags+"Tag10=x"); got != "target-tags has 11 tags: want at most 10" {
 		t.Error(got)
 	}
 }

@@ -8,8 +8,9 @@ import (
 )
 
 // parseTimeouts checks that the nested timeouts fit: min-healthy-time within health-timeout, draining and health within the
-// command, and lock, delivery and command within the run. The bounds of delivery-timeout and command-timeout are those of SendCommand's TimeoutSeconds and
-// AWS-RunShellScript's executionTimeout: https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+// command, and lock, delivery and command within the run. The bounds of delivery-timeout and command-timeout are those of
+// SendCommand's TimeoutSeconds and AWS-RunShellScript's executionTimeout:
+// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
 func (p *parser) parseTimeouts(task Task, rollout deploy.Policy) Timeouts {
 	limits := Timeouts{
 		Lock:     p.parseDuration("lock-timeout", 0, 24*time.Hour),

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Holder describes the run that holds a lock to whoever waits for it.
+// Holder identifies the run that holds the lock, for the runs that wait for it.
 type Holder struct {
 	Deployment string    `json:"deployment"`
 	Version    string    `json:"version"`
@@ -34,7 +34,7 @@ func (h Holder) String() string {
 	return text
 }
 
-// HeldError reports that the lock was not free in time.
+// HeldError reports that another run holds the lock.
 type HeldError struct {
 	Holder         Holder
 	SinceHeartbeat time.Duration // since the holder's last renewal, by S3's clock
@@ -52,16 +52,15 @@ const (
 	maxFailures    = 3 // in a row, each after the SDK's own retries
 )
 
-// Acquire takes the lock and waits for it up to wait; 0 does not wait. onHeld, which may be
-// nil, is called once for each other holder found. The error is a HeldError when the wait is
-// over. A lock whose holder has not renewed it within its expiry, by S3's clock, is taken
-// over. Runs that wait are not served in order.
+// Acquire acquires the lock, and waits for it up to wait; 0 does not wait. onHeld, which may be nil, is called once for each
+// other holder. If the lock is not free in time, the error is a HeldError. A lock that its holder has not renewed within its
+// expiry, by S3's clock, is taken over. Waiting runs acquire the lock in any order.
 func (s *Store) Acquire(ctx context.Context, holder Holder, wait time.Duration, onHeld func(*HeldError)) (*Lease, error) {
 	token := rand.Text()
 	lease, err := s.acquireWithToken(ctx, token, holder, wait, onHeld)
 	var held *HeldError
 	if err != nil && !errors.As(err, &held) {
-		// A write whose reply was lost may have taken the lock.
+		// A write whose response was lost may have acquired the lock.
 		ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), releaseTimeout)
 		defer stop()
 		_ = s.ReleaseByToken(ctx, token)
@@ -70,15 +69,15 @@ func (s *Store) Acquire(ctx context.Context, holder Holder, wait time.Duration, 
 }
 
 func (s *Store) acquireWithToken(ctx context.Context, token string, holder Holder, wait time.Duration, onHeld func(*HeldError)) (*Lease, error) {
-	begun, reported, failures := time.Now(), "", 0
+	startedAt, reported, failures := time.Now(), "", 0
 	var triedAt time.Time
 	for delay := min(firstPollDelay, s.timing.maxPollDelay); ; delay = min(delay*3/2, s.timing.maxPollDelay) {
 		var now lockEntry
 		found, err := s.readObject(ctx, lockName, &now)
-		left := wait - time.Since(begun)
+		left := wait - time.Since(startedAt)
 		switch {
 		case err != nil:
-		case found.etag != "" && now.Token == token: // an earlier write whose reply was lost
+		case found.etag != "" && now.Token == token: // an earlier write whose response was lost
 			return s.newLease(ctx, now, found.etag, triedAt), nil
 		case now.isFree(found):
 			triedAt = time.Now()
@@ -89,10 +88,10 @@ func (s *Store) acquireWithToken(ctx context.Context, token string, holder Holde
 				return s.newLease(ctx, next, etag, triedAt), nil
 			}
 		case left <= 0:
-			return nil, &HeldError{Holder: now.Holder, SinceHeartbeat: found.age(), Waited: time.Since(begun)}
+			return nil, &HeldError{Holder: now.Holder, SinceHeartbeat: found.age(), Waited: time.Since(startedAt)}
 		default:
 			if onHeld != nil && reported != now.Token {
-				onHeld(&HeldError{Holder: now.Holder, SinceHeartbeat: found.age(), Waited: time.Since(begun)})
+				onHeld(&HeldError{Holder: now.Holder, SinceHeartbeat: found.age(), Waited: time.Since(startedAt)})
 			}
 			reported, failures = now.Token, 0
 			if err := sleepContext(ctx, min(delay/2+mathrand.N(delay), left)); err != nil {
@@ -101,7 +100,7 @@ func (s *Store) acquireWithToken(ctx context.Context, token string, holder Holde
 			continue
 		}
 		// errChanged: another run wrote first, or an earlier attempt of this run did. After any
-		// other error nobody knows whether S3 has stored the write; the next read tells.
+		// other error, S3 may have stored the write; the next read shows whether it has.
 		if failures++; !errors.Is(err, errChanged) && (ctx.Err() != nil || isPermanent(err) || failures >= maxFailures) {
 			return nil, err
 		}
@@ -111,7 +110,7 @@ func (s *Store) acquireWithToken(ctx context.Context, token string, holder Holde
 	}
 }
 
-// CurrentHolder returns who holds the lock now; nil when it is free or has expired.
+// CurrentHolder returns the holder of the lock, or nil if it is free or has expired.
 func (s *Store) CurrentHolder(ctx context.Context) (*HeldError, error) {
 	var now lockEntry
 	found, err := s.readObject(ctx, lockName, &now)
@@ -139,7 +138,7 @@ func (s *Store) ReleaseByToken(ctx context.Context, token string) error {
 	}
 }
 
-// isFree reports whether any run may take the lock: nobody holds it, or it has expired.
+// isFree reports whether the lock can be acquired: it has no holder or has expired.
 func (e lockEntry) isFree(found object) bool {
 	return e.Token == "" || found.age() > time.Duration(e.Expiry)*time.Second
 }

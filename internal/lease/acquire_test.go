@@ -81,18 +81,18 @@ func TestAnExpiredLockIsTakenOverByExactlyOneRun(t *testing.T) {
 		}
 		runs.Wait()
 		if winners.Load() != 1 {
-			t.Errorf("%d runs have taken it over", winners.Load())
+			t.Errorf("%d runs took the lock over", winners.Load())
 		}
 		if err := s.newStore().ReleaseByToken(t.Context(), dead.Token); err != nil {
 			t.Error(err)
 		}
 		if _, err := s.newStore().Acquire(t.Context(), newHolder("late"), 0, nil); err == nil {
-			t.Error("the dead run's token has freed the new holder's lock")
+			t.Error("the killed run's token released the new holder's lock")
 		}
 	})
 }
 
-func TestAWrongClockOnTheRunnerTakesNoLockOver(t *testing.T) {
+func TestAcquireIgnoresTheRunnersClock(t *testing.T) {
 	for _, ahead := range []time.Duration{-2 * time.Hour, 2 * time.Hour} {
 		testWithStorage(t, func(t *testing.T, s testStorage) {
 			s.ahead.Store(int64(ahead))
@@ -106,7 +106,7 @@ func TestAWrongClockOnTheRunnerTakesNoLockOver(t *testing.T) {
 	}
 }
 
-func TestARunThatIsCancelledWhileItsWriteIsPendingLeavesNoLock(t *testing.T) {
+func TestAcquireLeavesNoLockWhenCancelledDuringItsWrite(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		s.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true})
 		ctx, cancel := context.WithCancel(t.Context())
@@ -126,7 +126,7 @@ func TestARunThatIsCancelledWhileItsWriteIsPendingLeavesNoLock(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsWithTheHolderAndTheTimeWaited(t *testing.T) {
+func TestAcquireReturnsTheHolderAndTheTimeWaited(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		acquireNow(t, s, "first")
 		var reports []string
@@ -163,7 +163,7 @@ func TestAWaitingRunGetsTheLockWhenItIsReleased(t *testing.T) {
 	})
 }
 
-func TestAWaitEndsWithTheContext(t *testing.T) {
+func TestAcquireReturnsWhenTheContextEnds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		acquireNow(t, s, "first")
 		ctx, cancel := context.WithCancelCause(t.Context())
@@ -179,7 +179,7 @@ func TestAHeldLockIsPolledSoonAndThenEveryFewSeconds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		acquireNow(t, s, "first")
 		_, _ = s.newStore().Acquire(t.Context(), newHolder("second"), 5*time.Minute, nil)
-		polls := s.callTimes("s3:GetObject")[1:] // without the one of the holder
+		polls := s.callTimes("s3:GetObject")[1:] // without the holder's
 		if first := polls[1].Sub(polls[0]); first > 300*time.Millisecond {
 			t.Errorf("the second poll came after %s", first)
 		}
@@ -198,15 +198,15 @@ func TestAcquireGivesUpAfterThreeFailuresInARow(t *testing.T) {
 		s.AddFault(localaws.Fault{Operation: "s3:GetObject", Error: &localaws.Error{Status: 500, Code: "InternalError"}})
 		s.client = s3.NewFromConfig(s.Config(), func(o *s3.Options) { o.UsePathStyle, o.Retryer = true, aws.NopRetryer{} })
 		if _, err := s.newStore().Acquire(t.Context(), newHolder("first"), time.Hour, nil); err == nil {
-			t.Error("acquired a lock that cannot be read")
+			t.Error("acquired a lock that could not be read")
 		}
-		if n := len(s.callTimes("s3:GetObject")); n != 3+1 { // the last read is that of the release
+		if n := len(s.callTimes("s3:GetObject")); n != 3+1 { // the last one is from the release
 			t.Errorf("sent %d requests", n)
 		}
 	})
 }
 
-func TestACleanUpThatHangsIsGivenUpAfterTwoSeconds(t *testing.T) {
+func TestAcquireStopsAHangingCleanUpAfterTwoSeconds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		ctx, cancel := context.WithCancel(t.Context())
 		time.AfterFunc(time.Second, cancel)

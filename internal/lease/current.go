@@ -10,13 +10,13 @@ import (
 // instance, and the images that were found unhealthy.
 type Current struct {
 	Format      int          `json:"v"`
-	Generation  int64        `json:"generation"`        // of the run that wrote it
-	Version     string       `json:"version,omitempty"` // empty: no run has succeeded yet
+	Generation  int64        `json:"generation"`        // of the run that wrote this object
+	Version     string       `json:"version,omitempty"` // empty until a run has succeeded
 	Image       string       `json:"image,omitempty"`   // by digest
 	Digest      string       `json:"digest,omitempty"`
 	Deployment  string       `json:"deployment,omitempty"`
 	Since       time.Time    `json:"since,omitzero"`   // by that run's clock
-	Before      string       `json:"before,omitempty"` // the version that was current before
+	Before      string       `json:"before,omitempty"` // the previous current version
 	Quarantined []Quarantine `json:"quarantined,omitempty"`
 }
 
@@ -30,10 +30,10 @@ type Quarantine struct {
 
 const currentName = "current.json"
 
-// maxQuarantined bounds the list. The oldest are dropped; instances keep their own.
+// maxQuarantined limits the list. The oldest entries are dropped; instances have their own lists.
 const maxQuarantined = 100
 
-// ReadCurrent returns what should run; the zero value before the first deployment.
+// ReadCurrent returns what should run, or the zero value before the first deployment.
 func (s *Store) ReadCurrent(ctx context.Context) (Current, error) {
 	var current Current
 	_, err := s.readObject(ctx, currentName, &current)
@@ -41,7 +41,7 @@ func (s *Store) ReadCurrent(ctx context.Context) (Current, error) {
 }
 
 // UpdateCurrent changes what should run. generation is that of the caller's lease; the
-// error is ErrLost when a run with a higher one has written already.
+// error is ErrLost if a run with a higher generation has already written.
 func (s *Store) UpdateCurrent(ctx context.Context, generation int64, change func(*Current)) error {
 	var current Current
 	return s.updateObject(ctx, currentName, &current, func() (any, error) {
@@ -53,26 +53,26 @@ func (s *Store) UpdateCurrent(ctx context.Context, generation int64, change func
 		change(&next)
 		next.Format, next.Generation = 1, generation
 		next.Quarantined = next.Quarantined[max(0, len(next.Quarantined)-maxQuarantined):]
-		current = Current{} // a retry decodes into it again
+		current = Current{} // a retry decodes into current again
 		return next, nil
 	})
 }
 
-// Quarantine adds an image unless it is quarantined already.
+// Quarantine adds an image unless it is already quarantined.
 func (c *Current) Quarantine(q Quarantine) {
 	if c.quarantineIndex(q.Digest) < 0 {
 		c.Quarantined = append(c.Quarantined, q)
 	}
 }
 
-// LiftQuarantine takes an image out of quarantine.
+// LiftQuarantine removes an image from the quarantine.
 func (c *Current) LiftQuarantine(digest string) {
 	if i := c.quarantineIndex(digest); i >= 0 {
 		c.Quarantined = slices.Delete(c.Quarantined, i, i+1)
 	}
 }
 
-// FindQuarantine returns why an image is quarantined; nil when it is not.
+// FindQuarantine returns the quarantine of an image, or nil if it is not quarantined.
 func (c *Current) FindQuarantine(digest string) *Quarantine {
 	if i := c.quarantineIndex(digest); i >= 0 {
 		return &c.Quarantined[i]

@@ -14,7 +14,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-func TestARunRewritesItsOwnRecord(t *testing.T) {
+func TestWriteRecordReplacesTheRecordOfTheRun(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		var got map[string]string
 		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); found || err != nil {
@@ -34,7 +34,7 @@ func TestARunRewritesItsOwnRecord(t *testing.T) {
 
 func digestOf(text string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))) }
 
-func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
+func TestReadCurrentReturnsTheLastWrite(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		l := s.newStore()
 		if current, err := l.ReadCurrent(t.Context()); err != nil || current.Version != "" {
@@ -71,7 +71,7 @@ func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
 	})
 }
 
-func TestAnUpdateOfALowerGenerationIsRefused(t *testing.T) {
+func TestUpdateCurrentRefusesALowerGeneration(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		version := func(v string) func(*lease.Current) { return func(c *lease.Current) { c.Version = v } }
 		if err := s.newStore().UpdateCurrent(t.Context(), 5, version("0.1.1-dev")); err != nil {
@@ -86,7 +86,7 @@ func TestAnUpdateOfALowerGenerationIsRefused(t *testing.T) {
 	})
 }
 
-func TestNoConcurrentUpdateIsLost(t *testing.T) {
+func TestUpdateCurrentKeepsConcurrentUpdates(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		var group sync.WaitGroup
 		for i := range 5 {

@@ -6,17 +6,15 @@ import (
 	"fmt"
 )
 
-// maxUpdateAttempts bounds how often an object is read and written again because of
-// concurrent writes.
+// maxUpdateAttempts limits how often an update is attempted when other runs write the object at the same time.
 const maxUpdateAttempts = 10
 
-// WriteRecord stores the result of a run so far, under its id. Only that run and its post
-// step write it.
+// WriteRecord stores the record of a run, which may not have ended, under its id. Only the run and its post step write it.
 func (s *Store) WriteRecord(ctx context.Context, id string, record any) error {
 	return s.updateObject(ctx, historyName(id), new(any), func() (any, error) { return record, nil })
 }
 
-// ReadRecord decodes the record of a run into record; false when there is none.
+// ReadRecord decodes the record of a run into record, and returns false if there is none.
 func (s *Store) ReadRecord(ctx context.Context, id string, record any) (bool, error) {
 	found, err := s.readObject(ctx, historyName(id), record)
 	return found.etag != "", err
@@ -24,8 +22,8 @@ func (s *Store) ReadRecord(ctx context.Context, id string, record any) (bool, er
 
 func historyName(id string) string { return "history/" + id + ".json" }
 
-// updateObject reads an object into old, writes what next returns, and starts over when
-// another write came between the two.
+// updateObject reads an object into old and replaces it with the value that next returns. It
+// starts over if another run writes the object in between.
 func (s *Store) updateObject(ctx context.Context, name string, old any, next func() (any, error)) error {
 	for attempt := 1; ; attempt++ {
 		found, err := s.readObject(ctx, name, old)

@@ -22,11 +22,11 @@ const (
 	lockKey = prefix + "lock.json"
 )
 
-// testStorage is S3 in memory, with a clock that can differ from the runner's.
+// testStorage is an S3 in memory whose clock can differ from the runner's.
 type testStorage struct {
 	*localaws.Server
 	client *s3.Client
-	ahead  *atomic.Int64 // of the runner's clock, in nanoseconds
+	ahead  *atomic.Int64 // how far the runner's clock is ahead, in nanoseconds
 }
 
 // testWithStorage runs test on a simulated clock.
@@ -45,7 +45,7 @@ func testWithStorage(t *testing.T, test func(t *testing.T, s testStorage)) {
 	})
 }
 
-// newStore returns a store as each run has its own.
+// newStore returns a separate store, as each run has.
 func (s testStorage) newStore() *lease.Store {
 	return lease.New(s.client, lease.Location{Bucket: bucket, Owner: account, Prefix: prefix})
 }
@@ -59,7 +59,7 @@ func (s testStorage) putLock(t *testing.T, content string) {
 	}
 }
 
-// putLockOfThief overwrites the lock as a run does that has taken it over.
+// putLockOfThief overwrites the lock as if another run had taken it over.
 func (s testStorage) putLockOfThief(t *testing.T) {
 	t.Helper()
 	s.putLock(t, `{"v":1,"generation":9,"token":"another","expiry_seconds":120,"holder":{"deployment":"thief"}}`)
@@ -90,7 +90,7 @@ func newHolder(deployment string) lease.Holder {
 	return lease.Holder{Deployment: deployment, Version: "0.1.30-dev", Repository: "org/atta", RunURL: "https://github.com/org/atta/actions/runs/1", Actor: "ann"}
 }
 
-// acquireNow takes the lock without waiting, and stops renewing it when the test ends.
+// acquireNow acquires the lock without waiting, and stops renewing it when the test ends.
 func acquireNow(t *testing.T, s testStorage, deployment string) *lease.Lease {
 	t.Helper()
 	held, err := s.newStore().Acquire(t.Context(), newHolder(deployment), 0, nil)

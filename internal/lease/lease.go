@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// ErrLost is the cause of a lease's context when another run may have taken the lock.
+// ErrLost is the cause of a lease's context if another run may have acquired the lock.
 var ErrLost = errors.New("the deploy lock was lost: another run may deploy now")
 
 // lockEntry is lock.json. It is never deleted, so that the generation only ever rises.
@@ -25,10 +25,10 @@ type lockEntry struct {
 
 const lockName = "lock.json"
 
-// maxRenewBackoff bounds the wait before a failed renewal is tried again.
+// maxRenewBackoff limits the wait before a failed renewal is retried.
 const maxRenewBackoff = time.Second
 
-// Lease is the deploy lock while this run holds it: until it is released or lost.
+// Lease is the deploy lock of this run, until it is released or lost.
 type Lease struct {
 	// Token lets another process, the post step, release the lock.
 	Token string
@@ -40,7 +40,7 @@ type Lease struct {
 
 	writing chan struct{} // a semaphore: one write at a time
 
-	// The last write that S3 confirmed, and when that write was started.
+	// The last write that S3 confirmed, and when it started.
 	mu        sync.Mutex
 	entry     lockEntry
 	etag      string
@@ -57,8 +57,7 @@ func (s *Store) newLease(ctx context.Context, e lockEntry, etag string, renewedA
 	return l
 }
 
-// Context returns a context that ends with ctx or when the lock is no longer held; its cause
-// is ErrLost when the lock was lost.
+// Context returns a context that ends with ctx or when the lock is no longer held. Its cause is ErrLost if the lock was lost.
 func (l *Lease) Context(ctx context.Context) context.Context {
 	ctx, cancel := context.WithCancelCause(ctx)
 	if l.held.Err() != nil {
@@ -83,12 +82,11 @@ func (l *Lease) AcquiredAt() time.Time {
 	return l.entry.Holder.Since
 }
 
-// RaiseGeneration makes the generation higher than seen, which hosts may have recorded
-// under a lock in another bucket. The error is ErrLost when this run no longer holds the
-// lock.
+// RaiseGeneration raises the generation above seen, which a host may have recorded with a
+// lock in another bucket. The error is ErrLost if this run no longer holds the lock.
 func (l *Lease) RaiseGeneration(ctx context.Context, seen int64) error {
 	if seen >= deploy.MaxGeneration {
-		return fmt.Errorf("an instance has seen generation %d, higher than any lock has had: remove the service's generation file on the instance", seen)
+		return fmt.Errorf("an instance has seen generation %d, which leaves no higher one: remove the service's generation file on the instance", seen)
 	}
 	for l.Generation() <= seen {
 		err := l.updateEntry(ctx, func(e *lockEntry) { e.Generation = seen + 1 })
@@ -99,8 +97,8 @@ func (l *Lease) RaiseGeneration(ctx context.Context, seen int64) error {
 	return nil
 }
 
-// renewUntilReleased renews the lease at every interval. When S3 has confirmed no renewal
-// for most of the expiry, the lock counts as lost, before any other run may take it over.
+// renewUntilReleased renews the lease at every interval. If S3 confirms no renewal for most
+// of the expiry, the lock counts as lost, before any other run can take it over.
 func (l *Lease) renewUntilReleased(held context.Context) {
 	defer close(l.done)
 	timing := l.store.timing
@@ -109,7 +107,7 @@ func (l *Lease) renewUntilReleased(held context.Context) {
 		for reason := error(nil); ; {
 			ctx, cancel := context.WithDeadline(held, deadline)
 			err := l.updateEntry(ctx, func(e *lockEntry) { e.Heartbeat++ })
-			if reason == nil || ctx.Err() == nil { // the deadline must not hide why renewals failed
+			if reason == nil || ctx.Err() == nil { // the deadline must not hide the cause
 				reason = err
 			}
 			cancel()
@@ -135,9 +133,8 @@ func (l *Lease) lossDeadline() time.Time {
 	return l.renewedAt.Add(l.store.timing.expiry - l.store.timing.renewInterval/2)
 }
 
-// updateEntry writes the changed entry, which also renews the lease. The error is ErrLost
-// when another run holds the lock, and errChanged when an earlier write of this run, whose
-// reply was lost, turns out to have succeeded.
+// updateEntry writes the changed entry, which also renews the lease. The error is ErrLost if another run holds the lock, and
+// errChanged if an earlier write of this run, whose response was lost, succeeded.
 func (l *Lease) updateEntry(ctx context.Context, set func(*lockEntry)) error {
 	select {
 	case l.writing <- struct{}{}:
@@ -145,11 +142,11 @@ func (l *Lease) updateEntry(ctx context.Context, set func(*lockEntry)) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	begun, next, etag := time.Now(), l.entry, l.etag // without the mutex: only writers change them
+	startedAt, next, etag := time.Now(), l.entry, l.etag // without the mutex: only writers change them
 	set(&next)
 	newETag, err := l.store.writeObject(ctx, lockName, next, etag)
 	if err == nil {
-		l.recordConfirmed(next, newETag, begun)
+		l.recordConfirmed(next, newETag, startedAt)
 		return nil
 	}
 	if !errors.Is(err, errChanged) {

@@ -36,7 +36,7 @@ func TestAHolderRenewsEveryTwentySecondsAndKeepsTheLock(t *testing.T) {
 	})
 }
 
-func TestARunWhoseLockWasTakenOverLearnsItWithTheNextRenewal(t *testing.T) {
+func TestRenewalReportsALockThatWasTakenOver(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		held := acquireNow(t, s, "slow")
 		s.putLockOfThief(t)
@@ -70,20 +70,20 @@ func TestALockThatCannotBeRenewedIsLostBeforeItExpires(t *testing.T) {
 		renewals := s.callTimes("s3:PutObject")[1:]
 		for i := range renewals[1:] {
 			if gap := renewals[i+1].Sub(renewals[i]); gap.Round(10*time.Millisecond) != time.Second {
-				t.Fatalf("a failed renewal was tried again after %s", gap)
+				t.Fatalf("a failed renewal was retried after %s", gap)
 			}
 		}
 	})
 }
 
-func TestAConnectionThatNeverAnswersLosesNoLock(t *testing.T) {
+func TestLeaseSurvivesAConnectionThatNeverResponds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		hangs := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, Delay: time.Hour}
 		s.AddFault(hangs)
 		begun := time.Now()
 		held := acquireNow(t, s, "silent")
 		if took := time.Since(begun); took < 10*time.Second || took > 11*time.Second {
-			t.Errorf("acquired after %s, want a time limit of 10 s for the write that hangs", took)
+			t.Errorf("acquired after %s, want a timeout of 10 s for the hanging write", took)
 		}
 		s.AddFault(hangs)
 		time.Sleep(5 * time.Minute)
@@ -96,7 +96,7 @@ func TestAConnectionThatNeverAnswersLosesNoLock(t *testing.T) {
 	})
 }
 
-func TestALostReplyLosesNoLock(t *testing.T) {
+func TestLeaseSurvivesALostResponse(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		lost := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true}
 		s.AddFault(lost)
@@ -118,7 +118,7 @@ func TestALostReplyLosesNoLock(t *testing.T) {
 	})
 }
 
-func TestTheGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
+func TestRaiseGenerationExceedsWhatHostsHaveSeen(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		held := acquireNow(t, s, "moved")
 		if err := held.RaiseGeneration(t.Context(), 0); err != nil || held.Generation() != 1 {
@@ -142,10 +142,10 @@ func TestTheGenerationIsRaisedAboveWhatHostsHaveSeen(t *testing.T) {
 	})
 }
 
-func TestTheGenerationStaysWithinWhatHostsAccept(t *testing.T) {
+func TestRaiseGenerationRefusesMoreThanHostsAccept(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		held := acquireNow(t, s, "last")
-		if err := held.RaiseGeneration(t.Context(), deploy.MaxGeneration); err == nil || !strings.Contains(err.Error(), "higher than any lock has had") || held.Generation() != 1 {
+		if err := held.RaiseGeneration(t.Context(), deploy.MaxGeneration); err == nil || !strings.Contains(err.Error(), "which leaves no higher one") || held.Generation() != 1 {
 			t.Errorf("generation %d, %v", held.Generation(), err)
 		}
 		if err := held.RaiseGeneration(t.Context(), deploy.MaxGeneration-1); err != nil || held.Generation() != deploy.MaxGeneration {

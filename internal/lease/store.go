@@ -1,8 +1,8 @@
-// Package lease keeps in S3 which run may deploy a service to an environment, what
-// should run there, and the record of each run. It knows nothing of instances.
+// Package lease stores in S3 which run may deploy a service to an environment, what
+// should run there, and the record of each run. It does not know instances.
 //
-// The state is a few small objects, changed by compare-and-swap. They need s3:GetObject and
-// s3:PutObject, and s3:ListBucket, without which S3 answers AccessDenied for a missing object.
+// The state is a few small objects, changed by compare-and-swap. This requires s3:GetObject,
+// s3:PutObject and s3:ListBucket, without which S3 returns AccessDenied for a missing object.
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
 package lease
 
@@ -35,7 +35,7 @@ type Location struct {
 	Bucket string
 	Owner  string // the account that must own the bucket
 	Prefix string // deployments/<environment>/<service>/
-	KMSKey string // empty: the bucket's own default encryption
+	KMSKey string // empty: the bucket's default encryption
 }
 
 // Store reads and writes the objects of one service in one environment.
@@ -45,48 +45,48 @@ type Store struct {
 	timing   timing
 }
 
-// timing is how a lock is renewed and waited for.
+// timing configures how a lock is renewed and waited for.
 type timing struct {
 	expiry         time.Duration // after the last renewal; whole seconds, the resolution of S3's clock
 	renewInterval  time.Duration // between two renewals
-	requestTimeout time.Duration // of a request with its retries: the SDK has none, and a dead connection never answers
+	requestTimeout time.Duration // of a request with its retries: the SDK has none, and a dead connection never responds
 	maxPollDelay   time.Duration // between two reads of a lock that another run holds; shorter at first
 }
 
-// New returns the store at that location. It sends no request.
+// New returns the store at location. It sends no request.
 func New(api s3API, location Location) *Store {
 	return &Store{api: api, location: location, timing: timing{
 		expiry: maxExpiry, renewInterval: 20 * time.Second, requestTimeout: 10 * time.Second, maxPollDelay: 5 * time.Second,
 	}}
 }
 
-// maxExpiry is the expiry of a lock, and the longest that is believed of another run's.
+// maxExpiry is the expiry of a lock; a longer one in another run's lock is invalid.
 const maxExpiry = 2 * time.Minute
 
-// maxObjectSize bounds what is read of one object, in bytes.
+// maxObjectSize limits how much of an object is read, in bytes.
 const maxObjectSize = 16 << 20
 
 var (
 	// errChanged reports that an object has changed since it was read.
 	errChanged       = errors.New("changed by another run")
 	errInvalidObject = errors.New("not an object that this action wrote")
-	errNoReply       = errors.New("no reply from S3")
+	errNoResponse    = errors.New("no response from S3")
 )
 
-// object is the state of one S3 object. Both times are by S3's clock, so that no runner's
-// clock decides when a lock expires.
+// object is the state of one S3 object. Both times are by S3's clock, so that a runner's
+// clock does not affect when a lock expires.
 type object struct {
-	etag       string // empty: no such object
+	etag       string // empty if the object does not exist
 	modifiedAt time.Time
 	readAt     time.Time
 }
 
-// age returns how long ago, when it was read, the object was written.
+// age returns how old the object was when it was read.
 func (o object) age() time.Duration { return o.readAt.Sub(o.modifiedAt) }
 
-// readObject decodes an object into value, which stays unchanged when there is no object.
+// readObject decodes an object into value, which stays unchanged if the object does not exist.
 func (s *Store) readObject(ctx context.Context, name string, value any) (object, error) {
-	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoReply)
+	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoResponse)
 	defer stop()
 	out, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.location.Bucket, Key: aws.String(s.location.Prefix + name), ExpectedBucketOwner: &s.location.Owner})
 	if errorCode(err) == "NoSuchKey" {
@@ -105,25 +105,25 @@ func (s *Store) readObject(ctx context.Context, name string, value any) (object,
 	}
 	if input, ok := value.(validator); ok {
 		if err := input.validate(); err != nil {
-			return object{}, fmt.Errorf("read %s: %w: %w; restore an earlier version of it, or delete it", s.objectURI(name), errInvalidObject, err)
+			return object{}, fmt.Errorf("read %s: %w: %w; restore an earlier version of the object, or delete it", s.objectURI(name), errInvalidObject, err)
 		}
 	}
 	at, ok := middleware.GetServerTime(out.ResultMetadata)
 	if !ok || out.LastModified == nil {
-		return object{}, fmt.Errorf("read %s: the reply has no server time", s.objectURI(name))
+		return object{}, fmt.Errorf("read %s: the response has no server time", s.objectURI(name))
 	}
 	return object{etag: aws.ToString(out.ETag), modifiedAt: *out.LastModified, readAt: at}, nil
 }
 
-// writeObject replaces the object that has this etag, or creates it when etag is empty, and
-// returns the new etag. The error is errChanged when another write came first. That may be
-// its own: the SDK repeats a write whose reply was lost, and only reading the object tells.
+// writeObject replaces the object that has this etag, or creates it if etag is empty, and
+// returns the new etag. The error is errChanged if another write came first. That may be an
+// earlier attempt of the same write, since the SDK retries after a lost response.
 func (s *Store) writeObject(ctx context.Context, name string, value any, etag string) (string, error) {
 	content, err := json.Marshal(value)
 	if err != nil {
 		return "", fmt.Errorf("write %s: %w", s.objectURI(name), err)
 	}
-	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoReply)
+	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoResponse)
 	defer stop()
 	sum := sha256.Sum256(content)
 	put := &s3.PutObjectInput{
@@ -162,13 +162,13 @@ func contextCause(ctx context.Context, err error) error {
 	return err
 }
 
-// isPermanent reports whether a retry would meet the same error.
+// isPermanent reports whether a retry would return the same error.
 func isPermanent(err error) bool {
-	var answer interface {
+	var response interface {
 		error
 		HTTPStatusCode() int
 	}
-	return errors.Is(err, errInvalidObject) || errors.As(err, &answer) && answer.HTTPStatusCode()/100 == 4
+	return errors.Is(err, errInvalidObject) || errors.As(err, &response) && response.HTTPStatusCode()/100 == 4
 }
 
 func errorCode(err error) string {

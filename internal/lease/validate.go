@@ -8,12 +8,12 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// validator is implemented by objects that decide what a run does: whoever may write to the bucket can have written them.
+// validator is implemented by objects that control a run. Anyone who may write to the bucket can have written them.
 type validator interface{ validate() error }
 
 func (e *lockEntry) validate() error {
 	if e.Expiry < 0 || e.Expiry > int(maxExpiry/time.Second) {
-		return fmt.Errorf("its expiry is %d seconds, no lock has more than %d", e.Expiry, int(maxExpiry/time.Second))
+		return fmt.Errorf("its expiry is %d seconds, want at most %d", e.Expiry, int(maxExpiry/time.Second))
 	}
 	return validateGeneration(e.Generation)
 }
@@ -41,7 +41,7 @@ func (c *Current) validate() error {
 	return nil
 }
 
-// field is a text that a host accepts as the parameter of that name; empty: not set.
+// field is the value of a parameter of the host scripts; empty means unset.
 type field struct{ name, text string }
 
 func (f field) validate() error {
@@ -53,5 +53,5 @@ func (f field) validate() error {
 	if f.text == "" || ok && deploy.MatchesForm(form, text) {
 		return nil
 	}
-	return fmt.Errorf("it holds the %s %.80q, which is not one", f.name, f.text)
+	return fmt.Errorf("it contains the %s %.80q, which is invalid", f.name, f.text)
 }

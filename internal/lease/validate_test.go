@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
-func TestObjectsThatNoRunWroteAreRefused(t *testing.T) {
+func TestStoreRefusesInvalidObjects(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		for text, want := range map[string]string{
 			`lock.json {"generation": 2000000000}`:                                             "generation is 2000000000",
@@ -39,9 +39,9 @@ func TestObjectsThatNoRunWroteAreRefused(t *testing.T) {
 			if name == "current.json" {
 				_, err = s.newStore().ReadCurrent(t.Context())
 			} else {
-				var taken *lease.Lease
-				if taken, err = s.newStore().Acquire(t.Context(), lease.Holder{Deployment: "d-1"}, 0, nil); err == nil {
-					err = taken.Release(t.Context())
+				var acquired *lease.Lease
+				if acquired, err = s.newStore().Acquire(t.Context(), lease.Holder{Deployment: "d-1"}, 0, nil); err == nil {
+					err = acquired.Release(t.Context())
 				}
 			}
 			switch {

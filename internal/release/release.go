@@ -10,7 +10,7 @@ const (
 	maxService     = 48
 )
 
-// Release is one version of one service for one environment. Its methods are the only source of names of tags, keys, files
+// Release is one version of one service for one environment. Only its methods derive the names of tags, keys, files
 // and folders, so that the registry, the bucket and the instances agree.
 type Release struct {
 	Service     string
@@ -18,8 +18,7 @@ type Release struct {
 	Version     Version
 }
 
-// New validates the three parts, and that the suffix of the version is the environment. The error joins all problems, each
-// naming its part.
+// New validates the three parts, and that the version's suffix is the environment. The error names the part of each problem.
 func New(service, environment, version string) (Release, error) {
 	v, ok := parseStrict(version)
 	problems := []error{nameError("service", service, maxService, "atta")}
@@ -71,23 +70,23 @@ func VersionFromRef(refType, refName string) (string, bool) {
 	return refName, true
 }
 
-// ImageTag is the immutable image tag: 0.1.30-dev.
+// ImageTag returns the immutable image tag: 0.1.30-dev.
 func (r Release) ImageTag() string { return r.Version.String() }
 
-// Alias is the image tag that moves to the latest healthy release of the environment: latest-dev.
+// Alias returns the image tag that moves to the latest healthy release of the environment: latest-dev.
 func (r Release) Alias() string { return "latest-" + r.Environment }
 
-// BundleName is the bundle's file name: deploy-bundle-0.1.30-dev.tar.gz.
+// BundleName returns the bundle's file name: deploy-bundle-0.1.30-dev.tar.gz.
 func (r Release) BundleName() string { return "deploy-bundle-" + r.Version.String() + ".tar.gz" }
 
-// BundlePrefix is the default S3 prefix of bundles: bundles/dev/.
+// BundlePrefix returns the default S3 prefix of bundles: bundles/dev/.
 func (r Release) BundlePrefix() string { return "bundles/" + r.Environment + "/" }
 
-// BundleKey is the S3 key of the bundle under a prefix that ends with a slash.
+// BundleKey returns the S3 key of the bundle under a prefix that ends with a slash.
 func (r Release) BundleKey(prefix string) string { return prefix + r.BundleName() }
 
-// LedgerPrefix is the S3 prefix of the lock and the deployment history: deployments/dev/atta/.
+// LedgerPrefix returns the S3 prefix of the lock and the deployment history: deployments/dev/atta/.
 func (r Release) LedgerPrefix() string { return "deployments/" + r.Environment + "/" + r.Service + "/" }
 
-// Folder is the folder of the unpacked bundle on an instance: /opt/atta/releases/0.1.30-dev.
+// Folder returns the folder of the unpacked bundle on an instance: /opt/atta/releases/0.1.30-dev.
 func (r Release) Folder() string { return "/opt/" + r.Service + "/releases/" + r.Version.String() }

@@ -43,7 +43,7 @@ func TestValidPartsAreAccepted(t *testing.T) {
 			continue
 		}
 		if got := [3]string{r.Service, r.Environment, r.Version.String()}; got != parts {
-			t.Errorf("New%q holds %q", parts, got)
+			t.Errorf("New%q has %q", parts, got)
 		}
 	}
 }
@@ -147,7 +147,7 @@ func TestTheSameOrANewerVersionIsNotADowngrade(t *testing.T) {
 	}
 }
 
-// safe is what needs no quoting in a unit's name, a container's name, a path, a key, a shell or a registry's tag.
+// safe matches text that needs no quoting in a unit name, a container name, a path, an S3 key, a shell or an image tag.
 var safe = regexp.MustCompile(`^[a-z0-9.-]+$`)
 
 func FuzzAcceptedPartsNeedNoQuoting(f *testing.F) {
@@ -161,7 +161,7 @@ func FuzzAcceptedPartsNeedNoQuoting(f *testing.F) {
 		if err != nil {
 			if !strings.HasPrefix(err.Error(), "service") && !strings.HasPrefix(err.Error(), "environment") &&
 				!strings.HasPrefix(err.Error(), "version") {
-				t.Errorf("the error names no part: %v", err)
+				t.Errorf("the error does not name the part: %v", err)
 			}
 			return
 		}

@@ -14,7 +14,7 @@ import (
 // means no version.
 type Version struct{ semver semver.Version }
 
-// ParseVersion parses a version strictly: no leading v, no build metadata, and the suffix must be the name of an environment.
+// ParseVersion parses a version strictly: no leading v, no build metadata, and a suffix that can name an environment.
 func ParseVersion(s string) (Version, error) {
 	v, ok := parseStrict(s)
 	if !ok {
@@ -23,24 +23,24 @@ func ParseVersion(s string) (Version, error) {
 	return v, nil
 }
 
-// First is the first version of an environment: 0.1.0-<environment>.
+// First returns the first version of an environment: 0.1.0-<environment>.
 func First(environment string) Version {
 	return Version{*semver.New(0, 1, 0, environment, "")}
 }
 
-// Next is the next patch: 0.1.31-dev after 0.1.30-dev.
+// Next returns the next patch: 0.1.31-dev after 0.1.30-dev.
 func (v Version) Next() Version {
 	return Version{*semver.New(v.semver.Major(), v.semver.Minor(), v.semver.Patch()+1, v.Environment(), "")}
 }
 
-// Compare is negative when v is older than o, zero when they are the same and positive when v is newer, in the order of
-// https://semver.org/#spec-item-11.
+// Compare returns a negative number if v is older than o, zero if they are equal and a positive number if v is newer, in the
+// order of https://semver.org/#spec-item-11.
 func (v Version) Compare(o Version) int { return v.semver.Compare(&o.semver) }
 
-// Environment is the version's suffix, as in dev.
+// Environment returns the version's suffix, such as dev.
 func (v Version) Environment() string { return v.semver.Prerelease() }
 
-// String is the version as written in tags and file names, or empty for no version.
+// String returns the version as written in tags and file names, or empty for no version.
 func (v Version) String() string { return v.semver.Original() }
 
 // maxNumber keeps the numbers of a version, and their successors, within the signed 64-bit arithmetic of a shell.
@@ -84,7 +84,7 @@ func correctVersion(s, environment string) (Version, bool) {
 	return parseStrict(core + "-" + environment)
 }
 
-// namePattern needs no quoting in a systemd unit, a container name, a path, an S3 key, a shell or a tag.
+// namePattern matches names that need no quoting in a systemd unit, a container name, a path, an S3 key, a shell or a tag.
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9]*(-[a-z0-9]+)*$`)
 
 func validName(s string, maxLength int) bool {

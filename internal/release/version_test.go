@@ -29,10 +29,10 @@ func TestVersionsAreOrderedByNumber(t *testing.T) {
 
 func TestEqualVersionsAreEqualWithTheOperator(t *testing.T) {
 	if a, b := parseStrict(t, "0.1.30-dev"), parseStrict(t, "0.1.30-dev"); a != b {
-		t.Error("0.1.30-dev is not itself")
+		t.Error("0.1.30-dev does not equal itself")
 	}
 	if parseStrict(t, "0.1.29-dev").Next() != parseStrict(t, "0.1.30-dev") {
-		t.Error("a version that was made differs from one that was read")
+		t.Error("a constructed version differs from a parsed one")
 	}
 }
 

@@ -11,7 +11,7 @@ import (
 // Error is one error annotation.
 type Error struct{ Title, Message string }
 
-// Failure returns the one error of a run: what went wrong and what to do about it.
+// Failure returns the error annotation of a run: what went wrong and what to do about it.
 func Failure(result rollout.Result, err error) Error {
 	lines := append([]string{err.Error()}, Hints(result, err)...)
 	return Error{
@@ -20,8 +20,8 @@ func Failure(result rollout.Result, err error) Error {
 	}
 }
 
-// HostErrors returns one error for each host that is not known to run the release; none for
-// a single host, since the run's own error says the same.
+// HostErrors returns one error annotation for each host that is not known to run the release;
+// none for a single host, since it would repeat the error of the run.
 func HostErrors(err error) []Error {
 	var unhealthy *rollout.UnhealthyError
 	if !errors.As(err, &unhealthy) || unhealthy.Of == 1 {

@@ -1,5 +1,5 @@
-// Package report turns the result of a run into text: the summary, the errors,
-// the outputs, and what to do next. What it publishes goes through an interface.
+// Package report turns the result of a run into text: the summary, the errors, the outputs
+// and the hints. It publishes them through an interface.
 package report
 
 import (
@@ -18,8 +18,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// Hints returns what to do about an error, one sentence each; none when the error says
-// all that is known.
+// Hints returns hints on what to do about an error, if there are any.
 func Hints(result rollout.Result, err error) []string {
 	if err == nil {
 		return nil
@@ -34,9 +33,9 @@ func Hints(result rollout.Result, err error) []string {
 	}
 	switch {
 	case result.Status == rollout.OutcomeCancelled:
-		add("Start the run again when you are ready: it skips what is done.")
+		add("Start the run again when you are ready: it skips what is already done.")
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost):
-		add("If the run was longer than timeout allows: start it again, it skips what is done, or give it more time.")
+		add("If the run exceeded the input timeout, start it again, since it skips what is already done, or raise timeout.")
 	}
 	for _, part := range joinedErrors(err) {
 		var hosts *rollout.UnhealthyError
@@ -67,31 +66,31 @@ func phaseHint(result rollout.Result, err error) string {
 		stored   *bundle.ConflictError
 		notReady *fleet.NotReadyError
 		held     *lease.HeldError
-		few      *rollout.TooFewError
-		bad      *rollout.QuarantineError
+		tooFew   *rollout.TooFewError
+		unfit    *rollout.QuarantineError
 		drift    *rollout.DriftError
 	)
 	switch {
 	case errors.As(err, &tagged) && !strings.HasSuffix(tagged.Ref, result.Plan.Release.ImageTag()):
-		return "Let the ECR repository move this tag: exclude latest-* from its tag immutability, or set image-tags: none."
+		return "Exclude latest-* from the tag immutability of the ECR repository, or set image-tags: none."
 	case errors.As(err, &tagged):
-		return fmt.Sprintf("A version is released once. Release the change as %s, or deploy the image that is there: image: %s", result.Plan.Release.Version.Next(), tagged.Ref)
+		return fmt.Sprintf("A version is released once. Release the change as %s, or deploy the existing image: image: %s", result.Plan.Release.Version.Next(), tagged.Ref)
 	case errors.As(err, &stored):
 		return fmt.Sprintf("A version is released once. Release the change as %s.", result.Plan.Release.Version.Next())
 	case errors.As(err, &notReady):
 		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
 	case errors.As(err, &held):
-		return "Wait for that run to end and start this one again, or let it wait longer with lock-timeout. The lock of a run that died is free after about two minutes."
+		return "Wait for that run to end and start this one again, or raise lock-timeout. The lock of a killed run expires after about two minutes."
 	case errors.Is(err, lease.ErrLost):
 		return "Start the run again: it skips the instances that run the release already."
-	case errors.As(err, &few), errors.Is(err, fleet.ErrNoInstance):
-		return fmt.Sprintf("Which instances have the tags, and are managed by SSM, in region %s? One whose agent has never registered has no tags there.", result.Plan.Region)
-	case errors.As(err, &bad):
-		return fmt.Sprintf("Release the fix as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
+	case errors.As(err, &tooFew), errors.Is(err, fleet.ErrNoInstance):
+		return fmt.Sprintf("Which instances have the tags and are managed by SSM in region %s? SSM does not find an instance whose agent has never registered.", result.Plan.Region)
+	case errors.As(err, &unfit):
+		return fmt.Sprintf("Release the fix as %s, or set allow-quarantined: true if the image was not the cause.", result.Plan.Release.Version.Next())
 	case errors.As(err, &drift):
-		return fmt.Sprintf("Deploy %s again: an instance that has drifted is deployed to, the others are not touched.", or(result.Current.Version, "a version"))
+		return fmt.Sprintf("Deploy %s again: it changes only the instances that have drifted.", or(result.Current.Version, "a version"))
 	case errors.Is(err, fs.ErrNotExist):
-		return "Paths are relative to the workspace. Did an earlier step of this job write the file, or download it from the job that did?"
+		return "Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job?"
 	case errors.Is(err, image.ErrNoRepository):
 		return "Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."
 	case errors.Is(err, image.ErrNotFound):
@@ -100,21 +99,21 @@ func phaseHint(result rollout.Result, err error) string {
 	return ""
 }
 
-// reasonHint returns what to do about a host's reason, where its state is not enough.
+// reasonHint returns what to do about a host's reason, if that needs more than the hint for its state.
 func reasonHint(reason deploy.Reason, result rollout.Result) string {
 	switch reason {
 	case deploy.ReasonStale:
-		return "The command came too late, or after a newer one, and was not run: start the run again if this version is still wanted."
+		return "The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted."
 	case deploy.ReasonBusy, deploy.ReasonJobRunning:
-		return "A job or another deploy was at work on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill."
+		return "A job or another deploy was running on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill."
 	case deploy.ReasonQuarantined:
-		return fmt.Sprintf("The instance has found this image unhealthy before: release the fix as %s, or set allow-quarantined: true if the cause was elsewhere.", result.Plan.Release.Version.Next())
+		return fmt.Sprintf("The image was found unhealthy on the instance before: release the fix as %s, or set allow-quarantined: true if the image was not the cause.", result.Plan.Release.Version.Next())
 	case deploy.ReasonNoSpace:
 		return "Free disk space on the instance, or lower keep-releases."
 	case deploy.ReasonSettingsMissing:
 		return fmt.Sprintf("Add the missing settings to /opt/%s/.env on the instance, then start the run again.", result.Plan.Release.Service)
 	case deploy.ReasonToolMissing:
-		return "Install what is missing on the instance: it needs bash, Docker, systemd, the AWS CLI, tar and util-linux."
+		return "Install the missing tool on the instance, which needs bash, Docker, systemd, the AWS CLI, tar and util-linux."
 	}
 	return ""
 }
@@ -127,7 +126,7 @@ func hostHints(result rollout.Result, hosts []*rollout.Host) []string {
 	var denied, reasons []string
 	for _, host := range hosts {
 		if host.Denied {
-			denied = []string{"Grant ssm:SendCommand on every instance, such as " + host.ID + ", to the role that deploys."}
+			denied = []string{"Grant ssm:SendCommand on every instance, such as " + host.ID + ", to the deploying role."}
 			continue
 		}
 		states[host.State] = true
@@ -161,7 +160,7 @@ func or(text, otherwise string) string {
 	return text
 }
 
-// apiError and operation are what the AWS SDK's errors answer to.
+// apiError and operation are implemented by the AWS SDK's errors.
 // https://docs.aws.amazon.com/sdk-for-go/v2/developer-guide/handle-errors.html
 type (
 	apiError interface {
@@ -177,7 +176,7 @@ type (
 )
 
 func awsHint(err error) string {
-	// The innermost call is the one that failed: any call may have to assume a role first.
+	// The innermost call is the one that failed, since any call may first have to assume a role.
 	var call, inner operation
 	for rest := err; errors.As(rest, &inner); rest = inner.Unwrap() {
 		call = inner
@@ -197,19 +196,19 @@ func awsHint(err error) string {
 		if strings.HasPrefix(call.Operation(), "AssumeRole") {
 			return fmt.Sprintf("Allow %s in the trust policy of role-to-assume, for this repository and environment.", requiredPermission(call))
 		}
-		return fmt.Sprintf("Grant %s to the role that deploys, and check that what it names belongs to this account.", requiredPermission(call))
+		return fmt.Sprintf("Grant %s to the deploying role, and check that the resource belongs to this account.", requiredPermission(call))
 	case "NoSuchBucket":
-		return "Is deploy-bucket the right name, and in this region?"
+		return "Check the name of deploy-bucket and its region."
 	case "NotFound", "NoSuchKey":
-		return "The bundle is not there: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
+		return "The bundle is not in the bucket: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch":
-		return "The AWS credentials are not valid, or not any more."
+		return "The AWS credentials are invalid or have expired."
 	}
 	return ""
 }
 
-// requiredPermission returns the IAM action of a call; a HEAD is allowed by the action of GET, and
-// without s3:ListBucket an object that is not there is denied as well.
+// requiredPermission returns the IAM action of a call. HeadObject requires the action of GetObject,
+// and without s3:ListBucket S3 returns AccessDenied for a missing object.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html
 func requiredPermission(call operation) string {
 	name := strings.ToLower(call.Service()) + ":" + call.Operation()

@@ -14,8 +14,8 @@ import (
 // Output is one output of the action.
 type Output struct{ Name, Value string }
 
-// Outputs returns the outputs that are known when a run has ended, whatever its result.
-// They hold digests, versions, ids and states, never text from a host.
+// Outputs returns the outputs that are known at the end of a run, whatever its result.
+// They contain digests, versions, ids and states, never text from a host.
 func Outputs(result rollout.Result) []Output {
 	outputs := []Output{
 		{"status", string(result.Status)},
@@ -37,12 +37,12 @@ func Outputs(result rollout.Result) []Output {
 	)
 }
 
-// maxResults bounds the output results, of which GitHub takes a megabyte; instances that
-// need attention come first then.
+// maxResults limits the instances in the output results, since GitHub accepts outputs of one
+// megabyte. Instances that need attention come first.
 // https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/pass-job-outputs
 const maxResults = 2000
 
-// isHealthy reports whether an instance runs what it should.
+// isHealthy reports whether an instance runs what should run.
 func isHealthy(host *rollout.Host) bool {
 	return host.State == rollout.Deployed || host.State == rollout.InSync
 }
@@ -68,11 +68,11 @@ func encodeResults(hosts []*rollout.Host) string {
 		}
 		rows = append(rows, r)
 	}
-	text, _ := json.Marshal(rows) // strings only: it cannot fail
+	text, _ := json.Marshal(rows) // a slice of strings always encodes
 	return string(text)
 }
 
-// sortByUrgency returns the instances that need attention first, and the healthy ones last.
+// sortByUrgency sorts the instances that need attention first, and the healthy ones last.
 func sortByUrgency(hosts []*rollout.Host) []*rollout.Host {
 	rank := func(host *rollout.Host) int {
 		switch {

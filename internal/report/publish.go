@@ -15,8 +15,7 @@ type publisher interface {
 	Summary(markdown string) error
 }
 
-// Publish reports the result of the run: errors, outputs and, if summary is set, the
-// summary.
+// Publish reports the result of the run: errors, outputs and, if summary is set, the summary.
 func Publish(to publisher, result rollout.Result, err error, summary bool) error {
 	if result.Idle && err == nil {
 		return nil
@@ -34,7 +33,7 @@ func Publish(to publisher, result rollout.Result, err error, summary bool) error
 		to.Info("%s", runVerdict(result, err))
 		err = errors.Join(problems...)
 		if err != nil {
-			to.Fail("The outputs are not complete", "%v", err)
+			to.Fail("The outputs are incomplete", "%v", err)
 		}
 		return err
 	}

@@ -11,10 +11,10 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// maxSummaryRows bounds the table of instances; those that need attention come first.
+// maxSummaryRows limits the table of instances; those that need attention come first.
 const maxSummaryRows = 200
 
-// Summary returns the result of the run in Markdown, the verdict first.
+// Summary returns the result of the run in Markdown, starting with the verdict.
 func Summary(result rollout.Result, err error) string {
 	var b strings.Builder
 	rel := result.Plan.Release
@@ -38,14 +38,14 @@ func Summary(result rollout.Result, err error) string {
 	row("Service", codeSpan(rel.Service))
 	row("Environment", codeSpan(rel.Environment))
 	if result.Plan.Operation == rollout.Status {
-		row("Should run", codeSpan(result.Current.Version))
+		row("Expected version", codeSpan(result.Current.Version))
 	} else {
 		row("Version", codeSpan(rel.Version.String()))
-		row("Ran before", codeSpan(result.Previous()))
+		row("Previous version", codeSpan(result.Previous()))
 	}
 	row("Image", codeSpan(result.Image.URI))
 	if result.Plan.Phases.Image && result.Plan.Operation == rollout.Deploy {
-		row("Pushed from", codeSpan(result.Plan.Image.Source))
+		row("Source", codeSpan(result.Plan.Image.Source))
 	}
 	row("Bundle", codeSpan(result.Bundle.URI))
 	row("Account, region", codeSpan(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
@@ -55,7 +55,7 @@ func Summary(result rollout.Result, err error) string {
 	if url := consoleURL(result); url != "" {
 		row("Command", fmt.Sprintf("[%s](%s)", result.CommandIDs[len(result.CommandIDs)-1], url))
 	}
-	row("Took", result.Elapsed.Round(time.Second).String())
+	row("Duration", result.Elapsed.Round(time.Second).String())
 
 	if len(result.Hosts) > 0 {
 		b.WriteString("\n" + hostTable(result.Hosts))
@@ -97,20 +97,20 @@ func runVerdict(result rollout.Result, err error) string {
 }
 
 func statusVerdict(result rollout.Result) string {
-	off := 0
+	outOfSync := 0
 	for _, host := range result.Hosts {
 		if !isHealthy(host) {
-			off++
+			outOfSync++
 		}
 	}
-	if off == 0 {
+	if outOfSync == 0 {
 		return fmt.Sprintf("✅ %s in %s: %s in sync", result.Plan.Release.Service, result.Plan.Release.Environment, rollout.Instances(len(result.Hosts)))
 	}
-	return fmt.Sprintf("⚠️ %s in %s: %d of %s out of sync", result.Plan.Release.Service, result.Plan.Release.Environment, off, rollout.Instances(len(result.Hosts)))
+	return fmt.Sprintf("⚠️ %s in %s: %d of %s out of sync", result.Plan.Release.Service, result.Plan.Release.Environment, outOfSync, rollout.Instances(len(result.Hosts)))
 }
 
-// progressSuffix returns how far an unsuccessful run got, such as ", 2 of 3 instances
-// deployed, 1 unknown". It is empty when the status is enough.
+// progressSuffix returns the progress of an unsuccessful run, such as ", 2 of 3 instances
+// deployed, 1 unknown". It is empty if it would repeat the status.
 func progressSuffix(result rollout.Result) string {
 	states := map[rollout.State]int{}
 	for _, host := range result.Hosts {
@@ -135,8 +135,7 @@ func progressSuffix(result rollout.Result) string {
 	return ", " + strings.Join(list, ", ")
 }
 
-// hostTable returns a row for each instance, up to maxSummaryRows, with a column for the
-// wave if there were several.
+// hostTable returns a row for each instance, up to maxSummaryRows, with a column for the wave if there were several.
 func hostTable(hosts []*rollout.Host) string {
 	var b strings.Builder
 	waves := slices.ContainsFunc(hosts, func(h *rollout.Host) bool { return h.Wave > 1 })
@@ -146,7 +145,7 @@ func hostTable(hosts []*rollout.Host) string {
 		}
 		b.WriteString("| " + strings.Join(cells, " | ") + " |\n")
 	}
-	line("Wave", "Instance", "State", "Runs now", "Before", "Unit", "Says")
+	line("Wave", "Instance", "State", "Running", "Previous", "Unit", "Message")
 	line("---", "---", "---", "---", "---", "---", "---")
 	for _, host := range sortByUrgency(hosts)[:min(len(hosts), maxSummaryRows)] {
 		unit, wave := "", ""
@@ -174,17 +173,16 @@ func stateLabel(state rollout.State) string {
 	return "❌ " + string(state)
 }
 
-// markdownEscaper escapes every character that Markdown interprets or that mentions a
-// user.
+// markdownEscaper escapes every character that Markdown interprets or that mentions a user.
 var markdownEscaper = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", "|", "&#124;", "`", "&#96;", "*", "&#42;", "_", "&#95;",
 	"[", "&#91;", "]", "&#93;", "@", "&#64;", "#", "&#35;", "~", "&#126;", `\`, "&#92;", "\n", "<br>", "\r", "",
 )
 
-// escapeCell returns foreign text as one table cell, shown literally.
+// escapeCell returns untrusted text as one table cell that is shown literally.
 func escapeCell(text string) string { return markdownEscaper.Replace(text) }
 
-// codeSpan returns a value of a fixed form in code style; empty stays empty.
+// codeSpan returns a value of a fixed format in code style; empty stays empty.
 func codeSpan(value string) string {
 	if value == "" {
 		return ""

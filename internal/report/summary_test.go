@@ -30,7 +30,7 @@ var (
 	newDigest = "sha256:" + strings.Repeat("b", 64)
 )
 
-// finished is a run of all phases on the hosts, with nothing wrong.
+// finished returns a successful run of all phases on the hosts.
 func finished(hosts ...*rollout.Host) rollout.Result {
 	rel, err := release.New("atta", "dev", "0.1.30-dev")
 	if err != nil {
@@ -50,7 +50,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 	}
 }
 
-// denied is a host whose command SSM denied.
+// denied returns a host whose command SSM denied.
 func denied(h *rollout.Host) *rollout.Host {
 	h.Denied = true
 	return h
@@ -67,7 +67,7 @@ func host(id string, state rollout.State, before, runs, message string) *rollout
 	return h
 }
 
-// unhealthy ends the run with the hosts that are not deployed.
+// unhealthy returns the run and the error for the hosts that are not deployed.
 func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, error) {
 	result.Status = status
 	bad := &rollout.UnhealthyError{Of: len(result.Hosts)}
@@ -83,7 +83,7 @@ func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, e
 	return result, bad
 }
 
-// statusVerdict is a status in which one of two hosts has drifted.
+// statusVerdict returns a status in which one of two hosts has drifted.
 func statusVerdict() rollout.Result {
 	result := finished(
 		host("i-1", rollout.InSync, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, healthy since 2026-01-02T03:04:05Z, unit active"),
@@ -102,7 +102,7 @@ func refusedBeforeRollout() (rollout.Result, error) {
 		fmt.Errorf("read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
 		errors.Join(
 			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Reason: "is not managed by SSM in this account and region"},
-			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-3"}, Reason: "is not online: the SSM agent's status is ConnectionLost, last heard of 2026-01-02T03:04:05Z"},
+			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-3"}, Reason: "is not online: the SSM agent's status is ConnectionLost, last heartbeat at 2026-01-02T03:04:05Z"},
 		),
 		fmt.Errorf("look up: %w", call("SSM", "SendCommand", "AccessDeniedException", "User: arn:aws:sts::123456789012:assumed-role/deploy is not authorized")),
 	)
@@ -179,7 +179,7 @@ func TestSummary(t *testing.T) {
 		"unknown": func() (rollout.Result, error) {
 			return unhealthy(finished(
 				host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
-				host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: no answer within the time limits of the command"),
+				host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: no answer within the timeouts of the command"),
 				denied(host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: AccessDenied")),
 			), rollout.OutcomeUnknown)
 		},
@@ -224,15 +224,15 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-func TestForeignTextIsShownAsTextInTheSummary(t *testing.T) {
+func TestSummaryShowsUntrustedTextLiterally(t *testing.T) {
 	summary := report.Summary(hostile())
 	for _, live := range []string{"<script", "`c`", "[f](", "*d*", " _e_ "} {
 		if table := summary[strings.LastIndex(summary, "\n\n"):]; strings.Contains(table, live) {
-			t.Errorf("the table holds %s", live)
+			t.Errorf("the table contains %s", live)
 		}
 	}
 	if strings.Contains(summary, "<script") || strings.Count(summary, "</pre>") != 1 {
-		t.Errorf("the summary holds HTML of the host:\n%s", summary)
+		t.Errorf("the summary contains HTML of the host:\n%s", summary)
 	}
 	_, table, _ := strings.Cut(summary, "\n| Instance")
 	for line := range strings.Lines("|" + table) {
@@ -242,7 +242,7 @@ func TestForeignTextIsShownAsTextInTheSummary(t *testing.T) {
 	}
 }
 
-func TestAThousandHostsFitIntoASummary(t *testing.T) {
+func TestSummaryOfAThousandHostsFits(t *testing.T) {
 	result, _ := many()
 	for range 19 {
 		result.Hosts = append(result.Hosts, result.Hosts[:500]...)

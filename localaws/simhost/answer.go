@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// call is a command's own parameters.
+// call is a parsed command.
 type call struct {
 	line, command string
 	parameters    map[string]string
@@ -45,7 +45,7 @@ func (c call) imageDigest() string {
 	return digest
 }
 
-// isOlder compares versions of one environment; no version is not older than any.
+// isOlder reports whether version a is older than b; an empty version is not older than any.
 func isOlder(a, b string) bool {
 	var x, y [3]int
 	_, wrongA := fmt.Sscanf(a, "%d.%d.%d", &x[0], &x[1], &x[2])
@@ -61,7 +61,7 @@ func isOlder(a, b string) bool {
 	return false
 }
 
-// answerStatus answers a question, and closes the door to commands of earlier generations.
+// answerStatus answers a status command; from then on, commands of earlier generations are refused.
 func (h *Host) answerStatus(c call) localaws.Exit {
 	seen := h.generation
 	if generation := c.int64Parameter("generation"); generation > seen && h.busy == "" {
@@ -94,8 +94,8 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 	return h.resultLine(c, verdict{outcome: outcome, message: "status"}, more)
 }
 
-// answerCommand makes a result line. One that is remembered is given again to a copy of the
-// command.
+// answerCommand returns a result line. If remember is set, a copy of the command gets the same
+// line.
 func (h *Host) answerCommand(c call, v verdict, remember bool) localaws.Exit {
 	exit := h.resultLine(c, v, nil)
 	if remember {
@@ -128,7 +128,7 @@ func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit 
 		"generation": h.generation, "unit": unit,
 	}
 	maps.Copy(result, more)
-	text, _ := json.Marshal(result) // plain values: it cannot fail
+	text, _ := json.Marshal(result) // plain values always encode
 	exit := localaws.Exit{Code: int(v.code), Stdout: []byte(deploy.ReportMark + string(text) + "\n")}
 	if v.code != deploy.ExitOK {
 		exit.Stderr = []byte("a line of its log\n")

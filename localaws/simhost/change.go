@@ -14,7 +14,7 @@ import (
 // recoveryTime is how long a host takes to roll back after a command was killed.
 const recoveryTime = 2 * time.Second
 
-// changeRelease does what a deploy or a rollback asks for, one at a time.
+// changeRelease runs a deploy or a rollback, one at a time.
 func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -57,8 +57,8 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	return h.switchTo(ctx, c, target, behavior)
 }
 
-// takeTurn waits until no other deployment is in progress and reports whether that happened
-// in time. A copy of the command in progress waits for it without a limit.
+// takeTurn waits until no other deployment is in progress, and reports whether that happened
+// in time. A copy of the command in progress waits for it without a timeout.
 func (h *Host) takeTurn(ctx context.Context, c call) bool {
 	timeout := h.BusyTimeout
 	if timeout == 0 {
@@ -85,7 +85,7 @@ func (h *Host) takeTurn(ctx context.Context, c call) bool {
 	return true
 }
 
-// resolveTarget is the release that is asked for, or why it is refused.
+// resolveTarget returns the requested release, or the reason why it is refused.
 func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 	version := c.parameters["version"]
 	if c.command == "deploy" {
@@ -115,8 +115,8 @@ func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 
 var killed = localaws.Exit{Code: 137}
 
-// switchTo makes the change, unlocked while it takes its time. The host rolls back on its own
-// when the command is killed in that time.
+// switchTo switches to the release, and releases the mutex for the duration of the change. If
+// the command is killed meanwhile, the host rolls back on its own.
 func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Behavior) localaws.Exit {
 	from := h.installed
 	h.changes = append(h.changes, Change{Deployment: c.parameters["deployment"], Generation: c.int64Parameter("generation"), Version: target.version, Started: time.Now()})
@@ -156,7 +156,7 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 	return h.answerCommand(c, verdict{outcome: deploy.OutcomeDeployed, message: target.version + " runs"}, true)
 }
 
-// recordPrevious sets the release that the host rolls back to from now on.
+// recordPrevious sets the release that the next rollback returns to.
 func (h *Host) recordPrevious(c call, from release) {
 	if c.command == "deploy" {
 		if from.verified && from.version != h.installed.version {

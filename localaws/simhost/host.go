@@ -1,6 +1,6 @@
-// Package simhost simulates an instance: it answers as bootstrap.sh and ec2_deploy.sh make an
-// instance answer, and runs nothing. It is for tests of rollouts over many instances; what the
-// scripts themselves do is tested elsewhere.
+// Package simhost simulates an instance: it returns the results that the bootstrap script and
+// ec2_deploy.sh would return, and runs nothing. It is for tests of rollouts to many instances; the
+// scripts are tested elsewhere.
 package simhost
 
 import (
@@ -13,20 +13,20 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// Behavior is how a change on a host goes. The zero value succeeds at once.
+// Behavior is the course of a change on a host. The zero value succeeds at once.
 type Behavior struct {
 	Duration      time.Duration
-	Refusal       string        // the message with which it refuses; nothing is changed
+	Refusal       string        // the message of a refusal; nothing is changed
 	Reason        deploy.Reason // of the refusal
 	Unhealthy     bool          // the release is found unhealthy, and the host rolls back
 	RollbackFails bool          // with Unhealthy: the rollback fails as well
 }
 
-// Host is one instance. Its methods are safe for concurrent use, set its fields before
-// the first command.
+// Host is one instance. Its methods are safe for concurrent use; set its fields before the
+// first command.
 type Host struct {
-	NextBehavior func(version string) Behavior // how the next change goes; nil: it succeeds
-	StatusDelay  time.Duration                 // before it answers a status command
+	NextBehavior func(version string) Behavior // of the next change; nil: it succeeds
+	StatusDelay  time.Duration                 // before the result of a status command
 	BusyTimeout  time.Duration                 // how long a command waits for another one; 0: a minute
 
 	mu           sync.Mutex
@@ -56,8 +56,7 @@ type pastCommand struct {
 	verdict    verdict
 }
 
-// New is a host that runs a verified version, or nothing when version is empty.
-// The image of a version is the same wherever it runs.
+// New returns a host that runs a verified version, or nothing if version is empty.
 func New(version, digest string) *Host {
 	h := &Host{quarantine: map[string]bool{}}
 	if version != "" {
@@ -67,7 +66,7 @@ func New(version, digest string) *Host {
 	return h
 }
 
-// Change is one command that has made a host run something else, or has tried to.
+// Change is one command that changed what the host runs, or tried to.
 type Change struct {
 	Deployment string
 	Generation int64
@@ -75,21 +74,21 @@ type Change struct {
 	Started    time.Time
 }
 
-// Changes are the changes of the host so far, in order.
+// Changes returns the changes of the host so far, in order.
 func (h *Host) Changes() []Change {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.changes)
 }
 
-// State is what a host runs, and what has been done to it.
+// State is what a host runs, and what was changed.
 type State struct {
 	Version, Digest string
 	Verified        bool
 	Previous        string
 	Generation      int64
-	Changes         int    // times that it was made to run something else, or tried to
-	Command         string // the parameters of the last command that was to change something
+	Changes         int    // number of Changes
+	Command         string // parameters of the last deploy or rollback command
 	Busy            bool
 }
 
@@ -119,7 +118,7 @@ func (h *Host) SetGeneration(n int64) {
 	h.generation = n
 }
 
-// SetDrift makes the host differ in something from its release.
+// SetDrift sets what the host reports as drift.
 func (h *Host) SetDrift(words ...string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -133,7 +132,7 @@ func (h *Host) ForgetReleases() {
 	h.previous, h.verified = "", nil
 }
 
-// Run makes it a localaws.Machine.
+// Run implements localaws.Machine.
 func (h *Host) Run(ctx context.Context, script string, _ []string) localaws.Exit {
 	call := parseScript(script)
 	if call.command == "status" {

@@ -144,7 +144,7 @@ func TestExternalIDIsNotSentWithOIDC(t *testing.T) {
 	p := s.step("role-to-assume="+role, "role-external-id=x1")
 	p.Env = append(p.Env, s.aws.OIDCEnv()...)
 	out := p.run()
-	if out.code != 1 || !strings.Contains(out.log, "role-external-id: a role that is assumed with an OIDC token takes none") || len(s.aws.Calls()) != 0 {
+	if out.code != 1 || !strings.Contains(out.log, "role-external-id must not be set: a role that is assumed with an OIDC token") || len(s.aws.Calls()) != 0 {
 		t.Errorf("%d, %d requests\n%s", out.code, len(s.aws.Calls()), out.log)
 	}
 }

@@ -189,7 +189,7 @@ func TestPromotedImageKeepsItsDigest(t *testing.T) {
 	out := s.run("environment=staging", "version=0.1.0-staging", "phases=image", "ecr-repository=atta-staging", "image="+verified)
 	out.wants("success")
 	_, digest, _ := strings.Cut(verified, "@")
-	if out.outputs["image-digest"] != digest || !strings.Contains(out.summary, "| Pushed from | `"+verified+"` |") {
+	if out.outputs["image-digest"] != digest || !strings.Contains(out.summary, "| Source | `"+verified+"` |") {
 		t.Errorf("%q\n%s", out.outputs, out.summary)
 	}
 }
@@ -261,5 +261,5 @@ func TestDeployOfImageBuiltFromFiles(t *testing.T) {
 	made[2] = "image-files=bin/app:/app/app\nbin/none:/none"
 	out = s.run(append(made, "version=0.1.1-dev")...)
 	out.wants("failed")
-	out.says("bin/app is to be run as /app/app and may not be executed", "bin/none: no such file or directory", "Paths are relative to the workspace")
+	out.says("bin/app is the image's program, /app/app, but is not executable", "bin/none: no such file or directory", "Paths are relative to the workspace")
 }

@@ -101,7 +101,7 @@ func TestUnreadableImageIsReportedBeforeAnyRequest(t *testing.T) {
 			s.file("deploy/.env", "TOKEN=secret")
 			out := s.run()
 			out.wants("failed")
-			out.says(`read image "image.tar": `, want, `".env" holds settings and secrets`)
+			out.says(`read image "image.tar": `, want, `".env" contains settings and secrets`)
 			if calls := s.aws.Calls(); len(calls) > 0 {
 				t.Errorf("%d requests were sent: %v", len(calls), calls)
 			}

@@ -80,7 +80,7 @@ func TestSameVersionWithAnotherBundleIsRefused(t *testing.T) {
 	s.file("deploy/notes.txt", "more")
 	out := s.run()
 	out.wants("failed")
-	out.says(first.outputs["bundle-uri"]+" holds another bundle: it has sha256 "+first.outputs["bundle-sha256"]+", this one ", "0.1.1-dev")
+	out.says(first.outputs["bundle-uri"]+" holds another bundle, with sha256 "+first.outputs["bundle-sha256"]+" instead of ", "0.1.1-dev")
 	s.wantChanges(from, 1)
 	if now, ok := s.aws.Object(bucket, "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz"); !ok || string(now) != string(object) {
 		t.Error("the bundle was replaced")

@@ -1,4 +1,4 @@
-// Command publish (make publish) builds and pushes the image of this action with the action's own packages, and writes its
+// Command publish (make publish) builds and pushes the image of this action with internal/image, and writes its
 // digest into action.yml, so that runners pull it instead of building the Dockerfile. It needs Go, but neither Docker nor
 // root.
 package main
@@ -27,7 +27,7 @@ import (
 // program is the path of the action in its image.
 const program = "/atta-deploy-action"
 
-// publication is what to publish, and where.
+// publication configures what to publish, and where.
 type publication struct {
 	version    string // 1.2.3
 	repository string // host/name
@@ -54,8 +54,8 @@ func main() {
 	fmt.Println(uri)
 }
 
-// publishImage returns the URI that action.yml names from now on, host/name@sha256:…. Publishing the same content again
-// succeeds.
+// publishImage builds and pushes the image, writes its URI, host/name@sha256:…, to action.yml and returns it. Publishing the
+// same content again succeeds.
 func (p publication) publishImage(ctx context.Context) (string, error) {
 	repository, err := name.NewRepository(strings.ToLower(p.repository), name.StrictValidation)
 	if err != nil {
@@ -99,13 +99,13 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Other users' runners pull without credentials.
+	// Runners of other users pull without credentials.
 	anonymous, err := image.NewRepository(repository.RegistryStr(), repository.RepositoryStr(), authn.Anonymous)
 	if err != nil {
 		return "", err
 	}
 	if _, err := anonymous.Resolve(ctx, pushed.Digest); err != nil {
-		return "", fmt.Errorf("%s is pushed, but cannot be pulled without a login; make the package public and run this again: %w", pushed.URI, err)
+		return "", fmt.Errorf("%s was pushed, but cannot be pulled without a login; make the package public and run publish again: %w", pushed.URI, err)
 	}
 	return pushed.URI, p.pinImage(pushed.URI)
 }
@@ -122,7 +122,7 @@ func (p publication) checkVersion() (err error) {
 	return errors.Join(err, readErr)
 }
 
-// buildLayers writes the files that the image adds to its base, in a folder per architecture, and returns the parent folder.
+// buildLayers writes the files to add to the base image, in a folder for each architecture, and returns the parent folder.
 func (p publication) buildLayers(ctx context.Context) (string, error) {
 	folder := filepath.Join(p.root, ".cache", "publish")
 	if err := os.RemoveAll(folder); err != nil {
@@ -168,7 +168,7 @@ func (p publication) pinImage(uri string) error {
 	before, rest, ok := bytes.Cut(text, []byte("\n  image: "))
 	_, after, closed := bytes.Cut(rest, []byte("\n"))
 	if !ok || !closed {
-		return errors.New("action.yml has no image")
+		return errors.New("action.yml names no image")
 	}
 	return os.WriteFile(file, bytes.Join([][]byte{before, []byte("\n  image: docker://" + uri + "\n"), after}, nil), 0o600) //nolint:gosec // the folder is chosen by the person who publishes
 }

@@ -28,7 +28,7 @@ func must[T any](v T, err error) T {
 	return v
 }
 
-// repositoryOf is one with a small program, and a base for more platforms than are wanted in a registry.
+// repositoryOf writes a repository with a small program, and pushes a base image for more platforms than are wanted.
 func repositoryOf(t *testing.T) publication {
 	t.Helper()
 	hub := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
@@ -95,7 +95,7 @@ func TestPublishBuildsAnImageForEachPlatformAndPinsItInActionYML(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(p.root, "main.go"), []byte("package main\n\nfunc main() { println() }\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.publishImage(t.Context()); err == nil || !strings.Contains(err.Error(), "it already is sha256:") {
+	if _, err := p.publishImage(t.Context()); err == nil || !strings.Contains(err.Error(), "already names sha256:") {
 		t.Errorf("another program under the same version: %v", err)
 	}
 	p.repository = strings.TrimSuffix(p.repository, "action") + "private"
