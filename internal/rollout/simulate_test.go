@@ -236,7 +236,7 @@ func (r *runner) Connect(context.Context) (rollout.Services, error) {
 	config.Retryer = func() aws.Retryer { return retry.NewStandard() }
 	return rollout.Services{
 		Account: "123456789012", Repository: shelf{}, Bucket: shelf{},
-		Lease: lease.New(s3.NewFromConfig(config), lease.Location{Bucket: bucket, Owner: "123456789012", Prefix: ledgerPrefix}),
+		Lease: lease.New(s3.NewFromConfig(config), lease.Location{Bucket: bucket, Owner: "123456789012", Prefix: leasePrefix}),
 		Fleet: fleet.New(ssm.NewFromConfig(config), 30*time.Second),
 	}, nil
 }
