@@ -26,7 +26,7 @@ test: ## Run the quick tests, which need nothing but Go
 
 test-all: test ## Run the long tests as well: sampled sweep, race detector
 	go test -tags=long -shuffle=on -count=1 -timeout=30m -run=KilledAnywhere ./test/host
-	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/...
+	go test $(RACE) -tags=long -shuffle=on -count=1 -timeout=30m ./internal/...
 
 sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host
 	KILL_ALL=yes go test ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v

@@ -52,6 +52,14 @@ func (c *console) Output(name, value string) error {
 	return nil
 }
 
+// leftover is what the main step has saved for the post step.
+func (c *console) leftover() rollout.Leftover {
+	return rollout.Leftover{
+		Deployment: c.saved["deployment"], Lock: c.saved["lock"], Finished: c.saved["finished"] == "true",
+		Commands: strings.FieldsFunc(c.saved["commands"], func(r rune) bool { return r == ',' }),
+	}
+}
+
 // states are the hosts in a line.
 func states(result rollout.Result) string {
 	var list []string

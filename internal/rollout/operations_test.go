@@ -306,10 +306,7 @@ func TestEveryReasonAgainstARolloutIsListedWithWhoHoldsTheLock(t *testing.T) {
 func (f *fixture) tidyUp() (rollout.Result, error) {
 	plan := f.plan("0.1.30-dev")
 	plan.Operation, plan.DeploymentID = rollout.CleanUp, "another"
-	plan.Leftover = rollout.Leftover{
-		Deployment: f.console.saved["deployment"], Lock: f.console.saved["lock"], Finished: f.console.saved["finished"] == "true",
-		Commands: strings.FieldsFunc(f.console.saved["commands"], func(r rune) bool { return r == ',' }),
-	}
+	plan.Leftover = f.console.leftover()
 	return f.deploy(plan)
 }
 
