@@ -12,8 +12,8 @@ import (
 
 // console keeps what a run says, in order.
 type console struct {
-	groups, log, foreign, outputs []string
-	values, saved                 map[string]string
+	groups, log, untrusted, outputs []string
+	values, saved                   map[string]string
 
 	mu sync.Mutex // of the log, to which hosts may write as well
 }
@@ -33,7 +33,7 @@ func (c *console) Notice(title, format string, args ...any) {
 	c.Info("%s: "+format, append([]any{title}, args...)...)
 }
 
-func (c *console) Untrusted(text string) { c.foreign = append(c.foreign, text) }
+func (c *console) Untrusted(text string) { c.untrusted = append(c.untrusted, text) }
 
 func (c *console) SaveState(name, value string) error {
 	if c.saved == nil {
@@ -76,7 +76,7 @@ func wantLines(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-func wantParts(t *testing.T, err error, parts ...string) {
+func wantErrorParts(t *testing.T, err error, parts ...string) {
 	t.Helper()
 	for _, part := range parts {
 		if err == nil || !strings.Contains(err.Error(), part) {

@@ -155,13 +155,13 @@ func (f *fixture) plan(version string, instances ...string) rollout.Plan {
 	}
 }
 
-func (f *fixture) deploy(plan rollout.Plan) (rollout.Result, error) {
+func (f *fixture) runPlan(plan rollout.Plan) (rollout.Result, error) {
 	return rollout.Run(f.t.Context(), plan, f, f.console)
 }
 
 // changes are the requests that change something, apart from commands that only ask and
 // from the ledger.
-func (f *fixture) changes() (list []string) {
+func (f *fixture) mutatingRequests() (list []string) {
 	for _, call := range f.Calls() {
 		if strings.HasPrefix(call.Resource, bucket+"/"+leasePrefix) {
 			continue
@@ -175,7 +175,7 @@ func (f *fixture) changes() (list []string) {
 }
 
 // alias is the digest that latest-dev names.
-func (f *fixture) alias() string {
+func (f *fixture) latestDigest() string {
 	digest, err := f.repository.Resolve(f.t.Context(), "latest-dev")
 	if err != nil {
 		return ""
@@ -187,20 +187,29 @@ func (f *fixture) alias() string {
 func digestOf(version string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(version))) }
 
 // host adds an instance on which that version runs.
-func (f *fixture) host(id, version string) *simhost.Host {
+func (f *fixture) addHost(id, version string) *simhost.Host {
 	h := simhost.New(version, digestOf(version))
 	f.AddInstance(localaws.Instance{ID: id, Name: "name-of-" + id, Machine: h})
 	return h
 }
 
-func unwell(string) simhost.Behavior { return simhost.Behavior{Unhealthy: true} }
+// hosts adds n instances, i-01 and so on, on which that version runs.
+func (f *fixture) addHosts(n int, version string) (ids []string, list []*simhost.Host) {
+	for i := range n {
+		id := fmt.Sprintf("i-%02d", i+1)
+		ids, list = append(ids, id), append(list, f.addHost(id, version))
+	}
+	return ids, list
+}
 
-func well(string) simhost.Behavior { return simhost.Behavior{} }
+func unhealthy(string) simhost.Behavior { return simhost.Behavior{Unhealthy: true} }
+
+func healthy(string) simhost.Behavior { return simhost.Behavior{} }
 
 // endless makes a change begin, which is told, and never end.
-func endless(begun chan<- struct{}) func(string) simhost.Behavior {
+func neverEnding(started chan<- struct{}) func(string) simhost.Behavior {
 	return func(string) simhost.Behavior {
-		go func() { begun <- struct{}{} }()
+		go func() { started <- struct{}{} }()
 		return simhost.Behavior{Duration: time.Hour}
 	}
 }

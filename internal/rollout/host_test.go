@@ -23,7 +23,7 @@ func provedAnswer(change func(*answer)) answer {
 	return a
 }
 
-func TestOnlyAProvedReleaseIsDeployed(t *testing.T) {
+func TestHostIsDeployedOnlyWhenItsReportProvesIt(t *testing.T) {
 	says := func(outcome deploy.Outcome, code deploy.ExitCode) func(*answer) {
 		return func(r *answer) {
 			r.report.Outcome, r.report.Code, r.report.Version = outcome, code, "0.1.29-dev"
@@ -76,7 +76,7 @@ func TestOnlyAProvedReleaseIsDeployed(t *testing.T) {
 	}
 }
 
-func TestTheStatusIsTheMostUrgentThatIsKnown(t *testing.T) {
+func TestOutcomeIsTheMostUrgentOfTheHosts(t *testing.T) {
 	ok, problem := context.Background(), errors.New("a problem")
 	cancelled, cancel := context.WithCancel(ok)
 	cancel()
@@ -122,7 +122,7 @@ func TestTheStatusIsTheMostUrgentThatIsKnown(t *testing.T) {
 	}
 }
 
-func TestThePreviousVersionIsTheOneThatAllRan(t *testing.T) {
+func TestPreviousVersionIsTheOneThatAllHostsRan(t *testing.T) {
 	for ran, want := range map[string]string{
 		"": "", "0.1.29-dev": "0.1.29-dev", "0.1.29-dev 0.1.29-dev": "0.1.29-dev", "0.1.28-dev 0.1.29-dev": "", "0.1.29-dev -": "",
 	} {
@@ -136,7 +136,7 @@ func TestThePreviousVersionIsTheOneThatAllRan(t *testing.T) {
 	}
 }
 
-func TestAnErrorNamesAFewHostsAndCountsTheRest(t *testing.T) {
+func TestErrorNamesAFewHostsAndCountsTheRest(t *testing.T) {
 	one := &Host{Instance: fleet.Instance{ID: "i-1"}, State: Unknown, Message: "silence"}
 	if got := (&UnhealthyError{Hosts: []*Host{one}, Of: 1}).Error(); got != "instance i-1: unknown: silence" {
 		t.Errorf("one: %s", got)

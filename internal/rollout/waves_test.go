@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
+func TestWavesHaveTheRequestedSizes(t *testing.T) {
 	percent, hosts := func(n int) inputs.Wave { return inputs.Wave{Percent: n} }, func(n int) inputs.Wave { return inputs.Wave{Hosts: n} }
 	for _, test := range []struct {
 		of    int
@@ -52,7 +52,7 @@ func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
 	}
 }
 
-func TestThoseThatAreUnwellComeFirst(t *testing.T) {
+func TestUnhealthyHostsComeFirst(t *testing.T) {
 	host := func(id string, report *deploy.Report) *Host {
 		return &Host{Instance: fleet.Instance{ID: id}, Report: report}
 	}
