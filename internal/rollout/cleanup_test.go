@@ -14,7 +14,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// tidyUp runs the step after a run that has left what is saved.
+// runPostStep runs the post step with the state that the main step has saved.
 func (f *fixture) runPostStep() (rollout.Result, error) {
 	plan := f.plan("0.1.30-dev")
 	plan.Operation, plan.DeploymentID = rollout.CleanUp, "another"
@@ -32,7 +32,7 @@ func TestPostStepResolvesACancelledRun(t *testing.T) {
 		go func() {
 			<-started
 			<-started
-			time.Sleep(time.Second) // the first has answered by then
+			time.Sleep(time.Second) // until the first host has answered
 			cancel(errors.New("interrupt signal received"))
 		}()
 		began := time.Now()
@@ -57,8 +57,8 @@ func TestPostStepResolvesACancelledRun(t *testing.T) {
 	})
 }
 
-// A runner that is killed leaves the lock, a record that says that it was at work, and a
-// command under way.
+// A runner that is killed leaves the lock, a record of a run in progress, and a command in
+// progress.
 func TestPostStepResolvesAKilledRun(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(3, "0.1.29-dev")
@@ -109,7 +109,7 @@ func TestPostStepDoesNothingAfterACompletedRun(t *testing.T) {
 		if result, err := f.runPostStep(); err != nil || !result.Idle || len(f.Calls()) != from {
 			t.Errorf("%v after %d requests", err, len(f.Calls())-from)
 		}
-		f.console.saved = nil // of a run that was refused
+		f.console.saved = nil // of a run that was refused before it acquired the lock
 		if result, err := f.runPostStep(); err != nil || !result.Idle || len(f.Calls()) != from {
 			t.Errorf("%v after %d requests", err, len(f.Calls())-from)
 		}

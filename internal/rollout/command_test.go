@@ -15,10 +15,11 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// SSM takes {{ name }} in a command for a parameter, and cannot run it.
+// SSM replaces {{ name }} in a command by a parameter, and refuses the command when there is
+// none.
 func TestBootstrapScriptContainsNoSSMParameter(t *testing.T) {
 	if strings.Contains(deploy.Bootstrap, "{{") {
-		t.Error("it holds {{")
+		t.Error("it contains {{")
 	}
 }
 
@@ -85,13 +86,13 @@ func TestCommandIDIsPublishedWhileTheCommandRuns(t *testing.T) {
 	})
 }
 
-// A runner's clock that is wrong must not make commands too late, or good for ever.
+// A wrong clock of the runner must neither expire commands early nor keep them valid.
 func TestCommandDeadlineFollowsTheClockOfAWS(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		host := f.addHost("i-1", "0.1.29-dev")
 		f.skew = 2 * time.Hour
 		plan := f.plan("0.1.30-dev", "i-1")
-		plan.Deadline = time.Now().Add(-time.Hour) // by a clock that is two hours behind
+		plan.Deadline = time.Now().Add(-time.Hour) // by the clock of the runner, which is two hours behind
 		if _, err := f.runPlan(plan); err != nil {
 			t.Error(err)
 		}
@@ -104,7 +105,7 @@ func TestCommandDeadlineFollowsTheClockOfAWS(t *testing.T) {
 	})
 }
 
-// The ledger of another bucket begins anew; hosts have seen more.
+// The generation of a lock in a new bucket starts at 1; hosts may have seen a higher one.
 func TestCommandGenerationExceedsWhatHostsHaveSeen(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		machine := f.addHost("i-1", "0.1.29-dev")

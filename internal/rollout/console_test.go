@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// console keeps what a run says, in order.
+// console records the log, the outputs and the saved state of a run.
 type console struct {
 	groups, log, untrusted, outputs []string
 	values, saved                   map[string]string
@@ -60,7 +60,7 @@ func (c *console) leftover() rollout.Leftover {
 	}
 }
 
-// states are the hosts in a line.
+// states lists the hosts with their states.
 func states(result rollout.Result) string {
 	var list []string
 	for _, host := range result.Hosts {

@@ -57,9 +57,9 @@ func TestDeployStopsAtTheFirstPhaseThatFails(t *testing.T) {
 	refused := &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}
 	tests := map[string]struct {
 		fault  localaws.Fault
-		last   string // the group
-		output string // is known already
-		not    string // is not
+		last   string // group of the log
+		output string // an output that is known by then
+		not    string // and one that is not
 	}{
 		"push":   {localaws.Fault{Operation: "registry:PUT manifest", Error: refused}, "Push image", "previous-version", "image-digest"},
 		"upload": {localaws.Fault{Operation: "s3:PutObject", Resource: "/bundles/", Error: refused}, "Upload bundle", "image-digest", "bundle-sha256"},
@@ -102,12 +102,12 @@ func TestDeployMovesTagsOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 			t.Errorf("%s: %s, latest-dev is %q", result.Status, states(result), f.latestDigest())
 		}
 		if f.console.values["command-ids"] == "" {
-			t.Error("the command's id is lost")
+			t.Error("the command's id is not an output")
 		}
 		if len(f.console.untrusted) != 1 || !strings.HasPrefix(f.console.untrusted[0], "a line of its log\n") || slices.ContainsFunc(f.console.log, func(line string) bool {
 			return strings.Contains(line, "a line of its log")
 		}) {
-			t.Errorf("foreign text is %q", f.console.untrusted)
+			t.Errorf("untrusted text is %q", f.console.untrusted)
 		}
 
 		bad.NextBehavior = healthy

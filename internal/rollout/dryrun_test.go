@@ -28,7 +28,7 @@ func TestDryRunReportsThePlanAndChangesNothing(t *testing.T) {
 		}
 		wantLines(t, "changes", f.mutatingRequests(), "ssm:SendCommand i-01,i-02,i-03,i-04,i-05")
 		if _, ok := f.Object(bucket, leasePrefix+"lock.json"); ok {
-			t.Error("it took the lock")
+			t.Error("the lock was acquired")
 		}
 		f.deployVersions(ids[:2], "0.1.30-dev")
 		f.buildImage("a program")
@@ -47,7 +47,7 @@ func TestDryRunReportsThePlanAndChangesNothing(t *testing.T) {
 		plan = f.plan("0.1.28-dev", ids...)
 		plan.DryRun = true
 		if result, err := f.runPlan(plan); err == nil || result.Status != rollout.OutcomeFailed {
-			t.Errorf("an older version is planned: %s", result.Status)
+			t.Errorf("a downgrade is planned: %s", result.Status)
 		}
 		back := f.rollbackPlan("", ids[:2]...)
 		back.DryRun = true

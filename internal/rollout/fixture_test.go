@@ -87,7 +87,7 @@ func onFixture(t *testing.T, test func(t *testing.T, f *fixture)) {
 	})
 }
 
-// buildImage leaves an image with that program where the plan looks for one.
+// buildImage writes the image that plans deploy, with that program.
 func (f *fixture) buildImage(program string) {
 	f.t.Helper()
 	file := filepath.Join(f.t.TempDir(), "program")
@@ -135,7 +135,7 @@ var defaultPolicy = deploy.Policy{
 	RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Second, HealthTimeout: time.Minute, MinHealthyTime: time.Second, KeepReleases: 5,
 }
 
-// plan is a deploy of version to the instances, all phases.
+// plan is a deploy of version to the instances, with all phases.
 func (f *fixture) plan(version string, instances ...string) rollout.Plan {
 	f.t.Helper()
 	rel, err := release.New("atta", "dev", version)
@@ -159,8 +159,8 @@ func (f *fixture) runPlan(plan rollout.Plan) (rollout.Result, error) {
 	return rollout.Run(f.t.Context(), plan, f, f.console)
 }
 
-// changes are the requests that change something, apart from commands that only ask and
-// from the ledger.
+// mutatingRequests are the commands and the writes to the registry and the bucket, apart
+// from those of the lock and the history.
 func (f *fixture) mutatingRequests() (list []string) {
 	for _, call := range f.Calls() {
 		if strings.HasPrefix(call.Resource, bucket+"/"+leasePrefix) {
@@ -174,7 +174,7 @@ func (f *fixture) mutatingRequests() (list []string) {
 	return list
 }
 
-// alias is the digest that latest-dev names.
+// latestDigest is the digest that latest-dev names; empty: none.
 func (f *fixture) latestDigest() string {
 	digest, err := f.repository.Resolve(f.t.Context(), "latest-dev")
 	if err != nil {
@@ -183,17 +183,17 @@ func (f *fixture) latestDigest() string {
 	return digest
 }
 
-// digestOf is that of the image of a version that ran before.
+// digestOf is the digest of the image of a version that is installed already.
 func digestOf(version string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(version))) }
 
-// host adds an instance on which that version runs.
+// addHost adds an instance that runs that version.
 func (f *fixture) addHost(id, version string) *simhost.Host {
 	h := simhost.New(version, digestOf(version))
 	f.AddInstance(localaws.Instance{ID: id, Name: "name-of-" + id, Machine: h})
 	return h
 }
 
-// hosts adds n instances, i-01 and so on, on which that version runs.
+// addHosts adds n instances, i-01 and so on, that run that version.
 func (f *fixture) addHosts(n int, version string) (ids []string, list []*simhost.Host) {
 	for i := range n {
 		id := fmt.Sprintf("i-%02d", i+1)
@@ -206,7 +206,7 @@ func unhealthy(string) simhost.Behavior { return simhost.Behavior{Unhealthy: tru
 
 func healthy(string) simhost.Behavior { return simhost.Behavior{} }
 
-// endless makes a change begin, which is told, and never end.
+// neverEnding makes a change start, which it reports to started, and never end.
 func neverEnding(started chan<- struct{}) func(string) simhost.Behavior {
 	return func(string) simhost.Behavior {
 		go func() { started <- struct{}{} }()

@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// held takes the lock for another run.
+// holdLock acquires the lock for another run.
 func (f *fixture) holdLock() *lease.Lease {
 	f.t.Helper()
 	lock, err := f.locks.Acquire(f.t.Context(), lease.Holder{Deployment: "the-other", Version: "0.1.31-dev", Actor: "ann"}, 0, nil)
@@ -43,7 +43,7 @@ func TestDeployChangesNothingWithoutTheLock(t *testing.T) {
 	})
 }
 
-// An older version that waited in line must not replace the newer one it waited for.
+// An older version that waited for the lock must not replace the newer one that held it.
 func TestVersionIsCheckedAfterWaitingForTheLock(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		machine := f.addHost("i-1", "0.1.29-dev")
@@ -65,8 +65,16 @@ func TestVersionIsCheckedAfterWaitingForTheLock(t *testing.T) {
 func TestLockIsReleasedHoweverTheRunEnds(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		machine := f.addHost("i-1", "0.1.29-dev")
-		for i, end := range []func(){func() {}, func() { machine.SetInstalled("0.1.29-dev", digestOf("0.1.29-dev")); machine.NextBehavior = unhealthy }, func() { machine.SetInstalled("9.0.0-dev", digestOf("9.0.0-dev")) }} {
-			end()
+		prepare := []func(){
+			func() {}, // succeeds
+			func() { // unhealthy
+				machine.SetInstalled("0.1.29-dev", digestOf("0.1.29-dev"))
+				machine.NextBehavior = unhealthy
+			},
+			func() { machine.SetInstalled("9.0.0-dev", digestOf("9.0.0-dev")) }, // a downgrade
+		}
+		for i, prepareRun := range prepare {
+			prepareRun()
 			plan := f.plan("0.1.30-dev", "i-1")
 			plan.DeploymentID = fmt.Sprintf("d-%d", i)
 			_, err := f.runPlan(plan)
@@ -102,7 +110,7 @@ func TestCancelledRunReleasesItsLock(t *testing.T) {
 	})
 }
 
-// losableLocks is a ledger whose locks are lost when it is told so.
+// losableLocks hands out locks that are lost when lose is called.
 type losableLocks struct {
 	locks
 	lose context.CancelCauseFunc

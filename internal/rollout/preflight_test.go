@@ -42,7 +42,7 @@ func TestPreflightNamesTheHolderOfTheLock(t *testing.T) {
 		wantErrorParts(t, err, "no-such-repository", "instance i-1 is not managed by SSM", "instance i-2 is not managed by SSM", "min-instances is 5", "the lock is held by deployment the-other")
 		var held *lease.HeldError
 		if !errors.As(err, &held) {
-			t.Error("the lock's holder is no error of its own")
+			t.Error("the holder of the lock is not reported as a HeldError")
 		}
 		wantLines(t, "changes", f.mutatingRequests())
 	})
@@ -56,14 +56,14 @@ func TestDeployReportsLocalProblemsBeforeAnyRequest(t *testing.T) {
 		_, err := f.runPlan(plan)
 		wantErrorParts(t, err, "no-such-image.tar", "no-such-folder")
 		if len(f.Calls()) != 0 {
-			t.Errorf("asked %v", f.Calls())
+			t.Errorf("requests are %v", f.Calls())
 		}
 	})
 }
 
 func TestPreflightRefusesAnInstanceThatCannotReportItsVersion(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
-		healthy := f.addHost("i-1", "0.1.29-dev")
+		host := f.addHost("i-1", "0.1.29-dev")
 		f.AddInstance(localaws.Instance{ID: "i-2"}) // prints nothing
 		f.AddInstance(localaws.Instance{ID: "i-3", InjectFault: func(localaws.Invocation) *localaws.DeliveryFault {
 			return &localaws.DeliveryFault{Status: "AccessDenied", Code: -1}
@@ -79,8 +79,8 @@ func TestPreflightRefusesAnInstanceThatCannotReportItsVersion(t *testing.T) {
 			"instance i-5 cannot report what it runs: the command ended as Success with exit code 0 and malformed result line",
 			"instance i-6 (name-of-i-6) runs 0.1.1-prod, which belongs to environment prod; is it the right instance?",
 		)
-		if healthy.State().Changes != 0 || result.Status != rollout.OutcomeFailed || f.console.values["instance-count"] != "6" {
-			t.Errorf("%d deploys, %s, outputs %v", healthy.State().Changes, result.Status, f.console.values)
+		if host.State().Changes != 0 || result.Status != rollout.OutcomeFailed || f.console.values["instance-count"] != "6" {
+			t.Errorf("%d deploys, %s, outputs %v", host.State().Changes, result.Status, f.console.values)
 		}
 		wantLines(t, "changes", f.mutatingRequests(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5,i-6")
 	})

@@ -44,7 +44,7 @@ func TestResultIsRecordedInTheHistory(t *testing.T) {
 		if diff := cmp.Diff(want, record); diff != "" {
 			t.Error(diff)
 		}
-		// A history that cannot be written changes nothing else.
+		// A record that cannot be written does not fail the run.
 		bad.NextBehavior, plan.Rollout.Policy.AllowQuarantined = healthy, true
 		f.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 		plan.DeploymentID = "d-2"

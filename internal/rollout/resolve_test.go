@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
-// lost makes SSM lose what an instance answers to a deploy, and lets it run as often.
+// loseAnswers makes SSM lose the answer of an instance to a deploy, which it runs that often.
 func loseAnswers(runs int) func(localaws.Invocation) *localaws.DeliveryFault {
 	return func(i localaws.Invocation) *localaws.DeliveryFault {
 		if !strings.Contains(i.Script, "\nset -- deploy ") && !strings.Contains(i.Script, "\nset -- rollback ") {
@@ -24,22 +24,22 @@ func loseAnswers(runs int) func(localaws.Invocation) *localaws.DeliveryFault {
 
 func TestHostIsAskedAgainWhenItsAnswerIsLost(t *testing.T) {
 	for name, test := range map[string]struct {
-		runs  int
-		next  func(string) simhost.Behavior
-		state rollout.State
-		says  string
+		runs     int
+		behavior func(string) simhost.Behavior
+		state    rollout.State
+		says     string
 	}{
-		"it had worked":        {1, healthy, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
-		"it worked twice":      {2, healthy, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
-		"it had gone back":     {1, unhealthy, rollout.RolledBack, "asked again, it reports that it rolled back, and runs 0.1.29-dev"},
-		"it had refused":       {1, func(string) simhost.Behavior { return simhost.Behavior{Refusal: "no room"} }, rollout.NotDeployed, "asked again, it reports that it refused"},
-		"it could not go":      {1, func(string) simhost.Behavior { return simhost.Behavior{RollbackFails: true} }, rollout.RollbackFailed, "it could not roll back"},
-		"it was never reached": {0, healthy, rollout.NotDeployed, "the command never reached it and would be refused now; it runs 0.1.29-dev"},
+		"deployed":        {1, healthy, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
+		"deployed twice":  {2, healthy, rollout.Deployed, "its answer was lost; asked again, it runs 0.1.30-dev"},
+		"rolled back":     {1, unhealthy, rollout.RolledBack, "asked again, it reports that it rolled back, and runs 0.1.29-dev"},
+		"refused":         {1, func(string) simhost.Behavior { return simhost.Behavior{Refusal: "no room"} }, rollout.NotDeployed, "asked again, it reports that it refused"},
+		"rollback failed": {1, func(string) simhost.Behavior { return simhost.Behavior{RollbackFails: true} }, rollout.RollbackFailed, "it could not roll back"},
+		"never delivered": {0, healthy, rollout.NotDeployed, "the command never reached it and would be refused now; it runs 0.1.29-dev"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onFixture(t, func(t *testing.T, f *fixture) {
 				host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
-				host.NextBehavior = test.next
+				host.NextBehavior = test.behavior
 				f.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: loseAnswers(test.runs)})
 				result, err := f.runPlan(f.plan("0.1.30-dev", "i-1"))
 				got := result.Hosts[0]
@@ -50,14 +50,14 @@ func TestHostIsAskedAgainWhenItsAnswerIsLost(t *testing.T) {
 					t.Errorf("deployed %d times", n)
 				}
 				if host.State().Generation != 2 {
-					t.Errorf("the door is not closed: generation %d", host.State().Generation)
+					t.Errorf("the host is not fenced: generation %d", host.State().Generation)
 				}
 			})
 		})
 	}
 }
 
-// The command that was never seen to arrive comes after the question.
+// A command whose delivery timed out reaches the host after the status command.
 func TestLateCommandIsRefusedAfterAStatusCommand(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
@@ -75,7 +75,7 @@ func TestLateCommandIsRefusedAfterAStatusCommand(t *testing.T) {
 		}
 		time.Sleep(5 * time.Second)
 		if got := host.State(); got.Version != "0.1.29-dev" || got.Changes != 0 || !strings.HasPrefix(got.Command, "deploy ") {
-			t.Errorf("the command came late, and the host runs %s after %d changes", got.Version, got.Changes)
+			t.Errorf("the host runs %s after %d changes", got.Version, got.Changes)
 		}
 	})
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
-// deployed deploys versions, one after the other, to the instances.
+// deployVersions deploys versions to the instances, one after the other.
 func (f *fixture) deployVersions(ids []string, versions ...string) {
 	f.t.Helper()
 	for _, version := range versions {
@@ -22,18 +22,18 @@ func (f *fixture) deployVersions(ids []string, versions ...string) {
 	*f.console = console{}
 }
 
-// back is a rollback to a version; an empty one: to the one before.
+// rollbackPlan is a rollback to a version; empty: to the previous one.
 func (f *fixture) rollbackPlan(version string, ids ...string) rollout.Plan {
 	plan := f.plan("0.0.0-dev", ids...)
 	plan.Operation, plan.Phases, plan.Release.Version = rollout.Rollback, inputs.Phases{Rollout: true}, release.Version{}
-	plan.DeploymentID = "back-to-" + strings.ReplaceAll(version, ".", "-")
+	plan.DeploymentID = "rollback-to-" + strings.ReplaceAll(version, ".", "-")
 	if version != "" {
 		plan.Release.Version, _ = release.ParseVersion(version)
 	}
 	return plan
 }
 
-// run are the versions that the hosts run, in a line.
+// installedVersions lists the versions that the hosts run, without -dev.
 func installedVersions(hosts []*simhost.Host) string {
 	var list []string
 	for _, host := range hosts {
@@ -66,16 +66,17 @@ func TestRollbackGoesToThePreviousVersionInWaves(t *testing.T) {
 		if got := f.console.values["version"]; got != "0.1.29-dev" || f.console.values["previous-version"] != "0.1.30-dev" {
 			t.Errorf("outputs are %v", f.console.values)
 		}
-		// Once more goes further back.
+		// A second rollback goes to the version before that.
 		plan = f.rollbackPlan("", ids...)
-		plan.DeploymentID = "further"
+		plan.DeploymentID = "rollback-2"
 		if _, err := f.runPlan(plan); err != nil || installedVersions(hosts) != "0.1.28 0.1.28 0.1.28 0.1.28" {
 			t.Errorf("the hosts run %s: %v", installedVersions(hosts), err)
 		}
 	})
 }
 
-// One that was cut short must not go further back on the hosts that were done.
+// A rollback that was interrupted must not go further back on the hosts that it has rolled
+// back already.
 func TestRestartedRollbackKeepsItsTarget(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(3, "0.1.28-dev")
@@ -89,7 +90,7 @@ func TestRestartedRollbackKeepsItsTarget(t *testing.T) {
 			t.Fatal(installedVersions(hosts))
 		}
 		hosts[1].NextBehavior = healthy
-		plan.DeploymentID = "again"
+		plan.DeploymentID = "rollback-2"
 		if _, err := f.runPlan(plan); err != nil || installedVersions(hosts) != "0.1.29 0.1.29 0.1.29" {
 			t.Errorf("the hosts run %s: %v", installedVersions(hosts), err)
 		}
@@ -124,7 +125,7 @@ func TestRollbackIsRefusedWhenItsTargetIsNotAvailable(t *testing.T) {
 		_, err = f.runPlan(f.rollbackPlan("0.1.1-dev", ids...))
 		wantErrorParts(t, err, "without ecr-repository it cannot be deployed there")
 		f.noRepository = false
-		hosts[1].ForgetReleases() // there is nothing before on this one
+		hosts[1].ForgetReleases() // this host has no previous release
 		_, err = f.runPlan(f.rollbackPlan("", ids...))
 		wantErrorParts(t, err, "the instances do not agree which version was healthy before 0.1.29-dev: 0.1.28-dev (i-01 (name-of-i-01)); none (i-02 (name-of-i-02)); set version")
 		empty, _ := f.addHosts(1, "")

@@ -10,14 +10,14 @@ import (
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
-// inWaves is a deploy in waves of 1, a quarter, and all.
+// planInWaves is a deploy in waves of one host, a quarter of them, and all.
 func (f *fixture) planInWaves(version string, ids ...string) rollout.Plan {
 	plan := f.plan(version, ids...)
 	plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Percent: 25}, {Percent: 100}}
 	return plan
 }
 
-// changed are the numbers of the hosts that were made to run something else.
+// changedHosts are the numbers, from 1, of the hosts that a command has changed.
 func changedHosts(hosts []*simhost.Host) (list []int) {
 	for i, host := range hosts {
 		if host.State().Changes > 0 {
@@ -33,7 +33,7 @@ func TestRolloutRunsInWaves(t *testing.T) {
 		var order []string
 		for i, host := range hosts {
 			host.NextBehavior = func(string) simhost.Behavior {
-				f.console.Info("> %s", ids[i]) // in turn, since a wave waits for its command
+				f.console.Info("> %s", ids[i]) // not concurrently with the run, which waits for the wave
 				return simhost.Behavior{}
 			}
 		}
@@ -71,16 +71,16 @@ func TestRerunSkipsHealthyInstances(t *testing.T) {
 		hosts[5].NextBehavior = healthy
 		plan.DeploymentID = "d-2"
 		result, err := f.runPlan(plan)
-		if err != nil || states(result) != strings.Join([]string{"i-01 deployed, i-02 deployed, i-03 deployed, i-04 deployed, i-05 deployed, i-06 deployed, i-07 deployed, i-08 deployed, i-09 deployed, i-10 deployed"}, "") {
+		if err != nil || states(result) != "i-01 deployed, i-02 deployed, i-03 deployed, i-04 deployed, i-05 deployed, i-06 deployed, i-07 deployed, i-08 deployed, i-09 deployed, i-10 deployed" {
 			t.Fatalf("%s: %v", states(result), err)
 		}
 		for i, host := range hosts {
 			if more := host.State().Changes - before[i]; (more == 1) != (i == 5) {
-				t.Errorf("host %d was changed %d times more", i+1, more)
+				t.Errorf("host %d was changed %d more times", i+1, more)
 			}
 		}
 		wantLines(t, "the last command went to", f.mutatingRequests()[len(f.mutatingRequests())-2:], "ssm:SendCommand i-06", "registry:PUT manifest atta:latest-dev")
-		// Once more, and there is nothing to do at all.
+		// A third run has nothing to do.
 		plan.DeploymentID = "d-3"
 		result, err = f.runPlan(plan)
 		if err != nil || len(result.CommandIDs) != 0 || result.Status != rollout.OutcomeSuccess {

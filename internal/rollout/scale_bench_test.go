@@ -96,7 +96,7 @@ func TestTableOfFleets(t *testing.T) {
 	}
 	begin, end := bytes.Index(text, []byte("<!-- fleet -->")), bytes.Index(text, []byte("<!-- /fleet -->"))
 	if begin < 0 || end < begin {
-		t.Fatalf("%s has no place for the table", benchmarks)
+		t.Fatalf("%s has no markers for the table", benchmarks)
 	}
 	whole := string(text[:begin]) + "<!-- fleet -->\n" + b.String() + string(text[end:])
 	if err := os.WriteFile(benchmarks, []byte(whole), 0o644); err != nil {

@@ -9,10 +9,10 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-// inspect is a status of the instances.
+// statusPlan is a status of the instances.
 func (f *fixture) statusPlan(ids ...string) rollout.Plan {
 	plan := f.rollbackPlan("", ids...)
-	plan.Operation, plan.DeploymentID = rollout.Status, "asked"
+	plan.Operation, plan.DeploymentID = rollout.Status, "status-1"
 	return plan
 }
 
@@ -24,7 +24,7 @@ func TestStatusReportsDriftAndChangesNothing(t *testing.T) {
 		hosts[2].SetInstalled("0.1.28-dev", digestOf("0.1.28-dev"))
 		hosts[3].SetInstalled("0.1.29-dev", digestOf("something else"))
 		f.AddInstance(localaws.Instance{ID: "i-05", PingStatus: "ConnectionLost"})
-		f.AddInstance(localaws.Instance{ID: "i-06"}) // says nothing
+		f.AddInstance(localaws.Instance{ID: "i-06"}) // prints nothing
 		f.holdLock()
 		from, generation := len(f.Calls()), hosts[0].State().Generation
 		plan := f.statusPlan(append(ids, "i-05", "i-06")...)
@@ -45,11 +45,11 @@ func TestStatusReportsDriftAndChangesNothing(t *testing.T) {
 		}
 		for _, call := range f.Calls()[from:] {
 			if call.Operation == "s3:PutObject" || strings.HasPrefix(call.Operation, "registry:PUT") {
-				t.Errorf("it wrote %s", call.Resource)
+				t.Errorf("wrote %s", call.Resource)
 			}
 		}
 		if got := hosts[0].State(); got.Generation != generation {
-			t.Errorf("the question closed the door: generation %d", got.Generation)
+			t.Errorf("the status command fenced the host: generation %d", got.Generation)
 		}
 		if log := strings.Join(f.console.log, "\n"); !strings.Contains(log, "A deploy is under way: the lock is held by deployment the-other") {
 			t.Error(log)

@@ -42,7 +42,7 @@ func TestWavesHaveTheRequestedSizes(t *testing.T) {
 			sizes = append(sizes, len(part))
 			for _, host := range part {
 				if host.Wave != i+1 {
-					t.Errorf("a host of wave %d says %d", i+1, host.Wave)
+					t.Errorf("a host of wave %d has number %d", i+1, host.Wave)
 				}
 			}
 		}
@@ -57,9 +57,9 @@ func TestUnhealthyHostsComeFirst(t *testing.T) {
 		return &Host{Instance: fleet.Instance{ID: id}, Report: report}
 	}
 	list := []*Host{
-		host("well", &deploy.Report{Verified: true, Unit: "active"}),
+		host("healthy", &deploy.Report{Verified: true, Unit: "active"}),
 		host("failed", &deploy.Report{Verified: true, Unit: "failed"}),
-		host("also-well", &deploy.Report{Verified: true, Unit: "inactive"}),
+		host("also-healthy", &deploy.Report{Verified: true, Unit: "inactive"}),
 		host("drifted", &deploy.Report{Verified: true, Unit: "active", Drift: []string{"image"}}),
 		host("never-healthy", &deploy.Report{Unit: "active"}),
 	}
@@ -68,7 +68,7 @@ func TestUnhealthyHostsComeFirst(t *testing.T) {
 	for _, h := range list {
 		ids = append(ids, h.ID)
 	}
-	if got := strings.Join(ids, " "); got != "failed drifted never-healthy well also-well" {
+	if got := strings.Join(ids, " "); got != "failed drifted never-healthy healthy also-healthy" {
 		t.Error(got)
 	}
 }
