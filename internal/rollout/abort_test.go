@@ -1,10 +1,12 @@
 package rollout_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws/simhost"
@@ -109,6 +111,32 @@ func TestUnhealthyImageIsQuarantined(t *testing.T) {
 		}
 		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 0 || current.Version != "0.1.30-dev" {
 			t.Errorf("%+v, %v", current, err)
+		}
+	})
+}
+
+// GitHub leaves a cancelled run a few seconds; it does not spend them on the quarantine.
+func TestImageIsNotQuarantinedAfterACancel(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		started := make(chan struct{})
+		hosts[0].NextBehavior = unhealthy
+		hosts[1].NextBehavior = neverEnding(started)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-started
+			time.Sleep(10 * time.Second) // until the first host has answered
+			cancel()
+		}()
+		result, err := rollout.Run(ctx, f.plan("0.1.30-dev", ids...), f, f.console)
+		if err == nil || result.Status != rollout.OutcomeCancelled || states(result) != "i-01 rolled-back, i-02 unknown" {
+			t.Fatalf("%s: %s, %v", result.Status, states(result), err)
+		}
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 0 {
+			t.Errorf("%+v, %v", current, err)
+		}
+		if log := strings.Join(f.console.log, "\n"); strings.Contains(log, "quarantine") {
+			t.Error(log)
 		}
 	})
 }

@@ -99,6 +99,33 @@ func TestPostStepResolvesAKilledRun(t *testing.T) {
 	})
 }
 
+func TestPostStepSendsNothingWhenTheRunSentNothing(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		lock := f.holdLock()
+		record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation()}
+		for _, id := range ids {
+			record.Hosts = append(record.Hosts, rollout.HostRecord{Instance: id, State: rollout.NotStarted, Wave: 1, Before: "0.1.29-dev"})
+		}
+		if err := f.locks.WriteRecord(t.Context(), "the-other", record); err != nil {
+			t.Fatal(err)
+		}
+		f.console.saved = map[string]string{"deployment": "the-other", "lock": lock.Token}
+		result, err := f.runPostStep()
+		if err != nil || result.Status != rollout.OutcomeCancelled || states(result) != "i-01 not-started, i-02 not-started" {
+			t.Errorf("%s: %s, %v", result.Status, states(result), err)
+		}
+		wantLines(t, "requests", f.mutatingRequests())
+		if hosts[0].State().Generation != 0 {
+			t.Errorf("the host was fenced: generation %d", hosts[0].State().Generation)
+		}
+		if found, err := f.locks.ReadRecord(t.Context(), "the-other", &record); !found || err != nil || record.Status != rollout.OutcomeCancelled {
+			t.Errorf("%+v, %v", record, err)
+		}
+		f.holdLock()
+	})
+}
+
 func TestPostStepDoesNothingAfterACompletedRun(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, _ := f.addHosts(1, "0.1.29-dev")

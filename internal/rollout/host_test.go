@@ -76,6 +76,33 @@ func TestHostIsDeployedOnlyWhenItsReportProvesIt(t *testing.T) {
 	}
 }
 
+func TestExpectationIsMetOnlyByAHealthyHost(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*deploy.Report)
+		met    bool
+	}{
+		"healthy":       {func(*deploy.Report) {}, true},
+		"unit inactive": {func(r *deploy.Report) { r.Unit = "inactive" }, true}, // a job between two runs
+		"unit failed":   {func(r *deploy.Report) { r.Unit = "failed" }, false},
+		"drifted":       {func(r *deploy.Report) { r.Drift = []string{"unit-file"} }, false},
+		"not verified":  {func(r *deploy.Report) { r.Verified = false }, false},
+		"other version": {func(r *deploy.Report) { r.Version = "0.1.29-dev" }, false},
+		"other digest":  {func(r *deploy.Report) { r.Digest = "sha256:2222" }, false},
+		"not installed": {func(r *deploy.Report) { *r = deploy.Report{} }, false},
+		"status answer": {func(r *deploy.Report) { r.Outcome, r.Deployment = "status", "d-0" }, true},
+	} {
+		report := *successAnswer(func(*answer) {}).report
+		report.Unit = "active"
+		test.change(&report)
+		if got := wanted.isMetBy(&report); got != test.met {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+	if wanted.isMetBy(nil) {
+		t.Error("met by a host without a report")
+	}
+}
+
 func TestOutcomeIsTheMostUrgentOfTheHosts(t *testing.T) {
 	ok, problem := context.Background(), errors.New("a problem")
 	cancelled, cancel := context.WithCancel(ok)
