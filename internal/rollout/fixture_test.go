@@ -48,6 +48,7 @@ type fixture struct {
 	skew       time.Duration
 
 	noRepository bool
+	slowPush     bool
 }
 
 type locks interface {
@@ -114,8 +115,11 @@ func (f *fixture) Connect(context.Context) (rollout.Services, error) {
 		Lease: f.locks,
 		Fleet: fleet.New(ssm.NewFromConfig(f.Config()), 30*time.Second),
 	}
-	if f.noRepository {
+	switch {
+	case f.noRepository:
 		services.Repository = nil
+	case f.slowPush:
+		services.Repository = slowRepository{f.repository}
 	}
 	return services, nil
 }
