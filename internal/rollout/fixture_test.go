@@ -160,7 +160,9 @@ func (f *fixture) plan(version string, instances ...string) rollout.Plan {
 }
 
 func (f *fixture) runPlan(plan rollout.Plan) (rollout.Result, error) {
-	return rollout.Run(f.t.Context(), plan, f, f.console)
+	ctx, stop := context.WithTimeout(f.t.Context(), time.Hour)
+	defer stop()
+	return rollout.Run(ctx, plan, f, f.console)
 }
 
 // mutatingRequests are the commands and the writes to the registry and the bucket, apart

@@ -3,11 +3,13 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/lease"
 )
 
 const digest = "sha256:1111"
@@ -175,5 +177,23 @@ func TestErrorNamesAFewHostsAndCountsTheRest(t *testing.T) {
 	lines := strings.Split((&UnhealthyError{Hosts: many, Of: 500}).Error(), "\n")
 	if len(lines) != 7 || lines[0] != "12 of 500 instances are not known to run the release" || lines[1] != "instance i-1: unknown: no answer in time" || lines[6] != "and 7 more" {
 		t.Errorf("many: %q", lines)
+	}
+}
+
+func TestErrorsNameUpToFiveHosts(t *testing.T) {
+	var hosts []*Host
+	for i := range 7 {
+		hosts = append(hosts, &Host{Instance: fleet.Instance{ID: fmt.Sprintf("i-%d", i)}, Before: "0.1.30-dev", Report: &deploy.Report{}})
+	}
+	_, disagreement := previousVersion(hosts, lease.Current{Version: "0.1.30-dev"})
+	for name, err := range map[string]error{
+		"too few":             &TooFewError{Found: instancesOf(hosts), Want: 9},
+		"unhealthy":           &UnhealthyError{Hosts: hosts, Of: 7},
+		"drift":               &DriftError{Hosts: hosts, Of: 7},
+		"no previous version": disagreement,
+	} {
+		if n := strings.Count(err.Error(), "i-"); n != 5 {
+			t.Errorf("%s: %d of 7 hosts are named: %v", name, n, err)
+		}
 	}
 }

@@ -139,6 +139,17 @@ func TestRollbackIsRefusedWhenItsTargetIsNotAvailable(t *testing.T) {
 	})
 }
 
+func TestRefusedRollbackNamesUpToFiveInstances(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, _ := f.addHosts(7, "0.1.28-dev")
+		_, err := f.runPlan(f.rollbackPlan("0.1.1-dev", ids...))
+		wantErrorParts(t, err, "0.1.1-dev is not among the releases of 7 instances (")
+		if n := strings.Count(err.Error(), "(name-of-"); n != 5 {
+			t.Errorf("%d instances are named: %v", n, err)
+		}
+	})
+}
+
 func TestRollbackNeedsNoRepositoryWhenHostsHoldTheRelease(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(2, "0.1.28-dev")
