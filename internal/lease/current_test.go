@@ -3,6 +3,7 @@ package lease_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,6 +28,20 @@ func TestARunRewritesItsOwnRecord(t *testing.T) {
 		}
 		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); !found || err != nil || got["status"] != "success" {
 			t.Errorf("found %t, %v, %v", found, got, err)
+		}
+	})
+}
+
+// A record has some hundred bytes for each instance.
+func TestRecordOfAVeryLargeFleetIsReadBack(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		want := strings.Repeat("x", 15<<20)
+		if err := s.newStore().WriteRecord(t.Context(), "d-1", want); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); !found || err != nil || got != want {
+			t.Errorf("found %t, %d bytes, %v", found, len(got), err)
 		}
 	})
 }

@@ -2,11 +2,13 @@ package report_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -238,6 +240,28 @@ func TestForeignTextIsShownAsTextInTheSummary(t *testing.T) {
 	for line := range strings.Lines("|" + table) {
 		if strings.Count(line, "|") != 7 || strings.Contains(line, "@") {
 			t.Errorf("a line of the table is %q", line)
+		}
+	}
+}
+
+// GitHub takes a megabyte of outputs.
+func TestResultsOfTenThousandHostsFitIntoAnOutput(t *testing.T) {
+	for hosts, want := range map[int]int{2000: 2000, 2001: 2000, 10_000: 2000} {
+		var list []*rollout.Host
+		for n := range hosts {
+			list = append(list, host(fmt.Sprintf("i-%017x", n), rollout.Deployed, "0.1.29-dev", "0.1.30-dev", ""))
+		}
+		list[hosts-1] = host("i-failed", rollout.Unknown, "0.1.29-dev", "", "")
+		result := finished(list...)
+		i := slices.IndexFunc(report.Outputs(result), func(o report.Output) bool { return o.Name == "results" })
+		text := report.Outputs(result)[i].Value
+		var rows []struct{ Instance string }
+		if err := json.Unmarshal([]byte(text), &rows); err != nil {
+			t.Fatal(err)
+		}
+		failed := slices.IndexFunc(rows, func(row struct{ Instance string }) bool { return row.Instance == "i-failed" })
+		if len(rows) != want || failed < 0 || len(text) >= 1<<20 {
+			t.Errorf("%d hosts: %d results in %d bytes, the failed host is number %d", hosts, len(rows), len(text), failed)
 		}
 	}
 }
