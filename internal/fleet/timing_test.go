@@ -70,12 +70,17 @@ func TestFollowingMakesTwoRequestsASecond(t *testing.T) {
 	}
 }
 
-// A poll of ten commands that have all changed makes eleven requests: four at once, and the
-// others at two a second.
+// A poll of ten commands that have ended at the same time makes eleven requests: four at
+// once, and the others at two a second.
 func TestFollowingMakesBurstsOfFourRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
-		on := addManyInstances(s, 10*fleet.MaxInstanceIDs, func(_ int, i *localaws.Instance) { i.InjectFault = delayBy(25 * time.Second) })
+		end := time.Now().Add(25 * time.Second)
+		on := addManyInstances(s, 10*fleet.MaxInstanceIDs, func(_ int, i *localaws.Instance) {
+			i.InjectFault = func(localaws.Invocation) *localaws.DeliveryFault {
+				return &localaws.DeliveryFault{Delay: time.Until(end)}
+			}
+		})
 		if _, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil); err != nil {
 			t.Fatal(err)
 		}
@@ -104,7 +109,7 @@ func TestPollsSlowDownAndAreJittered(t *testing.T) {
 			t.Fatal(err)
 		}
 		list := followRequests(s)
-		if first := list[0].Time.Sub(callsOf(s, "ssm:SendCommand")[0].Time); first < 200*time.Millisecond || first > 310*time.Millisecond { // 250 ms and the jitter
+		if first := list[0].Time.Sub(callsOf(s, "ssm:SendCommand")[0].Time); first < 200*time.Millisecond || first > 400*time.Millisecond { // 250 ms, the jitter, and the request itself
 			t.Errorf("the first poll came after %s", first)
 		}
 		if pause := longestPause(list); pause < time.Second || pause > 1500*time.Millisecond { // 1.2 s and the jitter
