@@ -25,7 +25,7 @@ func addManyInstances(s *localaws.Server, n int, change func(n int, i *localaws.
 	return addInstances(s, list...)
 }
 
-func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
+func TestRunSendsACommandForEveryFiftyInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 120, func(n int, i *localaws.Instance) {
@@ -36,13 +36,13 @@ func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
 				*i = localaws.Instance{ID: i.ID, Machine: fixedMachine{stdout: reportLine, stderr: "why", code: 40}}
 			}
 		})
-		var told []int
-		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, _ fleet.States) { told = append(told, len(commands)) })
+		var reported []int
+		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, _ fleet.States) { reported = append(reported, len(commands)) })
 		if err != nil {
 			t.Fatal(err)
 		}
-		if sent := callsOf(s, "ssm:SendCommand"); len(sent) != 3 || len(run.CommandIDs) != 3 || told[0] != 1 {
-			t.Errorf("%d commands, ids %v, told of %v", len(sent), run.CommandIDs, told)
+		if sent := callsOf(s, "ssm:SendCommand"); len(sent) != 3 || len(run.CommandIDs) != 3 || reported[0] != 1 {
+			t.Errorf("%d commands, ids %v, reported %v", len(sent), run.CommandIDs, reported)
 		}
 		for i, result := range run.Results {
 			want := fleet.Completed
@@ -59,7 +59,7 @@ func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
 	})
 }
 
-func TestARefusedCommandStopsSendingAndKeepsEarlierResults(t *testing.T) {
+func TestRunStopsSendingAfterARefusedCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 150, func(n int, i *localaws.Instance) {
@@ -82,7 +82,7 @@ func TestARefusedCommandStopsSendingAndKeepsEarlierResults(t *testing.T) {
 	})
 }
 
-func TestOnlyCommandsWhoseCountersChangedAreListedAgain(t *testing.T) {
+func TestRunListsOnlyCommandsWhoseCountersChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 500, func(n int, i *localaws.Instance) {
@@ -102,7 +102,7 @@ func TestOnlyCommandsWhoseCountersChangedAreListedAgain(t *testing.T) {
 	})
 }
 
-func TestACommandWhoseCountersNeverChangeIsListedAfterTwoMinutes(t *testing.T) {
+func TestRunListsACommandAfterTwoMinutesWhenItsCountersNeverChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 60, func(_ int, i *localaws.Instance) { i.InjectFault = delayBy(29 * time.Second) })
@@ -130,7 +130,7 @@ func (b zeroCounterClient) ListCommands(ctx context.Context, in *ssm.ListCommand
 	return out, err
 }
 
-func TestACommandWhoseReplyWasLostIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
+func TestRunCancelsBothCopiesOfACommandWhoseReplyWasLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
@@ -154,7 +154,7 @@ func TestACommandWhoseReplyWasLostIsSentAgainAndBothCopiesAreCancelled(t *testin
 	})
 }
 
-func TestThrottlingAfterALostReplyLeavesTheOutcomeUnknown(t *testing.T) {
+func TestOutcomeIsUnknownWhenASendIsThrottledAfterALostReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})

@@ -29,7 +29,7 @@ func delayBy(d time.Duration) func(localaws.Invocation) *localaws.DeliveryFault 
 	return func(localaws.Invocation) *localaws.DeliveryFault { return &localaws.DeliveryFault{Delay: d} }
 }
 
-func TestTheEndOfASmallFleetIsSeenWithinASecondAndAHalf(t *testing.T) {
+func TestRunSeesTheEndOfASmallFleetWithinASecondAndAHalf(t *testing.T) {
 	for _, work := range []time.Duration{0, 700 * time.Millisecond, 10 * time.Second, 29 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			s := startServer(t, localaws.Options{})
@@ -46,7 +46,7 @@ func TestTheEndOfASmallFleetIsSeenWithinASecondAndAHalf(t *testing.T) {
 	}
 }
 
-func TestFollowingMakesTwoRequestsASecond(t *testing.T) {
+func TestPollsMakeTwoRequestsASecond(t *testing.T) {
 	for _, n := range []int{1, 50, 1000} {
 		synctest.Test(t, func(t *testing.T) {
 			s := startServer(t, localaws.Options{})
@@ -72,7 +72,7 @@ func TestFollowingMakesTwoRequestsASecond(t *testing.T) {
 
 // A poll of ten commands that have ended at the same time makes eleven requests: four at
 // once, and the others at two a second.
-func TestFollowingMakesBurstsOfFourRequests(t *testing.T) {
+func TestPollsMakeBurstsOfFourRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		end := time.Now().Add(25 * time.Second)

@@ -14,7 +14,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-func TestARunRewritesItsOwnRecord(t *testing.T) {
+func TestRecordIsRewrittenByItsRun(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		var got map[string]string
 		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); found || err != nil {
@@ -46,7 +46,7 @@ func TestRecordOfAVeryLargeFleetIsReadBack(t *testing.T) {
 	})
 }
 
-func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
+func TestCurrentIsReadAsWritten(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		l := s.newStore()
 		if current, err := l.ReadCurrent(t.Context()); err != nil || current.Version != "" {
@@ -83,7 +83,7 @@ func TestCurrentIsWhatWasWrittenLast(t *testing.T) {
 	})
 }
 
-func TestAnUpdateOfALowerGenerationIsRefused(t *testing.T) {
+func TestUpdateCurrentRefusesALowerGeneration(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		version := func(v string) func(*lease.Current) { return func(c *lease.Current) { c.Version = v } }
 		if err := s.newStore().UpdateCurrent(t.Context(), 5, version("new")); err != nil {
@@ -98,7 +98,7 @@ func TestAnUpdateOfALowerGenerationIsRefused(t *testing.T) {
 	})
 }
 
-func TestNoConcurrentUpdateIsLost(t *testing.T) {
+func TestUpdateCurrentKeepsConcurrentUpdates(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		var group sync.WaitGroup
 		for i := range 5 {
@@ -118,7 +118,7 @@ func TestNoConcurrentUpdateIsLost(t *testing.T) {
 	})
 }
 
-func TestQuarantineKeepsTheHundredNewest(t *testing.T) {
+func TestQuarantineKeepsTheHundredNewestImages(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		err := s.newStore().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
 			for i := range 120 {

@@ -12,28 +12,28 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// paper is what Publish writes on.
-type paper struct {
+// recorder records what Publish reports.
+type recorder struct {
 	lines   []string
 	outputs map[string]string
 	broken  error // of every file
 }
 
-func (p *paper) write(kind, title, format string, args []any) {
+func (p *recorder) write(kind, title, format string, args []any) {
 	p.lines = append(p.lines, strings.TrimSuffix(kind+" "+title, " ")+": "+fmt.Sprintf(format, args...))
 }
-func (p *paper) Info(format string, args ...any) { p.write("info", "", format, args) }
-func (p *paper) Warning(title, format string, args ...any) {
+func (p *recorder) Info(format string, args ...any) { p.write("info", "", format, args) }
+func (p *recorder) Warning(title, format string, args ...any) {
 	p.write("warning", title, format, args)
 }
-func (p *paper) Error(title, format string, args ...any) { p.write("error", title, format, args) }
-func (p *paper) Fail(title, format string, args ...any)  { p.write("fail", title, format, args) }
-func (p *paper) Summary(markdown string) error {
+func (p *recorder) Error(title, format string, args ...any) { p.write("error", title, format, args) }
+func (p *recorder) Fail(title, format string, args ...any)  { p.write("fail", title, format, args) }
+func (p *recorder) Summary(markdown string) error {
 	p.write("summary", "", "%s", []any{strings.SplitN(markdown, "\n", 2)[0]})
 	return p.broken
 }
 
-func (p *paper) Output(name, value string) error {
+func (p *recorder) Output(name, value string) error {
 	if p.outputs == nil {
 		p.outputs = map[string]string{}
 	}
@@ -41,8 +41,8 @@ func (p *paper) Output(name, value string) error {
 	return p.broken
 }
 
-func TestASuccessIsOneLineAndNoError(t *testing.T) {
-	p := &paper{}
+func TestPublishLogsOneLineAfterASuccess(t *testing.T) {
+	p := &recorder{}
 	if err := report.Publish(p, finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "")), nil, true); err != nil {
 		t.Fatal(err)
 	}
@@ -52,13 +52,13 @@ func TestASuccessIsOneLineAndNoError(t *testing.T) {
 	}
 }
 
-func TestAFailureIsOneErrorAndOneForEachHost(t *testing.T) {
+func TestPublishReportsOneErrorForTheRunAndOneForEachHost(t *testing.T) {
 	result, err := unhealthy(finished(
 		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 		host("i-2", rollout.Unknown, "0.1.29-dev", "", "100%d sure"),
 		host("i-3", rollout.NotDeployed, "0.1.29-dev", "", "SSM did not deliver the command: Undeliverable"),
 	), rollout.OutcomeUnknown)
-	p := &paper{}
+	p := &recorder{}
 	if err := report.Publish(p, result, errors.Join(errors.New("follow command x: refused"), err), false); err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +76,7 @@ func TestAFailureIsOneErrorAndOneForEachHost(t *testing.T) {
 	}
 }
 
-func TestOutputsSayHowTheRunEnded(t *testing.T) {
+func TestOutputsContainTheResultOfTheRun(t *testing.T) {
 	result, err := unhealthy(finished(
 		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 		host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "x"),
@@ -84,7 +84,7 @@ func TestOutputsSayHowTheRunEnded(t *testing.T) {
 		host("i-4", rollout.NotDeployed, "0.1.28-dev", "", "x"),
 		host("i-5", rollout.NotStarted, "0.1.29-dev", "0.1.29-dev", "x"),
 	), rollout.OutcomeUnknown)
-	p := &paper{}
+	p := &recorder{}
 	if err := report.Publish(p, result, err, false); err != nil {
 		t.Fatal(err)
 	}
@@ -102,10 +102,10 @@ func TestOutputsSayHowTheRunEnded(t *testing.T) {
 	}
 }
 
-func TestARunWithoutARolloutHasNoResultsOfHosts(t *testing.T) {
+func TestOutputsContainNoHostsWithoutARollout(t *testing.T) {
 	result := finished()
 	result.Plan.Phases.Rollout = false
-	p := &paper{}
+	p := &recorder{}
 	if err := report.Publish(p, result, nil, false); err != nil {
 		t.Fatal(err)
 	}
@@ -114,7 +114,7 @@ func TestARunWithoutARolloutHasNoResultsOfHosts(t *testing.T) {
 	}
 }
 
-func TestNoOutputHoldsTextOfAHost(t *testing.T) {
+func TestOutputsContainNoTextFromAHost(t *testing.T) {
 	result, _ := hostile()
 	h := result.Hosts[0]
 	h.State = rollout.NotDeployed
@@ -124,28 +124,28 @@ func TestNoOutputHoldsTextOfAHost(t *testing.T) {
 	for _, output := range report.Outputs(result) {
 		for _, text := range []string{"SECRET", "script", "user", "::"} {
 			if strings.Contains(output.Value, text) {
-				t.Errorf("%s holds %s: %s", output.Name, text, output.Value)
+				t.Errorf("%s contains %s: %s", output.Name, text, output.Value)
 			}
 		}
 	}
 }
 
-func TestAnOutputThatCannotBeWrittenIsAnErrorAndHidesNothing(t *testing.T) {
-	p := &paper{broken: errors.New("the disk is full")}
+func TestPublishFailsWhenAnOutputCannotBeWritten(t *testing.T) {
+	p := &recorder{broken: errors.New("the disk is full")}
 	err := report.Publish(p, finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "")), nil, true)
 	if !errors.Is(err, p.broken) || len(p.lines) != 4 || !strings.HasPrefix(p.lines[1], "warning No summary: ") || !strings.HasPrefix(p.lines[3], "fail ") {
 		t.Errorf("%v after %q", err, p.lines)
 	}
 }
 
-func TestTheConsoleIsThatOfTheRegionsPartition(t *testing.T) {
+func TestConsoleURLFollowsThePartitionOfTheRegion(t *testing.T) {
 	for region, want := range map[string]string{
 		"eu-west-1": "https://eu-west-1.console.aws.amazon.com/", "cn-north-1": "https://cn-north-1.console.amazonaws.cn/",
 		"us-gov-west-1": "https://us-gov-west-1.console.amazonaws-us-gov.com/",
 	} {
 		result := finished()
 		result.Plan.Region = region
-		p := &paper{}
+		p := &recorder{}
 		if err := report.Publish(p, result, nil, false); err != nil || !strings.HasPrefix(p.outputs["console-url"], want) {
 			t.Errorf("%s: %s, %v", region, p.outputs["console-url"], err)
 		}

@@ -130,11 +130,11 @@ func many() (rollout.Result, error) {
 	return unhealthy(finished(hosts...), rollout.OutcomeFailed)
 }
 
-const foreign = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
+const untrustedText = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
 
 func hostile() (rollout.Result, error) {
-	h := host("i-1", rollout.Unknown, "", "", foreign)
-	h.Name, h.Log = foreign, foreign
+	h := host("i-1", rollout.Unknown, "", "", untrustedText)
+	h.Name, h.Log = untrustedText, untrustedText
 	return unhealthy(finished(h), rollout.OutcomeUnknown)
 }
 
@@ -187,14 +187,14 @@ func TestSummary(t *testing.T) {
 		},
 		"rollback-failed": func() (rollout.Result, error) {
 			return unhealthy(finished(
-				host("i-1", rollout.RollbackFailed, "0.1.29-dev", "0.1.30-dev", "atta.service failed: result exit-code, exit status 3; going back to 0.1.29-dev went wrong, see the log above"),
+				host("i-1", rollout.RollbackFailed, "0.1.29-dev", "0.1.30-dev", "atta.service failed: result exit-code, exit status 3; rollback: 'start_release' ended with 1"),
 				host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
 			), rollout.OutcomeRollbackFailed)
 		},
 		"tags": func() (rollout.Result, error) {
 			result := finished(host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"))
 			result.Status = rollout.OutcomeFailed
-			return result, errors.New("every instance runs 0.1.30-dev, but moving the image's tags went wrong: the registry refuses the credentials")
+			return result, errors.New("every instance runs 0.1.30-dev, but its image tags were not moved: the registry refuses the credentials")
 		},
 		"image": func() (rollout.Result, error) {
 			result := finished()
@@ -226,15 +226,15 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-func TestForeignTextIsShownAsTextInTheSummary(t *testing.T) {
+func TestSummaryEscapesTextFromAHost(t *testing.T) {
 	summary := report.Summary(hostile())
 	for _, live := range []string{"<script", "`c`", "[f](", "*d*", " _e_ "} {
 		if table := summary[strings.LastIndex(summary, "\n\n"):]; strings.Contains(table, live) {
-			t.Errorf("the table holds %s", live)
+			t.Errorf("the table contains %s", live)
 		}
 	}
 	if strings.Contains(summary, "<script") || strings.Count(summary, "</pre>") != 1 {
-		t.Errorf("the summary holds HTML of the host:\n%s", summary)
+		t.Errorf("the summary contains HTML from the host:\n%s", summary)
 	}
 	_, table, _ := strings.Cut(summary, "\n| Instance")
 	for line := range strings.Lines("|" + table) {
@@ -245,7 +245,7 @@ func TestForeignTextIsShownAsTextInTheSummary(t *testing.T) {
 }
 
 // GitHub takes a megabyte of outputs.
-func TestResultsOfTenThousandHostsFitIntoAnOutput(t *testing.T) {
+func TestResultsOfTenThousandHostsFitIntoAMegabyte(t *testing.T) {
 	for hosts, want := range map[int]int{2000: 2000, 2001: 2000, 10_000: 2000} {
 		var list []*rollout.Host
 		for n := range hosts {
@@ -266,7 +266,7 @@ func TestResultsOfTenThousandHostsFitIntoAnOutput(t *testing.T) {
 	}
 }
 
-func TestAThousandHostsFitIntoASummary(t *testing.T) {
+func TestSummaryOfTenThousandHostsFitsIntoAMegabyte(t *testing.T) {
 	result, _ := many()
 	for range 19 {
 		result.Hosts = append(result.Hosts, result.Hosts[:500]...)
