@@ -71,7 +71,7 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 		Skew:    skew,
 		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
 		Lease: lease.New(storage, lease.Location{
-			Bucket: a.in.Bundle.Bucket, Owner: id, Prefix: a.in.Task.Release.LedgerPrefix(), KMSKey: a.in.Bundle.KMSKey,
+			Bucket: a.in.Bundle.Bucket, Owner: id, Prefix: a.in.Task.Release.LeasePrefix(), KMSKey: a.in.Bundle.KMSKey,
 		}),
 		Fleet: fleet.New(ssm.NewFromConfig(a.cfg), a.in.Timeouts.Delivery),
 	}

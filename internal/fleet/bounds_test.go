@@ -11,7 +11,7 @@ import (
 
 var throttled = &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}
 
-func TestAThrottledCommandIsSentSixTimesWithABackoff(t *testing.T) {
+func TestRunSendsAThrottledCommandSixTimesWithABackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Error: throttled})
@@ -30,7 +30,7 @@ func TestAThrottledCommandIsSentSixTimesWithABackoff(t *testing.T) {
 	})
 }
 
-func TestTenFailedPollsInARowEndTheRun(t *testing.T) {
+func TestRunFailsAfterTenFailedPollsInARow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: throttled})
@@ -68,7 +68,7 @@ func TestRunReadsTheLogsOfTwentyFailedInstances(t *testing.T) {
 	})
 }
 
-func TestTenCommandsAreCancelledAtATime(t *testing.T) {
+func TestRunCancelsTenCommandsAtATime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:CancelCommand", Delay: time.Second})

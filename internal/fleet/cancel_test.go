@@ -13,7 +13,7 @@ import (
 
 var silentAgent = localaws.DeliveryFault{Status: "InProgress"}
 
-func TestInstanceThatNeverAnswersIsUnknownAfterItsTimeouts(t *testing.T) {
+func TestRunStopsWaitingForAnInstanceAfterItsTimeLimits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}, faultyInstance("i-2", silentAgent))
@@ -32,7 +32,7 @@ func TestInstanceThatNeverAnswersIsUnknownAfterItsTimeouts(t *testing.T) {
 	})
 }
 
-func TestCommandIsCancelledWhenItsContextEnds(t *testing.T) {
+func TestRunCancelsTheCommandWhenTheContextEnds(t *testing.T) {
 	signal := errors.New("interrupt signal received")
 	tests := map[string]func(context.Context) (context.Context, context.CancelFunc){
 		"by a signal": func(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -66,7 +66,7 @@ func TestCommandIsCancelledWhenItsContextEnds(t *testing.T) {
 	}
 }
 
-func TestCancelStopsWaitingAfterThreeSeconds(t *testing.T) {
+func TestRunStopsACancelThatHangsAfterThreeSeconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:CancelCommand", Delay: time.Minute})
@@ -80,7 +80,7 @@ func TestCancelStopsWaitingAfterThreeSeconds(t *testing.T) {
 	})
 }
 
-func TestOnlyARefusedCommandIsKnownNotToHaveRun(t *testing.T) {
+func TestOutcomeIsNotDeliveredOnlyWhenSendCommandIsRefused(t *testing.T) {
 	tests := map[string]struct {
 		fault localaws.Fault
 		want  string
@@ -107,7 +107,7 @@ func TestOnlyARefusedCommandIsKnownNotToHaveRun(t *testing.T) {
 	}
 }
 
-func TestACommandBeingSentWhenTheRunEndsIsCancelled(t *testing.T) {
+func TestRunCancelsACommandThatIsSentWhenTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Delay: 2 * time.Second})
@@ -123,7 +123,7 @@ func TestACommandBeingSentWhenTheRunEndsIsCancelled(t *testing.T) {
 	})
 }
 
-func TestRunStopsWaitingForASendTwoSecondsAfterItsContext(t *testing.T) {
+func TestRunStopsASendThatHangsTwoSecondsAfterTheContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Delay: time.Minute})
@@ -138,7 +138,7 @@ func TestRunStopsWaitingForASendTwoSecondsAfterItsContext(t *testing.T) {
 	})
 }
 
-func TestNothingIsSentAfterTheEndOfTheRun(t *testing.T) {
+func TestRunSendsNothingAfterTheContextEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		ctx, cancel := context.WithCancelCause(t.Context())

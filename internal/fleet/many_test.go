@@ -25,7 +25,7 @@ func addManyInstances(s *localaws.Server, n int, change func(n int, i *localaws.
 	return addInstances(s, list...)
 }
 
-func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
+func TestRunSendsACommandForEveryFiftyInstances(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 120, func(n int, i *localaws.Instance) {
@@ -59,7 +59,7 @@ func TestALargeFleetGetsACommandForEveryFifty(t *testing.T) {
 	})
 }
 
-func TestARefusedCommandStopsSendingAndKeepsEarlierResults(t *testing.T) {
+func TestRunStopsSendingAfterARefusedCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 150, func(n int, i *localaws.Instance) {
@@ -82,7 +82,7 @@ func TestARefusedCommandStopsSendingAndKeepsEarlierResults(t *testing.T) {
 	})
 }
 
-func TestOnlyCommandsWhoseCountersChangedAreListedAgain(t *testing.T) {
+func TestRunListsOnlyCommandsWhoseCountersChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 500, func(n int, i *localaws.Instance) {
@@ -102,7 +102,7 @@ func TestOnlyCommandsWhoseCountersChangedAreListedAgain(t *testing.T) {
 	})
 }
 
-func TestACommandWhoseCountersNeverChangeIsListedAfterTwoMinutes(t *testing.T) {
+func TestRunListsACommandAfterTwoMinutesWhenItsCountersNeverChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		on := addManyInstances(s, 60, func(_ int, i *localaws.Instance) { i.InjectFault = delayBy(29 * time.Second) })
@@ -130,7 +130,7 @@ func (b zeroCounterClient) ListCommands(ctx context.Context, in *ssm.ListCommand
 	return out, err
 }
 
-func TestACommandWhoseResponseWasLostIsSentAgainAndBothCopiesAreCancelled(t *testing.T) {
+func TestRunCancelsBothCopiesOfACommandWhoseReplyWasLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})
@@ -154,7 +154,7 @@ func TestACommandWhoseResponseWasLostIsSentAgainAndBothCopiesAreCancelled(t *tes
 	})
 }
 
-func TestThrottlingAfterALostResponseLeavesTheOutcomeUnknown(t *testing.T) {
+func TestOutcomeIsUnknownWhenASendIsThrottledAfterALostReply(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true})

@@ -28,7 +28,7 @@ func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command 
 	return out.Commands[0]
 }
 
-func TestSuccessOfACommandHidesNoUndeliveredInstance(t *testing.T) {
+func TestOutcomeOfAnInstanceIgnoresTheStatusOfTheCommand(t *testing.T) {
 	tests := map[string]struct{ reported, status string }{
 		"undeliverable":           {"Undeliverable", "Undeliverable"},
 		"access denied":           {"AccessDenied", "AccessDenied"},
@@ -57,7 +57,7 @@ func TestSuccessOfACommandHidesNoUndeliveredInstance(t *testing.T) {
 	}
 }
 
-func TestOnlyAFinalStatusCompletesACommand(t *testing.T) {
+func TestOutcomeIsCompletedOnlyWithAFinalStatus(t *testing.T) {
 	tests := map[string]struct {
 		verdict localaws.DeliveryFault
 		outcome fleet.Outcome
@@ -85,7 +85,7 @@ func TestOnlyAFinalStatusCompletesACommand(t *testing.T) {
 	}
 }
 
-func TestAnInstanceThatIsNotListedYetIsPending(t *testing.T) {
+func TestInstanceIsPendingUntilItIsListed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{InvocationDelay: 10 * time.Second})
 		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine})
@@ -106,7 +106,7 @@ func TestAnInstanceThatIsNotListedYetIsPending(t *testing.T) {
 	})
 }
 
-func TestAnInvocationThatDoesNotExistYetIsReadAgain(t *testing.T) {
+func TestRunReadsAnInvocationAgainUntilItExists(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:GetCommandInvocation", Times: 5, Error: &localaws.Error{Code: "InvocationDoesNotExist"}})
@@ -121,7 +121,7 @@ func TestAnInvocationThatDoesNotExistYetIsReadAgain(t *testing.T) {
 	})
 }
 
-func TestThrottledPollsAreRetried(t *testing.T) {
+func TestRunRetriesThrottledPolls(t *testing.T) {
 	runInBubble(t, "by the SDK and by the next polls", func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Times: 20, Error: throttled})
@@ -169,7 +169,7 @@ func TestThrottledPollsAreRetried(t *testing.T) {
 	})
 }
 
-func TestACommandThatCannotBeFollowedIsNamedAndNotCancelled(t *testing.T) {
+func TestRunNamesACommandThatCannotBeFollowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		s.AddFault(localaws.Fault{Operation: "ssm:ListCommandInvocations", Error: &localaws.Error{Code: "AccessDeniedException", Message: "no"}})
@@ -184,7 +184,7 @@ func TestACommandThatCannotBeFollowedIsNamedAndNotCancelled(t *testing.T) {
 	})
 }
 
-func TestALongOutputDoesNotHideTheReport(t *testing.T) {
+func TestRunFindsTheReportInALongOutput(t *testing.T) {
 	const megabyte = 1 << 20
 	padded := strings.Replace(reportLine, `"verified"`, `"message":"`+strings.Repeat("m", 2600)+`","verified"`, 1)
 	tests := map[string]struct {
@@ -226,7 +226,7 @@ func TestRunReadsTheLogOfAFailedInstance(t *testing.T) {
 	})
 }
 
-func TestOneCommandReachesFiftyInstances(t *testing.T) {
+func TestRunReachesFiftyInstancesWithOneCommand(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := startServer(t, localaws.Options{})
 		var list []localaws.Instance

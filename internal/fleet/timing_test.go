@@ -1,6 +1,7 @@
 package fleet_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -28,7 +29,7 @@ func delayBy(d time.Duration) func(localaws.Invocation) *localaws.DeliveryFault 
 	return func(localaws.Invocation) *localaws.DeliveryFault { return &localaws.DeliveryFault{Delay: d} }
 }
 
-func TestRunReturnsASecondAndAHalfAfterASmallFleetEnds(t *testing.T) {
+func TestRunSeesTheEndOfASmallFleetWithinASecondAndAHalf(t *testing.T) {
 	for _, work := range []time.Duration{0, 700 * time.Millisecond, 10 * time.Second, 29 * time.Second} {
 		synctest.Test(t, func(t *testing.T) {
 			s := startServer(t, localaws.Options{})
@@ -45,7 +46,7 @@ func TestRunReturnsASecondAndAHalfAfterASmallFleetEnds(t *testing.T) {
 	}
 }
 
-func TestFollowingMakesTwoRequestsASecond(t *testing.T) {
+func TestPollsMakeTwoRequestsASecond(t *testing.T) {
 	for _, n := range []int{1, 50, 1000} {
 		synctest.Test(t, func(t *testing.T) {
 			s := startServer(t, localaws.Options{})
@@ -69,6 +70,29 @@ func TestFollowingMakesTwoRequestsASecond(t *testing.T) {
 	}
 }
 
+// A poll of ten commands that have ended at the same time makes eleven requests: four at
+// once, and the others at two a second.
+func TestPollsMakeBurstsOfFourRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := startServer(t, localaws.Options{})
+		end := time.Now().Add(25 * time.Second)
+		on := addManyInstances(s, 10*fleet.MaxInstanceIDs, func(_ int, i *localaws.Instance) {
+			i.InjectFault = func(localaws.Invocation) *localaws.DeliveryFault {
+				return &localaws.DeliveryFault{Delay: time.Until(end)}
+			}
+		})
+		if _, err := fleet.New(ssm.NewFromConfig(s.Config()), delivery).Run(t.Context(), script, on, nil); err != nil {
+			t.Fatal(err)
+		}
+		list := followRequests(s)
+		last := list[len(list)-11:] // of the last poll
+		burst := slices.IndexFunc(last, func(call localaws.Call) bool { return call.Time.Sub(last[0].Time) > 300*time.Millisecond })
+		if span := last[10].Time.Sub(last[0].Time); burst != 4 || span.Round(500*time.Millisecond) != 3500*time.Millisecond {
+			t.Errorf("%d requests at once, and eleven in %s", burst, span)
+		}
+	})
+}
+
 // longestPause returns the longest time between two requests.
 func longestPause(list []localaws.Call) (longest time.Duration) {
 	for i := range list[1:] {
@@ -85,6 +109,9 @@ func TestPollsSlowDownAndAreJittered(t *testing.T) {
 			t.Fatal(err)
 		}
 		list := followRequests(s)
+		if first := list[0].Time.Sub(callsOf(s, "ssm:SendCommand")[0].Time); first < 200*time.Millisecond || first > 400*time.Millisecond { // 250 ms, the jitter, and the request itself
+			t.Errorf("the first poll came after %s", first)
+		}
 		if pause := longestPause(list); pause < time.Second || pause > 1500*time.Millisecond { // 1.2 s and the jitter
 			t.Errorf("the longest pause between polls was %s", pause)
 		}

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -14,7 +15,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-func TestWriteRecordReplacesTheRecordOfTheRun(t *testing.T) {
+func TestRecordIsRewrittenByItsRun(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		var got map[string]string
 		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); found || err != nil {
@@ -32,9 +33,21 @@ func TestWriteRecordReplacesTheRecordOfTheRun(t *testing.T) {
 	})
 }
 
-func digestOf(text string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))) }
+// A record has some hundred bytes for each instance.
+func TestRecordOfAVeryLargeFleetIsReadBack(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		want := strings.Repeat("x", 15<<20)
+		if err := s.newStore().WriteRecord(t.Context(), "d-1", want); err != nil {
+			t.Fatal(err)
+		}
+		var got string
+		if found, err := s.newStore().ReadRecord(t.Context(), "d-1", &got); !found || err != nil || got != want {
+			t.Errorf("found %t, %d bytes, %v", found, len(got), err)
+		}
+	})
+}
 
-func TestReadCurrentReturnsTheLastWrite(t *testing.T) {
+func TestCurrentIsReadAsWritten(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		l := s.newStore()
 		if current, err := l.ReadCurrent(t.Context()); err != nil || current.Version != "" {
@@ -106,7 +119,7 @@ func TestUpdateCurrentKeepsConcurrentUpdates(t *testing.T) {
 	})
 }
 
-func TestQuarantineKeepsTheHundredNewest(t *testing.T) {
+func TestQuarantineKeepsTheHundredNewestImages(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		err := s.newStore().UpdateCurrent(t.Context(), 1, func(c *lease.Current) {
 			for i := range 120 {

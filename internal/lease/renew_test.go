@@ -13,7 +13,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 )
 
-func TestAHolderRenewsEveryTwentySecondsAndKeepsTheLock(t *testing.T) {
+func TestLeaseIsRenewedEveryTwentySeconds(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		held := acquireNow(t, s, "long")
 		for n := range 30 {
@@ -36,13 +36,13 @@ func TestAHolderRenewsEveryTwentySecondsAndKeepsTheLock(t *testing.T) {
 	})
 }
 
-func TestRenewalReportsALockThatWasTakenOver(t *testing.T) {
+func TestLeaseIsLostAtTheRenewalAfterATakeover(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		held := acquireNow(t, s, "slow")
 		s.putLockOfThief(t)
-		begun := time.Now()
+		started := time.Now()
 		<-held.Context(t.Context()).Done()
-		if took := time.Since(begun); took > 21*time.Second {
+		if took := time.Since(started); took > 21*time.Second {
 			t.Errorf("lost after %s", took)
 		}
 		if cause := context.Cause(held.Context(t.Context())); !errors.Is(cause, lease.ErrLost) {
@@ -55,13 +55,13 @@ func TestRenewalReportsALockThatWasTakenOver(t *testing.T) {
 	})
 }
 
-func TestALockThatCannotBeRenewedIsLostBeforeItExpires(t *testing.T) {
+func TestLeaseIsLostBeforeItExpiresWhenItCannotBeRenewed(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
-		begun := time.Now()
+		started := time.Now()
 		held := acquireNow(t, s, "cut off")
 		s.AddFault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "no"}})
 		<-held.Context(t.Context()).Done()
-		if took := time.Since(begun); took < 110*time.Second || took > 112*time.Second {
+		if took := time.Since(started); took < 110*time.Second || took > 112*time.Second {
 			t.Errorf("lost after %v, want 10 s before the expiry of 120 s", took)
 		}
 		if cause := context.Cause(held.Context(t.Context())); !errors.Is(cause, lease.ErrLost) || !strings.Contains(cause.Error(), "AccessDenied") {
@@ -76,14 +76,14 @@ func TestALockThatCannotBeRenewedIsLostBeforeItExpires(t *testing.T) {
 	})
 }
 
-func TestLeaseSurvivesAConnectionThatNeverResponds(t *testing.T) {
+func TestLeaseSurvivesAConnectionThatNeverAnswers(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		hangs := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, Delay: time.Hour}
 		s.AddFault(hangs)
-		begun := time.Now()
+		started := time.Now()
 		held := acquireNow(t, s, "silent")
-		if took := time.Since(begun); took < 10*time.Second || took > 11*time.Second {
-			t.Errorf("acquired after %s, want a timeout of 10 s for the hanging write", took)
+		if took := time.Since(started); took < 10*time.Second || took > 11*time.Second {
+			t.Errorf("acquired after %s, want a time limit of 10 s for the write that hangs", took)
 		}
 		s.AddFault(hangs)
 		time.Sleep(5 * time.Minute)
@@ -96,7 +96,7 @@ func TestLeaseSurvivesAConnectionThatNeverResponds(t *testing.T) {
 	})
 }
 
-func TestLeaseSurvivesALostResponse(t *testing.T) {
+func TestLeaseSurvivesALostReply(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		lost := localaws.Fault{Operation: "s3:PutObject", Resource: prefix, Times: 1, DropReply: true}
 		s.AddFault(lost)
@@ -142,7 +142,7 @@ func TestRaiseGenerationExceedsWhatHostsHaveSeen(t *testing.T) {
 	})
 }
 
-func TestRaiseGenerationRefusesMoreThanHostsAccept(t *testing.T) {
+func TestRaiseGenerationStaysWithinWhatHostsAccept(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		held := acquireNow(t, s, "last")
 		if err := held.RaiseGeneration(t.Context(), deploy.MaxGeneration); err == nil || !strings.Contains(err.Error(), "which leaves no higher one") || held.Generation() != 1 {

@@ -27,7 +27,7 @@ func TestLockObjectNamesItsHolder(t *testing.T) {
 	})
 }
 
-func TestStoreNeitherReadsNorWritesABucketOfAnotherAccount(t *testing.T) {
+func TestBucketOfAnotherAccountIsNeitherReadNorWritten(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		s.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
 		for name, part := range map[string]string{"theirs": "AccessDenied", "nowhere": "NoSuchBucket"} {
@@ -42,7 +42,7 @@ func TestStoreNeitherReadsNorWritesABucketOfAnotherAccount(t *testing.T) {
 	})
 }
 
-func TestAcquireDoesNotTakeOverALockThatItCannotDecode(t *testing.T) {
+func TestLockThatCannotBeDecodedIsNotTakenOver(t *testing.T) {
 	valid := `{"v":1,"generation":1}`
 	for name, content := range map[string]string{
 		"not JSON":         "mine",
@@ -59,7 +59,7 @@ func TestAcquireDoesNotTakeOverALockThatItCannotDecode(t *testing.T) {
 	}
 }
 
-func TestUpdateCurrentGivesUpAfterTenConflicts(t *testing.T) {
+func TestUpdateFailsAfterTenConflicts(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		s.AddFault(localaws.Fault{Operation: "s3:PutObject", Error: &localaws.Error{Status: 412, Code: "PreconditionFailed"}})
 		err := s.newStore().WriteRecord(t.Context(), "d-1", "text")

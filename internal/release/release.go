@@ -85,8 +85,8 @@ func (r Release) BundlePrefix() string { return "bundles/" + r.Environment + "/"
 // BundleKey returns the S3 key of the bundle under a prefix that ends with a slash.
 func (r Release) BundleKey(prefix string) string { return prefix + r.BundleName() }
 
-// LedgerPrefix returns the S3 prefix of the lock and the deployment history: deployments/dev/atta/.
-func (r Release) LedgerPrefix() string { return "deployments/" + r.Environment + "/" + r.Service + "/" }
+// LeasePrefix is the S3 prefix of the lock, the current release and the history: deployments/dev/atta/.
+func (r Release) LeasePrefix() string { return "deployments/" + r.Environment + "/" + r.Service + "/" }
 
 // Folder returns the folder of the unpacked bundle on an instance: /opt/atta/releases/0.1.30-dev.
 func (r Release) Folder() string { return "/opt/" + r.Service + "/releases/" + r.Version.String() }

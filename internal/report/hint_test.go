@@ -89,7 +89,7 @@ func TestHints(t *testing.T) {
 	}
 }
 
-func TestHostHintsAreGivenOncePerState(t *testing.T) {
+func TestHintsNameEachStateOnce(t *testing.T) {
 	const logs = "journalctl -u atta and /var/log/atta-deploy.log."
 	back := "rolled-back: the instance runs the previous release again. The cause is in the log of this step, and on the instance in " + logs
 	failed := "rollback-failed: act now, the instance may run nothing: systemctl status atta, " + logs

@@ -12,7 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// recorder records what Publish writes.
+// recorder records what Publish reports.
 type recorder struct {
 	lines   []string
 	outputs map[string]string
@@ -41,7 +41,7 @@ func (p *recorder) Output(name, value string) error {
 	return p.broken
 }
 
-func TestPublishLogsASuccessInOneLine(t *testing.T) {
+func TestPublishLogsOneLineAfterASuccess(t *testing.T) {
 	p := &recorder{}
 	if err := report.Publish(p, finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "")), nil, true); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestPublishLogsASuccessInOneLine(t *testing.T) {
 	}
 }
 
-func TestPublishAnnotatesTheRunAndEachFailedHost(t *testing.T) {
+func TestPublishReportsOneErrorForTheRunAndOneForEachHost(t *testing.T) {
 	result, err := unhealthy(finished(
 		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 		host("i-2", rollout.Unknown, "0.1.29-dev", "", "100%d sure"),
@@ -76,7 +76,7 @@ func TestPublishAnnotatesTheRunAndEachFailedHost(t *testing.T) {
 	}
 }
 
-func TestOutputsReportTheResultOfTheRun(t *testing.T) {
+func TestOutputsContainTheResultOfTheRun(t *testing.T) {
 	result, err := unhealthy(finished(
 		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
 		host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "x"),
@@ -102,7 +102,7 @@ func TestOutputsReportTheResultOfTheRun(t *testing.T) {
 	}
 }
 
-func TestOutputsOfARunWithoutRolloutHaveNoInstances(t *testing.T) {
+func TestOutputsContainNoHostsWithoutARollout(t *testing.T) {
 	result := finished()
 	result.Plan.Phases.Rollout = false
 	p := &recorder{}
@@ -114,7 +114,7 @@ func TestOutputsOfARunWithoutRolloutHaveNoInstances(t *testing.T) {
 	}
 }
 
-func TestOutputsContainNoTextOfAHost(t *testing.T) {
+func TestOutputsContainNoTextFromAHost(t *testing.T) {
 	result, _ := hostile()
 	h := result.Hosts[0]
 	h.State = rollout.NotDeployed
@@ -130,7 +130,7 @@ func TestOutputsContainNoTextOfAHost(t *testing.T) {
 	}
 }
 
-func TestPublishReportsAnOutputThatCannotBeWritten(t *testing.T) {
+func TestPublishFailsWhenAnOutputCannotBeWritten(t *testing.T) {
 	p := &recorder{broken: errors.New("the disk is full")}
 	err := report.Publish(p, finished(host("i-1", rollout.Deployed, "", "0.1.30-dev", "")), nil, true)
 	if !errors.Is(err, p.broken) || len(p.lines) != 4 || !strings.HasPrefix(p.lines[1], "warning No summary: ") || !strings.HasPrefix(p.lines[3], "fail ") {
@@ -138,7 +138,7 @@ func TestPublishReportsAnOutputThatCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestConsoleURLMatchesTheRegionsPartition(t *testing.T) {
+func TestConsoleURLFollowsThePartitionOfTheRegion(t *testing.T) {
 	for region, want := range map[string]string{
 		"eu-west-1": "https://eu-west-1.console.aws.amazon.com/", "cn-north-1": "https://cn-north-1.console.amazonaws.cn/",
 		"us-gov-west-1": "https://us-gov-west-1.console.amazonaws-us-gov.com/",

@@ -2,11 +2,13 @@ package report_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -128,11 +130,11 @@ func many() (rollout.Result, error) {
 	return unhealthy(finished(hosts...), rollout.OutcomeFailed)
 }
 
-const foreign = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
+const untrustedText = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
 
 func hostile() (rollout.Result, error) {
-	h := host("i-1", rollout.Unknown, "", "", foreign)
-	h.Name, h.Log = foreign, foreign
+	h := host("i-1", rollout.Unknown, "", "", untrustedText)
+	h.Name, h.Log = untrustedText, untrustedText
 	return unhealthy(finished(h), rollout.OutcomeUnknown)
 }
 
@@ -185,14 +187,14 @@ func TestSummary(t *testing.T) {
 		},
 		"rollback-failed": func() (rollout.Result, error) {
 			return unhealthy(finished(
-				host("i-1", rollout.RollbackFailed, "0.1.29-dev", "0.1.30-dev", "atta.service failed: result exit-code, exit status 3; going back to 0.1.29-dev went wrong, see the log above"),
+				host("i-1", rollout.RollbackFailed, "0.1.29-dev", "0.1.30-dev", "atta.service failed: result exit-code, exit status 3; rollback: 'start_release' ended with 1"),
 				host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
 			), rollout.OutcomeRollbackFailed)
 		},
 		"tags": func() (rollout.Result, error) {
 			result := finished(host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"))
 			result.Status = rollout.OutcomeFailed
-			return result, errors.New("every instance runs 0.1.30-dev, but moving the image's tags went wrong: the registry refuses the credentials")
+			return result, errors.New("every instance runs 0.1.30-dev, but its image tags were not moved: the registry refuses the credentials")
 		},
 		"image": func() (rollout.Result, error) {
 			result := finished()
@@ -224,7 +226,7 @@ func TestSummary(t *testing.T) {
 	}
 }
 
-func TestSummaryShowsUntrustedTextLiterally(t *testing.T) {
+func TestSummaryEscapesTextFromAHost(t *testing.T) {
 	summary := report.Summary(hostile())
 	for _, live := range []string{"<script", "`c`", "[f](", "*d*", " _e_ "} {
 		if table := summary[strings.LastIndex(summary, "\n\n"):]; strings.Contains(table, live) {
@@ -232,7 +234,7 @@ func TestSummaryShowsUntrustedTextLiterally(t *testing.T) {
 		}
 	}
 	if strings.Contains(summary, "<script") || strings.Count(summary, "</pre>") != 1 {
-		t.Errorf("the summary contains HTML of the host:\n%s", summary)
+		t.Errorf("the summary contains HTML from the host:\n%s", summary)
 	}
 	_, table, _ := strings.Cut(summary, "\n| Instance")
 	for line := range strings.Lines("|" + table) {
@@ -242,7 +244,29 @@ func TestSummaryShowsUntrustedTextLiterally(t *testing.T) {
 	}
 }
 
-func TestSummaryOfAThousandHostsFits(t *testing.T) {
+// GitHub takes a megabyte of outputs.
+func TestResultsOfTenThousandHostsFitIntoAMegabyte(t *testing.T) {
+	for hosts, want := range map[int]int{2000: 2000, 2001: 2000, 10_000: 2000} {
+		var list []*rollout.Host
+		for n := range hosts {
+			list = append(list, host(fmt.Sprintf("i-%017x", n), rollout.Deployed, "0.1.29-dev", "0.1.30-dev", ""))
+		}
+		list[hosts-1] = host("i-failed", rollout.Unknown, "0.1.29-dev", "", "")
+		result := finished(list...)
+		i := slices.IndexFunc(report.Outputs(result), func(o report.Output) bool { return o.Name == "results" })
+		text := report.Outputs(result)[i].Value
+		var rows []struct{ Instance string }
+		if err := json.Unmarshal([]byte(text), &rows); err != nil {
+			t.Fatal(err)
+		}
+		failed := slices.IndexFunc(rows, func(row struct{ Instance string }) bool { return row.Instance == "i-failed" })
+		if len(rows) != want || failed < 0 || len(text) >= 1<<20 {
+			t.Errorf("%d hosts: %d results in %d bytes, the failed host is number %d", hosts, len(rows), len(text), failed)
+		}
+	}
+}
+
+func TestSummaryOfTenThousandHostsFitsIntoAMegabyte(t *testing.T) {
 	result, _ := many()
 	for range 19 {
 		result.Hosts = append(result.Hosts, result.Hosts[:500]...)

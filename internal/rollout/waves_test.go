@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
+func TestWavesHaveTheRequestedSizes(t *testing.T) {
 	percent, hosts := func(n int) inputs.Wave { return inputs.Wave{Percent: n} }, func(n int) inputs.Wave { return inputs.Wave{Hosts: n} }
 	for _, test := range []struct {
 		of    int
@@ -42,7 +42,7 @@ func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
 			sizes = append(sizes, len(part))
 			for _, host := range part {
 				if host.Wave != i+1 {
-					t.Errorf("a host of wave %d says %d", i+1, host.Wave)
+					t.Errorf("a host of wave %d has number %d", i+1, host.Wave)
 				}
 			}
 		}
@@ -52,14 +52,14 @@ func TestWavesHaveTheSizesThatWereAskedFor(t *testing.T) {
 	}
 }
 
-func TestThoseThatAreUnwellComeFirst(t *testing.T) {
+func TestUnhealthyHostsComeFirst(t *testing.T) {
 	host := func(id string, report *deploy.Report) *Host {
 		return &Host{Instance: fleet.Instance{ID: id}, Report: report}
 	}
 	list := []*Host{
-		host("well", &deploy.Report{Verified: true, Unit: "active"}),
+		host("healthy", &deploy.Report{Verified: true, Unit: "active"}),
 		host("failed", &deploy.Report{Verified: true, Unit: "failed"}),
-		host("also-well", &deploy.Report{Verified: true, Unit: "inactive"}),
+		host("also-healthy", &deploy.Report{Verified: true, Unit: "inactive"}),
 		host("drifted", &deploy.Report{Verified: true, Unit: "active", Drift: []string{"image"}}),
 		host("never-healthy", &deploy.Report{Unit: "active"}),
 	}
@@ -68,7 +68,7 @@ func TestThoseThatAreUnwellComeFirst(t *testing.T) {
 	for _, h := range list {
 		ids = append(ids, h.ID)
 	}
-	if got := strings.Join(ids, " "); got != "failed drifted never-healthy well also-well" {
+	if got := strings.Join(ids, " "); got != "failed drifted never-healthy healthy also-healthy" {
 		t.Error(got)
 	}
 }

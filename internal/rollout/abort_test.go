@@ -1,0 +1,142 @@
+package rollout_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws/simhost"
+)
+
+func TestRolloutStopsAfterAnUnhealthyCanary(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(20, "0.1.29-dev")
+		hosts[0].NextBehavior = unhealthy
+		result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+		wantErrorParts(t, err, "1 of 20 instances are not known to run the release", "instance i-01 (name-of-i-01): rolled-back: unhealthy; 0.1.29-dev is installed", "19 instances not touched")
+		if got := changedHosts(hosts); fmt.Sprint(got) != "[1]" || hosts[0].State().Version != "0.1.29-dev" || result.Status != rollout.OutcomeRolledBack || f.latestDigest() != "" {
+			t.Errorf("%s, changed are %v, i-01 runs %s", result.Status, got, hosts[0].State().Version)
+		}
+	})
+}
+
+func TestFailedWaveIsRolledBackAccordingToRollbackOnFailure(t *testing.T) {
+	for name, test := range map[string]struct {
+		new  int // hosts that run the new release in the end
+		text string
+	}{
+		"all":  {0, "9 instances that ran it rolled back to the previous release"},
+		"wave": {3, "6 instances that ran it rolled back to the previous release"},
+		"none": {9, "instance i-08 (name-of-i-08): rolled-back: unhealthy"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(10, "0.1.29-dev")
+				hosts[7].NextBehavior = unhealthy
+				plan := f.planInWaves("0.1.30-dev", ids...)
+				plan.Rollout.RollbackOnFailure = name
+				result, err := f.runPlan(plan)
+				wantErrorParts(t, err, "1 of 10 instances are not known to run the release", test.text)
+				n := 0
+				for _, host := range hosts {
+					if host.State().Version == "0.1.30-dev" {
+						n++
+					}
+				}
+				if n != test.new || result.Status == rollout.OutcomeSuccess {
+					t.Errorf("%s, %d hosts run the new release: %s", result.Status, n, states(result))
+				}
+			})
+		})
+	}
+}
+
+func TestEachHostRollsBackToItsOwnPreviousVersion(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(4, "0.1.28-dev")
+		hosts[1].SetInstalled("0.1.29-dev", digestOf("0.1.29-dev"))
+		empty := f.addHost("i-09", "")
+		hosts[3].NextBehavior = unhealthy
+		plan := f.plan("0.1.30-dev", append(ids, "i-09")...)
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "3 instances that ran it rolled back")
+		for i, want := range []string{"0.1.28-dev", "0.1.29-dev", "0.1.28-dev", "0.1.28-dev"} {
+			if got := hosts[i].State().Version; got != want {
+				t.Errorf("host %d runs %s, want %s", i, got, want)
+			}
+		}
+		last := result.Hosts[4]
+		if empty.State().Version != "0.1.30-dev" || last.State != rollout.Deployed || !strings.Contains(last.Message, "it ran nothing before, so there is nothing to roll back to") {
+			t.Errorf("%s %s: %s", empty.State().Version, last.State, last.Message)
+		}
+	})
+}
+
+func TestHostThatCannotRollBackIsReported(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(3, "0.1.29-dev")
+		hosts[2].NextBehavior = unhealthy
+		hosts[0].NextBehavior = func(version string) simhost.Behavior { return simhost.Behavior{Unhealthy: version == "0.1.29-dev"} }
+		hosts[1].NextBehavior = func(version string) simhost.Behavior { return simhost.Behavior{RollbackFails: version == "0.1.29-dev"} }
+		result, err := f.runPlan(f.plan("0.1.30-dev", ids...))
+		wantErrorParts(t, err, "instance i-01 (name-of-i-01): rollback-failed: still runs 0.1.30-dev", "instance i-02 (name-of-i-02): rollback-failed")
+		if result.Status != rollout.OutcomeRollbackFailed {
+			t.Error(result.Status)
+		}
+	})
+}
+
+func TestUnhealthyImageIsQuarantined(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[0].NextBehavior = unhealthy
+		plan := f.planInWaves("0.1.30-dev", ids...)
+		if _, err := f.runPlan(plan); err == nil {
+			t.Fatal("the deploy succeeded")
+		}
+		hosts[0].NextBehavior = healthy
+		plan.DeploymentID = "d-2"
+		_, err := f.runPlan(plan)
+		var quarantined *rollout.QuarantineError
+		if !errors.As(err, &quarantined) || quarantined.Version != "0.1.30-dev" || hosts[1].State().Changes != 0 {
+			t.Errorf("error is %v, changed are %v", err, changedHosts(hosts))
+		}
+		plan.Rollout.Policy.AllowQuarantined, plan.DeploymentID = true, "d-3"
+		if _, err := f.runPlan(plan); err != nil {
+			t.Fatal(err)
+		}
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 0 || current.Version != "0.1.30-dev" {
+			t.Errorf("%+v, %v", current, err)
+		}
+	})
+}
+
+// GitHub leaves a cancelled run a few seconds; it does not spend them on the quarantine.
+func TestImageIsNotQuarantinedAfterACancel(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		started := make(chan struct{})
+		hosts[0].NextBehavior = unhealthy
+		hosts[1].NextBehavior = neverEnding(started)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-started
+			time.Sleep(10 * time.Second) // until the first host has answered
+			cancel()
+		}()
+		result, err := rollout.Run(ctx, f.plan("0.1.30-dev", ids...), f, f.console)
+		if err == nil || result.Status != rollout.OutcomeCancelled || states(result) != "i-01 rolled-back, i-02 unknown" {
+			t.Fatalf("%s: %s, %v", result.Status, states(result), err)
+		}
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || len(current.Quarantined) != 0 {
+			t.Errorf("%+v, %v", current, err)
+		}
+		if log := strings.Join(f.console.log, "\n"); strings.Contains(log, "quarantine") {
+			t.Error(log)
+		}
+	})
+}

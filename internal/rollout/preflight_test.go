@@ -1,0 +1,122 @@
+package rollout_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+)
+
+func TestPreflightReportsEveryProblemAtOnce(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.addHost("i-1", "0.1.29-dev")
+		f.AddInstance(localaws.Instance{ID: "i-3", PingStatus: "ConnectionLost"})
+		plan := f.plan("0.1.30-dev", "i-1", "i-2", "i-3")
+		plan.Phases.Image, plan.Phases.Bundle = false, false
+		plan.Image.Digest, plan.Bundle.SHA256 = "sha256:"+strings.Repeat("0", 64), strings.Repeat("0", 64)
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err,
+			"atta:0.1.30-dev: not in the registry", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
+			"instance i-2 is not managed by SSM", "instance i-3 is not online",
+		)
+		if !errors.Is(err, image.ErrNotFound) || result.Status != rollout.OutcomeFailed {
+			t.Errorf("%s: %v", result.Status, err)
+		}
+		wantLines(t, "changes", f.mutatingRequests())
+		wantLines(t, "groups", f.console.groups, "Read", "Preflight")
+	})
+}
+
+func TestPreflightNamesTheHolderOfTheLock(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.holdLock()
+		f.repository = f.newRepository("no-such-repository")
+		plan := f.plan("0.1.30-dev", "i-1", "i-2")
+		plan.Targets.MinInstances = 5
+		_, err := f.runPlan(plan)
+		wantErrorParts(t, err, "no-such-repository", "instance i-1 is not managed by SSM", "instance i-2 is not managed by SSM", "min-instances is 5", "the lock is held by deployment the-other")
+		var held *lease.HeldError
+		if !errors.As(err, &held) {
+			t.Error("the holder of the lock is not reported as a HeldError")
+		}
+		wantLines(t, "changes", f.mutatingRequests())
+	})
+}
+
+func TestDeployReportsLocalProblemsBeforeAnyRequest(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.image = "no-such-image.tar"
+		plan := f.plan("0.1.30-dev", "i-1")
+		plan.Bundle.Path = "no-such-folder"
+		_, err := f.runPlan(plan)
+		wantErrorParts(t, err, "no-such-image.tar", "no-such-folder")
+		if len(f.Calls()) != 0 {
+			t.Errorf("requests are %v", f.Calls())
+		}
+	})
+}
+
+func TestPreflightRefusesAnInstanceThatCannotReportItsVersion(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		host := f.addHost("i-1", "0.1.29-dev")
+		f.AddInstance(localaws.Instance{ID: "i-2"}) // prints nothing
+		f.AddInstance(localaws.Instance{ID: "i-3", InjectFault: func(localaws.Invocation) *localaws.DeliveryFault {
+			return &localaws.DeliveryFault{Status: "AccessDenied", Code: -1}
+		}})
+		f.addHost("i-4", "1.0.0-dev")
+		f.addHost("i-5", "by hand")
+		f.addHost("i-6", "0.1.1-prod")
+		result, err := f.runPlan(f.plan("0.1.30-dev", "i-1", "i-2", "i-3", "i-4", "i-5", "i-6"))
+		wantErrorParts(t, err,
+			"instance i-2 cannot report what it runs: the command ended as Success with exit code 0 and no result line",
+			"instance i-3 cannot report what it runs: SSM did not deliver the command: AccessDenied",
+			"0.1.30-dev is older than 1.0.0-dev, which runs on i-4 (name-of-i-4); set allow-downgrade: true",
+			"instance i-5 cannot report what it runs: the command ended as Success with exit code 0 and malformed result line",
+			"instance i-6 (name-of-i-6) runs 0.1.1-prod, which belongs to environment prod; is it the right instance?",
+		)
+		if host.State().Changes != 0 || result.Status != rollout.OutcomeFailed || f.console.values["instance-count"] != "6" {
+			t.Errorf("%d deploys, %s, outputs %v", host.State().Changes, result.Status, f.console.values)
+		}
+		wantLines(t, "changes", f.mutatingRequests(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5,i-6")
+	})
+}
+
+func TestDowngradeRequiresAllowDowngrade(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		machine := f.addHost("i-1", "0.2.0-dev")
+		plan := f.plan("0.1.30-dev", "i-1")
+		var downgrade *release.DowngradeError
+		if _, err := f.runPlan(plan); !errors.As(err, &downgrade) || downgrade.Instance != "i-1 (name-of-i-1)" || machine.State().Changes != 0 {
+			t.Errorf("after %d deploys the error is %v", machine.State().Changes, err)
+		}
+		plan.Rollout.Policy.AllowDowngrade = true
+		if result, err := f.runPlan(plan); err != nil || result.Previous() != "0.2.0-dev" || machine.State().Version != "0.1.30-dev" {
+			t.Errorf("%s runs after %v", machine.State().Version, err)
+		}
+	})
+}
+
+func TestVersionOlderThanCurrentIsRefusedOnEveryInstance(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.addHost("i-1", "0.1.29-dev")
+		if _, err := f.runPlan(f.plan("0.1.31-dev", "i-1")); err != nil {
+			t.Fatal(err)
+		}
+		fresh := f.addHost("i-2", "")
+		_, err := f.runPlan(f.plan("0.1.30-dev", "i-2"))
+		var downgrade *release.DowngradeError
+		if !errors.As(err, &downgrade) || downgrade.Instance != "the instances of dev" || fresh.State().Changes != 0 {
+			t.Error(err)
+		}
+		plan := f.plan("0.1.30-dev", "i-2")
+		plan.Rollout.Policy.AllowDowngrade = true
+		if _, err := f.runPlan(plan); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -1,0 +1,39 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/lease"
+)
+
+func TestPreviousVersionIsThatOfTheHostsOnTheCurrentOne(t *testing.T) {
+	for name, test := range map[string]struct {
+		current string
+		hosts   string // version<previous of each
+		want    string // of the version, or of the error
+	}{
+		"all on current":                   {"0.1.30-dev", "0.1.30-dev<0.1.29-dev 0.1.30-dev<0.1.29-dev", "0.1.29-dev"},
+		"some rolled back already":         {"0.1.30-dev", "0.1.29-dev<0.1.28-dev 0.1.30-dev<0.1.29-dev", "0.1.29-dev"},
+		"some on a newer one":              {"0.1.30-dev", "0.1.31-dev<0.1.28-dev 0.1.30-dev<0.1.29-dev", "0.1.29-dev"},
+		"none on current: newest":          {"0.1.31-dev", "0.1.9-dev<0.1.8-dev 0.1.10-dev<0.1.7-dev 0.1.2-dev<0.1.1-dev", "0.1.7-dev"},
+		"nothing is current yet: newest":   {"", "0.1.28-dev<0.1.27-dev 0.1.29-dev<0.1.26-dev", "0.1.26-dev"},
+		"newest, and two of them disagree": {"0.1.31-dev", "0.1.30-dev<0.1.29-dev 0.1.30-dev<0.1.28-dev", "do not agree which version was healthy before 0.1.30-dev"},
+		"newest, without a previous one":   {"0.1.31-dev", "0.1.30-dev< 0.1.29-dev<0.1.28-dev", "do not agree which version was healthy before 0.1.30-dev: none"},
+		"nothing is installed":             {"0.1.31-dev", "< <", "run no release that they could roll back from"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var hosts []*Host
+			for text := range strings.FieldsSeq(test.hosts) {
+				version, previous, _ := strings.Cut(text, "<")
+				hosts = append(hosts, &Host{Instance: fleet.Instance{ID: "i-1"}, Before: version, Report: &deploy.Report{Version: version, Previous: previous}})
+			}
+			got, err := previousVersion(hosts, lease.Current{Version: test.current})
+			if err == nil && got.String() != test.want || err != nil && !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%s, %v; want %s", got, err, test.want)
+			}
+		})
+	}
+}

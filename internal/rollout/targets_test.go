@@ -1,0 +1,77 @@
+package rollout_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/inputs"
+	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/simhost"
+)
+
+func TestTagsSelectTheInstances(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		dev := map[string]string{"Environment": "dev"}
+		one, other := simhost.New("0.1.29-dev", digestOf("x")), simhost.New("0.1.29-dev", digestOf("x"))
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: one, Tags: dev})
+		f.AddInstance(localaws.Instance{ID: "i-2", Machine: other, Tags: map[string]string{"Environment": "prod"}})
+		plan := f.plan("0.1.30-dev")
+		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+		plan.Targets.MinInstances = 2
+		_, err := f.runPlan(plan)
+		wantErrorParts(t, err, "1 instance found, min-instances is 2: i-1")
+		plan.Targets.Tags[0].Value = "staging"
+		_, err = f.runPlan(plan)
+		if !errors.Is(err, fleet.ErrNoInstance) {
+			t.Error(err)
+		}
+		wantLines(t, "changes", f.mutatingRequests())
+		plan.Targets.Tags[0].Value, plan.Targets.MinInstances = "dev", 1
+		if result, err := f.runPlan(plan); err != nil || states(result) != "i-1 deployed" || other.State().Changes != 0 {
+			t.Errorf("%s: %v", states(result), err)
+		}
+	})
+}
+
+func TestNewInstanceGetsTheRelease(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		dev := map[string]string{"Environment": "dev"}
+		first, second := simhost.New("0.1.29-dev", digestOf("x")), simhost.New("", "")
+		first.NextBehavior = func(string) simhost.Behavior {
+			f.AddInstance(localaws.Instance{ID: "i-2", Machine: second, Tags: dev})
+			return simhost.Behavior{}
+		}
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
+		plan := f.plan("0.1.30-dev")
+		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+		result, err := f.runPlan(plan)
+		if err != nil || states(result) != "i-1 deployed, i-2 deployed" || second.State().Version != "0.1.30-dev" {
+			t.Errorf("%s: %v", states(result), err)
+		}
+		if !slices.Contains(f.console.groups, "Roll out to new instances: 1 instance") {
+			t.Errorf("groups are %q", f.console.groups)
+		}
+	})
+}
+
+func TestDeployFailsWhenANewInstanceIsOffline(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		dev := map[string]string{"Environment": "dev"}
+		first := simhost.New("0.1.29-dev", digestOf("x"))
+		first.NextBehavior = func(string) simhost.Behavior {
+			f.AddInstance(localaws.Instance{ID: "i-2", PingStatus: "Inactive", Tags: dev})
+			return simhost.Behavior{}
+		}
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
+		plan := f.plan("0.1.30-dev")
+		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "new instance: instance i-2 is not online")
+		if result.Status == rollout.OutcomeSuccess || f.latestDigest() != "" {
+			t.Error(result.Status)
+		}
+	})
+}
