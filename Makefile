@@ -24,8 +24,8 @@ demo: ## Deploy to ten instances on this machine, fail and roll back: no account
 test: ## Run the quick tests, which need nothing but Go
 	go test -shuffle=on -count=1 -timeout=15m ./...
 
-test-all: test ## Run the long tests as well: sampled sweep, race detector
-	go test -tags=long -shuffle=on -count=1 -timeout=30m -run=KilledAnywhere ./test/host
+test-all: test ## Run the long tests as well: every case on the stand-in host, sampled sweep, simulation, race detector
+	go test -tags=long -shuffle=on -count=1 -timeout=30m ./test/host
 	go test $(RACE) -tags=long -shuffle=on -count=1 -timeout=30m ./internal/...
 
 sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host

@@ -150,3 +150,5 @@ func TestCurrentHolderReadsTheLockWithoutTakingIt(t *testing.T) {
 		}
 	})
 }
+
+func digestOf(text string) string { return fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(text))) }
