@@ -48,7 +48,6 @@ func (h *Host) runScript(ctx context.Context, script string, env []string) (exit
 	cmd.Env = append([]string{
 		"PATH=" + filepath.Join(h.dir, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
 		"ATTA_ROOT=" + h.Root(),
-		"GOMAXPROCS=1", // a stand-in that starts no second thread is up sooner
 	}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := newCapture()
