@@ -85,7 +85,7 @@ func TestAHistoryThatCannotBeWrittenStopsNothing(t *testing.T) {
 }
 
 // The new release's job is at work when its deploy is cut off, for longer than anybody
-// waits for it: what goes back waits on.
+// waits for it: a rollback keeps waiting.
 func TestADeployThatIsCutOffDuringALongJobIsTakenBackAfterIt(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
@@ -189,7 +189,7 @@ func TestASecretInTheSettingsIsNowhereElse(t *testing.T) {
 		t.Fatalf("looked at %d files only", len(files))
 	}
 	for path := range files {
-		for _, file := range []string{path, m.Path(path)} { // beside the instance's root, or below it
+		for _, file := range []string{path, m.Path(path)} { // outside the instance's root, or in it
 			if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), canary) {
 				t.Error("kept in", path)
 			}
