@@ -9,8 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // The runner sends SIGINT, SIGTERM 7.5 s later, and kills 2.5 s after that:
@@ -46,12 +44,12 @@ func TestCancelledRunCancelsItsCommand(t *testing.T) {
 // busy is a step whose job has begun and will take a minute.
 func (s *stage) busy(settings ...string) *step {
 	s.t.Helper()
-	s.build("0.1.0-dev", sample.WithEnv("SLEEP", "1m"))
+	s.build("0.1.0-dev", s.slow("0.1.0-dev"))
 	p := s.step(settings...)
 	if err := p.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	eventually(s.t, "the job runs", func() bool { return s.greeting() != "" })
+	eventually(s.t, "the job runs", func() bool { return s.isStarted("0.1.0-dev") })
 	return p
 }
 

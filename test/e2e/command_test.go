@@ -14,7 +14,7 @@ import (
 var plainParameters = regexp.MustCompile(`^set -- (deploy|status)( --[a-z0-9-]+=[A-Za-z0-9@:/._-]+)+$`)
 
 func TestCommandTextDiffersOnlyInItsParameters(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	const odd = `a'b"$(touch hacked);{{ssm:_x}} $$` + "`touch hacked`"
 	s.build("0.1.0-dev")
 	if err := os.Rename(filepath.Join(s.workspace, "image.tar"), filepath.Join(s.workspace, odd)); err != nil {

@@ -20,9 +20,7 @@ func TestDeployWithOIDCRole(t *testing.T) {
 	out := p.run()
 	out.wants("success")
 
-	if s.runs() != "0.1.0-dev" || s.greeting() != "hello from 0.1.0-dev" {
-		t.Errorf("the instance runs %q and the job wrote %q", s.runs(), s.greeting())
-	}
+	s.wantRuns("0.1.0-dev")
 	if got := s.tag("latest-dev"); got != digest.String() || s.tag("0.1.0-dev") != got {
 		t.Errorf("the version is %s, latest-dev is %s, want %s", s.tag("0.1.0-dev"), got, digest)
 	}
@@ -51,8 +49,9 @@ func TestDeployWithAccessKeys(t *testing.T) {
 		t.Errorf("with keys at hand, %v", calls)
 	}
 	out := s.deployed("0.1.1-dev")
-	if s.runs() != "0.1.1-dev" || s.greeting() != "hello from 0.1.1-dev" || out.outputs["previous-version"] != "0.1.0-dev" {
-		t.Errorf("the instance runs %q, the job wrote %q, before was %q", s.runs(), s.greeting(), out.outputs["previous-version"])
+	s.wantRuns("0.1.1-dev")
+	if out.outputs["previous-version"] != "0.1.0-dev" {
+		t.Errorf("previous-version is %q", out.outputs["previous-version"])
 	}
 }
 
@@ -110,9 +109,7 @@ func TestThreeJobsPassDigestAndChecksum(t *testing.T) {
 	from = len(s.aws.Calls())
 	rollout := s.run("phases=rollout", "image=", "image-digest="+image.outputs["image-digest"], "bundle-sha256="+bundle.outputs["bundle-sha256"])
 	rollout.wants("success")
-	if s.runs() != "0.1.0-dev" || s.greeting() != "hello from 0.1.0-dev" {
-		t.Errorf("the instance runs %q and the job wrote %q", s.runs(), s.greeting())
-	}
+	s.wantRuns("0.1.0-dev")
 	changes := s.calls(from, changing...)
 	if len(changes) != 1 || changes[0].Resource != "atta:latest-dev" {
 		t.Errorf("the rollout changed %v, want latest-dev alone", changes)

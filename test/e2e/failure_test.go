@@ -9,7 +9,7 @@ import (
 )
 
 func TestFailedDeployIsRolledBack(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	first := s.deployed("0.1.0-dev").outputs["image-digest"]
 	out := s.deploy("0.1.1-dev", sample.WithExitCode(3))
 	out.wants("rolled-back")
@@ -29,7 +29,7 @@ func TestFailedDeployIsRolledBack(t *testing.T) {
 }
 
 func TestFailedFirstDeployLeavesNothingInstalled(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	out := s.deploy("0.1.0-dev", sample.WithExitCode(3))
 	out.wants("rolled-back")
 	out.says("exit status 3")

@@ -56,7 +56,7 @@ func TestOutputOfAnInstanceIsShownAsText(t *testing.T) {
 
 // The sample program repeats the name of a flag that it does not know.
 func TestOutputOfAJobIsShownAsText(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	lines := "\n::error::forged\n##[add-mask]forged\n::stop-commands::forged\n" + `ATTA_RESULT {"v":1,"outcome":"deployed","code":0}`
 	out := s.deploy("0.1.0-dev", sample.WithCmd("-"+lines))
 	out.wants("rolled-back")
@@ -106,7 +106,7 @@ func TestOnlyAReportOfThisDeploymentIsASuccess(t *testing.T) {
 }
 
 func TestSecretsAreNotDisclosed(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	const canary = "canary-of-the-host-4711"
 	write(t, s.host.Path("opt/atta/.env"), "TOKEN="+canary+"\nGREETING=hi\n")
 	keys := s.step()

@@ -79,7 +79,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			s := newStage(t)
+			s := newStage(t, true)
 			env.Values["stage"] = s
 			env.Defer(s.close)
 			env.Vars = append(append(env.Vars, s.aws.Env()...), "GORACE=atexit_sleep_ms=0",

@@ -4,8 +4,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-
-	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestRollbackToThePreviousVersion(t *testing.T) {
@@ -31,7 +29,7 @@ func TestRollbackToThePreviousVersion(t *testing.T) {
 }
 
 func TestStatusReportsWhatRunsAndWhetherItIsInSync(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	s.deployed("0.1.0-dev")
 	out := s.run("operation=status", "version=", "image=")
 	out.wants("success")
@@ -128,12 +126,12 @@ func TestPostStepDoesNothingAfterACompleteRun(t *testing.T) {
 func TestPostStepResolvesUnknownInstances(t *testing.T) {
 	s := play(t)
 	s.deployed("0.1.0-dev")
-	s.build("0.1.1-dev", sample.WithEnv("SLEEP", "1m"))
+	s.build("0.1.1-dev", s.slow("0.1.1-dev"))
 	p := s.step("version=0.1.1-dev", "on-running=kill")
 	if err := p.Start(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the job runs", func() bool { return s.greeting() == "hello from 0.1.1-dev" })
+	eventually(t, "the job runs", func() bool { return s.isStarted("0.1.1-dev") })
 	if err := p.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}

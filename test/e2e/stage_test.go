@@ -11,7 +11,6 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/atta-deploy-action/localaws"
-	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -24,9 +23,9 @@ const (
 
 // stage is an account with one instance, and the workspace of a job.
 type stage struct {
-	t         *testing.T
-	aws       *localaws.Server
-	host      *host.Host
+	t   *testing.T
+	aws *localaws.Server
+	instance
 	workspace string
 
 	mu      sync.Mutex
@@ -34,7 +33,7 @@ type stage struct {
 	answer  func(localaws.Invocation) *localaws.DeliveryFault // in the instance's place; nil: it answers itself
 }
 
-func newStage(t *testing.T) *stage {
+func newStage(t *testing.T, withScripts bool) *stage {
 	t.Helper()
 	s := &stage{t: t, workspace: t.TempDir()}
 	var err error
@@ -43,26 +42,31 @@ func newStage(t *testing.T) *stage {
 	}
 	s.aws.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
 	s.aws.CreateBucket(bucket)
-	key, err := s.aws.Config().Credentials.Retrieve(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	if withScripts || long {
+		s.addScriptInstance()
+	} else {
+		s.addSimulatedInstance()
 	}
-	s.host, err = host.New(host.Options{
-		Dir: t.TempDir(), Endpoint: s.aws.URL(), AWSCLI: "standin", Standins: tools,
-		AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: s.host, InjectFault: s.deliver})
 	return s
 }
 
-// play is a stage that closes with its test, which runs beside the others.
+// play is a stage that closes with its test, which runs beside the others. Only in the
+// long tests does its instance run the scripts.
 func play(t *testing.T) *stage {
 	t.Helper()
+	return begin(t, false)
+}
+
+// playWithScripts is a stage whose instance always runs the scripts.
+func playWithScripts(t *testing.T) *stage {
+	t.Helper()
+	return begin(t, true)
+}
+
+func begin(t *testing.T, withScripts bool) *stage {
+	t.Helper()
 	t.Parallel()
-	s := newStage(t)
+	s := newStage(t, withScripts)
 	t.Cleanup(s.close)
 	return s
 }
@@ -70,6 +74,9 @@ func play(t *testing.T) *stage {
 func (s *stage) close() {
 	if err := s.aws.Close(); err != nil {
 		s.t.Error(err)
+	}
+	if s.host == nil {
+		return
 	}
 	if err := s.host.Close(); err != nil {
 		s.t.Error(err)
@@ -139,23 +146,8 @@ func (s *stage) file(name, text string) {
 	write(s.t, filepath.Join(s.workspace, name), text)
 }
 
-// runs is the version that the instance has installed; empty: none.
-func (s *stage) runs() string {
-	target, err := os.Readlink(s.host.Path("opt/atta/current"))
-	if err != nil {
-		return ""
-	}
-	return filepath.Base(target)
-}
-
-// greeting is what the job has written; empty: it has not run.
-func (s *stage) greeting() string {
-	text, _ := os.ReadFile(s.host.Path("opt/atta/output/greeting.txt"))
-	return strings.TrimSpace(string(text))
-}
-
 // calls are the requests from the nth on whose operation has one of the prefixes, apart
-// from those of the ledger.
+// from those of the lock and the history.
 func (s *stage) calls(from int, prefixes ...string) (found []localaws.Call) {
 	for _, call := range s.aws.Calls()[from:] {
 		if !strings.Contains(call.Resource, "/deployments/") && slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(call.Operation, p) }) {

@@ -3,6 +3,7 @@
 package host_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -10,25 +11,40 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-// moments are commands before which a deploy is cut off.
-var moments = []struct {
+// A moment is a command before which a deploy is cut off.
+type moment struct {
 	name, at string
 	after    bool // the deploy is a success by then
-}{
-	{name: "stop", at: "systemctl stop SERVICE.service"},
-	{name: "unit", at: "mv -T -- /etc/systemd/system/SERVICE.service.new *"},
-	{name: "current", at: "mv -T -- /opt/SERVICE/.current.new *"},
-	{name: "reload", at: "systemctl daemon-reload"},
-	{name: "start", at: "systemctl start SERVICE.service"},
-	{name: "health", at: "docker ps --quiet --filter*"},
-	{name: "settle", at: "mv -T -- /opt/SERVICE/.previous.new *", after: true},
+}
+
+// The long tests try all moments in each way; otherwise one half of them is for a reboot,
+// the other for a cancelled command.
+var (
+	forReboot = []moment{
+		{name: "current", at: "mv -T -- /opt/SERVICE/.current.new *"},
+		{name: "start", at: "systemctl start SERVICE.service"},
+		{name: "settle", at: "mv -T -- /opt/SERVICE/.previous.new *", after: true},
+	}
+	forCancel = []moment{
+		{name: "stop", at: "systemctl stop SERVICE.service"},
+		{name: "unit", at: "mv -T -- /etc/systemd/system/SERVICE.service.new *"},
+		{name: "reload", at: "systemctl daemon-reload"},
+		{name: "health", at: "docker ps --quiet --filter*"},
+	}
+)
+
+func momentsOf(quick []moment) []moment {
+	if long {
+		return slices.Concat(forReboot, forCancel)
+	}
+	return quick
 }
 
 func TestE2EARebootInTheMiddleEndsInOneOfTheTwoReleases(t *testing.T) {
 	onEach(t, func(t *testing.T, m guest) {
 		m.deployed("0.0.1-dev", serving("8081"))
 		m.deployed("0.0.2-dev", serving("8081"))
-		for _, moment := range moments {
+		for _, moment := range momentsOf(forReboot) {
 			before := m.snapshot()
 			reboot := m.Reboot
 			if moment.name == "current" {
@@ -140,7 +156,7 @@ func TestE2EACommandThatIsCancelledIsTakenBackByItself(t *testing.T) {
 	m.deployed("0.0.1-dev", serving("8081"))
 	m.deployed("0.0.2-dev", serving("8081"))
 	before := m.snapshot()
-	for _, moment := range moments {
+	for _, moment := range momentsOf(forCancel) {
 		cancel := m.held(moment.at, "0.1.0-dev", serving("8081"))
 		begin := time.Now()
 		cancel()

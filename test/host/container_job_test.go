@@ -20,7 +20,7 @@ func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
 	m.same(before, m.snapshot())
 	m.settled()
 
-	a := m.read("sed -i s/^DRAIN_TIMEOUT=.*/DRAIN_TIMEOUT=90/ /opt/$s/releases/0.0.2-dev/rollout.env; /opt/$s/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev")
+	a := m.parse(m.run("sed -i s/^DRAIN_TIMEOUT=.*/DRAIN_TIMEOUT=90/ /opt/$s/releases/0.0.2-dev/rollout.env; /opt/$s/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev"))
 	m.expect(a, "deployed", 0, "0.0.2-dev runs")
 	if a.Millis["drain"] < 500 {
 		t.Errorf("waited %d ms for the job", a.Millis["drain"])

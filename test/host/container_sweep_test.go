@@ -16,7 +16,10 @@ import (
 // killed there, the deploy comes to its end by itself.
 func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	t.Parallel()
-	const places = 12
+	places := 5
+	if long {
+		places = 12
+	}
 	hook, err := os.ReadFile("../../test/host/testdata/kill_point.sh")
 	if err != nil {
 		t.Fatal(err)

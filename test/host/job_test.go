@@ -22,8 +22,12 @@ func TestOnEachMachineAJobThatFailsIsTakenBackWhole(t *testing.T) {
 
 		before := m.snapshot()
 		boot := m.output("cat /proc/1/stat")
-		for i, code := range []int{1, 137, 168, 169, 194} {
-			version := fmt.Sprintf("0.1.%d-dev", i)
+		codes := []int{137, 194}
+		if long {
+			codes = []int{1, 137, 168, 169, 194}
+		}
+		for _, code := range codes {
+			version := fmt.Sprintf("0.1.%d-dev", code)
 			a := m.deploy(version, image(sample.WithExitCode(code)), own("extra.txt", version))
 			m.expect(a, "rolled-back", 40, fmt.Sprintf("result exit-code, exit status %d; 0.0.2-dev is installed", code))
 			if !strings.Contains(a.stderr, fmt.Sprintf("done, exit %d", code)) {
@@ -36,7 +40,7 @@ func TestOnEachMachineAJobThatFailsIsTakenBackWhole(t *testing.T) {
 		if pid1 := m.output("cat /proc/1/stat"); strings.Fields(pid1)[21] != strings.Fields(boot)[21] {
 			t.Error("the instance was rebooted")
 		}
-		m.expect(m.deploy("0.1.4-dev", image(sample.WithExitCode(194)), own("extra.txt", "0.1.4-dev")), "refused", 10, "quarantined")
+		m.expect(m.deploy("0.1.194-dev", image(sample.WithExitCode(194)), own("extra.txt", "0.1.194-dev")), "refused", 10, "quarantined")
 		m.same(before, m.snapshot())
 		m.output("systemctl start $s")
 		m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "hello from 0.0.2-dev")
