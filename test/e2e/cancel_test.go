@@ -54,7 +54,7 @@ func (s *stage) busy(settings ...string) *step {
 }
 
 func TestKilledRunLeavesItsRecord(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	p := s.busy()
 	known := []string{"version", "deployment-id", "previous-version", "instance-count", "image-uri", "image-digest", "image-pushed", "bundle-uri", "bundle-sha256", "command-ids"}
 	eventually(t, "every output that is known is written", func() bool { return len(readOutputs(t, p.outputs)) >= len(known) })

@@ -13,7 +13,7 @@ import (
 )
 
 func TestDeployWithOIDCRole(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	digest, _ := s.build("0.1.0-dev").Digest()
 	p := s.step("role-to-assume="+role, "role-session-name=ci").without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 	p.Env = append(p.Env, s.aws.OIDCEnv()...)
@@ -88,7 +88,7 @@ func TestSuccessSetsEveryOutputOfActionYML(t *testing.T) {
 }
 
 func TestThreeJobsPassDigestAndChecksum(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	s.build("0.1.0-dev")
 	image := s.run("phases=image", "deploy-bucket=", "instance-ids=")
 	image.wants("success")

@@ -138,7 +138,7 @@ func TestOCIImageKeepsItsDigest(t *testing.T) {
 }
 
 func TestIndexKeepsAllPlatforms(t *testing.T) {
-	s := play(t)
+	s := playWithScripts(t)
 	built, err := sample.NewIndex(s.sample("0.1.0-dev", sample.WithArchitecture("amd64")), s.sample("0.1.0-dev", sample.WithArchitecture("arm64")))
 	if err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func newStage(t *testing.T, withScripts bool) *stage {
 	}
 	s.aws.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
 	s.aws.CreateBucket(bucket)
-	if withScripts || long {
+	if withScripts {
 		s.addScriptInstance()
 	} else {
 		s.addSimulatedInstance()
@@ -50,14 +50,14 @@ func newStage(t *testing.T, withScripts bool) *stage {
 	return s
 }
 
-// play is a stage that closes with its test, which runs beside the others. Only in the
-// long tests does its instance run the scripts.
+// play is a stage that closes with its test, which runs beside the others. Its instance is
+// simulated.
 func play(t *testing.T) *stage {
 	t.Helper()
 	return begin(t, false)
 }
 
-// playWithScripts is a stage whose instance always runs the scripts.
+// playWithScripts is a stage whose instance runs the scripts and the job.
 func playWithScripts(t *testing.T) *stage {
 	t.Helper()
 	return begin(t, true)

@@ -3,6 +3,7 @@
 package host_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -35,14 +36,12 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 		"unheard-of": {"1"},
 	}
 	hostile := []string{`$(touch "$ATTA_ROOT/pwned")`, "\ndev", "x{{ssm:/y}}", "dev\n", `'`, `"`, "`id`", ";id", "$$", `\`, "*", "é"}
-	if !long {
-		hostile = hostile[:1]
-	}
-	for name, values := range bad {
+	for i, name := range slices.Sorted(maps.Keys(bad)) {
+		values := append(bad[name], hostile[i%len(hostile)], hostile[(i+5)%len(hostile)])
 		if !long {
-			values = values[:min(2, len(values))]
+			values = append(bad[name][:min(2, len(bad[name]))], hostile[0])
 		}
-		for _, value := range append(values, hostile...) {
+		for _, value := range values {
 			if name == "image" && value == "" {
 				continue
 			}
