@@ -37,9 +37,9 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 	}
 	hostile := []string{`$(touch "$ATTA_ROOT/pwned")`, "\ndev", "x{{ssm:/y}}", "dev\n", `'`, `"`, "`id`", ";id", "$$", `\`, "*", "é"}
 	for i, name := range slices.Sorted(maps.Keys(bad)) {
-		values := append(bad[name], hostile[i%len(hostile)], hostile[(i+5)%len(hostile)])
+		values := slices.Concat(bad[name], []string{hostile[i%len(hostile)], hostile[(i+5)%len(hostile)]})
 		if !long {
-			values = append(bad[name][:min(2, len(bad[name]))], hostile[0])
+			values = slices.Concat(bad[name][:min(2, len(bad[name]))], hostile[:1])
 		}
 		for _, value := range values {
 			if name == "image" && value == "" {
