@@ -49,6 +49,18 @@ func describeHosts(hosts []*Host) (lines []string) {
 	return lines
 }
 
+// nameHosts names the first maxNamed hosts.
+func nameHosts(hosts []*Host) string {
+	var names []string
+	for _, host := range hosts[:min(len(hosts), maxNamed)] {
+		names = append(names, host.String())
+	}
+	if more := len(hosts) - maxNamed; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
 // unhealthyError is nil when each of the hosts, of so many in all, runs the release.
 func unhealthyError(hosts []*Host, of int) error {
 	bad := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State == Deployed })
@@ -141,9 +153,14 @@ func (h *Host) foundUnhealthy() bool {
 	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed
 }
 
-// quarantineImage keeps an image that was found unhealthy from being deployed again.
+// quarantineImage keeps an image that was found unhealthy from being deployed again. An image
+// that other hosts ran, healthy, before this run is not to blame: the host is.
 func (r *run) quarantineImage(ctx context.Context) {
 	if r.plan.Operation != Deploy || !slices.ContainsFunc(r.result.Hosts, (*Host).foundUnhealthy) || isDone(ctx) {
+		return
+	}
+	if slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.State == Deployed && !h.Changed }) || r.result.Current.Digest == r.result.Image.Digest {
+		r.console.Notice("The image is not quarantined", "%s was healthy elsewhere before this run", r.plan.Release.Version)
 		return
 	}
 	err := r.services.Lease.UpdateCurrent(r.leaseContext(ctx), r.lease.Generation(), func(c *lease.Current) {

@@ -41,7 +41,9 @@ type commander struct {
 // releaseRequest makes a host run a release.
 func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) deploy.Request {
 	policy := plan.Rollout.Policy
-	policy.AllowDowngrade = policy.AllowDowngrade || plan.Operation == Rollback
+	if plan.Operation == Rollback {
+		policy.AllowDowngrade, policy.AllowQuarantined = true, true
+	}
 	return deploy.ReleaseRequest{
 		Header: c.fencedHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
 		BundleURI: result.Bundle.URI, BundleSHA256: result.Bundle.SHA256, Policy: policy,
@@ -120,21 +122,21 @@ func (c *commander) runCommand(ctx context.Context, request deploy.Request, want
 	return errors.Join(problems...)
 }
 
-// queryHosts asks hosts what they run now. A host that cannot answer is an error, and so
-// is, unless errors are tolerated, a command that could not be sent.
-func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool) error {
+// queryHosts asks hosts what they run now. Each host that does not answer has no report, and
+// is a problem of its own. Unless errors are tolerated, a command that could not be sent
+// ends it.
+func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool) (unanswered []error, err error) {
 	answers, err := c.sendCommand(ctx, c.statusRequest(""), instancesOf(hosts), nil)
 	if err != nil && !tolerant {
-		return err
+		return nil, err
 	}
-	problems := []error{err}
 	var highest int64
 	for i, answer := range answers {
 		host := hosts[i]
 		host.Denied = answer.Status == fleet.StatusAccessDenied
 		if why := c.noAnswerReason(answer); why != "" {
 			host.Message, host.Log = why, answer.Log
-			problems = append(problems, fmt.Errorf("instance %s cannot report what it runs: %s", host.ID, why))
+			unanswered = append(unanswered, fmt.Errorf("instance %s cannot report what it runs: %s", host.ID, why))
 			continue
 		}
 		host.Before, host.Report = answer.report.Version, answer.report
@@ -144,9 +146,9 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 		}
 	}
 	if c.lease != nil {
-		problems = append(problems, c.lease.RaiseGeneration(ctx, highest))
+		err = errors.Join(err, c.lease.RaiseGeneration(ctx, highest))
 	}
-	return limitProblems(problems)
+	return unanswered, err
 }
 
 // noAnswerReason is why an answer to a status command is none; empty: it is one.

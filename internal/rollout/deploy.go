@@ -4,16 +4,26 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
-// rollOut brings the release to the hosts in waves, and stops when one of them is not
-// proved to run it. Those that run it already are not touched.
+// rollOut brings the release to every host. Those of a rollback that cannot be reached are
+// an error at its end.
 func (r *run) rollOut(ctx context.Context) error {
+	err := r.runWaves(ctx)
+	r.result.Hosts = append(r.result.Hosts, r.left...)
+	return errors.Join(err, unhealthyError(r.left, len(r.result.Hosts)))
+}
+
+// runWaves brings the release to the hosts in waves, and stops when one of them is not
+// proved to run it. Those that run it already are not touched.
+func (r *run) runWaves(ctx context.Context) error {
 	if err := r.checkQuarantine(); err != nil {
 		return err
 	}
@@ -31,7 +41,7 @@ func (r *run) rollOut(ctx context.Context) error {
 		}
 	}
 	if err := r.deployToNewInstances(ctx); err != nil {
-		return r.abortRollout(ctx, nil, err)
+		return err
 	}
 	return r.setCurrent(r.leaseContext(ctx))
 }
@@ -108,25 +118,27 @@ func (r *run) releaseRequest(ctx context.Context, c *commander) (deploy.Request,
 const maxNewInstanceRounds = 3
 
 // deployToNewInstances deploys to instances that have got the tags since the run began, so
-// that every instance runs the release when it ends.
+// that every instance runs the release when it ends. What cannot be deployed to says nothing
+// about the release, and the others keep it; an instance that finds it unhealthy does.
 func (r *run) deployToNewInstances(ctx context.Context) error {
 	if len(r.plan.Targets.Tags) == 0 {
 		return nil
 	}
-	for range maxNewInstanceRounds {
+	for round := 0; ; round++ {
 		added, err := r.findNewInstances(ctx)
-		if err != nil || len(added) == 0 {
-			return err
+		if err == nil && round == maxNewInstanceRounds {
+			err = unhealthyError(added, len(r.result.Hosts))
+		}
+		if err != nil {
+			return fmt.Errorf("every other instance runs %s, and keeps it: %w", r.plan.Release.Version, errors.Join(err, r.setCurrent(r.leaseContext(ctx))))
+		}
+		if len(added) == 0 {
+			return nil
 		}
 		if err := r.runWave(ctx, "Roll out to new instances: "+Instances(len(added)), added); err != nil {
-			return err
+			return r.abortRollout(ctx, added, err)
 		}
 	}
-	added, err := r.findNewInstances(ctx)
-	if err == nil && len(added) > 0 {
-		err = unhealthyError(added, len(r.result.Hosts))
-	}
-	return err
 }
 
 // findNewInstances adds hosts that were not there before to the run, and checks that they
@@ -154,7 +166,8 @@ func (r *run) findNewInstances(ctx context.Context) ([]*Host, error) {
 	}
 	added := r.result.Hosts[first:]
 	if len(added) > 0 && problems == nil {
-		problems = append(problems, r.commander().queryHosts(r.leaseContext(ctx), added, false))
+		unanswered, err := r.commander().queryHosts(r.leaseContext(ctx), added, false)
+		problems = append(problems, limitProblems(unanswered), err)
 		for _, host := range added {
 			problems = append(problems, r.checkInstalled(host))
 		}
@@ -173,23 +186,48 @@ func (e *QuarantineError) Error() string {
 		e.Environment, e.Version, e.Since.UTC().Format(time.RFC3339), e.Deployment)
 }
 
-// checkQuarantine refuses an image that was found unhealthy on other instances.
+// checkQuarantine refuses an image that was found unhealthy on other instances. A rollback
+// is never refused: what it goes back to was seen healthy.
 func (r *run) checkQuarantine() error {
 	found := r.result.Current.FindQuarantine(r.result.Image.Digest)
-	if found == nil || r.plan.Rollout.Policy.AllowQuarantined {
+	if found == nil || r.plan.Rollout.Policy.AllowQuarantined || r.plan.Operation == Rollback {
 		return nil
 	}
 	return &QuarantineError{*found, r.plan.Release.Environment}
 }
 
+// releaseDigest is the digest of the image that the hosts run. After a rollback that needed
+// no registry, they are what knows it, and have to agree.
+func (r *run) releaseDigest() (string, error) {
+	if r.result.Image.Digest != "" {
+		return r.result.Image.Digest, nil
+	}
+	groups := map[string][]*Host{}
+	for _, host := range r.result.Hosts {
+		if host.State == Deployed {
+			groups[host.Report.Digest] = append(groups[host.Report.Digest], host)
+		}
+	}
+	digests := slices.Sorted(maps.Keys(groups))
+	if len(digests) == 1 {
+		return digests[0], nil
+	}
+	var words []string
+	for _, digest := range digests {
+		words = append(words, fmt.Sprintf("%s (%s)", digest, nameHosts(groups[digest])))
+	}
+	return "", fmt.Errorf("the instances run different images as %s: %s; nothing was recorded, and no tag was moved", r.plan.Release.Version, strings.Join(words, "; "))
+}
+
 // setCurrent records what should run from now on.
 func (r *run) setCurrent(ctx context.Context) error {
-	version, digest := r.plan.Release.Version.String(), r.result.Image.Digest
-	if digest == "" { // a rollback that needed no registry
-		digest = r.result.Hosts[0].Report.Digest
-		r.result.Image.Digest = digest
+	digest, err := r.releaseDigest()
+	if err != nil {
+		return err
 	}
-	err := r.services.Lease.UpdateCurrent(ctx, r.lease.Generation(), func(c *lease.Current) {
+	version := r.plan.Release.Version.String()
+	r.result.Image.Digest = digest
+	err = r.services.Lease.UpdateCurrent(ctx, r.lease.Generation(), func(c *lease.Current) {
 		c.LiftQuarantine(digest)
 		if c.Version == version && c.Digest == digest {
 			return

@@ -62,7 +62,8 @@ func (r *run) connectAccount(ctx context.Context, account Account) error {
 	return nil
 }
 
-// findInstances returns the target instances, all of which can be reached.
+// findInstances returns the target instances, all of which can be reached. A rollback leaves
+// out those that cannot: it must not wait for a host that is down.
 func (r *run) findInstances(ctx context.Context) ([]fleet.Instance, error) {
 	ready, unready, err := r.services.Fleet.Find(ctx, r.plan.Targets)
 	if err != nil {
@@ -70,12 +71,23 @@ func (r *run) findInstances(ctx context.Context) ([]fleet.Instance, error) {
 	}
 	var problems []error
 	for _, problem := range unready {
-		problems = append(problems, problem)
+		if r.plan.Operation == Rollback && len(ready) > 0 {
+			r.leaveOut(&Host{Instance: problem.Instance}, problem.Reason)
+		} else {
+			problems = append(problems, problem)
+		}
 	}
 	if n := len(ready) + len(unready); n < r.plan.Targets.MinInstances {
 		problems = append(problems, &TooFewError{Found: ready, Want: r.plan.Targets.MinInstances})
 	}
 	return ready, limitProblems(problems)
+}
+
+// leaveOut takes a host out of a rollback, which goes on without it.
+func (r *run) leaveOut(host *Host, why string) {
+	host.State, host.Message = NotStarted, why+"; it was left out, and runs what it ran before"
+	r.left = append(r.left, host)
+	r.console.Notice("An instance is left out", "instance %s %s", host.Instance, why)
 }
 
 // TooFewError says that there are fewer instances than min-instances.
@@ -126,7 +138,17 @@ func (r *run) inspectHosts(ctx context.Context, found []fleet.Instance) error {
 	for _, instance := range found {
 		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotStarted})
 	}
-	problems := []error{r.commander().queryHosts(ctx, r.result.Hosts, false)}
+	unanswered, err := r.commander().queryHosts(ctx, r.result.Hosts, false)
+	if r.plan.Operation == Rollback && len(unanswered) < len(r.result.Hosts) {
+		unanswered = nil
+		r.result.Hosts = slices.DeleteFunc(r.result.Hosts, func(h *Host) bool {
+			if h.Report == nil {
+				r.leaveOut(h, "cannot report what it runs: "+h.Message)
+			}
+			return h.Report == nil
+		})
+	}
+	problems := slices.Concat(unanswered, []error{err})
 	if r.plan.Operation == Rollback && errors.Join(problems...) == nil {
 		problems = append(problems, r.resolveTarget(ctx))
 	}

@@ -18,6 +18,7 @@ type run struct {
 	lease     *lease.Lease    // nil until it is held, and in an operation that changes nothing
 	fence     int64           // without a lease, the generation that commands carry; 0: none
 	missing   map[string]bool // instances, by id, that do not hold the release of a rollback
+	left      []*Host         // by a rollback, since they cannot be reached
 	result    Result
 }
 

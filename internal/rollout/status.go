@@ -37,7 +37,7 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotStarted})
 	}
 	r.noticeHolder(ctx)
-	_ = r.commander().queryHosts(ctx, r.result.Hosts, true) // a host that cannot answer is shown as such
+	_, _ = r.commander().queryHosts(ctx, r.result.Hosts, true) // a host that cannot answer is shown as such
 	for _, host := range r.result.Hosts {
 		r.compareWithCurrent(host)
 	}
@@ -69,7 +69,9 @@ func (r *run) compareWithCurrent(host *Host) {
 		return
 	}
 	drift := report.Drift
-	if current.Version != "" && report.Version != current.Version {
+	if current.Version == "" && report.Version != "" {
+		drift = append(drift, "record")
+	} else if report.Version != current.Version {
 		drift = append(drift, "version")
 	} else if current.Digest != "" && report.Digest != current.Digest {
 		drift = append(drift, "digest")
@@ -77,12 +79,18 @@ func (r *run) compareWithCurrent(host *Host) {
 	if report.Version != "" && !report.Verified {
 		drift = append(drift, "unverified")
 	}
+	if report.Unit == unitFailed {
+		drift = append(drift, "unit-state")
+	}
 	host.Drift, host.State, host.Message = drift, InSync, describeReport(report)
 	if len(drift) > 0 {
 		host.State = Drifted
 		host.Message += "; differs in " + strings.Join(drift, ", ")
 	}
-	if current.Version != "" && report.Version != current.Version {
+	switch {
+	case current.Version == "" && report.Version != "":
+		host.Message += "; nothing is recorded that should run"
+	case report.Version != current.Version:
 		host.Message += "; should run " + current.Version
 	}
 }

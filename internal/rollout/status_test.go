@@ -63,3 +63,24 @@ func TestStatusReportsDriftAndChangesNothing(t *testing.T) {
 		wantErrorParts(t, err, "5 of 6 instances out of sync", "instance i-02 (name-of-i-02): drifted: ")
 	})
 }
+
+func TestStatusWithoutARecordOrWithAFailedUnitIsNotInSync(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.28-dev")
+		plan := f.statusPlan(ids...)
+		plan.FailOnDrift = true
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "2 of 2 instances out of sync", "differs in record; nothing is recorded that should run")
+		if result.Status == rollout.OutcomeSuccess {
+			t.Error(result.Status)
+		}
+		f.deployVersions(ids, "0.1.29-dev")
+		hosts[1].SetUnitFailed()
+		plan.DeploymentID = "status-2"
+		result, err = f.runPlan(plan)
+		wantErrorParts(t, err, "1 of 2 instances out of sync", "instance i-02 (name-of-i-02): drifted: ", "differs in unit-state")
+		if got := states(result); got != "i-01 in-sync, i-02 drifted" {
+			t.Error(got)
+		}
+	})
+}

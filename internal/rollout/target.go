@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -28,8 +29,9 @@ func (r *run) resolveTarget(ctx context.Context) error {
 }
 
 // previousVersion is the version that was seen healthy before the current one, which the
-// hosts that run it know. A host that has rolled back already, or never came so far, is not
-// asked: so a rollback that was interrupted can be started again and ends at its target.
+// hosts that run it know. Every other host runs it already, or nothing: so a rollback that
+// was interrupted can be started again and ends at its target. Hosts that run something
+// else are a question for the operator.
 func previousVersion(hosts []*Host, current lease.Current) (release.Version, error) {
 	from := current.Version
 	if !slices.ContainsFunc(hosts, func(h *Host) bool { return h.Before == from }) {
@@ -38,21 +40,34 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 	if from == "" {
 		return release.Version{}, errors.New("the instances run no release that they could roll back from")
 	}
-	named := map[string][]string{}
+	targets, others := map[string][]*Host{}, map[string][]*Host{}
 	for _, host := range hosts {
 		if host.Before == from {
-			named[host.Report.Previous] = append(named[host.Report.Previous], host.String())
+			targets[host.Report.Previous] = append(targets[host.Report.Previous], host)
+		} else if host.Before != "" {
+			others[host.Before] = append(others[host.Before], host)
 		}
 	}
+	target := slices.Collect(maps.Keys(targets))[0]
+	if len(targets) > 1 || target == "" {
+		return release.Version{}, fmt.Errorf("the instances do not agree which version was healthy before %s: %s; set version", from, describeGroups(targets))
+	}
+	delete(others, target)
+	if len(others) > 0 {
+		others[from] = targets[target]
+		return release.Version{}, fmt.Errorf("the instances run different releases: %s; set version", describeGroups(others))
+	}
+	return release.ParseVersion(target)
+}
+
+// describeGroups lists versions with the hosts of each.
+func describeGroups(groups map[string][]*Host) string {
 	var words []string
-	for version, names := range named {
-		if len(named) == 1 && version != "" {
-			return release.ParseVersion(version)
-		}
-		words = append(words, fmt.Sprintf("%s (%s)", or(version, "none"), strings.Join(names[:min(len(names), maxNamed)], ", ")))
+	for version, hosts := range groups {
+		words = append(words, fmt.Sprintf("%s (%s)", or(version, "none"), nameHosts(hosts)))
 	}
 	slices.Sort(words)
-	return release.Version{}, fmt.Errorf("the instances do not agree which version was healthy before %s: %s; set version", from, strings.Join(words, "; "))
+	return strings.Join(words, "; ")
 }
 
 // newestVersion is the highest version that any host runs.
@@ -71,18 +86,18 @@ func newestVersion(hosts []*Host) string {
 func (r *run) locateRelease(ctx context.Context) error {
 	r.missing = map[string]bool{}
 	want := r.expectation()
-	var names []string
+	var lacking []*Host
 	for _, host := range r.result.Hosts {
 		holds := host.Before != want.version && slices.Contains(host.Report.Releases, want.version)
 		if !holds && !want.isMetBy(host.Report) {
 			r.missing[host.ID] = true
-			names = append(names, host.String())
+			lacking = append(lacking, host)
 		}
 	}
-	if len(names) == 0 {
+	if len(lacking) == 0 {
 		return nil
 	}
-	missing := fmt.Sprintf("%s is not among the releases of %s (%s)", want.version, Instances(len(names)), strings.Join(names[:min(len(names), maxNamed)], ", "))
+	missing := fmt.Sprintf("%s is not among the releases of %s (%s)", want.version, Instances(len(lacking)), nameHosts(lacking))
 	if r.services.Repository == nil {
 		return fmt.Errorf("%s, and without ecr-repository it cannot be deployed there", missing)
 	}

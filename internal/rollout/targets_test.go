@@ -69,9 +69,50 @@ func TestDeployFailsWhenANewInstanceIsOffline(t *testing.T) {
 		plan := f.plan("0.1.30-dev")
 		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
 		result, err := f.runPlan(plan)
-		wantErrorParts(t, err, "new instance: instance i-2 is not online")
-		if result.Status == rollout.OutcomeSuccess || f.latestDigest() != "" {
-			t.Error(result.Status)
+		wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it: new instance: instance i-2 is not online")
+		f.wantKept(result, first)
+	})
+}
+
+// wantKept checks that a run failed, moved no tag and left its release on the host.
+func (f *fixture) wantKept(result rollout.Result, host *simhost.Host) {
+	f.t.Helper()
+	current, err := f.locks.ReadCurrent(f.t.Context())
+	if result.Status != rollout.OutcomeFailed || f.latestDigest() != "" || host.State().Version != "0.1.30-dev" || host.State().Changes != 1 || current.Version != "0.1.30-dev" {
+		f.t.Errorf("%s, latest-dev is %q, the host runs %+v, current is %q: %v", result.Status, f.latestDigest(), host.State(), current.Version, err)
+	}
+}
+
+func TestReleaseIsKeptWhenNewInstancesCannotBeLookedUp(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		first := simhost.New("0.1.29-dev", digestOf("x"))
+		first.NextBehavior = func(string) simhost.Behavior {
+			f.AddFault(localaws.Fault{Operation: "ssm:DescribeInstanceInformation", Error: &localaws.Error{Status: 400, Code: "AccessDeniedException", Message: "no"}})
+			return simhost.Behavior{}
+		}
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: map[string]string{"Environment": "dev"}})
+		plan := f.plan("0.1.30-dev")
+		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it: ", "AccessDeniedException")
+		f.wantKept(result, first)
+	})
+}
+
+// One broken instance says nothing about an image that is healthy on the others.
+func TestImageThatIsHealthyElsewhereIsNotQuarantined(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		f.deployVersions(ids, "0.1.30-dev")
+		broken := f.addHost("i-9", "")
+		broken.NextBehavior = unhealthy
+		plan := f.plan("0.1.30-dev", append(ids, "i-9")...)
+		plan.DeploymentID = "again"
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "instance i-9 (name-of-i-9): rolled-back: unhealthy")
+		current, _ := f.locks.ReadCurrent(t.Context())
+		if result.Status == rollout.OutcomeSuccess || len(current.Quarantined) != 0 || installedVersions(hosts) != "0.1.30 0.1.30" {
+			t.Errorf("%s, %+v, the hosts run %s", result.Status, current, installedVersions(hosts))
 		}
 	})
 }

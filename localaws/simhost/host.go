@@ -125,6 +125,13 @@ func (h *Host) SetDrift(words ...string) {
 	h.drift = words
 }
 
+// SetUnitFailed makes the host report that its unit has failed since.
+func (h *Host) SetUnitFailed() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.unitFailed = true
+}
+
 // ForgetReleases removes the releases that the host could roll back to.
 func (h *Host) ForgetReleases() {
 	h.mu.Lock()

@@ -1,0 +1,83 @@
+package rollout_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+)
+
+func TestRollbackGoesOnWithoutInstancesThatCannotBeReached(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.28-dev")
+		f.deployVersions(ids, "0.1.29-dev")
+		f.AddInstance(localaws.Instance{ID: "i-05", PingStatus: "ConnectionLost"})
+		f.AddInstance(localaws.Instance{ID: "i-06"}) // prints nothing
+		result, err := f.runPlan(f.rollbackPlan("", append(ids, "i-05", "i-06")...))
+		wantErrorParts(t, err, "2 of 4 instances are not known to run the release",
+			"instance i-05: not-started: is not online", "instance i-06: not-started: cannot report what it runs", "it was left out, and runs what it ran before")
+		if result.Status != rollout.OutcomeFailed || installedVersions(hosts) != "0.1.28 0.1.28" {
+			t.Errorf("%s, the hosts run %s", result.Status, installedVersions(hosts))
+		}
+		if got := states(result); got != "i-01 deployed, i-02 deployed, i-05 not-started, i-06 not-started" {
+			t.Error(got)
+		}
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || current.Version != "0.1.28-dev" {
+			t.Errorf("%+v, %v", current, err)
+		}
+	})
+}
+
+func TestRollbackNeedsAnInstanceThatCanBeReached(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.AddInstance(localaws.Instance{ID: "i-05", PingStatus: "ConnectionLost"})
+		_, err := f.runPlan(f.rollbackPlan("0.1.28-dev", "i-05"))
+		wantErrorParts(t, err, "instance i-05 is not online")
+		f.AddInstance(localaws.Instance{ID: "i-06"})
+		_, err = f.runPlan(f.rollbackPlan("0.1.28-dev", "i-06"))
+		wantErrorParts(t, err, "instance i-06 cannot report what it runs")
+	})
+}
+
+func TestRollbackToDifferentImagesOfOneVersionIsNotRecorded(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "")
+		hosts[0].SetInstalled("0.1.28-dev", digestOf("one"))
+		hosts[1].SetInstalled("0.1.28-dev", digestOf("other"))
+		f.deployVersions(ids, "0.1.29-dev")
+		latest := f.latestDigest()
+		result, err := f.runPlan(f.rollbackPlan("", ids...))
+		wantErrorParts(t, err, "the instances run different images as 0.1.28-dev: ", digestOf("one")+" (i-01 (name-of-i-01))", digestOf("other")+" (i-02 (name-of-i-02))", "nothing was recorded")
+		current, _ := f.locks.ReadCurrent(t.Context())
+		if result.Status == rollout.OutcomeSuccess || current.Version != "0.1.29-dev" || f.latestDigest() != latest {
+			t.Errorf("%s, current is %+v, latest-dev was %s and is %s", result.Status, current, latest, f.latestDigest())
+		}
+	})
+}
+
+// Whoever rolls back has no better release: neither the fleet's quarantine nor a host's
+// own may stand in the way.
+func TestQuarantineDoesNotBlockARollback(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "")
+		f.deployVersions(ids, "0.1.28-dev", "0.1.29-dev")
+		digest, err := f.repository.Resolve(t.Context(), "0.1.28-dev")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held := f.holdLock()
+		err = f.locks.UpdateCurrent(t.Context(), held.Generation(), func(c *lease.Current) {
+			c.Quarantine(lease.Quarantine{Digest: digest, Version: "0.1.28-dev", Deployment: "bad", Since: time.Now().UTC()})
+		})
+		if err := errors.Join(err, held.Release(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		hosts[1].ForgetReleases()
+		if _, err := f.runPlan(f.rollbackPlan("0.1.28-dev", ids...)); err != nil || installedVersions(hosts) != "0.1.28 0.1.28" {
+			t.Errorf("the hosts run %s: %v", installedVersions(hosts), err)
+		}
+	})
+}
