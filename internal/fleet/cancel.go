@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -51,6 +53,29 @@ func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	}
 	_ = group.Wait()
 	return errors.Join(problems...)
+}
+
+// CancelIfCommented cancels those of the commands whose comment has one of the words. Another
+// one among the ids is an error, and goes on.
+func (f *Fleet) CancelIfCommented(ctx context.Context, words []string, ids ...string) error {
+	asking, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
+	defer stop()
+	var own []string
+	var problems []error
+	for _, id := range ids {
+		out, err := f.ssm.ListCommands(asking, &ssm.ListCommandsInput{CommandId: &id})
+		switch {
+		case err != nil:
+			problems = append(problems, fmt.Errorf("look up command %s: %w", id, err))
+		case !slices.ContainsFunc(out.Commands, func(c types.Command) bool {
+			return slices.ContainsFunc(strings.Fields(aws.ToString(c.Comment)), func(word string) bool { return slices.Contains(words, word) })
+		}):
+			problems = append(problems, fmt.Errorf("command %s is not one of %s, and was not cancelled", id, words[0]))
+		default:
+			own = append(own, id)
+		}
+	}
+	return errors.Join(append(problems, f.Cancel(ctx, own...))...)
 }
 
 // findCopies returns the ids of copies of c that SSM accepted and whose response was lost.

@@ -118,6 +118,9 @@ func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
 	return list
 }
 
+// rollbackSuffix is what the id of a rollback has more than that of the deploy before it.
+const rollbackSuffix = "-back"
+
 // rollBackHosts makes hosts run their previous verified release, each its own.
 func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 	if len(hosts) == 0 {
@@ -129,7 +132,7 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 	}
 	return r.runGroup(ctx, "Roll back: "+Instances(len(hosts)), func(ctx context.Context) error {
 		commander := r.commander()
-		commander.header.DeploymentID += "-back"
+		commander.header.DeploymentID += rollbackSuffix
 		want := expectation{deployment: commander.header.DeploymentID, service: r.plan.Release.Service}
 		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, hosts)
 		for _, host := range hosts {

@@ -3,13 +3,16 @@ package rollout
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
 // cleanUp finishes what an interrupted run could not: it cancels the commands, asks the
-// instances for their results, records them and releases the lease.
+// instances for their results, records them and releases the lease. The saved state is
+// input: a workflow can set its variables. It counts as far as the history and SSM agree
+// that it is of this workflow run.
 func (r *run) cleanUp(ctx context.Context, account Account) error {
 	left := r.plan.Leftover
 	r.plan.DeploymentID, r.plan.Release.Version = left.Deployment, release.Version{}
@@ -23,8 +26,13 @@ func (r *run) cleanUp(ctx context.Context, account Account) error {
 		return err
 	}
 	err := r.resolveLeftover(ctx, left)
+	if errors.Is(err, errOtherRun) {
+		return err
+	}
 	return errors.Join(err, r.services.Lease.ReleaseByToken(context.WithoutCancel(ctx), left.Lock))
 }
+
+var errOtherRun = errors.New("the saved state is of another workflow run, and nothing was cleaned up")
 
 func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	var record Record
@@ -32,13 +40,16 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	if err != nil {
 		return err
 	}
+	if owner := record.Holder; found && (owner.Deployment != left.Deployment || owner.RunURL != r.plan.Holder.RunURL) {
+		return fmt.Errorf("%w: deployment %s belongs to %q", errOtherRun, left.Deployment, owner.RunURL)
+	}
 	r.restoreRecord(record)
 	if !found || record.Status != OutcomeRunning && len(unknownHosts(r.result.Hosts)) == 0 {
 		r.console.Info("the state of every instance is known; the lock is released")
 		r.result.Idle, r.result.Status = true, record.Status
 		return nil
 	}
-	problem := r.services.Fleet.Cancel(ctx, left.Commands...)
+	problem := r.services.Fleet.CancelIfCommented(ctx, []string{left.Deployment, left.Deployment + rollbackSuffix}, left.Commands...)
 	// The next lease has at least this generation, and that run's commands a lower one.
 	r.fence = record.Generation + 1
 	want := expectation{deployment: left.Deployment, service: record.Service, version: record.Version, digest: record.Digest}

@@ -69,7 +69,7 @@ func TestPostStepResolvesAKilledRun(t *testing.T) {
 			t.Fatal(err)
 		}
 		t.Cleanup(func() { _ = lock.Release(context.Background()) })
-		record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation()}
+		record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation(), Holder: lease.Holder{Deployment: "killed"}}
 		for i, id := range ids {
 			record.Hosts = append(record.Hosts, rollout.HostRecord{Instance: id, State: rollout.NotStarted, Wave: min(i+1, 2), Before: "0.1.29-dev"})
 		}
@@ -79,7 +79,7 @@ func TestPostStepResolvesAKilledRun(t *testing.T) {
 		line := fmt.Sprintf("set -- deploy --service=atta --deployment=killed --generation=%d --not-after=%d --version=0.1.30-dev --image=x@%s",
 			lock.Generation(), time.Now().Add(time.Hour).Unix(), digestOf("x"))
 		sent, err := ssm.NewFromConfig(f.Config()).SendCommand(t.Context(), &ssm.SendCommandInput{
-			DocumentName: aws.String("AWS-RunShellScript"), InstanceIds: ids[:1], Parameters: map[string][]string{"commands": {"#!/bin/bash", line}},
+			DocumentName: aws.String("AWS-RunShellScript"), Comment: aws.String("deploy atta killed"), InstanceIds: ids[:1], Parameters: map[string][]string{"commands": {"#!/bin/bash", line}},
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestPostStepSendsNothingWhenTheRunSentNothing(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(2, "0.1.29-dev")
 		lock := f.holdLock()
-		record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation()}
+		record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation(), Holder: lease.Holder{Deployment: "the-other"}}
 		for _, id := range ids {
 			record.Hosts = append(record.Hosts, rollout.HostRecord{Instance: id, State: rollout.NotStarted, Wave: 1, Before: "0.1.29-dev"})
 		}
@@ -141,4 +141,55 @@ func TestPostStepDoesNothingAfterACompletedRun(t *testing.T) {
 			t.Errorf("%v after %d requests", err, len(f.Calls())-from)
 		}
 	})
+}
+
+// A workflow can set STATE_ variables, and so name a deployment and commands of others.
+func TestPostStepRefusesStateOfAnotherRun(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, _ := f.addHosts(1, "0.1.29-dev")
+		lock := f.holdLock()
+		record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation(), Holder: lease.Holder{Deployment: "the-other", RunURL: "https://github.com/org/other/actions/runs/1"}}
+		record.Hosts = []rollout.HostRecord{{Instance: ids[0], State: rollout.NotStarted, Wave: 1}}
+		if err := f.locks.WriteRecord(t.Context(), "the-other", record); err != nil {
+			t.Fatal(err)
+		}
+		f.console.saved = map[string]string{"deployment": "the-other", "lock": lock.Token, "commands": f.sendForeignCommand(ids)}
+		_, err := f.runPostStep()
+		wantErrorParts(t, err, "the saved state is of another workflow run, and nothing was cleaned up: deployment the-other belongs to \"https://github.com/org/other/actions/runs/1\"")
+		if held, _ := f.locks.CurrentHolder(t.Context()); held == nil {
+			t.Error("the lock was released")
+		}
+		wantLines(t, "requests", f.mutatingRequests(), "ssm:SendCommand i-01")
+	})
+}
+
+func TestPostStepCancelsOnlyCommandsOfItsDeployment(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, _ := f.addHosts(1, "0.1.29-dev")
+		lock := f.holdLock()
+		record := rollout.Record{Service: "atta", Version: "0.1.30-dev", Status: rollout.OutcomeRunning, Generation: lock.Generation(), Holder: lease.Holder{Deployment: "the-other"}}
+		if err := f.locks.WriteRecord(t.Context(), "the-other", record); err != nil {
+			t.Fatal(err)
+		}
+		foreign := f.sendForeignCommand(ids)
+		f.console.saved = map[string]string{"deployment": "the-other", "lock": lock.Token, "commands": foreign}
+		_, err := f.runPostStep()
+		wantErrorParts(t, err, "command "+foreign+" is not one of the-other, and was not cancelled")
+		wantLines(t, "requests", f.mutatingRequests(), "ssm:SendCommand i-01")
+		if held, err := f.locks.CurrentHolder(t.Context()); held != nil || err != nil {
+			t.Errorf("the lock: %v, %v", held, err)
+		}
+	})
+}
+
+// sendForeignCommand sends a command of somebody else and returns its id.
+func (f *fixture) sendForeignCommand(ids []string) string {
+	f.t.Helper()
+	sent, err := ssm.NewFromConfig(f.Config()).SendCommand(f.t.Context(), &ssm.SendCommandInput{
+		DocumentName: aws.String("AWS-RunShellScript"), Comment: aws.String("nightly backup"), InstanceIds: ids, Parameters: map[string][]string{"commands": {"true"}},
+	})
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return *sent.Command.CommandId
 }

@@ -57,7 +57,7 @@ type leaseStore interface {
 
 type instances interface {
 	Find(ctx context.Context, targets inputs.Targets) ([]fleet.Instance, []*fleet.NotReadyError, error)
-	Cancel(ctx context.Context, commands ...string) error
+	CancelIfCommented(ctx context.Context, words []string, commands ...string) error
 	Run(ctx context.Context, command fleet.Command, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error)
 }
 
