@@ -50,17 +50,12 @@ func TestAHostileBundleIsRefused(t *testing.T) {
 		"quote":             {regular(`deploy/a"b`), "more than VERSION and deploy/"},
 		"not ASCII":         {regular("deploy/ä"), "more than VERSION and deploy/"},
 	} {
-		for _, first := range []bool{true, false} {
-			a := m.deploy("0.1.1-dev", parameter("image", image), repacked(func(b bundle.Bundle) []byte {
-				all := append(entries(t, b), c.entry)
-				if first {
-					all = slices.Insert(entries(t, b), 0, c.entry)
-				}
-				return pack(t, all...)
-			}))
-			if a.Outcome != "refused" || a.exit != 20 || !strings.Contains(a.Message, c.message) {
-				t.Errorf("%s: %s %d %q, want …%s…", name, a.Outcome, a.exit, a.Message, c.message)
-			}
+		a := m.deploy("0.1.1-dev", parameter("image", image), repacked(func(b bundle.Bundle) []byte {
+			all := entries(t, b)
+			return pack(t, slices.Insert(all, []int{0, len(all)}[len(name)%2], c.entry)...)
+		}))
+		if a.Outcome != "refused" || a.exit != 20 || !strings.Contains(a.Message, c.message) {
+			t.Errorf("%s: %s %d %q, want …%s…", name, a.Outcome, a.exit, a.Message, c.message)
 		}
 	}
 	after := m.tree("")
