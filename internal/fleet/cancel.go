@@ -27,9 +27,6 @@ func (f *Fleet) cancelAll(ctx context.Context, run *Run) error {
 		if len(c.open) > 0 {
 			ids = append(ids, c.id)
 		}
-		if c.responseLost {
-			ids = append(ids, f.findCopies(ctx, c)...)
-		}
 	}
 	return f.Cancel(ctx, ids...)
 }

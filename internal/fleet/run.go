@@ -34,7 +34,26 @@ func (f *Fleet) Run(ctx context.Context, command Command, instances []Instance, 
 	case ctx.Err() != nil:
 		err = errors.Join(err, f.cancelAll(ctx, &run))
 	}
+	f.settleCopies(ctx, &run)
 	return run, errors.Join(problem, err)
+}
+
+// settleCopies cancels copies of a command that SSM may have accepted besides the one that was
+// followed, which ends as well as they would: an instance carries a deployment out once. But
+// that one command was not delivered says nothing of its copy, which may have been, or may
+// still arrive.
+func (f *Fleet) settleCopies(ctx context.Context, run *Run) {
+	for i, c := range run.commands {
+		if !c.responseLost {
+			continue
+		}
+		_ = f.Cancel(ctx, f.findCopies(ctx, c)...) // what is not cancelled ends at its own timeouts
+		for j := i * MaxInstanceIDs; j < min(len(run.Results), (i+1)*MaxInstanceIDs); j++ {
+			if r := &run.Results[j]; r.Outcome == NotDelivered {
+				r.Outcome, r.Reason = Unknown, r.Reason+"; a copy of it, whose reply was lost, may arrive"
+			}
+		}
+	}
 }
 
 // sendCommands sends the command to fifty instances at a time, until a send fails or ctx ends.

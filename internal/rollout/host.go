@@ -97,7 +97,7 @@ func readAnswer(result fleet.Result) answer {
 func (h *Host) applyAnswer(want expectation, a answer) {
 	h.Log, h.Report, h.Message = a.Log, a.report, a.Reason
 	h.Denied = a.Status == fleet.StatusAccessDenied
-	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen(), false
+	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false
 	switch a.Outcome {
 	case fleet.NotDelivered:
 		h.State = NotDeployed

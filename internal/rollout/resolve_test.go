@@ -80,6 +80,43 @@ func TestLateCommandIsRefusedAfterAStatusCommand(t *testing.T) {
 	})
 }
 
+// SSM accepts a command twice, since the reply to the first was lost; the second, which is
+// followed, cannot be delivered, and the first one arrives late.
+func TestHostIsAskedWhenACopyOfItsCommandMayArrive(t *testing.T) {
+	for name, test := range map[string]struct {
+		first localaws.DeliveryFault
+		state rollout.State
+	}{
+		"it has arrived":  {localaws.DeliveryFault{}, rollout.Deployed},
+		"it arrives late": {localaws.DeliveryFault{Delay: time.Minute}, rollout.NotDeployed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
+				var copies atomic.Int64
+				f.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: func(i localaws.Invocation) *localaws.DeliveryFault {
+					if !strings.Contains(i.Script, "\nset -- deploy ") {
+						f.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 1, DropReply: true}) // of the deploy, which is next
+						return nil
+					}
+					if copies.Add(1) == 1 {
+						return &test.first
+					}
+					return &localaws.DeliveryFault{Status: "Undeliverable"}
+				}})
+				result, _ := f.runPlan(f.plan("0.1.30-dev", "i-1"))
+				if got := result.Hosts[0]; got.State != test.state || copies.Load() != 2 {
+					t.Errorf("%s: %s after %d copies", got.State, got.Message, copies.Load())
+				}
+				time.Sleep(2 * time.Minute)
+				if got := host.State(); (got.Version == "0.1.30-dev") != (test.state == rollout.Deployed) {
+					t.Errorf("the host runs %s", got.Version)
+				}
+			})
+		})
+	}
+}
+
 func TestRolloutStopsWhenAHostIsUnknown(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(4, "0.1.29-dev")
