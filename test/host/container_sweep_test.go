@@ -16,7 +16,7 @@ import (
 // killed there, the deploy comes to its end by itself.
 func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	t.Parallel()
-	places := 5
+	places := 3
 	if long {
 		places = 12
 	}
