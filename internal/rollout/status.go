@@ -69,11 +69,12 @@ func (r *run) compareWithCurrent(host *Host) {
 		return
 	}
 	drift := report.Drift
-	if current.Version == "" && report.Version != "" {
+	switch {
+	case current.Version == "" && report.Version != "":
 		drift = append(drift, "record")
-	} else if report.Version != current.Version {
+	case report.Version != current.Version:
 		drift = append(drift, "version")
-	} else if current.Digest != "" && report.Digest != current.Digest {
+	case current.Digest != "" && report.Digest != current.Digest:
 		drift = append(drift, "digest")
 	}
 	if report.Version != "" && !report.Verified {
