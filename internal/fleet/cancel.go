@@ -52,8 +52,8 @@ func (f *Fleet) Cancel(ctx context.Context, ids ...string) error {
 	return errors.Join(problems...)
 }
 
-// CancelIfCommented cancels those of the commands whose comment has one of the words. Another
-// one among the ids is an error, and goes on.
+// CancelIfCommented cancels those of the commands whose comment has one of the words. Any
+// other command is left alone and is an error.
 func (f *Fleet) CancelIfCommented(ctx context.Context, words []string, ids ...string) error {
 	asking, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer stop()

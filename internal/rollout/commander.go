@@ -123,7 +123,7 @@ func (c *commander) runCommand(ctx context.Context, request deploy.Request, want
 }
 
 // queryHosts asks hosts what they run now. Each host that does not answer has no report, and
-// is a problem of its own. Unless errors are tolerated, a command that could not be sent
+// is one of the problems. Unless errors are tolerated, a command that could not be sent
 // ends it.
 func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool) (unanswered []error, err error) {
 	answers, err := c.sendCommand(ctx, c.statusRequest(""), instancesOf(hosts), nil)

@@ -187,7 +187,7 @@ func (e *QuarantineError) Error() string {
 }
 
 // checkQuarantine refuses an image that was found unhealthy on other instances. A rollback
-// is never refused: what it goes back to was seen healthy.
+// is never refused: its target was seen healthy.
 func (r *run) checkQuarantine() error {
 	found := r.result.Current.FindQuarantine(r.result.Image.Digest)
 	if found == nil || r.plan.Rollout.Policy.AllowQuarantined || r.plan.Operation == Rollback {

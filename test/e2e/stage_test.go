@@ -50,7 +50,7 @@ func newStage(t *testing.T, withScripts bool) *stage {
 	return s
 }
 
-// play is a stage that closes with its test, which runs beside the others. Its instance is
+// play is a stage that closes with its test, which runs in parallel. Its instance is
 // simulated.
 func play(t *testing.T) *stage {
 	t.Helper()
