@@ -144,13 +144,19 @@ func TestBothHalvesHaveTheSameOutcomes(t *testing.T) {
 	}
 }
 
+func TestBothHalvesHaveTheSameEvidence(t *testing.T) {
+	bootstrap, release := scripts(t)
+	wantSame(t, "evidence of bootstrap.sh", constants(t, "Evidence"), found(bootstrap, `\bEVIDENCE=([a-z-]+)`))
+	wantSame(t, "evidence of ec2_deploy.sh", constants(t, "Evidence"), found(release, `\bEVIDENCE=([a-z-]+)`))
+}
+
 func TestBothHalvesHaveTheSameFields(t *testing.T) {
 	bootstrap, release := scripts(t)
 	fields := []string{"v"}
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[deploy.Report]()) {
 		fields = append(fields, field.Tag.Get("json"))
 	}
-	atStatus := []string{"about", "drift", "previous", "releases", "since", "time"} // only bootstrap.sh reports these
+	atStatus := []string{"about", "busy", "drift", "previous", "releases", "since", "time"} // only bootstrap.sh reports these
 	ofTheRun := []string{"exit", "ms", "result"}                                    // and only a release's script these
 	for script, test := range map[string]struct {
 		text    string
@@ -196,7 +202,7 @@ func TestBothHalvesHaveTheSameBounds(t *testing.T) {
 func TestTheScriptsShareNoFunctionNameWithAnotherMeaning(t *testing.T) {
 	bootstrap, release := scripts(t)
 	const names = `^([a-z_]+)\(\)`
-	shared := []string{"append_history", "flush_to_disk", "json_string", "last_log_line", "list_verified", "main"}
+	shared := []string{"append_history", "flush_to_disk", "json_string", "last_log_line", "main", "observe_container"}
 	var both []string
 	for _, name := range found(bootstrap, names) {
 		if slices.Contains(found(release, names), name) {

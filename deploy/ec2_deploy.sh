@@ -15,7 +15,7 @@
 #   /opt/SERVICE/.env                settings and secrets, yours; no deploy changes it
 #   /opt/SERVICE/releases/VERSION    a release: its files, and its image by digest
 #   /opt/SERVICE/current             the release that runs
-#   /opt/SERVICE/previous            the release that was seen healthy before it
+#   /opt/SERVICE/previous            the release to roll back to: the verified one before it
 #   /opt/SERVICE/state               the last change, phase by phase
 #   /opt/SERVICE/history             how every deploy ended
 #   /opt/SERVICE/quarantine          images that were found unhealthy here
@@ -23,7 +23,7 @@
 #
 # A deploy ends with one line, ATTA_RESULT {…}, on standard output. Exit codes:
 #
-#    0  the release runs and was seen healthy (or already did)
+#    0  the release runs and was seen healthy (or already did), or is installed as asked for
 #   10  refused in the preflight: nothing was changed
 #   30  not started, stopped, or cut off: rolled back
 #   40  started and found unhealthy: rolled back
@@ -98,7 +98,7 @@ change_release() {
   run_phase start start_release
   run_phase health check_health
   run_phase timers start_other_units "$TO" forward
-  run_phase close mark_verified
+  run_phase close mark_release
   describe_success
   end_change deployed 0 "" "$TO $REPLY"
 }
@@ -113,6 +113,8 @@ source "${SCRIPT%/*}/lib/releases.sh"
 source "${SCRIPT%/*}/lib/image.sh"
 # shellcheck source=lib/journal.sh
 source "${SCRIPT%/*}/lib/journal.sh"
+# shellcheck source=lib/evidence.sh
+source "${SCRIPT%/*}/lib/evidence.sh"
 # shellcheck source=lib/units.sh
 source "${SCRIPT%/*}/lib/units.sh"
 # shellcheck source=lib/health.sh

@@ -10,7 +10,8 @@ const (
 	ReasonToolMissing       Reason = "tool-missing"
 	ReasonEngineUnavailable Reason = "engine-unavailable" // Docker or systemd does not answer
 	ReasonUnitInvalid       Reason = "unit-invalid"
-	ReasonForeignUnit       Reason = "foreign-unit" // a unit of that name is not this service's
+	ReasonForeignUnit       Reason = "foreign-unit"      // a unit of that name is not this service's
+	ReasonForeignContainer  Reason = "foreign-container" // a container of that name is not this service's
 	ReasonOtherEnvironment  Reason = "other-environment"
 	ReasonDowngrade         Reason = "downgrade"
 	ReasonQuarantined       Reason = "quarantined"

@@ -28,10 +28,11 @@ type Report struct {
 	Outcome    Outcome          `json:"outcome"`
 	Code       ExitCode         `json:"code"`
 	Reason     Reason           `json:"reason"`
-	Phase      string           `json:"phase"`   // in which it ended
-	Version    string           `json:"version"` // installed now; empty: none
-	Digest     string           `json:"digest"`  // of the image of that version
-	Verified   bool             `json:"verified"`
+	Phase      string           `json:"phase"`    // in which it ended
+	Version    string           `json:"version"`  // installed now; empty: none
+	Digest     string           `json:"digest"`   // of the image of that version
+	Verified   bool             `json:"verified"` // was seen to run or to succeed, now or before
+	Evidence   Evidence         `json:"evidence"`
 	Before     string           `json:"before"`     // installed when the command began
 	Wanted     string           `json:"wanted"`     // that the command asked for; empty: the host does not say
 	Generation int64            `json:"generation"` // the highest that the host has accepted; 0: none
@@ -43,8 +44,9 @@ type Report struct {
 
 	// What the answer to a status command has in addition.
 	About    string   `json:"about"`    // of the deployment asked about: outcome:code, or AboutUnderWay, or AboutNone
-	Previous string   `json:"previous"` // the previous verified version; empty: none
-	Releases []string `json:"releases"` // the verified versions, newest first, at most MaxReleasesListed
+	Busy     bool     `json:"busy"`     // a deploy or its recovery is at work
+	Previous string   `json:"previous"` // the version to roll back to; empty: none
+	Releases []string `json:"releases"` // what it can roll back to: verified versions, newest first, then those only installed; at most MaxReleasesListed
 	Since    int64    `json:"since"`    // when the installed version was first seen healthy, in Unix seconds; 0: never
 	Time     int64    `json:"time"`     // the host's clock, in Unix seconds
 	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container
@@ -86,8 +88,10 @@ func ParseReport(output string) (*Report, error) {
 
 func (r *Report) checkForms() error {
 	words := slices.Concat(slices.Collect(maps.Keys(r.Millis)), r.Drift, []string{string(r.Outcome), r.Phase})
-	if r.Reason != ReasonNone {
-		words = append(words, string(r.Reason))
+	for _, word := range []string{string(r.Reason), string(r.Evidence)} {
+		if word != "" {
+			words = append(words, word)
+		}
 	}
 	for _, field := range words {
 		if !wordForm.MatchString(field) {

@@ -44,7 +44,7 @@ run_deploy() {
   hand_over "$RELEASE/deploy/ec2_deploy.sh" "$VERSION" "$VERSION"
 }
 
-# To VERSION, or without one to the previous verified release. It needs neither the bundle
+# To VERSION, or without one to the previous release. It needs neither the bundle
 # nor the registry.
 run_rollback() {
   trap reject_early_exit EXIT
@@ -65,6 +65,9 @@ run_status() {
   look_up_deployment
   raise_fence
   exec 9>&-
+  observe_container
+  confirm_release
+  list_releases
   detect_drift
   [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
   print_report "$outcome" 0 "" status "$INSTALLED"

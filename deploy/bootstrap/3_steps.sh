@@ -42,16 +42,22 @@ reject_stale_command() {
   ((generation > 0)) || return 0
   seen=$(seen_generation)
   ((generation >= seen)) || abort_command 50 lock stale "the command is of generation $generation, and this host has seen $seen; it was not run"
-  store_generation "$generation"
+  raise_generation "$generation"
 }
 
 seen_generation() { cat "$HOME_OF_SERVICE/generation" 2>/dev/null || printf 0; }
 
-store_generation() {
-  printf '%s\n' "$1" >"$HOME_OF_SERVICE/.generation.new"
-  flush_to_disk "$HOME_OF_SERVICE/.generation.new"
-  mv -T -- "$HOME_OF_SERVICE/.generation.new" "$HOME_OF_SERVICE/generation"
-  flush_to_disk "$HOME_OF_SERVICE"
+# raise_generation NUMBER: never lowers it. A status command does this while a deploy is at work.
+raise_generation() {
+  install -d -m 0700 "$RUN"
+  (
+    flock 8
+    (($1 > $(seen_generation))) || exit 0
+    printf '%s\n' "$1" >"$HOME_OF_SERVICE/.generation.new"
+    flush_to_disk "$HOME_OF_SERVICE/.generation.new"
+    mv -T -- "$HOME_OF_SERVICE/.generation.new" "$HOME_OF_SERVICE/generation"
+    flush_to_disk "$HOME_OF_SERVICE"
+  ) 8>>"$RUN/$SERVICE.generation"
 }
 
 # The script of the deploy that was cut off knows how to roll it back.
@@ -123,7 +129,7 @@ install_release() {
   if [[ -e $RELEASE ]]; then
     cmp -s "$tree/release.env" "$RELEASE/release.env" ||
       abort_command 20 integrity release-changed "$RELEASE was made from another bundle or image; a version is never reused"
-    if diff -r --exclude=verified --exclude=rollout.env "$tree" "$RELEASE" >>"$LOG" 2>&1; then
+    if diff -r --exclude=verified --exclude=installed --exclude=rollout.env "$tree" "$RELEASE" >>"$LOG" 2>&1; then
       log_line "$RELEASE is already here"
       mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
     elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then

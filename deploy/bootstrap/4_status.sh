@@ -1,56 +1,97 @@
 
 # --- status
 
-MORE='' INSTALLED='' AT_WORK=no
+MORE='' INSTALLED='' BUSY=false EVIDENCE=''
+declare -A PROPERTY=()
+readonly OPEN='{''{' # which SSM would take for a parameter of its document
 
-# look_up_deployment: the result of the deployment that is asked about, from the history, and
-# what there is to roll back to. A deploy is under way while somebody holds the host's lock, or
-# until one that was cut off is rolled back.
+# look_up_deployment: the result of the deployment that is asked about, from the history. A
+# deploy is under way while somebody holds the host's lock, or until one that was cut off is
+# rolled back.
 look_up_deployment() {
-  local about=${GIVEN[about]:-} line found='' version releases='' verified='' home=$HOME_OF_SERVICE
+  local about=${GIVEN[about]:-} line found='' home=$HOME_OF_SERVICE
   if [[ -e $LOCK ]]; then
     exec 9>>"$LOCK"
-    flock -n 9 || AT_WORK=yes
+    flock -n 9 || BUSY=true
   fi
-  [[ ! -L $home/recover ]] || AT_WORK=yes
+  [[ ! -L $home/recover ]] || BUSY=true
   if [[ -n $about ]]; then
     line=$(grep -sF "\"deployment\":\"$about\"" "$home/history" | tail -n 1) || line=''
     found=none
-    [[ $AT_WORK == no ]] || found=under-way
+    [[ $BUSY == false ]] || found=under-way
     [[ ! $line =~ \"outcome\":\"([a-z-]+)\" ]] || found=${BASH_REMATCH[1]}
     [[ ! $line =~ \"code\":([0-9]+), ]] || found+=":${BASH_REMATCH[1]}"
   fi
-  for version in $(list_verified | head -n 20); do
+  MORE=$(printf ',"about":"%s","busy":%s,"time":%d' "$found" "$BUSY" "$(date +%s)")
+}
+
+# list_releases: what there is to roll back to, the verified releases before those that were
+# only installed.
+list_releases() {
+  local version releases='' verified home=$HOME_OF_SERVICE
+  for version in $({ list_marked verified && list_marked installed; } | head -n 20); do
     releases+="${releases:+,}\"$(json_string "$version")\""
   done
   version=$(readlink -f -- "$home/previous" 2>/dev/null) || version=''
   verified=$(stat -L -c %Y -- "$home/current/verified" 2>/dev/null) || verified=0
-  MORE=$(printf ',"about":"%s","previous":"%s","releases":[%s],"since":%d,"time":%d' \
-    "$found" "$(json_string "${version##*/}")" "$releases" "$verified" "$(date +%s)")
+  MORE+=$(printf ',"previous":"%s","releases":[%s],"since":%d' "$(json_string "${version##*/}")" "$releases" "$verified")
 }
 
-# list_verified: the versions that were seen healthy here, newest first.
-list_verified() {
+# list_marked MARK: the versions with this mark, newest first.
+list_marked() {
   local mark
-  for mark in "$HOME_OF_SERVICE"/releases/*/verified; do
-    [[ ! -f $mark ]] || basename -- "${mark%/verified}"
+  for mark in "$HOME_OF_SERVICE"/releases/*/"$1"; do
+    [[ ! -f $mark ]] || basename -- "${mark%/*}"
   done | sort -rV
 }
 
 # raise_fence: also on a host that has never had the service, since a deploy of an earlier
-# run may be on its way to it.
+# run may be on its way to it, and while one is at work, since it may be waiting for a job.
 raise_fence() {
   local generation=${GIVEN[generation]:-0}
-  [[ $AT_WORK == no ]] || return 0
   GENERATION=$(seen_generation)
   ((generation > GENERATION)) || return 0
   mkdir -p "$HOME_OF_SERVICE"
-  store_generation "$generation"
+  raise_generation "$generation"
+}
+
+# observe_container: sets EVIDENCE to what the engine shows of the unit's container, in the words
+# of deploy/lib/evidence.sh.
+observe_container() {
+  local line wanted answer image running status
+  [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
+  while IFS= read -r line; do
+    [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
+  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result "$SERVICE.service" 2>/dev/null)
+  EVIDENCE=none
+  [[ ${PROPERTY[Type]:-} != oneshot ]] || EVIDENCE=not-run
+  answer=$(timeout 60 docker container inspect --format "$OPEN.Image}} $OPEN.State.Running}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
+  read -r image running status <<<"$answer"
+  wanted=$(timeout 60 docker image inspect --format "$OPEN.Id}}" "$(installed_image)" 2>/dev/null) || wanted=''
+  [[ $image == "$wanted" ]] || { EVIDENCE=other-image && return 0; }
+  case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$running:$status in
+    oneshot:no:*:true:* | oneshot:*:activating:true:*) EVIDENCE=at-work ;;
+    *:true:*) EVIDENCE=running ;;
+    *:false:0) EVIDENCE=succeeded ;;
+    *) EVIDENCE=failed ;;
+  esac
+}
+
+installed_image() { sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env"; }
+
+# confirm_release: a release that was only installed is verified once a run of it that succeeded
+# is seen.
+confirm_release() {
+  local release
+  release=$(readlink -f -- "$HOME_OF_SERVICE/current") || return 0
+  [[ $BUSY:$EVIDENCE == false:succeeded && -f $release/installed && ${PROPERTY[Result]:-} == success ]] || return 0
+  : >"$release/verified"
+  rm -f -- "$release/installed"
 }
 
 # detect_drift: how this host differs from the installed release.
 detect_drift() {
-  local file unit image drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
+  local file unit drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
   INSTALLED="no release of $SERVICE is installed"
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   INSTALLED="$SERVICE is installed"
@@ -60,17 +101,16 @@ detect_drift() {
     cmp -s "$file" "$ROOT/etc/systemd/system/$unit" || drift+=',"unit-file"'
     [[ $unit != *.timer || $(query_unit ActiveState "$unit") == active ]] || drift+=',"timer"'
   done
-  image=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
-  if ! timeout 60 docker image inspect "$image" >/dev/null 2>&1; then
+  if ! timeout 60 docker image inspect "$(installed_image)" >/dev/null 2>&1; then
     drift+=',"image"'
-  elif [[ $AT_WORK == no && $(query_unit Type "$SERVICE.service") != oneshot ]]; then
-    if [[ $(query_unit ActiveState "$SERVICE.service") != active ]]; then
+  elif [[ $BUSY == false ]]; then
+    if [[ ${PROPERTY[Type]:-} != oneshot && ${PROPERTY[ActiveState]:-} != active ]]; then
       drift+=',"inactive"'
-    elif [[ -z $(timeout 60 docker ps --quiet --filter "ancestor=$image" 2>/dev/null) ]]; then
+    elif [[ $EVIDENCE == none || $EVIDENCE == other-image ]]; then
       drift+=',"container"'
     fi
   fi
-  MORE+=",\"drift\":[${drift#,}]"
+  MORE+=",\"evidence\":\"$EVIDENCE\",\"drift\":[${drift#,}]"
 }
 
 query_unit() { systemctl show --property="$1" "$2" 2>/dev/null | sed "s/^$1=//" || true; }

@@ -45,7 +45,7 @@ read_linked_version() {
 # load_release VERSION: from here on the settings and the image are those of VERSION.
 load_release() {
   read_entries "$BASE/releases/$1/release.env" "$BASE/releases/$1/rollout.env"
-  IMAGE=${ENTRY[IMAGE]:-} IMAGE_TAG=${ENTRY[IMAGE_TAG]:-} REGION=${ENTRY[REGION]:-}
+  IMAGE=${ENTRY[IMAGE]:-} IMAGE_ID='' IMAGE_TAG=${ENTRY[IMAGE_TAG]:-} REGION=${ENTRY[REGION]:-}
   ON_RUNNING=${ENTRY[ON_RUNNING]:-} RUN_ON_DEPLOY=${ENTRY[RUN_ON_DEPLOY]:-}
   HEALTH_COMMAND=${ENTRY[HEALTH_COMMAND]:-} HEALTH_URL=${ENTRY[HEALTH_URL]:-}
   number_or "${ENTRY[DRAIN_TIMEOUT]:-}" 600 && DRAIN_TIMEOUT=$REPLY
@@ -80,6 +80,16 @@ begin_change() {
   fi
   read_linked_version current
   FROM=$REPLY
+  verify_current
+  read_generation
+  GENERATION=$REPLY
+}
+
+# read_generation: sets REPLY to the highest generation that this host has accepted.
+read_generation() {
+  local generation=''
+  { read -r generation <"$BASE/generation"; } 2>/dev/null || true
+  number_or "$generation" 0
 }
 
 # try_lock SECONDS: descriptor 9 holds the lock for as long as this process lives.

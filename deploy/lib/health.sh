@@ -15,9 +15,15 @@ start_release() {
   [[ $STARTS == no ]] || start_unit
 }
 
+# describe_success: what was seen of the release, in words. A job that was not run, or has not
+# ended, has proved nothing yet.
 describe_success() {
-  REPLY=runs
-  [[ $STARTS == yes ]] || REPLY="is installed; systemctl start $SERVICE runs it"
+  case $STARTS:$EVIDENCE in
+    no:*) REPLY="is installed; systemctl start $SERVICE runs it" ;;
+    yes:at-work) REPLY="is still at work after $HEALTH_TIMEOUT s; how it ends is not known yet" ;;
+    yes:succeeded) REPLY="ran and succeeded" ;;
+    *) REPLY=runs ;;
+  esac
 }
 
 # invocation_id: which start of the unit PROPERTY is about. systemd before 232 gives a run no id.
@@ -29,6 +35,9 @@ start_unit() {
   query_properties
   invocation_id
   RUN_BEFORE=$REPLY
+  observe_container
+  CONTAINER_BEFORE=$CONTAINER STARTED_AT=''
+  [[ $(<"$UNITS/$UNIT") != *--rm* ]] || STARTED_AT=$(date +%s.%N)
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
   timeout --foreground "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 8>&- 9>&- || START_CODE=$?
 }
@@ -44,7 +53,8 @@ check_health() {
 # A job is healthy when this start made a new run that ended well, or that is still at
 # work when the time is over: `systemctl start` of a oneshot unit waits for its end,
 # and afterwards the unit is inactive, failed or not. A service is healthy when the
-# same run has stayed up for a while with the release's image.
+# same run has stayed up for a while. In each case the engine must show the release's image
+# in the unit's container.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Type=
 is_healthy() {
   local run
@@ -62,7 +72,7 @@ is_healthy() {
     oneshot:activating:auto-restart) UNWELL="$UNIT failed: $REPLY" && return 1 ;;
     oneshot:activating:*)
       UNWELL="systemctl start $UNIT ended with $START_CODE before the run did" STARTED=30 UNWELL_REASON=start-failed
-      ((START_CODE == 124))
+      ((START_CODE == 124)) && is_evident at-work && STARTED=40 UNWELL_REASON=unhealthy && passes_checks
       ;;
     oneshot:*)
       UNWELL="$UNIT failed: $REPLY"
@@ -71,7 +81,7 @@ is_healthy() {
         UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30 UNWELL_REASON=stopped
         return 1
       fi
-      passes_checks
+      is_evident succeeded running && passes_checks
       ;;
     *) stays_up "$run" ;;
   esac
@@ -102,7 +112,7 @@ stays_up() {
       active:*)
         uptime_centiseconds
         since=${since:-$REPLY}
-        ((REPLY - since < MIN_HEALTHY_TIME * 100)) || { has_container && passes_checks && return 0; }
+        ((REPLY - since < MIN_HEALTHY_TIME * 100)) || { is_evident running && passes_checks && return 0; }
         ;;
       *:auto-restart*) UNWELL="$UNIT did not stay up: $result" && return 1 ;;
       activating:* | unknown:*) ;;
@@ -111,14 +121,6 @@ stays_up() {
     ((SECONDS < DEADLINE)) || return 1
     sleep 1
   done
-}
-
-has_container() {
-  local id
-  id=$(query_docker image inspect --format '{{.Id}}' "$IMAGE") &&
-    [[ -n $(query_docker ps --quiet --filter "ancestor=$id") ]] && return 0
-  UNWELL="$UNIT is up, but no container runs $IMAGE"
-  return 1
 }
 
 passes_checks() {

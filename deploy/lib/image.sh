@@ -5,8 +5,12 @@
 # is in this script's process group and ends with it. Else it would hold the lock for longer.
 query_docker() { timeout --foreground -k 5 60 docker "$@"; }
 
-# has_image: reports whether the image is on this host, and sets REPLY to its architecture.
-has_image() { REPLY=$(query_docker image inspect --format '{{.Architecture}}' "$IMAGE" 2>/dev/null); }
+# has_image: reports whether the image is on this host, and sets IMAGE_ID and ARCHITECTURE to its own.
+has_image() {
+  local answer
+  IMAGE_ID='' ARCHITECTURE=''
+  answer=$(query_docker image inspect --format '{{.Id}} {{.Architecture}}' "$IMAGE" 2>/dev/null) && read -r IMAGE_ID ARCHITECTURE <<<"$answer"
+}
 
 # The image is pulled by digest and gets two things: a local tag, since `docker image
 # prune` takes what has only a digest, and a container that is never started, since
@@ -23,7 +27,7 @@ ensure_image() {
     x86_64) host=amd64 ;;
     aarch64) host=arm64 ;;
   esac
-  [[ $REPLY == "$host" ]] || refuse architecture "the image is for $REPLY, this host is $host"
+  [[ $ARCHITECTURE == "$host" ]] || refuse architecture "the image is for $ARCHITECTURE, this host is $host"
   docker tag "$IMAGE" "${IMAGE%@*}:$IMAGE_TAG"
   docker container inspect --format '{{.Id}}' "$SERVICE-$TO" >/dev/null 2>&1 ||
     docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$IMAGE" never-started >/dev/null ||

@@ -90,7 +90,7 @@ finish_change() {
   if [[ $OUTCOME == deployed ]]; then
     set_previous || log_note "the link previous cannot be set"
     lift_quarantine || log_note "the quarantine of $TO cannot be lifted"
-  elif [[ -n $TO && ! -f $BASE/releases/$TO/verified ]]; then
+  elif [[ -n $TO && ! -f $BASE/releases/$TO/verified && ! -f $BASE/releases/$TO/installed ]]; then
     query_docker rm --volumes "$SERVICE-$TO" >&2 || true
   fi
   end_phase
@@ -102,13 +102,36 @@ finish_change() {
   print_and_exit "$REPLY"
 }
 
-mark_verified() {
-  : >"$BASE/releases/$TO/verified"
-  flush_to_disk "$BASE/releases/$TO"
+# mark_release: as verified when it was seen to run or to succeed, and as installed otherwise.
+mark_release() {
+  local release=$BASE/releases/$TO
+  if [[ $STARTS:$EVIDENCE =~ ^yes:(running|succeeded)$ ]]; then
+    : >"$release/verified"
+    rm -f -- "$release/installed"
+  elif [[ ! -f $release/verified ]]; then
+    : >"$release/installed"
+  fi
+  flush_to_disk "$release"
+}
+
+# verify_current: a release that was only installed is verified once a run of it that succeeded
+# is seen.
+verify_current() {
+  local version=${FROM:-none}
+  [[ -f $BASE/releases/$version/installed ]] || return 0
+  load_release "$version"
+  query_properties && observe_container || return 0
+  if [[ ${PROPERTY[Result]:-}:$EVIDENCE =~ ^success:(succeeded|running)$ ]]; then
+    log_note "$version: $SEEN"
+    : >"$BASE/releases/$version/verified"
+    rm -f -- "$BASE/releases/$version/installed"
+  fi
+  load_release "$OWN"
 }
 
 # After a deploy the release that ran before is the previous one; after a rollback it is
-# the next older one, so that rolling back twice goes further back.
+# the next older one, so that rolling back twice goes further back. One that was only
+# installed does not replace a verified one.
 set_previous() {
   local before=$FROM version
   if [[ $ACTION == rollback ]]; then
@@ -121,7 +144,10 @@ set_previous() {
     done
     [[ -n $before ]] || rm -f -- "$BASE/previous"
   fi
-  [[ -z $before || $before == "$TO" || ! -f $BASE/releases/$before/verified ]] || point_link previous "$before"
+  [[ -n $before && $before != "$TO" ]] || return 0
+  if [[ -f $BASE/releases/$before/verified ]] || [[ -f $BASE/releases/$before/installed && ! -f $BASE/previous/verified ]]; then
+    point_link previous "$before"
+  fi
 }
 
 lift_quarantine() {

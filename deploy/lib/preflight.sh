@@ -6,6 +6,7 @@ check_deploy() {
     refuse bad-parameter "this is the release $OWN with image tag $IMAGE_TAG; usage: ec2_deploy.sh $OWN $IMAGE_TAG"
   check_tools
   check_units
+  check_containers
   [[ -z $FROM || ${FROM#*-} == "${TO#*-}" ]] || refuse other-environment "$FROM runs here, which belongs to another environment"
   if [[ -n $FROM && ${ATTA_ALLOW_DOWNGRADE:-false} != true ]] && is_older "$TO" "$FROM"; then
     refuse downgrade "$TO is older than $FROM, which runs here; allow-downgrade is not set"
@@ -21,10 +22,12 @@ check_rollback() {
   [[ -n $FROM ]] || refuse not-installed "no release of $SERVICE is installed here"
   [[ -n $TO ]] || refuse no-previous "nothing to roll back to: there is no verified release before $FROM; seen healthy here: $(list_verified | paste -s -d ' ')"
   [[ $TO != "$FROM" ]] || refuse already-current "$TO is what runs here"
-  [[ -f $BASE/releases/$TO/verified ]] || refuse not-verified "$TO was never seen healthy here; those that were: $(list_verified | paste -s -d ' ')"
+  [[ ! -f $BASE/releases/$TO/installed ]] || log_note "$TO is installed here, and was never seen to run"
+  [[ -f $BASE/releases/$TO/verified || -f $BASE/releases/$TO/installed ]] || refuse not-verified "$TO was never seen healthy here; those that were: $(list_verified | paste -s -d ' ')"
   load_release "$TO"
   check_tools
   check_units
+  check_containers
   check_settings
 }
 
@@ -55,6 +58,7 @@ check_units() {
     files+=("$folder/$unit")
   done
   systemd-analyze verify "${files[@]}" >&2 || refuse unit-invalid "systemd does not accept the unit files: $(last_log_line)"
+  check_observable "$folder/$UNIT"
 }
 
 # owns_unit UNIT: there is no such unit, or a release of this service installed it.
@@ -116,7 +120,7 @@ check_settings() {
 
 is_running_already() {
   local unit
-  [[ $FROM == "$TO" && -f $BASE/releases/$TO/verified ]] && has_image || return 1
+  [[ $FROM == "$TO" ]] && is_verified_or_installed && has_image || return 1
   list_units "$TO"
   for unit in $REPLY; do
     cmp -s "$BASE/releases/$TO/deploy/systemd/$unit" "$UNITS/$unit" || return 1
@@ -126,7 +130,15 @@ is_running_already() {
   case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
     oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;
     oneshot:*:failed) return 1 ;;
-    oneshot:* | *:active) return 0 ;;
+    oneshot:yes:active) is_evident running succeeded ;;
+    oneshot:*) ;;
+    *:active) is_evident running ;;
     *) return 1 ;;
   esac
+}
+
+# A release is verified when the engine has shown its image in the unit's container, running or
+# ended with success, and is installed until then.
+is_verified_or_installed() {
+  [[ -f $BASE/releases/$TO/verified ]] || { [[ -f $BASE/releases/$TO/installed && $RUN_ON_DEPLOY == false ]]; }
 }

@@ -100,19 +100,20 @@ append_history() {
 # format_report OUTCOME CODE REASON MESSAGE: sets REPLY to the one line that the caller reads.
 # What runs is read from the host at this moment.
 format_report() {
-  local deployment message version digest verified=false generation='' status
+  local deployment message version digest verified=false generation status result IMAGE=$IMAGE IMAGE_ID=$IMAGE_ID
   end_phase
   read_linked_version current
   version=$REPLY digest=${ENTRY[IMAGE]:-}
   [[ -z $version || ! -f $BASE/releases/$version/verified ]] || verified=true
-  { read -r generation <"$BASE/generation"; } 2>/dev/null || true
-  number_or "$generation" 0 && generation=$REPLY
+  [[ $digest == "$IMAGE" ]] || IMAGE=$digest IMAGE_ID=''
+  read_generation && generation=$REPLY
   query_properties || true
+  [[ -z $version ]] || observe_container
   number_or "${PROPERTY[ExecMainStatus]:-}" 0 && status=$REPLY
   json_string "$DEPLOYMENT" && deployment=$REPLY
   json_string "$4" && message=$REPLY
-  printf -v REPLY '{"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"reason":"%s","phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"before":"%s","generation":%d,"unit":"%s","result":"%s","exit":%d,"ms":{%s},"message":"%s"}' \
-    "$deployment" "$SERVICE" "$1" "$2" "$3" "$PHASE" "$TO" "$version" "${digest##*@}" "$verified" "$FROM" "$generation" \
+  printf -v REPLY '{"v":1,"deployment":"%s","service":"%s","outcome":"%s","code":%d,"reason":"%s","phase":"%s","wanted":"%s","version":"%s","digest":"%s","verified":%s,"evidence":"%s","before":"%s","generation":%d,"unit":"%s","result":"%s","exit":%d,"ms":{%s},"message":"%s"}' \
+    "$deployment" "$SERVICE" "$1" "$2" "$3" "$PHASE" "$TO" "$version" "${digest##*@}" "$verified" "$EVIDENCE" "$FROM" "$generation" \
     "${PROPERTY[ActiveState]:-}" "${PROPERTY[Result]:-}" "$status" "$TIMES" "$message"
 }
 

@@ -42,14 +42,21 @@ run_systemctl() {
   systemctl "$@" >&2 8>&- 9>&-
 }
 
-# No timer starts a job from here on, and a job in flight is waited for.
+# No timer starts a job from here on, and a job in flight is waited for. That can take long
+# enough for a later run to begin, and it is the last moment at which nothing has changed.
 drain_jobs() {
-  local unit waited=0
+  local unit
   list_units "$FROM"
   for unit in $REPLY; do
     [[ $unit != *.timer ]] || ! unit_is ActiveState active "$unit" || run_systemctl stop "$unit"
   done
-  [[ $ON_RUNNING != kill ]] || return 0
+  [[ $ON_RUNNING == kill ]] || wait_for_jobs
+  read_generation
+  ((REPLY <= GENERATION)) || roll_back 50 stale "a later run, of generation $REPLY, has begun meanwhile"
+}
+
+wait_for_jobs() {
+  local unit waited=0
   list_units "$FROM" "$TO"
   for unit in $REPLY; do
     while job_is_running "$unit"; do
@@ -85,6 +92,7 @@ switch_release() {
   local unit folder=$BASE/releases/$1/deploy/systemd
   [[ -z $1 || -f $folder/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
   [[ -d $BASE/output ]] || install -d -m 0755 "$BASE/output"
+  [[ $RECOVERING == yes ]] || forget_container
   list_units "$FROM" "$TO"
   for unit in $REPLY; do
     if [[ -n $1 && -f $folder/$unit ]]; then

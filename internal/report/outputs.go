@@ -42,9 +42,13 @@ func Outputs(result rollout.Result) []Output {
 // https://docs.github.com/en/actions/how-tos/write-workflows/choose-what-workflows-do/pass-job-outputs
 const maxResults = 2000
 
-// isHealthy reports whether an instance runs what should run.
+// isHealthy reports whether an instance has what it should run, and nothing speaks against it.
 func isHealthy(host *rollout.Host) bool {
-	return host.State == rollout.Deployed || host.State == rollout.InSync
+	switch host.State {
+	case rollout.Deployed, rollout.Running, rollout.Installed, rollout.InSync:
+		return true
+	}
+	return false
 }
 
 func encodeResults(hosts []*rollout.Host) string {

@@ -87,13 +87,30 @@ func runVerdict(result rollout.Result, err error) string {
 	case result.Plan.Operation == rollout.Status:
 		return statusVerdict(result)
 	case result.Plan.Phases.Rollout:
-		return fmt.Sprintf("✅ %s runs on %s of %s", name, rollout.Instances(len(result.Hosts)), rel.Environment)
+		return rolloutVerdict(result)
 	case result.Plan.Phases.Image && result.Plan.Phases.Bundle:
 		return fmt.Sprintf("✅ The image and the bundle of %s are ready", name)
 	case result.Plan.Phases.Image:
 		return fmt.Sprintf("✅ The image of %s is ready", name)
 	}
 	return fmt.Sprintf("✅ The bundle of %s is ready", name)
+}
+
+// rolloutVerdict says of a successful rollout what was seen. A job that has not ended, or was not
+// run, has proved nothing yet.
+func rolloutVerdict(result rollout.Result) string {
+	states := map[rollout.State]int{}
+	for _, host := range result.Hosts {
+		states[host.State]++
+	}
+	verdict := fmt.Sprintf("✅ %s %s runs on %s of %s", result.Plan.Release.Service, result.Plan.Release.Version, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
+	switch running, installed := states[rollout.Running], states[rollout.Installed]; {
+	case installed == len(result.Hosts):
+		return strings.Replace(verdict, " runs on ", " is installed, and was not run yet, on ", 1)
+	case running+installed > 0:
+		return fmt.Sprintf("%s: %d deployed, %d running, %d installed", verdict, states[rollout.Deployed], running, installed)
+	}
+	return verdict
 }
 
 func statusVerdict(result rollout.Result) string {
@@ -127,7 +144,9 @@ func progressSuffix(result rollout.Result) string {
 		first = rollout.InSync
 	}
 	list := []string{fmt.Sprintf("%d of %s %s", states[first], rollout.Instances(len(result.Hosts)), first)}
-	for _, state := range []rollout.State{rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.NotStarted} {
+	for _, state := range []rollout.State{
+		rollout.Running, rollout.Installed, rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.Busy, rollout.NotStarted,
+	} {
 		if n := states[state]; n > 0 {
 			list = append(list, fmt.Sprintf("%d %s", n, state))
 		}
@@ -167,6 +186,8 @@ func stateLabel(state rollout.State) string {
 	switch state {
 	case rollout.Deployed, rollout.InSync:
 		return "✅ " + string(state)
+	case rollout.Running, rollout.Installed, rollout.Busy:
+		return "⏳ " + string(state)
 	case rollout.NotStarted:
 		return string(state)
 	}

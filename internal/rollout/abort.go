@@ -63,7 +63,7 @@ func nameHosts(hosts []*Host) string {
 
 // unhealthyError is nil when each of the hosts, of so many in all, runs the release.
 func unhealthyError(hosts []*Host, of int) error {
-	bad := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State == Deployed })
+	bad := slices.DeleteFunc(slices.Clone(hosts), (*Host).hasRelease)
 	if len(bad) == 0 {
 		return nil
 	}
@@ -108,7 +108,7 @@ func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
 	}
 	for _, host := range hosts {
 		switch {
-		case host.State != Deployed || !host.Changed:
+		case !host.hasRelease() || !host.Changed:
 		case host.Before == "":
 			host.Message += "; it ran nothing before, so there is nothing to roll back to"
 		default:
@@ -137,7 +137,7 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, hosts)
 		for _, host := range hosts {
 			switch host.State {
-			case Deployed: // it runs what it was told to
+			case Deployed, Running, Installed: // it has what it was told to
 				host.State, host.Message = RolledBack, "ran the release, and was rolled back"
 			case RolledBack, NotDeployed:
 				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", r.plan.Release.Version, host.Message)

@@ -111,11 +111,11 @@ func (c *commander) runCommand(ctx context.Context, request deploy.Request, want
 	}
 	problems = append(problems, err, c.resolveUnknown(ctx, want, hosts))
 	for _, host := range hosts {
-		if host.State == Deployed && len(hosts) > maxListed {
+		if host.hasRelease() && len(hosts) > maxListed {
 			continue
 		}
 		c.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
-		if host.State != Deployed {
+		if !host.hasRelease() {
 			c.console.Untrusted(host.Log)
 		}
 	}

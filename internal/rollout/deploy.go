@@ -204,7 +204,7 @@ func (r *run) releaseDigest() (string, error) {
 	}
 	groups := map[string][]*Host{}
 	for _, host := range r.result.Hosts {
-		if host.State == Deployed {
+		if host.hasRelease() {
 			groups[host.Report.Digest] = append(groups[host.Report.Digest], host)
 		}
 	}
@@ -228,7 +228,9 @@ func (r *run) setCurrent(ctx context.Context) error {
 	version := r.plan.Release.Version.String()
 	r.result.Image.Digest = digest
 	err = r.services.Lease.UpdateCurrent(ctx, r.lease.Generation(), func(c *lease.Current) {
-		c.LiftQuarantine(digest)
+		if !slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.State != Deployed }) {
+			c.LiftQuarantine(digest)
+		}
 		if c.Version == version && c.Digest == digest {
 			return
 		}

@@ -30,18 +30,26 @@ type Host struct {
 // State is what is known of a host after the run.
 type State string
 
-// The states of a host. Only Deployed means that the host itself has proved that it runs
-// the release; InSync and Drifted are those of a status.
+// The states of a host. Only Deployed means that the release was seen to run or to succeed
+// there; InSync, Drifted and Busy are those of a status.
 const (
 	NotStarted     State = "not-started"     // not reached by this run
-	Deployed       State = "deployed"        // runs the release, by its own report
+	Deployed       State = "deployed"        // runs the release: it was seen to run, or to succeed
+	Running        State = "running"         // its job has the release and had not ended within health-timeout
+	Installed      State = "installed"       // has the release, a job that was not run yet (run-on-deploy: false)
 	NotDeployed    State = "not-deployed"    // refused or never received the command; runs what it ran before
 	RolledBack     State = "rolled-back"     // tried, and rolled back, on its own or told by this run
 	RollbackFailed State = "rollback-failed" // tried, and could not roll back
 	Unknown        State = "unknown"         // no answer
 	InSync         State = "in-sync"         // runs what should run, as it was installed
 	Drifted        State = "drifted"         // does not
+	Busy           State = "busy"            // a deploy is at work there
 )
+
+// hasRelease reports whether a host has got what the run was to bring to it.
+func (h *Host) hasRelease() bool {
+	return h.State == Deployed || h.State == Running || h.State == Installed
+}
 
 // Runs is the version that is known to be installed now; empty when it is none, or not
 // known.
@@ -118,7 +126,7 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 			h.State, h.Message = Unknown, problem
 			return
 		}
-		h.State, h.Changed = Deployed, report.Outcome == deploy.OutcomeDeployed
+		h.State, h.Changed = stateOf(report), report.Outcome == deploy.OutcomeDeployed
 	case deploy.OutcomeRefused:
 		h.State = NotDeployed
 	case deploy.OutcomeRolledBack:
@@ -141,7 +149,7 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 			h.Message = "asked again: " + problem
 			return
 		}
-		h.State, h.Changed, h.Message = Deployed, deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
+		h.State, h.Changed, h.Message = stateOf(report), deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
 	case deploy.OutcomeRefused:
 		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
 	case deploy.OutcomeRolledBack:
@@ -181,26 +189,55 @@ func (want expectation) mismatch(report *deploy.Report) string {
 		return fmt.Sprintf("the host claims success and runs image %q of version %q", report.Digest, report.Version)
 	case want.digest != "" && report.Digest != want.digest:
 		return fmt.Sprintf("the host claims success and runs image %q, not %s", report.Digest, want.digest)
-	case !report.Verified:
-		return "the host claims success and has not seen the release healthy"
+	}
+	return contradiction(report)
+}
+
+// contradiction is what speaks against a host's claim that it has the release it names; empty
+// when nothing does.
+func contradiction(report *deploy.Report) string {
+	switch report.Evidence {
+	case deploy.EvidenceRunning, deploy.EvidenceSucceeded:
+		if !report.Verified {
+			return "the host claims success and has not verified the release"
+		}
+	case deploy.EvidenceAtWork, deploy.EvidenceNotRun:
+	default:
+		return fmt.Sprintf("the host claims success, and its container shows %q", report.Evidence)
 	}
 	return ""
+}
+
+// stateOf is the state of a host that has a release, without contradiction. A job that is not
+// run now was seen to succeed before, or not yet.
+func stateOf(report *deploy.Report) State {
+	switch {
+	case report.Evidence == deploy.EvidenceAtWork:
+		return Running
+	case !report.Verified:
+		return Installed
+	}
+	return Deployed
 }
 
 // isMetBy reports whether a host that was only asked runs what is wanted, with nothing to
 // repair.
 func (want expectation) isMetBy(report *deploy.Report) bool {
-	return report != nil && report.Version == want.version && want.mismatch(report) == "" && len(report.Drift) == 0 && report.Unit != unitFailed
+	return report != nil && report.Version == want.version && want.mismatch(report) == "" && report.Verified && !report.Busy &&
+		len(report.Drift) == 0 && report.Unit != unitFailed
 }
 
 // fleetOutcome sums up the hosts after the rollout, the most urgent first.
 func fleetOutcome(ctx context.Context, hosts []*Host, err error) Outcome {
-	count := map[State]int{}
+	count, done := map[State]int{}, 0
 	for _, host := range hosts {
 		count[host.State]++
+		if host.hasRelease() {
+			done++
+		}
 	}
 	switch {
-	case err == nil && count[Deployed] == len(hosts):
+	case err == nil && done == len(hosts):
 		return OutcomeSuccess
 	case count[RollbackFailed] > 0:
 		return OutcomeRollbackFailed
@@ -208,7 +245,7 @@ func fleetOutcome(ctx context.Context, hosts []*Host, err error) Outcome {
 		return OutcomeCancelled
 	case count[Unknown] > 0:
 		return OutcomeUnknown
-	case count[Deployed] == 0 && count[RolledBack] > 0:
+	case done == 0 && count[RolledBack] > 0:
 		return OutcomeRolledBack
 	}
 	return OutcomeFailed

@@ -19,7 +19,8 @@ var wanted = expectation{deployment: "d-1", service: "atta", version: "0.1.30-de
 // successAnswer is the answer of a host that has proved its release, modified by change.
 func successAnswer(change func(*answer)) answer {
 	a := answer{Result: fleet.Result{Outcome: fleet.Completed, Status: "Success"}, report: &deploy.Report{
-		Deployment: "d-1", Service: "atta", Outcome: "deployed", Phase: "verify", Version: "0.1.30-dev", Digest: digest, Verified: true, Message: "its message",
+		Deployment: "d-1", Service: "atta", Outcome: "deployed", Phase: "verify", Version: "0.1.30-dev", Digest: digest, Verified: true, Evidence: deploy.EvidenceRunning,
+		Message: "its message",
 	}}
 	change(&a)
 	return a
@@ -52,16 +53,28 @@ func TestHostIsDeployedOnlyWhenItsReportProvesIt(t *testing.T) {
 		"no answer": {func(r *answer) {
 			*r = answer{Result: fleet.Result{Outcome: fleet.Unknown, Status: "InProgress", Reason: "no answer in time"}}
 		}, Unknown, "no answer in time", ""},
-		"unknown outcome":    {func(r *answer) { r.report.Outcome = "great" }, Unknown, `the host answers "great": its message`, "0.1.30-dev"},
-		"status":             {func(r *answer) { r.report.Outcome = "status" }, Unknown, `the host answers "status": its message`, "0.1.30-dev"},
-		"wrong digest":       {func(r *answer) { r.report.Digest = "sha256:2222" }, Unknown, `runs image "sha256:2222", not ` + digest, "0.1.30-dev"},
-		"no digest":          {func(r *answer) { r.report.Digest = "" }, Unknown, `runs image ""`, "0.1.30-dev"},
-		"wrong version":      {func(r *answer) { r.report.Version = "0.1.29-dev" }, Unknown, `runs version "0.1.29-dev", not 0.1.30-dev`, "0.1.29-dev"},
-		"not verified":       {func(r *answer) { r.report.Verified = false }, Unknown, "has not seen the release healthy", "0.1.30-dev"},
-		"with an exit code":  {func(r *answer) { r.report.Code = 1 }, Unknown, "with exit code 1", "0.1.30-dev"},
-		"its command failed": {func(r *answer) { r.Status = "Failed" }, Unknown, "its command ended as Failed", "0.1.30-dev"},
-		"another deployment": {func(r *answer) { r.report.Deployment = "d-0" }, Unknown, "about deployment d-0 of atta", "0.1.30-dev"},
-		"another service":    {func(r *answer) { r.report.Service = "beta" }, Unknown, "about deployment d-1 of beta", "0.1.30-dev"},
+		"unknown outcome":      {func(r *answer) { r.report.Outcome = "great" }, Unknown, `the host answers "great": its message`, "0.1.30-dev"},
+		"status":               {func(r *answer) { r.report.Outcome = "status" }, Unknown, `the host answers "status": its message`, "0.1.30-dev"},
+		"wrong digest":         {func(r *answer) { r.report.Digest = "sha256:2222" }, Unknown, `runs image "sha256:2222", not ` + digest, "0.1.30-dev"},
+		"no digest":            {func(r *answer) { r.report.Digest = "" }, Unknown, `runs image ""`, "0.1.30-dev"},
+		"wrong version":        {func(r *answer) { r.report.Version = "0.1.29-dev" }, Unknown, `runs version "0.1.29-dev", not 0.1.30-dev`, "0.1.29-dev"},
+		"not verified":         {func(r *answer) { r.report.Verified = false }, Unknown, "has not verified the release", "0.1.30-dev"},
+		"no evidence":          {func(r *answer) { r.report.Evidence = deploy.EvidenceUnsaid }, Unknown, `its container shows ""`, "0.1.30-dev"},
+		"no container":         {func(r *answer) { r.report.Evidence = deploy.EvidenceNone }, Unknown, `its container shows "none"`, "0.1.30-dev"},
+		"another image":        {func(r *answer) { r.report.Evidence = deploy.EvidenceOtherImage }, Unknown, `its container shows "other-image"`, "0.1.30-dev"},
+		"failed":               {func(r *answer) { r.report.Evidence = deploy.EvidenceFailed }, Unknown, `its container shows "failed"`, "0.1.30-dev"},
+		"a job that succeeded": {func(r *answer) { r.report.Evidence = deploy.EvidenceSucceeded }, Deployed, "its message", "0.1.30-dev"},
+		"a job at work": {func(r *answer) {
+			r.report.Evidence, r.report.Verified = deploy.EvidenceAtWork, false
+		}, Running, "its message", "0.1.30-dev"},
+		"a job that was not run": {func(r *answer) {
+			r.report.Evidence, r.report.Verified = deploy.EvidenceNotRun, false
+		}, Installed, "its message", "0.1.30-dev"},
+		"a job that was seen to succeed before": {func(r *answer) { r.report.Evidence = deploy.EvidenceNotRun }, Deployed, "its message", "0.1.30-dev"},
+		"with an exit code":                     {func(r *answer) { r.report.Code = 1 }, Unknown, "with exit code 1", "0.1.30-dev"},
+		"its command failed":                    {func(r *answer) { r.Status = "Failed" }, Unknown, "its command ended as Failed", "0.1.30-dev"},
+		"another deployment":                    {func(r *answer) { r.report.Deployment = "d-0" }, Unknown, "about deployment d-0 of atta", "0.1.30-dev"},
+		"another service":                       {func(r *answer) { r.report.Service = "beta" }, Unknown, "about deployment d-1 of beta", "0.1.30-dev"},
 		"rollback of another": {func(r *answer) {
 			endedAs("rolled-back", 40)(r)
 			r.report.Deployment = "d-0"
@@ -83,15 +96,18 @@ func TestExpectationIsMetOnlyByAHealthyHost(t *testing.T) {
 		change func(*deploy.Report)
 		met    bool
 	}{
-		"healthy":       {func(*deploy.Report) {}, true},
-		"unit inactive": {func(r *deploy.Report) { r.Unit = "inactive" }, true}, // a job between two runs
-		"unit failed":   {func(r *deploy.Report) { r.Unit = "failed" }, false},
-		"drifted":       {func(r *deploy.Report) { r.Drift = []string{"unit-file"} }, false},
-		"not verified":  {func(r *deploy.Report) { r.Verified = false }, false},
-		"other version": {func(r *deploy.Report) { r.Version = "0.1.29-dev" }, false},
-		"other digest":  {func(r *deploy.Report) { r.Digest = "sha256:2222" }, false},
-		"not installed": {func(r *deploy.Report) { *r = deploy.Report{} }, false},
-		"status answer": {func(r *deploy.Report) { r.Outcome, r.Deployment = "status", "d-0" }, true},
+		"healthy":        {func(*deploy.Report) {}, true},
+		"unit inactive":  {func(r *deploy.Report) { r.Unit = "inactive" }, true}, // a job between two runs
+		"unit failed":    {func(r *deploy.Report) { r.Unit = "failed" }, false},
+		"drifted":        {func(r *deploy.Report) { r.Drift = []string{"unit-file"} }, false},
+		"not verified":   {func(r *deploy.Report) { r.Verified = false }, false},
+		"only installed": {func(r *deploy.Report) { r.Verified, r.Evidence = false, deploy.EvidenceNotRun }, false},
+		"no container":   {func(r *deploy.Report) { r.Evidence = deploy.EvidenceNone }, false},
+		"busy":           {func(r *deploy.Report) { r.Busy = true }, false},
+		"other version":  {func(r *deploy.Report) { r.Version = "0.1.29-dev" }, false},
+		"other digest":   {func(r *deploy.Report) { r.Digest = "sha256:2222" }, false},
+		"not installed":  {func(r *deploy.Report) { *r = deploy.Report{} }, false},
+		"status answer":  {func(r *deploy.Report) { r.Outcome, r.Deployment = "status", "d-0" }, true},
 	} {
 		report := *successAnswer(func(*answer) {}).report
 		report.Unit = "active"

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
@@ -25,7 +26,7 @@ func (s *simulation) checkResult(r *runner, result rollout.Result, err error) {
 		s.fail(r, result, "it is about %d hosts of %d", len(result.Hosts), len(s.ids))
 	}
 	for _, host := range result.Hosts {
-		if result.Status == rollout.OutcomeSuccess && host.State != rollout.Deployed {
+		if result.Status == rollout.OutcomeSuccess && !slices.Contains([]rollout.State{rollout.Deployed, rollout.Running, rollout.Installed}, host.State) {
 			s.fail(r, result, "%s is %s: %s", host.ID, host.State, host.Message)
 		}
 	}
@@ -42,8 +43,16 @@ func (s *simulation) checkHosts(r *runner, result rollout.Result) {
 		}
 		switch host.State {
 		case rollout.Deployed:
-			if state.Version != target || !state.Verified || state.Digest != digestOf(target) {
-				s.fail(r, result, "%s is deployed and runs %q, verified %t", host.ID, state.Version, state.Verified)
+			if state.Version != target || state.Runs != digestOf(target) || state.Evidence != deploy.EvidenceRunning {
+				s.fail(r, result, "%s is deployed; %q is installed, and its container has the image %q, %q", host.ID, state.Version, state.Runs, state.Evidence)
+			}
+		case rollout.Running:
+			if state.Version != target || state.Runs != digestOf(target) || state.Evidence != deploy.EvidenceAtWork {
+				s.fail(r, result, "%s is running; %q is installed, and its container has the image %q, %q", host.ID, state.Version, state.Runs, state.Evidence)
+			}
+		case rollout.Installed:
+			if state.Version != target || state.Digest != digestOf(target) || state.Runs != "" || state.Verified {
+				s.fail(r, result, "%s is installed; %q is, and its container has the image %q", host.ID, state.Version, state.Runs)
 			}
 		case rollout.RolledBack:
 			if state.Version == target && host.Before != target {

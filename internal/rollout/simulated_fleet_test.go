@@ -39,6 +39,9 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		}
 		host := simhost.New(version, digestOf(version))
 		host.StatusDelay = s.duration(2)
+		if s.chance(0.05) {
+			host.RemoveContainer()
+		}
 		s.ids, s.hosts[id], s.before[id] = append(s.ids, id), host, version
 		behaviors := s.hostBehaviors(faultRate)
 		host.NextBehavior = func(version string) simhost.Behavior { return behaviors[version] }
@@ -65,7 +68,13 @@ func (s *simulation) hostBehaviors(faultRate float64) map[string]simhost.Behavio
 	for _, version := range versions {
 		behavior := simhost.Behavior{Duration: s.duration(90), Unhealthy: version == unhealthyVersion}
 		if s.chance(faultRate) {
-			switch s.rand.IntN(4) {
+			switch s.rand.IntN(7) {
+			case 4:
+				behavior.NotRun = true
+			case 5:
+				behavior.AtWork = true
+			case 6:
+				behavior.Drain = s.duration(100)
 			case 0:
 				behavior.Unhealthy = true
 			case 1:

@@ -50,7 +50,7 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 	var drifted []*Host
 	for _, host := range r.result.Hosts {
 		r.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
-		if host.State != InSync {
+		if host.State != InSync && host.State != Running && host.State != Installed {
 			drifted = append(drifted, host)
 		}
 	}
@@ -77,18 +77,29 @@ func (r *run) compareWithCurrent(host *Host) {
 	case current.Digest != "" && report.Digest != current.Digest:
 		drift = append(drift, "digest")
 	}
+	state := InSync
 	if report.Version != "" && !report.Verified {
-		drift = append(drift, "unverified")
+		switch report.Evidence {
+		case deploy.EvidenceAtWork:
+			state = Running
+		case deploy.EvidenceNotRun:
+			state = Installed
+		default:
+			drift = append(drift, "unverified")
+		}
 	}
 	if report.Unit == unitFailed {
 		drift = append(drift, "unit-state")
 	}
-	host.Drift, host.State, host.Message = drift, InSync, describeReport(report)
+	host.Drift, host.State, host.Message = drift, state, describeReport(report)
 	if len(drift) > 0 {
 		host.State = Drifted
 		host.Message += "; differs in " + strings.Join(drift, ", ")
 	}
 	switch {
+	case report.Busy:
+		host.State = Busy
+		host.Message += "; a deploy is at work"
 	case current.Version == "" && report.Version != "":
 		host.Message += "; nothing is recorded that should run"
 	case report.Version != current.Version:
@@ -101,6 +112,9 @@ func describeReport(report *deploy.Report) string {
 		return "runs nothing"
 	}
 	text := "runs " + report.Version
+	if report.Evidence == deploy.EvidenceNotRun && !report.Verified {
+		text = "has " + report.Version + ", of which no run has succeeded yet"
+	}
 	if report.Since > 0 {
 		text += ", healthy since " + time.Unix(report.Since, 0).UTC().Format(time.RFC3339)
 	}

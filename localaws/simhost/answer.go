@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,7 +65,7 @@ func isOlder(a, b string) bool {
 // answerStatus answers a status command; from then on, commands of earlier generations are refused.
 func (h *Host) answerStatus(c call) localaws.Exit {
 	seen := h.generation
-	if generation := c.int64Parameter("generation"); generation > seen && h.busy == "" {
+	if generation := c.int64Parameter("generation"); generation > seen {
 		h.generation = generation
 	}
 	about := ""
@@ -80,14 +81,22 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 		}
 	}
 	releases := []string{}
-	for i := len(h.verified) - 1; i >= 0; i-- {
-		releases = append(releases, h.verified[i].version)
+	for _, verified := range []bool{true, false} {
+		for _, r := range slices.Backward(h.releases) {
+			if r.verified == verified {
+				releases = append(releases, r.version)
+			}
+		}
 	}
 	outcome := deploy.OutcomeStatus
 	if h.installed.version == "" {
 		outcome = deploy.OutcomeAbsent
 	}
-	more := map[string]any{"about": about, "previous": h.previous, "releases": releases, "time": time.Now().Unix(), "generation": seen, "drift": h.drift}
+	drift := slices.Clone(h.drift)
+	if evidence := h.evidence(); h.busy == "" && (evidence == deploy.EvidenceNone || evidence == deploy.EvidenceOtherImage) {
+		drift = append(drift, "container")
+	}
+	more := map[string]any{"about": about, "busy": h.busy != "", "previous": h.previous, "releases": releases, "time": time.Now().Unix(), "generation": seen, "drift": drift}
 	if h.installed.verified {
 		more["since"] = h.installed.since.Unix()
 	}
@@ -116,6 +125,21 @@ func refused(code deploy.ExitCode, reason deploy.Reason, message string) verdict
 	return verdict{deploy.OutcomeRefused, code, reason, message}
 }
 
+// evidence is what the host sees of the installed release.
+func (h *Host) evidence() deploy.Evidence {
+	switch {
+	case h.installed.version == "":
+		return deploy.EvidenceUnsaid
+	case h.container.digest == "" && h.installed.job:
+		return deploy.EvidenceNotRun
+	case h.container.digest == "":
+		return deploy.EvidenceNone
+	case h.container.digest != h.installed.digest:
+		return deploy.EvidenceOtherImage
+	}
+	return h.container.evidence
+}
+
 func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit {
 	unit := "active"
 	if h.unitFailed {
@@ -124,7 +148,7 @@ func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit 
 	result := map[string]any{
 		"v": 1, "deployment": c.parameters["deployment"], "service": c.parameters["service"], "phase": c.command,
 		"outcome": v.outcome, "code": v.code, "reason": v.reason, "message": v.message,
-		"wanted": c.parameters["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified,
+		"wanted": c.parameters["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified, "evidence": h.evidence(),
 		"generation": h.generation, "unit": unit,
 	}
 	maps.Copy(result, more)

@@ -44,7 +44,7 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	if problem != "" {
 		return h.answerCommand(c, refused(deploy.ExitPreflight, reason, problem), true)
 	}
-	if c.command == "deploy" && h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 {
+	if c.command == "deploy" && h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 && h.evidence() == deploy.EvidenceRunning {
 		return h.answerCommand(c, verdict{outcome: deploy.OutcomeUnchanged, message: target.version + " runs already"}, true)
 	}
 	var behavior Behavior
@@ -101,16 +101,39 @@ func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 	if version == "" {
 		version = h.previous
 	}
-	known, healthy := h.findVerified(version)
+	known, held := h.findRelease(version)
 	switch {
 	case version == "":
 		return release{}, deploy.ReasonNoPrevious, "there is no previous release to roll back to"
 	case version == h.installed.version:
 		return release{}, deploy.ReasonAlreadyCurrent, version + " is what runs here"
-	case !healthy:
+	case !held:
 		return release{}, deploy.ReasonNotVerified, version + " was never seen healthy here"
 	}
 	return known, deploy.ReasonNone, ""
+}
+
+// drain takes the host's turn and waits until no job is at work any more. The answer is that of
+// a command that ends there, because a later run has begun meanwhile or it was killed.
+func (h *Host) drain(ctx context.Context, c call, behavior Behavior) (answer localaws.Exit, fit bool) {
+	h.busy, h.turnReleased = c.parameters["deployment"], make(chan struct{})
+	if behavior.Drain == 0 {
+		return answer, true
+	}
+	h.mu.Unlock()
+	whole := waitFor(ctx, behavior.Drain)
+	h.mu.Lock()
+	switch generation := c.int64Parameter("generation"); {
+	case !whole:
+		h.answerCommand(c, refused(deploy.ExitStart, deploy.ReasonCutOff, "cut off; nothing was changed"), true)
+		answer = killed
+	case generation > 0 && generation < h.generation:
+		answer = h.answerCommand(c, refused(deploy.ExitStale, deploy.ReasonStale, "a later run has begun meanwhile"), true)
+	default:
+		return answer, true
+	}
+	h.releaseTurn()
+	return answer, false
 }
 
 var killed = localaws.Exit{Code: 137}
@@ -118,10 +141,12 @@ var killed = localaws.Exit{Code: 137}
 // switchTo switches to the release, and releases the mutex for the duration of the change. If
 // the command is killed meanwhile, the host rolls back on its own.
 func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Behavior) localaws.Exit {
-	from := h.installed
+	if v, fit := h.drain(ctx, c, behavior); !fit {
+		return v
+	}
+	from, before := h.installed, h.container
 	h.changes = append(h.changes, Change{Deployment: c.parameters["deployment"], Generation: c.int64Parameter("generation"), Version: target.version, Started: time.Now()})
-	h.busy, h.turnReleased = c.parameters["deployment"], make(chan struct{})
-	h.installed = release{version: target.version, digest: target.digest}
+	h.installed, h.container = release{version: target.version, digest: target.digest}, container{}
 	h.mu.Unlock()
 	whole := waitFor(ctx, behavior.Duration)
 	h.mu.Lock()
@@ -130,7 +155,7 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 			time.Sleep(recoveryTime)
 			h.mu.Lock()
 			defer h.mu.Unlock()
-			h.installed = from
+			h.installed, h.container = from, before
 			h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitStart, deploy.ReasonCutOff, "cut off"}, true)
 			h.releaseTurn()
 		}()
@@ -142,16 +167,23 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 		h.installed, h.unitFailed = release{version: from.version, digest: from.digest}, true
 		return h.answerCommand(c, verdict{deploy.OutcomeRollbackFailed, deploy.ExitRollbackFailed, deploy.ReasonUnhealthy, "unhealthy, and the rollback failed"}, true)
 	case behavior.Unhealthy:
-		h.installed = from
-		if _, healthy := h.findVerified(target.version); !healthy {
+		h.installed, h.container = from, before
+		if held, _ := h.findRelease(target.version); !held.verified {
 			h.quarantine[target.digest] = true
 		}
 		return h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitUnhealthy, deploy.ReasonUnhealthy, "unhealthy; " + cmp.Or(from.version, "nothing") + " is installed"}, true)
 	}
-	target.verified, target.since = true, time.Now()
+	switch {
+	case behavior.NotRun:
+		target.job = true
+	case behavior.AtWork:
+		target.job, h.container = true, container{target.digest, deploy.EvidenceAtWork}
+	default:
+		target.verified, target.since, h.container = true, time.Now(), container{target.digest, deploy.EvidenceRunning}
+	}
 	h.installed, h.drift, h.unitFailed = target, nil, false
 	delete(h.quarantine, target.digest)
-	h.verified = append(slices.DeleteFunc(h.verified, func(r release) bool { return r.version == target.version }), target)
+	h.releases = append(slices.DeleteFunc(h.releases, func(r release) bool { return r.version == target.version }), target)
 	h.recordPrevious(c, from)
 	return h.answerCommand(c, verdict{outcome: deploy.OutcomeDeployed, message: target.version + " runs"}, true)
 }
@@ -159,14 +191,15 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 // recordPrevious sets the release that the next rollback returns to.
 func (h *Host) recordPrevious(c call, from release) {
 	if c.command == "deploy" {
-		if from.verified && from.version != h.installed.version {
+		previous, _ := h.findRelease(h.previous)
+		if from.version != h.installed.version && (from.verified || from.version != "" && !previous.verified) {
 			h.previous = from.version
 		}
 		return
 	}
 	h.previous = ""
-	for _, r := range h.verified {
-		if isOlder(r.version, h.installed.version) && (h.previous == "" || isOlder(h.previous, r.version)) {
+	for _, r := range h.releases {
+		if r.verified && isOlder(r.version, h.installed.version) && (h.previous == "" || isOlder(h.previous, r.version)) {
 			h.previous = r.version
 		}
 	}

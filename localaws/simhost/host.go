@@ -15,7 +15,10 @@ import (
 
 // Behavior is the course of a change on a host. The zero value succeeds at once.
 type Behavior struct {
-	Duration      time.Duration
+	Drain         time.Duration // before anything is changed: a job is waited for
+	Duration      time.Duration // of the change
+	NotRun        bool          // the release is a job that is installed only: run-on-deploy: false
+	AtWork        bool          // the release is a job that has not ended within the health time-out
 	Refusal       string        // the message of a refusal; nothing is changed
 	Reason        deploy.Reason // of the refusal
 	Unhealthy     bool          // the release is found unhealthy, and the host rolls back
@@ -34,7 +37,7 @@ type Host struct {
 	turnReleased chan struct{} // closed when that deployment has ended
 	installed    release
 	previous     string
-	verified     []release // verified releases, the oldest first
+	releases     []release // what it can roll back to, the oldest first
 	quarantine   map[string]bool
 	generation   int64
 	history      []pastCommand
@@ -42,11 +45,19 @@ type Host struct {
 	changes      []Change
 	drift        []string
 	unitFailed   bool
+	container    container // what really runs or ran; no command is taken at its word for it
+}
+
+// container is the one of the unit.
+type container struct {
+	digest   string // of its image; empty: there is none
+	evidence deploy.Evidence
 }
 
 type release struct {
 	version, digest string
 	verified        bool
+	job             bool
 	since           time.Time
 }
 
@@ -61,7 +72,8 @@ func New(version, digest string) *Host {
 	h := &Host{quarantine: map[string]bool{}}
 	if version != "" {
 		h.installed = release{version: version, digest: digest, verified: true, since: time.Now()}
-		h.verified = []release{h.installed}
+		h.releases = []release{h.installed}
+		h.container = container{digest, deploy.EvidenceRunning}
 	}
 	return h
 }
@@ -90,6 +102,8 @@ type State struct {
 	Changes         int    // number of Changes
 	Command         string // parameters of the last deploy or rollback command
 	Busy            bool
+	Runs            string          // digest of the image that really runs or ran; empty: none
+	Evidence        deploy.Evidence // of that image
 }
 
 // State returns the current state.
@@ -99,6 +113,7 @@ func (h *Host) State() State {
 	return State{
 		Version: h.installed.version, Digest: h.installed.digest, Verified: h.installed.verified, Previous: h.previous,
 		Generation: h.generation, Changes: len(h.changes), Command: h.command, Busy: h.busy != "",
+		Runs: h.container.digest, Evidence: h.container.evidence,
 	}
 }
 
@@ -108,7 +123,16 @@ func (h *Host) SetInstalled(version, digest string) {
 	defer h.mu.Unlock()
 	h.previous = h.installed.version
 	h.installed = release{version: version, digest: digest, verified: true, since: time.Now()}
-	h.verified = append(h.verified, h.installed)
+	h.releases = append(h.releases, h.installed)
+	h.container = container{digest, deploy.EvidenceRunning}
+}
+
+// RemoveContainer removes the unit's container, as somebody does by hand, and leaves everything
+// that a deploy has written.
+func (h *Host) RemoveContainer() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.container = container{}
 }
 
 // SetGeneration sets the highest fencing generation that the host has accepted.
@@ -136,7 +160,7 @@ func (h *Host) SetUnitFailed() {
 func (h *Host) ForgetReleases() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.previous, h.verified = "", nil
+	h.previous, h.releases = "", nil
 }
 
 // Run implements localaws.Machine.
@@ -151,12 +175,12 @@ func (h *Host) Run(ctx context.Context, script string, _ []string) localaws.Exit
 	return h.changeRelease(ctx, call)
 }
 
-func (h *Host) findVerified(version string) (release, bool) {
-	i := slices.IndexFunc(h.verified, func(r release) bool { return r.version == version })
+func (h *Host) findRelease(version string) (release, bool) {
+	i := slices.IndexFunc(h.releases, func(r release) bool { return r.version == version })
 	if i < 0 {
 		return release{}, false
 	}
-	return h.verified[i], true
+	return h.releases[i], true
 }
 
 func waitFor(ctx context.Context, d time.Duration) bool {

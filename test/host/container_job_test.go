@@ -21,7 +21,7 @@ func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
 	m.settled()
 
 	a := m.parse(m.run("sed -i s/^DRAIN_TIMEOUT=.*/DRAIN_TIMEOUT=90/ /opt/$s/releases/0.0.2-dev/rollout.env; /opt/$s/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev"))
-	m.expect(a, "deployed", 0, "0.0.2-dev runs")
+	m.expect(a, "deployed", 0, "0.0.2-dev ran and succeeded")
 	if a.Millis["drain"] < 500 {
 		t.Errorf("waited %d ms for the job", a.Millis["drain"])
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -102,4 +103,16 @@ func bootOf(t *testing.T, recipe container.Recipe) guest {
 func (m guest) of(service string) guest {
 	m.service = service
 	return m
+}
+
+// lastRun reads the engine's own events.
+func (m machine) lastRun() (last lastRun) {
+	m.t.Helper()
+	events := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die ` +
+		`--format '{{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}'`)
+	for line := range strings.Lines(events) {
+		fields := append(strings.Fields(line), "", "", "")
+		last = lastRun{image: fields[1], ended: fields[0] == "die", exit: fields[2]}
+	}
+	return last
 }

@@ -21,7 +21,7 @@ func TestTheResultIsReadFromAMegabyteOfOutput(t *testing.T) {
 		"0.0.1-dev": "yes 'all work and no play' | head -c 1000000; echo",
 		"0.0.2-dev": "head -c 1000000 /dev/zero; echo",
 	} {
-		a := m.deploy(version, theirs("code=0", noise, theirLine, noise))
+		a := m.readResult(m.attempt(version, theirs("code=0", noise, theirLine, noise)))
 		m.expect(a, "deployed", 0, version+" "+version)
 		if strings.Count(a.stdout, "\n") != 1 {
 			t.Errorf("%d bytes of output were passed on", len(a.stdout))
@@ -48,7 +48,7 @@ func TestAScriptsOwnExitCodeIsPassedOnOnlyWhenItMeansNothingToTheAgent(t *testin
 		"0.0.1-dev": {"40", "40"}, "0.0.2-dev": {"194", "30"}, "0.0.3-dev": {"168", "30"}, "0.0.4-dev": {"169", "30"},
 		"0.0.5-dev": {"137", "30"}, "0.0.6-dev": {"1", "30"},
 	}, "0.0.1-dev", "0.0.2-dev") {
-		a := m.deploy(version, theirs("code="+codes[1], theirLine, "exit "+codes[0]))
+		a := m.readResult(m.attempt(version, theirs("code="+codes[1], theirLine, "exit "+codes[0])))
 		m.expect(a, "deployed", a.Code, version)
 	}
 }

@@ -114,7 +114,17 @@ func (m machine) read(script string, env ...string) answer {
 	return m.parse(m.sh(script, env...))
 }
 
+// parse reads the result line of an answer and compares what it claims with what really ran.
 func (m machine) parse(a answer) answer {
+	m.t.Helper()
+	a = m.readResult(a)
+	if a.Outcome == deploy.OutcomeDeployed || a.Outcome == deploy.OutcomeUnchanged {
+		m.checkClaim(a)
+	}
+	return a
+}
+
+func (m machine) readResult(a answer) answer {
 	m.t.Helper()
 	first, _, _ := strings.Cut(a.stdout, "\n")
 	text, ok := strings.CutPrefix(first, "ATTA_RESULT ")
@@ -125,6 +135,36 @@ func (m machine) parse(a answer) answer {
 		m.t.Errorf("the line says %d, the exit status is %d", a.Code, a.exit)
 	}
 	return a
+}
+
+// lastRun is what the engine has written down of the latest container of the unit's name.
+type lastRun struct {
+	image string // as it was named
+	ended bool
+	exit  string // exit status
+}
+
+// checkClaim fails the test unless what an answer says it has seen agrees with what really
+// ran, which no script has written down.
+func (m machine) checkClaim(a answer) {
+	m.t.Helper()
+	run, problem := m.lastRun(), ""
+	switch a.Evidence {
+	case deploy.EvidenceNotRun: // claims nothing
+	case deploy.EvidenceRunning, deploy.EvidenceAtWork:
+		if run.ended || !strings.HasSuffix(run.image, "@"+a.Digest) {
+			problem = "does not run"
+		}
+	case deploy.EvidenceSucceeded:
+		if !run.ended || run.exit != "0" || !strings.HasSuffix(run.image, "@"+a.Digest) {
+			problem = "did not succeed"
+		}
+	default:
+		problem = "was not seen"
+	}
+	if problem != "" {
+		m.t.Errorf("%s claims %s with %q, and the image %s: %+v", a.Outcome, a.Version, a.Evidence, problem, run)
+	}
 }
 
 func (m machine) sh(script string, env ...string) answer {

@@ -3,8 +3,11 @@
 package host_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 // noted is a job that writes down that it ran, and then runs a command.
@@ -15,11 +18,17 @@ func TestAJobThatIsNotToRunOnDeployIsInstalledOnly(t *testing.T) {
 	m := boot(t)
 	later := parameter("run-on-deploy", "false")
 	a := m.deployed("0.0.1-dev", noted("exit 3"), later)
-	if !strings.Contains(a.Message, "0.0.1-dev is installed; systemctl start atta runs it") || m.exists("journal") {
-		t.Errorf("%s; the job left %q", a.Message, m.text("journal"))
+	if !strings.Contains(a.Message, "0.0.1-dev is installed; systemctl start atta runs it") || a.Evidence != deploy.EvidenceNotRun || a.Verified || m.exists("journal") {
+		t.Errorf("%+v; the job left %q", a.Report, m.text("journal"))
 	}
 	m.deployed("0.0.2-dev", noted("true"), later)
+	if a := m.ask(); a.Verified || a.Previous != "0.0.1-dev" || !slices.Equal(a.Releases, []string{"0.0.2-dev", "0.0.1-dev"}) {
+		t.Errorf("installed only: %+v", a.Report)
+	}
 	m.sh("systemctl start atta")
+	if a := m.ask(); !a.Verified || a.Evidence != deploy.EvidenceSucceeded {
+		t.Errorf("after a run that succeeded: %+v", a.Report)
+	}
 	m.untouched(func() { m.expect(m.deploy("0.0.2-dev", noted("true"), later), "unchanged", 0, "runs already") })
 	if got := m.text("journal"); got != "run\n" {
 		t.Errorf("the job left %q", got)
@@ -65,9 +74,9 @@ func TestAHealthCommandDecides(t *testing.T) {
 func TestAServiceThatRunsAnotherImageIsTakenBack(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
-	something := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sleep 600\n")
+	something := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'exec sleep 600' --name=%N ${IMAGE}\n")
 	a := m.deploy("0.0.2-dev", something, parameter("health-timeout", "3"))
-	m.expect(a, "rolled-back", 40, "atta.service is up, but no container runs ")
+	m.expect(a, "rolled-back", 40, "atta.service: no container is named atta")
 	if a.Unit != "active" {
 		t.Errorf("unit %s", a.Unit)
 	}

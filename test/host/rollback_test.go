@@ -11,9 +11,17 @@ import (
 )
 
 // oneshot is a unit whose job is a shell command.
+// oneshot makes the release a job that runs a command, and then the image.
 func oneshot(settings, command string) change {
-	return own("systemd/atta.service", "[Service]\nType=oneshot\n"+settings+"ExecStart=/bin/sh -c '"+command+"'\n[Install]\nWantedBy=multi-user.target\n")
+	return own("systemd/atta.service", jobUnit(settings, command))
 }
+
+func jobUnit(settings, command string) string {
+	return "[Service]\nType=oneshot\nEnvironmentFile=/opt/atta/current/release.env\n" + settings + "ExecStart=/bin/sh -c '" + command + "'\n" + runsImage + "[Install]\nWantedBy=multi-user.target\n"
+}
+
+// runsImage are the lines of a unit that run the release's image where a deploy can see it.
+const runsImage = "ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\n"
 
 // The SSM agent gives 168, 169 and 194 a meaning of their own, and takes 137 for a timeout.
 func TestAJobThatFailsIsTakenBack(t *testing.T) {
@@ -61,7 +69,7 @@ func TestAStartThatMakesNoRunIsTakenBack(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
 	before := m.live()
-	unit := "[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\nExecStart=/bin/true\n"
+	unit := "[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\nExecStart=/bin/true --name=%N ${IMAGE}\n"
 	m.expect(m.deploy("0.0.2-dev", own("systemd/atta.service", unit)), "rolled-back", 30, "made no new run")
 	m.same(before, m.live())
 }

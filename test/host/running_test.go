@@ -7,16 +7,19 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-func TestAJobStillAtWorkWhenTheTimeIsOverIsDeployed(t *testing.T) {
+func TestAJobStillAtWorkWhenTheTimeIsOverIsNotVerified(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	a := m.deployed("0.0.1-dev", image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "1"))
-	if a.Unit != "activating" || !a.Verified || m.show("ActiveState") != "activating" {
+	if a.Unit != "activating" || a.Evidence != deploy.EvidenceAtWork || a.Verified || m.show("ActiveState") != "activating" {
 		t.Errorf("%+v", a.Report)
 	}
+	a = m.deploy("0.0.2-dev", image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "1"), parameter("on-running", "kill"), parameter("health-command", "false"))
+	m.expect(a, "rolled-back", 40, "health-command ended with 1; 0.0.1-dev is installed")
 	m.sh("systemctl stop atta")
 }
 
@@ -45,7 +48,7 @@ func TestAJobThatDoesNotEndKeepsItsRelease(t *testing.T) {
 	})
 	m.sh("systemctl stop atta")
 	a := m.read("$ATTA_ROOT/opt/atta/releases/0.0.2-dev/deploy/ec2_deploy.sh 0.0.2-dev 0.0.2-dev")
-	m.expect(a, "deployed", 0, "0.0.2-dev runs")
+	m.expect(a, "deployed", 0, "0.0.2-dev ran and succeeded")
 	if !strings.HasPrefix(a.Deployment, "by-hand-") {
 		t.Errorf("deployment %s", a.Deployment)
 	}

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -60,7 +61,7 @@ func (e *engine) superviseContainer(id string, caller *os.File) (int, error) {
 		return status, errors.Join(err, e.recordEnd(c, status, err.Error()))
 	}
 	c.State.Pid = cmd.Process.Pid
-	if err := e.saveContainer(c); err != nil {
+	if err := errors.Join(e.recordEvent(c, "start", nil), e.saveContainer(c)); err != nil {
 		return daemonStatus, errors.Join(err, cmd.Process.Kill())
 	}
 	fmt.Fprintf(caller, "pid %d\n", c.State.Pid)
@@ -74,6 +75,9 @@ func (e *engine) superviseContainer(id string, caller *os.File) (int, error) {
 }
 
 func (e *engine) recordEnd(c *container, status int, message string) error {
+	if err := e.recordEvent(c, "die", map[string]string{"exitCode": strconv.Itoa(status)}); err != nil {
+		return err
+	}
 	if c.HostConfig.AutoRemove {
 		return os.RemoveAll(e.containerDir(c.Id))
 	}

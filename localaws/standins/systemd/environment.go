@@ -10,7 +10,7 @@ import (
 func (m *manager) serviceEnv(u *unit, invocation string) ([]string, error) {
 	env := []string{
 		"PATH=" + m.call.Bin + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"LANG=C.UTF-8", "ATTA_ROOT=" + m.call.Root, "INVOCATION_ID=" + invocation,
+		"LANG=C.UTF-8", "ATTA_ROOT=" + m.call.Root, "INVOCATION_ID=" + invocation, "STANDIN_UNIT=" + u.name,
 	}
 	for _, line := range u.settings["Service.Environment"] {
 		words, err := splitWords(u.expandSpecifiers(line))

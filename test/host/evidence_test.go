@@ -1,0 +1,87 @@
+//go:build long || e2e
+
+package host_test
+
+import (
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+// A job is taken for deployed only when the engine shows that the release's own image ran under
+// its unit.
+func TestOnEachMachineAJobThatRunsAnotherImageIsNotDeployed(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		first := m.deployed("0.0.1-dev")
+		if first.Evidence != deploy.EvidenceSucceeded || !first.Verified {
+			t.Errorf("%+v", first.Report)
+		}
+		before, other := m.snapshot(), m.output("sed -n s/^IMAGE=//p $ATTA_ROOT/opt/$s/current/release.env")
+		unit := func(run string) change {
+			return own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --pull=never "+run+"\n[Install]\nWantedBy=multi-user.target\n")
+		}
+		for version, c := range map[string]struct {
+			change  change
+			outcome deploy.Outcome
+			message string
+		}{
+			"0.1.0-dev": {unit("--name=%N " + other), "refused", "does not run ${IMAGE}"},
+			"0.1.1-dev": {unit("${IMAGE}"), "refused", "gives its container no name"},
+			"0.1.2-dev": {unit("--name=%N-job ${IMAGE}"), "refused", "gives its container no name"},
+			"0.1.3-dev": {own("docker.env", "IMAGE="+other+"\n"), "rolled-back", "the container atta has the image " + other},
+			"0.1.4-dev": {own("docker.env", "DOCKER_ARGS="+other+"\n"), "rolled-back", "the container atta has the image " + other},
+			"0.1.5-dev": {own("docker.env", "DOCKER_ARGS=--detach\n"), "rolled-back", "and ended with exit status 137"},
+		} {
+			changes := []change{c.change}
+			if version == "0.1.5-dev" {
+				changes = append(changes, image(sample.WithCmd("-sleep", "60s")))
+			}
+			code := deploy.ExitPreflight
+			if c.outcome == "rolled-back" {
+				code = deploy.ExitUnhealthy
+			}
+			m.expect(m.deploy(version, changes...), c.outcome, code, c.message)
+			m.same(before, m.snapshot())
+		}
+		a := m.deployed("0.2.0-dev", unit("--rm --name=%N ${IMAGE}"))
+		if a.Evidence != deploy.EvidenceSucceeded || !a.Verified {
+			t.Errorf("a container that removes itself: %+v", a.Report)
+		}
+		m.want("docker ps --all --quiet --filter name=^$s$", "")
+	})
+}
+
+// What a service runs is the container of its own name, whatever else runs the same image.
+func TestOnEachMachineAServiceRunsWhatItsContainerShows(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		m.deployed("0.0.1-dev", serving(m.port))
+		worker := m
+		worker.service = "worker"
+		idle := own("systemd/worker.service", "[Service]\nExecStart=/bin/sh -c 'exec sleep 600' --name=%N ${IMAGE}\n")
+		same := m.output("sed -n s/^IMAGE=//p $ATTA_ROOT/opt/$s/current/release.env")
+		a := worker.deploy("0.0.1-dev", idle, parameter("image", same), parameter("health-timeout", "4"))
+		worker.expect(a, "rolled-back", 40, "worker.service: no container is named worker")
+
+		m.output("docker rm --force $s")
+		a = m.deploy("0.0.1-dev", serving(m.port))
+		m.expect(a, "deployed", 0, "0.0.1-dev runs")
+		m.isServing("0.0.1-dev")
+	})
+}
+
+// A container or a unit of somebody else's that has the name is not touched.
+func TestOnEachMachineAContainerOfSomebodyElsesIsNotRemoved(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		other := m.push(sample.WithVersion("theirs"), sample.WithCmd("-sleep", "600s"))
+		m.output("aws ecr get-login-password --region us-east-1 | docker login --username AWS --password-stdin " + cloud.RegistryHost() +
+			"; docker pull --quiet " + other + "; docker run --detach --name=$s " + other)
+		id := m.output("docker container inspect --format '{{.Id}}' $s")
+		m.expect(m.deploy("0.0.1-dev"), "refused", 10, "a container named atta is here that no release of atta has made")
+		m.want("docker container inspect --format '{{.Id}} {{.State.Running}}' $s", id+" true")
+		m.output("docker rm --force $s; docker run --detach --name=$s-0.0.1-dev " + other)
+		m.expect(m.deploy("0.0.1-dev"), "refused", 10, "a container named atta-0.0.1-dev is here that no deploy of atta has made")
+		m.output("docker rm --force $s-0.0.1-dev")
+		m.deployed("0.0.1-dev")
+	})
+}
