@@ -156,8 +156,8 @@ func TestBothHalvesHaveTheSameFields(t *testing.T) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[deploy.Report]()) {
 		fields = append(fields, field.Tag.Get("json"))
 	}
-	atStatus := []string{"about", "busy", "drift", "previous", "releases", "since", "time"} // only bootstrap.sh reports these
-	ofTheRun := []string{"exit", "ms", "result"}                                    // and only a release's script these
+	atStatus := []string{"about", "bundle", "busy", "drift", "held", "image", "previous", "releases", "since", "time"} // only bootstrap.sh reports these
+	ofTheRun := []string{"exit", "ms", "result"}                                                                       // and only a release's script these
 	for script, test := range map[string]struct {
 		text    string
 		without []string
@@ -191,6 +191,7 @@ func TestBothHalvesHaveTheSameBounds(t *testing.T) {
 		"message of bootstrap.sh":  {bootstrap, fmt.Sprintf("text=${1:0:%d}", deploy.MaxMessage)},
 		"message of ec2_deploy.sh": {release, fmt.Sprintf("text=${1:0:%d}", deploy.MaxMessage)},
 		"result line":              {bootstrap, fmt.Sprintf("line=${line:0:%d}", deploy.MaxReportLine)},
+		"bundle":                   {bootstrap, fmt.Sprintf("MAX_BUNDLE=%d", deploy.MaxBundle)},
 		"releases":                 {bootstrap, fmt.Sprintf("head -n %d", deploy.MaxReleasesListed)},
 	} {
 		if !strings.Contains(test[0], test[1]) {

@@ -12,6 +12,7 @@ const (
 	ReasonUnitInvalid       Reason = "unit-invalid"
 	ReasonForeignUnit       Reason = "foreign-unit"      // a unit of that name is not this service's
 	ReasonForeignContainer  Reason = "foreign-container" // a container of that name is not this service's
+	ReasonUnsafeFolder      Reason = "unsafe-folder"     // somebody else could change scripts that run as root
 	ReasonOtherEnvironment  Reason = "other-environment"
 	ReasonDowngrade         Reason = "downgrade"
 	ReasonQuarantined       Reason = "quarantined"

@@ -47,6 +47,9 @@ type Report struct {
 	Busy     bool     `json:"busy"`     // a deploy or its recovery is at work
 	Previous string   `json:"previous"` // the version to roll back to; empty: none
 	Releases []string `json:"releases"` // what it can roll back to: verified versions, newest first, then those only installed; at most MaxReleasesListed
+	Held     string   `json:"held"`     // the version asked about, or the previous one, if the host holds it
+	Bundle   string   `json:"bundle"`   // SHA-256 of the bundle of that version, in hex
+	Image    string   `json:"image"`    // digest of its image
 	Since    int64    `json:"since"`    // when the installed version was first seen healthy, in Unix seconds; 0: never
 	Time     int64    `json:"time"`     // the host's clock, in Unix seconds
 	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container
@@ -98,7 +101,7 @@ func (r *Report) checkForms() error {
 			return fmt.Errorf("malformed result line: %.60q", field)
 		}
 	}
-	for _, field := range slices.Concat(r.Releases, []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Wanted, r.Unit, r.Result, r.About, r.Previous}) {
+	for _, field := range slices.Concat(r.Releases, []string{r.Deployment, r.Service, r.Version, r.Digest, r.Before, r.Wanted, r.Unit, r.Result, r.About, r.Previous, r.Held, r.Bundle, r.Image}) {
 		if !identifierForm.MatchString(field) {
 			return fmt.Errorf("malformed result line: %.60q", field)
 		}

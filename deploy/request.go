@@ -48,7 +48,8 @@ type RollbackRequest struct {
 // command of an earlier one from then on.
 type StatusRequest struct {
 	Header
-	About string // the deployment to report on; may be empty
+	About   string // the deployment to report on; may be empty
+	Version string // the release to describe, if the host holds it; empty: its previous one
 }
 
 // Command implements Request.
@@ -90,6 +91,7 @@ func (r RollbackRequest) parameters() parameters {
 func (r StatusRequest) parameters() parameters {
 	p := r.Header.parameters()
 	p.addText("about", r.About)
+	p.addText("version", r.Version)
 	return p
 }
 

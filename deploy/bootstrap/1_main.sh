@@ -33,6 +33,7 @@ main() {
 run_deploy() {
   trap reject_early_exit EXIT
   require_tools
+  check_folders
   prepare_log
   hold_host_lock
   recover_interrupted_deploy
@@ -49,6 +50,7 @@ run_deploy() {
 run_rollback() {
   trap reject_early_exit EXIT
   require_tools
+  check_folders
   prepare_log
   hold_host_lock
   recover_interrupted_deploy
@@ -68,6 +70,7 @@ run_status() {
   observe_container
   confirm_release
   list_releases
+  describe_held
   detect_drift
   [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
   print_report "$outcome" 0 "" status "$INSTALLED"

@@ -9,6 +9,20 @@ require_tools() {
   ((${#missing[@]} == 0)) || reject_command tool-missing "not installed on this host: ${missing[*]}"
 }
 
+# check_folders: scripts below the service's folder are run as root, so nobody else may write
+# there, and the links to them lead to its releases.
+check_folders() {
+  local found home=$HOME_OF_SERVICE
+  [[ -e $home ]] || return 0
+  found=$(find "$home" "$home/releases" "$home"/releases/* -maxdepth 0 ! -type l '(' ! -uid "$EUID" -o -perm /022 ')' 2>/dev/null) || true
+  [[ -z $found ]] ||
+    reject_command unsafe-folder "${found%%$'\n'*} is not owned by root, or others may write to it, and scripts below it are run as root: chown root and chmod go-w it"
+  [[ ! -e $home/current || $(readlink -- "$home/current") =~ ^releases/[A-Za-z0-9.-]+$ ]] ||
+    reject_command unsafe-folder "$home/current does not lead to a release: $(readlink -- "$home/current")"
+  [[ ! -e $home/recover || $(readlink -- "$home/recover") =~ ^releases/[A-Za-z0-9.-]+/deploy/ec2_deploy\.sh$ ]] ||
+    reject_command unsafe-folder "$home/recover does not lead to a release's script: $(readlink -- "$home/recover")"
+}
+
 # The log may hold what the program has printed, so it is root's alone.
 prepare_log() {
   local size
@@ -84,14 +98,17 @@ repeat_answer() {
   exit 0
 }
 
+# The most that a bundle may have, packed or unpacked, in bytes.
+readonly MAX_BUNDLE=67108864
+
 fetch_bundle() {
   local got free
   free=$(df --block-size=1M --output=avail -- "$HOME_OF_SERVICE" | tail -n 1)
   ((free >= 64)) || abort_command 10 download no-space "not enough room: $HOME_OF_SERVICE has ${free// /} MB free, 64 MB are needed"
   rm -rf -- "$HOME_OF_SERVICE/incoming"
   mkdir -p "$INCOMING/tree"
-  aws s3 cp --region "${GIVEN[region]}" --only-show-errors "$BUNDLE" "$INCOMING/bundle.tar.gz" >>"$LOG" 2>&1 ||
-    abort_command 10 download bundle-unavailable "$BUNDLE cannot be downloaded: $(last_log_line)"
+  (ulimit -f $((MAX_BUNDLE / 1024)) && exec aws s3 cp --region "${GIVEN[region]}" --only-show-errors "$BUNDLE" "$INCOMING/bundle.tar.gz" >>"$LOG" 2>&1) ||
+    abort_command 10 download bundle-unavailable "$BUNDLE cannot be downloaded, or has more than $((MAX_BUNDLE >> 20)) MB: $(last_log_line)"
   got=$(sha256sum <"$INCOMING/bundle.tar.gz")
   [[ ${got%% *} == "${GIVEN[sha256]}" ]] || abort_command 20 integrity bundle-invalid "$BUNDLE has sha256 ${got%% *}, expected ${GIVEN[sha256]}"
 }
@@ -100,6 +117,8 @@ fetch_bundle() {
 # below deploy/: the host keeps its own marks next to them.
 unpack_bundle() {
   local archive=$INCOMING/bundle.tar.gz types names odd
+  (($(gzip -dc -- "$archive" 2>>"$LOG" | head -c $((MAX_BUNDLE + 1)) | wc -c) <= MAX_BUNDLE)) ||
+    abort_command 20 integrity bundle-invalid "$BUNDLE has more than $((MAX_BUNDLE >> 20)) MB unpacked"
   types=$(tar -tvzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"
   odd=$(grep -Ev '^(-[rwx-]{9}|d[rwx-]{9}) ' <<<"$types") || odd=''
   [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds more than plain files: ${odd%%$'\n'*}"
@@ -125,6 +144,7 @@ install_release() {
     "RUN_ON_DEPLOY=${GIVEN[run-on-deploy]}" "HEALTH_COMMAND=${GIVEN[health-command]:-}" "HEALTH_URL=${GIVEN[health-url]:-}" \
     "HEALTH_TIMEOUT=${GIVEN[health-timeout]}" "MIN_HEALTHY_TIME=${GIVEN[min-healthy-time]}" "KEEP_RELEASES=${GIVEN[keep-releases]}" \
     >"$tree/rollout.env"
+  chmod 0600 "$tree/rollout.env" # a command may hold more than others should read
   find "$tree" -print0 | xargs -0 sync 2>/dev/null || sync
   if [[ -e $RELEASE ]]; then
     cmp -s "$tree/release.env" "$RELEASE/release.env" ||

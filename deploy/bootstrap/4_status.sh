@@ -37,6 +37,19 @@ list_releases() {
   MORE+=$(printf ',"previous":"%s","releases":[%s],"since":%d' "$(json_string "${version##*/}")" "$releases" "$verified")
 }
 
+# describe_held: the release that is asked about, or the previous one, by the checksum of its bundle
+# and the digest of its image: what a host that lacks it has to get.
+describe_held() {
+  local version=$VERSION file bundle image
+  [[ -n $version ]] || version=$(readlink -f -- "$HOME_OF_SERVICE/previous" 2>/dev/null) || version=''
+  version=${version##*/}
+  file=$HOME_OF_SERVICE/releases/$version/release.env
+  [[ -n $version && -f $file ]] || return 0
+  bundle=$(sed -n 's/^BUNDLE_SHA256=//p' "$file")
+  image=$(sed -n 's/^IMAGE=.*@//p' "$file")
+  MORE+=$(printf ',"held":"%s","bundle":"%s","image":"%s"' "$(json_string "$version")" "$(json_string "$bundle")" "$(json_string "$image")")
+}
+
 # list_marked MARK: the versions with this mark, newest first.
 list_marked() {
   local mark

@@ -126,7 +126,8 @@ stays_up() {
 passes_checks() {
   local code=0
   if [[ -n $HEALTH_COMMAND ]]; then
-    env SERVICE="$SERVICE" VERSION="$TO" timeout -k 5 60 bash -c "$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
+    # Not as an argument, which every user of the host could read.
+    env SERVICE="$SERVICE" VERSION="$TO" timeout -k 5 60 bash /dev/fd/7 7<<<"$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
     ((code == 0)) || { UNWELL="health-command ended with $code" && return 1; }
   fi
   if [[ -n $HEALTH_URL ]] && ! url_answers "$HEALTH_URL"; then

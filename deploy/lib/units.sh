@@ -91,7 +91,7 @@ stop_units() {
 switch_release() {
   local unit folder=$BASE/releases/$1/deploy/systemd
   [[ -z $1 || -f $folder/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
-  [[ -d $BASE/output ]] || install -d -m 0755 "$BASE/output"
+  [[ -d $BASE/output ]] || install -d -m 0750 "$BASE/output"
   [[ $RECOVERING == yes ]] || forget_container
   list_units "$FROM" "$TO"
   for unit in $REPLY; do

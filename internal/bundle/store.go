@@ -15,6 +15,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 type s3API interface {
@@ -117,13 +119,20 @@ func (s *Store) storedSHA256(ctx context.Context, key string) (string, error) {
 	if sum, err := base64.StdEncoding.DecodeString(aws.ToString(head.ChecksumSHA256)); err == nil && len(sum) == sha256.Size {
 		return hex.EncodeToString(sum), nil
 	}
+	if size := aws.ToInt64(head.ContentLength); size > deploy.MaxBundle {
+		return "", fmt.Errorf("it has %d bytes, and a bundle may have %d", size, deploy.MaxBundle)
+	}
 	object, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key, ExpectedBucketOwner: &s.owner})
 	if err != nil {
 		return "", err
 	}
 	defer object.Body.Close()
 	hash := sha256.New()
-	if _, err := io.Copy(hash, object.Body); err != nil {
+	n, err := io.Copy(hash, io.LimitReader(object.Body, deploy.MaxBundle+1))
+	if err == nil && n > deploy.MaxBundle {
+		err = fmt.Errorf("it has more than %d bytes, the most that a bundle may have", deploy.MaxBundle)
+	}
+	if err != nil {
 		return "", err
 	}
 	return hex.EncodeToString(hash.Sum(nil)), nil

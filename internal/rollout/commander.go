@@ -32,6 +32,7 @@ type commander struct {
 	console        Console
 	header         deploy.Header
 	lease          *lease.Lease  // nil: the commands change nothing
+	version        string        // that a status command describes if the host holds it; empty: its previous one
 	fence          int64         // without a lease, the generation that commands carry; 0: none
 	timeout        time.Duration // of a command that changes something, on a host
 	total          int           // hosts of the run
@@ -61,7 +62,7 @@ func (c *commander) rollbackRequest(version string) deploy.Request {
 func (c *commander) statusRequest(about string) deploy.Request {
 	header := c.fencedHeader()
 	header.NotAfter = time.Time{}
-	return deploy.StatusRequest{Header: header, About: about}
+	return deploy.StatusRequest{Header: header, About: about, Version: c.version}
 }
 
 func (c *commander) fencedHeader() deploy.Header {

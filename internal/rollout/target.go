@@ -82,8 +82,12 @@ func newestVersion(hosts []*Host) string {
 }
 
 // locateRelease looks for the release for hosts that do not hold it: its bundle in the
-// bucket and its image in the registry.
+// bucket and its image in the registry, which must be those that its witnesses name.
 func (r *run) locateRelease(ctx context.Context) error {
+	bundles, digests := r.findWitnesses()
+	if err := errors.Join(bundles.contradict(r.plan.Bundle.SHA256), digests.contradict(r.plan.Image.Digest)); err != nil {
+		return err
+	}
 	r.missing = map[string]bool{}
 	want := r.expectation()
 	var lacking []*Host
@@ -101,11 +105,82 @@ func (r *run) locateRelease(ctx context.Context) error {
 	if r.services.Repository == nil {
 		return fmt.Errorf("%s, and without ecr-repository it cannot be deployed there", missing)
 	}
-	err := r.artifacts.findBundle(ctx, "")
-	digest, problem := r.services.Repository.Resolve(ctx, r.plan.Release.ImageTag())
-	if err := errors.Join(err, problem); err != nil {
+	digest, err := r.findWitnessed(ctx, bundles, digests)
+	if err != nil {
 		return fmt.Errorf("%s, and it cannot be deployed there: %w", missing, err)
 	}
 	r.console.Info("%s: its bundle and image are deployed there", missing)
 	return r.artifacts.setImage(digest)
+}
+
+// findWitnessed looks for the bundle in the bucket and the image in the registry that all
+// witnesses name.
+func (r *run) findWitnessed(ctx context.Context, bundles, digests witnesses) (digest string, err error) {
+	var unknown []string
+	for _, w := range []witnesses{bundles, digests} {
+		if len(w.by) == 0 {
+			unknown = append(unknown, w.input)
+		}
+	}
+	if len(unknown) > 0 {
+		return "", fmt.Errorf("no instance that can be reached holds it: set %s, which the outputs and the log of the run that deployed it name", strings.Join(unknown, " and "))
+	}
+	sha256, problem := bundles.agreed()
+	digest, err = digests.agreed()
+	if err = errors.Join(problem, err); err != nil {
+		return "", err
+	}
+	_, problem = r.services.Repository.Size(ctx, digest)
+	return digest, errors.Join(r.artifacts.findBundle(ctx, sha256), problem)
+}
+
+// witnesses are values of one property of the target release, with who names each: an input, or
+// an instance that holds the release. What lies in the bucket or under a tag now may have been
+// replaced, so it is none.
+type witnesses struct {
+	input string // that names the value if nobody else does
+	what  string
+	by    map[string][]string // value: names
+}
+
+// findWitnesses asks the inputs and the hosts for the checksum of the target's bundle and the
+// digest of its image.
+func (r *run) findWitnesses() (bundles, digests witnesses) {
+	version := r.plan.Release.Version.String()
+	bundles = witnesses{"bundle-sha256", "bundle of " + version, map[string][]string{}}
+	digests = witnesses{"image-digest", "image of " + version, map[string][]string{}}
+	bundles.add(r.plan.Bundle.SHA256, bundles.input)
+	digests.add(r.plan.Image.Digest, digests.input)
+	for _, host := range r.result.Hosts {
+		if host.Report.Held == version {
+			bundles.add(host.Report.Bundle, host.String())
+			digests.add(host.Report.Image, host.String())
+		}
+	}
+	return bundles, digests
+}
+
+func (w witnesses) add(value, name string) {
+	if value != "" {
+		w.by[value] = append(w.by[value], name)
+	}
+}
+
+// agreed is the one value that all witnesses name; there is at least one.
+func (w witnesses) agreed() (string, error) {
+	value := slices.Collect(maps.Keys(w.by))[0]
+	return value, w.contradict(value)
+}
+
+// contradict is the error that a witness names another value; nil: none does, or value is empty.
+func (w witnesses) contradict(value string) error {
+	if value == "" || len(w.by) < 2 {
+		return nil
+	}
+	var words []string
+	for other, names := range w.by {
+		words = append(words, fmt.Sprintf("%s (%s)", other, strings.Join(names[:min(len(names), maxNamed)], ", ")))
+	}
+	slices.Sort(words)
+	return fmt.Errorf("the %s is not the same everywhere: %s", w.what, strings.Join(words, "; "))
 }

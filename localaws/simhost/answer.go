@@ -1,6 +1,7 @@
 package simhost
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -97,6 +98,10 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 		drift = append(drift, "container")
 	}
 	more := map[string]any{"about": about, "busy": h.busy != "", "previous": h.previous, "releases": releases, "time": time.Now().Unix(), "generation": seen, "drift": drift}
+	held := cmp.Or(c.parameters["version"], h.previous)
+	if r, ok := h.findRelease(held); ok {
+		more["held"], more["bundle"], more["image"] = held, r.bundle, r.digest
+	}
 	if h.installed.verified {
 		more["since"] = h.installed.since.Unix()
 	}

@@ -96,7 +96,7 @@ func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 		case h.quarantine[digest] && c.parameters["allow-quarantined"] != "true":
 			return release{}, deploy.ReasonQuarantined, "this image is quarantined"
 		}
-		return release{version: version, digest: digest}, deploy.ReasonNone, ""
+		return release{version: version, digest: digest, bundle: c.parameters["sha256"]}, deploy.ReasonNone, ""
 	}
 	if version == "" {
 		version = h.previous

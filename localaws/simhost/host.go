@@ -56,6 +56,7 @@ type container struct {
 
 type release struct {
 	version, digest string
+	bundle          string // SHA-256
 	verified        bool
 	job             bool
 	since           time.Time
