@@ -1,0 +1,101 @@
+//go:build !e2e
+
+package host_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+)
+
+// What lies below the service's folder is run as root.
+func TestNothingIsRunFromAFolderThatOthersMayChange(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	for spoil, c := range map[string]struct{ mend, message string }{
+		"chmod o+w $ATTA_ROOT/opt/atta":          {"chmod o-w $ATTA_ROOT/opt/atta", "/opt/atta is not owned by root, or others may write to it"},
+		"chmod g+w $ATTA_ROOT/opt/atta/releases": {"chmod g-w $ATTA_ROOT/opt/atta/releases", "/opt/atta/releases is not owned by root, or others may write to it"},
+		"ln -s /tmp/evil.sh $ATTA_ROOT/opt/atta/recover; echo '#!/bin/sh\ntouch '$ATTA_ROOT'/ran' >$ATTA_ROOT/evil; chmod +x $ATTA_ROOT/evil; ln -sfn $ATTA_ROOT/evil $ATTA_ROOT/opt/atta/recover": {
+			"rm $ATTA_ROOT/opt/atta/recover", "/opt/atta/recover does not lead to a release's script"},
+	} {
+		m.sh(spoil)
+		m.untouched(func() {
+			a := m.deploy("0.0.2-dev")
+			m.expect(a, "refused", 10, c.message)
+			if a.Reason != "unsafe-folder" || m.exists("ran") {
+				t.Errorf("reason %s, ran %t", a.Reason, m.exists("ran"))
+			}
+		})
+		m.sh(c.mend)
+	}
+	m.sh("ln -sfn $ATTA_ROOT/evil $ATTA_ROOT/opt/atta/recover")
+	m.expect(m.read("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh rollback"), "refused", 10, "does not lead to a release's script")
+	if m.exists("ran") {
+		t.Error("it was run by hand")
+	}
+}
+
+func TestSettingsOfARolloutAreRootsAlone(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	command := "tr '\\0' ' ' </proc/$PPID/cmdline >$ATTA_ROOT/seen; tr '\\0' ' ' </proc/$$/cmdline >>$ATTA_ROOT/seen # secret"
+	m.deployed("0.0.1-dev", parameter("health-command", command))
+	if got := m.text("seen"); got == "" || strings.Contains(got, "secret") {
+		t.Errorf("every user could read %q", got)
+	}
+	for path, mode := range map[string]os.FileMode{"opt/atta/current/rollout.env": 0o600, "opt/atta/output": 0o750, "opt/atta/history": 0o600, "opt/atta/state": 0o600} {
+		if info, err := os.Stat(m.Path(path)); err != nil || info.Mode().Perm() != mode {
+			t.Errorf("%s: %v, %v", path, info.Mode(), err)
+		}
+	}
+}
+
+func TestABundleIsBoundedPackedAndUnpacked(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	if _, err := writer.Write(make([]byte, 80_000_000)); err != nil || writer.Close() != nil {
+		t.Fatal(err)
+	}
+	m.expect(m.deploy("0.0.1-dev", func(a *attempt) {
+		a.bundle = func(bundle.Bundle) []byte { return packed.Bytes() }
+		a.parameters["sha256"] = fmt.Sprintf("%x", sha256.Sum256(packed.Bytes()))
+	}), "refused", 20, "has more than 64 MB unpacked")
+	m.expect(m.deploy("0.0.1-dev", func(a *attempt) {
+		a.bundle = func(bundle.Bundle) []byte { return make([]byte, 64<<20+1) }
+	}), "refused", 10, "cannot be downloaded, or has more than 64 MB")
+}
+
+// A command waits for a job, its runner dies, and a later run asks the host: the command stops
+// before it changes anything.
+func TestACommandThatWaitedForAJobStopsWhenALaterRunHasBegun(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", oneshot("", "test ! -e $ATTA_ROOT/slow || until test -e $ATTA_ROOT/enough; do sleep 0.1; done"), parameter("generation", "1"))
+	m.write("slow", "", 0o644)
+	m.sh("systemctl start --no-block atta")
+	answers := make(chan answer)
+	go func() { answers <- m.attempt("0.0.2-dev", parameter("generation", "2")) }()
+	for deadline := time.Now().Add(time.Minute); !strings.Contains(m.text("opt/atta/state"), "REACHED=drain\n"); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the command does not wait for the job")
+		}
+	}
+	if a := m.ask("--generation=3"); !a.Busy {
+		t.Errorf("%+v", a.Report)
+	}
+	m.write("enough", "", 0o644)
+	a := m.parse(<-answers)
+	m.expect(a, "refused", 50, "a later run, of generation 3, has begun meanwhile; nothing was changed")
+	if a.Version != "0.0.1-dev" || a.Reason != "stale" {
+		t.Errorf("%+v", a.Report)
+	}
+}
