@@ -32,7 +32,7 @@ type engine struct {
 }
 
 // fetchImages returns m, or the images that the index m lists, with the descriptors of their blobs.
-func (e *engine) fetchImages(ctx context.Context, m *manifest, depth int) (images []*manifest, err error) {
+func (e *engine) fetchImages(ctx context.Context, m *manifest, v visited, depth int) (images []*manifest, err error) {
 	var parsed struct {
 		Config            v1.Descriptor
 		Layers, Manifests []v1.Descriptor
@@ -50,6 +50,13 @@ func (e *engine) fetchImages(ctx context.Context, m *manifest, depth int) (image
 		if depth == maxDepth || !child.MediaType.IsIndex() && !child.MediaType.IsImage() {
 			continue
 		}
+		fresh, err := v.add(child.Digest)
+		if err != nil {
+			return nil, err
+		}
+		if !fresh {
+			continue
+		}
 		found, err := e.client.fetchManifest(ctx, child.Digest.String())
 		if err != nil {
 			return nil, err
@@ -57,7 +64,7 @@ func (e *engine) fetchImages(ctx context.Context, m *manifest, depth int) (image
 		if found == nil || found.Digest != child.Digest {
 			continue
 		}
-		more, err := e.fetchImages(ctx, found, depth+1)
+		more, err := e.fetchImages(ctx, found, v, depth+1)
 		if err != nil {
 			return nil, err
 		}
@@ -74,7 +81,7 @@ func (e *engine) fetchRecent(ctx context.Context, tags []string) {
 	for i, tag := range tags {
 		group.Go(func() {
 			if m, err := e.client.fetchManifest(ctx, tag); err == nil && m != nil {
-				found[i], _ = e.fetchImages(ctx, m, 0)
+				found[i], _ = e.fetchImages(ctx, m, visited{}, 0)
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -15,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-containerregistry/pkg/authn"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/empty"
 	"github.com/google/go-containerregistry/pkg/v1/mutate"
 	"github.com/google/go-containerregistry/pkg/v1/static"
 	"github.com/google/go-containerregistry/pkg/v1/types"
@@ -97,6 +99,45 @@ func TestOpenRefusesWhatNoRegistryAccepts(t *testing.T) {
 		if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), want) {
 			t.Errorf("error is %q, want %q in it", err, want)
 		}
+	}
+}
+
+// fanOut is an index that lists an index many times, which does the same, and so on.
+func fanOut(depth int) v1.ImageIndex {
+	index := twoPlatforms()
+	for range depth {
+		adds := make([]mutate.IndexAddendum, 6)
+		for i := range adds {
+			adds[i].Add = index
+		}
+		index = mutate.AppendManifests(mutate.IndexMediaType(empty.Index, types.OCIImageIndex), adds...)
+	}
+	return index
+}
+
+// An image is what somebody else has made: an index that lists another many times, and so on, describes millions of
+// manifests with a few small files.
+func TestAManifestIsReadOnceHoweverOftenItIsListed(t *testing.T) {
+	src := opened(t, write(t, layoutOf(t, fanOut(2)).tar()))
+	if got := src.Platforms(); len(got) != 2 {
+		t.Errorf("platforms are %q", got)
+	}
+	s := newServer(t)
+	repo := s.repository(t, "app")
+	pushed, err := repo.Push(t.Context(), src, "1", PushOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.resetCounts()
+	if _, err := repo.Size(t.Context(), pushed.Digest); err != nil || s.requests > 20 {
+		t.Errorf("%d requests: %v", s.requests, err)
+	}
+	var many v1.ImageIndex = empty.Index
+	for i := range maxManifests + 1 {
+		many = mutate.AppendManifests(many, mutate.IndexAddendum{Add: must(mutate.Config(empty.Image, v1.Config{User: fmt.Sprint(i)}))})
+	}
+	if err := refused(t, write(t, layoutOf(t, many).tar())); !strings.Contains(err.Error(), "more than 200 manifests") {
+		t.Errorf("error is %q", err)
 	}
 }
 

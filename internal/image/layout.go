@@ -29,7 +29,7 @@ func readLayout(ctx context.Context, f files) (*manifest, error) {
 	case len(images) == 0:
 		return nil, errors.New("index.json lists no image")
 	case len(images) == 1:
-		return walkManifests(ctx, layout{f}, images[0], 0)
+		return walkManifests(ctx, layout{f}, images[0])
 	case !onePerPlatform(images):
 		var names []string
 		for _, desc := range images {
@@ -40,7 +40,7 @@ func readLayout(ctx context.Context, f files) (*manifest, error) {
 	// index.json is itself the index of one image for several platforms.
 	desc := v1.Descriptor{MediaType: types.OCIImageIndex, Digest: digest, Size: int64(len(raw))}
 	m := &manifest{Descriptor: desc, raw: raw}
-	return m, m.readIndex(ctx, layout{f}, 0)
+	return m, m.readIndex(ctx, layout{f}, visited{}, 0)
 }
 
 // distinctDescriptors drops descriptors of the same image under another name.

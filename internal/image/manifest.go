@@ -13,8 +13,27 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// maxDepth is how deep indexes may be nested.
-const maxDepth = 4
+// maxDepth is how deep indexes may be nested, and maxManifests how many manifests an image may have. Each is read once,
+// however often it is listed.
+const (
+	maxDepth     = 4
+	maxManifests = 200
+)
+
+// visited are the manifests of an image that have been read.
+type visited map[v1.Hash]bool
+
+// add reports whether a manifest is to be read, and returns an error if there are too many.
+func (v visited) add(digest v1.Hash) (bool, error) {
+	if v[digest] {
+		return false, nil
+	}
+	if len(v) == maxManifests {
+		return false, fmt.Errorf("it has more than %d manifests", maxManifests)
+	}
+	v[digest] = true
+	return true, nil
+}
 
 // manifest is the manifest of an image, or an index of manifests, as it will be in the registry.
 type manifest struct {
@@ -68,7 +87,11 @@ type store interface {
 }
 
 // walkManifests reads the manifest that desc describes and all that it lists, and verifies each against its descriptor.
-func walkManifests(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
+func walkManifests(ctx context.Context, s store, desc v1.Descriptor) (*manifest, error) {
+	return visited{desc.Digest: true}.walk(ctx, s, desc, 0)
+}
+
+func (v visited) walk(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("index %s: nested more than %d deep", desc.Digest, maxDepth)
 	}
@@ -82,7 +105,7 @@ func walkManifests(ctx context.Context, s store, desc v1.Descriptor, depth int) 
 	m := &manifest{Descriptor: desc, raw: raw}
 	switch {
 	case desc.MediaType.IsIndex():
-		err = m.readIndex(ctx, s, depth)
+		err = m.readIndex(ctx, s, v, depth)
 	case desc.MediaType.IsImage():
 		err = m.readImage(ctx, s)
 	default:
@@ -91,13 +114,20 @@ func walkManifests(ctx context.Context, s store, desc v1.Descriptor, depth int) 
 	return m, err
 }
 
-func (m *manifest) readIndex(ctx context.Context, s store, depth int) error {
+func (m *manifest) readIndex(ctx context.Context, s store, v visited, depth int) error {
 	index, err := v1.ParseIndexManifest(bytes.NewReader(m.raw))
 	if err != nil {
 		return fmt.Errorf("index %s: %w", m.Digest, err)
 	}
 	for _, desc := range index.Manifests {
-		child, err := walkManifests(ctx, s, desc, depth+1)
+		fresh, err := v.add(desc.Digest)
+		if err != nil {
+			return fmt.Errorf("index %s: %w", m.Digest, err)
+		}
+		if !fresh {
+			continue
+		}
+		child, err := v.walk(ctx, s, desc, depth+1)
 		if err != nil {
 			return err
 		}

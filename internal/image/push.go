@@ -88,7 +88,7 @@ func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 	if m.raw != nil {
 		return nil
 	}
-	images, err := e.fetchImages(ctx, have, 0)
+	images, err := e.fetchImages(ctx, have, visited{}, 0)
 	if err != nil {
 		return explainError(err)
 	}

@@ -26,7 +26,7 @@ func readReference(ctx context.Context, ref name.Reference, keychain authn.Keych
 	if err != nil {
 		return nil, explainError(err)
 	}
-	return walkManifests(ctx, registry{ref.Context(), puller}, desc.Descriptor, 0)
+	return walkManifests(ctx, registry{ref.Context(), puller}, desc.Descriptor)
 }
 
 func (r registry) readManifest(ctx context.Context, desc v1.Descriptor) ([]byte, error) {

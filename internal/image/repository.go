@@ -76,6 +76,10 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 // Size returns how many bytes a host downloads for the image: its config and its layers, as stored in the registry. For
 // several platforms it is the size of the largest image.
 func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
+	return r.size(ctx, digest, visited{})
+}
+
+func (r *Repository) size(ctx context.Context, digest string, v visited) (int64, error) {
 	reference, err := r.client.parseReference(digest)
 	if err != nil {
 		return 0, err
@@ -96,7 +100,14 @@ func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
 		size += layer.Size
 	}
 	for _, platform := range m.Manifests {
-		platformSize, err := r.Size(ctx, platform.Digest.String())
+		fresh, err := v.add(platform.Digest)
+		if err != nil {
+			return 0, fmt.Errorf("read %s: %w", reference, err)
+		}
+		if !fresh {
+			continue
+		}
+		platformSize, err := r.size(ctx, platform.Digest.String(), v)
 		if err != nil {
 			return 0, err
 		}
