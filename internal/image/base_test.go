@@ -202,12 +202,12 @@ func TestMakeReusesLayersForMorePlatforms(t *testing.T) {
 	if _, err := repo.Push(t.Context(), makeSource(t, two), "1", PushOptions{}); !errors.As(err, &conflict) || conflict.Have != first.Digest {
 		t.Errorf("another image under the same tag: %v", err)
 	}
-	second, err := repo.Push(t.Context(), makeSource(t, two), "2", PushOptions{RecentTags: []string{"1"}})
+	second, err := repo.Push(t.Context(), makeSource(t, two), "2", PushOptions{Recent: []string{"1"}})
 	if err != nil || second.Digest == first.Digest {
 		t.Fatalf("pushed %+v, %v", second, err)
 	}
 	s.checkPushed(t, "app:2", second)
-	for tag, how := range map[string]PushOptions{"2": {Compression: Zstd}, "3": {Compression: Zstd, RecentTags: []string{"1", "2"}}} {
+	for tag, how := range map[string]PushOptions{"2": {Compression: Zstd}, "3": {Compression: Zstd, Recent: []string{"1", "2"}}} {
 		s.resetCounts()
 		again, err := repo.Push(t.Context(), makeSource(t, two), tag, how)
 		if err != nil || again.Digest != second.Digest || s.countWrites("PATCH") > 0 {

@@ -73,14 +73,14 @@ func (e *engine) fetchImages(ctx context.Context, m *manifest, v visited, depth 
 	return images, nil
 }
 
-// fetchRecent records the images that the tags name. Images that cannot be read are ignored: they would only save uploads,
-// and an upload reports what is wrong with the registry.
-func (e *engine) fetchRecent(ctx context.Context, tags []string) {
-	found := make([][]*manifest, len(tags))
+// fetchRecent records the images that refs, tags or digests, name. Images that cannot be read are ignored: they would only
+// save uploads, and an upload reports what is wrong with the registry.
+func (e *engine) fetchRecent(ctx context.Context, refs []string) {
+	found := make([][]*manifest, len(refs))
 	var group sync.WaitGroup
-	for i, tag := range tags {
+	for i, ref := range refs {
 		group.Go(func() {
-			if m, err := e.client.fetchManifest(ctx, tag); err == nil && m != nil {
+			if m, err := e.client.fetchManifest(ctx, ref); err == nil && m != nil {
 				found[i], _ = e.fetchImages(ctx, m, visited{}, 0)
 			}
 		})

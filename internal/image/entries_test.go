@@ -166,7 +166,7 @@ func TestPushSkipsNondistributableLayers(t *testing.T) {
 	// So the repository does not have the layer, although one of its images lists it.
 	own := must(mutate.AppendLayers(randomImage(1), static.NewLayer([]byte("windows"), types.DockerLayer)))
 	s.resetCounts()
-	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", PushOptions{RecentTags: []string{"1"}}); err != nil || s.countWrites("PUT /v2/app/blobs") != 3 {
+	if _, err := repo.Push(t.Context(), opened(t, write(t, layoutOf(t, own).tar())), "2", PushOptions{Recent: []string{"1"}}); err != nil || s.countWrites("PUT /v2/app/blobs") != 3 {
 		t.Errorf("%v, and the writes are %v", err, s.writes)
 	}
 }

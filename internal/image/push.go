@@ -24,12 +24,12 @@ type Pushed struct {
 // PushOptions configure a push. The zero value is valid.
 type PushOptions struct {
 	Compression Compression // of layers that are not compressed; default Gzip
-	RecentTags  []string    // tags of images that may share layers
+	Recent      []string    // tags or digests of images that may share layers, and that whoever pushes trusts
 	Progress    Progress    // may be nil
 }
 
 // Push uploads src and tags it. Blobs and manifests are verified and uploaded by digest first, and the tag is written last,
-// so an error leaves no tag behind. Layers of the images of options.RecentTags are read and verified, but not uploaded; if
+// so an error leaves no tag behind. Layers of the images of options.Recent are read and verified, but not uploaded; if
 // one of these images has the same config, the layers are not read either. Push succeeds if the tag already names this
 // image, and returns a TagConflictError if it names another.
 func (r *Repository) Push(ctx context.Context, src *Source, tag string, options PushOptions) (Pushed, error) {
@@ -62,7 +62,7 @@ func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, opti
 		// The tag exists, so nothing is uploaded whatever src is.
 		err = e.computeDigest(ctx, src.root, have)
 	} else {
-		err = e.pushMissing(ctx, src.root, options.RecentTags)
+		err = e.pushMissing(ctx, src.root, options.Recent)
 	}
 	if err != nil {
 		return Pushed{}, fmt.Errorf("push %s: %w", reference, err)
@@ -102,15 +102,15 @@ func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 	return e.computeLayers(ctx, m)
 }
 
-// pushMissing uploads what the repository lacks of m. It fetches the first recent tag alone, since that usually suffices.
-func (e *engine) pushMissing(ctx context.Context, m *manifest, recentTags []string) error {
+// pushMissing uploads what the repository lacks of m. It fetches the first recent image alone, since that usually suffices.
+func (e *engine) pushMissing(ctx context.Context, m *manifest, recent []string) error {
 	if m.raw != nil {
-		e.fetchRecent(ctx, recentTags)
+		e.fetchRecent(ctx, recent)
 		return e.pushBlobs(ctx, m)
 	}
-	first := min(1, len(recentTags))
-	for _, tags := range [][]string{recentTags[:first], recentTags[first:]} {
-		e.fetchRecent(ctx, tags)
+	first := min(1, len(recent))
+	for _, refs := range [][]string{recent[:first], recent[first:]} {
+		e.fetchRecent(ctx, refs)
 		switch reused, err := e.reuseManifests(m); {
 		case err != nil:
 			return err

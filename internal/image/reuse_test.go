@@ -26,7 +26,7 @@ func TestPushVerifiesAndReusesLayersOfRecentImage(t *testing.T) {
 	}
 	next := must(mutate.AppendLayers(base, must(random.Layer(3000, types.DockerLayer))))
 	s.resetCounts()
-	second, err := repo.Push(t.Context(), opened(t, savedAs(t, next)), "2", PushOptions{RecentTags: []string{"none", "latest"}})
+	second, err := repo.Push(t.Context(), opened(t, savedAs(t, next)), "2", PushOptions{Recent: []string{"none", "latest"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func TestPushVerifiesAndReusesLayersOfRecentImage(t *testing.T) {
 		}
 	}
 	s.resetCounts()
-	if _, err = repo.Push(t.Context(), opened(t, write(t, files.tar())), "3", PushOptions{RecentTags: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "as in the config") {
+	if _, err = repo.Push(t.Context(), opened(t, write(t, files.tar())), "3", PushOptions{Recent: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), "as in the config") {
 		t.Errorf("a damaged layer that the repository has: %v", err)
 	}
 	if s.countWrites("manifests") != 0 {
@@ -63,7 +63,7 @@ func TestPushIgnoresUnreadableRecentImage(t *testing.T) {
 		}
 		return denied
 	})
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(30_000))), "2", PushOptions{RecentTags: []string{"latest"}}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, imageOf(30_000))), "2", PushOptions{Recent: []string{"latest"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.interceptWith(nil)
@@ -81,7 +81,7 @@ func TestPushOfUnchangedImageTakesFewRequests(t *testing.T) {
 			}
 			for _, tag := range []string{"1", "2"} {
 				s.resetCounts()
-				again, err := repo.Push(t.Context(), opened(t, ref), tag, PushOptions{RecentTags: []string{"1"}})
+				again, err := repo.Push(t.Context(), opened(t, ref), tag, PushOptions{Recent: []string{"1"}})
 				if err != nil || again.Digest != first.Digest || again.Bytes != 0 {
 					t.Errorf("%+v, %v", again, err)
 				}
@@ -110,7 +110,7 @@ func TestPushDoesNotReadAnImageTheRegistryHas(t *testing.T) {
 			}
 		}
 		var last PushProgress
-		again, err := repo.Push(t.Context(), src, tag, PushOptions{RecentTags: []string{"1"}, Progress: func(m PushProgress) { last = m }})
+		again, err := repo.Push(t.Context(), src, tag, PushOptions{Recent: []string{"1"}, Progress: func(m PushProgress) { last = m }})
 		if err != nil || again.Digest != first.Digest || again.Reused != 3 || last.Done != last.Total || last.Total == 0 {
 			t.Errorf("tag %s: %+v, %+v, %v", tag, again, last, err)
 		}
@@ -133,7 +133,7 @@ func TestMediaTypeMayHaveACharset(t *testing.T) {
 		_, _ = w.Write(first.Manifest)
 		return true
 	})
-	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "2", PushOptions{RecentTags: []string{"1"}}); err != nil {
+	if _, err := repo.Push(t.Context(), opened(t, savedAs(t, image)), "2", PushOptions{Recent: []string{"1"}}); err != nil {
 		t.Fatal(err)
 	}
 	s.interceptWith(nil)

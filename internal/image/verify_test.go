@@ -202,7 +202,7 @@ func TestVerificationAndUploadRunConcurrently(t *testing.T) {
 			}
 			return false
 		})
-		if _, err := repo.Push(t.Context(), src, "2", PushOptions{RecentTags: []string{"latest"}}); err != nil {
+		if _, err := repo.Push(t.Context(), src, "2", PushOptions{Recent: []string{"latest"}}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -246,7 +246,7 @@ func checkPushEnds(t *testing.T, repo *Repository, src *Source, want string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
-	if _, err := repo.Push(ctx, src, "2", PushOptions{RecentTags: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), want) {
+	if _, err := repo.Push(ctx, src, "2", PushOptions{Recent: []string{"latest"}}); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error is %v, want %q", err, want)
 	}
 	if ctx.Err() != nil {

@@ -16,7 +16,8 @@ type Current struct {
 	Digest      string       `json:"digest,omitempty"`
 	Deployment  string       `json:"deployment,omitempty"`
 	Since       time.Time    `json:"since,omitzero"`   // by that run's clock
-	Before      string       `json:"before,omitempty"` // the previous current version
+	Before      string       `json:"before,omitempty"` // the previous current version, and the digest of its image
+	BeforeImage string       `json:"before_digest,omitempty"`
 	Quarantined []Quarantine `json:"quarantined,omitempty"`
 }
 

@@ -29,7 +29,7 @@ func (c *Current) validate() error {
 	if err := validateGeneration(c.Generation); err != nil {
 		return err
 	}
-	fields := []field{{"version", c.Version}, {"version", c.Before}, {"image", c.Image}, {"digest", c.Digest}, {"deployment", c.Deployment}}
+	fields := []field{{"version", c.Version}, {"version", c.Before}, {"image", c.Image}, {"digest", c.Digest}, {"digest", c.BeforeImage}, {"deployment", c.Deployment}}
 	for _, q := range c.Quarantined {
 		fields = append(fields, field{"digest", q.Digest}, field{"version", q.Version}, field{"deployment", q.Deployment})
 	}

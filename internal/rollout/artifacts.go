@@ -11,6 +11,7 @@ import (
 
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/lease"
 )
 
 // artifacts brings the image and the bundle of a release to the account, or finds them
@@ -68,7 +69,7 @@ func (a *artifacts) pushImage(ctx context.Context) error {
 	began := time.Now()
 	last := began
 	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.PushOptions{
-		Compression: image.Compression(a.plan.Image.Compression), RecentTags: a.recentTags(),
+		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(ctx),
 		Progress: func(m image.PushProgress) {
 			if time.Since(last) < progressInterval {
 				return
@@ -90,24 +91,38 @@ func (a *artifacts) pushImage(ctx context.Context) error {
 	} else {
 		a.console.Info("%s is already pushed as %s", pushed.URI, pushed.Tag)
 	}
+	a.recordImage(ctx)
 	return setOutputs(a.console, "image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded))
 }
 
-// recentTags lists tags of images that the new one may share layers with: the current and
-// the previous release, and the one quarantined last, which the new one probably fixes.
-func (a *artifacts) recentTags() []string {
-	current := a.result.Current
-	tags := append(slices.Clone(a.plan.Image.Tags), current.Version, current.Before)
-	if n := len(current.Quarantined); n > 0 {
-		tags = append(tags, current.Quarantined[n-1].Version)
+// recordImage keeps in the bucket, if there is one, what was pushed as the version, so that a
+// later run can tell it from an image of somebody else.
+func (a *artifacts) recordImage(ctx context.Context) {
+	if a.plan.Bundle.Bucket == "" {
+		return
 	}
-	var recent []string
-	for _, tag := range tags {
-		if tag != "" && tag != a.plan.Release.ImageTag() && !slices.Contains(recent, tag) {
-			recent = append(recent, tag)
+	err := a.services.Lease.WriteImage(ctx, a.plan.Release.Version.String(), lease.Image{
+		Digest: a.result.Image.Digest, Deployment: a.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second),
+	})
+	if err != nil {
+		a.console.Notice("The image is not recorded", "a later run will build it again: %v", err)
+	}
+}
+
+// recentImages are the digests of images that the new one may share layers with and that were
+// healthy on every instance: of the current and the previous release. What a tag names now is
+// not known to be one of them.
+func (a *artifacts) recentImages(ctx context.Context) (digests []string) {
+	current := a.result.Current
+	if !a.plan.Phases.Rollout && a.plan.Bundle.Bucket != "" {
+		current, _ = a.services.Lease.ReadCurrent(ctx) // without it, more is uploaded
+	}
+	for _, digest := range []string{current.Digest, current.BeforeImage} {
+		if digest != "" && !slices.Contains(digests, digest) {
+			digests = append(digests, digest)
 		}
 	}
-	return recent
+	return digests
 }
 
 func (a *artifacts) uploadBundle(ctx context.Context) error {

@@ -234,7 +234,8 @@ func (r *run) setCurrent(ctx context.Context) error {
 		if c.Version == version && c.Digest == digest {
 			return
 		}
-		c.Before, c.Version, c.Digest, c.Image = c.Version, version, digest, r.result.Image.URI
+		c.Before, c.BeforeImage = c.Version, c.Digest
+		c.Version, c.Digest, c.Image = version, digest, r.result.Image.URI
 		c.Deployment, c.Since = r.plan.DeploymentID, time.Now().UTC().Truncate(time.Second)
 	})
 	if err != nil {

@@ -44,14 +44,32 @@ func (a *artifacts) describeImage(ctx context.Context) error {
 	digest, err := a.services.Repository.Resolve(ctx, a.plan.Release.ImageTag())
 	switch {
 	case err == nil:
-		uri := a.services.Repository.URI(digest)
-		a.console.Info("%s is in the registry: another image would be refused", uri)
-		err = setOutputs(a.console, "image-uri", uri, "image-digest", digest, "image-pushed", "false")
+		return a.describePushed(ctx, digest)
 	case errors.Is(err, image.ErrNotFound):
 		a.console.Info("the image would be pushed as %s", a.plan.Release.ImageTag())
 		err = nil
 	}
 	return err
+}
+
+// describePushed publishes the image that is in the registry as the version, if a run has
+// recorded that it pushed it: only then is there no need to build it.
+func (a *artifacts) describePushed(ctx context.Context, digest string) error {
+	uri := a.services.Repository.URI(digest)
+	a.console.Info("%s is in the registry: another image would be refused", uri)
+	if a.plan.Bundle.Bucket == "" {
+		a.console.Notice("Build the image", "without deploy-bucket, it is not known whether a run of this action has pushed %s", uri)
+		return nil
+	}
+	recorded, err := a.services.Lease.ReadImage(ctx, a.plan.Release.Version.String())
+	if err != nil {
+		return err
+	}
+	if recorded.Digest != digest {
+		a.console.Notice("Build the image", "no run of this action has recorded that it pushed %s", uri)
+		return nil
+	}
+	return setOutputs(a.console, "image-uri", uri, "image-digest", digest, "image-pushed", "false")
 }
 
 func (a *artifacts) describeBundle(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -56,5 +57,43 @@ func TestDryRunReportsThePlanAndChangesNothing(t *testing.T) {
 			t.Errorf("%s: %v", result.Status, err)
 		}
 		wantLines(t, "groups", f.console.groups, "Preflight", "Plan")
+	})
+}
+
+// Whoever may push to the repository can set the next version's tag. Only an image that a run
+// has recorded need not be built.
+func TestPlanNamesOnlyAnImageThatARunHasRecorded(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		push := f.plan("0.1.30-dev")
+		push.Phases = inputs.Phases{Image: true}
+		foreign := push
+		foreign.Bundle.Bucket = "" // so nothing is recorded
+		plan := push
+		plan.DryRun = true
+		for _, test := range []struct {
+			before rollout.Plan
+			says   string
+			named  bool
+		}{
+			{foreign, "Build the image: no run of this action has recorded that it pushed", false},
+			{push, "is in the registry: another image would be refused", true},
+		} {
+			if _, err := f.runPlan(test.before); err != nil {
+				t.Fatal(err)
+			}
+			*f.console = console{}
+			if _, err := f.runPlan(plan); err != nil {
+				t.Fatal(err)
+			}
+			digest, named := f.console.values["image-digest"]
+			if log := strings.Join(f.console.log, "\n"); !strings.Contains(log, test.says) || named != test.named {
+				t.Errorf("image-digest is %q\n%s", digest, log)
+			}
+		}
+		plan.Bundle.Bucket = ""
+		*f.console = console{}
+		if _, err := f.runPlan(plan); err != nil || f.console.values["image-digest"] != "" {
+			t.Errorf("without a bucket, image-digest is %q: %v", f.console.values["image-digest"], err)
+		}
 	})
 }

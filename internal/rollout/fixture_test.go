@@ -59,6 +59,8 @@ type locks interface {
 	ReadRecord(ctx context.Context, id string, record any) (bool, error)
 	ReadCurrent(context.Context) (lease.Current, error)
 	UpdateCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
+	WriteImage(ctx context.Context, version string, image lease.Image) error
+	ReadImage(ctx context.Context, version string) (lease.Image, error)
 }
 
 // onFixture runs test against an account in memory, on virtual time.
@@ -151,7 +153,7 @@ func (f *fixture) plan(version string, instances ...string) rollout.Plan {
 		Operation: rollout.Deploy, Release: rel, DeploymentID: id, Region: "us-east-1",
 		Phases:  inputs.Phases{Image: true, Bundle: true, Rollout: true},
 		Image:   inputs.Image{Source: "image.tar", Tags: []string{rel.Alias()}},
-		Bundle:  inputs.Bundle{Path: f.t.TempDir(), Prefix: rel.BundlePrefix()},
+		Bundle:  inputs.Bundle{Path: f.t.TempDir(), Bucket: bucket, Prefix: rel.BundlePrefix()},
 		Targets: inputs.Targets{InstanceIDs: instances},
 		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: defaultPolicy},
 		Time:    inputs.Timeouts{Command: 2 * time.Minute},

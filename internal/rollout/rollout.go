@@ -52,6 +52,8 @@ type leaseStore interface {
 	WriteRecord(ctx context.Context, id string, record any) error
 	ReadRecord(ctx context.Context, id string, record any) (bool, error)
 	ReadCurrent(ctx context.Context) (lease.Current, error)
+	WriteImage(ctx context.Context, version string, image lease.Image) error
+	ReadImage(ctx context.Context, version string) (lease.Image, error)
 	UpdateCurrent(ctx context.Context, generation int64, change func(*lease.Current)) error
 }
 

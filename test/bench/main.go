@@ -49,7 +49,7 @@ func push(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	_, err = repo.Push(ctx, src, args[3], image.PushOptions{RecentTags: []string{args[4]}, Compression: image.Compression(args[5])})
+	_, err = repo.Push(ctx, src, args[3], image.PushOptions{Recent: []string{args[4]}, Compression: image.Compression(args[5])})
 	return err
 }
 
