@@ -54,7 +54,7 @@ func TestOnEachMachineAJobThatRunsAnotherImageIsNotDeployed(t *testing.T) {
 
 // What a service runs is the container of its own name, whatever else runs the same image.
 func TestOnEachMachineAServiceRunsWhatItsContainerShows(t *testing.T) {
-	onEachMachine(t, func(t *testing.T, m machine) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
 		m.deployed("0.0.1-dev", serving(m.port))
 		worker := m
 		worker.service = "worker"
@@ -72,7 +72,7 @@ func TestOnEachMachineAServiceRunsWhatItsContainerShows(t *testing.T) {
 
 // A container or a unit of somebody else's that has the name is not touched.
 func TestOnEachMachineAContainerOfSomebodyElsesIsNotRemoved(t *testing.T) {
-	onEachMachine(t, func(t *testing.T, m machine) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
 		other := m.push(sample.WithVersion("theirs"), sample.WithCmd("-sleep", "600s"))
 		m.output("aws ecr get-login-password --region us-east-1 | docker login --username AWS --password-stdin " + cloud.RegistryHost() +
 			"; docker pull --quiet " + other + "; docker run --detach --name=$s " + other)
