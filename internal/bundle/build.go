@@ -38,6 +38,9 @@ type Bundle struct {
 	SHA256  string // hex
 	Files   int
 	Own     int // files from the repository
+
+	// UnitGuessed says that the unit is the built-in job's, since neither the mode nor a unit of the repository decides.
+	UnitGuessed bool
 }
 
 // file is one entry: its content, and whether it is executable.
@@ -74,7 +77,10 @@ func Build(folder string, rel release.Release, mode string, allowed ...string) (
 			folder, len(content)>>20, maxSize>>20)
 	}
 	sum := sha256.Sum256(content)
-	return Bundle{Content: content, SHA256: hex.EncodeToString(sum[:]), Files: len(files), Own: len(own)}, nil
+	_, decided := own["deploy/systemd/"+rel.Service+".service"]
+	return Bundle{
+		Content: content, SHA256: hex.EncodeToString(sum[:]), Files: len(files), Own: len(own), UnitGuessed: mode == "" && !decided,
+	}, nil
 }
 
 func defaultFiles(service, mode string) (map[string]file, error) {

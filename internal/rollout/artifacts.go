@@ -55,6 +55,32 @@ func (a *artifacts) buildBundle() (err error) {
 	return nil
 }
 
+// ModeError says that nobody has decided how the release runs, and that the guess is probably
+// wrong.
+type ModeError struct{ Service, Sign string }
+
+func (e *ModeError) Error() string {
+	return fmt.Sprintf("the image %s, so it may be a long-lived service, and would be run as a job: set mode: service or mode: job, or add deploy/systemd/%s.service",
+		e.Sign, e.Service)
+}
+
+// checkMode refuses to run as a job, by default, what looks like a server: its deploy would
+// take until the health time-out, and no check would be asked.
+func (a *artifacts) checkMode(ctx context.Context) (err error) {
+	var sign string
+	switch {
+	case !a.plan.Phases.Bundle || !a.bundle.UnitGuessed:
+	case a.source != nil:
+		sign, err = a.source.ServerSign(ctx)
+	case a.plan.Image.Digest != "" && a.services.Repository != nil:
+		sign, err = a.services.Repository.ServerSign(ctx, a.plan.Image.Digest)
+	}
+	if sign != "" {
+		err = &ModeError{a.plan.Release.Service, sign}
+	}
+	return err
+}
+
 func (a *artifacts) closeSource() error {
 	if a.source == nil {
 		return nil

@@ -91,13 +91,13 @@ func onFixture(t *testing.T, test func(t *testing.T, f *fixture)) {
 }
 
 // buildImage writes the image that plans deploy, with that program.
-func (f *fixture) buildImage(program string) {
+func (f *fixture) buildImage(program string, options ...sample.Option) {
 	f.t.Helper()
 	file := filepath.Join(f.t.TempDir(), "program")
 	if err := os.WriteFile(file, []byte(program), 0o755); err != nil {
 		f.t.Fatal(err)
 	}
-	built, err := sample.NewImage(file)
+	built, err := sample.NewImage(file, options...)
 	if err != nil {
 		f.t.Fatal(err)
 	}

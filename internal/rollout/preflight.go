@@ -20,7 +20,7 @@ func (r *run) runPreflight(ctx context.Context, account Account) error {
 	if err := r.connectAccount(ctx, account); err != nil {
 		return err
 	}
-	problems := []error{r.artifacts.resolveImage(ctx), r.artifacts.resolveBundle(ctx)}
+	problems := []error{r.artifacts.checkMode(ctx), r.artifacts.resolveImage(ctx), r.artifacts.resolveBundle(ctx)}
 	if !r.plan.Phases.Rollout {
 		return errors.Join(problems...)
 	}

@@ -36,6 +36,7 @@ type repository interface {
 	Check(ctx context.Context, ref string) error
 	Resolve(ctx context.Context, ref string) (string, error)
 	Size(ctx context.Context, digest string) (int64, error)
+	ServerSign(ctx context.Context, digest string) (string, error)
 	Tag(ctx context.Context, digest string, tags ...string) error
 	URI(digest string) string
 }

@@ -67,7 +67,9 @@ func (storedArtifacts) Check(context.Context, string) error { return nil }
 func (storedArtifacts) Resolve(_ context.Context, ref string) (string, error) {
 	return digestOf(ref), nil
 }
-func (storedArtifacts) Size(context.Context, string) (int64, error)  { return 1, nil }
+func (storedArtifacts) Size(context.Context, string) (int64, error)        { return 1, nil }
+func (storedArtifacts) ServerSign(context.Context, string) (string, error) { return "", nil }
+
 func (storedArtifacts) Tag(context.Context, string, ...string) error { return nil }
 func (storedArtifacts) URI(digest string) string                     { return "registry/atta@" + digest }
 func (storedArtifacts) Put(context.Context, string, bundle.Bundle) (bundle.Stored, error) {

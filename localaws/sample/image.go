@@ -44,6 +44,11 @@ func WithExitCode(n int) Option { return WithEnv("EXIT_CODE", strconv.Itoa(n)) }
 // WithCmd sets the program's arguments.
 func WithCmd(args ...string) Option { return func(c *v1.ConfigFile) { c.Config.Cmd = args } }
 
+// WithPort exposes a port, such as 8080/tcp.
+func WithPort(port string) Option {
+	return func(c *v1.ConfigFile) { c.Config.ExposedPorts = map[string]struct{}{port: {}} }
+}
+
 // WithArchitecture names the platform that the image claims, linux/arch.
 func WithArchitecture(arch string) Option { return func(c *v1.ConfigFile) { c.Architecture = arch } }
 
