@@ -2,13 +2,11 @@ package rollout_test
 
 import (
 	"context"
-	"errors"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
-	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
@@ -18,13 +16,6 @@ func TestJobsThatHaveNotEndedOrWereNotRunAreNotCalledDeployed(t *testing.T) {
 		onFixture(t, func(t *testing.T, f *fixture) {
 			ids, hosts := f.addHosts(2, "0.1.29-dev")
 			hosts[0].NextBehavior = func(string) simhost.Behavior { return behavior }
-			held := f.holdLock()
-			err := f.locks.UpdateCurrent(t.Context(), held.Generation(), func(c *lease.Current) {
-				c.Quarantine(lease.Quarantine{Digest: digestOf("bad"), Version: "0.1.28-dev", Deployment: "bad"})
-			})
-			if err := errors.Join(err, held.Release(t.Context())); err != nil {
-				t.Fatal(err)
-			}
 			result, err := f.runPlan(f.plan("0.1.30-dev", ids...))
 			if err != nil || result.Status != rollout.OutcomeSuccess || result.Hosts[0].State != state || result.Hosts[1].State != rollout.Deployed {
 				t.Fatalf("%s, %s and %s: %v", result.Status, result.Hosts[0].State, result.Hosts[1].State, err)
