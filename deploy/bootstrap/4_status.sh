@@ -78,9 +78,9 @@ observe_container() {
   done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result "$SERVICE.service" 2>/dev/null)
   EVIDENCE=none
   [[ ${PROPERTY[Type]:-} != oneshot ]] || EVIDENCE=not-run
-  answer=$(timeout 60 docker container inspect --format "$OPEN.Image}} $OPEN.State.Running}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
+  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Running}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
   read -r image running status <<<"$answer"
-  wanted=$(timeout 60 docker image inspect --format "$OPEN.Id}}" "$(installed_image)" 2>/dev/null) || wanted=''
+  wanted=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$(installed_image)" 2>/dev/null) || wanted=''
   [[ $image == "$wanted" ]] || { EVIDENCE=other-image && return 0; }
   case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$running:$status in
     oneshot:no:*:true:* | oneshot:*:activating:true:*) EVIDENCE=at-work ;;
@@ -114,7 +114,7 @@ detect_drift() {
     cmp -s "$file" "$ROOT/etc/systemd/system/$unit" || drift+=',"unit-file"'
     [[ $unit != *.timer || $(query_unit ActiveState "$unit") == active ]] || drift+=',"timer"'
   done
-  if ! timeout 60 docker image inspect "$(installed_image)" >/dev/null 2>&1; then
+  if ! timeout 15 docker image inspect "$(installed_image)" >/dev/null 2>&1; then
     drift+=',"image"'
   elif [[ $BUSY == false ]]; then
     if [[ ${PROPERTY[Type]:-} != oneshot && ${PROPERTY[ActiveState]:-} != active ]]; then

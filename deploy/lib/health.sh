@@ -81,10 +81,18 @@ is_healthy() {
         UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30 UNWELL_REASON=stopped
         return 1
       fi
-      is_evident succeeded running && passes_checks
+      is_evident succeeded running && outlives_start && passes_checks
       ;;
     *) stays_up "$run" ;;
   esac
+}
+
+# outlives_start: a container that a job leaves running is still the same after a while.
+outlives_start() {
+  local container=$CONTAINER
+  [[ $EVIDENCE == running ]] || return 0
+  sleep "$MIN_HEALTHY_TIME"
+  is_evident running && [[ $CONTAINER == "$container" ]]
 }
 
 # describe_result: of the unit that PROPERTY is about, with the exit status, unless it was a step

@@ -92,7 +92,7 @@ switch_release() {
   local unit folder=$BASE/releases/$1/deploy/systemd
   [[ -z $1 || -f $folder/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
   [[ -d $BASE/output ]] || install -d -m 0750 "$BASE/output"
-  [[ $RECOVERING == yes ]] || forget_container
+  forget_container
   list_units "$FROM" "$TO"
   for unit in $REPLY; do
     if [[ -n $1 && -f $folder/$unit ]]; then

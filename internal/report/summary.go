@@ -114,14 +114,19 @@ func rolloutVerdict(result rollout.Result) string {
 }
 
 func statusVerdict(result rollout.Result) string {
-	outOfSync := 0
+	outOfSync, states := 0, map[rollout.State]int{}
 	for _, host := range result.Hosts {
+		states[host.State]++
 		if !isHealthy(host) {
 			outOfSync++
 		}
 	}
 	if outOfSync == 0 {
-		return fmt.Sprintf("✅ %s in %s: %s in sync", result.Plan.Release.Service, result.Plan.Release.Environment, rollout.Instances(len(result.Hosts)))
+		verdict := fmt.Sprintf("✅ %s in %s: %s in sync", result.Plan.Release.Service, result.Plan.Release.Environment, rollout.Instances(len(result.Hosts)))
+		if running, installed := states[rollout.Running], states[rollout.Installed]; running+installed > 0 {
+			verdict += fmt.Sprintf(", of which %d running and %d installed were not seen to succeed yet", running, installed)
+		}
+		return verdict
 	}
 	return fmt.Sprintf("⚠️ %s in %s: %d of %s out of sync", result.Plan.Release.Service, result.Plan.Release.Environment, outOfSync, rollout.Instances(len(result.Hosts)))
 }

@@ -168,6 +168,11 @@ func (a *artifacts) uploadBundle(ctx context.Context) error {
 // moveTags comes last, so that latest-<environment> always names an image that was seen
 // healthy on every instance.
 func (a *artifacts) moveTags(ctx context.Context) error {
+	if unproved := slices.DeleteFunc(slices.Clone(a.result.Hosts), func(h *Host) bool { return h.State == Deployed }); len(unproved) > 0 {
+		a.console.Notice("No tag was moved", "%s was not seen to succeed on %s; deploy it again when it was, or look at the status",
+			a.plan.Release.Version, nameHosts(unproved))
+		return nil
+	}
 	if err := a.services.Repository.Tag(ctx, a.result.Image.Digest, a.plan.Image.Tags...); err != nil {
 		return fmt.Errorf("every instance runs %s, but its image tags were not moved: %w", a.plan.Release.Version, err)
 	}

@@ -78,7 +78,11 @@ func (i *instance) slow(version string) sample.Option {
 // runs returns the version that the instance has installed; empty: none.
 func (i *instance) runs() string {
 	if i.simulated != nil {
-		return i.simulated.State().Version
+		state := i.simulated.State()
+		if state.Runs != state.Digest {
+			return "another image than " + state.Version
+		}
+		return state.Version
 	}
 	target, err := os.Readlink(i.host.Path("opt/atta/current"))
 	if err != nil {

@@ -25,7 +25,7 @@ kill_point() {
     case $command in
       'systemctl show'* | 'docker '*inspect* | 'docker ps'* | 'docker info'* | 'timeout --foreground -k 5 60 docker '*inspect* | 'timeout --foreground -k 5 60 docker ps'* | 'timeout --foreground -k 5 60 docker info'* | systemd-analyze* | journalctl*) return 0 ;;
       date* | cmp* | diff* | grep* | sed* | df* | stat* | tail* | head* | sort* | paste* | uname* | readlink* | basename* | dirname* | cat\ \"* | xargs* | sleep*) return 0 ;;
-      'tar -t'* | sha256sum* | find* | sync*) return 0 ;;
+      'tar -t'* | sha256sum* | find* | sync* | 'gzip -dc'* | wc* | 'timeout --foreground -k 5 60 docker events'*) return 0 ;;
     esac
   fi
   [[ -n ${KIND_OF[$word]:-} ]] || KIND_OF[$word]=$(type -t -- "$word") || KIND_OF[$word]=unknown
