@@ -67,6 +67,11 @@ func TestOnEachMachineAServiceRunsWhatItsContainerShows(t *testing.T) {
 		a = m.deploy("0.0.1-dev", serving(m.port))
 		m.expect(a, "deployed", 0, "0.0.1-dev runs")
 		m.isServing("0.0.1-dev")
+
+		leaves := own("systemd/atta.service", "[Service]\nType=oneshot\nRemainAfterExit=yes\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --detach --pull=never --name=%N ${IMAGE}\n")
+		a = m.deploy("0.0.2-dev", leaves, image(sample.WithCmd("-sleep", "2s"), sample.WithExitCode(3)), parameter("min-healthy-time", "4"))
+		m.expect(a, "rolled-back", 40, "and ended with exit status 3")
+		m.isServing("0.0.1-dev")
 	})
 }
 

@@ -10,7 +10,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
 )
@@ -72,30 +71,4 @@ func TestABundleIsBoundedPackedAndUnpacked(t *testing.T) {
 	m.expect(m.deploy("0.0.1-dev", func(a *attempt) {
 		a.bundle = func(bundle.Bundle) []byte { return make([]byte, 64<<20+1) }
 	}), "refused", 10, "cannot be downloaded, or has more than 64 MB")
-}
-
-// A command waits for a job, its runner dies, and a later run asks the host: the command stops
-// before it changes anything.
-func TestACommandThatWaitedForAJobStopsWhenALaterRunHasBegun(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", oneshot("", "test ! -e $ATTA_ROOT/slow || until test -e $ATTA_ROOT/enough; do sleep 0.1; done"), parameter("generation", "1"))
-	m.write("slow", "", 0o644)
-	m.sh("systemctl start --no-block atta")
-	answers := make(chan answer)
-	go func() { answers <- m.attempt("0.0.2-dev", parameter("generation", "2")) }()
-	for deadline := time.Now().Add(time.Minute); !strings.Contains(m.text("opt/atta/state"), "REACHED=drain\n"); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("the command does not wait for the job")
-		}
-	}
-	if a := m.ask("--generation=3"); !a.Busy {
-		t.Errorf("%+v", a.Report)
-	}
-	m.write("enough", "", 0o644)
-	a := m.parse(<-answers)
-	m.expect(a, "refused", 50, "a later run, of generation 3, has begun meanwhile; nothing was changed")
-	if a.Version != "0.0.1-dev" || a.Reason != "stale" {
-		t.Errorf("%+v", a.Report)
-	}
 }
