@@ -69,22 +69,17 @@ is_evident() {
   return 1
 }
 
-# forget_container: what runs from here on is evidence of the next release. Where the engine does
-# not answer, a container that stays is known by its id.
+# forget_container: what runs from here on is evidence of the next release.
 forget_container() { query_docker rm --force "$SERVICE" >/dev/null 2>&1 || true; }
 
-# check_containers: the unit's container and the one that keeps the image are made, removed and
-# looked at by their names, so those must be this service's.
-check_containers() {
-  local answer image label release
+# check_container: the unit's container is removed and looked at by its name, so it must be this
+# service's.
+check_container() {
+  local answer image label
   if answer=$(query_docker container inspect --format '{{.Image}} {{index .Config.Labels "service"}}' "$SERVICE" 2>/dev/null); then
     read -r image label <<<"$answer"
     [[ $label == "$SERVICE" ]] || is_image_of_release "$image" ||
       refuse foreign-container "a container named $SERVICE is here that no release of $SERVICE has made; remove it (docker rm --force $SERVICE), or choose another service name"
-  fi
-  if answer=$(query_docker container inspect --format '{{index .Config.Labels "keeps-image-of"}}' "$SERVICE-$TO" 2>/dev/null); then
-    [[ $answer == "$SERVICE" ]] ||
-      refuse foreign-container "a container named $SERVICE-$TO is here that no deploy of $SERVICE has made; remove it (docker rm --force $SERVICE-$TO)"
   fi
 }
 

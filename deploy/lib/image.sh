@@ -17,7 +17,7 @@ has_image() {
 # `docker image prune --all` takes what no container uses.
 # https://docs.docker.com/reference/cli/docker/image/prune/
 ensure_image() {
-  local host
+  local host label
   if ! has_image; then
     pull_image
     has_image
@@ -29,8 +29,12 @@ ensure_image() {
   esac
   [[ $ARCHITECTURE == "$host" ]] || refuse architecture "the image is for $ARCHITECTURE, this host is $host"
   docker tag "$IMAGE" "${IMAGE%@*}:$IMAGE_TAG"
-  docker container inspect --format '{{.Id}}' "$SERVICE-$TO" >/dev/null 2>&1 ||
-    docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$IMAGE" never-started >/dev/null ||
+  if label=$(docker container inspect --format '{{index .Config.Labels "keeps-image-of"}} {{.Image}}' "$SERVICE-$TO" 2>/dev/null); then
+    [[ $label == "$SERVICE $IMAGE_ID" ]] ||
+      refuse foreign-container "a container named $SERVICE-$TO is here that no deploy of this release has made; remove it (docker rm --force $SERVICE-$TO)"
+    return 0
+  fi
+  docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$IMAGE" never-started >/dev/null ||
     refuse image-unavailable "the image of $TO cannot be kept: $(last_log_line)"
 }
 

@@ -6,7 +6,7 @@ check_deploy() {
     refuse bad-parameter "this is the release $OWN with image tag $IMAGE_TAG; usage: ec2_deploy.sh $OWN $IMAGE_TAG"
   check_tools
   check_units
-  check_containers
+  check_container
   [[ -z $FROM || ${FROM#*-} == "${TO#*-}" ]] || refuse other-environment "$FROM runs here, which belongs to another environment"
   if [[ -n $FROM && ${ATTA_ALLOW_DOWNGRADE:-false} != true ]] && is_older "$TO" "$FROM"; then
     refuse downgrade "$TO is older than $FROM, which runs here; allow-downgrade is not set"
@@ -27,7 +27,7 @@ check_rollback() {
   load_release "$TO"
   check_tools
   check_units
-  check_containers
+  check_container
   check_settings
 }
 

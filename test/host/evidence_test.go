@@ -85,7 +85,7 @@ func TestOnEachMachineAContainerOfSomebodyElsesIsNotRemoved(t *testing.T) {
 		m.expect(m.deploy("0.0.1-dev"), "refused", 10, "a container named atta is here that no release of atta has made")
 		m.want("docker container inspect --format '{{.Id}} {{.State.Running}}' $s", id+" true")
 		m.output("docker rm --force $s; docker run --detach --name=$s-0.0.1-dev " + other)
-		m.expect(m.deploy("0.0.1-dev"), "refused", 10, "a container named atta-0.0.1-dev is here that no deploy of atta has made")
+		m.expect(m.deploy("0.0.1-dev"), "refused", 10, "a container named atta-0.0.1-dev is here that no deploy of this release has made")
 		m.output("docker rm --force $s-0.0.1-dev")
 		m.deployed("0.0.1-dev")
 	})
