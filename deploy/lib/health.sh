@@ -35,8 +35,8 @@ start_unit() {
   query_properties
   invocation_id
   RUN_BEFORE=$REPLY
-  observe_container
-  CONTAINER_BEFORE=$CONTAINER STARTED_AT=''
+  CONTAINER_BEFORE=$(query_docker container inspect --format '{{.Id}}' "$SERVICE" 2>/dev/null) || CONTAINER_BEFORE=''
+  STARTED_AT=''
   [[ $(<"$UNITS/$UNIT") != *--rm* ]] || STARTED_AT=$(date +%s.%N)
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
   timeout --foreground "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 8>&- 9>&- || START_CODE=$?

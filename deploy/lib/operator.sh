@@ -21,6 +21,8 @@ show_status() {
   query_properties || true
   describe_result
   print_row unit "${PROPERTY[ActiveState]:-} (${PROPERTY[SubState]:-}), last run: $REPLY"
+  observe_container
+  print_row container "$SEEN"
   print_row 'roll back to' "$previous"
   print_row 'also here' "$(list_verified | paste -s -d ' ')"
   print_row 'last deploy' "$(describe_entry "$last")"

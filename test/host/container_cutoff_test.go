@@ -22,7 +22,7 @@ var moments = []moment{
 	{name: "current", at: "mv -T -- /opt/SERVICE/.current.new *"},
 	{name: "reload", at: "systemctl daemon-reload"},
 	{name: "start", at: "systemctl start SERVICE.service"},
-	{name: "health", at: "docker ps --quiet --filter*"},
+	{name: "health", at: "docker container inspect --format {{.Id}} {{.Image}}*"},
 	{name: "settle", at: "mv -T -- /opt/SERVICE/.previous.new *", after: true},
 }
 
@@ -131,7 +131,7 @@ func TestE2EAJobStartsOfflineAfterARebootInTheMiddle(t *testing.T) {
 func TestE2EAFirstDeployThatARebootCutsOffLeavesNothing(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	points := someOf([]string{"mv -T -- /opt/SERVICE/.current.new *", "systemctl start SERVICE.service", "docker ps --quiet --filter*"}, 2)
+	points := someOf([]string{"mv -T -- /opt/SERVICE/.current.new *", "systemctl start SERVICE.service", "docker container inspect --format {{.Id}} {{.Image}}*"}, 2)
 	for i, at := range points {
 		cancel := m.held(at, "0.0.1-dev", serving("8081"))
 		if err := m.Reboot(t.Context()); err != nil {

@@ -29,7 +29,7 @@ const fill = "dd if=/dev/zero of=/opt/SERVICE/filler bs=64K 2>/dev/null; dd if=/
 func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.output("mkdir /opt/$s; mount -t tmpfs -o size=96m tmpfs /opt/$s")
+	m.output("mkdir /opt/$s; mount -t tmpfs -o size=96m,mode=0755 tmpfs /opt/$s")
 	m.deployed("0.0.1-dev", serving("8081"))
 	m.deployed("0.0.2-dev", serving("8081"))
 	before := m.snapshot()

@@ -31,7 +31,7 @@ func TestStatusSaysWhatRuns(t *testing.T) {
 		people := m.sh("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh status").stdout
 		for _, line := range []string{
 			"service        atta\n", "version        0.0.2-dev\n", "seen healthy   20", "@" + deployed.Digest + "\n",
-			"unit           inactive (dead), last run: result success, exit status 0\n", "roll back to   0.0.1-dev\n",
+			"unit           inactive (dead), last run: result success, exit status 0\n", "and ended with exit status 0\n", "roll back to   0.0.1-dev\n",
 			"deploy 0.0.1-dev -> 0.0.2-dev: deployed (0) in close: 0.0.2-dev ran and succeeded\n",
 		} {
 			if !strings.Contains(people, line) {
