@@ -25,7 +25,7 @@
 #
 #    0  the release runs and was seen healthy (or already did), or is installed as asked for
 #   10  refused in the preflight: nothing was changed
-#   30  not started, stopped, or cut off: rolled back
+#   30  not started or not seen, stopped, or cut off: rolled back
 #   40  started and found unhealthy: rolled back
 #   41  unhealthy, and the rollback failed as well
 #   51  a job or another deploy did not end in time: nothing was changed

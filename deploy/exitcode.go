@@ -10,7 +10,7 @@ const (
 	ExitOK             ExitCode = 0  // the release runs and was seen healthy
 	ExitPreflight      ExitCode = 10 // refused; nothing was changed
 	ExitIntegrity      ExitCode = 20 // the bundle or the release is not what was asked for; nothing was changed
-	ExitStart          ExitCode = 30 // not started, stopped, or cut off; rolled back
+	ExitStart          ExitCode = 30 // not started or not seen, stopped, or cut off; rolled back
 	ExitUnhealthy      ExitCode = 40 // started and found unhealthy; rolled back
 	ExitRollbackFailed ExitCode = 41 // the rollback failed as well
 	ExitStale          ExitCode = 50 // too late, or of an earlier generation; nothing was changed

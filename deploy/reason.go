@@ -34,5 +34,6 @@ const (
 	ReasonStartFailed       Reason = "start-failed" // systemd did not start the unit
 	ReasonStopped           Reason = "stopped"      // somebody stopped the unit on the way
 	ReasonUnhealthy         Reason = "unhealthy"    // started, and its health was not proved
+	ReasonNotSeen           Reason = "not-seen"     // started, and the engine does not show its image in the unit's container
 	ReasonScriptFailed      Reason = "script-failed"
 )

@@ -66,9 +66,9 @@ run_status() {
   local outcome=absent
   look_up_deployment
   raise_fence
-  exec 9>&-
   observe_container
   confirm_release
+  exec 9>&-
   list_releases
   describe_held
   detect_drift

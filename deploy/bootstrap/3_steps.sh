@@ -169,7 +169,7 @@ hand_over() {
   local answer code=0 line
   answer=$(mktemp "$RUN/$SERVICE-answer.XXXXXX")
   trap - EXIT
-  ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes \
+  ATTA_DEPLOYMENT=$DEPLOYMENT ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes ATTA_GENERATION=${GIVEN[generation]:-} \
     ATTA_ALLOW_DOWNGRADE=${GIVEN[allow-downgrade]:-false} ATTA_ALLOW_QUARANTINED=${GIVEN[allow-quarantined]:-false} \
     "$@" >"$answer" 2>>"$LOG" || code=$?
   line=$(grep -a -m 1 '^ATTA_RESULT ' "$answer") || line=''

@@ -7,12 +7,12 @@ readonly OPEN='{''{' # which SSM would take for a parameter of its document
 
 # look_up_deployment: the result of the deployment that is asked about, from the history. A
 # deploy is under way while somebody holds the host's lock, or until one that was cut off is
-# rolled back.
+# rolled back. Status commands share the lock, so that nothing changes while they look.
 look_up_deployment() {
   local about=${GIVEN[about]:-} line found='' home=$HOME_OF_SERVICE
   if [[ -e $LOCK ]]; then
     exec 9>>"$LOCK"
-    flock -n 9 || BUSY=true
+    flock -s -w 1 9 || BUSY=true
   fi
   [[ ! -L $home/recover ]] || BUSY=true
   if [[ -n $about ]]; then
@@ -32,7 +32,7 @@ list_releases() {
   for version in $({ list_marked verified && list_marked installed; } | head -n 20); do
     releases+="${releases:+,}\"$(json_string "$version")\""
   done
-  version=$(readlink -f -- "$home/previous" 2>/dev/null) || version=''
+  version=$(readlink -e -- "$home/previous" 2>/dev/null) || version=''
   verified=$(stat -L -c %Y -- "$home/current/verified" 2>/dev/null) || verified=0
   MORE+=$(printf ',"previous":"%s","releases":[%s],"since":%d' "$(json_string "${version##*/}")" "$releases" "$verified")
 }
@@ -41,7 +41,7 @@ list_releases() {
 # and the digest of its image: what a host that lacks it has to get.
 describe_held() {
   local version=$VERSION file bundle image
-  [[ -n $version ]] || version=$(readlink -f -- "$HOME_OF_SERVICE/previous" 2>/dev/null) || version=''
+  [[ -n $version ]] || version=$(readlink -e -- "$HOME_OF_SERVICE/previous" 2>/dev/null) || version=''
   version=${version##*/}
   file=$HOME_OF_SERVICE/releases/$version/release.env
   [[ -n $version && -f $file ]] || return 0
@@ -69,23 +69,30 @@ raise_fence() {
 }
 
 # observe_container: sets EVIDENCE to what the engine shows of the unit's container, in the words
-# of deploy/lib/evidence.sh.
+# and by the rules of deploy/lib/evidence.sh.
 observe_container() {
-  local line wanted answer image running status
+  local line wanted answer image state status unseen=none
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   while IFS= read -r line; do
     [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result "$SERVICE.service" 2>/dev/null)
-  EVIDENCE=none
-  [[ ${PROPERTY[Type]:-} != oneshot ]] || EVIDENCE=not-run
-  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Running}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
-  read -r image running status <<<"$answer"
-  wanted=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$(installed_image)" 2>/dev/null) || wanted=''
+  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,ExecMainStatus "$SERVICE.service" 2>/dev/null)
+  [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
+  EVIDENCE=$unseen
+  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
+  read -r image state status <<<"$answer"
+  wanted=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$(installed_image)" 2>/dev/null) || return 0
   [[ $image == "$wanted" ]] || { EVIDENCE=other-image && return 0; }
-  case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$running:$status in
-    oneshot:no:*:true:* | oneshot:*:activating:true:*) EVIDENCE=at-work ;;
-    *:true:*) EVIDENCE=running ;;
-    *:false:0) EVIDENCE=succeeded ;;
+  case $state:${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
+    running:oneshot:no:* | running:oneshot:*:activating) EVIDENCE=at-work ;;
+    running:*) EVIDENCE=running ;;
+    created:* | configured:* | initialized:*) ;;
+    exited:* | stopped:*)
+      EVIDENCE=failed
+      if [[ $status == 0 || ${PROPERTY[Result]:-}:${PROPERTY[ExecMainStatus]:-} == "success:$status" ]]; then
+        EVIDENCE=succeeded
+        [[ ${PROPERTY[ActiveState]:-} != *ing ]] || EVIDENCE=at-work
+      fi
+      ;;
     *) EVIDENCE=failed ;;
   esac
 }
@@ -93,12 +100,16 @@ observe_container() {
 installed_image() { sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env"; }
 
 # confirm_release: a release that was only installed is verified once a run of it that succeeded
-# is seen.
+# is seen, and is no longer one to roll back to once a run that failed is.
 confirm_release() {
   local release
-  release=$(readlink -f -- "$HOME_OF_SERVICE/current") || return 0
-  [[ $BUSY:$EVIDENCE == false:succeeded && -f $release/installed && ${PROPERTY[Result]:-} == success ]] || return 0
-  : >"$release/verified"
+  release=$(readlink -e -- "$HOME_OF_SERVICE/current") || return 0
+  [[ $BUSY == false && -f $release/installed ]] || return 0
+  case ${PROPERTY[Result]:-}:$EVIDENCE in
+    success:succeeded) : >"$release/verified" ;;
+    *:failed) ;;
+    *) return 0 ;;
+  esac
   rm -f -- "$release/installed"
 }
 
@@ -119,7 +130,7 @@ detect_drift() {
   elif [[ $BUSY == false ]]; then
     if [[ ${PROPERTY[Type]:-} != oneshot && ${PROPERTY[ActiveState]:-} != active ]]; then
       drift+=',"inactive"'
-    elif [[ $EVIDENCE == none || $EVIDENCE == other-image ]]; then
+    elif [[ ${PROPERTY[Type]:-}:$EVIDENCE =~ ^(oneshot:(other-image|failed))$ || (${PROPERTY[Type]:-} != oneshot && $EVIDENCE != running) ]]; then
       drift+=',"container"'
     fi
   fi

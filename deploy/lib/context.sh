@@ -84,7 +84,7 @@ begin_change() {
   FROM=$REPLY
   verify_current
   read_generation
-  GENERATION=$REPLY
+  number_or "${ATTA_GENERATION:-}" "$REPLY" && GENERATION=$REPLY
 }
 
 # read_generation: sets REPLY to the highest generation that this host has accepted.

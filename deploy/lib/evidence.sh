@@ -7,70 +7,92 @@
 EVIDENCE=none SEEN='' CONTAINER='' CONTAINER_BEFORE='' STARTED_AT=''
 
 # observe_container: sets EVIDENCE to what is seen of the release's image in the unit's
-# container, and SEEN to that in words. PROPERTY must be about the unit.
+# container, SEEN to that in words, and CONTAINER to its id and when it was started. PROPERTY
+# must be about the unit.
 #
 #   not-run      no container has the unit's name, and the unit is a job
 #   none         no container has the unit's name
 #   other-image  it has another image
 #   running      it runs, and is meant to
 #   at-work      it runs a job that has not ended
-#   succeeded    it has ended, with exit status 0
-#   failed       it has ended, with another one
+#   succeeded    it has ended with exit status 0, or another one that the unit takes for success
+#   failed       it has ended with another one, or runs only now and then
 observe_container() {
-  local answer image running status name
-  EVIDENCE=none SEEN="no container is named $SERVICE"
-  [[ ${PROPERTY[Type]:-} != oneshot ]] || EVIDENCE=not-run
-  if ! answer=$(query_docker container inspect --format '{{.Id}} {{.Image}} {{.State.Running}} {{.State.ExitCode}} {{.Config.Image}}' "$SERVICE" 2>/dev/null); then
-    CONTAINER=''
+  local answer id image state status name unseen=none
+  [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
+  EVIDENCE=$unseen SEEN="no container is named $SERVICE" CONTAINER=''
+  if ! answer=$(query_docker container inspect --format '{{.Id}} {{.Image}} {{.State.Status}} {{.State.ExitCode}} {{.Config.Image}} {{.State.StartedAt}}' "$SERVICE" 2>/dev/null); then
     [[ -z $STARTED_AT ]] || observe_events
     return 0
   fi
-  read -r CONTAINER image running status name <<<"$answer"
-  if [[ $CONTAINER == "$CONTAINER_BEFORE" ]]; then
+  read -r id image state status name CONTAINER <<<"$answer"
+  CONTAINER="$id $CONTAINER"
+  if [[ $id == "$CONTAINER_BEFORE" ]]; then
     SEEN="the container $SERVICE was there before $UNIT was started"
-  elif ! { [[ -n $IMAGE_ID ]] || has_image; } || [[ $image != "$IMAGE_ID" ]]; then
+  elif ! { [[ -n $IMAGE_ID ]] || has_image; }; then
+    SEEN="the engine does not know $IMAGE"
+  elif [[ $image != "$IMAGE_ID" ]]; then
     EVIDENCE=other-image SEEN="the container $SERVICE has the image $name ($image), not $IMAGE"
-  elif [[ $running == true ]]; then
-    EVIDENCE=running SEEN="the container $SERVICE runs $IMAGE"
-    case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
-      oneshot:no:* | oneshot:*:activating) EVIDENCE=at-work SEEN="the container $SERVICE still runs $IMAGE" ;;
-    esac
-  elif [[ $status == 0 ]]; then
-    EVIDENCE=succeeded SEEN="the container $SERVICE ran $IMAGE and ended with exit status 0"
   else
-    EVIDENCE=failed SEEN="the container $SERVICE ran $IMAGE and ended with exit status $status"
+    judge_container "$state" "$status" "$unseen"
   fi
 }
 
-# observe_events: the same of a container that removed itself when it ended, from the engine's
-# events since the start. They name the image as the unit did.
+# judge_container STATE STATUS UNSEEN: of one that has the image. STATE is in the words of Docker
+# or podman, and STATUS what the program exited with.
+judge_container() {
+  case $1:${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
+    running:oneshot:no:* | running:oneshot:*:activating) EVIDENCE=at-work SEEN="the container $SERVICE still runs $IMAGE" ;;
+    running:*) EVIDENCE=running SEEN="the container $SERVICE runs $IMAGE" ;;
+    created:* | configured:* | initialized:*) EVIDENCE=$3 SEEN="the container $SERVICE was not started" ;;
+    exited:* | stopped:*)
+      EVIDENCE=failed SEEN="the container $SERVICE ran $IMAGE and ended with exit status $2"
+      if [[ $2 == 0 || ${PROPERTY[Result]:-}:${PROPERTY[ExecMainStatus]:-} == "success:$2" ]]; then
+        EVIDENCE=succeeded
+        [[ ${PROPERTY[ActiveState]:-} != *ing ]] || EVIDENCE=at-work
+      fi
+      ;;
+    *) EVIDENCE=failed SEEN="the container $SERVICE is $1" ;;
+  esac
+}
+
+# observe_events: the same of a container that was removed when it had ended, from the engine's
+# events since the start. They name the image as the unit did. The filter takes the beginning of
+# a name as well.
 # https://docs.docker.com/reference/cli/docker/system/events/
 observe_events() {
-  local answer name status
-  answer=$(query_docker events --since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=die \
-    --format '{{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}' 2>/dev/null) || answer=''
-  read -r name status <<<"${answer##*$'\n'}"
-  if [[ -z $name ]]; then
-    EVIDENCE=none SEEN="no container named $SERVICE was seen; one that removes itself (--rm) is seen by Docker's events only"
-  elif [[ $name != "$IMAGE" ]]; then
-    EVIDENCE=other-image SEEN="the container $SERVICE had the image $name, not $IMAGE"
-  elif [[ $status == 0 ]]; then
-    EVIDENCE=succeeded SEEN="the container $SERVICE ran $IMAGE and ended with exit status 0"
-  else
-    EVIDENCE=failed SEEN="the container $SERVICE ran $IMAGE and ended with exit status $status"
-  fi
+  local container name status
+  while read -r container name status; do
+    if [[ $container != "$SERVICE" ]]; then
+      continue
+    elif [[ $name != "$IMAGE" ]]; then
+      EVIDENCE=other-image SEEN="the container $SERVICE had the image $name, not $IMAGE"
+    else
+      judge_container exited "$status" not-run
+    fi
+  done < <(query_docker events --since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=die \
+    --format '{{.Actor.Attributes.name}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}' 2>/dev/null)
 }
 
-# is_evident WORD…: the engine shows one of these of the unit's container.
+# is_evident WORD…: the engine shows one of these of the unit's container. What it does not show
+# says nothing about the image, which is then not quarantined.
 is_evident() {
   observe_container
   [[ " $* " == *" $EVIDENCE "* ]] && return 0
-  UNWELL="$UNIT: $SEEN"
-  return 1
+  if [[ $EVIDENCE == failed ]]; then
+    find_unwell 40 unhealthy "$UNIT: $SEEN"
+  else
+    find_unwell 30 not-seen "$UNIT: $SEEN"
+  fi
+}
+
+# is_soon_evident WORD…: the same, and an engine that does not answer once condemns nothing.
+is_soon_evident() {
+  is_evident "$@" || { [[ $EVIDENCE != failed ]] && sleep 0.5 && is_evident "$@"; } || { [[ $EVIDENCE != failed ]] && sleep 1 && is_evident "$@"; }
 }
 
 # forget_container: what runs from here on is evidence of the next release.
-forget_container() { query_docker rm --force "$SERVICE" >/dev/null 2>&1 || true; }
+forget_container() { query_docker rm --force --volumes "$SERVICE" >/dev/null 2>&1 || true; }
 
 # check_container: the unit's container is removed and looked at by its name, so it must be this
 # service's.
@@ -93,18 +115,22 @@ is_image_of_release() {
   return 1
 }
 
-# check_observable: a deploy can see what the unit FILE runs.
+# check_observable FILE: a deploy can see what the unit runs. systemd skips comments in a line that
+# goes on: https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html
 check_observable() {
   local line exec='' more=no
   while IFS= read -r line || [[ -n $line ]]; do
-    if [[ $more == yes || $line =~ ^[[:blank:]]*ExecStart[[:blank:]]*= ]]; then
+    if [[ $more == yes && $line =~ ^[[:blank:]]*[#\;] ]]; then
+      continue
+    elif [[ $more == yes || $line =~ ^[[:blank:]]*ExecStart[[:blank:]]*= ]]; then
       more=no
       [[ $line != *\\ ]] || more=yes
       exec+=" ${line%\\} "
     fi
   done <"$1"
+  exec=${exec//[\"\']/}
   [[ $exec =~ \$(\{IMAGE\}|IMAGE[^A-Za-z0-9_]) || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT does not run \${IMAGE}, so a deploy could not see what it runs: ExecStart=/usr/bin/docker run … --name=%N … \${IMAGE}"
-  [[ $exec != *IMAGE* || $exec =~ --name[=\ ]+($SERVICE|%N|%p)[[:space:]] ]] ||
+  [[ $exec != *IMAGE* || $exec =~ --name[=[:blank:]]+($SERVICE|%N|%p|\$\{SERVICE\}|\$SERVICE)[[:space:]] ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
 }

@@ -36,13 +36,13 @@ start_unit() {
   invocation_id
   RUN_BEFORE=$REPLY
   CONTAINER_BEFORE=$(query_docker container inspect --format '{{.Id}}' "$SERVICE" 2>/dev/null) || CONTAINER_BEFORE=''
-  STARTED_AT=''
-  [[ $(<"$UNITS/$UNIT") != *--rm* ]] || STARTED_AT=$(date +%s.%N)
+  STARTED_AT=$(date +%s.%N)
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
   timeout --foreground "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 8>&- 9>&- || START_CODE=$?
 }
 
 check_health() {
+  EVIDENCE=not-run
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --unit="$UNIT" || true; } >&2
@@ -72,7 +72,7 @@ is_healthy() {
     oneshot:activating:auto-restart) UNWELL="$UNIT failed: $REPLY" && return 1 ;;
     oneshot:activating:*)
       UNWELL="systemctl start $UNIT ended with $START_CODE before the run did" STARTED=30 UNWELL_REASON=start-failed
-      ((START_CODE == 124)) && is_evident at-work && STARTED=40 UNWELL_REASON=unhealthy && passes_checks
+      ((START_CODE == 124)) && is_soon_evident at-work && passes_checks
       ;;
     oneshot:*)
       UNWELL="$UNIT failed: $REPLY"
@@ -81,18 +81,26 @@ is_healthy() {
         UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30 UNWELL_REASON=stopped
         return 1
       fi
-      is_evident succeeded running && outlives_start && passes_checks
+      is_soon_evident succeeded running && outlives_start && passes_checks
       ;;
     *) stays_up "$run" ;;
   esac
 }
 
-# outlives_start: a container that a job leaves running is still the same after a while.
+# find_unwell CODE REASON MESSAGE: why the release is not healthy, and how the deploy ends.
+find_unwell() {
+  STARTED=$1 UNWELL_REASON=$2 UNWELL=$3
+  return 1
+}
+
+# outlives_start: a container that a job leaves running is still the same after a while, and was
+# not started again.
 outlives_start() {
   local container=$CONTAINER
   [[ $EVIDENCE == running ]] || return 0
   sleep "$MIN_HEALTHY_TIME"
-  is_evident running && [[ $CONTAINER == "$container" ]]
+  is_evident running || return 1
+  [[ $CONTAINER == "$container" ]] || find_unwell 40 unhealthy "$UNIT: the container $SERVICE did not stay up"
 }
 
 # describe_result: of the unit that PROPERTY is about, with the exit status, unless it was a step
@@ -106,14 +114,14 @@ describe_result() {
 # shows.
 stays_up() {
   local since='' result
-  UNWELL="$UNIT did not come up within $HEALTH_TIMEOUT s"
+  find_unwell 40 unhealthy "$UNIT did not come up within $HEALTH_TIMEOUT s" || true
   while :; do
     query_properties || PROPERTY=([ActiveState]=unknown)
     describe_result
     result=$REPLY
     invocation_id
     if [[ ${PROPERTY[ActiveState]:-} != unknown && $REPLY != "$1" ]]; then
-      UNWELL="$UNIT did not stay up: it was started again, $result"
+      find_unwell 40 unhealthy "$UNIT did not stay up: it was started again, $result"
       return 1
     fi
     case ${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
@@ -122,9 +130,9 @@ stays_up() {
         since=${since:-$REPLY}
         ((REPLY - since < MIN_HEALTHY_TIME * 100)) || { is_evident running && passes_checks && return 0; }
         ;;
-      *:auto-restart*) UNWELL="$UNIT did not stay up: $result" && return 1 ;;
+      *:auto-restart*) find_unwell 40 unhealthy "$UNIT did not stay up: $result" || return 1 ;;
       activating:* | unknown:*) ;;
-      *) UNWELL="$UNIT did not stay up: $result" && return 1 ;;
+      *) find_unwell 40 unhealthy "$UNIT did not stay up: $result" || return 1 ;;
     esac
     ((SECONDS < DEADLINE)) || return 1
     sleep 1
@@ -136,10 +144,10 @@ passes_checks() {
   if [[ -n $HEALTH_COMMAND ]]; then
     # Not as an argument, which every user of the host could read.
     env SERVICE="$SERVICE" VERSION="$TO" timeout -k 5 60 bash /dev/fd/7 7<<<"$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
-    ((code == 0)) || { UNWELL="health-command ended with $code" && return 1; }
+    ((code == 0)) || find_unwell 40 unhealthy "health-command ended with $code" || return 1
   fi
   if [[ -n $HEALTH_URL ]] && ! url_answers "$HEALTH_URL"; then
-    UNWELL="$HEALTH_URL does not answer with 2xx or 3xx"
+    find_unwell 40 unhealthy "$HEALTH_URL does not answer with 2xx or 3xx"
     return 1
   fi
 }

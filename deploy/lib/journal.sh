@@ -115,17 +115,19 @@ mark_release() {
 }
 
 # verify_current: a release that was only installed is verified once a run of it that succeeded
-# is seen.
+# is seen, and is no longer one to roll back to once a run that failed is.
 verify_current() {
   local version=${FROM:-none}
   [[ -f $BASE/releases/$version/installed ]] || return 0
   load_release "$version"
   query_properties && observe_container || return 0
-  if [[ ${PROPERTY[Result]:-}:$EVIDENCE =~ ^success:(succeeded|running)$ ]]; then
-    log_note "$version: $SEEN"
-    : >"$BASE/releases/$version/verified"
-    rm -f -- "$BASE/releases/$version/installed"
-  fi
+  case ${PROPERTY[Result]:-}:$EVIDENCE in
+    success:succeeded) : >"$BASE/releases/$version/verified" ;;
+    *:failed) ;;
+    *) load_release "$OWN" && return 0 ;;
+  esac
+  log_note "$version: $SEEN"
+  rm -f -- "$BASE/releases/$version/installed"
   load_release "$OWN"
 }
 
@@ -169,6 +171,7 @@ quarantine_image() {
     read_entries "$BASE/releases/$version/release.env"
     [[ ${ENTRY[IMAGE]:-} != "$image" ]] || return 0
   done
+  rm -f -- "$BASE/releases/$TO/installed"
   plain_text "$WHY"
   grep -qsF "${image##*@} " "$BASE/quarantine" ||
     TZ=UTC printf '%s %s was found unhealthy at %(%FT%TZ)T (%s)\n' "${image##*@}" "$TO" -1 "$REPLY" >>"$BASE/quarantine" || return

@@ -120,25 +120,27 @@ check_settings() {
 
 is_running_already() {
   local unit
-  [[ $FROM == "$TO" ]] && is_verified_or_installed && has_image || return 1
+  [[ $FROM == "$TO" ]] && has_image || return 1
   list_units "$TO"
   for unit in $REPLY; do
     cmp -s "$BASE/releases/$TO/deploy/systemd/$unit" "$UNITS/$unit" || return 1
     [[ $unit != *.timer ]] || unit_is ActiveState active "$unit" || return 1
   done
   query_properties || return 1
+  observe_container
+  is_marked || [[ $EVIDENCE == at-work ]] || return 1
   case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
     oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;
     oneshot:*:failed) return 1 ;;
-    oneshot:yes:active) is_evident running succeeded ;;
-    oneshot:*) ;;
-    *:active) is_evident running ;;
+    oneshot:yes:active) [[ $EVIDENCE == running || $EVIDENCE == succeeded ]] ;;
+    oneshot:*) [[ $EVIDENCE == succeeded || $EVIDENCE == at-work || $EVIDENCE == not-run ]] ;;
+    *:active) [[ $EVIDENCE == running ]] ;;
     *) return 1 ;;
   esac
 }
 
 # A release is verified when the engine has shown its image in the unit's container, running or
 # ended with success, and is installed until then.
-is_verified_or_installed() {
+is_marked() {
   [[ -f $BASE/releases/$TO/verified ]] || { [[ -f $BASE/releases/$TO/installed && $RUN_ON_DEPLOY == false ]]; }
 }

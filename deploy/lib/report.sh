@@ -108,7 +108,8 @@ format_report() {
   [[ $digest == "$IMAGE" ]] || IMAGE=$digest IMAGE_ID=''
   read_generation && generation=$REPLY
   query_properties || true
-  [[ -z $version ]] || observe_container
+  # A success is reported with what it was seen by: a timer may have begun the next run since.
+  [[ -z $version || $1:$RECOVERING == deployed:no ]] || observe_container
   number_or "${PROPERTY[ExecMainStatus]:-}" 0 && status=$REPLY
   json_string "$DEPLOYMENT" && deployment=$REPLY
   json_string "$4" && message=$REPLY

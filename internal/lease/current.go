@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Current is what should run in the environment: the last release that was healthy on every
-// instance, and the images that were found unhealthy.
+// Current is what should run in the environment: the last release that every instance has got,
+// and the images that were found unhealthy.
 type Current struct {
 	Format      int          `json:"v"`
 	Generation  int64        `json:"generation"`        // of the run that wrote this object
@@ -15,9 +15,10 @@ type Current struct {
 	Image       string       `json:"image,omitempty"`   // by digest
 	Digest      string       `json:"digest,omitempty"`
 	Deployment  string       `json:"deployment,omitempty"`
-	Since       time.Time    `json:"since,omitzero"`   // by that run's clock
-	Before      string       `json:"before,omitempty"` // the previous current version, and the digest of its image
-	BeforeImage string       `json:"before_digest,omitempty"`
+	Since       time.Time    `json:"since,omitzero"`          // by that run's clock
+	Verified    bool         `json:"verified"`                // it was seen to run, or to succeed, on every instance
+	Before      string       `json:"before,omitempty"`        // the previous current version
+	BeforeImage string       `json:"before_digest,omitempty"` // of the version before, if that was verified
 	Quarantined []Quarantine `json:"quarantined,omitempty"`
 }
 

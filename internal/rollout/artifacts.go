@@ -143,6 +143,9 @@ func (a *artifacts) recentImages(ctx context.Context) (digests []string) {
 	if !a.plan.Phases.Rollout && a.plan.Bundle.Bucket != "" {
 		current, _ = a.services.Lease.ReadCurrent(ctx) // without it, more is uploaded
 	}
+	if !current.Verified {
+		current.Digest = ""
+	}
 	for _, digest := range []string{current.Digest, current.BeforeImage} {
 		if digest != "" && !slices.Contains(digests, digest) {
 			digests = append(digests, digest)

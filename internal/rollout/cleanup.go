@@ -72,7 +72,8 @@ func (r *run) restoreRecord(record Record) {
 	r.result.Image.URI, r.result.Image.Digest, r.result.Bundle.URI = record.Image, record.Digest, record.Bundle
 	for _, line := range record.Hosts {
 		host := &Host{Instance: fleet.Instance{ID: line.Instance, Name: line.Name}, State: line.State, Wave: line.Wave, Before: line.Before, Message: line.Says}
-		if record.Status == OutcomeRunning && line.State == NotStarted && len(r.plan.Leftover.Commands) > 0 {
+		// One that has got the release may have been rolled back since.
+		if record.Status == OutcomeRunning && (line.State == NotStarted || host.hasRelease()) && len(r.plan.Leftover.Commands) > 0 {
 			host.State, host.Message = Unknown, "the run was interrupted"
 		}
 		r.result.Hosts = append(r.result.Hosts, host)

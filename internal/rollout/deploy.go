@@ -228,13 +228,19 @@ func (r *run) setCurrent(ctx context.Context) error {
 	version := r.plan.Release.Version.String()
 	r.result.Image.Digest = digest
 	err = r.services.Lease.UpdateCurrent(ctx, r.lease.Generation(), func(c *lease.Current) {
-		if !slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.State != Deployed }) {
+		seen := !slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.State != Deployed })
+		if seen {
 			c.LiftQuarantine(digest)
 		}
 		if c.Version == version && c.Digest == digest {
+			c.Verified = c.Verified || seen
 			return
 		}
-		c.Before, c.BeforeImage = c.Version, c.Digest
+		c.Before, c.BeforeImage = c.Version, ""
+		if c.Verified {
+			c.BeforeImage = c.Digest
+		}
+		c.Verified = seen
 		c.Version, c.Digest, c.Image = version, digest, r.result.Image.URI
 		c.Deployment, c.Since = r.plan.DeploymentID, time.Now().UTC().Truncate(time.Second)
 	})

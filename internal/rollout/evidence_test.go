@@ -16,7 +16,12 @@ func TestJobsThatHaveNotEndedOrWereNotRunAreNotCalledDeployed(t *testing.T) {
 		onFixture(t, func(t *testing.T, f *fixture) {
 			ids, hosts := f.addHosts(2, "0.1.29-dev")
 			hosts[0].NextBehavior = func(string) simhost.Behavior { return behavior }
-			result, err := f.runPlan(f.plan("0.1.30-dev", ids...))
+			plan := f.plan("0.1.30-dev", ids...)
+			plan.Rollout.Policy.RunOnDeploy = state != rollout.Installed
+			result, err := f.runPlan(plan)
+			if current, _ := f.locks.ReadCurrent(t.Context()); current.Version != "0.1.30-dev" || current.Verified || f.latestDigest() != "" {
+				t.Errorf("current is %+v, latest-dev is %s", current, f.latestDigest())
+			}
 			if err != nil || result.Status != rollout.OutcomeSuccess || result.Hosts[0].State != state || result.Hosts[1].State != rollout.Deployed {
 				t.Fatalf("%s, %s and %s: %v", result.Status, result.Hosts[0].State, result.Hosts[1].State, err)
 			}

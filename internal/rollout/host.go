@@ -81,6 +81,7 @@ type expectation struct {
 	service    string
 	version    string // empty: its previous verified release
 	digest     string // empty: that of the version, as the host holds it
+	mustRun    bool   // it is not enough to have installed a job
 }
 
 // answer is one instance's result with its report.
@@ -145,6 +146,10 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	outcome, _, _ := strings.Cut(report.About, ":")
 	switch deploy.Outcome(outcome) {
 	case deploy.OutcomeDeployed, deploy.OutcomeUnchanged:
+		if h.Before != "" && report.Version == h.Before && report.Version != want.version {
+			h.State, h.Message = RolledBack, "it was rolled back since, and runs "+report.Version
+			return
+		}
 		if problem := want.mismatch(report); problem != "" {
 			h.Message = "asked again: " + problem
 			return
@@ -190,18 +195,22 @@ func (want expectation) mismatch(report *deploy.Report) string {
 	case want.digest != "" && report.Digest != want.digest:
 		return fmt.Sprintf("the host claims success and runs image %q, not %s", report.Digest, want.digest)
 	}
-	return contradiction(report)
+	return want.contradiction(report)
 }
 
 // contradiction is what speaks against a host's claim that it has the release it names; empty
 // when nothing does.
-func contradiction(report *deploy.Report) string {
+func (want expectation) contradiction(report *deploy.Report) string {
 	switch report.Evidence {
 	case deploy.EvidenceRunning, deploy.EvidenceSucceeded:
 		if !report.Verified {
 			return "the host claims success and has not verified the release"
 		}
-	case deploy.EvidenceAtWork, deploy.EvidenceNotRun:
+	case deploy.EvidenceNotRun:
+		if want.mustRun && !report.Verified {
+			return "the host claims success, and no run of the release is to be seen"
+		}
+	case deploy.EvidenceAtWork:
 	default:
 		return fmt.Sprintf("the host claims success, and its container shows %q", report.Evidence)
 	}

@@ -116,6 +116,7 @@ func (r *run) expectation() expectation {
 	return expectation{
 		deployment: r.plan.DeploymentID, service: r.plan.Release.Service,
 		version: r.plan.Release.Version.String(), digest: r.result.Image.Digest,
+		mustRun: r.plan.Operation == Deploy && r.plan.Rollout.Policy.RunOnDeploy,
 	}
 }
 

@@ -76,7 +76,7 @@ func TestAServiceThatRunsAnotherImageIsTakenBack(t *testing.T) {
 	m := bootServing(t, "0.0.1-dev")
 	something := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'exec sleep 600' --name=%N ${IMAGE}\n")
 	a := m.deploy("0.0.2-dev", something, parameter("health-timeout", "3"))
-	m.expect(a, "rolled-back", 40, "atta.service: no container is named atta")
+	m.expect(a, "rolled-back", 30, "atta.service: no container is named atta")
 	if a.Unit != "active" {
 		t.Errorf("unit %s", a.Unit)
 	}

@@ -38,7 +38,7 @@ func (m machine) lastRun() (last lastRun) {
 		if err := json.Unmarshal(lines.Bytes(), &event); err != nil {
 			m.t.Fatal(err)
 		}
-		if event.Unit != m.service+".service" {
+		if event.Unit != m.service+".service" || event.Actor.Attributes["name"] != m.service {
 			continue
 		}
 		last = lastRun{ended: event.Action == "die", exit: event.Actor.Attributes["exitCode"]}

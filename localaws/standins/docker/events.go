@@ -103,7 +103,9 @@ func momentOf(text string) int64 {
 	return whole*int64(time.Second) + nanos
 }
 
-// matches applies --filter: values of the same key are alternatives.
+// matches applies --filter: values of the same key are alternatives, and the beginning of a
+// container's name or id is enough:
+// https://github.com/moby/moby/blob/master/daemon/events/filter.go
 func (e event) matches(filters []string) bool {
 	values := map[string][]string{}
 	for _, filter := range filters {
@@ -112,7 +114,10 @@ func (e event) matches(filters []string) bool {
 	}
 	for key, wanted := range values {
 		have := map[string][]string{"event": {e.Action}, "type": {e.Type}, "container": {e.Actor.ID, e.Actor.Attributes["name"]}}[key]
-		if !slices.ContainsFunc(have, func(h string) bool { return slices.Contains(wanted, h) }) {
+		matches := func(h, w string) bool { return h == w || key == "container" && strings.HasPrefix(h, w) }
+		if !slices.ContainsFunc(have, func(h string) bool {
+			return slices.ContainsFunc(wanted, func(w string) bool { return matches(h, w) })
+		}) {
 			return false
 		}
 	}
