@@ -106,14 +106,15 @@ func (m guest) of(service string) guest {
 	return m
 }
 
-// lastRun reads the engine's own events.
-func (m machine) lastRun() (last lastRun) {
+// engineEvents reads the engine's own. Its filter takes the beginning of a name as well.
+func (m machine) engineEvents() (events []engineEvent) {
 	m.t.Helper()
-	events := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die ` +
-		`--format '{{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}'`)
-	for line := range strings.Lines(events) {
-		fields := append(strings.Fields(line), "", "", "")
-		last = lastRun{image: fields[1], ended: fields[0] == "die", exit: fields[2]}
+	text := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die ` +
+		`--format '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}'`)
+	for line := range strings.Lines(text) {
+		if fields := append(strings.Fields(line), "", "", "", ""); fields[0] == m.service {
+			events = append(events, engineEvent{image: fields[2], ended: fields[1] == "die", exit: fields[3]})
+		}
 	}
-	return last
+	return events
 }

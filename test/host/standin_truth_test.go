@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// lastRun reads the events that the stand-in for the engine has written down. A name counts as
-// the image that it meant when the container was made.
-func (m machine) lastRun() (last lastRun) {
+// engineEvents reads what the stand-in for the engine has written down. A name counts as the
+// image that it meant when the container was made.
+func (m machine) engineEvents() (events []engineEvent) {
 	m.t.Helper()
 	engine := m.instance.(rebooting).Path("var/lib/docker")
 	references := map[string]string{}
@@ -24,7 +24,7 @@ func (m machine) lastRun() (last lastRun) {
 	}
 	file, err := os.Open(engine + "/events.jsonl")
 	if os.IsNotExist(err) {
-		return last
+		return nil
 	}
 	if err != nil {
 		m.t.Fatal(err)
@@ -41,12 +41,13 @@ func (m machine) lastRun() (last lastRun) {
 		if event.Unit != m.service+".service" || event.Actor.Attributes["name"] != m.service {
 			continue
 		}
-		last = lastRun{ended: event.Action == "die", exit: event.Actor.Attributes["exitCode"]}
+		entry := engineEvent{ended: event.Action == "die", exit: event.Actor.Attributes["exitCode"]}
 		for reference, id := range references {
 			if id == event.ImageID && strings.Contains(reference, "@") {
-				last.image = reference
+				entry.image = reference
 			}
 		}
+		events = append(events, entry)
 	}
-	return last
+	return events
 }
