@@ -71,7 +71,7 @@ func resultLine(script, digest, field, value string) string {
 	if value != "" {
 		is[field] = value
 	}
-	return fmt.Sprintf(`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":"deployed","code":0,"phase":"verify","version":%q,"digest":%q,"verified":true}`+"\n",
+	return fmt.Sprintf(`ATTA_RESULT {"v":1,"deployment":%q,"service":%q,"outcome":"deployed","code":0,"phase":"verify","version":%q,"digest":%q,"verified":true,"evidence":"running"}`+"\n",
 		is["deployment"], is["service"], is["version"], is["digest"])
 }
 

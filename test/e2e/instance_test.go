@@ -79,7 +79,7 @@ func (i *instance) slow(version string) sample.Option {
 func (i *instance) runs() string {
 	if i.simulated != nil {
 		state := i.simulated.State()
-		if state.Runs != state.Digest {
+		if state.Runs != state.Digest && !state.Busy {
 			return "another image than " + state.Version
 		}
 		return state.Version

@@ -72,7 +72,7 @@ func TestDryRunChangesNothing(t *testing.T) {
 func TestDryRunReportsWhetherTheImageExists(t *testing.T) {
 	s := play(t)
 	plan := func() outcome {
-		return s.run("operation=plan", "phases=image", "image=", "instance-ids=", "deploy-bucket=")
+		return s.run("operation=plan", "phases=image", "image=", "instance-ids=")
 	}
 	out := plan()
 	if digest, ok := out.outputs["image-digest"]; ok || out.outputs["status"] != "planned" {

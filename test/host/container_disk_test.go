@@ -59,8 +59,6 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	}
 	m.expect(m.deploy("0.2.0-dev", serving("8081"), parameter("image-bytes", "999999999999")), "refused", 10, "not enough room for the image")
 	m.same(before, m.snapshot())
-	for i := range 3 {
-		m.deployed(fmt.Sprintf("0.1.%d-dev", i), serving("8081"))
-	}
-	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.1.1-dev runs")
+	m.deployed("0.1.0-dev", serving("8081"))
+	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.0.2-dev runs")
 }

@@ -17,7 +17,7 @@ import (
 // killed there, the deploy comes to its end by itself.
 func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	t.Parallel()
-	places := 3
+	places := 2
 	if long {
 		places = 12
 	}
