@@ -52,7 +52,7 @@ drain_jobs() {
   done
   [[ $ON_RUNNING == kill ]] || wait_for_jobs
   read_generation
-  ((REPLY <= GENERATION)) || roll_back 50 stale "a later run, of generation $REPLY, has begun meanwhile"
+  ((REPLY <= GENERATION)) || roll_back 50 stale "a later run, of generation $REPLY, has started since"
 }
 
 wait_for_jobs() {

@@ -54,7 +54,7 @@ func TestContainerThatWasRemovedIsMissedAndStartedAgain(t *testing.T) {
 	})
 }
 
-// A run has its command wait for a long job, and its runner dies. A later run goes back to what
+// A run has its command wait for a long job, and its runner dies. A later run rolls back to what
 // is installed, which would be changed as soon as the job has ended.
 func TestRollbackWaitsForAHostThatIsBusyOrIsRed(t *testing.T) {
 	for name, test := range map[string]struct {

@@ -36,7 +36,7 @@ func TestAnImageOfAServerIsNotRunAsAJobByDefault(t *testing.T) {
 		bundle.Phases, bundle.Image.Digest = inputs.Phases{Bundle: true}, pushed.Image.Digest
 		var refused *rollout.ModeError
 		if _, err := f.runPlan(bundle); !errors.As(err, &refused) {
-			t.Errorf("in a job of its own: %v", err)
+			t.Errorf("in a separate job: %v", err)
 		}
 	})
 }

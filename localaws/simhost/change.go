@@ -114,7 +114,7 @@ func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 }
 
 // drain takes the host's turn and waits until no job is at work any more. The answer is that of
-// a command that ends there, because a later run has begun meanwhile or it was killed.
+// a command that ends there, because a later run has started since or it was killed.
 func (h *Host) drain(ctx context.Context, c call, behavior Behavior) (answer localaws.Exit, fit bool) {
 	h.busy, h.turnReleased = c.parameters["deployment"], make(chan struct{})
 	if behavior.Drain == 0 {
@@ -128,7 +128,7 @@ func (h *Host) drain(ctx context.Context, c call, behavior Behavior) (answer loc
 		h.answerCommand(c, refused(deploy.ExitStart, deploy.ReasonCutOff, "cut off; nothing was changed"), true)
 		answer = killed
 	case generation > 0 && generation < h.generation:
-		answer = h.answerCommand(c, refused(deploy.ExitStale, deploy.ReasonStale, "a later run has begun meanwhile"), true)
+		answer = h.answerCommand(c, refused(deploy.ExitStale, deploy.ReasonStale, "a later run has started since"), true)
 	default:
 		return answer, true
 	}

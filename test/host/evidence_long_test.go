@@ -177,7 +177,7 @@ func TestACommandIsStoppedByALaterOneWhileItDownloads(t *testing.T) {
 	m.appears("loading")
 	m.ask("--generation=3")
 	m.write("go", "", 0o644)
-	m.expect(m.parse(<-answers), "refused", 50, "a later run, of generation 3, has begun meanwhile; nothing was changed")
+	m.expect(m.parse(<-answers), "refused", 50, "a later run, of generation 3, has started since; nothing was changed")
 }
 
 func TestTwoStatusCommandsDoNotTakeEachOtherForADeploy(t *testing.T) {

@@ -36,7 +36,7 @@ func TestADeployThatWaitedForAJobStopsWhenALaterRunHasBegun(t *testing.T) {
 		}
 		m.write("enough", "", 0o644)
 		a := m.parse(<-answers)
-		m.expect(a, "refused", 50, "a later run, of generation "+c.later+", has begun meanwhile; nothing was changed")
+		m.expect(a, "refused", 50, "a later run, of generation "+c.later+", has started since; nothing was changed")
 		if a.Version != "0.0.2-dev" || a.Reason != "stale" {
 			t.Errorf("%+v", a.Report)
 		}
