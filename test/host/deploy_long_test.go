@@ -92,7 +92,8 @@ func TestADeployThatIsCutOffDuringALongJobIsTakenBackAfterIt(t *testing.T) {
 	m.deployed("0.0.1-dev", noted("true"), timer("atta"))
 	m.wrap("sleep", `[ "$1" != 20 ] || set -- 1`)
 	k := m.withHook()
-	k.attempt("0.0.2-dev", oneshot("", "touch $ATTA_ROOT/begun; until test -e $ATTA_ROOT/enough; do sleep 0.1; done"), timer("atta"),
+	more := "ExecStart=/bin/sh -c 'touch $ATTA_ROOT/begun; until test -e $ATTA_ROOT/enough; do sleep 0.1; done'\n"
+	k.attempt("0.0.2-dev", own("systemd/atta.service", runsRelease+runsImage+more), timer("atta"),
 		parameter("drain-timeout", "1"), parameter("health-timeout", "1"), environment(k.before("systemctl start atta.timer")))
 	m.appears("begun")
 	for deadline := time.Now().Add(20 * time.Second); m.sh("grep -c 'has not ended within 1 s' $ATTA_ROOT/var/log/atta-deploy.log").stdout < "2"; time.Sleep(50 * time.Millisecond) {

@@ -64,7 +64,7 @@ func TestAJobThatStaysUpIsStartedAgainOnTheWayBack(t *testing.T) {
 		t.Errorf("unit %s, journal %q", a.Unit, got)
 	}
 	m.deployed("0.0.3-dev", up("3"))
-	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev runs")
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev ran and succeeded")
 	m.sh("systemctl stop atta; : >$ATTA_ROOT/journal")
 	m.deployed("0.0.1-dev", up("1"))
 	if got := m.text("journal"); got != "up 1\n" {

@@ -82,8 +82,10 @@ func TestAReleaseThatCannotBeRemovedDoesNotStopADeploy(t *testing.T) {
 		"files": func(m standin) {
 			m.write("../bin/rm", "#!/bin/sh\ncase \"$*\" in *.dropped) exit 1 ;; esac\nexec /bin/rm \"$@\"\n", 0o755)
 		},
-		"image":     func(m standin) { m.replace("docker", "case $1$2 in imagerm) exit 1 ;; esac\n"+m.passOn("docker")) },
-		"container": func(m standin) { m.replace("docker", "case $1 in rm) exit 1 ;; esac\n"+m.passOn("docker")) },
+		"image": func(m standin) { m.replace("docker", "case $1$2 in imagerm) exit 1 ;; esac\n"+m.passOn("docker")) },
+		"container": func(m standin) {
+			m.replace("docker", "case \"$*\" in rm*atta-0.*) exit 1 ;; esac\n"+m.passOn("docker"))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
