@@ -116,7 +116,7 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	if s.forth {
 		old = nil
 	}
-	stride := 24 * workers // a sample
+	stride := 48 * workers // a sample
 	switch {
 	case sweepAll:
 		stride = workers
