@@ -24,6 +24,9 @@ func TestOnEachMachineAServiceThatDoesNotStayUpIsTakenBack(t *testing.T) {
 			"0.1.1-dev": {[]change{serving(m.port), image(sample.WithCmd("-sleep", "5s"), sample.WithExitCode(3)), parameter("min-healthy-time", "8")}, "did not stay up: "},
 			"0.1.2-dev": {[]change{serving("8082"), parameter("health-url", "http://127.0.0.1:"+m.port+"/health")}, "http://127.0.0.1:" + m.port + "/health does not answer"},
 		} {
+			if version == "0.1.0-dev" && !long {
+				continue // as the next one, and each takes half a minute on a real machine
+			}
 			a := m.deploy(version, append(c.changes, parameter("health-timeout", "15"))...)
 			m.expect(a, "rolled-back", 40, c.message)
 			m.same(before, m.snapshot())
