@@ -33,18 +33,20 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	m.deployed("0.0.1-dev", serving("8081"))
 	m.deployed("0.0.2-dev", serving("8081"))
 	before := m.snapshot()
-	for i, c := range []struct {
+	type filled struct {
 		at, script string // what fills the disk, and when
 		outcome    deploy.Outcome
 		code       deploy.ExitCode
 		message    string
-	}{
+	}
+	cases := []filled{
 		{"tar -xzf *", fill, "refused", 10, "cannot be unpacked"},
 		{"docker create *", fill, "refused", 10, "nothing was changed"},
 		{"systemctl stop SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
 		{"systemctl start SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
 		{"docker pull *", "mount -t tmpfs -o size=1m tmpfs /var/lib/docker/tmp", "refused", 10, "no space left on device"},
-	} {
+	}
+	for i, c := range someOf(cases, 1, 3, 4) {
 		version := fmt.Sprintf("0.1.%d-dev", i)
 		next := []change{serving("8081")}
 		if c.at == "docker pull *" {

@@ -1,3 +1,5 @@
+//go:build !e2e || long
+
 package host_test
 
 import (
