@@ -16,7 +16,7 @@ const (
 	MaxHealthURL     = 500
 	// MaxBundle is how many bytes a bundle has at most, packed or unpacked. It is meant for
 	// scripts and units, not for programs.
-	MaxBundle = 64 << 20
+	MaxBundle = 32 << 20
 	// MaxReleasesListed is how many verified releases a status names.
 	MaxReleasesListed = 20
 )

@@ -113,6 +113,8 @@ source "${SCRIPT%/*}/lib/releases.sh"
 source "${SCRIPT%/*}/lib/image.sh"
 # shellcheck source=lib/journal.sh
 source "${SCRIPT%/*}/lib/journal.sh"
+# shellcheck source=lib/judge.sh
+source "${SCRIPT%/*}/lib/judge.sh"
 # shellcheck source=lib/evidence.sh
 source "${SCRIPT%/*}/lib/evidence.sh"
 # shellcheck source=lib/units.sh

@@ -99,7 +99,7 @@ repeat_answer() {
 }
 
 # The most that a bundle may have, packed or unpacked, in bytes.
-readonly MAX_BUNDLE=67108864
+readonly MAX_BUNDLE=33554432
 
 fetch_bundle() {
   local got free

@@ -1,7 +1,7 @@
 
 # --- status
 
-MORE='' INSTALLED='' BUSY=false EVIDENCE=''
+MORE='' INSTALLED='' BUSY=false EVIDENCE='' SEEN='' IMAGE_ID=''
 declare -A PROPERTY=()
 readonly OPEN='{''{' # which SSM would take for a parameter of its document
 
@@ -68,39 +68,29 @@ raise_fence() {
   raise_generation "$generation"
 }
 
-# observe_container: sets EVIDENCE to what the engine shows of the unit's container, in the words
-# and by the rules of deploy/lib/evidence.sh.
+# observe_container: sets EVIDENCE and SEEN to what the engine shows of the unit's container, and
+# IMAGE_ID to the id of the release's image.
 observe_container() {
-  local line wanted answer image state status unseen=none
+  local line answer image state status unseen=none IMAGE
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   while IFS= read -r line; do
     [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
   done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,ExecMainStatus "$SERVICE.service" 2>/dev/null)
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
-  EVIDENCE=$unseen
+  EVIDENCE=$unseen SEEN="no container is named $SERVICE"
+  IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
+  IMAGE_ID=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$IMAGE" 2>/dev/null) || { IMAGE_ID='' && return 0; }
   answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
   read -r image state status <<<"$answer"
-  wanted=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$(installed_image)" 2>/dev/null) || return 0
-  [[ $image == "$wanted" ]] || { EVIDENCE=other-image && return 0; }
-  case $state:${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
-    running:oneshot:no:* | running:oneshot:*:activating) EVIDENCE=at-work ;;
-    running:*) EVIDENCE=running ;;
-    created:* | configured:* | initialized:*) ;;
-    exited:* | stopped:*)
-      EVIDENCE=failed
-      if [[ $status == 0 || ${PROPERTY[Result]:-}:${PROPERTY[ExecMainStatus]:-} == "success:$status" ]]; then
-        EVIDENCE=succeeded
-        [[ ${PROPERTY[ActiveState]:-} != *ing ]] || EVIDENCE=at-work
-      fi
-      ;;
-    *) EVIDENCE=failed ;;
-  esac
+  if [[ $image == "$IMAGE_ID" ]]; then
+    judge_container "$state" "$status" "$unseen"
+  else
+    EVIDENCE=other-image SEEN="the container $SERVICE has another image ($image)"
+  fi
 }
 
-installed_image() { sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env"; }
-
 # confirm_release: a release that was only installed is verified once a run of it that succeeded
-# is seen, and is no longer one to roll back to once a run that failed is.
+# is seen; a rollback ignores it once a run that failed is.
 confirm_release() {
   local release
   release=$(readlink -e -- "$HOME_OF_SERVICE/current") || return 0
@@ -118,14 +108,14 @@ detect_drift() {
   local file unit drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
   INSTALLED="no release of $SERVICE is installed"
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
-  INSTALLED="$SERVICE is installed"
+  INSTALLED="$SERVICE is installed; $SEEN"
   for file in "$folder"/*.service "$folder"/*.timer; do
     unit=${file##*/}
     [[ -f $file ]] || continue
     cmp -s "$file" "$ROOT/etc/systemd/system/$unit" || drift+=',"unit-file"'
     [[ $unit != *.timer || $(query_unit ActiveState "$unit") == active ]] || drift+=',"timer"'
   done
-  if ! timeout 15 docker image inspect "$(installed_image)" >/dev/null 2>&1; then
+  if [[ -z $IMAGE_ID ]]; then
     drift+=',"image"'
   elif [[ $BUSY == false ]]; then
     if [[ ${PROPERTY[Type]:-} != oneshot && ${PROPERTY[ActiveState]:-} != active ]]; then

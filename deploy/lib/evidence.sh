@@ -9,14 +9,6 @@ EVIDENCE=none SEEN='' CONTAINER='' CONTAINER_BEFORE='' STARTED_AT=''
 # observe_container: sets EVIDENCE to what is seen of the release's image in the unit's
 # container, SEEN to that in words, and CONTAINER to its id and when it was started. PROPERTY
 # must be about the unit.
-#
-#   not-run      no container has the unit's name, and the unit is a job
-#   none         no container has the unit's name
-#   other-image  it has another image
-#   running      it runs, and is meant to
-#   at-work      it runs a job that has not ended
-#   succeeded    it has ended with exit status 0, or another one that the unit takes for success
-#   failed       it has ended with another one, or runs only now and then
 observe_container() {
   local answer id image state status name unseen=none
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
@@ -36,24 +28,6 @@ observe_container() {
   else
     judge_container "$state" "$status" "$unseen"
   fi
-}
-
-# judge_container STATE STATUS UNSEEN: of one that has the image. STATE is in the words of Docker
-# or podman, and STATUS what the program exited with.
-judge_container() {
-  case $1:${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
-    running:oneshot:no:* | running:oneshot:*:activating) EVIDENCE=at-work SEEN="the container $SERVICE still runs $IMAGE" ;;
-    running:*) EVIDENCE=running SEEN="the container $SERVICE runs $IMAGE" ;;
-    created:* | configured:* | initialized:*) EVIDENCE=$3 SEEN="the container $SERVICE was not started" ;;
-    exited:* | stopped:*)
-      EVIDENCE=failed SEEN="the container $SERVICE ran $IMAGE and ended with exit status $2"
-      if [[ $2 == 0 || ${PROPERTY[Result]:-}:${PROPERTY[ExecMainStatus]:-} == "success:$2" ]]; then
-        EVIDENCE=succeeded
-        [[ ${PROPERTY[ActiveState]:-} != *ing ]] || EVIDENCE=at-work
-      fi
-      ;;
-    *) EVIDENCE=failed SEEN="the container $SERVICE is $1" ;;
-  esac
 }
 
 # observe_events: the same of a container that was removed when it had ended, from the engine's
@@ -88,31 +62,26 @@ is_evident() {
 
 # is_soon_evident WORD…: the same, and an engine that does not answer once condemns nothing.
 is_soon_evident() {
-  is_evident "$@" || { [[ $EVIDENCE != failed ]] && sleep 0.5 && is_evident "$@"; } || { [[ $EVIDENCE != failed ]] && sleep 1 && is_evident "$@"; }
+  local wait
+  for wait in 0.5 1 0; do
+    is_evident "$@" && return 0
+    [[ $EVIDENCE != failed ]] || return 1
+    sleep "$wait"
+  done
+  return 1
 }
 
 # forget_container: what runs from here on is evidence of the next release.
 forget_container() { query_docker rm --force --volumes "$SERVICE" >/dev/null 2>&1 || true; }
 
 # check_container: the unit's container is removed and looked at by its name, so it must be this
-# service's.
+# service's: made by a built-in unit, or with the image of a release that is here.
 check_container() {
-  local answer image label
-  if answer=$(query_docker container inspect --format '{{.Image}} {{index .Config.Labels "service"}}' "$SERVICE" 2>/dev/null); then
-    read -r image label <<<"$answer"
-    [[ $label == "$SERVICE" ]] || is_image_of_release "$image" ||
-      refuse foreign-container "a container named $SERVICE is here that no release of $SERVICE has made; remove it (docker rm --force $SERVICE), or choose another service name"
-  fi
-}
-
-# is_image_of_release ID: of one that is on this host.
-is_image_of_release() {
-  local release
-  for release in "$BASE"/releases/*; do
-    read_entries "$release/release.env"
-    [[ $(query_docker image inspect --format '{{.Id}}' "${ENTRY[IMAGE]:-none}" 2>/dev/null) != "$1" ]] || return 0
-  done
-  return 1
+  local answer name label
+  answer=$(query_docker container inspect --format '{{.Config.Image}} {{index .Config.Labels "service"}}' "$SERVICE" 2>/dev/null) || return 0
+  read -r name label <<<"$answer"
+  [[ $label == "$SERVICE" ]] || grep -qsxF "IMAGE=$name" "$BASE"/releases/*/release.env ||
+    refuse foreign-container "a container named $SERVICE is here that no release of $SERVICE has made; remove it (docker rm --force $SERVICE), or choose another service name"
 }
 
 # check_observable FILE: a deploy can see what the unit runs. systemd skips comments in a line that

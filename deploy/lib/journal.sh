@@ -115,7 +115,7 @@ mark_release() {
 }
 
 # verify_current: a release that was only installed is verified once a run of it that succeeded
-# is seen, and is no longer one to roll back to once a run that failed is.
+# is seen; a rollback ignores it once a run that failed is.
 verify_current() {
   local version=${FROM:-none}
   [[ -f $BASE/releases/$version/installed ]] || return 0

@@ -26,9 +26,6 @@ const DefaultPath = "deploy"
 // laptopFile is a makefile for developers, not for hosts; in the action's own repository it is a link.
 const laptopFile = "deploy.mk"
 
-// maxSize limits a bundle, in bytes: it is held in memory, and is meant for scripts and units, not for programs.
-const maxSize = 32 << 20
-
 // deployScript is the file in deploy.Files that the bootstrap script starts.
 const deployScript = "ec2_deploy.sh"
 
@@ -72,9 +69,9 @@ func Build(folder string, rel release.Release, mode string, allowed ...string) (
 	if err != nil {
 		return Bundle{}, fmt.Errorf("pack bundle: %w", err)
 	}
-	if len(content) > maxSize {
+	if len(content) > deploy.MaxBundle {
 		return Bundle{}, fmt.Errorf("bundle-path %s results in a bundle of %d MB; the limit is %d MB, since programs belong in the image",
-			folder, len(content)>>20, maxSize>>20)
+			folder, len(content)>>20, deploy.MaxBundle>>20)
 	}
 	sum := sha256.Sum256(content)
 	_, decided := own["deploy/systemd/"+rel.Service+".service"]
@@ -135,8 +132,8 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q is named like a secret, which must not be in a bundle; if it is not one, list it in bundle-allow", folder, inside))
 			return nil
 		}
-		if size += info.Size(); size > maxSize {
-			return fmt.Errorf("bundle-path %s contains more than %d MB; programs belong in the image", folder, maxSize>>20)
+		if size += info.Size(); size > deploy.MaxBundle {
+			return fmt.Errorf("bundle-path %s contains more than %d MB; programs belong in the image", folder, deploy.MaxBundle>>20)
 		}
 		content, err := root.ReadFile(inside)
 		switch problem := misplacedReason(inside, service); {

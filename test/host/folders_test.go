@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestNothingIsRunFromAFolderThatOthersMayChange(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
-	for spoil, c := range map[string]struct{ mend, message string }{
+	for spoil, c := range map[string]struct{ repair, message string }{
 		"chmod o+w $ATTA_ROOT/opt/atta":          {"chmod o-w $ATTA_ROOT/opt/atta", "/opt/atta is not owned by root, or others may write to it"},
 		"chmod g+w $ATTA_ROOT/opt/atta/releases": {"chmod g-w $ATTA_ROOT/opt/atta/releases", "/opt/atta/releases is not owned by root, or others may write to it"},
 		"ln -s /tmp/evil.sh $ATTA_ROOT/opt/atta/recover; echo '#!/bin/sh\ntouch '$ATTA_ROOT'/ran' >$ATTA_ROOT/evil; chmod +x $ATTA_ROOT/evil; ln -sfn $ATTA_ROOT/evil $ATTA_ROOT/opt/atta/recover": {
@@ -32,7 +33,7 @@ func TestNothingIsRunFromAFolderThatOthersMayChange(t *testing.T) {
 				t.Errorf("reason %s, ran %t", a.Reason, m.exists("ran"))
 			}
 		})
-		m.sh(c.mend)
+		m.sh(c.repair)
 	}
 	m.sh("ln -sfn $ATTA_ROOT/evil $ATTA_ROOT/opt/atta/recover")
 	m.expect(m.read("$ATTA_ROOT/opt/atta/current/deploy/ec2_deploy.sh rollback"), "refused", 10, "does not lead to a release's script")
@@ -61,14 +62,14 @@ func TestABundleIsBoundedPackedAndUnpacked(t *testing.T) {
 	m := boot(t)
 	var packed bytes.Buffer
 	writer := gzip.NewWriter(&packed)
-	if _, err := writer.Write(make([]byte, 80_000_000)); err != nil || writer.Close() != nil {
+	if _, err := writer.Write(make([]byte, 40_000_000)); err != nil || writer.Close() != nil {
 		t.Fatal(err)
 	}
 	m.expect(m.deploy("0.0.1-dev", func(a *attempt) {
 		a.bundle = func(bundle.Bundle) []byte { return packed.Bytes() }
 		a.parameters["sha256"] = fmt.Sprintf("%x", sha256.Sum256(packed.Bytes()))
-	}), "refused", 20, "has more than 64 MB unpacked")
+	}), "refused", 20, "has more than 32 MB unpacked")
 	m.expect(m.deploy("0.0.1-dev", func(a *attempt) {
-		a.bundle = func(bundle.Bundle) []byte { return make([]byte, 64<<20+1) }
-	}), "refused", 10, "cannot be downloaded, or has more than 64 MB")
+		a.bundle = func(bundle.Bundle) []byte { return make([]byte, deploy.MaxBundle+1) }
+	}), "refused", 10, "cannot be downloaded, or has more than 32 MB")
 }

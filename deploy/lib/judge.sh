@@ -1,0 +1,30 @@
+# shellcheck shell=bash
+# judge.sh: what a container is evidence of. Part of ec2_deploy.sh, and of bootstrap.sh, which
+# runs no script of a release to answer a status command.
+#
+#   not-run      no container has the unit's name, and the unit is a job
+#   none         no container has the unit's name
+#   other-image  it has another image
+#   running      it runs, and is meant to
+#   at-work      it runs a job that has not ended
+#   succeeded    it has ended with exit status 0, or another one that the unit takes for success
+#   failed       it has ended with another one, or runs only now and then
+
+# judge_container STATE STATUS UNSEEN: sets EVIDENCE and, in words, SEEN, for a container that has
+# the release's image. STATE is in the words of Docker or podman, STATUS what the program exited
+# with, and UNSEEN the evidence when it has not been started. PROPERTY must be about the unit.
+judge_container() {
+  case $1:${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
+    running:oneshot:no:* | running:oneshot:*:activating) EVIDENCE=at-work SEEN="the container $SERVICE still runs $IMAGE" ;;
+    running:*) EVIDENCE=running SEEN="the container $SERVICE runs $IMAGE" ;;
+    created:* | configured:* | initialized:*) EVIDENCE=$3 SEEN="the container $SERVICE was not started" ;;
+    exited:* | stopped:*)
+      EVIDENCE=failed SEEN="the container $SERVICE ran $IMAGE and ended with exit status $2"
+      if [[ $2 == 0 || ${PROPERTY[Result]:-}:${PROPERTY[ExecMainStatus]:-} == "success:$2" ]]; then
+        EVIDENCE=succeeded
+        [[ ${PROPERTY[ActiveState]:-} != *ing ]] || EVIDENCE=at-work
+      fi
+      ;;
+    *) EVIDENCE=failed SEEN="the container $SERVICE is $1" ;;
+  esac
+}
