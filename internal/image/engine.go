@@ -50,7 +50,7 @@ func (e *engine) fetchImages(ctx context.Context, m *manifest, v visited, depth 
 		if depth == maxDepth || !child.MediaType.IsIndex() && !child.MediaType.IsImage() {
 			continue
 		}
-		fresh, err := v.add(child.Digest)
+		fresh, err := v.markRead(child.Digest)
 		if err != nil {
 			return nil, err
 		}

@@ -23,8 +23,8 @@ const (
 // visited are the manifests of an image that have been read.
 type visited map[v1.Hash]bool
 
-// add reports whether a manifest is to be read, and returns an error if there are too many.
-func (v visited) add(digest v1.Hash) (bool, error) {
+// markRead reports whether a manifest is to be read, and returns an error if there are too many.
+func (v visited) markRead(digest v1.Hash) (bool, error) {
 	if v[digest] {
 		return false, nil
 	}
@@ -88,10 +88,10 @@ type store interface {
 
 // walkManifests reads the manifest that desc describes and all that it lists, and verifies each against its descriptor.
 func walkManifests(ctx context.Context, s store, desc v1.Descriptor) (*manifest, error) {
-	return visited{desc.Digest: true}.walk(ctx, s, desc, 0)
+	return visited{desc.Digest: true}.walkManifest(ctx, s, desc, 0)
 }
 
-func (v visited) walk(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
+func (v visited) walkManifest(ctx context.Context, s store, desc v1.Descriptor, depth int) (*manifest, error) {
 	if depth > maxDepth {
 		return nil, fmt.Errorf("index %s: nested more than %d deep", desc.Digest, maxDepth)
 	}
@@ -120,14 +120,14 @@ func (m *manifest) readIndex(ctx context.Context, s store, v visited, depth int)
 		return fmt.Errorf("index %s: %w", m.Digest, err)
 	}
 	for _, desc := range index.Manifests {
-		fresh, err := v.add(desc.Digest)
+		fresh, err := v.markRead(desc.Digest)
 		if err != nil {
 			return fmt.Errorf("index %s: %w", m.Digest, err)
 		}
 		if !fresh {
 			continue
 		}
-		child, err := v.walk(ctx, s, desc, depth+1)
+		child, err := v.walkManifest(ctx, s, desc, depth+1)
 		if err != nil {
 			return err
 		}

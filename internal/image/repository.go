@@ -76,10 +76,10 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 // Size returns how many bytes a host downloads for the image: its config and its layers, as stored in the registry. For
 // several platforms it is the size of the largest image.
 func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
-	return r.size(ctx, digest, visited{})
+	return r.downloadSize(ctx, digest, visited{})
 }
 
-func (r *Repository) size(ctx context.Context, digest string, v visited) (int64, error) {
+func (r *Repository) downloadSize(ctx context.Context, digest string, v visited) (int64, error) {
 	reference, err := r.client.parseReference(digest)
 	if err != nil {
 		return 0, err
@@ -100,14 +100,14 @@ func (r *Repository) size(ctx context.Context, digest string, v visited) (int64,
 		size += layer.Size
 	}
 	for _, platform := range m.Manifests {
-		fresh, err := v.add(platform.Digest)
+		fresh, err := v.markRead(platform.Digest)
 		if err != nil {
 			return 0, fmt.Errorf("read %s: %w", reference, err)
 		}
 		if !fresh {
 			continue
 		}
-		platformSize, err := r.size(ctx, platform.Digest.String(), v)
+		platformSize, err := r.downloadSize(ctx, platform.Digest.String(), v)
 		if err != nil {
 			return 0, err
 		}

@@ -195,12 +195,12 @@ func (want expectation) mismatch(report *deploy.Report) string {
 	case want.digest != "" && report.Digest != want.digest:
 		return fmt.Sprintf("the host claims success and runs image %q, not %s", report.Digest, want.digest)
 	}
-	return want.contradiction(report)
+	return want.contradictingEvidence(report)
 }
 
-// contradiction is what speaks against a host's claim that it has the release it names; empty
+// contradictingEvidence is what speaks against a host's claim that it has the release it names; empty
 // when nothing does.
-func (want expectation) contradiction(report *deploy.Report) string {
+func (want expectation) contradictingEvidence(report *deploy.Report) string {
 	switch report.Evidence {
 	case deploy.EvidenceRunning, deploy.EvidenceSucceeded:
 		if !report.Verified {

@@ -85,7 +85,7 @@ func newestVersion(hosts []*Host) string {
 // bucket and its image in the registry, which must be those that its witnesses name.
 func (r *run) locateRelease(ctx context.Context) error {
 	bundles, digests := r.findWitnesses()
-	if err := errors.Join(bundles.contradict(r.plan.Bundle.SHA256), digests.contradict(r.plan.Image.Digest)); err != nil {
+	if err := errors.Join(bundles.conflictWith(r.plan.Bundle.SHA256), digests.conflictWith(r.plan.Image.Digest)); err != nil {
 		return err
 	}
 	r.missing = map[string]bool{}
@@ -125,8 +125,8 @@ func (r *run) findWitnessed(ctx context.Context, bundles, digests witnesses) (di
 	if len(unknown) > 0 {
 		return "", fmt.Errorf("no instance that can be reached holds it: set %s, which the outputs and the log of the run that deployed it name", strings.Join(unknown, " and "))
 	}
-	sha256, problem := bundles.agreed()
-	digest, err = digests.agreed()
+	sha256, problem := bundles.agreedValue()
+	digest, err = digests.agreedValue()
 	if err = errors.Join(problem, err); err != nil {
 		return "", err
 	}
@@ -149,31 +149,31 @@ func (r *run) findWitnesses() (bundles, digests witnesses) {
 	version := r.plan.Release.Version.String()
 	bundles = witnesses{"bundle-sha256", "bundle of " + version, map[string][]string{}}
 	digests = witnesses{"image-digest", "image of " + version, map[string][]string{}}
-	bundles.add(r.plan.Bundle.SHA256, bundles.input)
-	digests.add(r.plan.Image.Digest, digests.input)
+	bundles.addValue(r.plan.Bundle.SHA256, bundles.input)
+	digests.addValue(r.plan.Image.Digest, digests.input)
 	for _, host := range r.result.Hosts {
 		if host.Report.Held == version {
-			bundles.add(host.Report.Bundle, host.String())
-			digests.add(host.Report.Image, host.String())
+			bundles.addValue(host.Report.Bundle, host.String())
+			digests.addValue(host.Report.Image, host.String())
 		}
 	}
 	return bundles, digests
 }
 
-func (w witnesses) add(value, name string) {
+func (w witnesses) addValue(value, name string) {
 	if value != "" {
 		w.by[value] = append(w.by[value], name)
 	}
 }
 
-// agreed is the one value that all witnesses name; there is at least one.
-func (w witnesses) agreed() (string, error) {
+// agreedValue is the one value that all witnesses name; there is at least one.
+func (w witnesses) agreedValue() (string, error) {
 	value := slices.Collect(maps.Keys(w.by))[0]
-	return value, w.contradict(value)
+	return value, w.conflictWith(value)
 }
 
-// contradict is the error that a witness names another value; nil: none does, or value is empty.
-func (w witnesses) contradict(value string) error {
+// conflictWith is the error that a witness names another value; nil: none does, or value is empty.
+func (w witnesses) conflictWith(value string) error {
 	if value == "" || len(w.by) < 2 {
 		return nil
 	}

@@ -94,7 +94,7 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 		outcome = deploy.OutcomeAbsent
 	}
 	drift := slices.Clone(h.drift)
-	if evidence := h.evidence(); h.busy == "" && (evidence == deploy.EvidenceNone || evidence == deploy.EvidenceOtherImage) {
+	if evidence := h.currentEvidence(); h.busy == "" && (evidence == deploy.EvidenceNone || evidence == deploy.EvidenceOtherImage) {
 		drift = append(drift, "container")
 	}
 	more := map[string]any{"about": about, "busy": h.busy != "", "previous": h.previous, "releases": releases, "time": time.Now().Unix(), "generation": seen, "drift": drift}
@@ -130,8 +130,8 @@ func refused(code deploy.ExitCode, reason deploy.Reason, message string) verdict
 	return verdict{deploy.OutcomeRefused, code, reason, message}
 }
 
-// evidence is what the host sees of the installed release.
-func (h *Host) evidence() deploy.Evidence {
+// currentEvidence is what the host sees of the installed release.
+func (h *Host) currentEvidence() deploy.Evidence {
 	switch {
 	case h.installed.version == "":
 		return deploy.EvidenceUnsaid
@@ -153,7 +153,7 @@ func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit 
 	result := map[string]any{
 		"v": 1, "deployment": c.parameters["deployment"], "service": c.parameters["service"], "phase": c.command,
 		"outcome": v.outcome, "code": v.code, "reason": v.reason, "message": v.message,
-		"wanted": c.parameters["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified, "evidence": h.evidence(),
+		"wanted": c.parameters["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified, "evidence": h.currentEvidence(),
 		"generation": h.generation, "unit": unit,
 	}
 	maps.Copy(result, more)

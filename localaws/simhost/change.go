@@ -44,7 +44,7 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	if problem != "" {
 		return h.answerCommand(c, refused(deploy.ExitPreflight, reason, problem), true)
 	}
-	if c.command == "deploy" && h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 && h.evidence() == deploy.EvidenceRunning {
+	if c.command == "deploy" && h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 && h.currentEvidence() == deploy.EvidenceRunning {
 		return h.answerCommand(c, verdict{outcome: deploy.OutcomeUnchanged, message: target.version + " runs already"}, true)
 	}
 	var behavior Behavior
@@ -113,9 +113,9 @@ func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 	return known, deploy.ReasonNone, ""
 }
 
-// drain takes the host's turn and waits until no job is at work any more. The answer is that of
+// waitForJobs takes the host's turn and waits until no job is at work any more. The answer is that of
 // a command that ends there, because a later run has started since or it was killed.
-func (h *Host) drain(ctx context.Context, c call, behavior Behavior) (answer localaws.Exit, fit bool) {
+func (h *Host) waitForJobs(ctx context.Context, c call, behavior Behavior) (answer localaws.Exit, fit bool) {
 	h.busy, h.turnReleased = c.parameters["deployment"], make(chan struct{})
 	if behavior.Drain == 0 {
 		return answer, true
@@ -141,7 +141,7 @@ var killed = localaws.Exit{Code: 137}
 // switchTo switches to the release, and releases the mutex for the duration of the change. If
 // the command is killed meanwhile, the host rolls back on its own.
 func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Behavior) localaws.Exit {
-	if v, fit := h.drain(ctx, c, behavior); !fit {
+	if v, fit := h.waitForJobs(ctx, c, behavior); !fit {
 		return v
 	}
 	from, before := h.installed, h.container

@@ -55,7 +55,7 @@ func onEachMachine(t *testing.T, scenario func(t *testing.T, m machine)) {
 // onEach runs a test on a container of each recipe in the long tests, and otherwise on
 // Debian bookworm: to build an image takes minutes.
 func onEach(t *testing.T, test func(t *testing.T, m guest)) {
-	t.Parallel() // or each test would wait for the one before it
+	t.Parallel() // or each test would wait for the previous one
 	recipes := []container.Recipe{container.Bookworm}
 	if long {
 		recipes = append(recipes, container.Bullseye)

@@ -12,8 +12,8 @@ import (
 
 const runsRelease = "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\n"
 
-// marked fails the test unless the release has this mark; empty: none.
-func (m standin) marked(version, mark string) {
+// wantMark fails the test unless the release has this mark; empty: none.
+func (m standin) wantMark(version, mark string) {
 	m.t.Helper()
 	for _, name := range []string{"verified", "installed"} {
 		if m.exists("opt/atta/releases/"+version+"/"+name) != (name == mark) {
@@ -32,7 +32,7 @@ func TestARunThatHasNotSucceededVerifiesNothing(t *testing.T) {
 		if a := m.ask(); a.Evidence != deploy.EvidenceNotRun || a.Verified {
 			t.Errorf("%+v", a.Report)
 		}
-		m.marked("0.0.1-dev", "installed")
+		m.wantMark("0.0.1-dev", "installed")
 	})
 	t.Run("a unit that has more to do", func(t *testing.T) {
 		m := boot(t)
@@ -44,7 +44,7 @@ func TestARunThatHasNotSucceededVerifiesNothing(t *testing.T) {
 		}
 		m.write("enough", "", 0o644)
 		m.output("until systemctl is-failed $s; do sleep 0.1; done")
-		m.marked("0.0.1-dev", "installed")
+		m.wantMark("0.0.1-dev", "installed")
 	})
 	t.Run("a run that failed", func(t *testing.T) {
 		m := boot(t)
@@ -54,7 +54,7 @@ func TestARunThatHasNotSucceededVerifiesNothing(t *testing.T) {
 		if a := m.ask(); a.Evidence != deploy.EvidenceFailed || a.Verified || strings.Join(a.Releases, " ") != "0.0.1-dev" {
 			t.Errorf("%+v", a.Report)
 		}
-		m.marked("0.0.2-dev", "")
+		m.wantMark("0.0.2-dev", "")
 		m.deployed("0.0.3-dev")
 		if a := m.ask(); a.Previous != "0.0.1-dev" {
 			t.Errorf("%+v", a.Report)
@@ -64,7 +64,7 @@ func TestARunThatHasNotSucceededVerifiesNothing(t *testing.T) {
 		m := boot(t)
 		m.deployed("0.0.1-dev", image(sample.WithExitCode(3)), later)
 		m.expect(m.deploy("0.0.1-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "exit status 3")
-		m.marked("0.0.1-dev", "")
+		m.wantMark("0.0.1-dev", "")
 	})
 }
 
@@ -85,8 +85,8 @@ func TestAStatusLooksAtOneReleaseAndMarksNoOther(t *testing.T) {
 	if a := <-answers; a.Version != "0.0.1-dev" || !a.Verified {
 		t.Errorf("%+v", a.Report)
 	}
-	m.marked("0.0.1-dev", "verified")
-	m.marked("0.0.2-dev", "installed")
+	m.wantMark("0.0.1-dev", "verified")
+	m.wantMark("0.0.2-dev", "installed")
 }
 
 func TestContainersOfOtherNamesAreNoEvidence(t *testing.T) {

@@ -55,7 +55,7 @@ func TestOnEachMachineAJobThatRunsAnotherImageIsNotDeployed(t *testing.T) {
 	})
 }
 
-// What a service runs is the container of its own name, whatever else runs the same image.
+// What a service runs is the container of its name, whatever else runs the same image.
 func TestOnEachMachineAServiceRunsWhatItsContainerShows(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		m.deployed("0.0.1-dev", serving(m.port))

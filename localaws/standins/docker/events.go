@@ -85,7 +85,7 @@ func (e *engine) printEvents(args []string) error {
 		all = append(all, entry)
 	}
 	for _, entry := range all[max(0, len(all)-maxEvents):] {
-		if entry.TimeNano < since || entry.TimeNano > until || !entry.matches(options["filter"]) {
+		if entry.TimeNano < since || entry.TimeNano > until || !entry.matchesFilters(options["filter"]) {
 			continue
 		}
 		if err := renderTemplate(os.Stdout, options.Last("format"), entry); err != nil {
@@ -103,10 +103,10 @@ func momentOf(text string) int64 {
 	return whole*int64(time.Second) + nanos
 }
 
-// matches applies --filter: values of the same key are alternatives, and the beginning of a
+// matchesFilters applies --filter: values of the same key are alternatives, and the beginning of a
 // container's name or id is enough:
 // https://github.com/moby/moby/blob/master/daemon/events/filter.go
-func (e event) matches(filters []string) bool {
+func (e event) matchesFilters(filters []string) bool {
 	values := map[string][]string{}
 	for _, filter := range filters {
 		key, value, _ := strings.Cut(filter, "=")
