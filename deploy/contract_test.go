@@ -203,7 +203,7 @@ func TestBothHalvesHaveTheSameBounds(t *testing.T) {
 func TestTheScriptsShareNoFunctionNameWithAnotherMeaning(t *testing.T) {
 	bootstrap, release := scripts(t)
 	const names = `^([a-z_]+)\(\)`
-	shared := []string{"append_history", "flush_to_disk", "json_string", "judge_container", "last_log_line", "main", "observe_container"}
+	shared := []string{"append_history", "flush_to_disk", "is_success_status", "json_string", "judge_container", "last_log_line", "main", "observe_container"}
 	var both []string
 	for _, name := range found(bootstrap, names) {
 		if slices.Contains(found(release, names), name) {

@@ -75,7 +75,7 @@ observe_container() {
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   while IFS= read -r line; do
     [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,ExecMainStatus "$SERVICE.service" 2>/dev/null)
+  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result "$SERVICE.service" 2>/dev/null)
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
@@ -96,7 +96,7 @@ confirm_release() {
   release=$(readlink -e -- "$HOME_OF_SERVICE/current") || return 0
   [[ $BUSY == false && -f $release/installed ]] || return 0
   case ${PROPERTY[Result]:-}:$EVIDENCE in
-    success:succeeded) : >"$release/verified" ;;
+    success:succeeded) printf 'succeeded later\n' >"$release/verified" ;;
     *:failed) ;;
     *) return 0 ;;
   esac
@@ -105,7 +105,7 @@ confirm_release() {
 
 # detect_drift: how this host differs from the installed release.
 detect_drift() {
-  local file unit drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
+  local file unit proved drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
   INSTALLED="no release of $SERVICE is installed"
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   INSTALLED="$SERVICE is installed; $SEEN"
@@ -118,11 +118,17 @@ detect_drift() {
   if [[ -z $IMAGE_ID ]]; then
     drift+=',"image"'
   elif [[ $BUSY == false ]]; then
-    if [[ ${PROPERTY[Type]:-} != oneshot && ${PROPERTY[ActiveState]:-} != active ]]; then
-      drift+=',"inactive"'
-    elif [[ ${PROPERTY[Type]:-}:$EVIDENCE =~ ^(oneshot:(other-image|failed))$ || (${PROPERTY[Type]:-} != oneshot && $EVIDENCE != running) ]]; then
-      drift+=',"container"'
-    fi
+    { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
+    case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
+      oneshot:*:other-image | oneshot:*:failed) drift+=',"container"' ;;
+      oneshot:yes:active:*:running | oneshot:yes:active:succeeded*:succeeded) ;;
+      oneshot:yes:active:*) drift+=',"container"' ;;
+      oneshot:yes:inactive:running:* | oneshot:yes:inactive:succeeded:*) drift+=',"inactive"' ;;
+      oneshot:*) ;;
+      *:active:*:running) ;;
+      *:active:*) drift+=',"container"' ;;
+      *) drift+=',"inactive"' ;;
+    esac
   fi
   MORE+=",\"evidence\":\"$EVIDENCE\",\"drift\":[${drift#,}]"
 }

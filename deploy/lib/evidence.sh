@@ -77,11 +77,15 @@ forget_container() { query_docker rm --force --volumes "$SERVICE" >/dev/null 2>&
 # check_container: the unit's container is removed and looked at by its name, so it must be this
 # service's: made by a built-in unit, or with the image of a release that is here.
 check_container() {
-  local answer name label
-  answer=$(query_docker container inspect --format '{{.Config.Image}} {{index .Config.Labels "service"}}' "$SERVICE" 2>/dev/null) || return 0
-  read -r name label <<<"$answer"
-  [[ $label == "$SERVICE" ]] || grep -qsxF "IMAGE=$name" "$BASE"/releases/*/release.env ||
-    refuse foreign-container "a container named $SERVICE is here that no release of $SERVICE has made; remove it (docker rm --force $SERVICE), or choose another service name"
+  local answer image label release
+  answer=$(query_docker container inspect --format '{{.Image}} {{index .Config.Labels "service"}}' "$SERVICE" 2>/dev/null) || return 0
+  read -r image label <<<"$answer"
+  [[ $label != "$SERVICE" ]] || return 0
+  for release in "$BASE"/releases/*; do
+    read_entries "$release/release.env"
+    [[ $(query_docker image inspect --format '{{.Id}}' "${ENTRY[IMAGE]:-none}" 2>/dev/null) != "$image" ]] || return 0
+  done
+  refuse foreign-container "a container named $SERVICE is here that no release of $SERVICE has made; remove it (docker rm --force $SERVICE), or choose another service name"
 }
 
 # check_observable FILE: a deploy can see what the unit runs. systemd skips comments in a line that

@@ -94,12 +94,12 @@ find_unwell() {
 }
 
 # outlives_start: a container that a job leaves running is still the same after a while, and was
-# not started again.
+# not started again, or has succeeded.
 outlives_start() {
   local container=$CONTAINER
   [[ $EVIDENCE == running ]] || return 0
   sleep "$MIN_HEALTHY_TIME"
-  is_evident running || return 1
+  is_evident running succeeded || return 1
   [[ $CONTAINER == "$container" ]] || find_unwell 40 unhealthy "$UNIT: the container $SERVICE did not stay up"
 }
 
@@ -113,7 +113,7 @@ describe_result() {
 # stays_up RUN: systemd gives every start its own run, so a restart in between
 # shows.
 stays_up() {
-  local since='' result
+  local since='' container='' result
   find_unwell 40 unhealthy "$UNIT did not come up within $HEALTH_TIMEOUT s" || true
   while :; do
     query_properties || PROPERTY=([ActiveState]=unknown)
@@ -127,8 +127,13 @@ stays_up() {
     case ${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
       active:*)
         uptime_centiseconds
-        since=${since:-$REPLY}
-        ((REPLY - since < MIN_HEALTHY_TIME * 100)) || { is_evident running && passes_checks && return 0; }
+        if [[ -z $since ]]; then
+          ! is_evident running || since=$REPLY container=$CONTAINER
+        fi
+        if [[ -n $since ]] && ((REPLY - since >= MIN_HEALTHY_TIME * 100)) && is_evident running; then
+          [[ $CONTAINER == "$container" ]] || find_unwell 40 unhealthy "$UNIT did not stay up: the container $SERVICE was started again" || return 1
+          passes_checks && return 0
+        fi
         ;;
       *:auto-restart*) find_unwell 40 unhealthy "$UNIT did not stay up: $result" || return 1 ;;
       activating:* | unknown:*) ;;

@@ -106,7 +106,7 @@ finish_change() {
 mark_release() {
   local release=$BASE/releases/$TO
   if [[ $STARTS:$EVIDENCE =~ ^yes:(running|succeeded)$ ]]; then
-    : >"$release/verified"
+    printf '%s\n' "$EVIDENCE" >"$release/verified"
     rm -f -- "$release/installed"
   elif [[ ! -f $release/verified ]]; then
     : >"$release/installed"
@@ -120,9 +120,9 @@ verify_current() {
   local version=${FROM:-none}
   [[ -f $BASE/releases/$version/installed ]] || return 0
   load_release "$version"
-  query_properties && observe_container || return 0
+  query_properties && observe_container
   case ${PROPERTY[Result]:-}:$EVIDENCE in
-    success:succeeded) : >"$BASE/releases/$version/verified" ;;
+    success:succeeded) printf 'succeeded later\n' >"$BASE/releases/$version/verified" ;;
     *:failed) ;;
     *) load_release "$OWN" && return 0 ;;
   esac

@@ -20,7 +20,7 @@ judge_container() {
     created:* | configured:* | initialized:*) EVIDENCE=$3 SEEN="the container $SERVICE was not started" ;;
     exited:* | stopped:*)
       EVIDENCE=failed SEEN="the container $SERVICE ran $IMAGE and ended with exit status $2"
-      if [[ $2 == 0 || ${PROPERTY[Result]:-}:${PROPERTY[ExecMainStatus]:-} == "success:$2" ]]; then
+      if [[ $2 == 0 ]] || is_success_status "$2"; then
         EVIDENCE=succeeded
         [[ ${PROPERTY[ActiveState]:-} != *ing ]] || EVIDENCE=at-work
       fi
@@ -28,3 +28,16 @@ judge_container() {
     *) EVIDENCE=failed SEEN="the container $SERVICE is $1" ;;
   esac
 }
+
+# is_success_status STATUS: the unit's file takes it for success. What systemd remembers of a run
+# does not say so: `systemctl reset-failed` and a reboot change it.
+# https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#SuccessExitStatus=
+is_success_status() {
+  local line
+  while IFS= read -r line || [[ -n $line ]]; do
+    line=${line//[[:blank:]]/ }
+    [[ ! $line =~ ^\ *ExecStart\ *=\ *- ]] || return 0
+    [[ ! $line =~ ^\ *SuccessExitStatus\ *=(.*)$ || " ${BASH_REMATCH[1]} " != *" $1 "* ]] || return 0
+  done <"$ROOT/etc/systemd/system/$SERVICE.service"
+  return 1
+} 2>/dev/null

@@ -132,7 +132,7 @@ is_running_already() {
   case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
     oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;
     oneshot:*:failed) return 1 ;;
-    oneshot:yes:active) [[ $EVIDENCE == running || $EVIDENCE == succeeded ]] ;;
+    oneshot:yes:active) [[ $EVIDENCE == running || $EVIDENCE:$(<"$BASE/releases/$TO/verified") == succeeded:succeeded* ]] ;;
     oneshot:*) [[ $EVIDENCE == succeeded || $EVIDENCE == at-work || $EVIDENCE == not-run ]] ;;
     *:active) [[ $EVIDENCE == running ]] ;;
     *) return 1 ;;

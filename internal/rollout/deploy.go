@@ -228,7 +228,7 @@ func (r *run) setCurrent(ctx context.Context) error {
 	version := r.plan.Release.Version.String()
 	r.result.Image.Digest = digest
 	err = r.services.Lease.UpdateCurrent(ctx, r.lease.Generation(), func(c *lease.Current) {
-		seen := !slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.State != Deployed })
+		seen := len(r.left) == 0 && !slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.State != Deployed })
 		if seen {
 			c.LiftQuarantine(digest)
 		}

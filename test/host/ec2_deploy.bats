@@ -191,6 +191,7 @@ release() {
 
 @test "a service that is up for too short a time is polled again" {
   UNIT=atta.service MIN_HEALTHY_TIME=9 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9)) LOOKED=0
+  is_evident() { :; }
   query_properties() { PROPERTY=([ActiveState]=active [InvocationID]=first); }
   sleep() { LOOKED=$((LOOKED + 1)); ((LOOKED < 3)) || DEADLINE=0; }
   ! stays_up first || false

@@ -198,3 +198,49 @@ func TestTwoStatusCommandsDoNotTakeEachOtherForADeploy(t *testing.T) {
 		}
 	}
 }
+
+// detached makes the release a job that leaves a container running, as a service.
+func detached() change {
+	return own("systemd/atta.service", runsRelease+"RemainAfterExit=yes\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --detach --pull=never --name=%N ${IMAGE}\n")
+}
+
+func TestADetachedServiceThatIsDownIsDriftAndStartedAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	serves := []change{detached(), image(sample.WithCmd("-serve"), sample.WithEnv("PORT", "0"))}
+	m.deployed("0.0.1-dev", serves...)
+	for _, c := range []struct{ down, drift string }{
+		{"systemctl stop $s; docker rm --force $s", "inactive"},
+		{"docker rm --force $s", "container"},
+		{"docker stop $s", "container"}, // it exits with 0
+	} {
+		m.output(c.down)
+		if a := m.ask(); strings.Join(a.Drift, " ") != c.drift {
+			t.Errorf("%s: %q, %+v", c.down, a.Drift, a.Report)
+		}
+		m.expect(m.deploy("0.0.1-dev", serves...), "deployed", 0, "0.0.1-dev runs")
+		if a := m.ask(); len(a.Drift) > 0 {
+			t.Errorf("after %s: %q", c.down, a.Drift)
+		}
+	}
+}
+
+func TestADetachedJobMayEndWithinTheTimeThatAServiceHasToStayUp(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	a := m.deployed("0.0.1-dev", detached(), image(sample.WithCmd("-sleep", "1s")), parameter("min-healthy-time", "3"))
+	if a.Evidence != deploy.EvidenceSucceeded {
+		t.Errorf("%+v", a.Report)
+	}
+}
+
+func TestAFailureThatSystemdWasToldToForgetIsStillOne(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", image(sample.WithExitCode(3)), parameter("run-on-deploy", "false"))
+	m.sh("systemctl start atta; systemctl reset-failed atta")
+	if a := m.ask(); a.Evidence != deploy.EvidenceFailed || a.Verified {
+		t.Errorf("%+v", a.Report)
+	}
+	m.wantMark("0.0.1-dev", "")
+}
