@@ -20,6 +20,7 @@
 #
 # Needs bash, GNU tar (gtar on macOS), gzip and the usual POSIX tools.
 
+# shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 umask 077
 export LC_ALL=C
@@ -65,6 +66,9 @@ read_arguments() {
   [[ $VERSION =~ ^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}-$name$ ]] || die "not a version like 0.1.30-dev: ${VERSION:-none given}"
   [[ $MODE =~ ^(job|service)?$ ]] || die "not a mode, job or service: $MODE"
   DEFAULTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+  [[ -f $DEFAULTS/lib/unit_file.sh ]] || die "keep the built-in files next to this script: $DEFAULTS/lib is missing"
+  # shellcheck source=lib/unit_file.sh
+  source "$DEFAULTS/lib/unit_file.sh"
   TAR=$(command -v gtar || command -v tar)
   "$TAR" --version | grep -q 'GNU tar' || die "GNU tar is needed; on macOS: brew install gnu-tar"
   readonly VERSION SERVICE MODE OWN ALLOWED OUTPUT DEFAULTS TAR
@@ -133,20 +137,16 @@ check_units() {
       die "this unit would not be installed, name it $SERVICE.service, $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer: systemd/$name"
   done < <(cd "$units" && find . -type f | sed 's|^\./||')
   if [[ -n $MODE && -f $STAGE/own/systemd/$unit ]]; then
-    [[ $(setting Type "$units/$unit") != oneshot ]] || is=job
+    last_unit_value Service.Type "$units/$unit"
+    [[ $REPLY != oneshot ]] || is=job
     [[ $is == "$MODE" ]] || die "--mode is $MODE, but systemd/$unit is a $is; a job has Type=oneshot"
   fi
   for name in "$units"/*.timer; do
     [[ -f $name ]] || continue
-    starts=$(setting Unit "$name")
-    : "${starts:=$(basename -- "$name" .timer).service}"
+    last_unit_value Timer.Unit "$name"
+    starts=${REPLY:-$(basename -- "$name" .timer).service}
     [[ -f $units/$starts ]] || die "systemd/${name##*/} starts $starts, which is not in the bundle"
   done
-}
-
-# setting KEY FILE: prints the last value of KEY in a unit, the one that systemd uses.
-setting() {
-  sed -n "s/^[[:blank:]]*$1[[:blank:]]*=//p" "$2" | tail -n 1 | sed 's/^[[:space:]]*//;s/[[:space:]]*$//'
 }
 
 require_files() {

@@ -55,7 +55,6 @@
 # shellcheck source-path=SCRIPTDIR
 set -euo pipefail
 umask 077
-export LC_ALL=C
 
 SCRIPT=$(readlink -f -- "${BASH_SOURCE[0]}")
 readonly SCRIPT
@@ -105,6 +104,12 @@ change_release() {
 
 # shellcheck source=lib/context.sh
 source "${SCRIPT%/*}/lib/context.sh"
+# shellcheck source=lib/ambient.sh
+source "${SCRIPT%/*}/lib/ambient.sh"
+# shellcheck source=lib/unit_file.sh
+source "${SCRIPT%/*}/lib/unit_file.sh"
+# shellcheck source=lib/settings.sh
+source "${SCRIPT%/*}/lib/settings.sh"
 # shellcheck source=lib/preflight.sh
 source "${SCRIPT%/*}/lib/preflight.sh"
 # shellcheck source=lib/releases.sh
@@ -128,6 +133,7 @@ source "${SCRIPT%/*}/lib/report.sh"
 # shellcheck source=lib/operator.sh
 source "${SCRIPT%/*}/lib/operator.sh"
 
+ignore_ambient_settings
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   main "$@"
 fi

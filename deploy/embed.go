@@ -15,13 +15,17 @@ var (
 	bootstrapStatus string
 	//go:embed lib/judge.sh
 	judge string
+	//go:embed lib/unit_file.sh
+	unitFile string
+	//go:embed lib/ambient.sh
+	ambient string
 	//go:embed bootstrap/5_report.sh
 	bootstrapReport string
 )
 
 // Bootstrap is the constant script that an SSM command carries, bootstrap.sh. Script puts its
 // quoted parameters in front of it.
-var Bootstrap = bootstrapMain + bootstrapParameters + bootstrapSteps + bootstrapStatus + judge + bootstrapReport
+var Bootstrap = bootstrapMain + bootstrapParameters + bootstrapSteps + bootstrapStatus + judge + unitFile + ambient + bootstrapReport
 
 // Files are the defaults of a bundle, which a repository's own files replace: ec2_deploy.sh
 // with its lib, .env.example, and two units of which a bundle holds one, under the service's

@@ -9,6 +9,7 @@ const (
 	ReasonBadParameter      Reason = "bad-parameter"
 	ReasonToolMissing       Reason = "tool-missing"
 	ReasonEngineUnavailable Reason = "engine-unavailable" // Docker or systemd does not answer
+	ReasonEngineUnfit       Reason = "engine-unfit"       // a snap, without root, or with no unit
 	ReasonUnitInvalid       Reason = "unit-invalid"
 	ReasonForeignUnit       Reason = "foreign-unit"      // a unit of that name is not this service's
 	ReasonForeignContainer  Reason = "foreign-container" // a container of that name is not this service's
@@ -17,6 +18,7 @@ const (
 	ReasonDowngrade         Reason = "downgrade"
 	ReasonQuarantined       Reason = "quarantined"
 	ReasonSettingsMissing   Reason = "settings-missing"
+	ReasonSettingsInvalid   Reason = "settings-invalid" // Docker does not take the settings file
 	ReasonNoSpace           Reason = "no-space"
 	ReasonArchitecture      Reason = "architecture"
 	ReasonImageUnavailable  Reason = "image-unavailable"  // no login, no pull, or it cannot be kept

@@ -88,20 +88,11 @@ check_container() {
   refuse foreign-container "a container named $SERVICE is here that no release of $SERVICE has made; remove it (docker rm --force $SERVICE), or choose another service name"
 }
 
-# check_observable FILE: a deploy can see what the unit runs. systemd skips comments in a line that
-# goes on: https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html
+# check_observable FILE: a deploy can see what the unit runs.
 check_observable() {
-  local line exec='' more=no
-  while IFS= read -r line || [[ -n $line ]]; do
-    if [[ $more == yes && $line =~ ^[[:blank:]]*[#\;] ]]; then
-      continue
-    elif [[ $more == yes || $line =~ ^[[:blank:]]*ExecStart[[:blank:]]*= ]]; then
-      more=no
-      [[ $line != *\\ ]] || more=yes
-      exec+=" ${line%\\} "
-    fi
-  done <"$1"
-  exec=${exec//[\"\']/}
+  local exec
+  unit_setting Service.ExecStart "$1"
+  exec=" ${REPLY//[\"\'$'\n']/ } "
   [[ $exec =~ \$(\{IMAGE\}|IMAGE[^A-Za-z0-9_]) || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT does not run \${IMAGE}, so a deploy could not see what it runs: ExecStart=/usr/bin/docker run … --name=%N … \${IMAGE}"
   [[ $exec != *IMAGE* || $exec =~ --name[=[:blank:]]+($SERVICE|%N|%p|\$\{SERVICE\}|\$SERVICE)[[:space:]] ]] ||

@@ -45,9 +45,20 @@ check_health() {
   EVIDENCE=not-run
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
+    ! is_refused_by_engine || find_unwell 30 start-failed "the engine did not start the container: $REPLY" || true
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
   fi
+}
+
+# is_refused_by_engine: the engine's client ended the run with 125 and no container ran, so this says
+# nothing about the image. Sets REPLY to what the client said.
+# https://docs.docker.com/reference/cli/docker/container/run/#exit-status
+is_refused_by_engine() {
+  [[ ${PROPERTY[ExecMainStatus]:-} == 125 ]] || return 1
+  observe_container
+  [[ $EVIDENCE != failed ]] || return 1
+  REPLY=$(journalctl --quiet --no-pager --output=cat --lines=50 --unit="$UNIT" | last_engine_error)
 }
 
 # A job is healthy when this start made a new run that ended well, or that is still at
@@ -152,11 +163,13 @@ passes_checks() {
     ((code == 0)) || find_unwell 40 unhealthy "health-command ended with $code" || return 1
   fi
   if [[ -n $HEALTH_URL ]] && ! url_answers "$HEALTH_URL"; then
-    find_unwell 40 unhealthy "$HEALTH_URL does not answer with 2xx or 3xx"
+    [[ -z $REPLY ]] || REPLY="answered $REPLY, not 2xx or 3xx"
+    find_unwell 40 unhealthy "$HEALTH_URL ${REPLY:-did not answer}"
     return 1
   fi
 }
 
+# url_answers URL: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.
 url_answers() {
   local place=${1#http://} host port=80 path=/
   host=${place%%/*}
@@ -164,15 +177,17 @@ url_answers() {
   if [[ $host =~ :[0-9]+$ ]]; then
     port=${host##*:} host=${host%:*}
   fi
-  timeout --foreground -k 5 10 bash "$SCRIPT" request "$host" "$port" "$path"
+  REPLY=$(timeout --foreground -k 5 10 bash "$SCRIPT" request "$host" "$port" "$path") || REPLY=''
+  [[ $REPLY == [23]* ]]
 }
 
-# http_get HOST PORT PATH: in bash, since a host need not have curl. A connection has no
-# time-out, so this runs in a process that can be ended.
+# http_get HOST PORT PATH: prints the status of the answer; in bash, since a host need not have
+# curl. A connection has no time-out, so this runs in a process that can be ended. Envoy refuses
+# HTTP/1.0: https://github.com/envoyproxy/envoy/issues/4891
 http_get() {
   local status host=${1#[}
   exec 7<>"/dev/tcp/${host%]}/$2"
-  printf 'GET %s HTTP/1.0\r\nHost: %s:%s\r\nConnection: close\r\n\r\n' "$3" "$1" "$2" >&7
+  printf 'GET %s HTTP/1.1\r\nHost: %s:%s\r\nUser-Agent: atta-deploy-action\r\nAccept: */*\r\nConnection: close\r\n\r\n' "$3" "$1" "$2" >&7
   IFS= read -r status <&7
-  [[ $status =~ ^HTTP/[0-9.]+\ [23][0-9][0-9] ]]
+  [[ $status =~ ^HTTP/[0-9.]+\ ([0-9]{3}) ]] && printf '%s' "${BASH_REMATCH[1]}"
 }

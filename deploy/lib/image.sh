@@ -17,7 +17,7 @@ has_image() {
 # `docker image prune --all` takes what no container uses.
 # https://docs.docker.com/reference/cli/docker/image/prune/
 ensure_image() {
-  local host label
+  local host
   if ! has_image; then
     pull_image
     has_image
@@ -29,29 +29,48 @@ ensure_image() {
   esac
   [[ $ARCHITECTURE == "$host" ]] || refuse architecture "the image is for $ARCHITECTURE, this host is $host"
   docker tag "$IMAGE" "${IMAGE%@*}:$IMAGE_TAG"
+  keep_image
+}
+
+# keep_image: with the settings, where docker reads them, so that it is asked before the old release
+# stops whether it understands them.
+keep_image() {
+  local label problem settings=()
   if label=$(docker container inspect --format '{{index .Config.Labels "keeps-image-of"}} {{.Image}}' "$SERVICE-$TO" 2>/dev/null); then
     [[ $label == "$SERVICE $IMAGE_ID" ]] ||
       refuse foreign-container "a container named $SERVICE-$TO is here that no deploy of this release has made; remove it (docker rm --force $SERVICE-$TO)"
-    return 0
+    docker rm --volumes "$SERVICE-$TO" >/dev/null
   fi
-  docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$IMAGE" never-started >/dev/null ||
-    refuse image-unavailable "the image of $TO cannot be kept: $(last_log_line)"
+  ! docker_reads_settings "$BASE/releases/$TO/deploy/systemd/$UNIT" || settings=(--env-file="$BASE/.env")
+  problem=$(create_keeper ${settings[@]+"${settings[@]}"} 2>&1) && return
+  problem=$(last_engine_error <<<"$problem")
+  ((${#settings[@]} == 0)) || ! create_keeper || refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
+  refuse image-unavailable "the image of $TO cannot be kept: $problem"
 }
 
-# The registry's password is valid for 12 hours; the file that holds it is removed after
-# the pull. Docker reads DOCKER_CONFIG, podman REGISTRY_AUTH_FILE.
+create_keeper() {
+  docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$@" "$IMAGE" never-started >/dev/null
+}
+
+# The registry's password is valid for 12 hours; the file that holds it is removed after the pull.
+# Docker reads DOCKER_CONFIG, podman REGISTRY_AUTH_FILE. Without an entry for the registry docker
+# gives the password to whatever credential helper is installed.
+# https://docs.docker.com/reference/cli/docker/login/#default-behavior
 pull_image() {
-  local problem='' registry=${IMAGE%%/*}
+  local problem='' codes registry=${IMAGE%%/*}
   install -d -m 0700 "$RUN"
   rm -rf -- "$RUN/$SERVICE:docker."*
   DOCKER_CONFIG=$(mktemp -d "$RUN/$SERVICE:docker.XXXXXX")
   REGISTRY_AUTH_FILE=$DOCKER_CONFIG/config.json
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
-  if ! aws ecr get-login-password --region "$REGION" | docker login --username AWS --password-stdin "$registry" >&2; then
-    problem="log in to $registry: may this host's role use ecr:GetAuthorizationToken?"
-  elif ! docker pull --quiet "$IMAGE" >&2; then
-    problem="pull $IMAGE: $(last_log_line)"
-  fi
+  printf '{"%s":{"%s":{}}}\n' auths "$registry" >"$REGISTRY_AUTH_FILE"
+  aws ecr get-login-password --region "$REGION" 2>"$DOCKER_CONFIG/aws" | docker login --username AWS --password-stdin "$registry" >&2 || codes=${PIPESTATUS[*]}
+  case ${codes:-0 0} in
+    '0 0') docker pull --quiet "$IMAGE" >&2 || problem="pull $IMAGE: $(tail -n 5 "$LOG" | last_engine_error)" ;;
+    0*) problem="log in to $registry: $(tail -n 5 "$LOG" | last_engine_error)" ;;
+    *) problem="get a password for $registry: $(tail -n 1 "$DOCKER_CONFIG/aws"); this host's role needs ecr:GetAuthorizationToken" ;;
+  esac
+  cat "$DOCKER_CONFIG/aws" >&2
   rm -rf -- "$DOCKER_CONFIG"
   unset DOCKER_CONFIG REGISTRY_AUTH_FILE
   [[ -z $problem ]] || refuse image-unavailable "$problem"

@@ -33,11 +33,10 @@ judge_container() {
 # does not say so: `systemctl reset-failed` and a reboot change it.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#SuccessExitStatus=
 is_success_status() {
-  local line
-  while IFS= read -r line || [[ -n $line ]]; do
-    line=${line//[[:blank:]]/ }
-    [[ ! $line =~ ^\ *ExecStart\ *=\ *- ]] || return 0
-    [[ ! $line =~ ^\ *SuccessExitStatus\ *=(.*)$ || " ${BASH_REMATCH[1]} " != *" $1 "* ]] || return 0
-  done <"$ROOT/etc/systemd/system/$SERVICE.service"
-  return 1
-} 2>/dev/null
+  local unit=$ROOT/etc/systemd/system/$SERVICE.service
+  [[ -f $unit ]] || return 1
+  unit_setting Service.SuccessExitStatus "$unit"
+  [[ " ${REPLY//[[:space:]]/ } " != *" $1 "* ]] || return 0
+  unit_setting Service.ExecStart "$unit"
+  [[ $REPLY == -* ]]
+}

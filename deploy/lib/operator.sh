@@ -28,6 +28,7 @@ show_status() {
   print_row 'last deploy' "$(describe_entry "$last")"
   read_entries "$BASE/state"
   [[ ! -L $BASE/recover ]] || print_row 'under way' "${ENTRY[TO]:-}, in phase ${ENTRY[REACHED]:-}"
+  ! grep -qs '^[[:blank:]]*IMAGE_TAG=' "$BASE/.env" || print_row note "IMAGE_TAG in /opt/$SERVICE/.env does not choose what runs; ec2_deploy.sh rollback VERSION does"
   [[ ! -s $BASE/quarantine ]] || sed 's/^[^ ]* /quarantined    /' "$BASE/quarantine"
 }
 

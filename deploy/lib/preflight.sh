@@ -31,14 +31,23 @@ check_rollback() {
   check_settings
 }
 
+# check_tools: the engine and systemd answer, and the engine can run a unit's container at boot, as
+# root and with folders of /opt. Sets ENGINE to what docker says of itself. Podman says it in
+# another form, and needs no unit.
 check_tools() {
-  query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer"
-  systemctl show --property=LoadState "$UNIT" >/dev/null || refuse engine-unavailable "systemd does not answer"
+  local unit
+  ENGINE=$(query_docker info --format '{{.DockerRootDir}} {{.SecurityOptions}} {{.DriverStatus}}' 2>/dev/null) || ENGINE=''
+  [[ $ENGINE == /* ]] || query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer: $(tail -n 5 "$LOG" | last_engine_error)"
+  unit=$(systemctl show --property=LoadState docker.service) || refuse engine-unavailable "systemd does not answer: $(last_log_line)"
+  [[ $(command -v docker) != */snap/bin/docker ]] ||
+    refuse engine-unfit "Docker is a snap here, whose containers cannot use /opt/$SERVICE: remove it (snap remove docker) and install a package of the system"
+  [[ $ENGINE != *name=rootless* ]] || refuse engine-unfit "the Docker engine runs without root here, and units of the system cannot use it: install it for the system"
+  [[ $ENGINE != /* || $unit != *=not-found ]] || refuse engine-unfit "there is no docker.service here, so $UNIT would not start at boot: install Docker as a package of the system"
 }
 
 # The unit, its timers and what they start: all that a release may install.
 check_units() {
-  local folder=$BASE/releases/$TO/deploy/systemd unit units type path files=()
+  local folder=$BASE/releases/$TO/deploy/systemd unit units path
   [[ -f $folder/$UNIT ]] || refuse unit-invalid "the bundle holds no deploy/systemd/$UNIT"
   list_units "$TO"
   units=$REPLY
@@ -52,13 +61,24 @@ check_units() {
   [[ ! -f $UNITS/$RECOVERY ]] || path=/etc/systemd/system/$RECOVERY
   [[ ! -f $ROOT/$path ]] || grep -qxF "ConditionPathExists=/opt/$SERVICE/recover" "$ROOT/$path" ||
     refuse foreign-unit "$path is in the way: a deploy of $SERVICE makes and removes a unit of that name"
-  type=$(sed -n 's/^[[:blank:]]*Type[[:blank:]]*=[[:blank:]]*//p' "$folder/$UNIT" | tail -n 1)
-  [[ $RUN_ON_DEPLOY != false || $type == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
-  for unit in $units; do
-    files+=("$folder/$unit")
-  done
-  systemd-analyze verify "${files[@]}" >&2 || refuse unit-invalid "systemd does not accept the unit files: $(last_log_line)"
+  last_unit_value Service.Type "$folder/$UNIT"
+  [[ $RUN_ON_DEPLOY != false || $REPLY == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
+  verify_units "$folder" "$units"
   check_observable "$folder/$UNIT"
+}
+
+# verify_units FOLDER NAMES: systemd would start them, once `current` leads to this release.
+verify_units() {
+  local unit staged=$RUN/$SERVICE:units files=()
+  rm -rf -- "$staged"
+  install -d -m 0700 "$staged"
+  for unit in $2; do
+    files+=("$staged/$unit")
+    sed "s|/opt/$SERVICE/current/|/opt/$SERVICE/releases/$TO/|g" "$1/$unit" >"$staged/$unit"
+  done
+  sed -i "s|/opt/%[Np]/current/|/opt/$SERVICE/releases/$TO/|g" "$staged/$UNIT"
+  systemd-analyze verify --man=no "${files[@]}" >&2 || refuse unit-invalid "systemd does not accept the unit files: $(tail -n 2 "$LOG" | paste -s -d ' ')"
+  rm -rf -- "$staged"
 }
 
 # owns_unit UNIT: there is no such unit, or a release of this service installed it.
@@ -92,30 +112,6 @@ check_quarantine() {
   [[ -s $BASE/quarantine ]] || return 0
   found=$(grep -F -m 1 "${IMAGE##*@} " "$BASE/quarantine") || return 0
   [[ ${ATTA_ALLOW_QUARANTINED:-false} == true ]] || refuse quarantined "this image is quarantined: ${found#* }; allow-quarantined is not set"
-}
-
-# The operator's settings must have what .env.example asks for: KEY=value a line of
-# that name, KEY= without a value a line with one.
-check_settings() {
-  local example=$BASE/releases/$TO/deploy/.env.example line key missing=()
-  local -A have=()
-  if [[ ! -e $BASE/.env ]]; then
-    [[ -f $example ]] || example=/dev/null
-    install -m 0600 -- "$example" "$BASE/.env.new"
-    mv -T -- "$BASE/.env.new" "$BASE/.env"
-    log_note "made $BASE/.env from .env.example"
-  fi
-  [[ -f $example ]] || return 0
-  while IFS= read -r line || [[ -n $line ]]; do
-    key=${line%%=*}
-    [[ $line != [A-Za-z_]*=* || -n ${have[$key]:-} ]] || have[$key]=$line
-  done <"$BASE/.env"
-  while IFS= read -r line || [[ -n $line ]]; do
-    key=${line%%=*}
-    [[ $line == *=* && $key =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || continue
-    [[ -n ${have[$key]:-} && ($line != "$key=" || ${have[$key]} != "$key=") ]] || missing+=("$key")
-  done <"$example"
-  ((${#missing[@]} == 0)) || refuse settings-missing "/opt/$SERVICE/.env lacks ${missing[*]}, which $TO needs: add them on the host and deploy again"
 }
 
 is_running_already() {

@@ -13,7 +13,7 @@ list_verified() {
 # Removes old releases of this service before the next one is installed: never the
 # current or the previous one, or one of the KEEP_RELEASES newest verified ones.
 free_space() {
-  local version root keep
+  local version keep
   keep=$(list_verified | sed -n "1,${KEEP_RELEASES}p")
   read_linked_version previous
   keep=$'\n'$keep$'\n'$TO$'\n'$OWN$'\n'$FROM$'\n'$REPLY$'\n'
@@ -22,11 +22,26 @@ free_space() {
     [[ $keep == *$'\n'"$version"$'\n'* ]] || remove_release "$version" || log_note "$version could not be removed"
   done
   if ! has_image; then
-    root=$(query_docker info --format '{{.DockerRootDir}}' 2>/dev/null) && [[ -d $root ]] || root=$ROOT/var/lib
+    find_image_store
     # Packed and unpacked for a while, and three times as large unpacked.
-    require_space "$root" $((IMAGE_BYTES * 4 / 1024 + 64 * 1024)) "the image"
+    require_space "$REPLY" $((IMAGE_BYTES * 4 / 1024 + 64 * 1024)) "the image"
   fi
   require_space "$BASE" $((16 * 1024)) "the release"
+  require_space "$RUN" 1024 "the files of a deploy"
+}
+
+# find_image_store: sets REPLY to the folder below which the engine keeps images: Docker's own, or
+# containerd's. A containerd that Docker starts keeps them below Docker's.
+# https://docs.docker.com/engine/storage/containerd/
+find_image_store() {
+  local store
+  REPLY=${ENGINE%% *}
+  if [[ $ENGINE == *io.containerd.snapshotter* ]]; then
+    store=$(sed -n "s/^root *= *[\"']\(.*\)[\"'].*/\1/p" "$ROOT/etc/containerd/config.toml" 2>/dev/null) || store=''
+    store=$ROOT${store:-/var/lib/containerd}
+    [[ ! -d $store ]] || REPLY=$store
+  fi
+  [[ -d $REPLY ]] || REPLY=$ROOT/var/lib
 }
 
 # The folder is renamed first, so that no half of a release can be rolled back to.

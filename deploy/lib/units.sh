@@ -91,7 +91,7 @@ stop_units() {
 switch_release() {
   local unit folder=$BASE/releases/$1/deploy/systemd
   [[ -z $1 || -f $folder/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
-  [[ -d $BASE/output ]] || install -d -m 0750 "$BASE/output"
+  [[ -d $BASE/output ]] || make_output
   forget_container
   list_units "$FROM" "$TO"
   for unit in $REPLY; do
@@ -113,6 +113,29 @@ switch_release() {
   flush_to_disk "$UNITS" "$BASE"
   run_systemctl daemon-reload
   [[ -z $1 ]] || enable_units "$1" "$2"
+}
+
+# make_output: the folder belongs to the user that the image names, with its group, so that a program
+# that is not root can write there.
+make_output() {
+  local user group='' entry
+  user=$(query_docker image inspect --format '{{.Config.User}}' "$IMAGE" 2>/dev/null) || user=''
+  [[ $user != *:* ]] || group=${user#*:} user=${user%%:*}
+  if [[ -n $user && ! $user =~ ^[0-9]+$ ]] || [[ -n $user && -z $group ]]; then
+    entry=$(read_from_image passwd | grep -aE "^($user:|[^:]*:[^:]*:$user:)" | head -n 1) || entry=''
+    IFS=: read -r _ _ user entry _ <<<"${entry:-::$user:0}"
+    group=${group:-$entry}
+  fi
+  if [[ -n $group && ! $group =~ ^[0-9]+$ ]]; then
+    group=$(read_from_image group | grep -aE "^$group:" | cut -d : -f 3) || group=0
+  fi
+  install -d -m 0750 "$BASE/output"
+  [[ $EUID != 0 || ! $user:$group =~ ^[0-9]+:[0-9]+$ ]] || chown "$user:$group" "$BASE/output"
+}
+
+# read_from_image FILE: prints /etc/FILE of the image, from the container that keeps it.
+read_from_image() {
+  { query_docker cp --follow-link "$SERVICE-$TO:/etc/$1" - || query_docker cp "$SERVICE-$TO:/etc/$1" -; } 2>/dev/null | tar -xO 2>/dev/null || true
 }
 
 # enable_units VERSION forward|back: a job that has a timer is started by that, and not at boot

@@ -95,7 +95,7 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 		"systemd/daemon.service":                             {"0.1.30-dev", "--path=" + folder(t, own{"systemd/daemon.service", job, 0o644})},
 		"that is reserved for the deploy":                    {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-recover.service", job, 0o644})},
 		"systemd/atta-a.timer starts atta-a.service":         {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-a.timer", "", 0o644})},
-		"systemd/atta.timer starts atta-b.service":           {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta.timer", "Unit=atta-b.service", 0o644})},
+		"systemd/atta.timer starts atta-b.service":           {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta.timer", "[Timer]\nUnit=atta-b.service", 0o644})},
 		"not a mode, job or service: daemon":                 {"0.1.30-dev", "--mode=daemon"},
 		"a file name in a bundle":                            {"0.1.30-dev", "--path=" + folder(t, own{"odd\nname", "", 0o600})},
 		"no such folder: nowhere":                            {"0.1.30-dev", "--path=nowhere"},
@@ -107,6 +107,38 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 	} {
 		if _, printed, err := script(t, arguments...); err == nil || !strings.Contains(printed, want) {
 			t.Errorf("%v: %v: %s", arguments, err, printed)
+		}
+	}
+}
+
+func TestBuildScriptReadsUnitsAsTheActionDoes(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"[Service]\nType=oneshot\n":                                 "job",
+		"[Service]\n  Type = oneshot\t\r\n":                         "job",
+		"[Service]\nType=\\\noneshot":                               "job",
+		"[Service]\nType=\\\n# a comment\n\n; another\n  oneshot\n": "job",
+		"[Service]\nType=oneshot\nType=\n":                          "job",
+		"[Service]\nType=simple\n[Unit]\n[Service]\nType=oneshot\n": "job",
+		"[Service]\nType=oneshot\\":                                 "job",
+		"[Service]\nType=oneshot\nType=exec\n":                      "service",
+		"[Service]\n;Type=oneshot\n":                                "service",
+		"[Unit]\nType=oneshot\n[Service]\nExecStart=/bin/true\n":    "service",
+		"[Service]\nExecStart=/bin/true \\\nType=oneshot\n":         "service",
+		"[Service]\nExecStart=/bin/echo \\\\\nType=oneshot\n":       "job",
+		"[Service]\nEnvironment=Type=oneshot\n":                     "service",
+		"[X-Service]\nType=oneshot\n":                               "service",
+		"[Service]\nType=oneshot\n[Timer]\nType=simple\nUnit=x.y\n": "job",
+	} {
+		unit := []own{{"systemd/atta.service", text, 0o644}}
+		same(t, text, want, unit)
+		other := map[string]string{"job": "service", "service": "job"}[want]
+		dir := folder(t, unit...)
+		if _, _, err := script(t, "0.1.30-dev", "--mode="+other, "--path="+dir); err == nil {
+			t.Errorf("%q: the script takes it for a %s", text, other)
+		}
+		if _, err := bundle.Build(dir, atta(t), other); err == nil {
+			t.Errorf("%q: the action takes it for a %s", text, other)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package bundle
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -48,7 +49,7 @@ func checkUnits(folder, service, mode string, own, files map[string]file) error 
 	name := "systemd/" + service + ".service"
 	if unit, ok := own["deploy/"+name]; ok && mode != "" {
 		is := "service"
-		if unitSetting(unit, "Type") == "oneshot" {
+		if lastUnitValue(unit, "Service.Type") == "oneshot" {
 			is = "job"
 		}
 		if is != mode {
@@ -59,7 +60,7 @@ func checkUnits(folder, service, mode string, own, files map[string]file) error 
 		if path.Dir(timer) != "deploy/systemd" || path.Ext(timer) != ".timer" {
 			continue
 		}
-		starts := unitSetting(own[timer], "Unit")
+		starts := lastUnitValue(own[timer], "Timer.Unit")
 		if starts == "" {
 			starts = strings.TrimSuffix(path.Base(timer), ".timer") + ".service"
 		}
@@ -70,11 +71,35 @@ func checkUnits(folder, service, mode string, own, files map[string]file) error 
 	return errors.Join(problems...)
 }
 
-// unitSetting returns the last value of a key in a unit, which is the one systemd uses.
-func unitSetting(unit file, key string) string {
-	lines := regexp.MustCompile(`(?m)^[ \t]*`+key+`[ \t]*=(.*)$`).FindAllSubmatch(unit.content, -1)
-	if len(lines) == 0 {
-		return ""
+// lastUnitValue returns the value of a setting, as "Section.Key", that counts: the last one. It
+// reads units as unit_setting of deploy/lib/unit_file.sh does, with which a test compares it.
+func lastUnitValue(unit file, setting string) (last string) {
+	section := ""
+	for _, line := range unitLines(string(unit.content)) {
+		if strings.HasPrefix(line, "[") && strings.HasSuffix(line, "]") {
+			section = line[1 : len(line)-1]
+		} else if key, value, ok := strings.Cut(line, "="); ok && section+"."+strings.TrimRight(key, " \t") == setting {
+			last = cmp.Or(strings.TrimLeft(value, " \t"), last)
+		}
 	}
-	return strings.TrimSpace(string(lines[len(lines)-1][1]))
+	return last
+}
+
+// unitLines returns the lines of a unit without comments, those that continue joined.
+// https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html
+func unitLines(text string) (lines []string) {
+	joined := ""
+	for line := range strings.SplitSeq(text, "\n") {
+		line = strings.TrimSuffix(line, "\r")
+		if trimmed := strings.TrimLeft(line, " \t"); trimmed == "" || trimmed[0] == '#' || trimmed[0] == ';' {
+			continue // also within a line that continues
+		}
+		if backslashes := len(line) - len(strings.TrimRight(line, `\`)); backslashes%2 == 1 {
+			joined += line[:len(line)-1] + " "
+			continue
+		}
+		lines = append(lines, strings.Trim(joined+line, " \t"))
+		joined = ""
+	}
+	return append(lines, strings.Trim(joined, " \t"))
 }

@@ -105,7 +105,7 @@ func TestBuildReportsAllUnitsThatWouldNotBeInstalledAtOnce(t *testing.T) {
 		files = append(files, own{"systemd/" + name, "changed", 0o644})
 		reasons = append(reasons, `"systemd/`+name+`" would not be installed`)
 	}
-	files = append(files, own{"systemd/web-recover.service", job, 0o644}, own{"systemd/web-a.timer", "", 0o644}, own{"systemd/web-b.timer", "Unit=web-c.service", 0o644},
+	files = append(files, own{"systemd/web-recover.service", job, 0o644}, own{"systemd/web-a.timer", "", 0o644}, own{"systemd/web-b.timer", "[Timer]\nUnit=web-c.service", 0o644},
 		own{"systemd/web.service", job, 0o644}, own{".env", "", 0o600})
 	reasons = append(reasons, `"systemd/web-recover.service" has a name that is reserved for the deploy`, `"systemd/web-a.timer" starts web-a.service, which`,
 		`"systemd/web-b.timer" starts web-c.service, which`, "mode is service", `".env" contains settings`)

@@ -44,6 +44,9 @@ func WithExitCode(n int) Option { return WithEnv("EXIT_CODE", strconv.Itoa(n)) }
 // WithCmd sets the program's arguments.
 func WithCmd(args ...string) Option { return func(c *v1.ConfigFile) { c.Config.Cmd = args } }
 
+// WithUser sets who the program runs as: an id, or sample, who is 1000 in the group 1001.
+func WithUser(user string) Option { return func(c *v1.ConfigFile) { c.Config.User = user } }
+
 // WithPort exposes a port, such as 8080/tcp.
 func WithPort(port string) Option {
 	return func(c *v1.ConfigFile) { c.Config.ExposedPorts = map[string]struct{}{port: {}} }
@@ -108,18 +111,28 @@ func NewIndex(images ...v1.Image) (v1.ImageIndex, error) {
 func layerTar(program []byte) ([]byte, error) {
 	var buf bytes.Buffer
 	w := tar.NewWriter(&buf)
-	for _, h := range []*tar.Header{
-		{Name: "app/", Typeflag: tar.TypeDir, Mode: 0o755},
-		{Name: "app/output/", Typeflag: tar.TypeDir, Mode: 0o755},
-		{Name: "app/app", Typeflag: tar.TypeReg, Mode: 0o755, Size: int64(len(program))},
+	for _, f := range []struct {
+		name string
+		mode int64
+		body []byte
+	}{
+		{"app/", 0o755, nil},
+		{"app/output/", 0o755, nil},
+		{"app/app", 0o755, program},
+		{"etc/", 0o755, nil},
+		{"etc/passwd", 0o644, []byte("root:x:0:0::/:\nsample:x:1000:1001::/:\n")},
+		{"etc/group", 0o644, []byte("root:x:0:\nsample:x:1001:\n")},
 	} {
-		h.ModTime = epoch
+		h := &tar.Header{Name: f.name, Typeflag: tar.TypeReg, Mode: f.mode, Size: int64(len(f.body)), ModTime: epoch}
+		if f.body == nil {
+			h.Typeflag = tar.TypeDir
+		}
 		if err := w.WriteHeader(h); err != nil {
 			return nil, err
 		}
-	}
-	if _, err := w.Write(program); err != nil {
-		return nil, err
+		if _, err := w.Write(f.body); err != nil {
+			return nil, err
+		}
 	}
 	return buf.Bytes(), w.Close()
 }

@@ -91,6 +91,57 @@ release() {
   check_settings
 }
 
+@test "settings are read as docker reads them" {
+  printf '\xef\xbb\xbfBOM=1\r\n \t INDENTED= a \nTWICE=1\nTWICE=\n#COMMENT=1\n\nALONE\nmy.key-2=x=y\nLAST=end' >"$BATS_TEST_TMPDIR/env"
+  read_settings "$BATS_TEST_TMPDIR/env"
+  [ "${NAMES[*]}" = 'BOM INDENTED TWICE my.key-2 LAST' ]
+  [ "${SETTING[BOM]}${SETTING[INDENTED]}${SETTING[TWICE]}${SETTING[my.key-2]}${SETTING[LAST]}" = '1 a x=yend' ]
+  [ "$INVALID" -eq 0 ]
+}
+
+@test "the first line that docker would not take is found" {
+  local line
+  for line in 'export A=1' 'A =1' '=1' $'A\tB' $'\f\vA B=1'; do
+    printf 'FIRST=1\n%s\nA B=2' "$line" >"$BATS_TEST_TMPDIR/env"
+    read_settings "$BATS_TEST_TMPDIR/env"
+    [ "$INVALID" -eq 2 ]
+  done
+}
+
+@test "what docker says of a line of the settings is not passed on" {
+  local said
+  said=$(printf '%s\n' 'docker: invalid env file (.env): invalid utf8 bytes at line 3: [115 101 99]' '' "Run 'docker create --help' for more information" | last_engine_error)
+  [ "$said" = 'docker: invalid env file (.env): invalid utf8 bytes at line 3' ]
+  said=$(printf '%s\n' "docker: invalid env file (.env): no variable name on line '=secret'" "See 'docker create --help'." | last_engine_error)
+  [ "$said" = 'docker: invalid env file (.env): no variable name' ]
+  [ "$(echo 'something else' | last_engine_error)" = 'something else' ]
+}
+
+@test "Docker from a snap is refused" {
+  mkdir -p "$BATS_TEST_TMPDIR/snap/bin"
+  printf '#!/bin/sh\necho /var/lib/docker\n' >"$BATS_TEST_TMPDIR/snap/bin/docker"
+  chmod +x "$BATS_TEST_TMPDIR/snap/bin/docker"
+  PATH=$BATS_TEST_TMPDIR/snap/bin:$PATH SERVICE=atta
+  systemctl() { echo LoadState=loaded; }
+  refuse() { printf '%s\n' "$1: $2" && exit 10; }
+  run check_tools
+  [ "$status" -eq 10 ]
+  [[ $output == 'engine-unfit: Docker is a snap here'* ]]
+}
+
+@test "images of a containerd with a root of its own are looked for there" {
+  ROOT=$BATS_TEST_TMPDIR ENGINE="$BATS_TEST_TMPDIR [] [[driver-type io.containerd.snapshotter.v1]]"
+  mkdir -p "$ROOT/etc/containerd" "$ROOT/data/containerd"
+  find_image_store
+  [ "$REPLY" = "$ROOT" ] # Docker's own containerd
+  printf 'version = 2\n#root = "/x"\nroot = "/data/containerd"\n' >"$ROOT/etc/containerd/config.toml"
+  find_image_store
+  [ "$REPLY" = "$ROOT/data/containerd" ]
+  ENGINE="$BATS_TEST_TMPDIR [] [[Backing Filesystem extfs]]"
+  find_image_store
+  [ "$REPLY" = "$ROOT" ]
+}
+
 @test "units of several releases are named once each" {
   release 1.0.0-dev
   release 1.1.0-dev

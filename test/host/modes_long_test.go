@@ -19,8 +19,8 @@ func TestAHealthURLThatHangsIsGivenUp(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { <-ended }))
 	defer server.Close()
 	defer close(ended)
-	a := m.deploy("0.0.1-dev", daemon(), parameter("health-url", server.URL), parameter("health-timeout", "2"))
-	m.expect(a, "rolled-back", 40, "does not answer")
+	a := m.deploy("0.0.1-dev", daemon(), parameter("health-url", server.URL), parameter("health-timeout", "15"))
+	m.expect(a, "rolled-back", 40, server.URL+" did not answer")
 }
 
 func TestAServiceMustStayUpForAsLongAsItIsTold(t *testing.T) {
@@ -103,6 +103,10 @@ func TestAHealthURLMustAnswerWell(t *testing.T) {
 	m := boot(t)
 	var calls atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.ProtoAtLeast(1, 1) { // as Envoy answers
+			w.WriteHeader(http.StatusUpgradeRequired)
+			return
+		}
 		switch r.URL.RequestURI() {
 		case "/warm?a=b":
 			if calls.Add(1) < 3 {
@@ -121,10 +125,10 @@ func TestAHealthURLMustAnswerWell(t *testing.T) {
 		t.Errorf("%d calls", calls.Load())
 	}
 	m.deployed("0.0.2-dev", daemon(), parameter("health-url", server.URL+"/moved"))
-	lost := map[string]string{"0.1.0-dev": server.URL + "/lost", "0.1.1-dev": "http://127.0.0.1:1", "0.1.2-dev": "http://nowhere.invalid/"}
-	for version, url := range representatives(lost, "0.1.0-dev") {
-		a := m.deploy(version, daemon(), parameter("health-url", url), parameter("health-timeout", "3"))
-		m.expect(a, "rolled-back", 40, url+" does not answer with 2xx or 3xx; 0.0.2-dev is installed")
+	lost := map[string][2]string{"0.1.0-dev": {server.URL + "/lost", "answered 404, not 2xx or 3xx"}, "0.1.1-dev": {"http://127.0.0.1:1", "did not answer"}, "0.1.2-dev": {"http://nowhere.invalid/", "did not answer"}}
+	for version, c := range representatives(lost, "0.1.0-dev") {
+		a := m.deploy(version, daemon(), parameter("health-url", c[0]), parameter("health-timeout", "20"))
+		m.expect(a, "rolled-back", 40, c[0]+" "+c[1]+"; 0.0.2-dev is installed")
 	}
 }
 

@@ -51,7 +51,7 @@ func (m standin) passOn(command string) string {
 func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 	t.Parallel()
 	const elsewhere = "/atta@sha256:0000000000000000000000000000000000000000000000000000000000000000"
-	for name, c := range map[string]struct {
+	cases := map[string]struct {
 		prepare func(standin)
 		change  change
 		message string
@@ -61,13 +61,23 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		"no such image":  {change: parameter("image", cloud.RegistryHost()+elsewhere), message: "pull " + cloud.RegistryHost() + elsewhere},
 		"login refused": {prepare: func(m standin) {
 			m.replace("aws", "case $1 in ecr) echo denied >&2; exit 254 ;; esac\n"+m.awsWithKeys())
-		}, message: "ecr:GetAuthorizationToken"},
+		}, message: "get a password for " + cloud.RegistryHost() + ": denied; this host's role needs ecr:GetAuthorizationToken"},
+		"Docker without root": {prepare: func(m standin) {
+			m.replace("docker", "case $1 in info) echo '/x [name=rootless] []'; exit ;; esac\n"+m.passOn("docker"))
+		}, message: "runs without root here"},
+		"Docker without its unit": {prepare: func(m standin) { m.sh("rm $ATTA_ROOT/usr/lib/systemd/system/docker.service; systemctl daemon-reload") }, message: "there is no docker.service here"},
+		"containerd on a small disk": {prepare: func(m standin) {
+			m.sh("mkdir $ATTA_ROOT/var/lib/containerd")
+			m.wrap("df", `case "$*" in */var/lib/containerd) printf 'Avail\n20480\n'; exit ;; esac`)
+			m.replace("docker", "case $1 in info) echo $ATTA_ROOT/var/lib/docker '[] [[driver-type io.containerd.snapshotter.v1]]'; exit ;; esac\n"+m.passOn("docker"))
+		}, change: parameter("image-bytes", "300000000"), message: "/var/lib/containerd has 20 MB free, 1208 MB are needed"},
 		"other architecture":      {change: image(sample.WithArchitecture("s390x")), message: "the image is for s390x"},
 		"damaged unit":            {change: own("systemd/atta.service", "[Service]\nType=oneshot\n"), message: "systemd does not accept"},
 		"Docker does not answer":  {prepare: func(m standin) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},
 		"systemd does not answer": {prepare: func(m standin) { m.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1") }, message: "systemd does not answer"},
 		"failed tag":              {prepare: func(m standin) { m.replace("docker", "case $1 in tag) exit 194 ;; esac\n"+m.passOn("docker")) }, message: "ended with 194"},
-	} {
+	}
+	for name, c := range representatives(cases, "bundle denied", "damaged unit", "Docker does not answer") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := bootDeployed(t, "0.1.0-dev")

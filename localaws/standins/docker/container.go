@@ -56,7 +56,10 @@ type hostConfig struct {
 	ReadonlyRootfs bool
 	Init           bool
 	StopTimeout    int
+	LogConfig      logConfig
 }
+
+type logConfig struct{ Type string }
 
 type mount struct {
 	Type, Source, Destination string

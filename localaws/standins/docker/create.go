@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -22,8 +24,8 @@ import (
 
 // createOptions are the options of docker create and run. Those after the line
 // break are read and have no effect on a plain process.
-const createOptions = "name= pull= env,e= env-file= volume,v= mount= label,l= cidfile= workdir,w= entrypoint= rm stop-timeout= quiet,q user,u= hostname,h= network,net= read-only init " +
-	"interactive,i tty,t log-driver= log-opt= memory,m= memory-swap= cpus= cpu-shares= pids-limit= publish,p= cap-add= cap-drop= security-opt= tmpfs= ulimit= platform= shm-size= stop-signal= ipc= oom-score-adj="
+const createOptions = "name= pull= env,e= env-file= volume,v= mount= label,l= cidfile= workdir,w= entrypoint= rm stop-timeout= quiet,q user,u= hostname,h= network,net= read-only init log-driver= " +
+	"interactive,i tty,t log-opt= memory,m= memory-swap= cpus= cpu-shares= pids-limit= publish,p= cap-add= cap-drop= security-opt= tmpfs= ulimit= platform= shm-size= stop-signal= ipc= oom-score-adj="
 
 func (e *engine) createContainer(args []string) error {
 	options, rest, err := parseOptions(args, createOptions, false)
@@ -47,7 +49,9 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 		return nil, err
 	}
 	env, err := e.containerEnv(img, options)
-	if err != nil {
+	if err != nil && command == "create" {
+		return nil, exitError{daemonStatus, fmt.Errorf("docker: %w\n\nRun 'docker create --help' for more information", err)}
+	} else if err != nil {
 		return nil, err
 	}
 	mounts, err := e.parseMounts(options)
@@ -79,6 +83,7 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 		HostConfig: hostConfig{
 			AutoRemove: options.Has("rm"), Binds: options["volume"], NetworkMode: cmp.Or(options.Last("network"), "bridge"),
 			ReadonlyRootfs: options.Has("read-only"), Init: options.Has("init"), StopTimeout: stopTimeout,
+			LogConfig: logConfig{Type: cmp.Or(options.Last("log-driver"), "json-file")},
 		},
 	}
 	for key, value := range img.Config.Labels {
@@ -190,8 +195,8 @@ func (e *engine) containerEnv(img image, options instance.Options) ([]string, er
 	return env, nil
 }
 
-// envFile reads an env file as docker does: no quoting, values are taken as
-// they are. https://docs.docker.com/reference/cli/docker/container/run/#env
+// envFile reads an env file as docker does: no quoting, values are taken as they are.
+// https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
 func envFile(path string) ([]string, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -200,17 +205,24 @@ func envFile(path string) ([]string, error) {
 	defer file.Close()
 	var env []string
 	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		line := strings.TrimLeft(lines.Text(), " \t")
+	for number := 1; lines.Scan(); number++ {
+		line := lines.Text()
+		if !utf8.ValidString(line) {
+			return nil, fmt.Errorf("invalid env file (%s): invalid utf8 bytes at line %d: %v", path, number, lines.Bytes())
+		}
+		if number == 1 {
+			line = strings.TrimPrefix(line, "\uFEFF")
+		}
+		line = strings.TrimLeftFunc(line, unicode.IsSpace)
 		if line == "" || line[0] == '#' {
 			continue
 		}
 		key, _, hasValue := strings.Cut(line, "=")
 		if key == "" {
-			return nil, fmt.Errorf("no variable name on line '%s'", line)
+			return nil, fmt.Errorf("invalid env file (%s): no variable name on line '%s'", path, line)
 		}
-		if strings.ContainsAny(key, " \t") {
-			return nil, fmt.Errorf("variable '%s' contains whitespaces", key)
+		if strings.ContainsFunc(key, unicode.IsSpace) {
+			return nil, fmt.Errorf("invalid env file (%s): variable '%s' contains whitespaces", path, key)
 		}
 		if value, ok := os.LookupEnv(key); !hasValue && ok {
 			env = append(env, key+"="+value)

@@ -94,7 +94,7 @@ func (e *engine) dispatch(args []string) (int, error) {
 		"pull": e.pull, "image pull": e.pull, "tag": e.tagImage, "image tag": e.tagImage,
 		"images": e.listImages, "image ls": e.listImages, "rmi": e.removeImages, "image rm": e.removeImages,
 		"image prune": e.pruneImagesCommand, "image inspect": e.inspectImages, "inspect": e.inspectAny, "container inspect": e.inspectContainers,
-		"create": e.createContainer, "ps": e.printContainers, "rm": e.removeContainers, "stop": e.stopContainers, "kill": e.killContainers, "logs": e.printLogs, "events": e.printEvents,
+		"create": e.createContainer, "ps": e.printContainers, "rm": e.removeContainers, "stop": e.stopContainers, "kill": e.killContainers, "logs": e.printLogs, "cp": e.copyFiles, "events": e.printEvents,
 		"container prune": e.pruneContainersCommand, "system prune": e.pruneSystem, "load": e.load, "image load": e.load,
 	}
 	command, ok := commands[name]
@@ -159,7 +159,9 @@ func (e *engine) printInfo(args []string) error {
 	info := struct {
 		Architecture, OSType, DockerRootDir, ServerVersion, Driver, LoggingDriver, Name string
 		Images                                                                          int
-	}{machine, "linux", e.dir, version, "standin", "json-file", "standin", len(images)}
+		SecurityOptions                                                                 []string
+		DriverStatus                                                                    [][2]string
+	}{machine, "linux", e.dir, version, "standin", "json-file", "standin", len(images), []string{"name=seccomp,profile=builtin"}, [][2]string{{"Backing Filesystem", "extfs"}}}
 	if format := options.Last("format"); format != "" {
 		return renderTemplate(os.Stdout, format, info)
 	}

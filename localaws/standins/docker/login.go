@@ -43,6 +43,9 @@ func (e *engine) login(args []string) error {
 	if err := e.checkLogin(rest[0], options.Last("username"), password); err != nil {
 		return err
 	}
+	if helper := e.detectHelper(); helper != "" {
+		return storeWith(helper, rest[0], options.Last("username"), password)
+	}
 	return e.editCredentials(func(c *credentials) {
 		c.Auths[rest[0]] = auth{base64.StdEncoding.EncodeToString([]byte(options.Last("username") + ":" + password))}
 		fmt.Fprintf(os.Stderr, "WARNING! Your credentials are stored unencrypted in '%s'.\n", e.configFile())

@@ -112,6 +112,9 @@ func (e *engine) printLogs(args []string) error {
 	if err != nil {
 		return err
 	}
+	if c.HostConfig.LogConfig.Type == "none" {
+		return daemonError("configured logging driver does not support reading")
+	}
 	body, err := os.ReadFile(c.LogPath)
 	if err != nil && !os.IsNotExist(err) {
 		return err

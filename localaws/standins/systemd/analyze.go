@@ -15,12 +15,12 @@ import (
 // is not there, are errors.
 func Analyze(call *instance.Call) int {
 	m := &manager{call}
-	_, args, err := instance.Parse(call.Args, "man= generators= recursive-errors= no-pager root=", true)
+	options, args, err := instance.Parse(call.Args, "man= generators= recursive-errors= no-pager root=", true)
 	if err != nil || len(args) < 2 || args[0] != "verify" {
 		fmt.Fprintln(os.Stderr, "systemd-analyze: only verify FILE... is known here")
 		return 1
 	}
-	v := &verification{manager: m, given: map[string]string{}}
+	v := &verification{manager: m, given: map[string]string{}, pages: options.Last("man") != "no" && options.Last("man") != "false"}
 	for _, file := range args[1:] {
 		path := call.Path(file)
 		if _, err := os.Stat(path); err != nil {
@@ -43,6 +43,7 @@ func Analyze(call *instance.Call) int {
 type verification struct {
 	*manager
 	given map[string]string // name: path
+	pages bool              // whether a manual page that a unit names has to be there; none is
 	done  []string
 }
 
@@ -68,6 +69,11 @@ func (v *verification) verifyUnit(name string) bool {
 	problems := u.fatal
 	if given {
 		problems = append(problems, v.missingPrograms(u)...)
+		for _, page := range strings.Fields(strings.Join(u.settings["Unit.Documentation"], " ")) {
+			if page, ok := strings.CutPrefix(page, "man:"); ok && v.pages {
+				problems = append(problems, fmt.Sprintf("Command 'man %s' failed with code 16", page))
+			}
+		}
 	}
 	for _, problem := range problems {
 		fmt.Fprintf(os.Stderr, "%s: %s\n", name, problem)
@@ -106,6 +112,9 @@ func (m *manager) missingPrograms(u *unit) (problems []string) {
 			continue
 		}
 		for _, c := range commands {
+			if c.ignore {
+				continue
+			}
 			info, err := os.Stat(c.path)
 			if err != nil {
 				problems = append(problems, fmt.Sprintf("Command %s is not executable: No such file or directory", c.argv[0]))

@@ -1,0 +1,14 @@
+# shellcheck shell=bash
+# ambient.sh: what the caller's environment may not change. Part of ec2_deploy.sh, and of
+# bootstrap.sh, which embeds its text.
+
+# ignore_ambient_settings: units run without the settings that an agent or an operator may have for
+# other tools, so a deploy does too. Proxies and AWS_… are the host's way to AWS, and stay.
+# The agent's PATH lacks /usr/local/bin, where AWS CLI 2 is installed.
+# https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html
+ignore_ambient_settings() {
+  set +o noclobber
+  export LC_ALL=C DOCKER_CONTEXT=default
+  unset DOCKER_HOST DOCKER_DEFAULT_PLATFORM CONTAINER_HOST GREP_OPTIONS TAR_OPTIONS GZIP POSIXLY_CORRECT CDPATH
+  [[ -n ${ATTA_ROOT:-} ]] || PATH+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+}

@@ -1,0 +1,49 @@
+# shellcheck shell=bash
+# unit_file.sh: what a unit's file says, as systemd reads it. Part of ec2_deploy.sh, of
+# build_bundle.sh, which also runs in bash 3.2, and of bootstrap.sh, which embeds its text.
+# https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html
+
+# unit_setting SECTION.KEY FILE: sets REPLY to the values that the file assigns, a line each. An
+# empty value takes back the earlier ones of a list, and is ignored for what has one value.
+unit_setting() {
+  local line text='' section='' continues='(^|[^\\])(\\\\)*\\$'
+  REPLY=''
+  while IFS= read -r line || [[ -n $line ]]; do
+    line=${line%$'\r'}
+    if [[ $line =~ ^[[:blank:]]*([#\;]|$) ]]; then
+      continue # also within a line that continues
+    elif [[ $line =~ $continues ]]; then
+      text+="${line%?} "
+    else
+      add_unit_value "$1" "$text$line"
+      text=''
+    fi
+  done <"$2"
+  [[ -z $text ]] || add_unit_value "$1" "$text"
+  REPLY=${REPLY#$'\n'}
+}
+
+# add_unit_value SECTION.KEY LINE: adds the value to REPLY if the line is of that key.
+add_unit_value() {
+  local key value
+  if [[ $2 =~ ^[[:blank:]]*\[(.*)\][[:blank:]]*$ ]]; then
+    section=${BASH_REMATCH[1]}
+  elif [[ $2 =~ ^[[:blank:]]*([^=]*[^=[:blank:]])[[:blank:]]*=[[:blank:]]*(.*)$ ]]; then
+    key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
+    value=${value%"${value##*[![:blank:]]}"}
+    if [[ $section.$key != "$1" ]]; then
+      return 0
+    elif [[ -n $value ]]; then
+      REPLY+=$'\n'$value
+    elif [[ $1 != *.Type && $1 != *.Unit ]]; then
+      REPLY=''
+    fi
+  fi
+}
+
+# last_unit_value SECTION.KEY FILE: sets REPLY to the last of them, which counts where a setting has
+# one value.
+last_unit_value() {
+  unit_setting "$1" "$2"
+  REPLY=${REPLY##*$'\n'}
+}

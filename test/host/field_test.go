@@ -1,0 +1,102 @@
+//go:build long || e2e
+
+package host_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+// settings writes the operator's settings.
+func (m machine) settings(text string) {
+	m.t.Helper()
+	octal := ""
+	for _, b := range []byte(text) {
+		octal += fmt.Sprintf(`\0%03o`, b)
+	}
+	m.output("printf %b '" + octal + "' >$ATTA_ROOT/opt/$s/.env")
+}
+
+func TestOnEachMachineSettingsAreReadAsDockerReadsThem(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		m.deployed("0.0.1-dev")
+		for name, c := range map[string]struct {
+			version, example, settings string
+			reason                     deploy.Reason
+			message                    string
+		}{
+			"CR at the end":      {"0.0.2-dev", "TOKEN=\r\n", "TOKEN=\r\n", deploy.ReasonSettingsMissing, ".env lacks TOKEN, which"},
+			"the last of two":    {"0.0.3-dev", "TOKEN=\n", "TOKEN=abc\nTOKEN=\n", deploy.ReasonSettingsMissing, ".env lacks TOKEN, which"},
+			"names with . and -": {"0.0.4-dev", "my.token=\nMY-KEY=\n", "my_token=1\n", deploy.ReasonSettingsMissing, ".env lacks my.token MY-KEY, which"},
+			"export":             {"0.0.5-dev", "", "A=1\nexport TOKEN=secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 2: docker takes"},
+			"blanks around =":    {"0.0.6-dev", "", "\n# x\nTOKEN = secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 3: docker takes"},
+			"several lines":      {"0.0.7-dev", "", "KEY=-----BEGIN KEY-----\nsecret\n-----END KEY-----\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 3: docker takes"},
+			"no name":            {"0.0.8-dev", "", "=secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 1: docker takes"},
+			"not UTF-8":          {"0.0.9-dev", "", "A=1\nB=\xfe\xfd\n", deploy.ReasonSettingsInvalid, "docker does not take /opt/atta/.env: docker: "},
+		} {
+			m.settings(c.settings)
+			before := m.snapshot()
+			a := m.deploy(c.version, own(".env.example", c.example))
+			if m.expect(a, "refused", deploy.ExitPreflight, c.message); a.Reason != c.reason {
+				t.Errorf("%s: reason %s", name, a.Reason)
+			}
+			if answer := a.stdout + a.stderr; strings.Contains(answer, "secret") || strings.Contains(answer, "254 253") {
+				t.Errorf("%s: the answer has the settings:\n%s", name, answer)
+			}
+			m.same(before, m.snapshot())
+		}
+		m.settings("\xef\xbb\xbfTOKEN=\r\n \t OTHER=  x\nGREETING=one\nTOKEN=good day\n#NONE=\nALONE\n\nGREETING=good day\r\n")
+		m.deployed("0.1.0-dev", own(".env.example", "\xef\xbb\xbf TOKEN=\r\nOTHER=\n"))
+		m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "good day from 0.1.0-dev")
+	})
+}
+
+func TestOnEachMachineUnitsAreCheckedAsTheyWillBe(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		tidy := func(script string) []change {
+			return []change{
+				own("systemd/atta-tidy.service", "[Unit]\nDocumentation=man:atta-tidy(8)\n[Service]\nType=oneshot\nExecStartPre=-/opt/nothing\nExecStart=/opt/atta/current/deploy/"+script+"\n"),
+				own("systemd/atta-tidy.timer", "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"),
+				own("tidy.sh", "#!/bin/sh\n"),
+			}
+		}
+		m.deployed("0.0.1-dev", tidy("tidy.sh")...)
+		m.expect(m.deploy("0.0.2-dev", tidy("missing.sh")...), "refused", deploy.ExitPreflight, "/deploy/missing.sh is not executable")
+		m.output("systemctl start $s-tidy.service")
+	})
+}
+
+func TestOnEachMachineAProgramThatIsNotRootWritesItsOutput(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		m.output("d=$(dirname $(command -v docker)); printf '#!/bin/sh\\nexit 1\\n' >$d/docker-credential-secretservice; chmod +x $d/docker-credential-secretservice")
+		m.deployed("0.0.1-dev", image(sample.WithUser("1234:5678")))
+		m.want("stat -c %u:%g:%a $ATTA_ROOT/opt/$s/output", "1234:5678:750")
+		m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "hello from 0.0.1-dev")
+		m.output("rm -r $ATTA_ROOT/opt/$s/output")
+		m.deployed("0.0.2-dev", image(sample.WithUser("sample")))
+		m.want("stat -c %u:%g:%a $ATTA_ROOT/opt/$s/output", "1000:1001:750")
+
+		// What an operator types.
+		if logs := m.output("docker logs $s 2>&1"); !strings.Contains(logs, "sample 0.0.2-dev") {
+			t.Errorf("docker logs: %s", logs)
+		}
+		m.want("docker ps --all --format '{{.Names}}' | grep -x $s", m.service)
+		m.want("journalctl --quiet --no-pager --output=cat --unit=$s | grep -c 'sample 0.0.2-dev'", "1")
+	})
+}
+
+func TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		m.deployed("0.0.1-dev")
+		bad := own("docker.env", "DOCKER_ARGS=--volume=/a:b\n")
+		a := m.deploy("0.0.2-dev", bad)
+		m.expect(a, "rolled-back", deploy.ExitStart, "the engine did not start the container: docker: Error response from daemon: invalid volume specification: '/a:b'")
+		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null || true", "")
+		m.expect(m.deploy("0.0.3-dev", daemon(), bad), "rolled-back", deploy.ExitStart, "the engine did not start the container: docker: Error")
+		m.deployed("0.0.4-dev")
+	})
+}
