@@ -49,10 +49,6 @@ func New(o Options) (*Host, error) {
 			return nil, fmt.Errorf("write time of boot: %w", err)
 		}
 	}
-	unit := h.Path("usr", "lib", "systemd", "system", "docker.service")
-	if err := instance.WriteFile(unit, []byte("[Unit]\nDescription=the stand-in for Docker needs no daemon\n[Service]\nExecStart=/bin/true\n")); err != nil {
-		return nil, fmt.Errorf("write docker.service: %w", err)
-	}
 	if err := o.installStandins(dir); err != nil {
 		return nil, err
 	}
