@@ -52,7 +52,7 @@ hold_host_lock() {
 reject_stale_command() {
   local limit=${GIVEN[not-after]} generation=${GIVEN[generation]:-0} now seen
   printf -v now '%(%s)T' -1
-  ((now <= limit)) || abort_command 50 lock stale "the command came too late (not after $(date -u -d "@$limit" +%FT%TZ)) and was not run"
+  ((now <= limit)) || abort_command 50 lock stale "the command came too late and was not run: not after $(date -u -d "@$limit" +%FT%TZ), and this host's clock says $(date -u -d "@$now" +%FT%TZ)"
   ((generation > 0)) || return 0
   seen=$(seen_generation)
   ((generation >= seen)) || abort_command 50 lock stale "the command is of generation $generation, and this host has seen $seen; it was not run"

@@ -68,7 +68,7 @@ pull_image() {
   case ${codes:-0 0} in
     '0 0') docker pull --quiet "$IMAGE" >&2 || problem="pull $IMAGE: $(tail -n 5 "$LOG" | last_engine_error)" ;;
     0*) problem="log in to $registry: $(tail -n 5 "$LOG" | last_engine_error)" ;;
-    *) problem="get a password for $registry: $(tail -n 1 "$DOCKER_CONFIG/aws"); this host's role needs ecr:GetAuthorizationToken" ;;
+    *) problem="get a password for $registry: $(tail -n 1 "$DOCKER_CONFIG/aws"); this host's role needs ecr:GetAuthorizationToken, and the AWS CLI has to be 1.17.10 or later" ;;
   esac
   cat "$DOCKER_CONFIG/aws" >&2
   rm -rf -- "$DOCKER_CONFIG"

@@ -112,6 +112,10 @@ func reasonHint(reason deploy.Reason, result rollout.Result) string {
 		return "Free disk space on the instance, or lower keep-releases."
 	case deploy.ReasonSettingsMissing:
 		return fmt.Sprintf("Add the missing settings to /opt/%s/.env on the instance, then start the run again.", result.Plan.Release.Service)
+	case deploy.ReasonSettingsInvalid:
+		return fmt.Sprintf("Correct that line of /opt/%s/.env on the instance, then start the run again.", result.Plan.Release.Service)
+	case deploy.ReasonEngineUnfit:
+		return "Install Docker as a package of the instance's system: https://docs.docker.com/engine/install/"
 	case deploy.ReasonToolMissing:
 		return "Install the missing tool on the instance, which needs bash, Docker, systemd, the AWS CLI, tar and util-linux."
 	}

@@ -61,11 +61,13 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		"no such image":  {change: parameter("image", cloud.RegistryHost()+elsewhere), message: "pull " + cloud.RegistryHost() + elsewhere},
 		"login refused": {prepare: func(m standin) {
 			m.replace("aws", "case $1 in ecr) echo denied >&2; exit 254 ;; esac\n"+m.awsWithKeys())
-		}, message: "get a password for " + cloud.RegistryHost() + ": denied; this host's role needs ecr:GetAuthorizationToken"},
+		}, message: "get a password for " + cloud.RegistryHost() + ": denied; this host's role needs ecr:GetAuthorizationToken, and the AWS CLI has to be"},
 		"Docker without root": {prepare: func(m standin) {
 			m.replace("docker", "case $1 in info) echo '/x [name=rootless] []'; exit ;; esac\n"+m.passOn("docker"))
 		}, message: "runs without root here"},
-		"Docker without its unit": {prepare: func(m standin) { m.replace("systemctl", `case "$*" in *docker.service) echo LoadState=not-found; exit ;; esac; `+m.passOn("systemctl")) }, message: "there is no docker.service here"},
+		"Docker without its unit": {prepare: func(m standin) {
+			m.replace("systemctl", `case "$*" in *docker.service) echo LoadState=not-found; exit ;; esac; `+m.passOn("systemctl"))
+		}, message: "there is no docker.service here"},
 		"containerd on a small disk": {prepare: func(m standin) {
 			m.sh("mkdir $ATTA_ROOT/var/lib/containerd")
 			m.wrap("df", `case "$*" in */var/lib/containerd) printf 'Avail\n20480\n'; exit ;; esac`)
