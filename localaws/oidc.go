@@ -1,6 +1,7 @@
 package localaws
 
 import (
+	"cmp"
 	"crypto/hmac"
 	"crypto/rand"
 	"encoding/base64"
@@ -13,13 +14,16 @@ import (
 // oidcPath cannot be a bucket, whose name contains no underscore.
 const oidcPath = "/_oidc/token"
 
+// issuer is that of GitHub's tokens. Nothing asks it for its keys.
+const issuer = "https://token.actions.githubusercontent.com"
+
 // oidc is the token endpoint of a GitHub job and the identity provider behind it
 // (https://docs.github.com/en/actions/reference/security/oidc).
 type oidc struct {
-	issuer string
-	bearer string
-	key    []byte
-	now    func() time.Time
+	subject string
+	bearer  string
+	key     []byte
+	now     func() time.Time
 }
 
 type claims struct {
@@ -30,8 +34,8 @@ type claims struct {
 	Expires  int64  `json:"exp"`
 }
 
-func newOIDC(issuer string, now func() time.Time) *oidc {
-	return &oidc{issuer: issuer, bearer: rand.Text(), key: []byte(rand.Text()), now: now}
+func newOIDC(o Options) *oidc {
+	return &oidc{subject: o.Subject, bearer: rand.Text(), key: []byte(rand.Text()), now: o.Now}
 }
 
 func (o *oidc) name(r *request) (string, string) {
@@ -61,7 +65,7 @@ func (o *oidc) refuse(w http.ResponseWriter, _ *request, err *Error) {
 func (o *oidc) issueToken(audience string) string {
 	now := o.now()
 	body, _ := json.Marshal(claims{
-		Issuer: o.issuer, Subject: "repo:org/atta:ref:refs/tags/0.1.30-dev", Audience: audience,
+		Issuer: issuer, Subject: o.subject, Audience: audience,
 		Issued: now.Unix(), Expires: now.Add(5 * time.Minute).Unix(),
 	})
 	text := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." +
@@ -69,9 +73,13 @@ func (o *oidc) issueToken(audience string) string {
 	return text + "." + o.signText(text)
 }
 
-// verifyToken returns the claims of a token from issueToken.
-func (o *oidc) verifyToken(token string) (claims, error) {
+// verifyToken returns the claims of a token from issueToken that the account's identity provider accepts.
+// Its errors are those of https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html.
+func (o *oidc) verifyToken(token string, trust Trust) (claims, error) {
 	var c claims
+	if trust.NoProvider {
+		return c, &Error{Code: "InvalidIdentityToken", Message: "No OpenIDConnect provider found in your account for " + issuer}
+	}
 	dot := strings.LastIndex(token, ".")
 	if dot < 0 || !hmac.Equal([]byte(o.signText(token[:dot])), []byte(token[dot+1:])) {
 		return c, &Error{Code: "InvalidIdentityToken", Message: "Couldn't retrieve verification key from your identity provider"}
@@ -84,7 +92,7 @@ func (o *oidc) verifyToken(token string) (claims, error) {
 	if o.now().Unix() >= c.Expires {
 		return c, &Error{Code: "ExpiredTokenException", Message: "Token expired"}
 	}
-	if c.Audience != "sts.amazonaws.com" {
+	if c.Audience != cmp.Or(trust.Audience, "sts.amazonaws.com") {
 		return c, &Error{Code: "InvalidIdentityToken", Message: "Incorrect token audience"}
 	}
 	return c, nil

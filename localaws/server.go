@@ -36,6 +36,8 @@ type Options struct {
 	InMemory        bool             // open no port: only clients made with Config can connect
 	Account         string           // default "123456789012"
 	Region          string           // default "us-east-1"
+	Subject         string           // sub of the job's OIDC tokens; default: that of a job in the environment dev
+	Trust           Trust            // who may assume the account's roles
 	InvocationDelay time.Duration    // how long the invocations of a new command are not listed; default 50 ms, negative: none
 	Now             func() time.Time // clock for signatures, tokens and records; default time.Now
 }
@@ -91,6 +93,10 @@ func Start(o Options) (*Server, error) {
 	if o.Region == "" {
 		o.Region = "us-east-1"
 	}
+	if o.Subject == "" {
+		// https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
+		o.Subject = "repo:org@1234567/atta@987654321:environment:dev"
+	}
 	if o.InvocationDelay == 0 {
 		o.InvocationDelay = 50 * time.Millisecond
 	}
@@ -106,8 +112,8 @@ func Start(o Options) (*Server, error) {
 	s.address, s.stop = listener.Addr().String(), stop
 	s.keys = &keyring{region: o.Region, now: o.Now}
 	s.runner = s.keys.issueKey("AKIA", "arn:aws:iam::"+o.Account+":user/runner", time.Time{})
-	s.oidc = newOIDC(s.URL(), o.Now)
-	s.sts = &sts{account: o.Account, keys: s.keys, oidc: s.oidc}
+	s.oidc = newOIDC(o)
+	s.sts = &sts{account: o.Account, trust: o.Trust, keys: s.keys, oidc: s.oidc}
 	s.ecr = newECR(o, s.keys, s.RegistryHost())
 	s.registry = newRegistry(s.ecr)
 	s.s3 = newS3(o, s.keys)

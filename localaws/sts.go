@@ -1,18 +1,30 @@
 package localaws
 
 import (
+	"cmp"
 	"encoding/xml"
+	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
-// sts issues and describes identities. Every role of its account exists and trusts every
-// identity of the account and this server's OIDC issuer.
+// Trust is what the account's identity provider and its roles accept.
+type Trust struct {
+	Subject    string        // sub that the roles require, in which * matches any text; empty: any
+	Audience   string        // audience of the provider; default sts.amazonaws.com
+	NoProvider bool          // the account has no provider for the issuer
+	MaxSession time.Duration // maximum session duration of the roles; default one hour
+}
+
+// sts issues and describes identities. Every role of its account exists, and trusts every
+// identity of the account and the tokens of this server's OIDC issuer that match trust.
 type sts struct {
 	account string
+	trust   Trust
 	keys    *keyring
 	oidc    *oidc
 }
@@ -26,9 +38,13 @@ func (s *sts) serve(w http.ResponseWriter, r *request) error {
 	form, _ := url.ParseQuery(string(r.body))
 	switch r.operation {
 	case "AssumeRoleWithWebIdentity": // the only call without a signature: the token is the proof
-		identity, err := s.oidc.verifyToken(form.Get("WebIdentityToken"))
+		identity, err := s.oidc.verifyToken(form.Get("WebIdentityToken"), s.trust)
 		if err != nil {
 			return err
+		}
+		// The service names neither the subject nor the condition.
+		if !s.trust.matchesSubject(identity.Subject) {
+			return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}
 		}
 		return s.assumeRole(w, r, form, "<SubjectFromWebIdentityToken>"+escapeXML(identity.Subject)+"</SubjectFromWebIdentityToken>"+
 			"<Audience>"+escapeXML(identity.Audience)+"</Audience>")
@@ -49,23 +65,22 @@ func (s *sts) serve(w http.ResponseWriter, r *request) error {
 
 func (s *sts) assumeRole(w http.ResponseWriter, r *request, form url.Values, more string) error {
 	arn, session := form.Get("RoleArn"), form.Get("RoleSessionName")
-	owner, role, ok := strings.Cut(strings.TrimPrefix(arn, "arn:aws:iam::"), ":role/")
-	if !ok || len(session) < 2 {
+	partition, name, ok := strings.Cut(arn, ":iam::")
+	owner, role, found := strings.Cut(name, ":role/")
+	if !ok || !found || len(session) < 2 {
 		return &Error{Code: "ValidationError", Message: "RoleArn or RoleSessionName is invalid"}
 	}
 	if owner != s.account {
-		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Not authorized to perform " + "sts:" + r.operation}
+		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: fmt.Sprintf(
+			"User: %s is not authorized to perform: sts:%s on resource: %s", cmp.Or(r.principal.arn, "anonymous"), r.operation, arn)}
 	}
-	duration := 3600
-	if text := form.Get("DurationSeconds"); text != "" {
-		var err error
-		if duration, err = strconv.Atoi(text); err != nil || duration < 900 || duration > 43200 {
-			return &Error{Code: "ValidationError", Message: "DurationSeconds must be between 900 and 43200"}
-		}
+	duration, err := s.sessionDuration(r, form.Get("DurationSeconds"))
+	if err != nil {
+		return err
 	}
 	role = role[strings.LastIndex(role, "/")+1:]
-	expires := s.keys.now().Add(time.Duration(duration) * time.Second)
-	p := s.keys.issueKey("ASIA", "arn:aws:sts::"+s.account+":assumed-role/"+role+"/"+session, expires)
+	expires := s.keys.now().Add(duration)
+	p := s.keys.issueKey("ASIA", partition+":sts::"+s.account+":assumed-role/"+role+"/"+session, expires)
 	if r.principal.id == "" {
 		r.principal = p
 	}
@@ -73,6 +88,31 @@ func (s *sts) assumeRole(w http.ResponseWriter, r *request, form url.Values, mor
 		"<Credentials><AccessKeyId>"+p.id+"</AccessKeyId><SecretAccessKey>"+p.secret+"</SecretAccessKey>"+
 		"<SessionToken>"+p.token+"</SessionToken><Expiration>"+expires.UTC().Format(time.RFC3339)+"</Expiration></Credentials>"+more)
 	return nil
+}
+
+// sessionDuration checks DurationSeconds against the bounds of the API, of the role, and of role chaining
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/id_roles_use.html#id_roles_use_view-role-max-session).
+func (s *sts) sessionDuration(r *request, text string) (time.Duration, error) {
+	seconds, err := strconv.Atoi(cmp.Or(text, "3600"))
+	duration := time.Duration(seconds) * time.Second
+	problem := ""
+	switch {
+	case err != nil || seconds < 900 || seconds > 43200:
+		problem = "1 validation error detected: Value '" + text + "' at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and 43200"
+	case duration > time.Hour && strings.Contains(r.principal.arn, ":assumed-role/"):
+		problem = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
+	case duration > cmp.Or(s.trust.MaxSession, time.Hour):
+		problem = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
+	default:
+		return duration, nil
+	}
+	return 0, &Error{Code: "ValidationError", Message: problem}
+}
+
+// matchesSubject compares as StringLike does.
+func (t Trust) matchesSubject(subject string) bool {
+	pattern := strings.ReplaceAll(regexp.QuoteMeta(cmp.Or(t.Subject, "*")), `\*`, ".*")
+	return regexp.MustCompile("^" + pattern + "$").MatchString(subject)
 }
 
 func (s *sts) writeResult(w http.ResponseWriter, r *request, result string) {

@@ -145,6 +145,39 @@ func TestWebIdentityIsExchangedForARole(t *testing.T) {
 	wantCode(t, err, "InvalidIdentityToken")
 }
 
+func TestRolesTrustTheirSubjectOnly(t *testing.T) {
+	s := start(t, localaws.Options{Trust: localaws.Trust{Subject: "repo:org/atta:*"}})
+	_, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 900) // has the immutable form
+	wantCode(t, err, "AccessDenied")
+	if strings.Contains(err.Error(), "repo:") {
+		t.Errorf("the service names the subject: %v", err)
+	}
+	s = start(t, localaws.Options{Subject: "repo:org/atta:environment:dev", Trust: localaws.Trust{Subject: "repo:org/atta:*"}})
+	if _, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 900); err != nil {
+		t.Error(err)
+	}
+	s = start(t, localaws.Options{Trust: localaws.Trust{NoProvider: true}})
+	_, err = assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 900)
+	wantCode(t, err, "InvalidIdentityToken")
+}
+
+func TestSessionsAreLimitedByTheRoleAndByChaining(t *testing.T) {
+	s := start(t, localaws.Options{})
+	_, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 7200)
+	wantCode(t, err, "ValidationError")
+	s = start(t, localaws.Options{Trust: localaws.Trust{MaxSession: 2 * time.Hour}})
+	out, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 7200)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chained := &sts.AssumeRoleInput{RoleArn: aws.String(role), RoleSessionName: aws.String("chained"), DurationSeconds: aws.Int32(7200)}
+	_, err = sts.NewFromConfig(credentialsOf(s, out.Credentials)).AssumeRole(t.Context(), chained)
+	wantCode(t, err, "ValidationError")
+	if !strings.Contains(err.Error(), "role chaining") {
+		t.Error(err)
+	}
+}
+
 func TestTokenEndpointRequiresTheJobsBearerToken(t *testing.T) {
 	s := start(t, localaws.Options{})
 	url := strings.TrimPrefix(s.OIDCEnv()[0], "ACTIONS_ID_TOKEN_REQUEST_URL=")

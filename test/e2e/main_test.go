@@ -16,6 +16,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/org/atta-deploy-action/internal/inputs"
+	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
@@ -79,7 +80,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
 		Setup: func(env *testscript.Env) error {
-			s := newStage(t, true)
+			s := newStage(t, true, localaws.Options{})
 			env.Values["stage"] = s
 			env.Defer(s.close)
 			env.Vars = append(append(env.Vars, s.aws.Env()...), "GORACE=atexit_sleep_ms=0",

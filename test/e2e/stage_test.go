@@ -33,11 +33,11 @@ type stage struct {
 	answer  func(localaws.Invocation) *localaws.DeliveryFault // in the instance's place; nil: it answers itself
 }
 
-func newStage(t *testing.T, withScripts bool) *stage {
+func newStage(t *testing.T, withScripts bool, options localaws.Options) *stage {
 	t.Helper()
 	s := &stage{t: t, workspace: t.TempDir()}
 	var err error
-	if s.aws, err = localaws.Start(localaws.Options{}); err != nil {
+	if s.aws, err = localaws.Start(options); err != nil {
 		t.Fatal(err)
 	}
 	s.aws.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
@@ -54,19 +54,19 @@ func newStage(t *testing.T, withScripts bool) *stage {
 // simulated.
 func play(t *testing.T) *stage {
 	t.Helper()
-	return begin(t, false)
+	return begin(t, false, localaws.Options{})
 }
 
 // playWithScripts is a stage whose instance runs the scripts and the job.
 func playWithScripts(t *testing.T) *stage {
 	t.Helper()
-	return begin(t, true)
+	return begin(t, true, localaws.Options{})
 }
 
-func begin(t *testing.T, withScripts bool) *stage {
+func begin(t *testing.T, withScripts bool, options localaws.Options) *stage {
 	t.Helper()
 	t.Parallel()
-	s := newStage(t, withScripts)
+	s := newStage(t, withScripts, options)
 	t.Cleanup(s.close)
 	return s
 }

@@ -1,0 +1,72 @@
+package e2e
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/localaws"
+)
+
+// withOIDC is a step that has a token of the job and nothing else.
+func (s *stage) withOIDC(settings ...string) *step {
+	p := s.step(append([]string{"role-to-assume=" + role}, settings...)...).without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	p.Env = append(p.Env, s.aws.OIDCEnv()...)
+	return p
+}
+
+// AWS says only that the call is not allowed.
+func TestRefusedOIDCTokenIsExplained(t *testing.T) {
+	for name, test := range map[string]struct {
+		options  localaws.Options
+		settings []string
+		want     []string
+	}{
+		"subject with IDs": {
+			localaws.Options{Trust: localaws.Trust{Subject: "repo:org/atta:*"}}, nil,
+			[]string{`sub "repo:org@1234567/atta@987654321:environment:dev" and aud "sts.amazonaws.com"`, `"token.actions.githubusercontent.com:sub":"repo:org@1234567/atta@987654321:environment:dev"}}`, "since 2026-07-15"},
+		},
+		"subject of another environment": {
+			localaws.Options{Subject: "repo:org/atta:environment:dev", Trust: localaws.Trust{Subject: "repo:org/atta:environment:prod"}}, nil,
+			[]string{`sub "repo:org/atta:environment:dev"`, `{"StringEquals":{"`, `:aud":"sts.amazonaws.com",`, `:sub":"repo:org/atta:environment:dev"}}`},
+		},
+		"subject of a tag": {
+			localaws.Options{Subject: "repo:org/atta:ref:refs/tags/0.1.0-dev", Trust: localaws.Trust{Subject: "repo:org/atta:environment:dev"}}, nil,
+			[]string{`sub "repo:org/atta:ref:refs/tags/0.1.0-dev"`, `"StringLike":{"`, `:sub":"repo:org/atta:ref:refs/tags/*-dev"}}`},
+		},
+		"audience": {
+			localaws.Options{}, []string{"audience=https://github.com/org"},
+			[]string{`aud "https://github.com/org"`, "set audience"},
+		},
+		"no provider": {
+			localaws.Options{Trust: localaws.Trust{NoProvider: true}}, nil,
+			[]string{"Create the OIDC identity provider https://token.actions.githubusercontent.com with the audience sts.amazonaws.com"},
+		},
+		"duration": {
+			localaws.Options{}, []string{"role-duration-seconds=7200"},
+			[]string{"Lower role-duration-seconds"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := begin(t, false, test.options)
+			s.build("0.1.0-dev")
+			out := s.withOIDC(test.settings...).run()
+			out.wants("failed")
+			out.says(test.want...)
+			if shown := regexp.MustCompile("(?m)^::add-mask::.*").ReplaceAllString(out.log+out.summary, ""); strings.Contains(shown, "eyJ") {
+				t.Errorf("the token is shown:\n%s", shown)
+			}
+			if strings.Contains(out.log, "set audience") != (name == "audience") {
+				t.Errorf("hints are mixed:\n%s", out.log)
+			}
+		})
+	}
+}
+
+func TestDeniedRoleNamesBothPolicies(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	out := s.run("role-to-assume=arn:aws:iam::999999999999:role/atta-deploy-dev")
+	out.wants("failed")
+	out.says(":user/runner is not authorized", "grant that identity sts:AssumeRole", "role-external-id")
+}
