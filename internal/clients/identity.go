@@ -22,12 +22,6 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// TokenSource requests the workflow's OIDC token for an audience, if the job is allowed to have one.
-type TokenSource interface {
-	HasIDToken() bool
-	IDToken(ctx context.Context, audience string) (string, error)
-}
-
 // loadConfig returns the SDK's configuration, with the credentials of the default chain or
 // of the role to assume, with the OIDC token if there is one. It sends no request.
 func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Config, error) {
@@ -49,10 +43,7 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 		return cfg, errors.New("role-external-id must not be set: a role that is assumed with an OIDC token has no external ID")
 	}
 	if tokens.HasIDToken() {
-		cfg.Credentials = aws.NewCredentialsCache(stscreds.NewWebIdentityRoleProvider(api, who.Role,
-			tokenRetriever{ctx, tokens, who.Audience}, func(o *stscreds.WebIdentityRoleOptions) {
-				o.RoleSessionName, o.Duration = who.SessionName, who.SessionDuration
-			}))
+		cfg.Credentials = aws.NewCredentialsCache(newWebIdentity(ctx, api, who, tokens))
 		return cfg, nil
 	}
 	cfg.Credentials = aws.NewCredentialsCache(stscreds.NewAssumeRoleProvider(api, who.Role, func(o *stscreds.AssumeRoleOptions) {
@@ -76,19 +67,6 @@ func newHTTPClient() *awshttp.BuildableClient {
 	return awshttp.NewBuildableClient().WithTimeout(attemptTimeout).WithTransportOptions(func(t *http.Transport) {
 		t.ResponseHeaderTimeout = responseTimeout
 	})
-}
-
-// tokenRetriever returns a token whenever the SDK renews the credentials. The context is
-// stored because the SDK's interface has none.
-type tokenRetriever struct {
-	ctx      context.Context
-	tokens   TokenSource
-	audience string
-}
-
-func (r tokenRetriever) GetIdentityToken() ([]byte, error) {
-	token, err := r.tokens.IDToken(r.ctx, r.audience)
-	return []byte(token), err
 }
 
 // callerAccount returns the account of the credentials and by how much AWS's clock is ahead of this machine's. It returns an

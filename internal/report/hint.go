@@ -42,7 +42,7 @@ func Hints(result rollout.Result, err error) []string {
 		if errors.As(part, &hosts) {
 			add(hostHints(result, hosts.Hosts)...)
 		}
-		add(phaseHint(result, part), awsHint(part))
+		add(phaseHint(result, part), awsHint(result, part))
 	}
 	return hints
 }
@@ -179,7 +179,7 @@ type (
 	}
 )
 
-func awsHint(err error) string {
+func awsHint(result rollout.Result, err error) string {
 	// The innermost call is the one that failed, since any call may first have to assume a role.
 	var call, inner operation
 	for rest := err; errors.As(rest, &inner); rest = inner.Unwrap() {
@@ -195,11 +195,13 @@ func awsHint(err error) string {
 		}
 		return ""
 	}
+	if strings.HasPrefix(call.Operation(), "AssumeRole") {
+		if hint := roleHint(result, err, call, api.ErrorCode()); hint != "" {
+			return hint
+		}
+	}
 	switch api.ErrorCode() {
 	case "AccessDenied", "AccessDeniedException", "Forbidden", "UnauthorizedOperation":
-		if strings.HasPrefix(call.Operation(), "AssumeRole") {
-			return fmt.Sprintf("Allow %s in the trust policy of role-to-assume, for this repository and environment.", requiredPermission(call))
-		}
 		return fmt.Sprintf("Grant %s to the deploying role, and check that the resource belongs to this account.", requiredPermission(call))
 	case "NoSuchBucket":
 		return "Check the name of deploy-bucket and its region."

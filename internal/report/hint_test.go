@@ -38,8 +38,13 @@ const (
 func TestHints(t *testing.T) {
 	noCredentials := &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",
 		Err: errors.New("get identity: get credentials: failed to refresh cached credentials, no EC2 IMDS role found")}
-	assume := &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",
-		Err: fmt.Errorf("get identity: %w", call("STS", "AssumeRoleWithWebIdentity", "AccessDenied", "Not authorized"))}
+	assume := func(operation, code string) error {
+		return &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity", Err: fmt.Errorf("get identity: %w", call("STS", operation, code, "no"))}
+	}
+	refused := func(refusal rollout.Refusal, claims rollout.Claims) error {
+		return &rollout.RoleError{Claims: claims, Refusal: refusal, Err: assume("AssumeRoleWithWebIdentity", "AccessDenied")}
+	}
+	const github = "https://token.actions.githubusercontent.com"
 	tests := map[string]struct {
 		err  error
 		want []string
@@ -64,16 +69,25 @@ func TestHints(t *testing.T) {
 		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket to the deploying role" + ownAccount}},
 		"SSM refuses":       {fmt.Errorf("send command: %w", call("SSM", "SendCommand", "AccessDeniedException", "no")), []string{"Grant ssm:SendCommand to the deploying role" + ownAccount}},
 		"ECR refuses":       {call("ECR", "GetAuthorizationToken", "AccessDeniedException", "no"), []string{"Grant ecr:GetAuthorizationToken to the deploying role" + ownAccount}},
-		"the role refuses":  {assume, []string{"Allow sts:AssumeRoleWithWebIdentity in the trust policy of role-to-assume, for this repository and environment."}},
-		"no bucket":         {call("S3", "PutObject", "NoSuchBucket", "no"), []string{"Check the name of deploy-bucket and its region."}},
-		"no bundle":         {call("S3", "HeadObject", "NotFound", "no"), []string{noBundle}},
-		"no bundle on GET":  {call("S3", "GetObject", "NoSuchKey", "no"), []string{noBundle}},
-		"expired":           {call("STS", "GetCallerIdentity", "ExpiredToken", "no"), []string{notValid}},
-		"wrong key":         {call("SSM", "SendCommand", "UnrecognizedClientException", "no"), []string{notValid}},
-		"wrong secret":      {call("S3", "PutObject", "SignatureDoesNotMatch", "no"), []string{notValid}},
-		"no credentials":    {noCredentials, []string{"No AWS credentials. For role-to-assume, grant the job permissions: id-token: write; or run aws-actions/configure-aws-credentials in an earlier step."}},
-		"another code":      {call("SSM", "SendCommand", "ThrottlingException", "Rate exceeded"), nil},
-		"no answer":         {&smithy.OperationError{ServiceID: "SSM", OperationName: "SendCommand", Err: errors.New("connection refused")}, nil},
+		"the role refuses": {assume("AssumeRole", "AccessDenied"), []string{"Allow sts:AssumeRole in the trust policy of role-to-assume for the identity that the message names, " +
+			"and grant that identity sts:AssumeRole on the role. If the trust policy requires an external ID, set role-external-id."}},
+		"the role refuses the token": {refused(rollout.RefusedSubject, rollout.Claims{Issuer: github, Subject: "repo:o@1/r@2:environment:dev", Audience: "sts.amazonaws.com"}),
+			[]string{`Does role-to-assume exist, and does its trust policy allow sts:AssumeRoleWithWebIdentity for this job? The OIDC token has sub "repo:o@1/r@2:environment:dev" and aud "sts.amazonaws.com"; ` +
+				`this condition matches: {"StringEquals":{"token.actions.githubusercontent.com:aud":"sts.amazonaws.com","token.actions.githubusercontent.com:sub":"repo:o@1/r@2:environment:dev"}}. ` +
+				"The sub has the IDs of the owner and the repository, as those of all repositories created, renamed or transferred since 2026-07-15."}},
+		"a token of another server": {refused(rollout.RefusedToken, rollout.Claims{Issuer: "https://ghe.example/_services/token"}),
+			[]string{"AWS reads the keys of https://ghe.example/_services/token to verify the token: it has to be reachable from the internet. If it is, start the run again."}},
+		"session too long": {assume("AssumeRole", "ValidationError"), []string{"Lower role-duration-seconds, or raise the maximum session duration of role-to-assume. " +
+			"A role that is assumed with another role's credentials lasts at most 3600 seconds."}},
+		"no bucket":        {call("S3", "PutObject", "NoSuchBucket", "no"), []string{"Check the name of deploy-bucket and its region."}},
+		"no bundle":        {call("S3", "HeadObject", "NotFound", "no"), []string{noBundle}},
+		"no bundle on GET": {call("S3", "GetObject", "NoSuchKey", "no"), []string{noBundle}},
+		"expired":          {call("STS", "GetCallerIdentity", "ExpiredToken", "no"), []string{notValid}},
+		"wrong key":        {call("SSM", "SendCommand", "UnrecognizedClientException", "no"), []string{notValid}},
+		"wrong secret":     {call("S3", "PutObject", "SignatureDoesNotMatch", "no"), []string{notValid}},
+		"no credentials":   {noCredentials, []string{"No AWS credentials. For role-to-assume, grant the job permissions: id-token: write; or run aws-actions/configure-aws-credentials in an earlier step."}},
+		"another code":     {call("SSM", "SendCommand", "ThrottlingException", "Rate exceeded"), nil},
+		"no answer":        {&smithy.OperationError{ServiceID: "SSM", OperationName: "SendCommand", Err: errors.New("connection refused")}, nil},
 		"too long": {fmt.Errorf("follow command: %w", context.DeadlineExceeded),
 			[]string{"If the run exceeded the input timeout, start it again, since it skips what is already done, or raise timeout."}},
 		"several": {errors.Join(&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}}, errors.Join(
