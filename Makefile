@@ -55,7 +55,7 @@ check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and wor
 	$(BIN)/actionlint
 	$(BIN)/actionlint examples/*/.github/workflows/*.yml
 	shellcheck -x $(SCRIPTS)
-	cat deploy/bootstrap/[1-4]*.sh deploy/lib/judge.sh deploy/lib/unit_file.sh deploy/lib/ambient.sh deploy/bootstrap/5*.sh | shellcheck -
+	cat deploy/bootstrap/[1-4]*.sh deploy/lib/ambient.sh deploy/lib/identity.sh deploy/lib/judge.sh deploy/lib/unit_file.sh deploy/bootstrap/5*.sh | shellcheck -
 	bats test test/host
 
 publish: ## Build the action's image, push it to REPOSITORY as VERSION and set it in action.yml: no Docker, no root

@@ -203,7 +203,10 @@ func TestBothHalvesHaveTheSameBounds(t *testing.T) {
 func TestTheScriptsShareNoFunctionNameWithAnotherMeaning(t *testing.T) {
 	bootstrap, release := scripts(t)
 	const names = `^([a-z_]+)\(\)`
-	shared := []string{"add_unit_value", "append_history", "flush_to_disk", "ignore_ambient_settings", "is_success_status", "json_string", "judge_container", "last_log_line", "last_unit_value", "main", "observe_container", "unit_setting"}
+	shared := []string{
+		"add_unit_value", "append_history", "flush_to_disk", "ignore_ambient_settings", "is_success_status", "json_string", "judge_container", "last_log_line", "last_unit_value",
+		"main", "name_identity", "observe_container", "unit_setting",
+	}
 	var both []string
 	for _, name := range found(bootstrap, names) {
 		if slices.Contains(found(release, names), name) {

@@ -114,6 +114,8 @@ source "${SCRIPT%/*}/lib/settings.sh"
 source "${SCRIPT%/*}/lib/preflight.sh"
 # shellcheck source=lib/releases.sh
 source "${SCRIPT%/*}/lib/releases.sh"
+# shellcheck source=lib/identity.sh
+source "${SCRIPT%/*}/lib/identity.sh"
 # shellcheck source=lib/image.sh
 source "${SCRIPT%/*}/lib/image.sh"
 # shellcheck source=lib/journal.sh

@@ -13,6 +13,8 @@ var (
 	bootstrapSteps string
 	//go:embed bootstrap/4_status.sh
 	bootstrapStatus string
+	//go:embed lib/identity.sh
+	identity string
 	//go:embed lib/judge.sh
 	judge string
 	//go:embed lib/unit_file.sh
@@ -25,7 +27,7 @@ var (
 
 // Bootstrap is the constant script that an SSM command carries, bootstrap.sh. Script puts its
 // quoted parameters in front of it.
-var Bootstrap = bootstrapMain + bootstrapParameters + bootstrapSteps + bootstrapStatus + judge + unitFile + ambient + bootstrapReport
+var Bootstrap = bootstrapMain + bootstrapParameters + bootstrapSteps + bootstrapStatus + ambient + identity + judge + unitFile + bootstrapReport
 
 // Files are the defaults of a bundle, which a repository's own files replace: ec2_deploy.sh
 // with its lib, .env.example, and two units of which a bundle holds one, under the service's

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 #
 # bootstrap.sh: the part of a deploy that travels in the SSM command itself. The files of
-# this folder are joined in the order of their names, with three of lib/ before the last.
+# this folder are joined in the order of their names, with those of lib/ that both scripts have before the last.
 #
 #   bootstrap.sh deploy --service=NAME --version=V --deployment=ID …      see FORMS
 #   bootstrap.sh rollback --service=NAME --deployment=ID [--version=V] …  to a release that is here

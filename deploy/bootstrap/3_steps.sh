@@ -108,7 +108,7 @@ fetch_bundle() {
   rm -rf -- "$HOME_OF_SERVICE/incoming"
   mkdir -p "$INCOMING/tree"
   (ulimit -f $((MAX_BUNDLE / 1024)) && exec aws s3 cp --region "${GIVEN[region]}" --only-show-errors "$BUNDLE" "$INCOMING/bundle.tar.gz" >>"$LOG" 2>&1) ||
-    abort_command 10 download bundle-unavailable "$BUNDLE cannot be downloaded, or has more than $((MAX_BUNDLE >> 20)) MB: $(last_log_line)"
+    abort_command 10 download bundle-unavailable "$BUNDLE cannot be downloaded, or has more than $((MAX_BUNDLE >> 20)) MB: $(name_identity "$(last_log_line)" "${GIVEN[region]}")"
   got=$(sha256sum <"$INCOMING/bundle.tar.gz")
   [[ ${got%% *} == "${GIVEN[sha256]}" ]] || abort_command 20 integrity bundle-invalid "$BUNDLE has sha256 ${got%% *}, expected ${GIVEN[sha256]}"
 }

@@ -52,25 +52,26 @@ create_keeper() {
   docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$@" "$IMAGE" never-started >/dev/null
 }
 
-# The registry's password is valid for 12 hours; the file that holds it is removed after the pull.
-# Docker reads DOCKER_CONFIG, podman REGISTRY_AUTH_FILE. Without an entry for the registry docker
-# gives the password to whatever credential helper is installed.
+# The registry's password is valid for 12 hours and in the registry's region, which its host names; the file that
+# holds it is removed after the pull. Docker reads DOCKER_CONFIG, podman REGISTRY_AUTH_FILE. Without an entry for
+# the registry docker gives the password to whatever credential helper is installed.
 # https://docs.docker.com/reference/cli/docker/login/#default-behavior
 pull_image() {
-  local problem='' codes registry=${IMAGE%%/*}
+  local problem='' registry=${IMAGE%%/*} region=$REGION password
+  [[ ! $registry =~ ^[0-9]{12}\.dkr[.-]ecr(-fips)?\.([a-z0-9-]+)\. ]] || region=${BASH_REMATCH[2]}
   install -d -m 0700 "$RUN"
   rm -rf -- "$RUN/$SERVICE:docker."*
   DOCKER_CONFIG=$(mktemp -d "$RUN/$SERVICE:docker.XXXXXX")
   REGISTRY_AUTH_FILE=$DOCKER_CONFIG/config.json
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
   printf '{"%s":{"%s":{}}}\n' auths "$registry" >"$REGISTRY_AUTH_FILE"
-  aws ecr get-login-password --region "$REGION" 2>"$DOCKER_CONFIG/aws" | docker login --username AWS --password-stdin "$registry" >&2 || codes=${PIPESTATUS[*]}
-  case ${codes:-0 0} in
-    '0 0') docker pull --quiet "$IMAGE" >&2 || problem="pull $IMAGE: $(tail -n 5 "$LOG" | last_engine_error)" ;;
-    0*) problem="log in to $registry: $(tail -n 5 "$LOG" | last_engine_error)" ;;
-    *) problem="get a password for $registry: $(tail -n 1 "$DOCKER_CONFIG/aws"); this host's role needs ecr:GetAuthorizationToken, and the AWS CLI has to be 1.17.10 or later" ;;
-  esac
-  cat "$DOCKER_CONFIG/aws" >&2
+  if ! password=$(aws ecr get-login-password --region "$region"); then
+    problem="get a password for $registry: $(name_identity "$(last_log_line)" "$region"); the AWS CLI has to be 1.17.10 or later"
+  elif ! printf '%s\n' "$password" | docker login --username AWS --password-stdin "$registry" >&2; then
+    problem="log in to $registry: $(tail -n 5 "$LOG" | last_engine_error)"
+  elif ! docker pull --quiet "$IMAGE" >&2; then
+    problem="pull $IMAGE: $(name_identity "$(tail -n 5 "$LOG" | last_engine_error)" "$region")"
+  fi
   rm -rf -- "$DOCKER_CONFIG"
   unset DOCKER_CONFIG REGISTRY_AUTH_FILE
   [[ -z $problem ]] || refuse image-unavailable "$problem"

@@ -58,10 +58,16 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 	}{
 		"no such bundle": {change: parameter("bundle", "s3://nowhere/x.tar.gz"), message: "s3://nowhere/x.tar.gz cannot be downloaded"},
 		"bundle denied":  {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") }, message: "AccessDenied"},
-		"no such image":  {change: parameter("image", cloud.RegistryHost()+elsewhere), message: "pull " + cloud.RegistryHost() + elsewhere},
+		"bundle denied to another role": {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") },
+			message: "the credentials of this host are those of arn:aws:iam::123456789012:user/runner"},
+		"image denied to another role": {prepare: func(m standin) {
+			m.replace("docker", "case $1 in pull) echo denied: requested access to the resource is denied >&2; exit 1 ;; esac\n"+m.passOn("docker"))
+		}, change: image(sample.WithVersion("0.1.1-dev")), message: "is denied; the credentials of this host are those of arn:aws:iam::123456789012:user/runner"},
+		"no such image": {change: parameter("image", cloud.RegistryHost()+elsewhere), message: "pull " + cloud.RegistryHost() + elsewhere},
 		"login refused": {prepare: func(m standin) {
-			m.replace("aws", "case $1 in ecr) echo denied >&2; exit 254 ;; esac\n"+m.awsWithKeys())
-		}, message: "get a password for " + cloud.RegistryHost() + ": denied; this host's role needs ecr:GetAuthorizationToken, and the AWS CLI has to be"},
+			m.replace("aws", "case $1 in ecr) echo 'An error occurred (AccessDeniedException) when calling the GetAuthorizationToken operation: "+
+				"User: arn:aws:sts::1:assumed-role/x/i-1 is not authorized to perform: ecr:GetAuthorizationToken' >&2; exit 254 ;; esac\n"+m.awsWithKeys())
+		}, message: "(AccessDeniedException) when calling the GetAuthorizationToken operation: User: arn:aws:sts::1:assumed-role/x/i-1 is not authorized to perform: ecr:GetAuthorizationToken"},
 		"Docker without root": {prepare: func(m standin) {
 			m.replace("docker", "case $1 in info) echo '/x [name=rootless] []'; exit ;; esac\n"+m.passOn("docker"))
 		}, message: "runs without root here"},
@@ -91,6 +97,30 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 				change = image()
 			}
 			m.untouched(func() { m.expect(m.deploy("0.1.1-dev", change), "refused", 10, c.message) })
+		})
+	}
+}
+
+// A password is valid in its region only.
+func TestTheHostLogsInToTheRegionOfTheRegistry(t *testing.T) {
+	t.Parallel()
+	for host, region := range map[string]string{
+		"123456789012.dkr.ecr.eu-west-1.amazonaws.com":     "eu-west-1",
+		"123456789012.dkr-ecr.ap-south-1.on.aws":           "ap-south-1",
+		"123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu": "eusc-de-east-1",
+		"dkr.ecr.eu-west-1.amazonaws.com.registry.example": "us-east-1",
+	} {
+		t.Run(host, func(t *testing.T) {
+			t.Parallel()
+			m := bootDeployed(t, "0.1.0-dev")
+			m.replace("aws", `case $1 in ecr) echo "$*" >>"${0%/*}/../logins"; echo password; exit 0 ;; esac`+"\n"+m.awsWithKeys())
+			m.replace("docker", "case $1 in login) cat >/dev/null; exit 0 ;; pull) echo cut off >&2; exit 1 ;; esac\n"+m.passOn("docker"))
+			elsewhere := parameter("image", host+"/atta@sha256:"+strings.Repeat("0", 64))
+			m.untouched(func() { m.expect(m.deploy("0.1.1-dev", elsewhere), "refused", 10, "pull "+host+"/atta") })
+			logins, err := os.ReadFile(m.Path("..", "logins"))
+			if got := strings.TrimSpace(string(logins)); err != nil || got != "ecr get-login-password --region "+region {
+				t.Errorf("%q, %v", got, err)
+			}
 		})
 	}
 }

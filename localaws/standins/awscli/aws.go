@@ -77,7 +77,7 @@ func run(ctx context.Context, args []string) error {
 	case strings.Join(rest, " ") == "ecr get-login-password":
 		return loginPassword(ctx, config)
 	case strings.Join(rest, " ") == "sts get-caller-identity":
-		return callerIdentity(ctx, config)
+		return callerIdentity(ctx, config, given)
 	}
 	return exitError{usageError, fmt.Errorf("aws: error: argument operation: Invalid choice: %s", strings.Join(rest, " "))}
 }
@@ -96,10 +96,14 @@ func loginPassword(ctx context.Context, config aws.Config) error {
 	return nil
 }
 
-func callerIdentity(ctx context.Context, config aws.Config) error {
+func callerIdentity(ctx context.Context, config aws.Config, given instance.Options) error {
 	out, err := sts.NewFromConfig(config).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return apiError("GetCallerIdentity", err)
+	}
+	if given.Last("query") == "Arn" && given.Last("output") == "text" {
+		fmt.Println(*out.Arn)
+		return nil
 	}
 	body, err := json.MarshalIndent(map[string]*string{"UserId": out.UserId, "Account": out.Account, "Arn": out.Arn}, "", "    ")
 	fmt.Println(string(body))
