@@ -8,12 +8,14 @@ import (
 	"sync"
 )
 
-// Instance is a managed EC2 instance.
+// Instance is an EC2 instance, or with an ID that starts with mi- a hybrid-activated machine.
 type Instance struct {
 	ID           string
+	Stopped      bool   // then SSM does not list it: https://github.com/aws/amazon-ssm-agent/issues/407
 	Name         string // computer name
 	PlatformType string // default Linux
 	PingStatus   string // default Online
+	AgentVersion string // default 3.3.0.0
 	Tags         map[string]string
 	Address      string                          // private IP address
 	Machine      Machine                         // nil: every command succeeds with empty output
@@ -24,6 +26,7 @@ type Instance struct {
 func (s *Server) AddInstance(i Instance) {
 	i.PlatformType = cmp.Or(i.PlatformType, "Linux")
 	i.PingStatus = cmp.Or(i.PingStatus, "Online")
+	i.AgentVersion = cmp.Or(i.AgentVersion, "3.3.0.0")
 	s.ssm.fleet.mu.Lock()
 	defer s.ssm.fleet.mu.Unlock()
 	s.ssm.fleet.instances[i.ID] = i
@@ -61,13 +64,13 @@ func (f *fleet) countDelivery(id string) int {
 	return f.deliveries[id]
 }
 
-// selectInstances returns the instances for which pass is true, sorted by ID.
+// selectInstances returns the instances that are listed and for which pass is true, sorted by ID.
 func (f *fleet) selectInstances(pass func(Instance) bool) []Instance {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var found []Instance
 	for _, id := range slices.Sorted(maps.Keys(f.instances)) {
-		if pass(f.instances[id]) {
+		if !f.instances[id].Stopped && pass(f.instances[id]) {
 			found = append(found, f.instances[id])
 		}
 	}
@@ -95,11 +98,18 @@ func (c criterion) matches(i Instance) (ok, known bool) {
 	case "PlatformTypes":
 		return slices.Contains(c.Values, i.PlatformType), true
 	case "ResourceType":
-		return slices.Contains(c.Values, "EC2Instance"), true
+		return slices.Contains(c.Values, i.resourceType()), true
 	case "tag-key":
 		return slices.ContainsFunc(c.Values, func(key string) bool { _, ok := i.Tags[key]; return ok }), true
 	}
 	return false, false
+}
+
+func (i Instance) resourceType() string {
+	if strings.HasPrefix(i.ID, "mi-") {
+		return "ManagedInstance"
+	}
+	return "EC2Instance"
 }
 
 // describeInstanceInformation serves
@@ -134,7 +144,7 @@ func (a *ssm) describeInstanceInformation(in struct {
 		list = append(list, object{
 			"InstanceId": i.ID, "ComputerName": i.Name, "IPAddress": i.Address,
 			"PingStatus": i.PingStatus, "LastPingDateTime": unixSeconds(a.options.Now()),
-			"PlatformType": i.PlatformType, "AgentVersion": "3.3.0.0", "IsLatestVersion": true, "ResourceType": "EC2Instance",
+			"PlatformType": i.PlatformType, "AgentVersion": i.AgentVersion, "IsLatestVersion": true, "ResourceType": i.resourceType(),
 		})
 	}
 	return object{"InstanceInformationList": list, "NextToken": next}, err

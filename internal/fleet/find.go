@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -24,11 +27,11 @@ type NotReadyError struct {
 func (e *NotReadyError) Error() string { return fmt.Sprintf("instance %s %s", e.Instance, e.Reason) }
 
 // ErrNoInstance is returned if no instance matches the targets.
-var ErrNoInstance = errors.New("no instance that SSM manages in this account and region has the tags")
+var ErrNoInstance = errors.New("no running instance that SSM manages in this account and region has the tags")
 
 // Find returns the instances that are ready, and an error for each that is not: one that is not managed by SSM, offline, or
-// not Linux. Instances found by id keep the order of the ids, others are sorted. An instance that never registered with SSM
-// has no tags there and is not found, which a minimum number of instances detects.
+// not Linux. Instances found by id keep the order of the ids, others are sorted. SSM does not list an instance that is stopped
+// or has never registered, whatever its tags, which a minimum number of instances detects.
 func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Instance, unready []*NotReadyError, err error) {
 	var known []types.InstanceInformation
 	if len(targets.Tags) > 0 {
@@ -56,7 +59,7 @@ func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Insta
 func notReadyReason(info types.InstanceInformation) string {
 	switch {
 	case info.PingStatus == "":
-		return "is not managed by SSM in this account and region"
+		return "is stopped, or not managed by SSM in this account and region: SSM does not list it"
 	case info.PingStatus != types.PingStatusOnline:
 		reason := fmt.Sprintf("is not online: the SSM agent's status is %s", info.PingStatus)
 		if info.LastPingDateTime != nil {
@@ -65,8 +68,28 @@ func notReadyReason(info types.InstanceInformation) string {
 		return reason
 	case info.PlatformType != types.PlatformTypeLinux:
 		return fmt.Sprintf("runs %s; only Linux instances can be deployed to", info.PlatformType)
+	case isOlder(aws.ToString(info.AgentVersion), minAgent):
+		return fmt.Sprintf("has SSM agent %s, which gives up when it cannot send a result at once; update it to %s or later", *info.AgentVersion, minAgent)
 	}
 	return ""
+}
+
+// minAgent is the first agent that sends results again: https://github.com/aws/amazon-ssm-agent/releases/tag/2.2.902.0
+const minAgent = "2.2.902.0"
+
+// isOlder compares versions number by number. A version that is not made of numbers is not older.
+func isOlder(version, than string) bool {
+	numbers := func(text string) (list []int) {
+		for part := range strings.SplitSeq(text, ".") {
+			n, err := strconv.Atoi(part)
+			if err != nil {
+				return []int{math.MaxInt}
+			}
+			list = append(list, n)
+		}
+		return list
+	}
+	return slices.Compare(numbers(version), numbers(than)) < 0
 }
 
 // findByIDs describes the instances with these ids, in their order. For an instance that is

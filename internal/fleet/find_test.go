@@ -67,22 +67,28 @@ func TestFindReportsEveryInstanceThatIsNotReady(t *testing.T) {
 			localaws.Instance{ID: "i-1"},
 			localaws.Instance{ID: "i-3", PingStatus: "ConnectionLost"},
 			localaws.Instance{ID: "i-4", PlatformType: "Windows"},
+			localaws.Instance{ID: "i-5", Stopped: true},
+			localaws.Instance{ID: "i-6", AgentVersion: "2.2.800.0"},
+			localaws.Instance{ID: "mi-7", AgentVersion: "2.2.902.0"},
+			localaws.Instance{ID: "i-8", AgentVersion: "unknown"},
 		)
 		before := time.Now()
-		ready, unready, err := newFleet(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4"}})
-		if len(ready) != 1 || ready[0].ID != "i-1" || err != nil {
-			t.Fatalf("the ready instances are %v, %v", ready, err)
+		ready, unready, err := newFleet(s).Find(t.Context(), inputs.Targets{InstanceIDs: []string{"i-1", "i-2", "i-3", "i-4", "i-5", "i-6", "mi-7", "i-8"}})
+		if diff := cmp.Diff([]fleet.Instance{{ID: "i-1"}, {ID: "mi-7"}, {ID: "i-8"}}, ready); diff != "" || err != nil {
+			t.Fatalf("%v\n%s", err, diff)
 		}
 		var lines []string
 		for _, problem := range unready {
 			lines = append(lines, problem.Error())
 		}
 		want := []string{
-			"instance i-2 is not managed by SSM in this account and region",
+			"instance i-2 is stopped, or not managed by SSM in this account and region: SSM does not list it",
 			"instance i-3 is not online: the SSM agent's status is ConnectionLost, last heartbeat at ",
 			"instance i-4 runs Windows; only Linux instances can be deployed to",
+			"instance i-5 is stopped, or not managed by SSM in this account and region: SSM does not list it",
+			"instance i-6 has SSM agent 2.2.800.0, which gives up when it cannot send a result at once; update it to 2.2.902.0 or later",
 		}
-		if len(lines) != 3 {
+		if len(lines) != len(want) {
 			t.Fatalf("problems are %q", lines)
 		}
 		heard, parseErr := time.Parse(time.RFC3339, strings.TrimPrefix(lines[1], want[1]))

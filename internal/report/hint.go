@@ -78,13 +78,13 @@ func phaseHint(result rollout.Result, err error) string {
 	case errors.As(err, &stored):
 		return fmt.Sprintf("A version is released once. Release the change as %s.", result.Plan.Release.Version.Next())
 	case errors.As(err, &notReady):
-		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?", result.Plan.Region)
+		return fmt.Sprintf("Is the instance running, in region %s, with the SSM agent up, and AmazonSSMManagedInstanceCore in its instance profile or Default Host Management?", result.Plan.Region)
 	case errors.As(err, &held):
 		return "Wait for that run to end and start this one again, or raise lock-timeout. The lock of a killed run expires after about two minutes."
 	case errors.Is(err, lease.ErrLost):
 		return "Start the run again: it skips the instances that run the release already."
 	case errors.As(err, &tooFew), errors.Is(err, fleet.ErrNoInstance):
-		return fmt.Sprintf("Which instances have the tags and are managed by SSM in region %s? SSM does not find an instance whose agent has never registered.", result.Plan.Region)
+		return fmt.Sprintf("Which instances have the tags and are managed by SSM in region %s? SSM does not list an instance that is stopped, or whose agent has never registered.", result.Plan.Region)
 	case errors.As(err, &unfit):
 		return fmt.Sprintf("Release the fix as %s, or set allow-quarantined: true if the image was not the cause.", result.Plan.Release.Version.Next())
 	case errors.As(err, &drift):

@@ -30,8 +30,8 @@ const (
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
 	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the existing image: image: r/atta:0.1.30-dev"
 	movable    = "Exclude latest-* from the tag immutability of the ECR repository, or set image-tags: none."
-	tags       = "Which instances have the tags and are managed by SSM in region us-east-1? SSM does not find an instance whose agent has never registered."
-	online     = "Is the instance running, in region us-east-1, with the SSM agent up and AmazonSSMManagedInstanceCore in its instance profile?"
+	tags       = "Which instances have the tags and are managed by SSM in region us-east-1? SSM does not list an instance that is stopped, or whose agent has never registered."
+	online     = "Is the instance running, in region us-east-1, with the SSM agent up, and AmazonSSMManagedInstanceCore in its instance profile or Default Host Management?"
 	noBundle   = "The bundle is not in the bucket: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 )
 

@@ -103,7 +103,7 @@ func refusedBeforeRollout() (rollout.Result, error) {
 	return result, errors.Join(
 		fmt.Errorf("read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
 		errors.Join(
-			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Reason: "is not managed by SSM in this account and region"},
+			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Reason: "is stopped, or not managed by SSM in this account and region"},
 			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-3"}, Reason: "is not online: the SSM agent's status is ConnectionLost, last heartbeat at 2026-01-02T03:04:05Z"},
 		),
 		fmt.Errorf("look up: %w", call("SSM", "SendCommand", "AccessDeniedException", "User: arn:aws:sts::123456789012:assumed-role/deploy is not authorized")),

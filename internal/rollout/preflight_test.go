@@ -22,7 +22,7 @@ func TestPreflightReportsEveryProblemAtOnce(t *testing.T) {
 		result, err := f.runPlan(plan)
 		wantErrorParts(t, err,
 			"atta:0.1.30-dev: not in the registry", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
-			"instance i-2 is not managed by SSM", "instance i-3 is not online",
+			"instance i-2 is stopped, or not managed by SSM", "instance i-3 is not online",
 		)
 		if !errors.Is(err, image.ErrNotFound) || result.Status != rollout.OutcomeFailed {
 			t.Errorf("%s: %v", result.Status, err)
@@ -39,7 +39,7 @@ func TestPreflightNamesTheHolderOfTheLock(t *testing.T) {
 		plan := f.plan("0.1.30-dev", "i-1", "i-2")
 		plan.Targets.MinInstances = 5
 		_, err := f.runPlan(plan)
-		wantErrorParts(t, err, "no-such-repository", "instance i-1 is not managed by SSM", "instance i-2 is not managed by SSM", "min-instances is 5", "the lock is held by deployment the-other")
+		wantErrorParts(t, err, "no-such-repository", "instance i-1 is stopped, or not managed by SSM", "instance i-2 is stopped, or not managed by SSM", "min-instances is 5", "the lock is held by deployment the-other")
 		var held *lease.HeldError
 		if !errors.As(err, &held) {
 			t.Error("the holder of the lock is not reported as a HeldError")

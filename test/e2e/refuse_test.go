@@ -33,11 +33,12 @@ func TestUnreachableInstancesAreNamedBeforeAnyChange(t *testing.T) {
 	s := play(t)
 	const unknown, offline, windows = "i-0000000000000000a", "i-0000000000000000b", "i-0000000000000000c"
 	s.aws.AddInstance(localaws.Instance{ID: offline, PingStatus: "ConnectionLost"})
+	s.aws.AddInstance(localaws.Instance{ID: unknown, Stopped: true})
 	s.aws.AddInstance(localaws.Instance{ID: windows, PlatformType: "Windows"})
 	s.build("0.1.0-dev")
 	out := s.run("instance-ids=" + strings.Join([]string{instanceID, unknown, offline, windows}, "\n"))
 	out.wants("failed")
-	out.says("instance "+unknown+" is not managed by SSM", "instance "+offline+" is not online", "instance "+windows+" runs Windows")
+	out.says("instance "+unknown+" is stopped, or not managed by SSM", "instance "+offline+" is not online", "instance "+windows+" runs Windows")
 	if got := errorsIn(out.log); len(got) != 1 {
 		t.Errorf("want one error: %q", got)
 	}
