@@ -24,7 +24,7 @@ func forms() map[string]string {
 		"version":           `(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)-` + nameForm,
 		"image":             `[a-z0-9.:-]+(/[a-z0-9._-]+)+@sha256:[0-9a-f]{64}`,
 		"image-bytes":       `(0|` + numberForm + `)`,
-		"region":            `[a-z]{2}(-[a-z]+)+-[0-9]+`,
+		"region":            `[a-z]{2,8}(-[a-z]{1,16}){1,3}-[0-9]{1,2}`,
 		"bundle":            `s3://[a-z0-9.-]+/[A-Za-z0-9._/=-]+`,
 		"sha256":            `[0-9a-f]{64}`,
 		"not-after":         numberForm,

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/signin"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/google/go-containerregistry/pkg/authn"
 
@@ -68,6 +69,7 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	storage := s3.NewFromConfig(a.cfg)
 	services := rollout.Services{
 		Account: id,
+		Console: consoleHost(a.in.Identity.Region),
 		Skew:    skew,
 		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
 		Lease: lease.New(storage, lease.Location{
@@ -80,7 +82,7 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	}
 	host := a.in.Image.Registry
 	if host == "" {
-		host = registryHost(id, a.in.Identity.Region)
+		host = image.RegistryHost(id, a.in.Identity.Region)
 	}
 	region := image.RegionOf(host)
 	repository, err := image.NewRepository(host, a.in.Image.Repository, a.loginForRegion(region))
@@ -94,12 +96,14 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	return services, nil
 }
 
-// registryHost returns the host of the account's private registry.
-// https://docs.aws.amazon.com/general/latest/gr/ecr.html
-func registryHost(account, region string) string {
-	host := account + ".dkr.ecr." + region + ".amazonaws.com"
-	if strings.HasPrefix(region, "cn-") {
-		host += ".cn"
+// consoleHost returns the host of the console in a region: that of the sign-in page, which the SDK knows for every
+// partition, with another first word. It is empty if the SDK knows none.
+func consoleHost(region string) string {
+	endpoint, err := signin.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), signin.EndpointParameters{
+		Region: &region, UseDualStack: aws.Bool(false), UseFIPS: aws.Bool(false),
+	})
+	if err != nil {
+		return ""
 	}
-	return host
+	return strings.Replace(endpoint.URI.Host, ".signin.", ".console.", 1)
 }

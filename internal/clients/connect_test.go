@@ -47,3 +47,17 @@ func TestEachRegionOfECRIssuesItsOwnToken(t *testing.T) {
 		}
 	}
 }
+
+func TestConsoleIsThatOfThePartition(t *testing.T) {
+	for region, want := range map[string]string{
+		"us-east-1":      "us-east-1.console.aws.amazon.com",
+		"us-gov-west-1":  "us-gov-west-1.console.amazonaws-us-gov.com",
+		"cn-north-1":     "cn-north-1.console.amazonaws.cn",
+		"eusc-de-east-1": "eusc-de-east-1.console.amazonaws-eusc.eu",
+		"us-isob-east-1": "us-isob-east-1.console.sc2shome.sgov.gov",
+	} {
+		if got := consoleHost(region); got != want {
+			t.Errorf("the console of %s is %s, want %s", region, got, want)
+		}
+	}
+}

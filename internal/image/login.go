@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -94,17 +93,6 @@ func (l *login) renewToken(ctx context.Context) error {
 type Keychain struct {
 	ECR  func(region string) authn.Authenticator // a token is valid in its region only; "" if the host names no region
 	Host string                                  // host[:port]; may be empty
-}
-
-// ecrHost matches the host of a private ECR registry and its region: https://docs.aws.amazon.com/general/latest/gr/ecr.html
-var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(?:amazonaws\.(?:com(?:\.cn)?|eu)|on\.aws)$`)
-
-// RegionOf returns the region of an ECR host, or "" for any other host.
-func RegionOf(host string) string {
-	if found := ecrHost.FindStringSubmatch(host); found != nil {
-		return found[1]
-	}
-	return ""
 }
 
 // Resolve implements authn.Keychain.

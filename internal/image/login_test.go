@@ -91,6 +91,10 @@ func TestKeychainResolvesEachHost(t *testing.T) {
 		{"", "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn", "AWS in cn-north-1"},
 		{"", "123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu", "AWS in eusc-de-east-1"},
 		{"", "123456789012.dkr-ecr.eu-west-1.on.aws", "AWS in eu-west-1"},
+		{"", "123456789012.dkr-ecr.cn-north-1.on.amazonwebservices.com.cn", "AWS in cn-north-1"},
+		{"", "123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov", "AWS in us-isob-east-1"},
+		{"", "123456789012.dkr.ecr.us-east-1.amazonaws.com.cn", ""},
+		{"", "123456789012.dkr.ecr.us-east-1.amazonaws.eu", ""},
 		{"localhost:5000", "localhost:5000", "AWS in "},
 		{"localhost:5000", "localhost:5001", ""},
 		{"", "ghcr.io", ""},
@@ -103,6 +107,21 @@ func TestKeychainResolvesEachHost(t *testing.T) {
 		}
 		if got, err := authn.Authorization(t.Context(), auth); err != nil || got.Username != c.want {
 			t.Errorf("%s: %q, %v", c.host, got.Username, err)
+		}
+	}
+}
+
+func TestRegistryHostIsThatOfThePartition(t *testing.T) {
+	for region, want := range map[string]string{
+		"us-east-1":      "123456789012.dkr.ecr.us-east-1.amazonaws.com",
+		"us-gov-west-1":  "123456789012.dkr.ecr.us-gov-west-1.amazonaws.com",
+		"cn-north-1":     "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
+		"eusc-de-east-1": "123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu",
+		"us-isob-east-1": "123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov",
+	} {
+		host := RegistryHost("123456789012", region)
+		if host != want || RegionOf(host) != region {
+			t.Errorf("the registry in %s is %s, which is in %q", region, host, RegionOf(host))
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (f format) excludeWhere(excluded func(string) bool) format {
 
 // These are the patterns that AWS documents, where it does, narrowed to characters that never need quoting.
 var (
-	region      = newFormat(1, 32, `[a-z]+(-[a-z]+)+-\d{1,2}`, "a region, as in us-east-1")
+	region      = format{func(s string) bool { return deploy.MatchesForm("region", s) }, "a region, as in us-east-1"}
 	role        = newFormat(20, 2048, `arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+`, "a role's ARN, as in arn:aws:iam::123456789012:role/deploy")
 	sessionName = newFormat(2, 64, `[\w+=,.@-]+`, "2 to 64 letters, digits or any of _+=,.@-")
 	externalID  = newFormat(2, 1224, `[\w+=,.@:/-]+`, "2 to 1224 letters, digits or any of _+=,.@:/-")

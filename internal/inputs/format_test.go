@@ -16,7 +16,7 @@ func TestFormatsAcceptWhatAWSAccepts(t *testing.T) {
 		misfits []string
 	}{
 		{"region", region,
-			[]string{"us-east-1", "us-gov-west-1", "cn-north-1", "ap-southeast-5", "eusc-de-east-1"},
+			[]string{"us-east-1", "us-gov-west-1", "cn-north-1", "ap-southeast-5", "eusc-de-east-1", "us-isob-east-1"},
 			[]string{"us-east", "US-EAST-1", "us_east_1", "us-east-1a", "us-east-1\n"}},
 		{"role", role,
 			[]string{"arn:aws:iam::123456789012:role/atta", "arn:aws-us-gov:iam::123456789012:role/ci/atta-deploy_1"},

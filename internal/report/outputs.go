@@ -92,19 +92,11 @@ func sortByUrgency(hosts []*rollout.Host) []*rollout.Host {
 	return list
 }
 
-// consoleURL links to the last command in the console of the region's partition.
-// https://docs.aws.amazon.com/whitepapers/latest/aws-fault-isolation-boundaries/partitions.html
+// consoleURL links to the last command in the region's console.
 func consoleURL(result rollout.Result) string {
-	if len(result.CommandIDs) == 0 {
+	if len(result.CommandIDs) == 0 || result.Console == "" {
 		return ""
 	}
-	region, domain := result.Plan.Region, "console.aws.amazon.com"
-	switch {
-	case strings.HasPrefix(region, "cn-"):
-		domain = "console.amazonaws.cn"
-	case strings.HasPrefix(region, "us-gov-"):
-		domain = "console.amazonaws-us-gov.com"
-	}
-	return fmt.Sprintf("https://%s.%s/systems-manager/run-command/%s?region=%s",
-		region, domain, result.CommandIDs[len(result.CommandIDs)-1], region)
+	return fmt.Sprintf("https://%s/systems-manager/run-command/%s?region=%s",
+		result.Console, result.CommandIDs[len(result.CommandIDs)-1], result.Plan.Region)
 }

@@ -138,16 +138,15 @@ func TestPublishFailsWhenAnOutputCannotBeWritten(t *testing.T) {
 	}
 }
 
-func TestConsoleURLFollowsThePartitionOfTheRegion(t *testing.T) {
-	for region, want := range map[string]string{
-		"eu-west-1": "https://eu-west-1.console.aws.amazon.com/", "cn-north-1": "https://cn-north-1.console.amazonaws.cn/",
-		"us-gov-west-1": "https://us-gov-west-1.console.amazonaws-us-gov.com/",
+func TestConsoleURLNeedsTheConsoleOfTheRegion(t *testing.T) {
+	for console, want := range map[string]string{
+		"": "", "cn-north-1.console.amazonaws.cn": "https://cn-north-1.console.amazonaws.cn/systems-manager/run-command/01234567-89ab-cdef-0123-456789abcdef?region=cn-north-1",
 	} {
 		result := finished()
-		result.Plan.Region = region
+		result.Plan.Region, result.Console = "cn-north-1", console
 		p := &recorder{}
-		if err := report.Publish(p, result, nil, false); err != nil || !strings.HasPrefix(p.outputs["console-url"], want) {
-			t.Errorf("%s: %s, %v", region, p.outputs["console-url"], err)
+		if err := report.Publish(p, result, nil, false); err != nil || p.outputs["console-url"] != want {
+			t.Errorf("%q: %s, %v", console, p.outputs["console-url"], err)
 		}
 	}
 }

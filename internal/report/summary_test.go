@@ -44,6 +44,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 		},
 		Status:     rollout.OutcomeSuccess,
 		Account:    "123456789012",
+		Console:    "us-east-1.console.aws.amazon.com",
 		Image:      image.Pushed{URI: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@" + newDigest, Tag: "0.1.30-dev", Digest: newDigest, Uploaded: true},
 		Bundle:     bundle.Stored{URI: "s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz", SHA256: strings.Repeat("c", 64)},
 		CommandIDs: []string{"01234567-89ab-cdef-0123-456789abcdef"},

@@ -54,7 +54,7 @@ func (r *run) connectAccount(ctx context.Context, account Account) error {
 	if err != nil {
 		return err
 	}
-	r.services, r.result.Account = services, services.Account
+	r.services, r.result.Account, r.result.Console = services, services.Account, services.Console
 	r.console.Info("account %s, region %s", services.Account, r.plan.Region)
 	if services.Skew.Abs() > maxSkew {
 		r.console.Notice("This machine's clock is wrong", "AWS's clock is %s ahead; the run allows for it", services.Skew.Round(time.Second))

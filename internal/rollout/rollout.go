@@ -24,6 +24,7 @@ type Account interface {
 // Services is what one account has for a deploy.
 type Services struct {
 	Account    string        // the account's id
+	Console    string        // host of the region's console; may be empty
 	Skew       time.Duration // how far AWS's clock is ahead of this machine's
 	Repository repository    // nil without ecr-repository
 	Bucket     bucket
@@ -80,6 +81,7 @@ type Result struct {
 	Plan       Plan
 	Status     Outcome
 	Account    string
+	Console    string // host of the region's console; empty before the account is known
 	Image      image.Pushed
 	Bundle     bundle.Stored
 	CommandIDs []string      // of the SSM commands that may have changed something

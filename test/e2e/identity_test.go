@@ -70,3 +70,22 @@ func TestDeniedRoleNamesBothPolicies(t *testing.T) {
 	out.wants("failed")
 	out.says(":user/runner is not authorized", "grant that identity sts:AssumeRole", "role-external-id")
 }
+
+func TestDeployInEveryPartition(t *testing.T) {
+	for region, console := range map[string]string{
+		"eusc-de-east-1": "https://eusc-de-east-1.console.amazonaws-eusc.eu/systems-manager/run-command/",
+		"us-isob-east-1": "https://us-isob-east-1.console.sc2shome.sgov.gov/systems-manager/run-command/",
+		"cn-north-1":     "https://cn-north-1.console.amazonaws.cn/systems-manager/run-command/",
+	} {
+		t.Run(region, func(t *testing.T) {
+			s := begin(t, true, localaws.Options{Region: region})
+			s.build("0.1.0-dev")
+			out := s.run("aws-region=" + region)
+			out.wants("success")
+			s.wantRuns("0.1.0-dev")
+			if got := out.outputs["console-url"]; !strings.HasPrefix(got, console) {
+				t.Errorf("console-url is %s", got)
+			}
+		})
+	}
+}
