@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
@@ -89,6 +90,14 @@ func (d folder) findFile(name string) (file, error) {
 	return file{name, info.Size(), func() (io.ReadCloser, error) { return os.Open(full) }}, nil
 }
 
+// describeContent also names what may be the image, such as the archive in the folder of a downloaded artifact.
 func (d folder) describeContent() string {
-	return "a folder without the index.json of an OCI layout"
+	text := "a folder without the index.json of an OCI layout"
+	for _, pattern := range []string{"*.tar", "*/*.tar", "*/index.json"} {
+		if found, _ := fs.Glob(os.DirFS(string(d)), pattern); len(found) > 0 {
+			inside := strings.TrimSuffix(found[0], "/index.json")
+			return fmt.Sprintf("%s, but with %s in it; set image: %s", text, inside, filepath.Join(string(d), inside))
+		}
+	}
+	return text
 }

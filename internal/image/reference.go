@@ -2,13 +2,16 @@ package image
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net/http"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // registry is the store of an image that is copied unchanged from a registry.
@@ -23,10 +26,25 @@ func readReference(ctx context.Context, ref name.Reference, keychain authn.Keych
 		return nil, err
 	}
 	desc, err := puller.Get(ctx, ref)
+	if isRefused(err) && isAnonymous(ctx, keychain, ref.Context()) {
+		return nil, fmt.Errorf("%w: %w", ErrNoLogin, err)
+	}
 	if err != nil {
 		return nil, explainError(err)
 	}
 	return walkManifests(ctx, registry{ref.Context(), puller}, desc.Descriptor)
+}
+
+// isRefused reports whether a registry has refused access.
+func isRefused(err error) bool {
+	var answer *transport.Error
+	return errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden)
+}
+
+// isAnonymous reports whether keychain has no login for a repository.
+func isAnonymous(ctx context.Context, keychain authn.Keychain, repo name.Repository) bool {
+	login, err := authn.Resolve(ctx, keychain, repo)
+	return err == nil && login == authn.Anonymous
 }
 
 func (r registry) readManifest(ctx context.Context, desc v1.Descriptor) ([]byte, error) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -80,10 +81,26 @@ func TestOpenNamesWhatIsNotAnImage(t *testing.T) {
 		})
 	}
 	t.Run("folder", func(t *testing.T) {
-		if err := refused(t, t.TempDir()); !strings.Contains(err.Error(), "a folder without the index.json") {
+		if err := refused(t, t.TempDir()); !strings.HasSuffix(err.Error(), "a folder without the index.json of an OCI layout") {
 			t.Errorf("error is %q", err)
 		}
 	})
+	// https://github.com/actions/download-artifact#usage
+	for _, inside := range []string{"image.tar", "image/image.tar", "layout/index.json"} {
+		t.Run("folder of an artifact with "+inside, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(inside)), 0o755); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(dir, inside), nil, 0o644); err != nil {
+				t.Fatal(err)
+			}
+			want := "set image: " + filepath.Join(dir, strings.TrimSuffix(inside, "/index.json"))
+			if err := refused(t, dir); !strings.HasSuffix(err.Error(), want) {
+				t.Errorf("error is %q, want %q at its end", err, want)
+			}
+		})
+	}
 }
 
 func TestOpenReportsMissingFile(t *testing.T) {

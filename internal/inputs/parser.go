@@ -114,6 +114,8 @@ func (p *parser) parseDuration(name string, lowest, highest time.Duration) time.
 	return d
 }
 
+const insideWorkspace = "a path inside the workspace; copy files into it from elsewhere, such as runner.temp"
+
 // parsePath accepts a path under the working directory, or an absolute path under the workspace.
 func (p *parser) parsePath(name, workspace string) string {
 	path := p.parseText(name, printable)
@@ -122,7 +124,7 @@ func (p *parser) parsePath(name, workspace string) string {
 	}
 	path, ok := cleanWorkspacePath(path, workspace)
 	if !ok {
-		p.rejectValue(name, path, "a path inside the workspace")
+		p.rejectValue(name, path, insideWorkspace)
 		return ""
 	}
 	return path

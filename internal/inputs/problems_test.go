@@ -76,7 +76,7 @@ ecr-repository "Atta": want an ECR repository's name of 2 to 256 characters, as 
 image-digest "latest": want sha256: and 64 hex digits, the output image-digest of the job that pushed it
 bundle-sha256 must not be set: the bundle phase determines it
 bundle-prefix "/bundles": want folders of letters, digits or any of _.=-, as in bundles/dev/
-bundle-path "../deploy": want a path inside the workspace
+bundle-path "../deploy": want a path inside the workspace; copy files into it from elsewhere, such as runner.temp
 deploy-bucket "s3://atta": want an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts
 mode "daemon": want job or service
 kms-key-id "{{x}}": want a KMS key's id or ARN, or alias/<name>

@@ -50,7 +50,7 @@ func (p *parser) parseImageFiles(name, workspace string) (files []File) {
 		parts := strings.Split(line, ":")
 		path, ok := cleanWorkspacePath(parts[0], workspace)
 		if !ok {
-			p.rejectValue(name, line, "a path inside the workspace")
+			p.rejectValue(name, line, insideWorkspace)
 			continue
 		}
 		file := File{Path: path, To: parts[1]}

@@ -61,8 +61,8 @@ image-files "app:relative": want path:/path/in/image or path:/path/in/image:0755
 image-files "app:/a/../../b": want path:/path/in/image or path:/path/in/image:0755, one a line
 image-files "app:/app:755": want path:/path/in/image or path:/path/in/image:0755, one a line
 image-files "a:/b:0755:x": want path:/path/in/image or path:/path/in/image:0755, one a line
-image-files "../app:/app": want a path inside the workspace
-image-files "/etc/passwd:/p": want a path inside the workspace
+image-files "../app:/app": want a path inside the workspace; copy files into it from elsewhere, such as runner.temp
+image-files "/etc/passwd:/p": want a path inside the workspace; copy files into it from elsewhere, such as runner.temp
 image-platforms "amd64": want platforms, as in linux/amd64 or linux/arm64
 image-entrypoint "/app serve": want a JSON array of strings, as in ["/usr/local/bin/app", "serve"]
 image-command "[\"a\", null]": want a JSON array of strings, as in ["/usr/local/bin/app", "serve"]

@@ -34,7 +34,7 @@ func Hints(result rollout.Result, err error) []string {
 	switch {
 	case result.Status == rollout.OutcomeCancelled:
 		add("Start the run again when you are ready: it skips what is already done.")
-	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost):
+	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost) && !isMetadataCall(innermostCall(err)):
 		add("If the run exceeded the input timeout, start it again, since it skips what is already done, or raise timeout.")
 	}
 	for _, part := range joinedErrors(err) {
@@ -90,7 +90,9 @@ func phaseHint(result rollout.Result, err error) string {
 	case errors.As(err, &drift):
 		return fmt.Sprintf("Deploy %s again: it changes only the instances that have drifted.", or(result.Current.Version, "a version"))
 	case errors.Is(err, fs.ErrNotExist):
-		return "Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job?"
+		return "Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only runner.temp, and only in an input that begins with it."
+	case errors.Is(err, image.ErrNoLogin):
+		return "A docker login of an earlier step is not visible to a container action, unless both steps set DOCKER_CONFIG to ${{ runner.temp }}/docker. Or pull and docker save the image in an earlier step, and set image to the archive."
 	case errors.Is(err, image.ErrNoRepository):
 		return "Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."
 	case errors.Is(err, image.ErrNotFound):
@@ -179,17 +181,30 @@ type (
 	}
 )
 
-func awsHint(result rollout.Result, err error) string {
-	// The innermost call is the one that failed, since any call may first have to assume a role.
-	var call, inner operation
+// innermostCall returns the call that failed, or nil, since any call may first have to assume a role.
+func innermostCall(err error) (call operation) {
+	var inner operation
 	for rest := err; errors.As(rest, &inner); rest = inner.Unwrap() {
 		call = inner
 	}
+	return call
+}
+
+// isMetadataCall reports whether a call went to the metadata service of EC2.
+func isMetadataCall(call operation) bool { return call != nil && call.Service() == "ec2imds" }
+
+func awsHint(result rollout.Result, err error) string {
+	call := innermostCall(err)
 	if call == nil {
 		return ""
 	}
 	var api apiError
 	if !errors.As(call, &api) {
+		// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+		if isMetadataCall(call) && errors.Is(err, context.DeadlineExceeded) {
+			return "No AWS credentials: the metadata service of EC2 does not answer. On a self-hosted runner on EC2, it answers a container only with a hop limit of 2: " +
+				"aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2 --instance-id <the runner's>. Or grant the job permissions: id-token: write, for role-to-assume."
+		}
 		if strings.Contains(err.Error(), "credentials") {
 			return "No AWS credentials. For role-to-assume, grant the job permissions: id-token: write; or run aws-actions/configure-aws-credentials in an earlier step."
 		}
