@@ -7,8 +7,9 @@
 // do, runs commands on a [Machine] of the caller, injects faults into requests
 // ([Server.AddFault]) and deliveries ([Instance]), and records every request ([Server.Calls]).
 //
-// It evaluates no IAM policy but the trust of roles in a subject ([Trust]), and does not store anything on disk, limit rates, or serve other
-// operations, for which it returns the service's own error.
+// It does not evaluate IAM policies, apart from the subject that roles trust ([Trust]), store
+// anything on disk, limit rates, or serve other operations, for which it returns the
+// service's own error.
 //
 // The subpackages provide machines and content: host runs scripts in a folder, with the
 // stand-ins for docker, systemctl and aws from standins on its PATH; simhost simulates the
