@@ -69,7 +69,7 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	storage := s3.NewFromConfig(a.cfg)
 	services := rollout.Services{
 		Account: id,
-		Console: consoleHost(a.in.Identity.Region),
+		Console: consoleHost(ctx, a.in.Identity.Region),
 		Skew:    skew,
 		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
 		Lease: lease.New(storage, lease.Location{
@@ -82,9 +82,9 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	}
 	host := a.in.Image.Registry
 	if host == "" {
-		host = image.RegistryHost(id, a.in.Identity.Region)
+		host = image.RegistryHost(ctx, id, a.in.Identity.Region)
 	}
-	region := image.RegionOf(host)
+	region := image.RegionOf(ctx, host)
 	repository, err := image.NewRepository(host, a.in.Image.Repository, a.loginForRegion(region))
 	if err != nil {
 		return services, err
@@ -98,8 +98,8 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 
 // consoleHost returns the host of the console in a region: that of the sign-in page, which the SDK knows for every
 // partition, with another first word. It is empty if the SDK knows none.
-func consoleHost(region string) string {
-	endpoint, err := signin.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), signin.EndpointParameters{
+func consoleHost(ctx context.Context, region string) string {
+	endpoint, err := signin.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, signin.EndpointParameters{
 		Region: &region, UseDualStack: aws.Bool(false), UseFIPS: aws.Bool(false),
 	})
 	if err != nil {

@@ -56,7 +56,7 @@ func TestConsoleIsThatOfThePartition(t *testing.T) {
 		"eusc-de-east-1": "eusc-de-east-1.console.amazonaws-eusc.eu",
 		"us-isob-east-1": "us-isob-east-1.console.sc2shome.sgov.gov",
 	} {
-		if got := consoleHost(region); got != want {
+		if got := consoleHost(t.Context(), region); got != want {
 			t.Errorf("the console of %s is %s, want %s", region, got, want)
 		}
 	}

@@ -95,11 +95,16 @@ type Keychain struct {
 	Host string                                  // host[:port]; may be empty
 }
 
-// Resolve implements authn.Keychain.
+// Resolve is ResolveContext without a context, for callers that have none.
 func (k Keychain) Resolve(target authn.Resource) (authn.Authenticator, error) {
+	return k.ResolveContext(context.Background(), target)
+}
+
+// ResolveContext implements authn.ContextKeychain.
+func (k Keychain) ResolveContext(ctx context.Context, target authn.Resource) (authn.Authenticator, error) {
 	host := target.RegistryStr()
-	if region := RegionOf(host); region != "" || host == k.Host {
+	if region := RegionOf(ctx, host); region != "" || host == k.Host {
 		return k.ECR(region), nil
 	}
-	return authn.DefaultKeychain.Resolve(target)
+	return authn.Resolve(ctx, authn.DefaultKeychain, target)
 }

@@ -119,9 +119,9 @@ func TestRegistryHostIsThatOfThePartition(t *testing.T) {
 		"eusc-de-east-1": "123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu",
 		"us-isob-east-1": "123456789012.dkr.ecr.us-isob-east-1.sc2s.sgov.gov",
 	} {
-		host := RegistryHost("123456789012", region)
-		if host != want || RegionOf(host) != region {
-			t.Errorf("the registry in %s is %s, which is in %q", region, host, RegionOf(host))
+		host := RegistryHost(t.Context(), "123456789012", region)
+		if host != want || RegionOf(t.Context(), host) != region {
+			t.Errorf("the registry in %s is %s, which is in %q", region, host, RegionOf(t.Context(), host))
 		}
 	}
 }

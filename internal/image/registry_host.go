@@ -14,12 +14,12 @@ import (
 var ecrHost = regexp.MustCompile(`^[0-9]{12}\.dkr[.-]ecr(?:-fips)?\.([a-z0-9-]+)\.(.+)$`)
 
 // RegistryHost returns the host of an account's private registry in a region.
-func RegistryHost(account, region string) string {
-	return account + ".dkr.ecr." + region + "." + ecrDomain(region, false)
+func RegistryHost(ctx context.Context, account, region string) string {
+	return account + ".dkr.ecr." + region + "." + ecrDomain(ctx, region, false)
 }
 
 // RegionOf returns the region of an ECR host, or "" for any other host.
-func RegionOf(host string) string {
+func RegionOf(ctx context.Context, host string) string {
 	found := ecrHost.FindStringSubmatch(host)
 	if found == nil {
 		return ""
@@ -27,15 +27,15 @@ func RegionOf(host string) string {
 	// Dual-stack registries are at on.aws, next to the API at api.aws:
 	// https://docs.aws.amazon.com/AmazonECR/latest/userguide/ecr-requests.html
 	region, domain := found[1], found[2]
-	if domain != ecrDomain(region, false) && domain != strings.Replace(ecrDomain(region, true), "api.", "on.", 1) {
+	if domain != ecrDomain(ctx, region, false) && domain != strings.Replace(ecrDomain(ctx, region, true), "api.", "on.", 1) {
 		return ""
 	}
 	return region
 }
 
-// ecrDomain returns the domain of ECR in the region's partition, as the SDK knows it.
-func ecrDomain(region string, dualStack bool) string {
-	endpoint, err := ecr.NewDefaultEndpointResolverV2().ResolveEndpoint(context.Background(), ecr.EndpointParameters{
+// ecrDomain returns the domain of ECR in the region's partition, as the SDK knows it. It sends no request.
+func ecrDomain(ctx context.Context, region string, dualStack bool) string {
+	endpoint, err := ecr.NewDefaultEndpointResolverV2().ResolveEndpoint(ctx, ecr.EndpointParameters{
 		Region: &region, UseDualStack: &dualStack, UseFIPS: aws.Bool(false),
 	})
 	if err != nil {
