@@ -67,6 +67,15 @@ func (u *discardedReply) Header() http.Header         { return u.header }
 func (u *discardedReply) WriteHeader(int)             {}
 func (u *discardedReply) Write(p []byte) (int, error) { return len(p), nil }
 
+// closeConnection closes the connection: the client reads "EOF".
+func closeConnection(w http.ResponseWriter) {
+	connection, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	_ = connection.Close()
+}
+
 // resetConnection resets the connection: the client reads "connection reset by peer".
 func resetConnection(w http.ResponseWriter) {
 	connection, _, err := http.NewResponseController(w).Hijack()

@@ -34,6 +34,7 @@ type Fault struct {
 	Times     int           // how many calls it applies to; 0: all
 	Delay     time.Duration // before anything else
 	Reset     bool          // reset the connection without handling the call
+	HangUp    bool          // close the connection without handling the call: the client reads EOF
 	DropReply bool          // handle the call, then reset the connection
 	Error     *Error        // return this error without handling the call
 }

@@ -3,6 +3,7 @@ package localaws_test
 import (
 	"context"
 	"errors"
+	"io"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +51,17 @@ func TestResetFaultSkipsTheCall(t *testing.T) {
 	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, Reset: true})
 	if _, err := s3.NewFromConfig(s.Config()).PutObject(t.Context(), putInput("k", "v")); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHangUpFaultClosesTheConnection(t *testing.T) {
+	s, client := storage(t)
+	s.AddFault(localaws.Fault{Operation: "s3:PutObject", Times: 1, HangUp: true})
+	if _, err := client.PutObject(t.Context(), putInput("k", "v")); !errors.Is(err, io.EOF) {
+		t.Errorf("error is %v", err)
+	}
+	if _, ok := s.Object("artifacts", "k"); ok {
+		t.Error("object was stored")
 	}
 }
 

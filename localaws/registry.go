@@ -2,6 +2,7 @@ package localaws
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -26,6 +27,10 @@ func newRegistry(e *ecr) *ecrRegistry {
 		registry.Logger(log.New(io.Discard, "", 0)),
 	)}
 }
+
+// errHangUp closes the connection without a response, as ECR does when an upload starts to a repository that does not
+// exist, or without ecr:InitiateLayerUpload: https://github.com/aws/containers-roadmap/issues/1970
+var errHangUp = errors.New("close the connection")
 
 var v2Path = regexp.MustCompile(`^/v2/(.+)/(manifests|blobs|tags)/(.*)$`)
 
@@ -60,6 +65,9 @@ func (g *ecrRegistry) serve(w http.ResponseWriter, r *request) error {
 		return nil
 	}
 	repository, ok := g.ecr.findRepository(parts[1])
+	if !ok && r.Method == http.MethodPost {
+		return errHangUp
+	}
 	if !ok {
 		return &Error{Status: http.StatusNotFound, Code: "NAME_UNKNOWN", Message: fmt.Sprintf(
 			"The repository with name '%s' does not exist in the registry with id '%s'", parts[1], g.ecr.account)}

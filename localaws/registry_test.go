@@ -3,6 +3,7 @@ package localaws_test
 import (
 	"encoding/base64"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -186,8 +187,11 @@ func TestMissingObjectsGetECRsErrors(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "MUTABLE")
 	auth, api := login(t, s), ecr.NewFromConfig(s.Config())
-	err := remote.Write(tag(t, s, "other:1"), randomImage(t), auth)
+	_, err := remote.Get(tag(t, s, "other:1"), auth)
 	wantRegistry(t, err, 404, "NAME_UNKNOWN", "The repository with name 'other' does not exist")
+	if err := remote.Write(tag(t, s, "other:1"), randomImage(t), auth, remote.WithRetryBackoff(remote.Backoff{Steps: 1})); !errors.Is(err, io.EOF) {
+		t.Errorf("an upload to it ends with %v", err)
+	}
 	_, err = remote.Get(tag(t, s, "atta:1"), auth)
 	wantRegistry(t, err, 404, "MANIFEST_UNKNOWN", "Requested image not found")
 	_, err = api.DescribeRepositories(t.Context(), &ecr.DescribeRepositoriesInput{RepositoryNames: []string{"other"}})

@@ -209,12 +209,20 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 		resetConnection(w)
 		return
 	}
+	if fault.HangUp {
+		closeConnection(w)
+		return
+	}
 	if fault.DropReply {
 		out.ResponseWriter = &discardedReply{header: http.Header{}}
 	}
 	err := fault.errorAnswer()
 	if err == nil {
 		err = api.serve(out, r)
+	}
+	if errors.Is(err, errHangUp) {
+		closeConnection(w)
+		return
 	}
 	if err != nil {
 		response := &Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: err.Error()}

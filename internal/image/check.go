@@ -6,7 +6,6 @@ import (
 	"fmt"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote"
-	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 // Check reports, without changing anything, an error that would make a push as ref fail; ref need not exist yet. The error
@@ -17,13 +16,8 @@ func (r *Repository) Check(ctx context.Context, ref string) error {
 		return err
 	}
 	_, err = remote.Get(reference, r.remoteOptions(ctx)...)
-	var registryErr *transport.Error
-	if errors.As(err, &registryErr) {
-		for _, e := range registryErr.Errors {
-			if e.Code == transport.NameUnknownErrorCode && r.create == nil {
-				return fmt.Errorf("check %s: %w", r.name, ErrNoRepository)
-			}
-		}
+	if r.create == nil && isRepositoryMissing(err) {
+		return fmt.Errorf("check %s: %w", r.name, ErrNoRepository)
 	}
 	if err = explainError(err); err == nil || errors.Is(err, ErrNotFound) {
 		return nil

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
 type createAPI interface {
@@ -42,4 +46,24 @@ func (r *Repository) CreateWith(api createAPI, tags []string) {
 		}
 		return nil
 	}
+}
+
+// createMissing creates the repository if it does not exist and CreateWith was called, and reports whether it did. Only the
+// answer to a read says so: ECR answers the start of an upload by closing the connection.
+func (r *Repository) createMissing(ctx context.Context, ref name.Reference) (created bool, err error) {
+	if r.create == nil {
+		return false, nil
+	}
+	if _, err := remote.Get(ref, r.remoteOptions(ctx)...); !isRepositoryMissing(err) {
+		return false, nil // the push meets any other error again
+	}
+	return true, r.create(ctx)
+}
+
+// isRepositoryMissing reports whether err is the registry's answer to a read in a repository that does not exist.
+func isRepositoryMissing(err error) bool {
+	var registryErr *transport.Error
+	return errors.As(err, &registryErr) && slices.ContainsFunc(registryErr.Errors, func(d transport.Diagnostic) bool {
+		return d.Code == transport.NameUnknownErrorCode
+	})
 }

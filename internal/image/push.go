@@ -33,20 +33,11 @@ type PushOptions struct {
 // one of these images has the same config, the layers are not read either. Push succeeds if the tag already names this
 // image, and returns a TagConflictError if it names another.
 func (r *Repository) Push(ctx context.Context, src *Source, tag string, options PushOptions) (Pushed, error) {
-	pushed, err := r.pushOnce(ctx, src, tag, options)
-	if r.create == nil || !errors.Is(err, ErrNoRepository) {
-		return pushed, err
-	}
-	if err := r.create(ctx); err != nil {
+	reference, err := r.client.parseReference(tag)
+	if err != nil {
 		return Pushed{}, err
 	}
-	pushed, err = r.pushOnce(ctx, src, tag, options)
-	pushed.Created = err == nil
-	return pushed, err
-}
-
-func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, options PushOptions) (Pushed, error) {
-	reference, err := r.client.parseReference(tag)
+	created, err := r.createMissing(ctx, reference)
 	if err != nil {
 		return Pushed{}, err
 	}
@@ -80,7 +71,7 @@ func (r *Repository) pushOnce(ctx context.Context, src *Source, tag string, opti
 		}
 	}
 	progress := e.meter.total()
-	return Pushed{URI: r.URI(digest), Tag: tag, Digest: digest, Uploaded: have == nil, Bytes: progress.Sent, Reused: progress.Reused}, nil
+	return Pushed{URI: r.URI(digest), Tag: tag, Digest: digest, Uploaded: have == nil, Bytes: progress.Sent, Reused: progress.Reused, Created: created}, nil
 }
 
 // computeDigest computes the digest of m, which is compared with that of have, the image that the tag names.

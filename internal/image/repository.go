@@ -21,6 +21,10 @@ var (
 	ErrNoLogin = errors.New("there is no login to the registry, and without one it refuses")
 	// ErrNoRepository is returned if the repository does not exist and the registry does not create it on demand.
 	ErrNoRepository = errors.New("the repository does not exist")
+	// ErrHungUp is returned if the registry closes the connection instead of answering the start of an upload. ECR does so
+	// for a repository that does not exist, and without ecr:InitiateLayerUpload:
+	// https://github.com/aws/containers-roadmap/issues/1970
+	ErrHungUp = errors.New("the registry closes the connection when an upload starts")
 )
 
 // TagConflictError is returned if a tag already names another image. Nothing was changed.

@@ -67,7 +67,8 @@ func (c creator) CreateRepository(_ context.Context, in *ecr.CreateRepositoryInp
 	return &ecr.CreateRepositoryOutput{}, c(in)
 }
 
-func TestPushAcceptsARepositoryCreatedMeanwhile(t *testing.T) {
+// ECR says that a repository does not exist only to who reads, and hangs up on an upload.
+func TestPushCreatesTheMissingRepository(t *testing.T) {
 	for name, test := range map[string]struct {
 		answer error
 		want   string
@@ -81,7 +82,10 @@ func TestPushAcceptsARepositoryCreatedMeanwhile(t *testing.T) {
 			var exists atomic.Bool
 			s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
 				missing := !exists.Load() && r.URL.Path != "/v2/"
-				if missing {
+				switch {
+				case missing && r.Method == http.MethodPost:
+					closeConnection(w)
+				case missing:
 					refuse(w, http.StatusNotFound, "NAME_UNKNOWN")
 				}
 				return missing

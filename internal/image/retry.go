@@ -3,8 +3,10 @@ package image
 import (
 	"context"
 	"errors"
+	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 
@@ -14,6 +16,7 @@ import (
 const (
 	maxAttempts  = 6
 	firstBackoff = time.Second // about 30 s in total, enough for throttling or a restart
+	maxHangUps   = 3           // about 2 s: a registry that hangs up on the start of an upload rather refuses it
 )
 
 // renewer is an authenticator that can replace a token that the registry no longer accepts.
@@ -22,10 +25,13 @@ type renewer interface{ Renew() }
 // retry calls f until it succeeds or returns an error that is not retryable, at most maxAttempts times. It replaces the
 // retries of go-containerregistry, whose backoff ignores cancellation and which does not renew expired tokens.
 func (c *client) retry(ctx context.Context, f func() error) error {
-	backoff := c.backoff
+	backoff, hangUps := c.backoff, 0
 	for attempt := 1; ; attempt++ {
 		err := f()
-		if err == nil || attempt == maxAttempts || ctx.Err() != nil || !c.isRetryable(err) {
+		if isHangUp(err) {
+			hangUps++
+		}
+		if err == nil || attempt == maxAttempts || hangUps == maxHangUps || ctx.Err() != nil || !c.isRetryable(err) {
 			return err
 		}
 		jittered := backoff/2 + rand.N(backoff/2)
@@ -36,6 +42,12 @@ func (c *client) retry(ctx context.Context, f func() error) error {
 			backoff *= 2
 		}
 	}
+}
+
+// isHangUp reports whether the registry closed the connection instead of answering the start of an upload.
+func isHangUp(err error) bool {
+	var request *url.Error
+	return errors.As(err, &request) && request.Op == "Post" && strings.Contains(request.URL, "/blobs/uploads/") && errors.Is(err, io.EOF)
 }
 
 // isRetryable reports whether another attempt may succeed; if the registry rejected the token, it is renewed first. An error

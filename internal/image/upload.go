@@ -34,6 +34,9 @@ func (e *engine) pushBlob(ctx context.Context, b *blob) error {
 	if err == nil || errors.As(err, new(contentError)) || errors.As(err, new(sourceError)) {
 		return err
 	}
+	if isHangUp(err) {
+		err = fmt.Errorf("%w: %w", ErrHungUp, err)
+	}
 	return fmt.Errorf("%s: %w", b.name, explainError(err))
 }
 

@@ -1,6 +1,7 @@
 package image
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -21,6 +22,51 @@ func resetConnection(w http.ResponseWriter) {
 	}
 	_ = conn.(*net.TCPConn).SetLinger(0)
 	_ = conn.Close()
+}
+
+// closeConnection closes a connection without a response, so that the client reads EOF.
+func closeConnection(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	_ = conn.Close()
+}
+
+func TestPushGivesUpSoonWhenTheRegistryHangsUpOnUploads(t *testing.T) {
+	for way, ref := range bothWays(t, randomImage(1)) {
+		s := newServer(t)
+		s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
+			refused := r.Method == http.MethodPost
+			if refused {
+				closeConnection(w)
+			}
+			return refused
+		})
+		_, err := s.repository(t, "app").Push(t.Context(), opened(t, ref), "1", PushOptions{})
+		if !errors.Is(err, ErrHungUp) || !strings.Contains(err.Error(), s.host+"/app:1") {
+			t.Errorf("%s: error is %v", way, err)
+		}
+		if blobs, posts := 2, s.countWrites("POST"); posts < maxHangUps || posts > blobs*maxHangUps {
+			t.Errorf("%s: %d uploads of %d blobs were started", way, posts, blobs)
+		}
+	}
+}
+
+func TestUploadIsStartedAgainAfterTheConnectionWasClosedOnce(t *testing.T) {
+	s := newServer(t)
+	var closed atomic.Bool
+	s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
+		first := r.Method == http.MethodPost && !closed.Swap(true)
+		if first {
+			closeConnection(w)
+		}
+		return first
+	})
+	if _, err := s.repository(t, "app").Push(t.Context(), opened(t, savedAs(t, randomImage(1))), "1", PushOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	s.checkIntact(t, "app:1")
 }
 
 // sendsBlob reports whether r sends bytes of a blob; if its digest is known, the request that ends the upload does.

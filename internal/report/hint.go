@@ -95,6 +95,8 @@ func phaseHint(result rollout.Result, err error) string {
 		return "A docker login of an earlier step is not visible to a container action, unless both steps set DOCKER_CONFIG to ${{ runner.temp }}/docker. Or pull and docker save the image in an earlier step, and set image to the archive."
 	case errors.Is(err, image.ErrNoRepository):
 		return "Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."
+	case errors.Is(err, image.ErrHungUp):
+		return "Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set create-repository: true, and grant ecr:InitiateLayerUpload on it."
 	case errors.Is(err, image.ErrNotFound):
 		return "The image is not in the repository: run the image phase, or check ecr-repository and image-digest."
 	}

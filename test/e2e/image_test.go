@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -193,6 +194,16 @@ func TestPromotedImageKeepsItsDigest(t *testing.T) {
 	if out.outputs["image-digest"] != digest || !strings.Contains(out.summary, "| Source | `"+verified+"` |") {
 		t.Errorf("%q\n%s", out.outputs, out.summary)
 	}
+}
+
+// ECR closes the connection when an upload starts without ecr:InitiateLayerUpload.
+func TestPushWithoutThePermissionToUploadNamesIt(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	s.aws.AddFault(localaws.Fault{Operation: "registry:POST blob", HangUp: true})
+	out := s.run("phases=image")
+	out.wants("failed")
+	out.says("the registry closes the connection when an upload starts", "grant ecr:InitiateLayerUpload", "create-repository: true")
 }
 
 // A repository that is made has tags that stay, but for those that are to move.
