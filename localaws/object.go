@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -29,6 +30,9 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 	if r.Header.Get("X-Amz-Copy-Source") != "" {
 		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "CopyObject is not implemented"}
 	}
+	if err := checkPolicy(r, b); err != nil {
+		return err
+	}
 	old, exists := b.objects[key]
 	switch r.Header.Get("If-None-Match") {
 	case "":
@@ -48,7 +52,7 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 	}
 	o := storedObject{content: r.body, modified: s.now(), header: storedHeaders(r.Header), checksums: checksums}
 	sum := md5.Sum(r.body)
-	if o.header.Get(encryption) == "aws:kms" { // with KMS, the ETag is not the MD5 of the content
+	if strings.HasPrefix(o.header.Get(encryption), "aws:kms") { // with KMS, the ETag is not the MD5 of the content
 		sum = md5.Sum(append(sum[:], "kms"...))
 	}
 	o.etag = `"` + hex.EncodeToString(sum[:]) + `"`
@@ -62,6 +66,33 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 	}
 	w.WriteHeader(http.StatusOK)
 	return nil
+}
+
+// checkPolicy refuses a write that the bucket's policy or Object Lock does not allow.
+func checkPolicy(r *request, b *bucket) error {
+	asked := r.Header.Get(encryption)
+	switch {
+	case b.encryption != "" && asked != b.encryption:
+		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: fmt.Sprintf(
+			"User: %s is not authorized to perform: s3:PutObject on resource: %q with an explicit deny in a resource-based policy", r.principal.arn, "arn:aws:s3:::"+strings.TrimPrefix(r.URL.Path, "/"))}
+	case asked != "" && !slices.Contains([]string{"AES256", "aws:kms", "aws:kms:dsse"}, asked):
+		return &Error{Code: "InvalidArgument", Message: "The encryption method specified is not supported"}
+	case asked == "AES256" && r.Header.Get(encryption+"-Aws-Kms-Key-Id") != "":
+		return &Error{Code: "InvalidArgument", Message: "Server Side Encryption with AWS KMS managed key requires HTTP header x-amz-server-side-encryption : aws:kms"}
+	case b.locked && r.Header.Get("Content-Md5") == "" && !hasChecksum(r.Header):
+		return &Error{Code: "InvalidRequest", Message: "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters"}
+	}
+	return nil
+}
+
+// hasChecksum reports whether a request has a checksum, in a header or in a trailer.
+func hasChecksum(h http.Header) bool {
+	for name := range h {
+		if strings.HasPrefix(name, "X-Amz-Checksum-") {
+			return true
+		}
+	}
+	return h.Get("X-Amz-Trailer") != ""
 }
 
 const encryption = "X-Amz-Server-Side-Encryption"

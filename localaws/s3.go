@@ -18,8 +18,10 @@ type s3 struct {
 }
 
 type bucket struct {
-	owner   string
-	objects map[string]storedObject
+	owner, region string
+	encryption    string // that a write must ask for; empty: any, or none
+	locked        bool   // Object Lock with a default retention
+	objects       map[string]storedObject
 }
 
 func newS3(o Options, keys *keyring) *s3 {
@@ -32,9 +34,22 @@ type BucketOption func(*bucket)
 // OwnedBy sets the account that owns the bucket.
 func OwnedBy(account string) BucketOption { return func(b *bucket) { b.owner = account } }
 
+// InRegion sets the region of the bucket; default is the server's.
+func InRegion(region string) BucketOption { return func(b *bucket) { b.region = region } }
+
+// RequireEncryption denies writes without the header x-amz-server-side-encryption of this value, as a bucket policy can:
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingServerSideEncryption.html
+func RequireEncryption(algorithm string) BucketOption {
+	return func(b *bucket) { b.encryption = algorithm }
+}
+
+// WithObjectLock gives the bucket versions and a default retention, with which a write needs a checksum:
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-put-object
+func WithObjectLock() BucketOption { return func(b *bucket) { b.locked = true } }
+
 // CreateBucket adds an empty bucket.
 func (s *Server) CreateBucket(name string, opts ...BucketOption) {
-	b := &bucket{owner: s.options.Account, objects: map[string]storedObject{}}
+	b := &bucket{owner: s.options.Account, region: s.options.Region, objects: map[string]storedObject{}}
 	for _, set := range opts {
 		set(b)
 	}
@@ -96,6 +111,12 @@ func (s *s3) serve(w http.ResponseWriter, r *request) error {
 	b, ok := s.buckets[name]
 	if !ok {
 		return &Error{Status: http.StatusNotFound, Code: "NoSuchBucket", Message: "The specified bucket does not exist"}
+	}
+	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html#RESTRedirect
+	if b.region != s.region {
+		w.Header().Set("X-Amz-Bucket-Region", b.region)
+		return &Error{Status: http.StatusMovedPermanently, Code: "PermanentRedirect", Message: "The bucket you are attempting to access " +
+			"must be addressed using the specified endpoint. Please send all future requests to this endpoint."}
 	}
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
 	if owner := r.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner {
