@@ -59,7 +59,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		never   []string // packages that must not
 	}{
 		{what: "only these packages call AWS", imports: "github.com/aws",
-			only: []string{"internal/image", "internal/bundle", "internal/fleet", "internal/lease", "internal/clients", "localaws"}},
+			only: []string{"internal/image", "internal/bundle", "internal/storage", "internal/fleet", "internal/lease", "internal/clients", "localaws"}},
 		{what: "only github uses the GitHub toolkit", imports: "github.com/sethvargo/go-githubactions", only: []string{"internal/github", "main"}},
 		{what: "the local AWS is for tests and the demo", imports: module + "/localaws", only: []string{"localaws", "test", "tools"}},
 		{what: "release imports nothing of this module", imports: module, never: []string{"internal/release"}},
@@ -71,6 +71,8 @@ func TestDependenciesPointOneWay(t *testing.T) {
 		{what: "only main builds the clients", imports: module + "/internal/clients", only: []string{"main"}},
 		{what: "only main reports", imports: module + "/internal/report", only: []string{"main"}},
 		{what: "nothing below rollout imports it", imports: module + "/internal/rollout", only: []string{"internal/clients", "internal/report", "main"}},
+		{what: "only what is kept in S3 uses the bucket", imports: module + "/internal/storage",
+			only: []string{"internal/bundle", "internal/lease", "internal/clients", "internal/rollout", "internal/report"}},
 		{what: "the AWS packages do not import each other", imports: module + "/internal/image", never: []string{"internal/bundle", "internal/fleet"}},
 		{what: "the AWS packages do not import each other", imports: module + "/internal/bundle", never: []string{"internal/image", "internal/fleet"}},
 		{what: "the AWS packages do not import each other", imports: module + "/internal/fleet", never: []string{"internal/image", "internal/bundle"}},

@@ -1,7 +1,6 @@
 package bundle
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -11,32 +10,21 @@ import (
 	"io"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/storage"
 )
 
-type s3API interface {
-	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
-	HeadObject(context.Context, *s3.HeadObjectInput, ...func(*s3.Options)) (*s3.HeadObjectOutput, error)
-	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
-}
-
-// Store stores bundles in one bucket. Every request names the account that must own the bucket, so that nothing is written
-// to or read from somebody else's bucket of that name.
+// Store stores bundles in one bucket.
 type Store struct {
-	api    s3API
-	bucket string
-	owner  string
-	kmsKey string
+	bucket *storage.Bucket
+	prefix string
 }
 
-// NewStore returns a Store for a bucket of the account owner. An empty kmsKey means the bucket's default encryption.
-func NewStore(api s3API, bucket, owner, kmsKey string) *Store {
-	return &Store{api: api, bucket: bucket, owner: owner, kmsKey: kmsKey}
+// NewStore returns a Store for the keys of a bucket that begin with prefix, which ends with a slash.
+func NewStore(bucket *storage.Bucket, prefix string) *Store {
+	return &Store{bucket: bucket, prefix: prefix}
 }
 
 // Stored is a bundle that is confirmed to be in S3.
@@ -53,66 +41,77 @@ func (e *ConflictError) Error() string {
 	return fmt.Sprintf("%s holds another bundle, with sha256 %s instead of %s; release a new version", e.URI, e.Have, e.Want)
 }
 
-// retryConflicts makes the SDK also retry the 409 that S3 returns while another conditional write of the key is in progress:
-// https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
-func retryConflicts(o *s3.Options) {
-	o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict")
-}
-
-// Put uploads the bundle unless the key exists. If it holds the same bytes, they are reused; otherwise the error is a
-// *ConflictError.
-func (s *Store) Put(ctx context.Context, key string, b Bundle) (Stored, error) {
-	sum, err := hex.DecodeString(b.SHA256)
-	if err != nil {
-		return Stored{}, fmt.Errorf("decode sha256 of bundle: %w", err)
-	}
-	put := &s3.PutObjectInput{
-		Bucket: &s.bucket, Key: &key, ExpectedBucketOwner: &s.owner,
-		Body:              bytes.NewReader(b.Content),
-		IfNoneMatch:       aws.String("*"),
-		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
-		ChecksumSHA256:    aws.String(base64.StdEncoding.EncodeToString(sum)),
-		ContentType:       aws.String("application/gzip"),
-	}
-	if s.kmsKey != "" {
-		put.ServerSideEncryption, put.SSEKMSKeyId = types.ServerSideEncryptionAwsKms, &s.kmsKey
-	}
-	_, err = s.api.PutObject(ctx, put, retryConflicts)
-	if errorCode(err) == "PreconditionFailed" {
-		return s.Find(ctx, key, b.SHA256)
-	}
-	if err != nil {
-		return Stored{}, fmt.Errorf("write %s: %w", s.objectURI(key), err)
-	}
-	return Stored{URI: s.objectURI(key), SHA256: b.SHA256}, nil
-}
-
-// ErrNotFound is returned if there is no bundle under the key.
+// ErrNotFound is returned if the bundle of a release is not in the bucket.
 var ErrNotFound = errors.New("the bundle is not in the bucket")
 
-// Find returns the bundle under the key. The error is ErrNotFound if there is none, and a *ConflictError if its SHA-256
-// differs from sha256, in hex; an empty sha256 matches any bundle.
-func (s *Store) Find(ctx context.Context, key, sha256 string) (Stored, error) {
-	have, err := s.storedSHA256(ctx, key)
-	switch errorCode(err) {
-	case "NotFound", "NoSuchKey":
-		err = fmt.Errorf("%w: %w", ErrNotFound, err)
+// Put uploads the bundle of a release unless its key exists. If it holds the same bytes, they are reused; otherwise the
+// error is a *ConflictError. Only Find looks under the key of earlier versions of this action.
+func (s *Store) Put(ctx context.Context, rel release.Release, b Bundle) (Stored, error) {
+	key := rel.BundleKey(s.prefix)
+	_, err := s.bucket.Put(ctx, key, b.Content, "application/gzip", "")
+	if storage.IsConflict(err) {
+		if stored, findErr := s.findKey(ctx, key, b.SHA256); !errors.Is(findErr, ErrNotFound) {
+			return stored, findErr
+		}
 	}
 	if err != nil {
-		return Stored{}, fmt.Errorf("read %s: %w", s.objectURI(key), err)
+		return Stored{}, err
 	}
-	if sha256 != "" && have != sha256 {
-		return Stored{}, &ConflictError{URI: s.objectURI(key), Have: have, Want: sha256}
+	return Stored{URI: s.bucket.URI(key), SHA256: b.SHA256}, nil
+}
+
+// Find returns the bundle of a release with this SHA-256, in hex. The error is ErrNotFound if none is stored, and a
+// *ConflictError if another one is.
+func (s *Store) Find(ctx context.Context, rel release.Release, sha256 string) (Stored, error) {
+	stored, err := s.findKey(ctx, rel.BundleKey(s.prefix), sha256)
+	if !errors.Is(err, ErrNotFound) {
+		return stored, err
 	}
-	return Stored{URI: s.objectURI(key), SHA256: have, Reused: true}, nil
+	old, oldErr := s.findOld(ctx, rel, sha256)
+	if errors.Is(oldErr, ErrNotFound) {
+		return Stored{}, err
+	}
+	return old, oldErr
+}
+
+// findOld is Find for the key that earlier versions of this action used. All services share it, so another bundle there is
+// a conflict only if it is one of this service. A role that may not read the key has no bundle there.
+func (s *Store) findOld(ctx context.Context, rel release.Release, sha256 string) (Stored, error) {
+	key := rel.OldBundleKey(s.prefix)
+	stored, err := s.findKey(ctx, key, sha256)
+	if storage.IsDenied(err) {
+		return Stored{}, ErrNotFound
+	}
+	if !errors.As(err, new(*ConflictError)) {
+		return stored, err
+	}
+	content, readErr := s.download(ctx, key)
+	if readErr != nil {
+		return Stored{}, readErr
+	}
+	if !isOfService(content, rel.Service) {
+		return Stored{}, ErrNotFound
+	}
+	return Stored{}, err
+}
+
+func (s *Store) findKey(ctx context.Context, key, sha256 string) (Stored, error) {
+	have, err := s.storedSHA256(ctx, key)
+	switch {
+	case storage.IsMissing(err):
+		return Stored{}, fmt.Errorf("%w: %w", ErrNotFound, err)
+	case err != nil:
+		return Stored{}, err
+	case have != sha256:
+		return Stored{}, &ConflictError{URI: s.bucket.URI(key), Have: have, Want: sha256}
+	}
+	return Stored{URI: s.bucket.URI(key), SHA256: have, Reused: true}, nil
 }
 
 // storedSHA256 requests the checksum from S3, and downloads the object to compute it if S3 has none, as for a bundle that
 // another tool uploaded.
 func (s *Store) storedSHA256(ctx context.Context, key string) (string, error) {
-	head, err := s.api.HeadObject(ctx, &s3.HeadObjectInput{
-		Bucket: &s.bucket, Key: &key, ExpectedBucketOwner: &s.owner, ChecksumMode: types.ChecksumModeEnabled,
-	})
+	head, err := s.bucket.Head(ctx, key)
 	if err != nil {
 		return "", err
 	}
@@ -120,30 +119,28 @@ func (s *Store) storedSHA256(ctx context.Context, key string) (string, error) {
 		return hex.EncodeToString(sum), nil
 	}
 	if size := aws.ToInt64(head.ContentLength); size > deploy.MaxBundle {
-		return "", fmt.Errorf("it has %d bytes, and a bundle may have %d", size, deploy.MaxBundle)
+		return "", fmt.Errorf("read %s: it has %d bytes, and a bundle may have %d", s.bucket.URI(key), size, deploy.MaxBundle)
 	}
-	object, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.bucket, Key: &key, ExpectedBucketOwner: &s.owner})
+	content, err := s.download(ctx, key)
 	if err != nil {
 		return "", err
 	}
+	sum := sha256.Sum256(content)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+func (s *Store) download(ctx context.Context, key string) ([]byte, error) {
+	object, err := s.bucket.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
 	defer object.Body.Close()
-	hash := sha256.New()
-	n, err := io.Copy(hash, io.LimitReader(object.Body, deploy.MaxBundle+1))
-	if err == nil && n > deploy.MaxBundle {
+	content, err := io.ReadAll(io.LimitReader(object.Body, deploy.MaxBundle+1))
+	if err == nil && len(content) > deploy.MaxBundle {
 		err = fmt.Errorf("it has more than %d bytes, the most that a bundle may have", deploy.MaxBundle)
 	}
 	if err != nil {
-		return "", err
+		return nil, fmt.Errorf("read %s: %w", s.bucket.URI(key), err)
 	}
-	return hex.EncodeToString(hash.Sum(nil)), nil
-}
-
-func (s *Store) objectURI(key string) string { return "s3://" + s.bucket + "/" + key }
-
-func errorCode(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
+	return content, nil
 }

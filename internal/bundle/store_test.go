@@ -14,14 +14,16 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/storage"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
 const (
-	account = "123456789012"
-	bucket  = "artifacts"
-	key     = "bundles/dev/deploy-bundle-0.1.30-dev.tar.gz"
-	uri     = "s3://" + bucket + "/" + key
+	account   = "123456789012"
+	bucket    = "artifacts"
+	bundleKey = "bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz"
+	oldKey    = "bundles/dev/deploy-bundle-0.1.30-dev.tar.gz"
+	uri       = "s3://" + bucket + "/" + bundleKey
 )
 
 // cloud returns an emulated AWS with one bucket, and a client that retries without delay.
@@ -36,11 +38,20 @@ func cloud(t *testing.T, opts ...localaws.BucketOption) (*localaws.Server, *s3.C
 	return server, s3.NewFromConfig(server.Config(), func(o *s3.Options) { o.UsePathStyle = true })
 }
 
+// newStore returns the store of a run; each option changes where its objects are.
+func newStore(client *s3.Client, options ...func(*storage.Location)) *bundle.Store {
+	location := storage.Location{Bucket: bucket, Owner: account, Region: "us-east-1"}
+	for _, change := range options {
+		change(&location)
+	}
+	return bundle.NewStore(storage.New(client, location), "bundles/dev/")
+}
+
 func put(t *testing.T, client *s3.Client, b bundle.Bundle) (bundle.Stored, error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
-	return bundle.NewStore(client, bucket, account, "").Put(ctx, key, b)
+	return newStore(client).Put(ctx, atta(t), b)
 }
 
 func operations(server *localaws.Server) (all []string) {
@@ -67,7 +78,7 @@ func TestPutUploadsABundleOnceAndThenReusesIt(t *testing.T) {
 			t.Errorf("got %+v %v, want %+v", got, err, want)
 		}
 	}
-	if content, ok := server.Object(bucket, key); !ok || !bytes.Equal(content, b.Content) {
+	if content, ok := server.Object(bucket, bundleKey); !ok || !bytes.Equal(content, b.Content) {
 		t.Error("S3 has other content")
 	}
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject")
@@ -85,7 +96,7 @@ func TestPutReportsAConflictThatNamesBothBundles(t *testing.T) {
 	if !errors.As(err, &conflict) || !strings.Contains(err.Error(), first.SHA256) || !strings.Contains(err.Error(), second.SHA256) || !strings.Contains(err.Error(), uri) {
 		t.Errorf("got %v", err)
 	}
-	if content, _ := server.Object(bucket, key); !bytes.Equal(content, first.Content) {
+	if content, _ := server.Object(bucket, bundleKey); !bytes.Equal(content, first.Content) {
 		t.Error("the first bundle was overwritten")
 	}
 }
@@ -97,46 +108,79 @@ func TestStoreNeitherWritesNorReadsABucketOfAnotherAccount(t *testing.T) {
 	if _, err := put(t, client, b); err == nil || !strings.Contains(err.Error(), "write "+uri) || !strings.Contains(err.Error(), "AccessDenied") {
 		t.Errorf("Put: %v", err)
 	}
-	if _, ok := server.Object(bucket, key); ok {
+	if _, ok := server.Object(bucket, bundleKey); ok {
 		t.Error("the bundle was written")
 	}
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(b.Content), ChecksumAlgorithm: types.ChecksumAlgorithmSha256}); err != nil {
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(bundleKey), Body: bytes.NewReader(b.Content), ChecksumAlgorithm: types.ChecksumAlgorithmSha256}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := bundle.NewStore(client, bucket, account, "").Find(t.Context(), key, b.SHA256); err == nil || !strings.Contains(err.Error(), "read "+uri) {
+	if _, err := newStore(client).Find(t.Context(), atta(t), b.SHA256); err == nil || !strings.Contains(err.Error(), "read "+uri) {
 		t.Errorf("Find: %v", err)
 	}
+}
+
+func TestStoreUsesTheBucketOfTheAccountThatItIsGiven(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t, localaws.OwnedBy("999999999999"))
+	store, b := newStore(client, func(l *storage.Location) { l.Owner = "999999999999" }), build(t, folder(t))
+	if _, err := store.Put(t.Context(), atta(t), b); err != nil {
+		t.Error(err)
+	}
+	if _, ok := server.Object(bucket, bundleKey); !ok {
+		t.Error("the bundle was not written")
+	}
+}
+
+func TestStoreNamesTheRegionOfTheBucket(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t, localaws.InRegion("eu-west-1"))
+	b := build(t, folder(t))
+	_, putErr := put(t, client, b)
+	_, findErr := newStore(client).Find(t.Context(), atta(t), b.SHA256)
+	for verb, err := range map[string]error{"write": putErr, "read": findErr} {
+		if want := verb + " " + uri + ": the bucket artifacts is in region eu-west-1, not in us-east-1"; err == nil || err.Error() != want {
+			t.Errorf("%s: %v", verb, err)
+		}
+	}
+	wantOperations(t, server, "s3:PutObject", "s3:HeadObject")
 }
 
 func TestFindChecksTheChecksumOfTheBundle(t *testing.T) {
 	t.Parallel()
 	_, client := cloud(t)
-	store, b := bundle.NewStore(client, bucket, account, ""), build(t, folder(t))
-	if _, err := store.Find(t.Context(), key, b.SHA256); err == nil || !strings.Contains(err.Error(), "read "+uri) {
+	store, rel, b := newStore(client), atta(t), build(t, folder(t))
+	if _, err := store.Find(t.Context(), rel, b.SHA256); err == nil || !strings.Contains(err.Error(), "read "+uri) {
 		t.Errorf("without it: %v", err)
 	}
 	if _, err := put(t, client, b); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := store.Find(t.Context(), key, b.SHA256); err != nil || !got.Reused || got.SHA256 != b.SHA256 {
+	if got, err := store.Find(t.Context(), rel, b.SHA256); err != nil || !got.Reused || got.SHA256 != b.SHA256 {
 		t.Errorf("with it: %+v %v", got, err)
 	}
 	conflict := (*bundle.ConflictError)(nil)
-	if _, err := store.Find(t.Context(), key, strings.Repeat("0", 64)); !errors.As(err, &conflict) {
+	if _, err := store.Find(t.Context(), rel, strings.Repeat("0", 64)); !errors.As(err, &conflict) {
 		t.Errorf("with another: %v", err)
 	}
 }
 
-func TestPutEncryptsTheBundleWithTheKMSKey(t *testing.T) {
+func TestPutAsksForTheEncryptionThatTheBucketRequires(t *testing.T) {
 	t.Parallel()
-	_, client := cloud(t)
 	const arn = "arn:aws:kms:us-east-1:123456789012:key/4711"
-	if _, err := bundle.NewStore(client, bucket, account, arn).Put(t.Context(), key, build(t, folder(t))); err != nil {
-		t.Fatal(err)
-	}
-	head, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(key)})
-	if err != nil || aws.ToString(head.SSEKMSKeyId) != arn || head.ServerSideEncryption != "aws:kms" {
-		t.Errorf("encrypted with %s by %s, %v", aws.ToString(head.SSEKMSKeyId), head.ServerSideEncryption, err)
+	for encryption, key := range map[string]string{"AES256": "", "aws:kms": arn, "aws:kms:dsse": ""} {
+		_, client := cloud(t, localaws.RequireEncryption(encryption))
+		b := build(t, folder(t))
+		if _, err := put(t, client, b); err == nil || !strings.Contains(err.Error(), "AccessDenied") {
+			t.Errorf("without %s: %v", encryption, err)
+		}
+		store := newStore(client, func(l *storage.Location) { l.Encryption, l.KMSKey = encryption, key })
+		if _, err := store.Put(t.Context(), atta(t), b); err != nil {
+			t.Fatal(err)
+		}
+		head, err := client.HeadObject(t.Context(), &s3.HeadObjectInput{Bucket: aws.String(bucket), Key: aws.String(bundleKey)})
+		if err != nil || aws.ToString(head.SSEKMSKeyId) != key || string(head.ServerSideEncryption) != encryption {
+			t.Errorf("encrypted with %s by %s, %v", aws.ToString(head.SSEKMSKeyId), head.ServerSideEncryption, err)
+		}
 	}
 }
 
@@ -144,7 +188,7 @@ func TestPutHashesABundleThatAnotherToolUploaded(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t)
 	b := build(t, folder(t))
-	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(b.Content)}); err != nil {
+	if _, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(bundleKey), Body: bytes.NewReader(b.Content)}); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := put(t, client, b); err != nil || !got.Reused {

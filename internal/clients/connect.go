@@ -18,6 +18,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/internal/storage"
 )
 
 // AWS is the account and region that the inputs select.
@@ -66,16 +67,17 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 	if err != nil {
 		return rollout.Services{}, err
 	}
-	storage := s3.NewFromConfig(a.cfg)
+	bucket := storage.New(s3.NewFromConfig(a.cfg), storage.Location{
+		Bucket: a.in.Bundle.Bucket, Owner: cmp.Or(a.in.Bundle.Owner, id), Region: a.in.Identity.Region,
+		Encryption: a.in.Bundle.Encryption, KMSKey: a.in.Bundle.KMSKey,
+	})
 	services := rollout.Services{
 		Account: id,
 		Console: consoleHost(ctx, a.in.Identity.Region),
 		Skew:    skew,
-		Bucket:  bundle.NewStore(storage, a.in.Bundle.Bucket, id, a.in.Bundle.KMSKey),
-		Lease: lease.New(storage, lease.Location{
-			Bucket: a.in.Bundle.Bucket, Owner: id, Prefix: a.in.Task.Release.LeasePrefix(), KMSKey: a.in.Bundle.KMSKey,
-		}),
-		Fleet: fleet.New(ssm.NewFromConfig(a.cfg), a.in.Timeouts.Delivery),
+		Bucket:  bundle.NewStore(bucket, a.in.Bundle.Prefix),
+		Lease:   lease.New(bucket, a.in.Task.Release.LeasePrefix()),
+		Fleet:   fleet.New(ssm.NewFromConfig(a.cfg), a.in.Timeouts.Delivery),
 	}
 	if a.in.Image.Repository == "" {
 		return services, nil

@@ -41,6 +41,7 @@ var (
 	externalID  = newFormat(2, 1224, `[\w+=,.@:/-]+`, "2 to 1224 letters, digits or any of _+=,.@:/-")
 	audience    = newFormat(1, 255, `[\w.:/-]+`, "an OIDC audience, as in sts.amazonaws.com")
 	accountID   = newFormat(12, 12, `\d+`, "account ids of 12 digits")
+	ownerID     = newFormat(12, 12, `\d+`, "the id of the bucket's account, 12 digits")
 
 	registry    = newFormat(1, 255, `[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?`, "a registry's host, as in 123456789012.dkr.ecr.us-east-1.amazonaws.com")
 	repository  = newFormat(2, 256, `([a-z0-9]+([._-][a-z0-9]+)*/)*[a-z0-9]+([._-][a-z0-9]+)*`, "an ECR repository's name of 2 to 256 characters, as in team/atta")

@@ -86,8 +86,11 @@ type Bundle struct {
 	Bucket string
 	Prefix string // of the S3 key; ends with a slash
 	Mode   string // job or service; empty: decided by the unit in Path, or job without a unit
-	KMSKey string // empty: the bucket's default encryption
+	KMSKey string // empty: the default key of the encryption
 	SHA256 string // 64 hex digits, for a rollout without the bundle phase
+
+	Owner      string // account of the bucket; empty: the account of the credentials
+	Encryption string // AES256, aws:kms or aws:kms:dsse; empty: the bucket's default encryption
 }
 
 // Targets selects the instances.

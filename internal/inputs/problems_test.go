@@ -9,41 +9,43 @@ import (
 
 func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 	got := problems(t, map[string]string{
-		"GITHUB_REF_TYPE":             "branch",
-		"INPUT_SERVICE":               "Atta",
-		"INPUT_PHASES":                "image,bundle,rollout,roll-out",
-		"INPUT_AWS-REGION":            "Virginia",
-		"INPUT_ROLE-TO-ASSUME":        "atta-deploy",
-		"INPUT_ROLE-SESSION-NAME":     "a b",
-		"INPUT_ROLE-DURATION-SECONDS": "1h",
-		"INPUT_ALLOWED-ACCOUNT-IDS":   "123456789012,1234",
-		"INPUT_IMAGE":                 "",
-		"INPUT_ECR-REGISTRY":          "https://x",
-		"INPUT_ECR-REPOSITORY":        "Atta",
-		"INPUT_IMAGE-TAGS":            "0.1.31-dev,-x",
-		"INPUT_IMAGE-DIGEST":          "latest",
-		"INPUT_BUNDLE-PATH":           "../deploy",
-		"INPUT_DEPLOY-BUCKET":         "s3://atta",
-		"INPUT_BUNDLE-PREFIX":         "/bundles",
-		"INPUT_KMS-KEY-ID":            "{{x}}",
-		"INPUT_BUNDLE-SHA256":         "x",
-		"INPUT_INSTANCE-IDS":          "i-01234567\nweb-1\nweb-2",
-		"INPUT_ALLOW-DOWNGRADE":       "yes",
-		"INPUT_ALLOW-QUARANTINED":     "1",
-		"INPUT_MODE":                  "daemon",
-		"INPUT_RUN-ON-DEPLOY":         "never",
-		"INPUT_ON-RUNNING":            "ask",
-		"INPUT_DRAIN-TIMEOUT":         "0s",
-		"INPUT_HEALTH-COMMAND":        "curl\nlocalhost",
-		"INPUT_HEALTH-URL":            "https://localhost/",
-		"INPUT_HEALTH-TIMEOUT":        "5",
-		"INPUT_MIN-HEALTHY-TIME":      "1.5s",
-		"INPUT_KEEP-RELEASES":         "0",
-		"INPUT_LOCK-TIMEOUT":          "-1s",
-		"INPUT_DELIVERY-TIMEOUT":      "1s",
-		"INPUT_COMMAND-TIMEOUT":       "49h",
-		"INPUT_TIMEOUT":               "soon",
-		"INPUT_AWS_REGION":            "us-east-1",
+		"GITHUB_REF_TYPE":              "branch",
+		"INPUT_SERVICE":                "Atta",
+		"INPUT_PHASES":                 "image,bundle,rollout,roll-out",
+		"INPUT_AWS-REGION":             "Virginia",
+		"INPUT_ROLE-TO-ASSUME":         "atta-deploy",
+		"INPUT_ROLE-SESSION-NAME":      "a b",
+		"INPUT_ROLE-DURATION-SECONDS":  "1h",
+		"INPUT_ALLOWED-ACCOUNT-IDS":    "123456789012,1234",
+		"INPUT_IMAGE":                  "",
+		"INPUT_ECR-REGISTRY":           "https://x",
+		"INPUT_ECR-REPOSITORY":         "Atta",
+		"INPUT_IMAGE-TAGS":             "0.1.31-dev,-x",
+		"INPUT_IMAGE-DIGEST":           "latest",
+		"INPUT_BUNDLE-PATH":            "../deploy",
+		"INPUT_DEPLOY-BUCKET":          "s3://atta",
+		"INPUT_BUNDLE-PREFIX":          "/bundles",
+		"INPUT_BUCKET-OWNER":           "atta",
+		"INPUT_SERVER-SIDE-ENCRYPTION": "sse",
+		"INPUT_KMS-KEY-ID":             "{{x}}",
+		"INPUT_BUNDLE-SHA256":          "x",
+		"INPUT_INSTANCE-IDS":           "i-01234567\nweb-1\nweb-2",
+		"INPUT_ALLOW-DOWNGRADE":        "yes",
+		"INPUT_ALLOW-QUARANTINED":      "1",
+		"INPUT_MODE":                   "daemon",
+		"INPUT_RUN-ON-DEPLOY":          "never",
+		"INPUT_ON-RUNNING":             "ask",
+		"INPUT_DRAIN-TIMEOUT":          "0s",
+		"INPUT_HEALTH-COMMAND":         "curl\nlocalhost",
+		"INPUT_HEALTH-URL":             "https://localhost/",
+		"INPUT_HEALTH-TIMEOUT":         "5",
+		"INPUT_MIN-HEALTHY-TIME":       "1.5s",
+		"INPUT_KEEP-RELEASES":          "0",
+		"INPUT_LOCK-TIMEOUT":           "-1s",
+		"INPUT_DELIVERY-TIMEOUT":       "1s",
+		"INPUT_COMMAND-TIMEOUT":        "49h",
+		"INPUT_TIMEOUT":                "soon",
+		"INPUT_AWS_REGION":             "us-east-1",
 	}, "--step-sumary", "dev")
 	want := strings.TrimSpace(`
 INPUT_AWS_REGION is not an input; did you mean INPUT_AWS-REGION?
@@ -75,12 +77,14 @@ ecr-registry "https://x": want a registry's host, as in 123456789012.dkr.ecr.us-
 ecr-repository "Atta": want an ECR repository's name of 2 to 256 characters, as in team/atta
 image-digest "latest": want sha256: and 64 hex digits, the output image-digest of the job that pushed it
 bundle-sha256 must not be set: the bundle phase determines it
+server-side-encryption "sse": want AES256 or aws:kms or aws:kms:dsse
 bundle-prefix "/bundles": want folders of letters, digits or any of _.=-, as in bundles/dev/
 bundle-path "../deploy": want a path inside the workspace; copy files into it from elsewhere, such as runner.temp
 deploy-bucket "s3://atta": want an S3 bucket's name of 3 to 63 characters, as in atta-deploy-artifacts
 mode "daemon": want job or service
 kms-key-id "{{x}}": want a KMS key's id or ARN, or alias/<name>
 bundle-sha256 "x": want 64 hex digits, the output bundle-sha256 of the job that uploaded it
+bucket-owner "atta": want the id of the bucket's account, 12 digits
 instance-ids "web-1": want instance ids, as in i-0123456789abcdef0
 instance-ids "web-2": want instance ids, as in i-0123456789abcdef0
 lock-timeout "-1s": want a duration in whole seconds from 0s to 24h, as in 90s, 15m or 1h30m
@@ -104,6 +108,7 @@ func TestContradictoryInputsAreRefused(t *testing.T) {
 		`run-on-deploy "false": want true, since mode is service and only a job can wait for its timer`: {"mode": "service", "run-on-deploy": "false"},
 		`health-timeout "10s": want more than min-healthy-time, 10s`:                                    {"health-timeout": "10s"},
 		`timeout "41m": want at least lock-timeout plus delivery-timeout plus command-timeout, 42m`:     {"timeout": "41m"},
+		`kms-key-id must not be set: server-side-encryption is AES256, which has no such key`:           {"server-side-encryption": "AES256", "kms-key-id": "alias/atta"},
 		`instance-ids must not be set: target-tags already selects the instances`:                       {"target-tags": "Environment=dev"},
 		`waves "50%": want 100% as the last wave, so that every instance is included`:                   {"waves": "1,50%"},
 		`waves "10%": want a larger wave than the previous ones, since it includes their instances`:     {"waves": "1,20%,10%,100%"},

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/storage"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
@@ -47,7 +48,12 @@ func testWithStorage(t *testing.T, test func(t *testing.T, s testStorage)) {
 
 // newStore returns a separate store, as each run has.
 func (s testStorage) newStore() *lease.Store {
-	return lease.New(s.client, lease.Location{Bucket: bucket, Owner: account, Prefix: prefix})
+	return s.newStoreIn(bucket)
+}
+
+// newStoreIn returns a store in a bucket of that name.
+func (s testStorage) newStoreIn(name string) *lease.Store {
+	return lease.New(storage.New(s.client, storage.Location{Bucket: name, Owner: account, Region: "us-east-1"}), prefix)
 }
 
 // putLock overwrites lock.json.

@@ -7,10 +7,7 @@
 package lease
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -19,30 +16,15 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/middleware"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-	"github.com/aws/aws-sdk-go-v2/service/s3/types"
-	"github.com/aws/smithy-go"
+
+	"github.com/org/atta-deploy-action/internal/storage"
 )
-
-type s3API interface {
-	PutObject(context.Context, *s3.PutObjectInput, ...func(*s3.Options)) (*s3.PutObjectOutput, error)
-	GetObject(context.Context, *s3.GetObjectInput, ...func(*s3.Options)) (*s3.GetObjectOutput, error)
-}
-
-// Location is where the objects of one service in one environment are stored.
-type Location struct {
-	Bucket string
-	Owner  string // the account that must own the bucket
-	Prefix string // deployments/<environment>/<service>/
-	KMSKey string // empty: the bucket's default encryption
-}
 
 // Store reads and writes the objects of one service in one environment.
 type Store struct {
-	api      s3API
-	location Location
-	timing   timing
+	bucket *storage.Bucket
+	prefix string // deployments/<environment>/<service>/
+	timing timing
 }
 
 // timing configures how a lock is renewed and waited for.
@@ -53,9 +35,10 @@ type timing struct {
 	maxPollDelay   time.Duration // between two reads of a lock that another run holds; shorter at first
 }
 
-// New returns the store at location. It sends no request.
-func New(api s3API, location Location) *Store {
-	return &Store{api: api, location: location, timing: timing{
+// New returns the store of the objects whose keys begin with prefix, deployments/<environment>/<service>/. It sends no
+// request.
+func New(bucket *storage.Bucket, prefix string) *Store {
+	return &Store{bucket: bucket, prefix: prefix, timing: timing{
 		expiry: maxExpiry, renewInterval: 20 * time.Second, requestTimeout: 10 * time.Second, maxPollDelay: 5 * time.Second,
 	}}
 }
@@ -88,17 +71,17 @@ func (o object) age() time.Duration { return o.readAt.Sub(o.modifiedAt) }
 func (s *Store) readObject(ctx context.Context, name string, value any) (object, error) {
 	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoResponse)
 	defer stop()
-	out, err := s.api.GetObject(ctx, &s3.GetObjectInput{Bucket: &s.location.Bucket, Key: aws.String(s.location.Prefix + name), ExpectedBucketOwner: &s.location.Owner})
-	if errorCode(err) == "NoSuchKey" {
+	out, err := s.bucket.Get(ctx, s.prefix+name)
+	if storage.IsMissing(err) {
 		return object{}, nil
 	}
 	if err != nil {
-		return object{}, fmt.Errorf("read %s: %w", s.objectURI(name), contextCause(ctx, err))
+		return object{}, s.explainTimeout(ctx, "read", name, err)
 	}
 	defer out.Body.Close()
 	content, err := io.ReadAll(io.LimitReader(out.Body, maxObjectSize))
 	if err != nil {
-		return object{}, fmt.Errorf("read %s: %w", s.objectURI(name), contextCause(ctx, err))
+		return object{}, s.explainTimeout(ctx, "read", name, fmt.Errorf("read %s: %w", s.objectURI(name), err))
 	}
 	if err := json.Unmarshal(content, value); err != nil {
 		return object{}, fmt.Errorf("read %s: %w: %w", s.objectURI(name), errInvalidObject, err)
@@ -125,56 +108,27 @@ func (s *Store) writeObject(ctx context.Context, name string, value any, etag st
 	}
 	ctx, stop := context.WithTimeoutCause(ctx, s.timing.requestTimeout, errNoResponse)
 	defer stop()
-	sum := sha256.Sum256(content)
-	put := &s3.PutObjectInput{
-		Bucket: &s.location.Bucket, Key: aws.String(s.location.Prefix + name), ExpectedBucketOwner: &s.location.Owner,
-		Body: bytes.NewReader(content), ContentType: aws.String("application/json"),
-		ChecksumAlgorithm: types.ChecksumAlgorithmSha256, ChecksumSHA256: aws.String(base64.StdEncoding.EncodeToString(sum[:])),
-	}
-	if etag == "" {
-		put.IfNoneMatch = aws.String("*")
-	} else {
-		put.IfMatch = &etag
-	}
-	if s.location.KMSKey != "" {
-		put.ServerSideEncryption, put.SSEKMSKeyId = types.ServerSideEncryptionAwsKms, &s.location.KMSKey
-	}
-	out, err := s.api.PutObject(ctx, put, func(o *s3.Options) { o.Retryer = retry.AddWithErrorCodes(o.Retryer, "ConditionalRequestConflict") })
-	switch errorCode(err) {
-	case "PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey":
+	written, err := s.bucket.Put(ctx, s.prefix+name, content, "application/json", etag)
+	if storage.IsConflict(err) {
 		return "", fmt.Errorf("write %s: %w", s.objectURI(name), errChanged)
 	}
 	if err != nil {
-		return "", fmt.Errorf("write %s: %w", s.objectURI(name), contextCause(ctx, err))
+		return "", s.explainTimeout(ctx, "write", name, err)
 	}
-	return aws.ToString(out.ETag), nil
+	return written, nil
 }
 
-func (s *Store) objectURI(name string) string {
-	return "s3://" + s.location.Bucket + "/" + s.location.Prefix + name
-}
+func (s *Store) objectURI(name string) string { return s.bucket.URI(s.prefix + name) }
 
-// contextCause returns why ctx ended, if it did, and otherwise err.
-func contextCause(ctx context.Context, err error) error {
+// explainTimeout returns why ctx ended, if it did, and otherwise err.
+func (s *Store) explainTimeout(ctx context.Context, verb, name string, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
-		return cause
+		return fmt.Errorf("%s %s: %w", verb, s.objectURI(name), cause)
 	}
 	return err
 }
 
 // isPermanent reports whether a retry would return the same error.
 func isPermanent(err error) bool {
-	var response interface {
-		error
-		HTTPStatusCode() int
-	}
-	return errors.Is(err, errInvalidObject) || errors.As(err, &response) && response.HTTPStatusCode()/100 == 4
-}
-
-func errorCode(err error) string {
-	var api smithy.APIError
-	if errors.As(err, &api) {
-		return api.ErrorCode()
-	}
-	return ""
+	return errors.Is(err, errInvalidObject) || storage.IsPermanent(err)
 }

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/localaws"
 )
 
@@ -27,17 +26,37 @@ func TestLockObjectNamesItsHolder(t *testing.T) {
 	})
 }
 
-func TestBucketOfAnotherAccountIsNeitherReadNorWritten(t *testing.T) {
+func TestUnusableBucketIsNeitherReadNorWritten(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		s.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
-		for name, part := range map[string]string{"theirs": "AccessDenied", "nowhere": "NoSuchBucket"} {
-			_, err := lease.New(s.client, lease.Location{Bucket: name, Owner: account, Prefix: prefix}).Acquire(t.Context(), newHolder("x"), time.Minute, nil)
+		s.CreateBucket("elsewhere", localaws.InRegion("eu-west-1"))
+		for name, part := range map[string]string{"theirs": "AccessDenied", "nowhere": "there is no bucket nowhere", "elsewhere": "the bucket elsewhere is in region eu-west-1, not in us-east-1"} {
+			_, err := s.newStoreIn(name).Acquire(t.Context(), newHolder("x"), time.Minute, nil)
 			if err == nil || !strings.Contains(err.Error(), "read s3://"+name+"/"+lockKey+": ") || !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
 		if _, ok := s.Object("theirs", lockKey); ok {
 			t.Error("the bucket of another account was written to")
+		}
+	})
+}
+
+// docs/permissions.md says how many versions of the lock a bucket with versions keeps.
+func TestHeartbeatWritesThreeVersionsAMinute(t *testing.T) {
+	testWithStorage(t, func(t *testing.T, s testStorage) {
+		s.CreateBucket("locked", localaws.WithObjectLock())
+		held, err := s.newStoreIn("locked").Acquire(t.Context(), newHolder("first"), 0, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10*time.Minute + time.Second) // virtual time
+		if err := held.Release(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		content, _ := s.Object("locked", lockKey)
+		if writes := len(s.callTimes("s3:PutObject")); writes != 1+10*3+1 || len(content) > 500 {
+			t.Errorf("%d writes, the last of %d bytes", writes, len(content))
 		}
 	})
 }

@@ -82,8 +82,13 @@ func (r Release) BundleName() string { return "deploy-bundle-" + r.Version.Strin
 // BundlePrefix returns the default S3 prefix of bundles: bundles/dev/.
 func (r Release) BundlePrefix() string { return "bundles/" + r.Environment + "/" }
 
-// BundleKey returns the S3 key of the bundle under a prefix that ends with a slash.
-func (r Release) BundleKey(prefix string) string { return prefix + r.BundleName() }
+// BundleKey returns the S3 key of the bundle under a prefix that ends with a slash:
+// bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz.
+func (r Release) BundleKey(prefix string) string { return prefix + r.Service + "/" + r.BundleName() }
+
+// OldBundleKey returns the key that earlier versions of this action used for the bundles of every service:
+// bundles/dev/deploy-bundle-0.1.30-dev.tar.gz.
+func (r Release) OldBundleKey(prefix string) string { return prefix + r.BundleName() }
 
 // LeasePrefix is the S3 prefix of the lock, the current release and the history: deployments/dev/atta/.
 func (r Release) LeasePrefix() string { return "deployments/" + r.Environment + "/" + r.Service + "/" }

@@ -16,12 +16,13 @@ func TestReleaseNamesAreBuiltFromServiceEnvironmentAndVersion(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []string{r.ImageTag(), r.Alias(), r.BundleName(), r.BundlePrefix(), r.BundleKey("b/"), r.Folder()}
+	got := []string{r.ImageTag(), r.Alias(), r.BundleName(), r.BundlePrefix(), r.BundleKey("b/"), r.OldBundleKey("b/"), r.Folder()}
 	want := []string{
 		"0.1.30-dev",
 		"latest-dev",
 		"deploy-bundle-0.1.30-dev.tar.gz",
 		"bundles/dev/",
+		"b/atta/deploy-bundle-0.1.30-dev.tar.gz",
 		"b/deploy-bundle-0.1.30-dev.tar.gz",
 		"/opt/atta/releases/0.1.30-dev",
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/internal/storage"
 )
 
 // Hints returns hints on what to do about an error, if there are any.
@@ -69,6 +70,7 @@ func phaseHint(result rollout.Result, err error) string {
 		tooFew   *rollout.TooFewError
 		unfit    *rollout.QuarantineError
 		drift    *rollout.DriftError
+		unusable *storage.UnusableError
 	)
 	switch {
 	case errors.As(err, &tagged) && !strings.HasSuffix(tagged.Ref, result.Plan.Release.ImageTag()):
@@ -89,6 +91,10 @@ func phaseHint(result rollout.Result, err error) string {
 		return fmt.Sprintf("Release the fix as %s, or set allow-quarantined: true if the image was not the cause.", result.Plan.Release.Version.Next())
 	case errors.As(err, &drift):
 		return fmt.Sprintf("Deploy %s again: it changes only the instances that have drifted.", or(result.Current.Version, "a version"))
+	case errors.As(err, &unusable) && unusable.Actual == "":
+		return "Create the bucket, or check deploy-bucket."
+	case errors.As(err, &unusable):
+		return fmt.Sprintf("Set deploy-bucket to a bucket in %s, or aws-region to %s: the bucket, the registry and the instances are in one region.", unusable.Region, unusable.Actual)
 	case errors.Is(err, fs.ErrNotExist):
 		return "Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only runner.temp, and only in an input that begins with it."
 	case errors.Is(err, image.ErrNoLogin):
@@ -219,9 +225,10 @@ func awsHint(result rollout.Result, err error) string {
 	}
 	switch api.ErrorCode() {
 	case "AccessDenied", "AccessDeniedException", "Forbidden", "UnauthorizedOperation":
+		if call.Service() == "S3" {
+			return fmt.Sprintf("Grant %s to the deploying role. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption.", requiredPermission(call))
+		}
 		return fmt.Sprintf("Grant %s to the deploying role, and check that the resource belongs to this account.", requiredPermission(call))
-	case "NoSuchBucket":
-		return "Check the name of deploy-bucket and its region."
 	case "NotFound", "NoSuchKey":
 		return "The bundle is not in the bucket: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 	case "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch":

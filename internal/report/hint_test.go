@@ -17,6 +17,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/report"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/internal/storage"
 )
 
 // call returns the SDK error of an AWS call.
@@ -26,6 +27,7 @@ func call(service, operation, code, message string) error {
 
 const (
 	ownAccount = ", and check that the resource belongs to this account."
+	ofS3       = " to the deploying role. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption."
 	notValid   = "The AWS credentials are invalid or have expired."
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
 	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the existing image: image: r/atta:0.1.30-dev"
@@ -68,8 +70,8 @@ func TestHints(t *testing.T) {
 		"lock held":         {fmt.Errorf("lock: %w", &lease.HeldError{}), []string{"Wait for that run to end and start this one again, or raise lock-timeout. The lock of a killed run expires after about two minutes."}},
 		"lock lost":         {errors.Join(fmt.Errorf("follow: %w: %w", lease.ErrLost, context.DeadlineExceeded)), []string{"Start the run again: it skips the instances that run the release already."}},
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},
-		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject to the deploying role" + ownAccount}},
-		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket to the deploying role" + ownAccount}},
+		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject" + ofS3}},
+		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket" + ofS3}},
 		"SSM refuses":       {fmt.Errorf("send command: %w", call("SSM", "SendCommand", "AccessDeniedException", "no")), []string{"Grant ssm:SendCommand to the deploying role" + ownAccount}},
 		"ECR refuses":       {call("ECR", "GetAuthorizationToken", "AccessDeniedException", "no"), []string{"Grant ecr:GetAuthorizationToken to the deploying role" + ownAccount}},
 		"the role refuses": {assume("AssumeRole", "AccessDenied"), []string{"Allow sts:AssumeRole in the trust policy of role-to-assume for the identity that the message names, " +
@@ -82,7 +84,9 @@ func TestHints(t *testing.T) {
 			[]string{"AWS reads the keys of https://ghe.example/_services/token to verify the token: it has to be reachable from the internet. If it is, start the run again."}},
 		"session too long": {assume("AssumeRole", "ValidationError"), []string{"Lower role-duration-seconds, or raise the maximum session duration of role-to-assume. " +
 			"A role that is assumed with another role's credentials lasts at most 3600 seconds."}},
-		"no bucket":        {call("S3", "PutObject", "NoSuchBucket", "no"), []string{"Check the name of deploy-bucket and its region."}},
+		"no bucket": {fmt.Errorf("write: %w", &storage.UnusableError{Bucket: "b", Region: "us-east-1"}), []string{"Create the bucket, or check deploy-bucket."}},
+		"bucket elsewhere": {fmt.Errorf("read: %w", &storage.UnusableError{Bucket: "b", Region: "us-east-1", Actual: "eu-west-1"}),
+			[]string{"Set deploy-bucket to a bucket in us-east-1, or aws-region to eu-west-1: the bucket, the registry and the instances are in one region."}},
 		"no bundle":        {call("S3", "HeadObject", "NotFound", "no"), []string{noBundle}},
 		"no bundle on GET": {call("S3", "GetObject", "NoSuchKey", "no"), []string{noBundle}},
 		"expired":          {call("STS", "GetCallerIdentity", "ExpiredToken", "no"), []string{notValid}},
@@ -95,7 +99,7 @@ func TestHints(t *testing.T) {
 			[]string{"If the run exceeded the input timeout, start it again, since it skips what is already done, or raise timeout."}},
 		"several": {errors.Join(&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}}, errors.Join(
 			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}}),
-			[]string{online, "Grant s3:GetObject and s3:ListBucket to the deploying role" + ownAccount, "Grant ssm:SendCommand to the deploying role" + ownAccount}},
+			[]string{online, "Grant s3:GetObject and s3:ListBucket" + ofS3, "Grant ssm:SendCommand to the deploying role" + ownAccount}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

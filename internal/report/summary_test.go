@@ -46,7 +46,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 		Account:    "123456789012",
 		Console:    "us-east-1.console.aws.amazon.com",
 		Image:      image.Pushed{URI: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@" + newDigest, Tag: "0.1.30-dev", Digest: newDigest, Uploaded: true},
-		Bundle:     bundle.Stored{URI: "s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz", SHA256: strings.Repeat("c", 64)},
+		Bundle:     bundle.Stored{URI: "s3://artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz", SHA256: strings.Repeat("c", 64)},
 		CommandIDs: []string{"01234567-89ab-cdef-0123-456789abcdef"},
 		Hosts:      hosts,
 		Elapsed:    83 * time.Second,
@@ -102,7 +102,7 @@ func refusedBeforeRollout() (rollout.Result, error) {
 	result.Status, result.CommandIDs, result.Image, result.Bundle = rollout.OutcomeFailed, nil, image.Pushed{}, bundle.Stored{}
 	result.Plan.Phases.Image, result.Plan.Phases.Bundle, result.Elapsed = false, false, 1400*time.Millisecond
 	return result, errors.Join(
-		fmt.Errorf("read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
+		fmt.Errorf("read s3://artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
 		errors.Join(
 			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Reason: "is stopped, or not managed by SSM in this account and region"},
 			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-3"}, Reason: "is not online: the SSM agent's status is ConnectionLost, last heartbeat at 2026-01-02T03:04:05Z"},

@@ -155,7 +155,7 @@ func (a *artifacts) recentImages(ctx context.Context) (digests []string) {
 }
 
 func (a *artifacts) uploadBundle(ctx context.Context) error {
-	stored, err := a.services.Bucket.Put(ctx, a.bundleKey(), a.bundle)
+	stored, err := a.services.Bucket.Put(ctx, a.plan.Release, a.bundle)
 	if err != nil {
 		return err
 	}
@@ -184,8 +184,6 @@ func (a *artifacts) moveTags(ctx context.Context) error {
 	}
 	return nil
 }
-
-func (a *artifacts) bundleKey() string { return a.plan.Release.BundleKey(a.plan.Bundle.Prefix) }
 
 // resolveImage checks that an earlier job has pushed this image as this version, or that
 // there is a repository to push to.
@@ -220,9 +218,9 @@ func (a *artifacts) resolveBundle(ctx context.Context) error {
 	return a.findBundle(ctx, a.plan.Bundle.SHA256)
 }
 
-// findBundle finds the bundle with that checksum; an empty one accepts what is stored.
+// findBundle finds the bundle with that checksum.
 func (a *artifacts) findBundle(ctx context.Context, sha256 string) error {
-	stored, err := a.services.Bucket.Find(ctx, a.bundleKey(), sha256)
+	stored, err := a.services.Bucket.Find(ctx, a.plan.Release, sha256)
 	if err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ func TestDeployRunsItsPhasesInOrder(t *testing.T) {
 		wantLines(t, "changes", f.mutatingRequests(),
 			"ssm:SendCommand i-2,i-1",
 			"registry:PUT manifest atta:0.1.30-dev",
-			"s3:PutObject artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz",
+			"s3:PutObject artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz",
 			"ssm:SendCommand i-2,i-1",
 			"registry:PUT manifest atta:latest-dev",
 		)
@@ -41,7 +41,7 @@ func TestDeployRunsItsPhasesInOrder(t *testing.T) {
 		for name, want := range map[string]string{
 			"version": "0.1.30-dev", "previous-version": "0.1.29-dev", "instance-count": "2", "image-pushed": "true", "deployment-id": "d-0-1-30-dev",
 			"image-uri": f.RegistryHost() + "/atta@" + result.Image.Digest, "image-digest": result.Image.Digest,
-			"bundle-uri": "s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz", "bundle-sha256": result.Bundle.SHA256, "command-ids": result.CommandIDs[0],
+			"bundle-uri": "s3://artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz", "bundle-sha256": result.Bundle.SHA256, "command-ids": result.CommandIDs[0],
 		} {
 			if got := f.console.values[name]; got != want || want == "" {
 				t.Errorf("output %s is %q, want %q", name, got, want)

@@ -76,7 +76,7 @@ func (a *artifacts) describeBundle(ctx context.Context) error {
 	if !a.plan.Phases.Bundle {
 		return nil
 	}
-	stored, err := a.services.Bucket.Find(ctx, a.bundleKey(), a.bundle.SHA256)
+	stored, err := a.services.Bucket.Find(ctx, a.plan.Release, a.bundle.SHA256)
 	switch {
 	case err == nil:
 		a.console.Info("%s is already stored, with the same bytes", stored.URI)

@@ -26,6 +26,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/internal/storage"
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
 	"github.com/org/atta-deploy-action/localaws/simhost"
@@ -80,14 +81,18 @@ func onFixture(t *testing.T, test func(t *testing.T, f *fixture)) {
 		})
 		server.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
 		server.CreateBucket(bucket)
-		config := server.Config()
 		f := &fixture{Server: server, t: t, image: filepath.Join(t.TempDir(), "image.tar"), console: &console{}}
 		f.repository = f.newRepository("atta")
-		f.store = bundle.NewStore(s3.NewFromConfig(config), bucket, "123456789012", "")
-		f.locks = lease.New(s3.NewFromConfig(config), lease.Location{Bucket: bucket, Owner: "123456789012", Prefix: leasePrefix})
+		f.useBucket(storage.Location{Bucket: bucket, Owner: "123456789012", Region: "us-east-1"})
 		f.buildImage("a program")
 		test(t, f)
 	})
+}
+
+// useBucket makes the fixture deploy with the bucket at that location.
+func (f *fixture) useBucket(location storage.Location) {
+	objects := storage.New(s3.NewFromConfig(f.Config()), location)
+	f.store, f.locks = bundle.NewStore(objects, "bundles/dev/"), lease.New(objects, leasePrefix)
 }
 
 // buildImage writes the image that plans deploy, with that program.
@@ -153,7 +158,7 @@ func (f *fixture) plan(version string, instances ...string) rollout.Plan {
 		Operation: rollout.Deploy, Release: rel, DeploymentID: id, Region: "us-east-1",
 		Phases:  inputs.Phases{Image: true, Bundle: true, Rollout: true},
 		Image:   inputs.Image{Source: "image.tar", Tags: []string{rel.Alias()}},
-		Bundle:  inputs.Bundle{Path: f.t.TempDir(), Bucket: bucket, Prefix: rel.BundlePrefix()},
+		Bundle:  inputs.Bundle{Path: f.t.TempDir(), Bucket: bucket},
 		Targets: inputs.Targets{InstanceIDs: instances},
 		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: defaultPolicy},
 		Time:    inputs.Timeouts{Command: 2 * time.Minute},

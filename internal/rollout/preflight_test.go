@@ -21,7 +21,7 @@ func TestPreflightReportsEveryProblemAtOnce(t *testing.T) {
 		plan.Image.Digest, plan.Bundle.SHA256 = "sha256:"+strings.Repeat("0", 64), strings.Repeat("0", 64)
 		result, err := f.runPlan(plan)
 		wantErrorParts(t, err,
-			"atta:0.1.30-dev: not in the registry", "read s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz: ",
+			"atta:0.1.30-dev: not in the registry", "read s3://artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz: ",
 			"instance i-2 is stopped, or not managed by SSM", "instance i-3 is not online",
 		)
 		if !errors.Is(err, image.ErrNotFound) || result.Status != rollout.OutcomeFailed {

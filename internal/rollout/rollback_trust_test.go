@@ -14,7 +14,7 @@ import (
 func (f *fixture) replaceBundle(version string) {
 	f.t.Helper()
 	client := s3.NewFromConfig(f.Config(), func(o *s3.Options) { o.UsePathStyle = true })
-	name, key := bucket, "bundles/dev/deploy-bundle-"+version+".tar.gz"
+	name, key := bucket, "bundles/dev/atta/deploy-bundle-"+version+".tar.gz"
 	if _, err := client.HeadObject(f.t.Context(), &s3.HeadObjectInput{Bucket: &name, Key: &key}); err != nil {
 		f.t.Fatal(err)
 	}

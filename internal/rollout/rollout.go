@@ -12,6 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/release"
 )
 
 // Account opens what a run needs from outside: the image, which may be a local file, and
@@ -43,8 +44,8 @@ type repository interface {
 }
 
 type bucket interface {
-	Put(ctx context.Context, key string, b bundle.Bundle) (bundle.Stored, error)
-	Find(ctx context.Context, key, sha256 string) (bundle.Stored, error) // an empty sha256 accepts what is stored
+	Put(ctx context.Context, rel release.Release, b bundle.Bundle) (bundle.Stored, error)
+	Find(ctx context.Context, rel release.Release, sha256 string) (bundle.Stored, error)
 }
 
 type leaseStore interface {

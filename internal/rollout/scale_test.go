@@ -58,7 +58,7 @@ func measureDeploy(t *testing.T, hosts int) measurement {
 		plan := rollout.Plan{
 			Operation: rollout.Deploy, Release: rel, DeploymentID: "d-1", Region: "us-east-1", Phases: inputs.Phases{Rollout: true},
 			Image:   inputs.Image{Digest: digestOf("0.1.1-dev")},
-			Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64), Prefix: rel.BundlePrefix()},
+			Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64)},
 			Targets: inputs.Targets{InstanceIDs: s.ids, MinInstances: 1},
 			Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: defaultPolicy},
 			Time:    inputs.Timeouts{Command: 10 * time.Minute},

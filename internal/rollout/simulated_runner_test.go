@@ -20,6 +20,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/internal/storage"
 )
 
 // runner is the machine of one run. A dead one sends nothing any more.
@@ -51,7 +52,7 @@ func (r *runner) Connect(context.Context) (rollout.Services, error) {
 	config.HTTPClient = &http.Client{Transport: r}
 	return rollout.Services{
 		Account: "123456789012", Repository: storedArtifacts{}, Bucket: storedArtifacts{},
-		Lease: lease.New(s3.NewFromConfig(config), lease.Location{Bucket: bucket, Owner: "123456789012", Prefix: leasePrefix}),
+		Lease: lease.New(storage.New(s3.NewFromConfig(config), storage.Location{Bucket: bucket, Owner: "123456789012", Region: "us-east-1"}), leasePrefix),
 		Fleet: fleet.New(ssm.NewFromConfig(config), 30*time.Second),
 	}, nil
 }
@@ -72,11 +73,11 @@ func (storedArtifacts) ServerSign(context.Context, string) (string, error) { ret
 
 func (storedArtifacts) Tag(context.Context, string, ...string) error { return nil }
 func (storedArtifacts) URI(digest string) string                     { return "registry/atta@" + digest }
-func (storedArtifacts) Put(context.Context, string, bundle.Bundle) (bundle.Stored, error) {
+func (storedArtifacts) Put(context.Context, release.Release, bundle.Bundle) (bundle.Stored, error) {
 	panic("not in these plans")
 }
-func (storedArtifacts) Find(_ context.Context, key, _ string) (bundle.Stored, error) {
-	return bundle.Stored{URI: "s3://artifacts/" + key, SHA256: strings.Repeat("0", 64)}, nil
+func (storedArtifacts) Find(_ context.Context, rel release.Release, _ string) (bundle.Stored, error) {
+	return bundle.Stored{URI: "s3://artifacts/" + rel.BundleKey("bundles/dev/"), SHA256: strings.Repeat("0", 64)}, nil
 }
 
 // plan draws what the run is to do: mostly a deploy.
@@ -91,7 +92,7 @@ func (r *runner) plan() rollout.Plan {
 	plan := rollout.Plan{
 		Operation: rollout.Deploy, Release: rel, DeploymentID: id, Region: "us-east-1", Phases: inputs.Phases{Rollout: true},
 		Image:   inputs.Image{Digest: digestOf(version), Tags: []string{rel.Alias()}},
-		Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64), Prefix: rel.BundlePrefix()},
+		Bundle:  inputs.Bundle{SHA256: strings.Repeat("0", 64)},
 		Targets: inputs.Targets{InstanceIDs: s.ids, MinInstances: 1},
 		Rollout: inputs.Rollout{
 			Waves: [][]inputs.Wave{

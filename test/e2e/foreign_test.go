@@ -133,7 +133,7 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 
 	places := map[string]string{"the commands": strings.Join(s.scripts, "\n")}
 	for _, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
-		object, ok := s.aws.Object(bucket, "bundles/dev/deploy-bundle-"+version+".tar.gz")
+		object, ok := s.aws.Object(bucket, "bundles/dev/atta/deploy-bundle-"+version+".tar.gz")
 		if !ok {
 			t.Fatalf("no bundle of %s", version)
 		}

@@ -77,14 +77,14 @@ func TestSameVersionWithAnotherImageIsRefused(t *testing.T) {
 func TestSameVersionWithAnotherBundleIsRefused(t *testing.T) {
 	s := play(t)
 	first := s.deployed("0.1.0-dev")
-	object, _ := s.aws.Object(bucket, "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz")
+	object, _ := s.aws.Object(bucket, "bundles/dev/atta/deploy-bundle-0.1.0-dev.tar.gz")
 	from := len(s.aws.Calls())
 	s.file("deploy/notes.txt", "more")
 	out := s.run()
 	out.wants("failed")
 	out.says(first.outputs["bundle-uri"]+" holds another bundle, with sha256 "+first.outputs["bundle-sha256"]+" instead of ", "0.1.1-dev")
 	s.wantChanges(from, 1)
-	if now, ok := s.aws.Object(bucket, "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz"); !ok || string(now) != string(object) {
+	if now, ok := s.aws.Object(bucket, "bundles/dev/atta/deploy-bundle-0.1.0-dev.tar.gz"); !ok || string(now) != string(object) {
 		t.Error("the bundle was replaced")
 	}
 }
@@ -139,17 +139,36 @@ func TestRunStopsInAnotherAccount(t *testing.T) {
 	s.run("allowed-account-ids=999999999999\n" + accountID).wants("success")
 }
 
+// A central bucket: of another account, in the rollout's region, encrypted by policy, and with Object Lock.
+func TestStrictBucketOfAnotherAccountIsUsedOnRequest(t *testing.T) {
+	s := play(t)
+	const owner = "999999999999"
+	s.aws.CreateBucket("elsewhere", localaws.OwnedBy(owner), localaws.InRegion("eu-west-1"))
+	s.aws.CreateBucket("theirs", localaws.OwnedBy(owner), localaws.RequireEncryption("aws:kms"), localaws.WithObjectLock())
+	s.build("0.1.0-dev")
+	out := s.run("deploy-bucket=elsewhere", "bucket-owner="+owner)
+	out.wants("failed")
+	out.says("the bucket elsewhere is in region eu-west-1, not in us-east-1", "or aws-region to eu-west-1")
+	out = s.run("deploy-bucket=theirs", "bucket-owner="+owner)
+	out.wants("failed")
+	out.says("s3://theirs/deployments/dev/atta/lock.json", "set server-side-encryption")
+	if pushed := s.calls(0, "registry:PUT"); len(pushed) > 0 {
+		t.Errorf("pushed %v", pushed)
+	}
+	s.run("deploy-bucket=theirs", "bucket-owner="+owner, "server-side-encryption=aws:kms").wants("success")
+}
+
 func TestBucketOfAnotherAccountIsRefused(t *testing.T) {
 	s := play(t)
 	s.aws.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
 	s.build("0.1.0-dev")
 	out := s.run("deploy-bucket=theirs")
 	out.wants("failed")
-	out.says("s3://theirs/deployments/dev/atta/current.json", "belongs to this account")
+	out.says("s3://theirs/deployments/dev/atta/current.json", "belongs to another account, set bucket-owner")
 	if pushed := s.calls(0, "registry:PUT"); len(pushed) > 0 {
 		t.Errorf("pushed %v", pushed)
 	}
-	if _, ok := s.aws.Object("theirs", "bundles/dev/deploy-bundle-0.1.0-dev.tar.gz"); ok || len(s.deploys()) > 0 {
+	if _, ok := s.aws.Object("theirs", "bundles/dev/atta/deploy-bundle-0.1.0-dev.tar.gz"); ok || len(s.deploys()) > 0 {
 		t.Errorf("written is %t, deploys are %d", ok, len(s.deploys()))
 	}
 }
