@@ -26,6 +26,17 @@ type PushOptions struct {
 	Compression Compression // of layers that are not compressed; default Gzip
 	Recent      []string    // tags or digests of images that may share layers, and that whoever pushes trusts
 	Progress    Progress    // may be nil
+	// Refuse, which may be nil, is called with the digest of an image that is not pushed yet. An error ends the push: before
+	// anything is sent if the digest is known from the start, and before the tag is written in any case.
+	Refuse func(digest string) error
+}
+
+// checkDigest calls Refuse if the digest of the image is known.
+func (o PushOptions) checkDigest(m *manifest) error {
+	if o.Refuse == nil || m.raw == nil {
+		return nil
+	}
+	return o.Refuse(m.Digest.String())
 }
 
 // Push uploads src and tags it. Blobs and manifests are verified and uploaded by digest first, and the tag is written last,
@@ -52,8 +63,10 @@ func (r *Repository) Push(ctx context.Context, src *Source, tag string, options 
 	if have != nil {
 		// The tag exists, so nothing is uploaded whatever src is.
 		err = e.computeDigest(ctx, src.root, have)
-	} else {
-		err = e.pushMissing(ctx, src.root, options.Recent)
+	} else if err = options.checkDigest(src.root); err == nil {
+		if err = e.pushMissing(ctx, src.root, options.Recent); err == nil {
+			err = options.checkDigest(src.root)
+		}
 	}
 	if err != nil {
 		return Pushed{}, fmt.Errorf("push %s: %w", reference, err)

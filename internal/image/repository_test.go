@@ -100,8 +100,8 @@ func TestPushCreatesTheMissingRepository(t *testing.T) {
 				}
 				return test.answer
 			}), []string{"latest-dev"})
-			if err := repo.Check(t.Context(), "1"); err != nil {
-				t.Error(err)
+			if digest, err := repo.Check(t.Context(), "1"); err != nil || digest != "" {
+				t.Error(digest, err)
 			}
 			got, err := repo.Push(t.Context(), opened(t, write(t, dockerSaveOf(randomImage(2)).tar())), "1", PushOptions{})
 			switch {

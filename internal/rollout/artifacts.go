@@ -23,6 +23,7 @@ type artifacts struct {
 	result   *Result
 	source   *image.Source // nil without the image phase
 	bundle   bundle.Bundle // empty without the bundle phase
+	stored   bundle.Stored // this bundle, if it was in the bucket before
 }
 
 // readSources reads what the run brings along, before anything is asked of the account.
@@ -95,7 +96,7 @@ func (a *artifacts) pushImage(ctx context.Context) error {
 	began := time.Now()
 	last := began
 	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.PushOptions{
-		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(ctx),
+		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(), Refuse: a.checkQuarantine,
 		Progress: func(m image.PushProgress) {
 			if time.Since(last) < progressInterval {
 				return
@@ -138,11 +139,8 @@ func (a *artifacts) recordImage(ctx context.Context) {
 // recentImages are the digests of images that the new one may share layers with and that were
 // healthy on every instance: of the current and the previous release. What a tag names now is
 // not known to be one of them.
-func (a *artifacts) recentImages(ctx context.Context) (digests []string) {
+func (a *artifacts) recentImages() (digests []string) {
 	current := a.result.Current
-	if !a.plan.Phases.Rollout && a.plan.Bundle.Bucket != "" {
-		current, _ = a.services.Lease.ReadCurrent(ctx) // without it, more is uploaded
-	}
 	if !current.Verified {
 		current.Digest = ""
 	}
@@ -155,9 +153,12 @@ func (a *artifacts) recentImages(ctx context.Context) (digests []string) {
 }
 
 func (a *artifacts) uploadBundle(ctx context.Context) error {
-	stored, err := a.services.Bucket.Put(ctx, a.plan.Release, a.bundle)
-	if err != nil {
-		return err
+	stored := a.stored
+	if stored.URI == "" {
+		var err error
+		if stored, err = a.services.Bucket.Put(ctx, a.plan.Release, a.bundle); err != nil {
+			return err
+		}
 	}
 	a.result.Bundle = stored
 	verb := "wrote"
@@ -186,14 +187,15 @@ func (a *artifacts) moveTags(ctx context.Context) error {
 }
 
 // resolveImage checks that an earlier job has pushed this image as this version, or that
-// there is a repository to push to.
+// there is a repository to push to and that what it has as this version is not quarantined.
 func (a *artifacts) resolveImage(ctx context.Context) error {
 	if a.plan.Operation != Deploy || !a.plan.Phases.Image && !a.plan.Phases.Rollout {
 		return nil
 	}
 	tag := a.plan.Release.ImageTag()
 	if a.plan.Phases.Image {
-		return a.services.Repository.Check(ctx, tag)
+		digest, err := a.services.Repository.Check(ctx, tag)
+		return errors.Join(err, a.checkQuarantine(digest))
 	}
 	digest, err := a.services.Repository.Resolve(ctx, tag)
 	if err != nil {
@@ -202,7 +204,7 @@ func (a *artifacts) resolveImage(ctx context.Context) error {
 	if digest != a.plan.Image.Digest {
 		return &image.TagConflictError{Ref: tag, Have: digest, Want: a.plan.Image.Digest}
 	}
-	return a.setImage(digest)
+	return errors.Join(a.checkQuarantine(digest), a.setImage(digest))
 }
 
 func (a *artifacts) setImage(digest string) error {
@@ -210,12 +212,22 @@ func (a *artifacts) setImage(digest string) error {
 	return setOutputs(a.console, "image-uri", a.result.Image.URI, "image-digest", digest)
 }
 
-// resolveBundle finds a bundle that an earlier job has stored.
+// resolveBundle finds a bundle that an earlier job has stored, or checks that the one to store is
+// not another than the version has already.
 func (a *artifacts) resolveBundle(ctx context.Context) error {
-	if a.plan.Operation != Deploy || a.plan.Phases.Bundle || !a.plan.Phases.Rollout {
-		return nil
+	switch {
+	case a.plan.Operation != Deploy:
+	case a.plan.Phases.Bundle:
+		stored, err := a.services.Bucket.Find(ctx, a.plan.Release, a.bundle.SHA256)
+		if errors.Is(err, bundle.ErrNotFound) {
+			return nil
+		}
+		a.stored = stored
+		return err
+	case a.plan.Phases.Rollout:
+		return a.findBundle(ctx, a.plan.Bundle.SHA256)
 	}
-	return a.findBundle(ctx, a.plan.Bundle.SHA256)
+	return nil
 }
 
 // findBundle finds the bundle with that checksum.

@@ -24,7 +24,7 @@ func (r *run) rollOut(ctx context.Context) error {
 // runWaves brings the release to the hosts in waves, and stops when one of them is not
 // proved to run it. Those that run it already are not touched.
 func (r *run) runWaves(ctx context.Context) error {
-	if err := r.checkQuarantine(); err != nil {
+	if err := r.artifacts.checkQuarantine(r.result.Image.Digest); err != nil {
 		return err
 	}
 	pending := r.markRunning()
@@ -173,27 +173,6 @@ func (r *run) findNewInstances(ctx context.Context) ([]*Host, error) {
 		}
 	}
 	return added, errors.Join(problems...)
-}
-
-// QuarantineError says that an image must not be deployed.
-type QuarantineError struct {
-	lease.Quarantine
-	Environment string
-}
-
-func (e *QuarantineError) Error() string {
-	return fmt.Sprintf("this image is quarantined in %s: as %s it was found unhealthy at %s, by deployment %s; allow-quarantined is not set",
-		e.Environment, e.Version, e.Since.UTC().Format(time.RFC3339), e.Deployment)
-}
-
-// checkQuarantine refuses an image that was found unhealthy on other instances. A rollback
-// is never refused: its target was seen healthy.
-func (r *run) checkQuarantine() error {
-	found := r.result.Current.FindQuarantine(r.result.Image.Digest)
-	if found == nil || r.plan.Rollout.Policy.AllowQuarantined || r.plan.Operation == Rollback {
-		return nil
-	}
-	return &QuarantineError{*found, r.plan.Release.Environment}
 }
 
 // releaseDigest is the digest of the image that the hosts run. After a rollback that needed

@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 
-	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/image"
 )
 
 // describePlan logs what the operation would do, and changes nothing.
 func (r *run) describePlan(ctx context.Context) error {
-	problems := []error{r.artifacts.describeImage(ctx), r.artifacts.describeBundle(ctx)}
-	if r.plan.Phases.Rollout {
-		problems = append(problems, r.checkQuarantine())
-	}
-	if err := errors.Join(problems...); err != nil || !r.plan.Phases.Rollout {
+	if err := r.artifacts.describeImage(ctx); err != nil {
 		return err
+	}
+	r.artifacts.describeBundle()
+	if !r.plan.Phases.Rollout {
+		return nil
 	}
 	waves := splitIntoWaves(r.markRunning(), r.plan.Rollout.Waves)
 	numberWaves(waves)
@@ -72,17 +71,12 @@ func (a *artifacts) describePushed(ctx context.Context, digest string) error {
 	return setOutputs(a.console, "image-uri", uri, "image-digest", digest, "image-pushed", "false")
 }
 
-func (a *artifacts) describeBundle(ctx context.Context) error {
-	if !a.plan.Phases.Bundle {
-		return nil
-	}
-	stored, err := a.services.Bucket.Find(ctx, a.plan.Release, a.bundle.SHA256)
+func (a *artifacts) describeBundle() {
 	switch {
-	case err == nil:
-		a.console.Info("%s is already stored, with the same bytes", stored.URI)
-	case errors.Is(err, bundle.ErrNotFound):
+	case !a.plan.Phases.Bundle:
+	case a.stored.URI != "":
+		a.console.Info("%s is already stored, with the same bytes", a.stored.URI)
+	default:
 		a.console.Info("the bundle would be written, sha256 %s", a.bundle.SHA256)
-		err = nil
 	}
-	return err
 }

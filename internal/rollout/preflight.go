@@ -11,6 +11,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/storage"
 )
 
 // runPreflight checks that the operation can be carried out, and changes nothing. It reports
@@ -20,13 +21,15 @@ func (r *run) runPreflight(ctx context.Context, account Account) error {
 	if err := r.connectAccount(ctx, account); err != nil {
 		return err
 	}
-	problems := []error{r.artifacts.checkMode(ctx), r.artifacts.resolveImage(ctx), r.artifacts.resolveBundle(ctx)}
+	unread := r.readCurrent(ctx)
+	problems := []error{r.artifacts.checkMode(ctx), unread, r.artifacts.resolveImage(ctx)}
+	if !errors.As(unread, new(*storage.UnusableError)) {
+		problems = append(problems, r.artifacts.resolveBundle(ctx))
+	}
 	if !r.plan.Phases.Rollout {
 		return errors.Join(problems...)
 	}
 	found, err := r.findInstances(ctx)
-	problems = append(problems, err)
-	r.result.Current, err = r.services.Lease.ReadCurrent(ctx)
 	if err := errors.Join(append(problems, err)...); err != nil {
 		return errors.Join(err, r.currentHolder(ctx))
 	}
@@ -44,6 +47,22 @@ func (r *run) runPreflight(ctx context.Context, account Account) error {
 		return err
 	}
 	return r.inspectHosts(ctx, found)
+}
+
+// readCurrent reads what should run, the first request to the bucket. Without the rollout phase,
+// that only saves uploads, and the role may not be allowed to read it.
+func (r *run) readCurrent(ctx context.Context) error {
+	if r.plan.Bundle.Bucket == "" && !r.plan.Phases.Bundle && !r.plan.Phases.Rollout {
+		return nil
+	}
+	current, err := r.services.Lease.ReadCurrent(ctx)
+	switch {
+	case err == nil:
+		r.result.Current = current
+	case !r.plan.Phases.Rollout && !errors.As(err, new(*storage.UnusableError)):
+		return nil
+	}
+	return err
 }
 
 // maxSkew is how far clocks may differ without a notice.

@@ -35,7 +35,7 @@ type Services struct {
 
 type repository interface {
 	Push(ctx context.Context, src *image.Source, tag string, options image.PushOptions) (image.Pushed, error)
-	Check(ctx context.Context, ref string) error
+	Check(ctx context.Context, ref string) (digest string, err error)
 	Resolve(ctx context.Context, ref string) (string, error)
 	Size(ctx context.Context, digest string) (int64, error)
 	ServerSign(ctx context.Context, digest string) (string, error)

@@ -64,7 +64,7 @@ type storedArtifacts struct{}
 func (storedArtifacts) Push(context.Context, *image.Source, string, image.PushOptions) (image.Pushed, error) {
 	panic("not in these plans")
 }
-func (storedArtifacts) Check(context.Context, string) error { return nil }
+func (storedArtifacts) Check(context.Context, string) (string, error) { return "", nil }
 func (storedArtifacts) Resolve(_ context.Context, ref string) (string, error) {
 	return digestOf(ref), nil
 }
