@@ -1,11 +1,15 @@
 package rollout_test
 
 import (
+	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
@@ -41,6 +45,35 @@ func TestRollbackDeploysOnlyWhatTheInstancesHold(t *testing.T) {
 		wantErrorParts(f.t, err, "0.1.28-dev is not among the releases of 1 instance (i-03 (name-of-i-03)), and it cannot be deployed there", "sha256")
 		if installedVersions(hosts) != "0.1.30 0.1.30 0.1.30" {
 			f.t.Errorf("the hosts run %s", installedVersions(hosts))
+		}
+	})
+}
+
+// A release whose bundle an earlier version of the action has stored is deployed without storing it again.
+func TestBundleUnderTheOldKeyIsDeployed(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.addHost("i-1", "0.1.29-dev")
+		plan := f.plan("0.1.30-dev", "i-1")
+		built, err := bundle.Build(plan.Bundle.Path, plan.Release, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		name, key := bucket, plan.Release.OldBundleKey("bundles/dev/")
+		if _, err := s3.NewFromConfig(f.Config()).PutObject(t.Context(), &s3.PutObjectInput{Bucket: &name, Key: &key, Body: bytes.NewReader(built.Content)}); err != nil {
+			t.Fatal(err)
+		}
+		for i, phases := range []inputs.Phases{{Image: true, Bundle: true, Rollout: true}, {Rollout: true}} {
+			plan.Phases, plan.DeploymentID = phases, fmt.Sprint("d-", i)
+			result, err := f.runPlan(plan)
+			if err != nil || result.Bundle.URI != "s3://artifacts/bundles/dev/deploy-bundle-0.1.30-dev.tar.gz" {
+				t.Fatalf("the bundle is %s: %v", result.Bundle.URI, err)
+			}
+			plan.Image.Digest, plan.Bundle.SHA256 = result.Image.Digest, built.SHA256
+			f.addHost("i-2", "0.1.29-dev")
+			plan.Targets.InstanceIDs = []string{"i-2"}
+		}
+		if _, ok := f.Object(bucket, plan.Release.BundleKey("bundles/dev/")); ok {
+			t.Error("the bundle is stored again")
 		}
 	})
 }

@@ -139,6 +139,18 @@ func TestRunStopsInAnotherAccount(t *testing.T) {
 	s.run("allowed-account-ids=999999999999\n" + accountID).wants("success")
 }
 
+func TestTwoServicesShareABucketAnEnvironmentAndAVersion(t *testing.T) {
+	s := play(t)
+	s.build("0.1.0-dev")
+	for _, service := range []string{"atta", "web"} {
+		out := s.run("service=" + service)
+		out.wants("success")
+		if want := "s3://" + bucket + "/bundles/dev/" + service + "/deploy-bundle-0.1.0-dev.tar.gz"; out.outputs["bundle-uri"] != want {
+			t.Errorf("the bundle of %s is %s", service, out.outputs["bundle-uri"])
+		}
+	}
+}
+
 // A central bucket: of another account, in the rollout's region, encrypted by policy, and with Object Lock.
 func TestStrictBucketOfAnotherAccountIsUsedOnRequest(t *testing.T) {
 	s := play(t)
