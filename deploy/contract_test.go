@@ -253,3 +253,17 @@ func TestEveryFunctionThatTheScriptsCallIsThere(t *testing.T) {
 		}
 	}
 }
+
+// A trap that runs while bash 5.2 is at the second substitution of one command ends in a syntax
+// error, and the script goes on as if there had been no signal.
+func TestNoSignalCanArriveBetweenTwoSubstitutions(t *testing.T) {
+	_, release := scripts(t)
+	code := strings.ReplaceAll(regexp.MustCompile(`(?m)^\s*#.*$`).ReplaceAllString(release, ""), "\\\n", " ")
+	substitution := regexp.MustCompile(`\$\([^(]`)
+	word := regexp.MustCompile(`^\s*(?:case|while|until)\b.*\$\([^(]`)
+	for line := range strings.Lines(code) {
+		if len(substitution.FindAllString(line, -1)) > 1 || word.MatchString(line) {
+			t.Errorf("a trap can run in the middle of %q: put the text in a variable first", strings.TrimSpace(line))
+		}
+	}
+}

@@ -37,7 +37,9 @@ end_rollback() {
 # about a release; the unit at boot rolls the deploy back. The end of a shutdown
 # is SIGTERM, which systemctl may get before this script does.
 yield_to_shutdown() {
-  case $(systemctl is-system-running 2>/dev/null) in
+  local running
+  running=$(systemctl is-system-running 2>/dev/null) || true
+  case $running in
     '' | stopping | offline | unknown) ;;
     *) return 0 ;;
   esac

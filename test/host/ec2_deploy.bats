@@ -248,3 +248,19 @@ release() {
   ! stays_up first || false
   [ "$LOOKED" = 3 ]
 }
+
+@test "a trap runs a hundred times of a hundred while systemd is asked again and again" {
+  local script=$BATS_TEST_TMPDIR/asks.sh try pid line
+  printf '%s\n' "source $BATS_TEST_DIRNAME/../../deploy/ec2_deploy.sh" 'systemctl() { sleep 0.01; echo running; }' \
+    "trap 'echo trapped' TERM" 'echo ready' 'while :; do yield_to_shutdown; done' >"$script"
+  coproc asks { exec bash "$script" 2>&1; }
+  pid=$!
+  read -r -u "${asks[0]}" line
+  for try in {1..100}; do
+    sleep "0.00$((try % 10))"
+    kill -TERM "$pid"
+    read -r -t 20 -u "${asks[0]}" line
+    [ "$line" = trapped ]
+  done
+  kill -KILL "$pid"
+}
