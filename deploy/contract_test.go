@@ -137,7 +137,7 @@ func TestBothHalvesHaveTheSameExitCodes(t *testing.T) {
 func TestBothHalvesHaveTheSameOutcomes(t *testing.T) {
 	bootstrap, release := scripts(t)
 	wantSame(t, "outcomes", constants(t, "Outcome"), found(bootstrap+release, outcomeCalls...))
-	for _, about := range []string{deploy.AboutNone, deploy.AboutUnderWay} {
+	for _, about := range []string{deploy.AboutNone, deploy.AboutUnderWay, deploy.AboutCutOff} {
 		if !strings.Contains(bootstrap, "found="+about+"\n") {
 			t.Errorf("bootstrap.sh never reports %q of a deployment", about)
 		}

@@ -19,4 +19,5 @@ const (
 const (
 	AboutNone     = "none"      // the host has not carried it out
 	AboutUnderWay = "under-way" // a deploy or its recovery is at work
+	AboutCutOff   = "cut-off"   // it ended in the middle, and nobody waits to roll it back
 )

@@ -1,24 +1,28 @@
 
 # --- status
 
-MORE='' INSTALLED='' BUSY=false EVIDENCE='' SEEN='' IMAGE_ID=''
+MORE='' INSTALLED='' BUSY=false CUT_OFF=false EVIDENCE='' SEEN='' IMAGE_ID=''
 declare -A PROPERTY=()
 readonly OPEN='{''{' # which SSM would take for a parameter of its document
 
 # look_up_deployment: the result of the deployment that is asked about, from the history. A
-# deploy is under way while somebody holds the host's lock, or until one that was cut off is
-# rolled back. Status commands share the lock, so that nothing changes while they look.
+# deploy is under way while somebody holds the host's lock, or waits to roll back one that was cut
+# off. Status commands share the lock, so that nothing changes while they look.
 look_up_deployment() {
-  local about=${GIVEN[about]:-} line found='' home=$HOME_OF_SERVICE
+  local about=${GIVEN[about]:-} line found='' watched=0 home=$HOME_OF_SERVICE
   if [[ -e $LOCK ]]; then
     exec 9>>"$LOCK"
     flock -s -w 1 9 || BUSY=true
   fi
-  [[ ! -L $home/recover ]] || BUSY=true
+  if [[ -L $home/recover && $BUSY == false ]]; then
+    [[ ! -e $RUN/$SERVICE.watch ]] || flock --shared --nonblock "$RUN/$SERVICE.watch" true || watched=$?
+    if ((watched == 1)); then BUSY=true; else CUT_OFF=true; fi
+  fi
   if [[ -n $about ]]; then
     line=$(grep -sF "\"deployment\":\"$about\"" "$home/history" | tail -n 1) || line=''
     found=none
     [[ $BUSY == false ]] || found=under-way
+    [[ $CUT_OFF == false ]] || ! grep -qsxF "DEPLOYMENT=$about" "$home/state" || found=cut-off
     [[ ! $line =~ \"outcome\":\"([a-z-]+)\" ]] || found=${BASH_REMATCH[1]}
     [[ ! $line =~ \"code\":([0-9]+), ]] || found+=":${BASH_REMATCH[1]}"
   fi
@@ -109,6 +113,9 @@ detect_drift() {
   INSTALLED="no release of $SERVICE is installed"
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   INSTALLED="$SERVICE is installed; $SEEN"
+  if [[ $CUT_OFF == true ]]; then
+    drift+=',"cut-off"' INSTALLED+="; a deploy was cut off, and nobody waits to roll it back"
+  fi
   for file in "$folder"/*.service "$folder"/*.timer; do
     unit=${file##*/}
     [[ -f $file ]] || continue

@@ -94,6 +94,13 @@ read_generation() {
   number_or "$generation" 0
 }
 
+# is_locked FILE: somebody holds this lock, and does not share it.
+is_locked() {
+  local code=0
+  flock --shared --nonblock "$1" true 2>/dev/null || code=$?
+  ((code == 1))
+}
+
 # try_lock SECONDS: descriptor 9 holds the lock for as long as this process lives.
 # What may live longer is started without it.
 try_lock() {

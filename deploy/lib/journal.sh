@@ -15,12 +15,36 @@ open_change() {
     esac
   done
   write_journal open
-  # In its own session, so that what kills this process group leaves it alone.
-  ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$BASE/releases/$OWN/deploy/ec2_deploy.sh" watch </dev/null >/dev/null 2>&1 8>&- 9>&- &
+  start_watcher
   ln -sfn -- "releases/$OWN/deploy/ec2_deploy.sh" "$BASE/recover"
   flush_to_disk "$BASE"
   install_recovery
 }
+
+# start_watcher: the process that waits for the end of this deploy is known to be alive before the
+# change begins. It is a unit, so that what kills the agent's session or whole control group
+# leaves it alone, or has at least its own session.
+start_watcher() {
+  local start wait
+  local -a watch=(flock --close "$RUN/$SERVICE.watch" "$BASE/releases/$OWN/deploy/ec2_deploy.sh" watch)
+  for start in run_as_unit run_in_session; do
+    "$start" "${watch[@]}" </dev/null >/dev/null || continue
+    for wait in {1..100}; do
+      ! is_watched || return 0
+      sleep 0.1
+    done
+  done
+  refuse script-failed "nobody could be started who rolls this deploy back if it is cut off: $(last_log_line)"
+}
+
+run_as_unit() {
+  timeout --foreground -k 5 20 systemd-run --quiet --setenv=ATTA_ROOT="$ROOT" --setenv=PATH="$PATH" "$@" >&2 8>&- 9>&-
+}
+
+run_in_session() { ATTA_LOCK_HELD='' ATTA_LOG_OPEN='' setsid "$@" 2>/dev/null 8>&- 9>&- & }
+
+# is_watched: somebody waits for the end of the deploy.
+is_watched() { is_locked "$RUN/$SERVICE.watch"; }
 
 # write_journal PHASE: records how far the change is. It is read after a crash, so it is
 # on the disk, whole, before the phase begins.

@@ -27,10 +27,17 @@ show_status() {
   print_row 'also here' "$(list_verified | paste -s -d ' ')"
   print_row 'last deploy' "$(describe_entry "$last")"
   read_entries "$BASE/state"
-  [[ ! -L $BASE/recover ]] || print_row 'under way' "${ENTRY[TO]:-}, in phase ${ENTRY[REACHED]:-}"
+  if [[ -L $BASE/recover ]] && is_at_work; then
+    print_row 'under way' "${ENTRY[TO]:-}, in phase ${ENTRY[REACHED]:-}"
+  elif [[ -L $BASE/recover ]]; then
+    print_row 'cut off' "${ENTRY[TO]:-}, in phase ${ENTRY[REACHED]:-}; to roll it back: $BASE/recover recover"
+  fi
   ! grep -qs '^[[:blank:]]*IMAGE_TAG=' "$BASE/.env" || print_row note "IMAGE_TAG in /opt/$SERVICE/.env does not choose what runs; ec2_deploy.sh rollback VERSION does"
   [[ ! -s $BASE/quarantine ]] || sed 's/^[^ ]* /quarantined    /' "$BASE/quarantine"
 }
+
+# is_at_work: a deploy or its recovery holds the host's lock, or somebody waits to roll it back.
+is_at_work() { is_locked "$RUN/$SERVICE.lock" || is_watched; }
 
 print_row() { printf '%-14s %s\n' "$1" "${2:--}"; }
 

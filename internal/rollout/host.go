@@ -169,6 +169,8 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 		h.State, h.Message = NotDeployed, "the command never reached it and would be refused now; it runs "+runsOrNothing(report)
 	case deploy.AboutUnderWay:
 		h.Message = "its deploy is still under way"
+	case deploy.AboutCutOff:
+		h.resolved, h.Message = true, "its deploy was cut off, and nobody on it waits to roll it back: the next deploy does, or its next boot"
 	default:
 		h.Message = fmt.Sprintf("asked again, it answers %q", report.About)
 	}

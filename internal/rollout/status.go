@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -100,6 +101,8 @@ func (r *run) compareWithCurrent(host *Host) {
 	case report.Busy:
 		host.State = Busy
 		host.Message += "; a deploy is at work"
+	case slices.Contains(drift, "cut-off"):
+		host.Message += "; a deploy was cut off there, and the next one rolls it back first"
 	case current.Version == "" && report.Version != "":
 		host.Message += "; nothing is recorded that should run"
 	case report.Version != current.Version:

@@ -16,7 +16,7 @@ func TestScriptsGetTheAgentsEnvironment(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	exit := m.Run(t.Context(), "pwd; umask; cat; echo ${HOME-none} ${USER-none} $SSM_COMMAND_ID; env | cut -d= -f1 | sort | tr '\\n' ' '", []string{"SSM_COMMAND_ID=c-1"})
-	want := "/usr/bin\n0022\nnone none c-1\nATTA_ROOT PATH PWD SSM_COMMAND_ID "
+	want := "/usr/bin\n0022\nnone none c-1\nATTA_ROOT PATH PWD SSM_COMMAND_ID STANDIN_AGENT "
 	if got := strings.Replace(string(exit.Stdout), " OLDPWD", "", 1); got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -136,4 +136,27 @@ docker run -d --name up atta --sleep 60s >/dev/null; docker inspect --format '{{
 		m.eventually("! grep -q . /proc/" + pid + "/environ 2>/dev/null")
 	}
 	m.want(0, "docker ps -a --format '{{.Names}} {{.Status}}'", "up Exited (255)")
+}
+
+func TestTheAgentsControlGroupHasEverySessionButNoUnit(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	ended := make(chan localaws.Exit, 1)
+	go func() {
+		ended <- m.Run(t.Context(), `#!/bin/bash
+wait='until test -e $ATTA_ROOT/go; do sleep .02; done; touch $ATTA_ROOT/survived-'
+setsid sh -c "${wait}session" &
+systemd-run --quiet --setenv=NAME=unit sh -c "$wait\$NAME"
+touch $ATTA_ROOT/begun; sleep 600`, nil)
+	}()
+	m.eventually("test -e $ATTA_ROOT/begun")
+	if err := m.KillAgent(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	m.write("/go", "")
+	m.eventually("test -e $ATTA_ROOT/survived-unit")
+	if _, err := os.Stat(m.Path("survived-session")); err == nil {
+		t.Error("another session outlived the agent's control group")
+	}
 }

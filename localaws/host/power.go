@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
 // Reboot ends everything that runs on the instance without warning, empties
@@ -34,9 +36,17 @@ func (h *Host) Reboot() error {
 
 // Close kills every process of the instance: scripts, supervised services and
 // containers. The folder stays as it is.
-func (h *Host) Close() error {
+func (h *Host) Close() error { return h.killProcesses("ATTA_ROOT=" + h.Root()) }
+
+// KillAgent kills the SSM agent's whole control group, as systemd does when the agent is
+// restarted and its unit has no KillMode=process: its commands, and what they have started
+// in whatever session. Units and containers go on.
+func (h *Host) KillAgent() error { return h.killProcesses("ATTA_ROOT="+h.Root(), instance.AgentMark) }
+
+// killProcesses kills the processes that have these entries in their environment.
+func (h *Host) killProcesses(entries ...string) error {
 	for range 100 {
-		running, err := h.listProcesses()
+		running, err := listProcesses(entries)
 		if err != nil {
 			return fmt.Errorf("list processes: %w", err)
 		}
@@ -55,16 +65,18 @@ func (h *Host) Close() error {
 
 // listProcesses finds what was started on this instance by its environment. A
 // container's program has another, but dies with its shim.
-func (h *Host) listProcesses() ([]int, error) {
+func listProcesses(entries []string) ([]int, error) {
 	paths, err := filepath.Glob("/proc/[0-9]*/environ")
 	if err != nil {
 		return nil, err
 	}
-	mark := []byte("\x00ATTA_ROOT=" + h.Root() + "\x00")
 	var pids []int
 	for _, path := range paths {
 		environ, err := os.ReadFile(path)
-		if err != nil || !bytes.Contains(append([]byte{0}, environ...), mark) {
+		has := func(entry string) bool {
+			return bytes.Contains(append([]byte{0}, environ...), []byte("\x00"+entry+"\x00"))
+		}
+		if err != nil || !has(entries[0]) || !has(entries[len(entries)-1]) {
 			continue // has just ended, or belongs to another instance
 		}
 		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))

@@ -47,7 +47,7 @@ func (h *Host) runScript(ctx context.Context, script string, env []string) (exit
 	cmd.Dir = "/usr/bin"
 	cmd.Env = append([]string{
 		"PATH=" + filepath.Join(h.dir, "bin") + ":/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-		"ATTA_ROOT=" + h.Root(),
+		"ATTA_ROOT=" + h.Root(), instance.AgentMark,
 	}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdout, err := newCapture()

@@ -1,5 +1,5 @@
-// Package standins makes a program act as docker, systemctl, systemd-analyze, journalctl or
-// aws, by the name it is started under. The stand-ins do their work for real, inside the folder
+// Package standins makes a program act as docker, systemctl, systemd-analyze, systemd-run,
+// journalctl or aws, by the name it is started under. The stand-ins do their work for real, inside the folder
 // of one instance. host.BuildStandins builds the programs.
 package standins
 
@@ -16,7 +16,7 @@ import (
 )
 
 // Commands are the names on an instance's PATH that lead here.
-var Commands = []string{"aws", "docker", "journalctl", "systemctl", "systemd-analyze"}
+var Commands = []string{"aws", "docker", "journalctl", "systemctl", "systemd-analyze", "systemd-run"}
 
 // Invoked reports whether this process was started as a stand-in: through a symbolic link
 // with the name of a command, or with instance.Marker and such a path ahead of the arguments.
@@ -58,6 +58,8 @@ func Run() int {
 		return systemd.Systemctl(call)
 	case "systemd-analyze":
 		return systemd.Analyze(call)
+	case "systemd-run":
+		return systemd.RunTransient(call)
 	case "journalctl":
 		return systemd.Journalctl(call)
 	case systemd.SupervisorName:

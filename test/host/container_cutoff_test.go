@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
@@ -171,4 +173,20 @@ func TestE2EACommandThatIsCancelledIsTakenBackByItself(t *testing.T) {
 		m.same(before, m.snapshot())
 		m.concluded("rolled-back", 30, "0.1.0-dev")
 	}
+}
+
+// A package of the agent whose unit has no KillMode=process takes every session of a command with it.
+func TestE2EADeployIsRolledBackWhenTheWholeAgentIsKilled(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", serving("8081"))
+	before := m.snapshot()
+	command := m.command("0.0.2-dev", serving("8081"), parameter("min-healthy-time", "60"), parameter("health-timeout", "90"))
+	m.output("systemd-run --quiet --unit=agent /bin/bash -c " + shellescape.Quote(command))
+	m.output("for i in {1..200}; do grep -qs ^REACHED=health /opt/$s/state && exit 0; sleep 0.1; done; exit 1")
+	m.output("systemctl kill --signal=KILL agent")
+	m.settled()
+	m.same(before, m.snapshot())
+	m.isUp("0.0.1-dev")
+	m.concluded("rolled-back", 30, "0.0.2-dev")
 }

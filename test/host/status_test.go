@@ -86,11 +86,6 @@ func TestADeployThatIsStillAtWorkIsUnderWay(t *testing.T) {
 	if got := m.text("opt/atta/generation"); got != "9\n" {
 		t.Errorf("the generation is %q", got)
 	}
-	m.write("opt/atta/state", "", 0o600)
-	m.sh("ln -s nowhere $ATTA_ROOT/opt/atta/recover")
-	if a := m.ask("--about=lost"); a.About != "under-way" {
-		t.Errorf("a deploy that was cut off: %q", a.About)
-	}
 }
 
 // The question of a later run closes the door to the commands of those before.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -38,8 +39,12 @@ func (c *Call) Path(path string) string {
 	return filepath.Join(c.Root, path)
 }
 
-// Detached returns a command that starts a stand-in in its own session, so
-// that it outlives the process group of its caller.
+// AgentMark is in the environment of what is in the control group of the SSM agent: of its
+// commands, and of what they start themselves. A unit and a container have groups of their own.
+const AgentMark = "STANDIN_AGENT=yes"
+
+// Detached returns a command that starts a stand-in in its own session and control group, so
+// that it outlives those of its caller.
 func (c *Call) Detached(name string, args ...string) (*exec.Cmd, error) {
 	self, err := os.Executable()
 	if err != nil {
@@ -47,6 +52,7 @@ func (c *Call) Detached(name string, args ...string) (*exec.Cmd, error) {
 	}
 	cmd := exec.Command(self, append([]string{Marker, filepath.Join(c.Bin, name)}, args...)...)
 	cmd.Dir = c.Root
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(entry string) bool { return entry == AgentMark })
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	return cmd, nil
 }
