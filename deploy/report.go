@@ -83,7 +83,7 @@ func ParseReport(output string) (*Report, error) {
 		if err := report.checkForms(); err != nil {
 			return nil, err
 		}
-		report.Message = boundMessage(report.Message)
+		report.Message = BoundMessage(report.Message)
 		return &report.Report, nil
 	}
 	return nil, ErrNoReport
@@ -117,8 +117,8 @@ func (r *Report) checkForms() error {
 	return nil
 }
 
-// boundMessage makes a message one line of at most MaxMessage characters.
-func boundMessage(text string) string {
+// BoundMessage makes a host's text one line of at most MaxMessage characters.
+func BoundMessage(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if unicode.IsControl(r) {
 			return ' '

@@ -64,6 +64,7 @@ run_rollback() {
 # command of an earlier generation is refused from now on.
 run_status() {
   local outcome=absent
+  trap reject_early_exit EXIT
   look_up_deployment
   raise_fence
   observe_container
@@ -73,5 +74,6 @@ run_status() {
   describe_held
   detect_drift
   [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
+  trap - EXIT
   print_report "$outcome" 0 "" status "$INSTALLED"
 }

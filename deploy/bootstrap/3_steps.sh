@@ -63,15 +63,17 @@ seen_generation() { cat "$HOME_OF_SERVICE/generation" 2>/dev/null || printf 0; }
 
 # raise_generation NUMBER: never lowers it. A status command does this while a deploy is at work.
 raise_generation() {
+  local problem reason=script-failed
   install -d -m 0700 "$RUN"
-  (
-    flock 8
-    (($1 > $(seen_generation))) || exit 0
-    printf '%s\n' "$1" >"$HOME_OF_SERVICE/.generation.new"
-    flush_to_disk "$HOME_OF_SERVICE/.generation.new"
-    mv -T -- "$HOME_OF_SERVICE/.generation.new" "$HOME_OF_SERVICE/generation"
-    flush_to_disk "$HOME_OF_SERVICE"
-  ) 8>>"$RUN/$SERVICE.generation"
+  problem=$({ flock 8 && write_generation "$1"; } 2>&1 8>>"$RUN/$SERVICE.generation") && return 0
+  [[ $problem != *'No space left'* ]] || reason=no-space
+  reject_command "$reason" "the generation cannot be written to $HOME_OF_SERVICE: ${problem##*: }"
+}
+
+write_generation() {
+  (($1 > $(seen_generation))) || return 0
+  printf '%s\n' "$1" >"$HOME_OF_SERVICE/.generation.new" && flush_to_disk "$HOME_OF_SERVICE/.generation.new" &&
+    mv -T -- "$HOME_OF_SERVICE/.generation.new" "$HOME_OF_SERVICE/generation" && flush_to_disk "$HOME_OF_SERVICE"
 }
 
 # The script of the deploy that was cut off knows how to roll it back.

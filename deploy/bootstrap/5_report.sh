@@ -18,8 +18,9 @@ reject_command() {
 
 # A command that failed without a result, before the release's own script ran.
 reject_early_exit() {
-  local code=$? command=$BASH_COMMAND
-  reject_command script-failed "'$command' ended with $code: $(last_log_line)"
+  local code=$? command=$BASH_COMMAND why=''
+  [[ $COMMAND == status ]] || why=": $(last_log_line)" # a status writes no line
+  reject_command script-failed "'$command' ended with $code$why"
 }
 
 # abort_command CODE PHASE REASON MESSAGE: ends a command before the release's own script ran.

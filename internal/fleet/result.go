@@ -53,6 +53,8 @@ const (
 	StatusPending      Status = "Pending"
 	StatusSuccess      Status = "Success"
 	StatusAccessDenied Status = "AccessDenied"
+
+	statusDeliveryTimedOut Status = "DeliveryTimedOut"
 )
 
 // statusOf returns the status details, which SSM writes with or without spaces, or else the status.
@@ -75,7 +77,7 @@ func (s Status) IsUndelivered() bool {
 // IsOpen reports whether a command with this status may still run, or may have completed without SSM's knowledge.
 func (s Status) IsOpen() bool {
 	switch s {
-	case StatusNotSent, StatusPending, "InProgress", "Delayed", "DeliveryTimedOut", "ExecutionTimedOut", "Cancelling", "Cancelled":
+	case StatusNotSent, StatusPending, "InProgress", "Delayed", statusDeliveryTimedOut, "ExecutionTimedOut", "Cancelling", "Cancelled":
 		return true
 	}
 	return false
@@ -89,6 +91,8 @@ func (r *Result) decideOutcome(status types.CommandInvocationStatus) {
 		r.Outcome, r.Reason = NotDelivered, "SSM did not deliver the command: "+string(r.Status)
 	case status == types.CommandInvocationStatusSuccess || status == types.CommandInvocationStatusFailed:
 		r.Outcome = Completed
+	case r.Status == statusDeliveryTimedOut:
+		r.Reason = "the command ended as " + string(r.Status) + ": is the SSM agent running? SSM lists one that is gone as online for some minutes"
 	default:
 		r.Reason = "the command ended as " + string(r.Status)
 	}

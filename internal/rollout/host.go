@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -96,9 +97,20 @@ func readAnswer(result fleet.Result) answer {
 	report, err := deploy.ParseReport(result.Stdout)
 	a := answer{Result: result, report: report}
 	if err != nil && result.Outcome == fleet.Completed {
-		a.Outcome, a.Reason = fleet.Unknown, fmt.Sprintf("the command ended as %s with exit code %d and %v", result.Status, result.ExitCode, err)
+		a.Outcome, a.Reason = fleet.Unknown, fmt.Sprintf("the command ended as %s with exit code %d and %v%s", result.Status, result.ExitCode, err, lastWords(result.Log))
 	}
 	return a
+}
+
+// lastWords is the last line that a script has logged, which mostly says why it ended early. The
+// agent appends another.
+func lastWords(log string) string {
+	for _, line := range slices.Backward(strings.Split(log, "\n")) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "failed to run commands: ") {
+			return "; its last line is: " + deploy.BoundMessage(line)
+		}
+	}
+	return ""
 }
 
 // applyAnswer sets the state of a host that was asked to run something. Whatever is not

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 func TestStatusOfAHostThatHasNothing(t *testing.T) {
@@ -176,4 +178,22 @@ func TestTheScriptExplainsItself(t *testing.T) {
 	for _, arguments := range []string{"0.0.2-dev 0.0.2-dev", "0.0.1-dev", "0.0.1-dev latest", "0.0.1-dev 0.0.1-dev more"} {
 		m.untouched(func() { m.expect(m.read(script+arguments), "refused", 10, "usage: ec2_deploy.sh 0.0.1-dev 0.0.1-dev") })
 	}
+}
+
+func TestAHostThatCannotWriteItsGenerationSaysWhy(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	m.sh("ln -s /dev/full $ATTA_ROOT/opt/atta/.generation.new")
+	for _, a := range []answer{m.ask("--generation=9"), m.deploy("0.0.2-dev", parameter("generation", "9"))} {
+		if m.expect(a, "refused", 10, "the generation cannot be written to "); a.Reason != deploy.ReasonNoSpace || !strings.HasSuffix(a.Message, ": No space left on device") {
+			t.Errorf("%s: %s", a.Reason, a.Message)
+		}
+	}
+}
+
+func TestAStatusThatEndsEarlySaysWhere(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	m.write("../bin/install", "#!/bin/sh\nexit 3\n", 0o755)
+	m.expect(m.ask("--generation=9"), "refused", 10, `'install -d -m 0700 "$RUN"' ended with 3`)
 }
