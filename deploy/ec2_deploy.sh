@@ -66,6 +66,7 @@ main() {
     rollback) load_context && rollback_release "${2:-}" ;;
     recover) load_context && recover ;;
     watch) load_context && watch_deploy ;;
+    check) load_context && check_release "${@:2}" ;;
     request) http_get "$2" "$3" "$4" ;;
     *) load_context && deploy_release "$@" ;;
   esac
@@ -79,6 +80,17 @@ deploy_release() {
   run_phase room free_space
   run_phase pull ensure_image
   change_release
+}
+
+# Reports whether the release could be deployed, so that no other host has changed when this one
+# cannot follow.
+check_release() {
+  begin_change deploy
+  run_phase preflight check_deploy "$@"
+  run_phase room free_space
+  CODE=0
+  format_report ready 0 "" "$TO can be deployed"
+  print_and_exit "$REPLY"
 }
 
 # The same steps, to a release that is here and was seen healthy.

@@ -10,6 +10,7 @@ const (
 	OutcomeRefused        Outcome = "refused"         // changed nothing
 	OutcomeRolledBack     Outcome = "rolled-back"     // tried, and runs the previous release again
 	OutcomeRollbackFailed Outcome = "rollback-failed" // tried, and could not roll back
+	OutcomeReady          Outcome = "ready"           // answers a check: the release could be deployed
 	OutcomeUnknown        Outcome = "unknown"         // the release's script ended without a result
 	OutcomeStatus         Outcome = "status"          // answers a status command
 	OutcomeAbsent         Outcome = "absent"          // answers a status command: no release is installed

@@ -19,6 +19,9 @@ import (
 func tables(text, name string) map[string]string {
 	_, rest, _ := strings.Cut(text, "declare -rA "+name+"=(\n")
 	rest, _, _ = strings.Cut(rest, "\n)")
+	for _, variable := range regexp.MustCompile(`(?s)readonly ([A-Z_]+)="(.*?)"`).FindAllStringSubmatch(text, -1) {
+		rest = strings.ReplaceAll(rest, "$"+variable[1]+`"`, variable[2]+`"`)
+	}
 	rest = strings.ReplaceAll(rest, "\\\n", "")
 	entries := map[string]string{}
 	for _, match := range regexp.MustCompile(`\['([a-z0-9-]+)'\]=(.*)`).FindAllStringSubmatch(rest, -1) {
@@ -30,15 +33,18 @@ func tables(text, name string) map[string]string {
 // requests are one of each command, with every parameter.
 func requests() []deploy.Request {
 	header := deploy.Header{Service: "atta", DeploymentID: "d-1", Generation: deploy.MaxGeneration, NotAfter: time.Unix(1, 0)}
-	return []deploy.Request{
-		deploy.ReleaseRequest{
-			Header: header, Version: "0.1.30-dev", Image: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@sha256:" + strings.Repeat("a", 64), ImageBytes: 1,
-			Region: "us-east-1", BundleURI: "s3://bucket/key", BundleSHA256: strings.Repeat("a", 64),
-			Policy: deploy.Policy{
-				OnRunning: "wait", DrainTimeout: time.Second, HealthTimeout: time.Second, MinHealthyTime: time.Second, KeepReleases: 1,
-				HealthCommand: strings.Repeat("x", deploy.MaxHealthCommand), HealthURL: "http://" + strings.Repeat("x", deploy.MaxHealthURL),
-			},
+	release := deploy.ReleaseRequest{
+		Header: header, Version: "0.1.30-dev", Image: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@sha256:" + strings.Repeat("a", 64), ImageBytes: 1,
+		Region: "us-east-1", BundleURI: "s3://bucket/key", BundleSHA256: strings.Repeat("a", 64),
+		Policy: deploy.Policy{
+			OnRunning: "wait", DrainTimeout: time.Second, HealthTimeout: time.Second, MinHealthyTime: time.Second, KeepReleases: 1,
+			HealthCommand: strings.Repeat("x", deploy.MaxHealthCommand), HealthURL: "http://" + strings.Repeat("x", deploy.MaxHealthURL),
 		},
+	}
+	check := release
+	check.CheckOnly = true
+	return []deploy.Request{
+		release, check,
 		deploy.RollbackRequest{Header: header, Version: "0.1.30-dev"},
 		deploy.StatusRequest{Header: header, About: "d-0"},
 	}

@@ -26,9 +26,10 @@ type Header struct {
 	NotAfter     time.Time // hosts refuse the command later than this, by their own clock; zero in a status
 }
 
-// ReleaseRequest makes a host run a release.
+// ReleaseRequest makes a host run a release, or only check that it could.
 type ReleaseRequest struct {
 	Header
+	CheckOnly    bool
 	Version      string
 	Image        string // <host>/<repository>@sha256:<digest>
 	ImageBytes   int64  // of the compressed image
@@ -53,7 +54,12 @@ type StatusRequest struct {
 }
 
 // Command implements Request.
-func (ReleaseRequest) Command() string { return "deploy" }
+func (r ReleaseRequest) Command() string {
+	if r.CheckOnly {
+		return "check"
+	}
+	return "deploy"
+}
 
 // Command implements Request.
 func (RollbackRequest) Command() string { return "rollback" }

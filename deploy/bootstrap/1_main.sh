@@ -4,6 +4,7 @@
 # this folder are joined in the order of their names, with those of lib/ that both scripts have before the last.
 #
 #   bootstrap.sh deploy --service=NAME --version=V --deployment=ID …      see FORMS
+#   bootstrap.sh check --service=NAME …                                   its preflight alone
 #   bootstrap.sh rollback --service=NAME --deployment=ID [--version=V] …  to a release that is here
 #   bootstrap.sh status --service=NAME [--about=ID] …                     changes nothing that runs
 #
@@ -31,33 +32,43 @@ main() {
 }
 
 run_deploy() {
-  trap reject_early_exit EXIT
-  require_tools
-  check_folders
-  prepare_log
-  hold_host_lock
-  recover_interrupted_deploy
+  begin_command
   repeat_answer
-  reject_stale_command
-  fetch_bundle
-  unpack_bundle
-  install_release
+  bring_release
   hand_over "$RELEASE/deploy/ec2_deploy.sh" "$VERSION" "$VERSION"
+}
+
+# The preflight of a deploy, and nothing of what comes after it.
+run_check() {
+  begin_command
+  bring_release
+  hand_over "$RELEASE/deploy/ec2_deploy.sh" check "$VERSION" "$VERSION"
 }
 
 # To VERSION, or without one to the previous release. It needs neither the bundle
 # nor the registry.
 run_rollback() {
+  begin_command
+  repeat_answer
+  reject_stale_command
+  [[ -f $HOME_OF_SERVICE/current/release.env ]] || abort_command 10 preflight not-installed "no release of $SERVICE is installed here"
+  hand_over "$HOME_OF_SERVICE/current/deploy/ec2_deploy.sh" rollback ${VERSION:+"$VERSION"}
+}
+
+begin_command() {
   trap reject_early_exit EXIT
   require_tools
   check_folders
   prepare_log
   hold_host_lock
   recover_interrupted_deploy
-  repeat_answer
+}
+
+bring_release() {
   reject_stale_command
-  [[ -f $HOME_OF_SERVICE/current/release.env ]] || abort_command 10 preflight not-installed "no release of $SERVICE is installed here"
-  hand_over "$HOME_OF_SERVICE/current/deploy/ec2_deploy.sh" rollback ${VERSION:+"$VERSION"}
+  fetch_bundle
+  unpack_bundle
+  install_release
 }
 
 # What runs here, and with --about the result of that deployment. With --generation, every

@@ -27,9 +27,11 @@ declare -rA FORMS=(
   ['keep-releases']='[1-9][0-9]{0,2}'
 )
 # The parameters that a command requires.
+readonly RELEASE_NEEDS="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined on-running \
+  drain-timeout run-on-deploy health-timeout min-healthy-time keep-releases"
 declare -rA NEEDED=(
-  ['deploy']="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined on-running \
-    drain-timeout run-on-deploy health-timeout min-healthy-time keep-releases"
+  ['deploy']="$RELEASE_NEEDS"
+  ['check']="$RELEASE_NEEDS"
   ['rollback']='service deployment not-after'
   ['status']='service'
 )
@@ -45,7 +47,7 @@ read_parameters() {
     [[ $parameter == --*=* && $name =~ ^[a-z0-9-]+$ && -n ${FORMS[$name]:-} ]] || reject_command bad-parameter "unknown parameter: $parameter"
     GIVEN[$name]=${parameter#*=}
   done
-  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || reject_command bad-parameter "unknown command: ${COMMAND:-none}; use deploy, rollback or status"
+  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || reject_command bad-parameter "unknown command: ${COMMAND:-none}; use deploy, check, rollback or status"
   for name in deployment service "${!FORMS[@]}"; do
     form=${FORMS[$name]}
     [[ " ${NEEDED[$COMMAND]} " == *" $name "* || -n ${GIVEN[$name]:-} ]] || continue

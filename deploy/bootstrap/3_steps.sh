@@ -184,6 +184,6 @@ hand_over() {
   line=${line:0:2000}
   printf '%s\n' "$line"
   # The result of a deploy that was cut off is recorded by its recovery.
-  [[ -L $HOME_OF_SERVICE/recover ]] || append_history "${line#* }"
+  [[ $COMMAND == check || -L $HOME_OF_SERVICE/recover ]] || append_history "${line#* }"
   ((code == 0)) || exit_with_log "$code"
 }

@@ -40,7 +40,7 @@ type commander struct {
 }
 
 // releaseRequest makes a host run a release.
-func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) deploy.Request {
+func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) deploy.ReleaseRequest {
 	policy := plan.Rollout.Policy
 	if plan.Operation == Rollback {
 		policy.AllowDowngrade, policy.AllowQuarantined = true, true
@@ -84,8 +84,11 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 		Lines: lines, Comment: fmt.Sprintf("%s %s %s", request.Command(), c.header.Service, c.header.DeploymentID), Timeout: c.timeout, StopOnFailure: true,
 		IsAnswer: func(stdout string) bool { _, err := deploy.ParseReport(stdout); return err == nil },
 	}
-	if _, asks := request.(deploy.StatusRequest); asks {
+	switch request := request.(type) {
+	case deploy.StatusRequest:
 		command.Timeout, command.StopOnFailure = statusTimeout, false
+	case deploy.ReleaseRequest:
+		command.StopOnFailure = !request.CheckOnly
 	}
 	run, err := c.fleet.Run(ctx, command, on, progress)
 	answers := make([]answer, len(run.Results))

@@ -31,6 +31,9 @@ func (r *run) runWaves(ctx context.Context) error {
 	waves := splitIntoWaves(pending, r.plan.Rollout.Waves)
 	numberWaves(waves)
 	r.recordProgress(ctx)
+	if err := r.checkHosts(ctx, pending); err != nil {
+		return err
+	}
 	for i, wave := range waves {
 		title := "Roll out"
 		if len(waves) > 1 {
@@ -109,7 +112,7 @@ func (r *run) splitByRelease(hosts []*Host) (held, missing []*Host) {
 	return held, missing
 }
 
-func (r *run) releaseRequest(ctx context.Context, c *commander) (deploy.Request, error) {
+func (r *run) releaseRequest(ctx context.Context, c *commander) (deploy.ReleaseRequest, error) {
 	size, err := r.services.Repository.Size(ctx, r.result.Image.Digest)
 	return c.releaseRequest(r.plan, r.result, size), err
 }

@@ -20,11 +20,12 @@ func TestDeployRunsItsPhasesInOrder(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantLines(t, "groups", f.console.groups, "Read", "Preflight", "Push image", "Upload bundle", "Roll out", "Move tags")
+		wantLines(t, "groups", f.console.groups, "Read", "Preflight", "Push image", "Upload bundle", "Check: 2 instances", "Roll out", "Move tags")
 		wantLines(t, "changes", f.mutatingRequests(),
 			"ssm:SendCommand i-2,i-1",
 			"registry:PUT manifest atta:0.1.30-dev",
 			"s3:PutObject artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz",
+			"ssm:SendCommand i-2,i-1", // the check
 			"ssm:SendCommand i-2,i-1",
 			"registry:PUT manifest atta:latest-dev",
 		)

@@ -108,6 +108,19 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 	return h.resultLine(c, verdict{outcome: outcome, message: "status"}, more)
 }
 
+// answerCheck answers a check, which changes nothing.
+func (h *Host) answerCheck(c call) localaws.Exit {
+	c.command = "deploy"
+	_, reason, problem := h.resolveTarget(c)
+	switch {
+	case h.Unfit != "":
+		return h.resultLine(c, refused(deploy.ExitPreflight, deploy.ReasonEngineUnavailable, h.Unfit), nil)
+	case problem != "":
+		return h.resultLine(c, refused(deploy.ExitPreflight, reason, problem), nil)
+	}
+	return h.resultLine(c, verdict{outcome: deploy.OutcomeReady, message: "it can be deployed"}, nil)
+}
+
 // answerCommand returns a result line. If remember is set, a copy of the command gets the same
 // line.
 func (h *Host) answerCommand(c call, v verdict, remember bool) localaws.Exit {

@@ -30,6 +30,7 @@ type Behavior struct {
 type Host struct {
 	NextBehavior func(version string) Behavior // of the next change; nil: it succeeds
 	StatusDelay  time.Duration                 // before the result of a status command
+	Unfit        string                        // why a check is refused; empty: it is not
 	BusyTimeout  time.Duration                 // how long a command waits for another one; 0: a minute
 
 	mu           sync.Mutex
@@ -172,6 +173,11 @@ func (h *Host) Run(ctx context.Context, script string, _ []string) localaws.Exit
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return h.answerStatus(call)
+	}
+	if call.command == "check" {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.answerCheck(call)
 	}
 	return h.changeRelease(ctx, call)
 }
