@@ -137,7 +137,7 @@ func TestBothHalvesHaveTheSameExitCodes(t *testing.T) {
 func TestBothHalvesHaveTheSameOutcomes(t *testing.T) {
 	bootstrap, release := scripts(t)
 	wantSame(t, "outcomes", constants(t, "Outcome"), found(bootstrap+release, outcomeCalls...))
-	for _, about := range []string{deploy.AboutNone, deploy.AboutUnderWay, deploy.AboutCutOff} {
+	for _, about := range []string{deploy.AboutNone, deploy.AboutBegun, deploy.AboutUnderWay, deploy.AboutCutOff} {
 		if !strings.Contains(bootstrap, "found="+about+"\n") {
 			t.Errorf("bootstrap.sh never reports %q of a deployment", about)
 		}
@@ -156,8 +156,8 @@ func TestBothHalvesHaveTheSameFields(t *testing.T) {
 	for _, field := range reflect.VisibleFields(reflect.TypeFor[deploy.Report]()) {
 		fields = append(fields, field.Tag.Get("json"))
 	}
-	atStatus := []string{"about", "bundle", "busy", "drift", "held", "image", "previous", "releases", "since", "time"} // only bootstrap.sh reports these
-	ofTheRun := []string{"exit", "ms", "result"}                                                                       // and only a release's script these
+	atStatus := []string{"about", "bundle", "busy", "drift", "held", "image", "previous", "proved", "releases", "since", "time"} // only bootstrap.sh reports these
+	ofTheRun := []string{"exit", "ms", "result"}                                                                                 // and only a release's script these
 	for script, test := range map[string]struct {
 		text    string
 		without []string

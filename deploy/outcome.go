@@ -18,7 +18,8 @@ const (
 
 // What a status command reports of the deployment it was asked about, next to an outcome.
 const (
-	AboutNone     = "none"      // the host has not carried it out
+	AboutNone     = "none"      // the host has no trace of it
+	AboutBegun    = "begun"     // its command came, and ended before it changed anything
 	AboutUnderWay = "under-way" // a deploy or its recovery is at work
 	AboutCutOff   = "cut-off"   // it ended in the middle, and nobody waits to roll it back
 )

@@ -43,16 +43,17 @@ type Report struct {
 	Message    string           `json:"message"`    // untrusted text, one line of at most MaxMessage characters
 
 	// What the answer to a status command has in addition.
-	About    string   `json:"about"`    // of the deployment asked about: outcome:code, or AboutUnderWay, AboutCutOff or AboutNone
+	About    string   `json:"about"`    // of the deployment asked about: outcome:code, or one of the words beginning with About
 	Busy     bool     `json:"busy"`     // a deploy or its recovery is at work
 	Previous string   `json:"previous"` // the version to roll back to; empty: none
 	Releases []string `json:"releases"` // what it can roll back to: verified versions, newest first, then those only installed; at most MaxReleasesListed
 	Held     string   `json:"held"`     // the version asked about, or the previous one, if the host holds it
 	Bundle   string   `json:"bundle"`   // SHA-256 of the bundle of that version, in hex
 	Image    string   `json:"image"`    // digest of its image
+	Proved   bool     `json:"proved"`   // it was seen to run or to succeed there
 	Since    int64    `json:"since"`    // when the installed version was first seen healthy, in Unix seconds; 0: never
 	Time     int64    `json:"time"`     // the host's clock, in Unix seconds
-	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container, cut-off
+	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container, engine, cut-off
 }
 
 // The forms of a report's fields.

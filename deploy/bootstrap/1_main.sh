@@ -48,6 +48,7 @@ run_check() {
 # To VERSION, or without one to the previous release. It needs neither the bundle
 # nor the registry.
 run_rollback() {
+  [[ -f $HOME_OF_SERVICE/current/release.env || -L $HOME_OF_SERVICE/recover ]] || reject_command not-installed "no release of $SERVICE is installed here"
   begin_command
   repeat_answer
   reject_stale_command

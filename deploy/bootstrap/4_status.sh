@@ -21,6 +21,7 @@ look_up_deployment() {
   if [[ -n $about ]]; then
     line=$(grep -sF "\"deployment\":\"$about\"" "$home/history" | tail -n 1) || line=''
     found=none
+    ! grep -qsF " bootstrap: deployment $about: " "$LOG" "$LOG.1" || found=begun
     [[ $BUSY == false ]] || found=under-way
     [[ $CUT_OFF == false ]] || ! grep -qsxF "DEPLOYMENT=$about" "$home/state" || found=cut-off
     [[ ! $line =~ \"outcome\":\"([a-z-]+)\" ]] || found=${BASH_REMATCH[1]}
@@ -44,14 +45,15 @@ list_releases() {
 # describe_held: the release that is asked about, or the previous one, by the checksum of its bundle
 # and the digest of its image: what a host that lacks it has to get.
 describe_held() {
-  local version=$VERSION file bundle image
+  local version=$VERSION file bundle image proved=false
   [[ -n $version ]] || version=$(readlink -e -- "$HOME_OF_SERVICE/previous" 2>/dev/null) || version=''
   version=${version##*/}
   file=$HOME_OF_SERVICE/releases/$version/release.env
   [[ -n $version && -f $file ]] || return 0
   bundle=$(sed -n 's/^BUNDLE_SHA256=//p' "$file")
   image=$(sed -n 's/^IMAGE=.*@//p' "$file")
-  MORE+=$(printf ',"held":"%s","bundle":"%s","image":"%s"' "$(json_string "$version")" "$(json_string "$bundle")" "$(json_string "$image")")
+  [[ ! -f ${file%/*}/verified ]] || proved=true
+  MORE+=$(printf ',"held":"%s","bundle":"%s","image":"%s","proved":%s' "$(json_string "$version")" "$(json_string "$bundle")" "$(json_string "$image")" "$proved")
 }
 
 # list_marked MARK: the versions with this mark, newest first.
@@ -83,7 +85,7 @@ observe_container() {
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
-  IMAGE_ID=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$IMAGE" 2>/dev/null) || { IMAGE_ID='' && return 0; }
+  IMAGE_ID=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$IMAGE" 2>/dev/null) || { IMAGE_ID='' && observe_engine && return 0; }
   answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
   read -r image state status <<<"$answer"
   if [[ $image == "$IMAGE_ID" ]]; then
@@ -91,6 +93,11 @@ observe_container() {
   else
     EVIDENCE=other-image SEEN="the container $SERVICE has another image ($image)"
   fi
+}
+
+# observe_engine: an engine that does not answer is evidence of nothing.
+observe_engine() {
+  timeout 15 docker ps --quiet >/dev/null 2>&1 || EVIDENCE='' SEEN="the Docker engine does not answer"
 }
 
 # confirm_release: a release that was only installed is verified once a run of it that succeeded
@@ -122,7 +129,9 @@ detect_drift() {
     cmp -s "$file" "$ROOT/etc/systemd/system/$unit" || drift+=',"unit-file"'
     [[ $unit != *.timer || $(query_unit ActiveState "$unit") == active ]] || drift+=',"timer"'
   done
-  if [[ -z $IMAGE_ID ]]; then
+  if [[ -z $EVIDENCE ]]; then
+    drift+=',"engine"'
+  elif [[ -z $IMAGE_ID ]]; then
     drift+=',"image"'
   elif [[ $BUSY == false ]]; then
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''

@@ -14,7 +14,11 @@ observe_container() {
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE" CONTAINER=''
   if ! answer=$(query_docker container inspect --format '{{.Id}} {{.Image}} {{.State.Status}} {{.State.ExitCode}} {{.Config.Image}} {{.State.StartedAt}}' "$SERVICE" 2>/dev/null); then
-    [[ -z $STARTED_AT ]] || observe_events
+    if ! query_docker ps --quiet >/dev/null 2>&1; then
+      SEEN="the Docker engine does not answer"
+    elif [[ -n $STARTED_AT ]]; then
+      observe_events
+    fi
     return 0
   fi
   read -r id image state status name CONTAINER <<<"$answer"

@@ -46,7 +46,7 @@ check_health() {
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
     ! is_refused_by_engine || find_unwell 30 start-failed "the engine did not start the container: $REPLY" || true
-    [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --unit="$UNIT" || true; } >&2
+    [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --since="@$STARTED_AT" --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
   fi
 }

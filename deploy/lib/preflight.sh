@@ -109,7 +109,7 @@ is_older() {
 
 check_quarantine() {
   local found
-  [[ -s $BASE/quarantine ]] || return 0
+  [[ -s $BASE/quarantine && ! -f $BASE/releases/$TO/verified ]] || return 0
   found=$(grep -F -m 1 "${IMAGE##*@} " "$BASE/quarantine") || return 0
   [[ ${ATTA_ALLOW_QUARANTINED:-false} == true ]] || refuse quarantined "this image is quarantined: ${found#* }; allow-quarantined is not set"
 }

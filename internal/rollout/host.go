@@ -173,6 +173,8 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 		h.State, h.Message = RolledBack, "its answer was lost; asked again, it reports that it rolled back, and runs "+runsOrNothing(report)
 	case deploy.OutcomeRollbackFailed:
 		h.State, h.Message = RollbackFailed, "its answer was lost; asked again, it reports that it could not roll back"
+	case deploy.AboutBegun:
+		h.State, h.Message = NotDeployed, "the command reached it and ended before it changed anything; it runs "+runsOrNothing(report)
 	case deploy.AboutNone:
 		if h.answered { // two answers that cannot both be true
 			h.resolved, h.Message = true, h.Message+"; asked again, it knows nothing of the deployment, and runs "+runsOrNothing(report)

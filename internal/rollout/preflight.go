@@ -37,6 +37,14 @@ func (r *run) runPreflight(ctx context.Context, account Account) error {
 		r.noticeHolder(ctx)
 		return r.inspectHosts(ctx, found)
 	}
+	if r.plan.Operation == Rollback && r.result.Current.Version == "" {
+		// Asked without the lease, so that a mistyped service leaves nothing in the bucket or on a host.
+		hosts := newHosts(found)
+		_, err := r.commander().queryHosts(ctx, hosts, false)
+		if err := errors.Join(err, r.checkKnown(hosts)); err != nil {
+			return err
+		}
+	}
 	if err := r.acquireLease(ctx); err != nil {
 		return err
 	}
@@ -154,9 +162,7 @@ func (r *run) acquireLease(ctx context.Context) error {
 // inspectHosts asks the hosts what they run, and refuses to replace what must not be
 // replaced.
 func (r *run) inspectHosts(ctx context.Context, found []fleet.Instance) error {
-	for _, instance := range found {
-		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotStarted})
-	}
+	r.result.Hosts = append(r.result.Hosts, newHosts(found)...)
 	unanswered, err := r.commander().queryHosts(ctx, r.result.Hosts, false)
 	if r.plan.Operation == Rollback && len(unanswered) < len(r.result.Hosts) {
 		unanswered = nil
@@ -178,6 +184,13 @@ func (r *run) inspectHosts(ctx context.Context, found []fleet.Instance) error {
 		problems = append(problems, r.checkCurrent())
 	}
 	return errors.Join(limitProblems(problems), setOutputs(r.console, "instance-count", fmt.Sprint(len(found)), "previous-version", r.result.Previous()))
+}
+
+func newHosts(found []fleet.Instance) (hosts []*Host) {
+	for _, instance := range found {
+		hosts = append(hosts, &Host{Instance: instance, State: NotStarted})
+	}
+	return hosts
 }
 
 // checkInstalled refuses to replace another environment's release, or a newer one unless

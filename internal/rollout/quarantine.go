@@ -2,6 +2,7 @@ package rollout
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/lease"
@@ -20,10 +21,17 @@ func (e *QuarantineError) Error() string {
 
 // checkQuarantine refuses an image that was found unhealthy on other instances: as soon as its
 // digest is known, since a version that it gets is spent. A rollback is never refused: its target
-// was seen healthy.
+// was seen healthy. Nor is a version that an instance has seen healthy with this image, which
+// failed as another version then; what instances have seen is known after the preflight.
 func (a *artifacts) checkQuarantine(digest string) error {
 	found := a.result.Current.FindQuarantine(digest)
 	if found == nil || a.plan.Rollout.Policy.AllowQuarantined || a.plan.Operation == Rollback {
+		return nil
+	}
+	version := a.plan.Release.Version.String()
+	if found.Version != version && a.plan.Phases.Rollout && (len(a.result.Hosts) == 0 || slices.ContainsFunc(a.result.Hosts, func(h *Host) bool {
+		return h.Report != nil && h.Report.Proved && h.Report.Held == version && h.Report.Image == found.Digest
+	})) {
 		return nil
 	}
 	return &QuarantineError{*found, a.plan.Release.Environment}

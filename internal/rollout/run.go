@@ -122,12 +122,8 @@ func (r *run) expectation() expectation {
 
 // commander sends this run's commands.
 func (r *run) commander() *commander {
-	var version string
-	if r.plan.Operation == Rollback {
-		version = r.plan.Release.Version.String()
-	}
 	return &commander{
-		version: version,
+		version: r.plan.Release.Version.String(),
 		fleet:   r.services.Fleet, console: r.console, lease: r.lease, fence: r.fence, timeout: r.plan.Time.Command, total: len(r.result.Hosts),
 		header: deploy.Header{
 			Service: r.plan.Release.Service, DeploymentID: r.plan.DeploymentID, NotAfter: r.plan.Deadline.Add(r.services.Skew),

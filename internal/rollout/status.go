@@ -34,11 +34,12 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 		return err
 	}
 	r.result.Current = current
-	for _, instance := range ready {
-		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotStarted})
-	}
+	r.result.Hosts = newHosts(ready)
 	r.noticeHolder(ctx)
 	_, _ = r.commander().queryHosts(ctx, r.result.Hosts, true) // a host that cannot answer is shown as such
+	if err := r.checkKnown(r.result.Hosts); err != nil {
+		return err
+	}
 	for _, host := range r.result.Hosts {
 		r.compareWithCurrent(host)
 	}
@@ -60,6 +61,17 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 		err = errors.Join(err, &DriftError{Hosts: drifted, Of: len(r.result.Hosts)})
 	}
 	return err
+}
+
+// checkKnown is an error when every one of the hosts has answered that it has no release of the
+// service, and nothing is recorded of it either.
+func (r *run) checkKnown(hosts []*Host) error {
+	known := func(h *Host) bool { return h.Report == nil || h.Report.Version != "" || h.Report.Busy }
+	if len(hosts) == 0 || r.result.Current.Version != "" || slices.ContainsFunc(hosts, known) {
+		return nil
+	}
+	return fmt.Errorf("nobody knows the service %s in %s: no release of it is installed on %s, and none is recorded; check the inputs service and environment",
+		r.plan.Release.Service, r.plan.Release.Environment, Instances(len(hosts)))
 }
 
 // compareWithCurrent sets the state of a host that has answered.

@@ -49,7 +49,10 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 		}
 	}
 	target := slices.Collect(maps.Keys(targets))[0]
-	if len(targets) > 1 || target == "" {
+	if len(targets) == 1 && target == "" {
+		return release.Version{}, nothingToRollBackTo(from, targets[target])
+	}
+	if len(targets) > 1 {
 		return release.Version{}, fmt.Errorf("the instances do not agree which version was healthy before %s: %s; set version", from, describeGroups(targets))
 	}
 	delete(others, target)
@@ -58,6 +61,23 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 		return release.Version{}, fmt.Errorf("the instances run different releases: %s; set version", describeGroups(others))
 	}
 	return release.ParseVersion(target)
+}
+
+// nothingToRollBackTo says of each host what else it holds.
+func nothingToRollBackTo(from string, hosts []*Host) error {
+	var problems []error
+	for _, host := range hosts[:min(len(hosts), maxNamed)] {
+		others := slices.DeleteFunc(slices.Clone(host.Report.Releases), func(version string) bool { return version == from })
+		hint := "it holds no other release"
+		if len(others) > 0 {
+			hint = "set version to one of " + strings.Join(others, ", ")
+		}
+		problems = append(problems, fmt.Errorf("instance %s has nothing to roll back to: no release before %s was seen healthy there; %s", host.Instance, from, hint))
+	}
+	if more := len(hosts) - maxNamed; more > 0 {
+		problems = append(problems, fmt.Errorf("and %d more", more))
+	}
+	return errors.Join(problems...)
 }
 
 // describeGroups lists versions with the hosts of each.

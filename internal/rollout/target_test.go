@@ -24,7 +24,7 @@ func TestPreviousVersionIsThatOfTheHostsOnTheCurrentOne(t *testing.T) {
 		"nothing is current yet: newest":   {"", "0.1.28-dev<0.1.27-dev 0.1.29-dev<0.1.28-dev", "0.1.28-dev"},
 		"newest, others on something else": {"", "0.1.28-dev<0.1.27-dev 0.1.29-dev<0.1.26-dev", "run different releases: 0.1.28-dev (i-1); 0.1.29-dev (i-1); set version"},
 		"newest, and two of them disagree": {"0.1.31-dev", "0.1.30-dev<0.1.29-dev 0.1.30-dev<0.1.28-dev", "do not agree which version was healthy before 0.1.30-dev"},
-		"newest, without a previous one":   {"0.1.31-dev", "0.1.30-dev< 0.1.29-dev<0.1.28-dev", "do not agree which version was healthy before 0.1.30-dev: none"},
+		"newest, without a previous one":   {"0.1.31-dev", "0.1.30-dev< 0.1.29-dev<0.1.28-dev", "instance i-1 has nothing to roll back to: no release before 0.1.30-dev was seen healthy there; it holds no other release"},
 		"nothing is installed":             {"0.1.31-dev", "< <", "run no release that they could roll back from"},
 	} {
 		t.Run(name, func(t *testing.T) {

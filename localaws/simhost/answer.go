@@ -101,6 +101,7 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 	held := cmp.Or(c.parameters["version"], h.previous)
 	if r, ok := h.findRelease(held); ok {
 		more["held"], more["bundle"], more["image"] = held, r.bundle, r.digest
+		more["proved"] = r.verified
 	}
 	if h.installed.verified {
 		more["since"] = h.installed.since.Unix()

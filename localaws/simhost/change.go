@@ -168,7 +168,7 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 		return h.answerCommand(c, verdict{deploy.OutcomeRollbackFailed, deploy.ExitRollbackFailed, deploy.ReasonUnhealthy, "unhealthy, and the rollback failed"}, true)
 	case behavior.Unhealthy:
 		h.installed, h.container = from, before
-		if held, _ := h.findRelease(target.version); !held.verified {
+		if !slices.ContainsFunc(h.releases, func(r release) bool { return r.verified && r.digest == target.digest }) {
 			h.quarantine[target.digest] = true
 		}
 		return h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitUnhealthy, deploy.ReasonUnhealthy, "unhealthy; " + cmp.Or(from.version, "nothing") + " is installed"}, true)
