@@ -14,7 +14,7 @@ import (
 // archive is an image in a tar that is read in place: its headers are read once, its files by offset.
 type archive struct {
 	*os.File
-	gzipped bool
+	packed  Compression // of the whole tar; empty if none
 	entries map[string]entry
 	first   []string // the first few names, to describe a tar that is not an image
 	ended   bool     // the tar has its end marker; without it, it may be truncated
@@ -31,8 +31,9 @@ func openArchive(ctx context.Context, name string) (*archive, error) {
 		return nil, err
 	}
 	a := &archive{File: f, entries: map[string]entry{}}
-	if isGzip(f) {
-		a.gzipped = true
+	var head [4]byte
+	n, _ := f.ReadAt(head[:], 0)
+	if a.packed = compressionOf(head[:n]); a.packed != "" {
 		spooled, err := spoolUnpacked(ctx, f)
 		if err := errors.Join(err, f.Close()); err != nil {
 			return nil, err
@@ -126,9 +127,9 @@ func (a *archive) findFile(name string) (file, error) {
 }
 
 func (a *archive) describeContent() string {
-	text := "a tar without manifest.json or index.json (it contains " + strings.Join(a.first, ", ") + ", …)"
+	contains := "manifest.json or index.json (it contains " + strings.Join(a.first, ", ") + ", …)"
 	if !a.ended {
-		text += ", truncated"
+		return "a truncated tar without " + contains
 	}
-	return text
+	return "a tar without " + contains + ", such as docker export and buildx --output type=tar write"
 }

@@ -11,7 +11,6 @@ import (
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/types"
-	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 
@@ -67,10 +66,13 @@ func (c Compression) newCompressor(w io.Writer) (*blockWriter, error) {
 	return newBlockWriter(w, gzipCompress()), nil
 }
 
-// contentError is an error in the content of the image, as opposed to one of the registry or the network.
+// ErrContent is the kind of every error in the content of an image, as opposed to one of the registry or the network.
+var ErrContent = errors.New("the content of the image")
+
 type contentError struct{ error }
 
-func (e contentError) Unwrap() error { return e.error }
+func (e contentError) Unwrap() error        { return e.error }
+func (e contentError) Is(target error) bool { return target == ErrContent }
 
 // storeTo writes b to w as the registry stores it, in one pass, and returns the digest and size of what it wrote, which is
 // valid only if err is nil. It calls read with each number of bytes read from the source.
@@ -162,14 +164,15 @@ func (l *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// unpackTo unpacks a gzip stream into w, and reads r to its end.
+// unpackTo writes the tar in r, which may be compressed with gzip or zstd, to w, and reads r to its end.
 func unpackTo(w io.Writer, r io.Reader) error {
-	zr, err := gzip.NewReader(r)
+	unpacked, err := openUnpacked(r)
 	if err != nil {
-		return gunzipError(err)
+		return unpackError(err)
 	}
-	if _, err := io.Copy(w, zr); err != nil {
-		return gunzipError(err)
+	defer unpacked.Close()
+	if _, err := io.Copy(w, unpacked); err != nil {
+		return unpackError(err)
 	}
 	_, err = io.Copy(io.Discard, r)
 	return err

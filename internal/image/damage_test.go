@@ -163,18 +163,6 @@ func TestOpenRefusesIncompleteLayout(t *testing.T) {
 	}
 }
 
-func TestOpenRefusesZstdLayerInDockerSave(t *testing.T) {
-	files := dockerSaveOf(randomImage(1))
-	for name := range files {
-		if strings.HasSuffix(name, "layer.tar") {
-			files[name] = "\x28\xb5\x2f\xfd rest"
-		}
-	}
-	if err := refused(t, write(t, files.tar())); !strings.Contains(err.Error(), "zstd") {
-		t.Errorf("error is %q", err)
-	}
-}
-
 func TestPushExplainsWhyABlobCannotBeRead(t *testing.T) {
 	content := strings.Repeat("content ", 100_000)
 	for _, cause := range []error{errors.New("the disk is gone"), io.ErrUnexpectedEOF, fmt.Errorf("the disk is gone: %w", io.EOF)} {

@@ -29,26 +29,33 @@ func (s savedImage) imageName() string {
 	return s.Config
 }
 
-// readDockerSave reads an archive in the format of docker save. Such an image has no manifest, and so no digest, until its
-// layers are compressed; its config, and so its image ID, does not change.
-func readDockerSave(f files) (*manifest, error) {
+// listSaved returns the images in manifest.json.
+func listSaved(f files) (images []savedImage, err error) {
 	found, err := f.findFile("manifest.json")
 	if err != nil {
 		return nil, err
 	}
-	var images []savedImage
 	if _, _, err := found.decodeJSON(&images); err != nil {
+		if _, notDir := f.findFile("version"); notDir == nil {
+			return nil, errors.New("not an image: a folder in the format dir of skopeo and podman; convert it with skopeo copy dir:<folder> oci:<other folder>")
+		}
 		return nil, err
 	}
-	if len(images) == 0 {
+	if len(images) == 0 || images[0].Config == "" {
 		return nil, errors.New("manifest.json lists no image")
 	}
+	return images, nil
+}
+
+// readDockerSave reads the only one of the images in manifest.json. It has no manifest, and so no digest, until its layers
+// are compressed; its config, and so its image ID, does not change.
+func readDockerSave(f files, images []savedImage) (*manifest, error) {
 	if len(images) > 1 {
 		var names []string
 		for _, image := range images {
 			names = append(names, image.imageName())
 		}
-		return nil, severalImages(names)
+		return nil, severalError(names)
 	}
 	return images[0].readImage(f)
 }
@@ -65,6 +72,9 @@ func (s savedImage) readImage(f files) (*manifest, error) {
 		return nil, fmt.Errorf("manifest.json lists %d layers, the config %d", have, want)
 	}
 	for i, name := range s.Layers {
+		if name == "" { // pack leaves out the layers that the engine has
+			return nil, fmt.Errorf("layer %d of %d: it is not in the archive, which only an engine that has the layer can load", i+1, len(s.Layers))
+		}
 		layer, err := readLayer(f, name)
 		if err != nil {
 			return nil, fmt.Errorf("layer %d of %d (%s): %w", i+1, len(s.Layers), name, err)
@@ -100,11 +110,12 @@ func bytesBlob(data []byte, kind types.MediaType) *blob {
 		Descriptor: v1.Descriptor{MediaType: kind, Digest: digestOf(data), Size: int64(len(data))},
 		name:       "config",
 		length:     int64(len(data)),
+		unchanged:  true,
 		open:       func(context.Context) (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(data)), nil },
 	}
 }
 
-// readLayer opens a layer's tar, which docker save does not compress and other tools gzip.
+// readLayer opens a layer's tar, which the classic docker save does not compress, and other tools do.
 func readLayer(f files, name string) (*blob, error) {
 	found, err := f.findFile(name)
 	if err != nil {
@@ -120,12 +131,13 @@ func readLayer(f files, name string) (*blob, error) {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
-	if string(magic[:n]) == zstdMagic {
-		return nil, errors.New("compressed with zstd, which is not supported in a docker save archive")
+	kind, compression := types.DockerLayer, compressionOf(magic[:n])
+	if compression == Zstd {
+		kind = types.OCILayerZStd
 	}
 	return &blob{
-		Descriptor: v1.Descriptor{MediaType: types.DockerLayer},
-		compress:   [2]byte(magic[:2]) != gzipMagic,
+		Descriptor: v1.Descriptor{MediaType: kind},
+		compress:   compression == "",
 		length:     found.size,
 		open:       func(context.Context) (io.ReadCloser, error) { return found.open() },
 	}, nil

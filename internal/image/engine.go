@@ -170,20 +170,22 @@ func (e *engine) pushBlobs(ctx context.Context, m *manifest) error {
 	return e.putManifests(ctx, m)
 }
 
-// pushOrVerifyAll uploads the blobs that are missing, and in parallel verifies the layers whose content the repository has.
-// The two have separate limits, so that neither delays the other.
+// pushOrVerifyAll uploads the blobs that are missing, and in parallel verifies the layers that no upload compares with the
+// config: those whose content the repository has, and those that are uploaded unchanged. The two have separate limits, so that neither delays the other.
 func (e *engine) pushOrVerifyAll(ctx context.Context, blobs []*blob) error {
-	var missing, present []*blob
+	var missing, toVerify []*blob
 	for _, b := range blobs {
-		if e.hasDiffID(b) {
-			present = append(present, b)
-		} else {
+		reused := e.hasDiffID(b)
+		if !reused {
 			missing = append(missing, b)
+		}
+		if reused || b.unchanged && b.diffID != (v1.Hash{}) && e.layers[b.diffID].Digest != b.Digest {
+			toVerify = append(toVerify, b)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return runParallel(ctx, missing, e.pushBlob) })
-	group.Go(func() error { return runParallel(ctx, present, e.verifyContent) })
+	group.Go(func() error { return runParallel(ctx, toVerify, e.verifyContent) })
 	return group.Wait()
 }
 
@@ -217,7 +219,7 @@ func (e *engine) distinctBlobs(m *manifest, do func([]*blob) error) error {
 	var first []*blob
 	for image := range m.images() {
 		for _, b := range image.blobs {
-			id := cmp.Or(b.diffID, b.Digest)
+			id := cmp.Or(b.Digest, b.diffID)
 			if same[id] = append(same[id], b); len(same[id]) == 1 {
 				first = append(first, b)
 				e.meter.addExpected(b)

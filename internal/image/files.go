@@ -57,14 +57,39 @@ func (f file) decodeJSON(v any) ([]byte, v1.Hash, error) {
 	if err != nil {
 		return nil, v1.Hash{}, err
 	}
-	if err := json.Unmarshal(data, v); err != nil {
+	if err := decodeJSON(data, v); err != nil {
 		return nil, v1.Hash{}, fmt.Errorf("%s: %w", f.name, err)
 	}
 	return data, digest, nil
 }
 
+// decodeJSON decodes a JSON text of an image into v. Its error names the field that is wrong, and no type of Go.
+func decodeJSON(data []byte, v any) error {
+	err := json.Unmarshal(data, v)
+	var mistyped *json.UnmarshalTypeError
+	switch {
+	case err == nil, errors.As(err, new(*json.SyntaxError)):
+		return err
+	case errors.As(err, &mistyped) && mistyped.Field != "":
+		return fmt.Errorf("%s must not be a JSON %s", mistyped.Field, mistyped.Value)
+	case mistyped != nil:
+		return fmt.Errorf("it must not be a JSON %s", mistyped.Value)
+	}
+	return errors.New("a time or digest in it is malformed")
+}
+
 func digestOf(data []byte) v1.Hash {
 	return v1.Hash{Algorithm: "sha256", Hex: fmt.Sprintf("%x", sha256.Sum256(data))}
+}
+
+// describeLink names the target of a link that leads nowhere. Bazel and Nix link to files outside the workspace, which a
+// container action does not see.
+func describeLink(name string) string {
+	target, err := os.Readlink(name)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf(", %s is a link to %s, which this action cannot see: copy the image into the workspace with cp -rL", name, target)
 }
 
 // relativePath turns a name in an image into a relative path that cannot leave the image.
@@ -79,7 +104,7 @@ func (d folder) findFile(name string) (file, error) {
 	full := filepath.Join(string(d), filepath.FromSlash(relativePath(name)))
 	info, err := os.Stat(full)
 	if errors.Is(err, fs.ErrNotExist) {
-		return file{}, fmt.Errorf("%s: %w", name, errMissing)
+		return file{}, fmt.Errorf("%s: %w%s", name, errMissing, describeLink(full))
 	}
 	if err != nil {
 		return file{}, err

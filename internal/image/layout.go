@@ -2,9 +2,11 @@ package image
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -24,23 +26,41 @@ func readLayout(ctx context.Context, f files) (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	images := distinctDescriptors(index.Manifests)
+	l := layout{f}
+	images := l.dropListed(ctx, distinctDescriptors(index.Manifests))
 	switch {
 	case len(images) == 0:
 		return nil, errors.New("index.json lists no image")
 	case len(images) == 1:
-		return walkManifests(ctx, layout{f}, images[0])
+		return walkManifests(ctx, l, images[0])
 	case !onePerPlatform(images):
 		var names []string
 		for _, desc := range images {
 			names = append(names, imageName(desc))
 		}
-		return nil, severalImages(names)
+		return nil, severalError(names)
 	}
 	// index.json is itself the index of one image for several platforms.
 	desc := v1.Descriptor{MediaType: types.OCIImageIndex, Digest: digest, Size: int64(len(raw))}
 	m := &manifest{Descriptor: desc, raw: raw}
-	return m, m.readIndex(ctx, layout{f}, visited{}, 0)
+	return m, m.readIndex(ctx, l, visited{}, 0)
+}
+
+// dropListed drops the descriptors that an index among them lists: oras writes an index and its images to index.json.
+func (l layout) dropListed(ctx context.Context, all []v1.Descriptor) []v1.Descriptor {
+	listed := map[v1.Hash]bool{}
+	for _, desc := range all {
+		var index v1.IndexManifest
+		if !desc.MediaType.IsIndex() {
+			continue
+		} else if raw, err := l.readManifest(ctx, desc); err == nil {
+			_ = json.Unmarshal(raw, &index) // what is wrong with an index is reported when it is read
+		}
+		for _, child := range index.Manifests {
+			listed[child.Digest] = true
+		}
+	}
+	return slices.DeleteFunc(all, func(desc v1.Descriptor) bool { return listed[desc.Digest] })
 }
 
 // distinctDescriptors drops descriptors of the same image under another name.
@@ -64,7 +84,7 @@ func onePerPlatform(all []v1.Descriptor) bool {
 			return false
 		}
 		// Attestations, one for each image, all have the platform unknown/unknown.
-		seen[desc.Platform.String()] = desc.Platform.OS != "unknown"
+		seen[desc.Platform.String()] = desc.Platform.OS != unknownOS
 	}
 	return true
 }
@@ -80,8 +100,11 @@ func imageName(desc v1.Descriptor) string {
 	return desc.Digest.String()
 }
 
-func severalImages(names []string) error {
-	return fmt.Errorf("it contains %d images: %s; save only one", len(names), strings.Join(names, ", "))
+// severalError are the names of several images, of which one has to be chosen.
+type severalError []string
+
+func (e severalError) Error() string {
+	return fmt.Sprintf("it contains %d images: %s; save only one", len(e), strings.Join(e, ", "))
 }
 
 func (l layout) findBlob(desc v1.Descriptor) (file, error) {
@@ -113,5 +136,5 @@ func (l layout) openBlob(desc v1.Descriptor) (*blob, error) {
 		return nil, err
 	}
 	open := func(context.Context) (io.ReadCloser, error) { return found.open() }
-	return &blob{Descriptor: desc, length: desc.Size, open: open}, nil
+	return &blob{Descriptor: desc, length: desc.Size, unchanged: true, open: open}, nil
 }

@@ -1,12 +1,13 @@
 package image
 
 import (
-	"bytes"
+	"cmp"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
+	"slices"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -47,8 +48,9 @@ type manifest struct {
 type blob struct {
 	v1.Descriptor                // no digest until the layer is compressed
 	name          string         // in errors
-	diffID        v1.Hash        // digest of the uncompressed layer, set for docker save
+	diffID        v1.Hash        // digest of the uncompressed layer in the config; not set for a registry's layers
 	compress      bool           // compress what open returns, the layer's tar, for the upload
+	unchanged     bool           // what open returns has the digest above, and is uploaded as it is
 	length        int64          // bytes that open returns
 	from          name.Reference // where the registry can mount it from; nil if in no registry
 	open          func(context.Context) (io.ReadCloser, error)
@@ -78,6 +80,31 @@ func (m *manifest) hasPlainLayer() bool {
 		}
 	}
 	return false
+}
+
+// hasAll reports whether each of the images in manifest.json is among those of m.
+func (m *manifest) hasAll(saved []savedImage) bool {
+	have := map[string]bool{}
+	for image := range m.images() {
+		have[image.blobs[0].Digest.Hex] = true
+	}
+	return !slices.ContainsFunc(saved, func(s savedImage) bool { return !have[hexDigest.FindString(s.Config)] })
+}
+
+// checkRunnable returns an error unless m is an image for Linux, or has one.
+func (m *manifest) checkRunnable() error {
+	var others []string
+	for image := range m.images() {
+		config := image.blobs[0].MediaType
+		if !config.IsConfig() {
+			others = append(others, string(config))
+		} else if p := image.Platform; p == nil || p.OS == "" || p.OS == "linux" {
+			return nil
+		} else {
+			others = append(others, p.String())
+		}
+	}
+	return fmt.Errorf("not a container image for Linux: it has only %s", cmp.Or(strings.Join(others, ", "), "an empty index"))
 }
 
 // store provides the parts of an image by digest: an OCI layout or a registry.
@@ -115,8 +142,8 @@ func (v visited) walkManifest(ctx context.Context, s store, desc v1.Descriptor, 
 }
 
 func (m *manifest) readIndex(ctx context.Context, s store, v visited, depth int) error {
-	index, err := v1.ParseIndexManifest(bytes.NewReader(m.raw))
-	if err != nil {
+	var index v1.IndexManifest
+	if err := decodeJSON(m.raw, &index); err != nil {
 		return fmt.Errorf("index %s: %w", m.Digest, err)
 	}
 	for _, desc := range index.Manifests {
@@ -137,8 +164,8 @@ func (m *manifest) readIndex(ctx context.Context, s store, v visited, depth int)
 }
 
 func (m *manifest) readImage(ctx context.Context, s store) error {
-	parsed, err := v1.ParseManifest(bytes.NewReader(m.raw))
-	if err != nil {
+	var parsed v1.Manifest
+	if err := decodeJSON(m.raw, &parsed); err != nil {
 		return fmt.Errorf("manifest %s: %w", m.Digest, err)
 	}
 	config, err := s.openBlob(parsed.Config)
@@ -159,21 +186,49 @@ func (m *manifest) readImage(ctx context.Context, s store) error {
 		layer.name = label
 		m.blobs = append(m.blobs, layer)
 	}
-	if m.Platform == nil && parsed.Config.MediaType.IsConfig() {
-		m.Platform, err = config.readPlatform(ctx)
+	if !parsed.Config.MediaType.IsConfig() || m.Platform != nil && m.Platform.OS == unknownOS {
+		return nil
 	}
-	return err
+	return m.matchConfig(ctx, parsed.Layers)
 }
 
-// readPlatform returns the platform in a config.
-func (b *blob) readPlatform(ctx context.Context) (*v1.Platform, error) {
-	data, err := b.readContent(ctx)
+// unknownOS is the OS of an attestation in an index: https://docs.docker.com/build/metadata/attestations/attestation-storage/
+const unknownOS = "unknown"
+
+// matchConfig assigns the layers of the manifest to the diffIDs in the config. Without them, every engine would refuse the
+// image, and so after the push.
+func (m *manifest) matchConfig(ctx context.Context, layers []v1.Descriptor) error {
+	config, _, err := m.blobs[0].readConfig(ctx)
 	if err != nil {
-		return nil, err
+		return err
+	}
+	m.Platform = cmp.Or(m.Platform, config.Platform())
+	diffIDs := config.RootFS.DiffIDs
+	if have, want := len(layers), len(diffIDs); have != want {
+		return fmt.Errorf("manifest %s lists %d layers, its config %d", m.Digest, have, want)
+	}
+	distributable := m.blobs[1:]
+	for i, desc := range layers {
+		if !desc.MediaType.IsDistributable() {
+			continue
+		}
+		if layer := distributable[0]; layer.unchanged {
+			layer.diffID = diffIDs[i]
+		}
+		distributable = distributable[1:]
+	}
+	return nil
+}
+
+// readConfig returns the image's config and its text.
+func (b *blob) readConfig(ctx context.Context) (*v1.ConfigFile, []byte, error) {
+	raw, err := b.readContent(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	var config v1.ConfigFile
-	if err := json.Unmarshal(data, &config); err != nil {
-		return nil, fmt.Errorf("%s: %w", b.name, err)
+	if err := decodeJSON(raw, &config); err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", b.name, err)
 	}
-	return config.Platform(), nil
+	return &config, raw, nil
 }

@@ -16,10 +16,10 @@ func notImage(f files) error {
 var signatures = []struct{ magic, name string }{
 	{"PK\x03\x04", "a zip archive"},
 	{"\x7fELF", "a Linux program (ELF)"},
-	{"\xfd7zXZ\x00", "xz data"},
-	{"\x28\xb5\x2f\xfd", "zstd data"},
-	{"BZh", "bzip2 data"},
-	{"\x1f\x8b", "gzip data within gzip"},
+	{"\xfd7zXZ\x00", "xz data, which has to be unpacked first"},
+	{"\x28\xb5\x2f\xfd", "zstd data within compressed data"},
+	{"BZh", "bzip2 data, which has to be unpacked first"},
+	{"\x1f\x8b", "gzip data within compressed data"},
 	{"version https://git-lfs.github.com/spec/", "a Git LFS pointer, not the file it stands for"},
 	{"{", "JSON text"},
 }

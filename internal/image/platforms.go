@@ -22,7 +22,7 @@ func chooseManifests(base *manifest, platforms []string) (chosen []*manifest, er
 	var all []*manifest
 	var have []string
 	for m := range base.images() {
-		if m.Platform != nil && m.Platform.OS != "unknown" { // the others are attestations, which describe only the base
+		if m.Platform != nil && m.Platform.OS != unknownOS { // the others are attestations, which describe only the base
 			all, have = append(all, m), append(have, m.Platform.String())
 		}
 	}

@@ -110,6 +110,7 @@ func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 func (e *engine) pushMissing(ctx context.Context, m *manifest, recent []string) error {
 	if m.raw != nil {
 		e.fetchRecent(ctx, recent)
+		e.indexLayers(ctx)
 		return e.pushBlobs(ctx, m)
 	}
 	first := min(1, len(recent))

@@ -3,7 +3,6 @@ package image
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -107,13 +106,9 @@ func distinctErrors(all []error) (distinct []error) {
 
 // addLayers builds the image for one platform.
 func (r recipe) addLayers(ctx context.Context, workspace *os.Root, base *manifest) (*manifest, error) {
-	raw, err := base.blobs[0].readContent(ctx)
+	config, raw, err := base.blobs[0].readConfig(ctx)
 	if err != nil {
 		return nil, err
-	}
-	var config v1.ConfigFile
-	if err := json.Unmarshal(raw, &config); err != nil {
-		return nil, fmt.Errorf("%s: %w", base.blobs[0].name, err)
 	}
 	if have, want := len(base.blobs)-1, len(config.RootFS.DiffIDs); have != want {
 		return nil, fmt.Errorf("the manifest lists %d distributable layers, the config %d", have, want)
@@ -144,12 +139,12 @@ func (r recipe) addLayers(ctx context.Context, workspace *os.Root, base *manifes
 		addedLayers = append(addedLayers, content)
 		config.RootFS.DiffIDs = append(config.RootFS.DiffIDs, layer.diffID)
 	}
-	r.editConfig(&config, len(base.blobs) > 1)
-	problems = append(problems, checkStartable(&config, root, addedLayers))
+	r.editConfig(config, len(base.blobs) > 1)
+	problems = append(problems, checkStartable(config, root, addedLayers))
 	if err := errors.Join(problems...); err != nil {
 		return nil, err
 	}
-	if raw, err = mergeConfig(raw, &config); err != nil {
+	if raw, err = mergeConfig(raw, config); err != nil {
 		return nil, fmt.Errorf("write config: %w", err)
 	}
 	image.blobs[0] = bytesBlob(raw, types.OCIConfigJSON)

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -98,7 +97,7 @@ func (r *Repository) downloadSize(ctx context.Context, digest string, v visited)
 		Config            v1.Descriptor
 		Layers, Manifests []v1.Descriptor
 	}
-	if err := json.Unmarshal(desc.Manifest, &m); err != nil {
+	if err := decodeJSON(desc.Manifest, &m); err != nil {
 		return 0, fmt.Errorf("read %s: %w", reference, err)
 	}
 	size := m.Config.Size

@@ -156,10 +156,10 @@ func openUnpacked(r io.Reader) (io.ReadCloser, error) {
 	if err != nil && err != io.EOF {
 		return nil, err
 	}
-	switch {
-	case len(magic) > 1 && [2]byte(magic[:2]) == gzipMagic:
+	switch compressionOf(magic) {
+	case Gzip:
 		return gzip.NewReader(buffered)
-	case string(magic) == zstdMagic:
+	case Zstd:
 		zr, err := zstd.NewReader(buffered, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true))
 		if err != nil {
 			return nil, err

@@ -2,7 +2,6 @@ package image
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -39,13 +38,9 @@ func (r *Repository) ServerSign(ctx context.Context, digest string) (string, err
 func (m *manifest) serverSign(ctx context.Context) (string, error) {
 	for image := range m.images() {
 		if config := image.blobs[0]; config.MediaType.IsConfig() {
-			data, err := config.readContent(ctx)
+			parsed, _, err := config.readConfig(ctx)
 			if err != nil {
 				return "", err
-			}
-			var parsed v1.ConfigFile
-			if err := json.Unmarshal(data, &parsed); err != nil {
-				return "", fmt.Errorf("%s: %w", config.name, err)
 			}
 			if sign := signOf(parsed.Config); sign != "" {
 				return sign, nil

@@ -26,6 +26,11 @@ type Source struct {
 // The error wraps fs.ErrNotExist if ref is neither an existing file nor such a reference.
 func Open(ctx context.Context, ref string, keychain authn.Keychain) (*Source, error) {
 	src, err := openSource(ctx, ref, keychain)
+	if err == nil {
+		if err = src.root.checkRunnable(); err != nil {
+			err = contentError{errors.Join(err, src.Close())}
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read image %q: %w", ref, err)
 	}
@@ -42,7 +47,7 @@ func openSource(ctx context.Context, ref string, keychain authn.Keychain) (*Sour
 		// Strict, so that a missing file image.tar is not parsed as docker.io/library/image.tar:latest.
 		reference, parseErr := name.ParseReference(ref, name.StrictValidation)
 		if parseErr != nil {
-			return nil, fmt.Errorf("neither a file or folder nor a full registry reference: %w", fs.ErrNotExist)
+			return nil, fmt.Errorf("neither a file or folder nor a full registry reference%s: %w", describeLink(ref), fs.ErrNotExist)
 		}
 		root, err := readReference(ctx, reference, keychain)
 		if err != nil {
@@ -51,6 +56,16 @@ func openSource(ctx context.Context, ref string, keychain authn.Keychain) (*Sour
 		return &Source{kind: "registry reference", root: root}, nil
 	case err != nil:
 		return nil, err
+	}
+	src, err := openFiles(ctx, ref, info)
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(*fs.PathError)) {
+		err = contentError{err}
+	}
+	return src, err
+}
+
+func openFiles(ctx context.Context, ref string, info fs.FileInfo) (*Source, error) {
+	switch {
 	case info.IsDir():
 		return readFiles(ctx, folder(ref), [2]string{"docker-save folder", "OCI layout"})
 	case !info.Mode().IsRegular():
@@ -61,8 +76,10 @@ func openSource(ctx context.Context, ref string, keychain authn.Keychain) (*Sour
 		return nil, err
 	}
 	kinds := [2]string{"docker-save tar", "OCI archive"}
-	if tarball.gzipped {
-		kinds = [2]string{"docker-save tar (gzip)", "OCI archive (gzip)"}
+	for i := range kinds {
+		if tarball.packed != "" {
+			kinds[i] += fmt.Sprintf(" (%s)", tarball.packed)
+		}
 	}
 	src, err := readFiles(ctx, tarball, kinds)
 	if err != nil {
@@ -73,23 +90,26 @@ func openSource(ctx context.Context, ref string, keychain authn.Keychain) (*Sour
 }
 
 // readFiles detects a docker save or an OCI layout, whose names are kinds. Many files are both: Docker 25 and later saves an
-// OCI layout whose layers are not compressed, and of a multi-platform image saves only the platforms it has.
-// https://docs.docker.com/engine/release-notes/25.0/
+// OCI layout, of which only manifest.json can be relied on. Its layers may not be compressed, of a multi-platform image it
+// has only the platforms that Docker has, and 25.0 wrote layouts without images, without layers and with wrong sizes:
+// https://docs.docker.com/engine/release-notes/25.0/ https://github.com/moby/moby/issues/47065
+// https://github.com/moby/moby/pull/47210
 func readFiles(ctx context.Context, files files, kinds [2]string) (*Source, error) {
-	_, notDocker := files.findFile("manifest.json")
+	saved, notDocker := listSaved(files)
 	_, notOCI := files.findFile("index.json")
-	if notOCI == nil {
+	switch {
+	case notOCI == nil:
 		root, err := readLayout(ctx, files)
-		forDocker := errors.Is(err, errMissing) || err == nil && root.hasPlainLayer()
-		if notDocker != nil || !forDocker {
+		if notDocker != nil || err == nil && root.hasAll(saved) && !root.hasPlainLayer() || errors.As(err, new(severalError)) {
 			return &Source{kind: kinds[1], root: root}, err
 		}
+	case errors.Is(notDocker, errMissing):
+		return nil, notImage(files)
+	case notDocker != nil:
+		return nil, notDocker
 	}
-	if notDocker == nil {
-		root, err := readDockerSave(files)
-		return &Source{kind: kinds[0], root: root}, err
-	}
-	return nil, notImage(files)
+	root, err := readDockerSave(files, saved)
+	return &Source{kind: kinds[0], root: root}, err
 }
 
 // Close releases the source's files.
@@ -101,7 +121,7 @@ func (s *Source) Close() error {
 }
 
 // Kind describes the source: "docker-save tar", "OCI archive", "OCI layout" or "registry reference", followed by " (gzip)"
-// for a compressed file.
+// or " (zstd)" for a compressed file.
 func (s *Source) Kind() string { return s.kind }
 
 // Digest returns the digest (sha256:…) that the image has or will have in the registry. It is empty for a docker save until
@@ -118,7 +138,7 @@ func (s *Source) Digest() string {
 func (s *Source) Platforms() []string {
 	var platforms []string
 	for m := range s.root.images() {
-		if p := m.Platform; p != nil && p.OS != "unknown" {
+		if p := m.Platform; p != nil && p.OS != unknownOS {
 			platforms = append(platforms, p.String())
 		}
 	}

@@ -61,16 +61,10 @@ func (e *engine) uploadBlob(ctx context.Context, b *blob) error {
 		return pass.err // the cause of the broken request
 	case err == nil && !u.opened:
 		e.meter.countReused(b)
-	case err != nil && u.opened && b.hasFinalDigest() && ctx.Err() == nil:
+	case err != nil && u.opened && b.unchanged && ctx.Err() == nil:
 		return e.explainForwarding(ctx, b, err)
 	}
 	return err
-}
-
-// hasFinalDigest reports whether b is a local blob that is uploaded unchanged. The registry verifies its digest, ECR as
-// well: https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
-func (b *blob) hasFinalDigest() bool {
-	return b.Digest != (v1.Hash{}) && b.from == nil && !b.compress && b.diffID == (v1.Hash{})
 }
 
 // explainForwarding reads b again after an upload of the unchanged blob failed with err, and returns the content error if b
@@ -148,7 +142,9 @@ func (u *upload) Compressed() (io.ReadCloser, error) {
 	defer u.mu.Unlock()
 	u.opened = true
 	meter := u.engine.meter
-	if u.hasFinalDigest() {
+	if u.unchanged {
+		// The registry verifies the digest, ECR as well:
+		// https://docs.aws.amazon.com/AmazonECR/latest/APIReference/API_CompleteLayerUpload.html
 		source, err := u.open(u.context())
 		if err != nil {
 			return nil, u.wrapReadError(u.context(), err)

@@ -105,6 +105,8 @@ func phaseHint(result rollout.Result, err error) string {
 		return "Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set create-repository: true, and grant ecr:InitiateLayerUpload on it."
 	case errors.Is(err, image.ErrNotFound):
 		return "The image is not in the repository: run the image phase, or check ecr-repository and image-digest."
+	case errors.Is(err, image.ErrContent):
+		return "Build or save the image again, for example with docker buildx build --output type=oci,dest=image.tar. If another job made the file, compare its SHA-256 there and here."
 	}
 	return ""
 }

@@ -72,6 +72,7 @@ func TestHints(t *testing.T) {
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},
 		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject" + ofS3}},
 		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket" + ofS3}},
+		"damaged image":     {fmt.Errorf("push: %w", image.ErrContent), []string{"Build or save the image again, for example with docker buildx build --output type=oci,dest=image.tar. If another job made the file, compare its SHA-256 there and here."}},
 		"SSM refuses":       {fmt.Errorf("send command: %w", call("SSM", "SendCommand", "AccessDeniedException", "no")), []string{"Grant ssm:SendCommand to the deploying role" + ownAccount}},
 		"ECR refuses":       {call("ECR", "GetAuthorizationToken", "AccessDeniedException", "no"), []string{"Grant ecr:GetAuthorizationToken to the deploying role" + ownAccount}},
 		"the role refuses": {assume("AssumeRole", "AccessDenied"), []string{"Allow sts:AssumeRole in the trust policy of role-to-assume for the identity that the message names, " +
