@@ -88,7 +88,19 @@ func TestE2ESkopeoReadsWhatWasPushed(t *testing.T) {
 	skopeo(t, "copy", "--all", "oci:"+index, "oci-archive:"+dir+"/index.tar")
 	skopeo(t, "copy", "oci:"+single, "docker-archive:"+dir+"/docker.tar:app:1")
 
-	for tag, file := range map[string]string{"single": "single.tar", "index": "index.tar", "docker": "docker.tar"} {
+	skopeo(t, "copy", "--dest-compress", "--dest-compress-format=zstd", "oci:"+single, "oci-archive:"+dir+"/zstd.tar:app:1")
+	skopeo(t, "copy", "--dest-decompress", "oci:"+single, "dir:"+dir+"/dir")
+	skopeo(t, "copy", "--dest-oci-accept-uncompressed-layers", "dir:"+dir+"/dir", "oci:"+dir+"/plain")
+	ctr := containerd(t)
+	ctr("image", "import", "--no-unpack", "--index-name", "app:1", dir+"/zstd.tar")
+	ctr("image", "export", dir+"/containerd.tar", "app:1")
+	if err := refused(t, dir+"/dir"); !strings.Contains(err.Error(), "convert it with skopeo copy") {
+		t.Errorf("error is %q", err)
+	}
+
+	for tag, file := range map[string]string{
+		"single": "single.tar", "index": "index.tar", "docker": "docker.tar", "zstd": "zstd.tar", "plain": "plain", "containerd": "containerd.tar",
+	} {
 		t.Run(file, func(t *testing.T) {
 			src := opened(t, filepath.Join(dir, file))
 			before := src.Digest()
