@@ -13,7 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all sweep simulate bench bench-levels bench-fleet e2e check publish vulnerabilities golden
+.PHONY: help demo test test-all cases sweep simulate bench bench-levels bench-fleet e2e check publish vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,9 @@ test: ## Run the quick tests, which need nothing but Go
 test-all: ## Run the quick tests and the long ones: every case on the stand-in host, sampled sweep, simulation, race detector
 	go test -tags=long -shuffle=on -count=1 -timeout=45m $$(go list ./... | grep -v /internal/) ./internal/rollout
 	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/...
+
+cases: ## Run the inputs and surroundings that people have reported, and their like (quick; also part of make test)
+	go test -run=TestCase -count=1 -timeout=15m ./...
 
 sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host
 	KILL_ALL=yes go test -tags=long ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v
