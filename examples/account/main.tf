@@ -1,0 +1,37 @@
+# From an empty account to the first deploy: docs/setup.md. In a folder of your own, the source is
+# github.com/org/atta-deploy-action//terraform?ref=v1
+
+terraform {
+  required_version = ">= 1.9"
+}
+
+provider "aws" {
+  region = var.region
+}
+
+module "deploy" {
+  source = "../../terraform"
+
+  service              = var.service
+  environment          = var.environment
+  github_repository    = var.github_repository
+  github_owner_id      = var.github_owner_id
+  github_repository_id = var.github_repository_id
+  create_oidc_provider = var.create_oidc_provider
+  create_instance      = var.create_instance
+}
+
+output "commands" {
+  description = "Commands that create the GitHub environment and set its variables: terraform output -raw commands | sh"
+  value       = module.deploy.commands
+}
+
+output "target_tags" {
+  description = "Tags for instances of yours."
+  value       = module.deploy.target_tags
+}
+
+output "instance_profile" {
+  description = "Instance profile for instances of yours."
+  value       = module.deploy.instance_profile
+}

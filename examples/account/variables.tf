@@ -1,0 +1,42 @@
+variable "region" {
+  description = "Region of the repository, the bucket and the instances, such as us-east-1."
+  type        = string
+}
+
+variable "service" {
+  description = "Name of the service, such as atta."
+  type        = string
+}
+
+variable "environment" {
+  description = "Name of the GitHub environment."
+  type        = string
+  default     = "dev"
+}
+
+variable "github_repository" {
+  description = "Repository whose workflows deploy, ORG/REPO."
+  type        = string
+}
+
+variable "github_owner_id" {
+  description = "Number of the repository's owner."
+  type        = string
+}
+
+variable "github_repository_id" {
+  description = "Number of the repository."
+  type        = string
+}
+
+variable "create_oidc_provider" {
+  description = "false if the account has an identity provider for GitHub."
+  type        = bool
+  default     = true
+}
+
+variable "create_instance" {
+  description = "false if you deploy to instances of your own."
+  type        = bool
+  default     = true
+}

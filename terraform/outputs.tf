@@ -1,0 +1,55 @@
+output "role_arns" {
+  description = "Roles of GitHub Actions, by operation. The deploy role is also that of a plan."
+  value       = { for operation in local.operations : operation => aws_iam_role.operation[operation].arn }
+}
+
+output "repository" {
+  description = "The action's input ecr-repository."
+  value       = local.repository
+
+  depends_on = [aws_cloudformation_stack.repository]
+}
+
+output "bucket" {
+  description = "The action's input deploy-bucket."
+  value       = aws_s3_bucket.deploy.bucket
+}
+
+output "target_tags" {
+  description = "Tags that an instance must have to be deployed to; as Key=value, the action's input target-tags."
+  value       = local.tags
+}
+
+output "instance_profile" {
+  description = "Instance profile for the instances."
+  value       = aws_iam_instance_profile.instance.name
+}
+
+output "instance_id" {
+  description = "ID of the instance, if it was created."
+  value       = one(aws_instance.ready[*].id)
+}
+
+output "commands" {
+  description = "Commands that create the GitHub environment and set its variables."
+  value = join("", concat(
+    # Only if it does not exist: PUT would remove its protection rules.
+    ["gh api --silent ${local.environment_path} 2>/dev/null || gh api --silent --method PUT ${local.environment_path}\n"],
+    [for name, value in local.variables : "gh variable set ${name} --env ${var.environment} --repo ${var.github_repository} --body '${value}'\n" if value != null],
+  ))
+}
+
+locals {
+  environment_path = "repos/${var.github_repository}/environments/${var.environment}"
+
+  # docs/workflows.md lists which input each of them sets.
+  variables = {
+    AWS_REGION            = local.region
+    AWS_ROLE_ARN          = aws_iam_role.operation["deploy"].arn
+    AWS_ROLLBACK_ROLE_ARN = aws_iam_role.operation["rollback"].arn
+    AWS_STATUS_ROLE_ARN   = aws_iam_role.operation["status"].arn
+    DEPLOY_BUCKET         = local.bucket
+    EC2_INSTANCE_ID       = one(aws_instance.ready[*].id)
+    ECR_REPOSITORY        = local.repository
+  }
+}

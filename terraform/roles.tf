@@ -1,0 +1,48 @@
+resource "aws_iam_openid_connect_provider" "github" {
+  count          = var.create_oidc_provider ? 1 : 0
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+# The roles of GitHub Actions: what an operation needs, and no more.
+locals {
+  operations = toset(["deploy", "rollback", "status"])
+}
+
+resource "aws_iam_role" "operation" {
+  for_each           = local.operations
+  name               = "${var.service}-${each.key}-${var.environment}"
+  description        = "operation: ${each.key} of ${var.service} in ${var.environment}, from ${var.github_repository}"
+  assume_role_policy = templatefile("${path.module}/policies/trust.json", local.names)
+
+  depends_on = [aws_iam_openid_connect_provider.github]
+}
+
+resource "aws_iam_role_policy" "operation" {
+  for_each = local.operations
+  name     = each.key
+  role     = aws_iam_role.operation[each.key].name
+  policy   = templatefile("${path.module}/policies/${each.key}.json", local.names)
+}
+
+resource "aws_iam_role" "instance" {
+  name               = "${var.service}-instance-${var.environment}"
+  description        = "Instances of ${var.service} in ${var.environment}"
+  assume_role_policy = file("${path.module}/policies/instance-trust.json")
+}
+
+resource "aws_iam_role_policy" "instance" {
+  name   = "instance"
+  role   = aws_iam_role.instance.name
+  policy = templatefile("${path.module}/policies/instance.json", local.names)
+}
+
+resource "aws_iam_role_policy_attachment" "instance" {
+  role       = aws_iam_role.instance.name
+  policy_arn = "arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"
+}
+
+resource "aws_iam_instance_profile" "instance" {
+  name = aws_iam_role.instance.name
+  role = aws_iam_role.instance.name
+}

@@ -1,0 +1,96 @@
+variable "service" {
+  description = "Name of the service on the instances: the action's input service, by default the name of the GitHub repository."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.service))
+    error_message = "service must be lower-case letters, digits and single dashes, starting with a letter, such as atta."
+  }
+  validation {
+    # The longest name that contains both is the bucket's, which may have 63 characters.
+    condition     = length(var.service) + length(var.environment) <= 42
+    error_message = "service and environment together may have 42 characters."
+  }
+}
+
+variable "environment" {
+  description = "Name of the GitHub environment, the action's input environment and the suffix of its versions."
+  type        = string
+
+  validation {
+    condition     = can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.environment)) && length(var.environment) <= 32
+    error_message = "environment must be at most 32 lower-case letters, digits and single dashes, starting with a letter, such as dev."
+  }
+}
+
+variable "github_repository" {
+  description = "Repository whose workflows deploy, ORG/REPO, spelled as GitHub spells it."
+  type        = string
+
+  validation {
+    # A character that means something in a policy, such as *, would widen whom the roles trust.
+    condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
+    error_message = "github_repository must be ORG/REPO, such as org/atta."
+  }
+}
+
+variable "github_owner_id" {
+  description = "Number of the repository's owner: gh api repos/ORG/REPO --jq .owner.id"
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]+$", var.github_owner_id))
+    error_message = "github_owner_id must be a number: gh api repos/ORG/REPO --jq .owner.id"
+  }
+}
+
+variable "github_repository_id" {
+  description = "Number of the repository: gh api repos/ORG/REPO --jq .id"
+  type        = string
+
+  validation {
+    condition     = can(regex("^[0-9]+$", var.github_repository_id))
+    error_message = "github_repository_id must be a number: gh api repos/ORG/REPO --jq .id"
+  }
+}
+
+variable "create_oidc_provider" {
+  description = "Whether to create the account's identity provider for GitHub. An account can have only one: false if it exists."
+  type        = bool
+  default     = true
+}
+
+variable "document_name" {
+  description = "SSM document that the roles may send to the instances. One of AWS's documents, AWS-…, or one of this account."
+  type        = string
+  default     = "AWS-RunShellScript"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9_.-]{3,128}$", var.document_name))
+    error_message = "document_name must be the name of an SSM document, such as AWS-RunShellScript."
+  }
+}
+
+variable "create_instance" {
+  description = "Whether to create one instance that is ready for deploys."
+  type        = bool
+  default     = false
+}
+
+variable "instance_type" {
+  description = "Type of that instance, x86-64."
+  type        = string
+  default     = "t3.micro"
+}
+
+variable "subnet_id" {
+  description = "Subnet of that instance, from which it reaches SSM, ECR and S3. null: one of the default VPC."
+  type        = string
+  default     = null
+}
+
+variable "metadata_hop_limit" {
+  description = "Hop limit of that instance's metadata service. 1 keeps the instance's role from its containers; 2 lets them use it."
+  type        = number
+  default     = 1
+}
