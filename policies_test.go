@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// exampleNames are the values of the policies' placeholders in the documentation.
+var exampleNames = map[string]string{
+	"account": "123456789012", "bucket": "atta-dev-deploy-123456789012", "document_name": "AWS-RunShellScript", "document_owner": "",
+	"environment": "dev", "github_name": "atta", "github_owner": "org", "github_owner_id": "1234567", "github_repository_id": "987654321",
+	"partition": "aws", "region": "us-east-1", "repository": "atta-dev", "service": "atta",
+}
+
+var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
+
+// policies returns the policies of the module, by the name of their file, with the example names.
+func policies(t *testing.T) map[string]string {
+	t.Helper()
+	files, err := filepath.Glob("terraform/policies/*.json")
+	if err != nil || len(files) != 7 {
+		t.Fatal(err, files)
+	}
+	found := map[string]string{}
+	for _, file := range files {
+		found[filepath.Base(file)] = placeholder.ReplaceAllStringFunc(readFile(t, file), func(name string) string {
+			value, ok := exampleNames[placeholder.FindStringSubmatch(name)[1]]
+			if !ok {
+				t.Errorf("%s has the placeholder %s", file, name)
+			}
+			return value
+		})
+	}
+	return found
+}
+
+// actions returns the actions of a policy.
+func actions(t *testing.T, policy string) (list []string) {
+	t.Helper()
+	var document struct{ Statement []struct{ Action any } }
+	if err := json.Unmarshal([]byte(policy), &document); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range document.Statement {
+		switch action := statement.Action.(type) {
+		case string:
+			list = append(list, action)
+		case []any:
+			for _, one := range action {
+				list = append(list, one.(string))
+			}
+		}
+	}
+	return list
+}
+
+func TestPermissionsPageShowsThePoliciesOfTheModule(t *testing.T) {
+	page := readFile(t, "docs/permissions.md")
+	all := policies(t)
+	var shown []string
+	for _, block := range jsonBlock.FindAllStringSubmatch(page, -1) {
+		shown = append(shown, block[1])
+	}
+	if !slices.Contains(shown, all["deploy.json"]) {
+		t.Errorf("docs/permissions.md does not show terraform/policies/deploy.json, which reads with its example names\n%s", all["deploy.json"])
+	}
+	for file, policy := range all {
+		for _, action := range actions(t, policy) {
+			if !strings.Contains(page, "`"+action+"`") && !strings.Contains(page, `"`+action+`"`) && action != "s3:*" {
+				t.Errorf("docs/permissions.md does not name %s of terraform/policies/%s", action, file)
+			}
+		}
+	}
+}
+
+func TestDeployPolicyAllowsEveryAWSCall(t *testing.T) {
+	allowed := append(actions(t, policies(t)["deploy.json"]), "ecr:CreateRepository") // with create-repository only
+	files, err := filepath.Glob("internal/*/*.go")
+	if err != nil || len(files) == 0 {
+		t.Fatal(err, "no sources")
+	}
+	calls := map[string]bool{}
+	for _, file := range files {
+		for _, call := range awsCall.FindAllStringSubmatch(readFile(t, file), -1) {
+			action := strings.ReplaceAll(call[1]+":"+call[2], "HeadObject", "GetObject")
+			calls[action] = true
+			if !strings.HasSuffix(file, "_test.go") && !slices.Contains(allowed, action) {
+				t.Errorf("%s calls %s, which terraform/policies/deploy.json does not allow", file, action)
+			}
+		}
+	}
+	for _, action := range allowed {
+		// The registry protocol and S3's answer to a missing key need the other permissions.
+		if service, _, _ := strings.Cut(action, ":"); service == "ssm" && !calls[action] {
+			t.Errorf("terraform/policies/deploy.json allows %s, which the action never calls", action)
+		}
+	}
+}
