@@ -1,0 +1,111 @@
+#!/usr/bin/env bash
+#
+# Creates with the AWS CLI what terraform/ creates, from the same policies, except an instance:
+#
+#   ./setup.sh SERVICE ENVIRONMENT ORG/REPO OWNER_ID REPOSITORY_ID
+#
+# in the account and the region of your AWS credentials. It can be repeated. docs/setup.md explains it.
+
+set -euo pipefail
+export AWS_PAGER=''
+
+die() {
+  printf '%s\n' "$*" >&2
+  exit 2
+}
+
+(($# == 5)) || die "usage: $0 SERVICE ENVIRONMENT ORG/REPO OWNER_ID REPOSITORY_ID"
+[[ $1 =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ ]] || die "SERVICE must be lower-case letters, digits and single dashes, starting with a letter"
+[[ $2 =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ ]] || die "ENVIRONMENT must be lower-case letters, digits and single dashes, starting with a letter"
+((${#1} + ${#2} <= 42)) || die "SERVICE and ENVIRONMENT together may have 42 characters"
+[[ $3 =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || die "ORG/REPO must name a repository"
+[[ $4 =~ ^[0-9]+$ ]] || die "OWNER_ID must be a number: gh api repos/$3 --jq .owner.id"
+[[ $5 =~ ^[0-9]+$ ]] || die "REPOSITORY_ID must be a number: gh api repos/$3 --jq .id"
+
+module=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../terraform" && pwd)
+caller=$(aws sts get-caller-identity --query Arn --output text)
+region=${AWS_REGION:-$(aws configure get region)} || die "set AWS_REGION"
+partition=$(cut -d : -f 2 <<<"$caller")
+account=$(cut -d : -f 5 <<<"$caller")
+
+# The placeholders of the policies.
+declare -A names=(
+  [account]=$account [partition]=$partition [region]=$region
+  [service]=$1 [environment]=$2 [repository]=$1-$2 [bucket]=$1-$2-deploy-$account
+  [document_owner]='' [document_name]=AWS-RunShellScript
+  [github_owner]=${3%/*} [github_name]=${3#*/} [github_owner_id]=$4 [github_repository_id]=$5
+)
+
+# render FILE: prints a policy of the module with these names.
+render() {
+  local text name
+  text=$(<"$module/policies/$1")
+  for name in "${!names[@]}"; do
+    text=${text//"\${$name}"/"${names[$name]}"}
+  done
+  printf '%s\n' "$text"
+}
+
+create_repository() {
+  aws cloudformation deploy --stack-name "${names[repository]}-repository" --template-file "$module/repository.json" \
+    --parameter-overrides "Name=${names[repository]}" --no-fail-on-empty-changeset --region "$region"
+}
+
+create_bucket() {
+  local bucket=${names[bucket]} place=()
+  [[ $region == us-east-1 ]] || place=(--create-bucket-configuration "LocationConstraint=$region")
+  aws s3api head-bucket --bucket "$bucket" >/dev/null 2>&1 || aws s3api create-bucket --bucket "$bucket" --region "$region" "${place[@]}"
+  aws s3api put-public-access-block --bucket "$bucket" --public-access-block-configuration \
+    BlockPublicAcls=true,BlockPublicPolicy=true,IgnorePublicAcls=true,RestrictPublicBuckets=true
+  aws s3api put-bucket-ownership-controls --bucket "$bucket" --ownership-controls 'Rules=[{ObjectOwnership=BucketOwnerEnforced}]'
+  aws s3api put-bucket-encryption --bucket "$bucket" --server-side-encryption-configuration \
+    '{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}'
+  aws s3api put-bucket-versioning --bucket "$bucket" --versioning-configuration Status=Enabled
+  aws s3api put-bucket-lifecycle-configuration --bucket "$bucket" --lifecycle-configuration \
+    '{"Rules":[{"ID":"earlier-versions-of-deployments","Status":"Enabled","Filter":{"Prefix":"deployments/"},"NoncurrentVersionExpiration":{"NoncurrentDays":30}}]}'
+  aws s3api put-bucket-policy --bucket "$bucket" --policy "$(render bucket.json)"
+}
+
+create_oidc_provider() {
+  local arn=arn:$partition:iam::$account:oidc-provider/token.actions.githubusercontent.com
+  aws iam get-open-id-connect-provider --open-id-connect-provider-arn "$arn" >/dev/null 2>&1 ||
+    aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com --client-id-list sts.amazonaws.com
+}
+
+# create_role NAME TRUST POLICY: POLICY is also the name of the role's policy.
+create_role() {
+  aws iam get-role --role-name "$1" >/dev/null 2>&1 || aws iam create-role --role-name "$1" --assume-role-policy-document "$(render "$2")"
+  aws iam update-assume-role-policy --role-name "$1" --policy-document "$(render "$2")"
+  aws iam put-role-policy --role-name "$1" --policy-name "${3%.json}" --policy-document "$(render "$3")"
+}
+
+create_roles() {
+  local operation instance=${names[service]}-instance-${names[environment]}
+  for operation in deploy rollback status; do
+    create_role "${names[service]}-$operation-${names[environment]}" trust.json "$operation.json"
+  done
+  create_role "$instance" instance-trust.json instance.json
+  aws iam attach-role-policy --role-name "$instance" --policy-arn "arn:$partition:iam::aws:policy/AmazonSSMManagedInstanceCore"
+  if ! aws iam get-instance-profile --instance-profile-name "$instance" >/dev/null 2>&1; then
+    aws iam create-instance-profile --instance-profile-name "$instance"
+    aws iam add-role-to-instance-profile --instance-profile-name "$instance" --role-name "$instance"
+  fi
+}
+
+# print_commands: the same as the module's output commands.
+print_commands() {
+  local path=repos/${names[github_owner]}/${names[github_name]}/environments/${names[environment]}
+  local role=arn:$partition:iam::$account:role/${names[service]}
+  printf '%s\n' "gh api --silent $path 2>/dev/null || gh api --silent --method PUT $path"
+  printf "gh variable set %s --env ${names[environment]} --repo ${names[github_owner]}/${names[github_name]} --body '%s'\n" \
+    AWS_REGION "$region" AWS_ROLE_ARN "$role-deploy-${names[environment]}" AWS_ROLLBACK_ROLE_ARN "$role-rollback-${names[environment]}" \
+    AWS_STATUS_ROLE_ARN "$role-status-${names[environment]}" DEPLOY_BUCKET "${names[bucket]}" ECR_REPOSITORY "${names[repository]}"
+}
+
+{
+  create_repository
+  create_bucket
+  create_oidc_provider
+  create_roles
+} >&2
+print_commands

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// recordAWS takes the place of the AWS CLI in a new account: it appends its arguments to a file, each followed by a NUL
+// and a call by another, and finds nothing.
+const recordAWS = `#!/usr/bin/env bash
+printf '%s\0' "$@" '' >>"$CALLS"
+case "$1 $2" in
+  'sts get-caller-identity') printf 'arn:aws:sts::123456789012:assumed-role/admin/me\n' ;;
+  *' get-'* | *' head-'*) exit 254 ;;
+esac
+`
+
+// runSetupScript returns the calls of the AWS CLI that examples/account/setup.sh makes, by their first two words and the
+// name of a role, and what the script prints.
+func runSetupScript(t *testing.T) (calls map[string][]string, printed string) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(recordAWS), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	script := exec.CommandContext(t.Context(), "examples/account/setup.sh", "atta", "dev", "org/atta", "1234567", "987654321")
+	script.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+filepath.Join(dir, "calls"), "AWS_REGION=us-east-1")
+	var errors strings.Builder
+	script.Stderr = &errors
+	out, err := script.Output()
+	if err != nil {
+		t.Fatal(err, errors.String())
+	}
+	calls = map[string][]string{}
+	for call := range strings.SplitSeq(strings.TrimSuffix(readFile(t, filepath.Join(dir, "calls")), "\x00\x00"), "\x00\x00") {
+		words := strings.Split(call, "\x00")
+		calls[strings.TrimSpace(words[0]+" "+words[1]+" "+option(words, "--role-name"))] = words
+	}
+	return calls, string(out)
+}
+
+// option returns the value of an option of a command, or "".
+func option(words []string, name string) string {
+	if i := slices.Index(words, name); i >= 0 && i+1 < len(words) {
+		return words[i+1]
+	}
+	return ""
+}
+
+func TestSetupScriptCreatesWhatTheModuleCreates(t *testing.T) {
+	calls, printed := runSetupScript(t)
+	wanted := policies(t)
+	trust := map[string]string{"instance": wanted["instance-trust.json"]}
+	for _, role := range []string{"deploy", "rollback", "status", "instance"} {
+		name := "atta-" + role + "-dev"
+		if got := option(calls["iam put-role-policy "+name], "--policy-document") + "\n"; got != wanted[role+".json"] {
+			t.Errorf("the policy of %s is\n%s", name, got)
+		}
+		for call, document := range map[string]string{"create-role": "--assume-role-policy-document", "update-assume-role-policy": "--policy-document"} {
+			if got := option(calls["iam "+call+" "+name], document) + "\n"; got != cmp.Or(trust[role], wanted["trust.json"]) {
+				t.Errorf("%s trusts, by %s,\n%s", name, call, got)
+			}
+		}
+	}
+	if got := option(calls["s3api put-bucket-policy"], "--policy") + "\n"; got != wanted["bucket.json"] {
+		t.Errorf("the policy of the bucket is\n%s", got)
+	}
+	// What is not in a file that both read: a value of the script, and the line of the module that sets the same.
+	for _, same := range []struct{ call, value, file, line string }{
+		{"cloudformation deploy", "/terraform/repository.json", "repository", `file("${path.module}/repository.json")`},
+		{"cloudformation deploy", "Name=atta-dev", "repository", "{ Name = local.repository }"},
+		{"s3api create-bucket", "atta-dev-deploy-123456789012", "bucket", "bucket = local.bucket"},
+		{"s3api put-public-access-block", "BlockPublicAcls=true", "bucket", "block_public_acls = true"},
+		{"s3api put-public-access-block", "BlockPublicPolicy=true", "bucket", "block_public_policy = true"},
+		{"s3api put-public-access-block", "IgnorePublicAcls=true", "bucket", "ignore_public_acls = true"},
+		{"s3api put-public-access-block", "RestrictPublicBuckets=true", "bucket", "restrict_public_buckets = true"},
+		{"s3api put-bucket-ownership-controls", "ObjectOwnership=BucketOwnerEnforced", "bucket", `object_ownership = "BucketOwnerEnforced"`},
+		{"s3api put-bucket-encryption", `"SSEAlgorithm":"AES256"`, "bucket", `sse_algorithm = "AES256"`},
+		{"s3api put-bucket-versioning", "Status=Enabled", "bucket", `status = "Enabled"`},
+		{"s3api put-bucket-lifecycle-configuration", `"Filter":{"Prefix":"deployments/"}`, "bucket", `prefix = "deployments/"`},
+		{"s3api put-bucket-lifecycle-configuration", `{"NoncurrentDays":30}`, "bucket", "noncurrent_days = 30"},
+		{"iam create-open-id-connect-provider", "https://token.actions.githubusercontent.com", "roles", `url = "https://token.actions.githubusercontent.com"`},
+		{"iam create-open-id-connect-provider", "sts.amazonaws.com", "roles", `client_id_list = ["sts.amazonaws.com"]`},
+		{"iam attach-role-policy atta-instance-dev", "arn:aws:iam::aws:policy/AmazonSSMManagedInstanceCore", "roles", "policy/AmazonSSMManagedInstanceCore"},
+		{"iam add-role-to-instance-profile atta-instance-dev", "atta-instance-dev", "roles", "name = aws_iam_role.instance.name"},
+	} {
+		module := regexp.MustCompile(` += `).ReplaceAllString(readFile(t, "terraform/"+same.file+".tf"), " = ")
+		if !strings.Contains(module, same.line) || !strings.Contains(strings.Join(calls[same.call], " "), same.value) {
+			t.Errorf("aws %s must have %s, as terraform/%s.tf has %s; it is %q", same.call, same.value, same.file, same.line, calls[same.call])
+		}
+	}
+	// The module's own test has the same commands, for another repository.
+	test := strings.NewReplacer("Org/atta-jobs", "org/atta", "\n      ", "\n").Replace(readFile(t, "terraform/tests/instance.tftest.hcl"))
+	if printed == "" || !strings.Contains(test, printed) {
+		t.Errorf("the script prints other commands than the module:\n%s", printed)
+	}
+	for _, variable := range regexp.MustCompile(`variable set (\S+)`).FindAllStringSubmatch(printed, -1) {
+		if !strings.Contains(readFile(t, "docs/workflows.md"), "| `"+variable[1]+"` |") {
+			t.Errorf("docs/workflows.md has no row for the variable %s", variable[1])
+		}
+	}
+}
+
+func TestSetupScriptRefusesWildcards(t *testing.T) {
+	valid := []string{"atta", "dev", "org/atta", "1234567", "987654321"}
+	for i := range valid {
+		arguments := slices.Clone(valid)
+		arguments[i] += "*"
+		script := exec.CommandContext(t.Context(), "examples/account/setup.sh", arguments...)
+		script.Env = append(os.Environ(), "PATH="+t.TempDir()+":/usr/bin:/bin", "AWS_ENDPOINT_URL=http://127.0.0.1:1")
+		if out, err := script.CombinedOutput(); err == nil || script.ProcessState.ExitCode() != 2 {
+			t.Errorf("%v: %v\n%s", arguments, err, out)
+		}
+	}
+}
