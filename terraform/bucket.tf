@@ -33,17 +33,19 @@ resource "aws_s3_bucket_versioning" "deploy" {
   }
 }
 
-# A run renews its lock every 20 seconds, which leaves a version each time. Bundles are written once and stay.
+# A run renews its lock every 20 seconds, and each time leaves a version. Ten of each object stay, to restore one from.
+# Bundles are written once, and do not expire.
 resource "aws_s3_bucket_lifecycle_configuration" "deploy" {
   bucket = aws_s3_bucket.deploy.id
   rule {
-    id     = "earlier-versions-of-deployments"
+    id     = "old-versions-of-deployments"
     status = "Enabled"
     filter {
       prefix = "deployments/"
     }
     noncurrent_version_expiration {
-      noncurrent_days = 30
+      noncurrent_days           = 1
+      newer_noncurrent_versions = 10
     }
   }
 

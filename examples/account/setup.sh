@@ -62,7 +62,7 @@ create_bucket() {
     '{"Rules":[{"ApplyServerSideEncryptionByDefault":{"SSEAlgorithm":"AES256"}}]}'
   aws s3api put-bucket-versioning --bucket "$bucket" --versioning-configuration Status=Enabled
   aws s3api put-bucket-lifecycle-configuration --bucket "$bucket" --lifecycle-configuration \
-    '{"Rules":[{"ID":"earlier-versions-of-deployments","Status":"Enabled","Filter":{"Prefix":"deployments/"},"NoncurrentVersionExpiration":{"NoncurrentDays":30}}]}'
+    '{"Rules":[{"ID":"old-versions-of-deployments","Status":"Enabled","Filter":{"Prefix":"deployments/"},"NoncurrentVersionExpiration":{"NoncurrentDays":1,"NewerNoncurrentVersions":10}}]}'
   aws s3api put-bucket-policy --bucket "$bucket" --policy "$(render bucket.json)"
 }
 

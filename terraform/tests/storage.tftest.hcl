@@ -94,8 +94,8 @@ run "defaults" {
   }
   assert {
     condition = aws_s3_bucket_lifecycle_configuration.deploy.bucket == aws_s3_bucket.deploy.id && [
-      for rule in aws_s3_bucket_lifecycle_configuration.deploy.rule : "${rule.status} ${one(rule.filter).prefix} ${one(rule.noncurrent_version_expiration).noncurrent_days} ${length(rule.expiration)}"
-    ] == ["Enabled deployments/ 30 0"]
-    error_message = "Earlier versions below deployments/ must expire, and nothing else."
+      for rule in aws_s3_bucket_lifecycle_configuration.deploy.rule : "${rule.status} ${one(rule.filter).prefix} ${one(rule.noncurrent_version_expiration).noncurrent_days} ${one(rule.noncurrent_version_expiration).newer_noncurrent_versions} ${length(rule.expiration)}"
+    ] == ["Enabled deployments/ 1 10 0"]
+    error_message = "Old versions below deployments/ must expire, except the ten newest, and nothing else."
   }
 }
