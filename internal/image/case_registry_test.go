@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
@@ -81,6 +82,19 @@ func TestCaseAConnectionThatBreaksInTheMiddleOfALayer(t *testing.T) {
 			t.Errorf("digest is %s, want %s", got.Digest, digestIn(image))
 		}
 	})
+}
+
+func TestCaseAnImageInARegistryThatLacksLayersIsRefused(t *testing.T) {
+	dir := changeLayout(t, layoutOf(t, randomImage(2)), wrongIndexes["no layers"]).folder(t)
+	index := must(ocilayout.ImageIndexFromPath(dir))
+	image := must(index.Image(must(index.IndexManifest()).Manifests[0].Digest))
+	s := newServer(t)
+	if err := remote.Write(must(name.ParseReference(s.host+"/app:1")), image); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), s.host+"/app:1", authn.NewMultiKeychain()); err == nil || !strings.Contains(err.Error(), "lists 0 layers, its config 2") {
+		t.Errorf("error is %v", err)
+	}
 }
 
 // A container action does not see the docker login of an earlier step, unless both get the same DOCKER_CONFIG:
