@@ -58,7 +58,8 @@ is_refused_by_engine() {
   [[ ${PROPERTY[ExecMainStatus]:-} == 125 ]] || return 1
   observe_container
   [[ $EVIDENCE != failed ]] || return 1
-  REPLY=$(journalctl --quiet --no-pager --output=cat --lines=50 --unit="$UNIT" | last_engine_error)
+  REPLY=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) ||
+    REPLY="$UNIT ended with 125"
 }
 
 # A job is healthy when this start made a new run that ended well, or that is still at

@@ -66,11 +66,13 @@ pull_image() {
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
   printf '{"%s":{"%s":{}}}\n' auths "$registry" >"$REGISTRY_AUTH_FILE"
   if ! password=$(aws ecr get-login-password --region "$region"); then
-    problem="get a password for $registry: $(name_identity "$(last_log_line)" "$region"); the AWS CLI has to be 1.17.10 or later"
+    problem=$(last_log_line)
+    problem=$(name_identity "get a password for $registry: $problem; the AWS CLI has to be 1.17.10 or later" "$region")
   elif ! printf '%s\n' "$password" | docker login --username AWS --password-stdin "$registry" >&2; then
-    problem="log in to $registry: $(tail -n 5 "$LOG" | last_engine_error)"
+    problem="log in to $registry: $(last_engine_error <"$LOG")"
   elif ! docker pull --quiet "$IMAGE" >&2; then
-    problem="pull $IMAGE: $(name_identity "$(tail -n 5 "$LOG" | last_engine_error)" "$region")"
+    problem=$(last_engine_error <"$LOG")
+    problem=$(name_identity "pull $IMAGE: $problem" "$region")
   fi
   rm -rf -- "$DOCKER_CONFIG"
   unset DOCKER_CONFIG REGISTRY_AUTH_FILE

@@ -37,8 +37,8 @@ check_rollback() {
 check_tools() {
   local unit
   ENGINE=$(query_docker info --format '{{.DockerRootDir}} {{.SecurityOptions}} {{.DriverStatus}}' 2>/dev/null) || ENGINE=''
-  [[ $ENGINE == /* ]] || query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer: $(tail -n 5 "$LOG" | last_engine_error)"
-  unit=$(systemctl show --property=LoadState docker.service) || refuse engine-unavailable "systemd does not answer: $(last_log_line)"
+  [[ $ENGINE == /* ]] || query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer: $(last_engine_error <"$LOG")"
+  unit=$(systemctl show --property=LoadState docker.service) || refuse engine-unavailable "systemd does not answer"
   [[ $(command -v docker) != */snap/bin/docker ]] ||
     refuse engine-unfit "Docker is a snap here, whose containers cannot use /opt/$SERVICE: remove it (snap remove docker) and install a package of the system"
   [[ $ENGINE != *name=rootless* ]] || refuse engine-unfit "the Docker engine runs without root here, and units of the system cannot use it: install it for the system"

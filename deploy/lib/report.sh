@@ -57,11 +57,11 @@ log_note() {
 # last_log_line: of the log, without the time and the version that this script puts before its own.
 last_log_line() { tail -n 1 "$LOG" 2>/dev/null | sed 's/^20[0-9TZ:-]* [^ ]*: //' || true; }
 
-# last_engine_error: from the lines that docker or podman printed, the last that is not advice. Of a
+# last_engine_error: of the last lines that docker or podman printed, the last that is not advice. Of a
 # settings file that it does not take docker prints the line, which may be a secret.
 last_engine_error() {
   local lines
-  lines=$(sed -e 's/: \[[0-9 ]*\]$//' -e "s/ on line '.*//")
+  lines=$(tail -n 5 | sed -e 's/: \[[0-9 ]*\]$//' -e "s/ on line '.*//")
   grep -aE '^(docker|podman|Error)[: ]' <<<"$lines" | tail -n 1 | grep . || printf '%s' "${lines##*$'\n'}"
 }
 

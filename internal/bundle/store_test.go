@@ -131,7 +131,7 @@ func TestStoreUsesTheBucketOfTheAccountThatItIsGiven(t *testing.T) {
 	}
 }
 
-func TestStoreNamesTheRegionOfTheBucket(t *testing.T) {
+func TestCaseStoreNamesTheRegionOfTheBucket(t *testing.T) {
 	t.Parallel()
 	server, client := cloud(t, localaws.InRegion("eu-west-1"))
 	b := build(t, folder(t))

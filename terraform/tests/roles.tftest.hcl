@@ -56,8 +56,8 @@ run "defaults" {
       "Allow ecr:InitiateLayerUpload arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
       "Allow ecr:PutImage arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
       "Allow ecr:UploadLayerPart arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
-      "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/*",
-      "Allow s3:PutObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/*",
+      "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/atta/*",
+      "Allow s3:PutObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/atta/*",
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/*",
       "Allow s3:PutObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/*",
       "Allow s3:ListBucket arn:aws:s3:::atta-dev-deploy-123456789012",
@@ -78,7 +78,7 @@ run "defaults" {
       ]]])) == toset([
       "Allow ecr:GetAuthorizationToken *",
       "Allow ecr:BatchGetImage arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
-      "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/*",
+      "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/atta/*",
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/lock.json",
       "Allow s3:PutObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/lock.json",
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/current.json",
@@ -122,7 +122,7 @@ run "defaults" {
       "Allow ecr:GetAuthorizationToken *",
       "Allow ecr:BatchGetImage arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
       "Allow ecr:GetDownloadUrlForLayer arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
-      "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/*",
+      "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/atta/*",
     ])
     error_message = "The instance role may do something else."
   }

@@ -21,7 +21,7 @@ func (m machine) settings(text string) {
 	m.output("printf %b '" + octal + "' >$ATTA_ROOT/opt/$s/.env")
 }
 
-func TestOnEachMachineSettingsAreReadAsDockerReadsThem(t *testing.T) {
+func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 	onEachMachine(t, func(t *testing.T, m machine) {
 		m.deployed("0.0.1-dev")
 		for name, c := range map[string]struct {
@@ -55,7 +55,7 @@ func TestOnEachMachineSettingsAreReadAsDockerReadsThem(t *testing.T) {
 	})
 }
 
-func TestOnEachMachineUnitsAreCheckedAsTheyWillBe(t *testing.T) {
+func TestOnEachMachineCaseUnitsAreCheckedAsTheyWillBe(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		tidy := func(script string) []change {
 			return []change{
@@ -70,7 +70,7 @@ func TestOnEachMachineUnitsAreCheckedAsTheyWillBe(t *testing.T) {
 	})
 }
 
-func TestOnEachMachineAProgramThatIsNotRootWritesItsOutput(t *testing.T) {
+func TestOnEachMachineCaseALoginNeedsNoCredentialHelper(t *testing.T) {
 	onEachMachine(t, func(t *testing.T, m machine) {
 		m.output("d=$(dirname $(command -v docker)); printf '#!/bin/sh\\nexit 1\\n' >$d/docker-credential-secretservice; chmod +x $d/docker-credential-secretservice")
 		m.deployed("0.0.1-dev", image(sample.WithUser("1234:5678")))

@@ -98,7 +98,7 @@ func TestAHealthURLMayBeAnAddressOfIPv6(t *testing.T) {
 	}
 }
 
-func TestAHealthURLMustAnswerWell(t *testing.T) {
+func TestCaseAHealthURLMustAnswerWell(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	var calls atomic.Int32

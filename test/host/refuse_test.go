@@ -74,11 +74,6 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		"Docker without its unit": {prepare: func(m standin) {
 			m.replace("systemctl", `case "$*" in *docker.service) echo LoadState=not-found; exit ;; esac; `+m.passOn("systemctl"))
 		}, message: "there is no docker.service here"},
-		"containerd on a small disk": {prepare: func(m standin) {
-			m.sh("mkdir $ATTA_ROOT/var/lib/containerd")
-			m.wrap("df", `case "$*" in */var/lib/containerd) printf 'Avail\n20480\n'; exit ;; esac`)
-			m.replace("docker", "case $1 in info) echo $ATTA_ROOT/var/lib/docker '[] [[driver-type io.containerd.snapshotter.v1]]'; exit ;; esac\n"+m.passOn("docker"))
-		}, change: parameter("image-bytes", "300000000"), message: "/var/lib/containerd has 20 MB free, 1208 MB are needed"},
 		"other architecture":      {change: image(sample.WithArchitecture("s390x")), message: "the image is for s390x"},
 		"damaged unit":            {change: own("systemd/atta.service", "[Service]\nType=oneshot\n"), message: "systemd does not accept"},
 		"Docker does not answer":  {prepare: func(m standin) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},
@@ -123,6 +118,17 @@ func TestTheHostLogsInToTheRegionOfTheRegistry(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestCaseImagesOfContainerdHaveADiskOfTheirOwn(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.1.0-dev")
+	m.sh("mkdir $ATTA_ROOT/var/lib/containerd")
+	m.wrap("df", `case "$*" in */var/lib/containerd) printf 'Avail\n20480\n'; exit ;; esac`)
+	m.replace("docker", "case $1 in info) echo $ATTA_ROOT/var/lib/docker '[] [[driver-type io.containerd.snapshotter.v1]]'; exit ;; esac\n"+m.passOn("docker"))
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev", parameter("image-bytes", "300000000")), "refused", 10, "/var/lib/containerd has 20 MB free, 1208 MB are needed")
+	})
 }
 
 // awsWithKeys is the aws command as it was, keys included.
