@@ -28,8 +28,8 @@ test-all: ## Run the quick tests and the long ones: every case on the stand-in h
 	go test -tags=long -shuffle=on -count=1 -timeout=45m $$(go list ./... | grep -v /internal/) ./internal/rollout
 	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/...
 
-cases: ## Run the inputs and surroundings that people have reported, and their like (quick; also part of make test)
-	go test -run=TestCase -count=1 -timeout=15m ./...
+cases: ## Run the inputs and surroundings that people have reported, and their like (also part of make test-all)
+	go test -tags=long -run=Case -count=1 -timeout=15m ./...
 
 sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host
 	KILL_ALL=yes go test -tags=long ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v
