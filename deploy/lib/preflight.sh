@@ -69,7 +69,7 @@ check_units() {
 
 # verify_units FOLDER NAMES: systemd would start them, once `current` leads to this release.
 verify_units() {
-  local unit staged=$RUN/$SERVICE:units files=()
+  local unit staged=$RUN/$SERVICE.units files=() said
   rm -rf -- "$staged"
   install -d -m 0700 "$staged"
   for unit in $2; do
@@ -77,7 +77,12 @@ verify_units() {
     sed "s|/opt/$SERVICE/current/|/opt/$SERVICE/releases/$TO/|g" "$1/$unit" >"$staged/$unit"
   done
   sed -i "s|/opt/%[Np]/current/|/opt/$SERVICE/releases/$TO/|g" "$staged/$UNIT"
-  systemd-analyze verify --man=no "${files[@]}" >&2 || refuse unit-invalid "systemd does not accept the unit files: $(tail -n 2 "$LOG" | paste -s -d ' ')"
+  if ! said=$(systemd-analyze verify --man=no "${files[@]}" 2>&1); then
+    printf '%s\n' "$said" >&2
+    said=$(tail -n 2 <<<"$said" | paste -s -d ' ')
+    refuse unit-invalid "systemd does not accept the unit files: $said"
+  fi
+  printf '%s' "${said:+$said$'\n'}" >&2
   rm -rf -- "$staged"
 }
 

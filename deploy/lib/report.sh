@@ -61,7 +61,7 @@ last_log_line() { tail -n 1 "$LOG" 2>/dev/null | sed 's/^20[0-9TZ:-]* [^ ]*: //'
 # settings file that it does not take docker prints the line, which may be a secret.
 last_engine_error() {
   local lines
-  lines=$(tail -n 5 | sed -e 's/: \[[0-9 ]*\]$//' -e "s/ on line '.*//")
+  lines=$(tail -n 5 | sed -e 's/: \[[0-9 ]*\]\.*$//' -e "s/ on line '.*//")
   grep -aE '^(docker|podman|Error)[: ]' <<<"$lines" | tail -n 1 | grep . || printf '%s' "${lines##*$'\n'}"
 }
 

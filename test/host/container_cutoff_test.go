@@ -3,10 +3,9 @@
 package host_test
 
 import (
+	"encoding/base64"
 	"testing"
 	"time"
-
-	"al.essio.dev/pkg/shellescape"
 
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
@@ -182,7 +181,7 @@ func TestE2EADeployIsRolledBackWhenTheWholeAgentIsKilled(t *testing.T) {
 	m.deployed("0.0.1-dev", serving("8081"))
 	before := m.snapshot()
 	command := m.command("0.0.2-dev", serving("8081"), parameter("min-healthy-time", "60"), parameter("health-timeout", "90"))
-	m.output("systemd-run --quiet --unit=agent /bin/bash -c " + shellescape.Quote(command))
+	m.output("echo " + base64.StdEncoding.EncodeToString([]byte(command)) + " | base64 -d >/root/command && systemd-run --quiet --unit=agent /bin/bash /root/command") // systemd would expand variables
 	m.output("for i in {1..200}; do grep -qs ^REACHED=health /opt/$s/state && exit 0; sleep 0.1; done; exit 1")
 	m.output("systemctl kill --signal=KILL agent")
 	m.settled()

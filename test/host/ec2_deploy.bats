@@ -112,6 +112,8 @@ release() {
   local said
   said=$(printf '%s\n' 'docker: invalid env file (.env): invalid utf8 bytes at line 3: [115 101 99]' '' "Run 'docker create --help' for more information" | last_engine_error)
   [ "$said" = 'docker: invalid env file (.env): invalid utf8 bytes at line 3' ]
+  said=$(printf '%s\n' 'docker: env file .env contains invalid utf8 bytes at line 2: [66 61 254 253].' "See 'docker create --help'." | last_engine_error)
+  [ "$said" = 'docker: env file .env contains invalid utf8 bytes at line 2' ]
   said=$(printf '%s\n' "docker: invalid env file (.env): no variable name on line '=secret'" "See 'docker create --help'." | last_engine_error)
   [ "$said" = 'docker: invalid env file (.env): no variable name' ]
   [ "$(echo 'something else' | last_engine_error)" = 'something else' ]

@@ -22,6 +22,10 @@ func Analyze(call *instance.Call) int {
 	}
 	v := &verification{manager: m, given: map[string]string{}, pages: options.Last("man") != "no" && options.Last("man") != "false"}
 	for _, file := range args[1:] {
+		if strings.Contains(file, ":") {
+			fmt.Fprintln(os.Stderr, "Couldn't process aliases: No such file or directory")
+			return 1
+		}
 		path := call.Path(file)
 		if _, err := os.Stat(path); err != nil {
 			fmt.Fprintf(os.Stderr, "Failed to prepare filename %s: No such file or directory\n", file)
