@@ -19,7 +19,7 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Deploy to ten instances on this machine, fail and roll back: no account, no Docker, no root
-	go run ./localaws/demo
+	go run ./localaws/demo $(if $(INSTANCES),-instances=$(INSTANCES))
 
 test: ## Run the quick tests, which need nothing but Go
 	go test -shuffle=on -count=1 -timeout=15m ./...

@@ -113,7 +113,7 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 
 func TestBuildScriptReadsUnitsAsTheActionDoes(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]string{
+	units := map[string]string{
 		"[Service]\nType=oneshot\n":                                 "job",
 		"[Service]\n  Type = oneshot\t\r\n":                         "job",
 		"[Service]\nType=\\\noneshot":                               "job",
@@ -129,16 +129,22 @@ func TestBuildScriptReadsUnitsAsTheActionDoes(t *testing.T) {
 		"[Service]\nEnvironment=Type=oneshot\n":                     "service",
 		"[X-Service]\nType=oneshot\n":                               "service",
 		"[Service]\nType=oneshot\n[Timer]\nType=simple\nUnit=x.y\n": "job",
-	} {
-		unit := []own{{"systemd/atta.service", text, 0o644}}
-		same(t, text, want, unit)
-		other := map[string]string{"job": "service", "service": "job"}[want]
-		dir := folder(t, unit...)
-		if _, _, err := script(t, "0.1.30-dev", "--mode="+other, "--path="+dir); err == nil {
-			t.Errorf("%q: the script takes it for a %s", text, other)
+	}
+	library, err := filepath.Abs("../../deploy/lib/unit_file.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	arguments, wanted := []string{"-c", `source "$0"; for unit; do last_unit_value Service.Type "$unit"; [[ $REPLY == oneshot ]] && echo job || echo service; done`, library}, ""
+	for text, want := range units {
+		dir := folder(t, own{"systemd/atta.service", text, 0o644})
+		arguments, wanted = append(arguments, filepath.Join(dir, "systemd", "atta.service")), wanted+want+"\n"
+		for _, mode := range []string{"job", "service"} {
+			if _, err := bundle.Build(dir, atta(t), mode); (err == nil) != (mode == want) {
+				t.Errorf("%q as a %s: %v", text, mode, err)
+			}
 		}
-		if _, err := bundle.Build(dir, atta(t), other); err == nil {
-			t.Errorf("%q: the action takes it for a %s", text, other)
-		}
+	}
+	if got, err := exec.Command("bash", arguments...).CombinedOutput(); err != nil || string(got) != wanted {
+		t.Errorf("of the units %q the script reads\n%s, want\n%s, %v", arguments[3:], got, wanted, err)
 	}
 }

@@ -7,6 +7,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -22,12 +23,12 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-const (
-	instanceCount = 10
-	role          = "arn:aws:iam::123456789012:role/atta-deploy-demo"
-)
+const role = "arn:aws:iam::123456789012:role/atta-deploy-demo"
+
+var instanceCount = flag.Int("instances", 10, "how many instances to deploy to")
 
 func main() {
+	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := runDemo(ctx)
 	stop()
@@ -52,7 +53,7 @@ func runDemo(ctx context.Context) error {
 	}
 	defer s.close()
 
-	printTitle(fmt.Sprintf("1. Deploy a first version to %d instances", instanceCount))
+	printTitle(fmt.Sprintf("1. Deploy a first version to %d instances", *instanceCount))
 	if err := s.deploy(ctx, "0.1.0-demo"); err != nil {
 		return err
 	}
@@ -122,10 +123,10 @@ func (s *stage) checkUntouched(before []string) error {
 			same++
 		}
 	}
-	if same != instanceCount-1 {
-		return fmt.Errorf("%d of %d instances are unchanged, want all but one", same, instanceCount)
+	if same != *instanceCount-1 {
+		return fmt.Errorf("%d of %d instances are unchanged, want all but one", same, *instanceCount)
 	}
-	fmt.Printf("\nVerified: no file of the service changed on %d of %d instances.\n", same, instanceCount)
+	fmt.Printf("\nVerified: no file of the service changed on %d of %d instances.\n", same, *instanceCount)
 	return s.checkAllRun("0.1.0-demo")
 }
 
@@ -172,7 +173,7 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for i := range instanceCount {
+	for i := range *instanceCount {
 		h, err := host.New(host.Options{
 			Dir: filepath.Join(s.folder, fmt.Sprintf("instance-%d", i)), Endpoint: s.aws.URL(),
 			AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, AWSCLI: "standin", Standins: standins,

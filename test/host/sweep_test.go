@@ -85,9 +85,9 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
 	}, "a service", "the first deploy") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			workers := 2
-			if !long && !sweepAll {
-				workers = 1
+			workers := 1
+			if sweepAll {
+				workers = 2
 			}
 			for worker := range workers {
 				t.Run(fmt.Sprint("part ", worker+1), func(t *testing.T) {
@@ -116,12 +116,12 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	if s.forth {
 		old = nil
 	}
-	stride := 48 * workers // a sample
+	stride := (len(points) + 2) / 3 // each way of recovery once
 	switch {
 	case sweepAll:
 		stride = workers
-	case !long: // each way of recovery once
-		stride = (len(points) + 2) / 3
+	case long:
+		stride = 48
 	}
 	for at := 1 + worker; at <= len(points); at += stride {
 		swept.points.Add(1)
