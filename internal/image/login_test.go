@@ -58,7 +58,7 @@ func TestLoginFetchesTokenOnceAndRenewsBeforeExpiry(t *testing.T) {
 	})
 }
 
-func TestLoginReportsWhyThereIsNoToken(t *testing.T) {
+func TestLoginReportsWhyItHasNoToken(t *testing.T) {
 	denied := errors.New("AccessDeniedException")
 	for want, f := range map[string]tokens{
 		"AccessDenied": func(context.Context) (*ecr.GetAuthorizationTokenOutput, error) { return nil, denied },

@@ -7,7 +7,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-func TestAServiceThatNobodyKnowsIsAnErrorAndLeavesNothing(t *testing.T) {
+func TestAnUnknownServiceIsAnErrorAndLeavesNothing(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(2, "")
 		status := f.rollbackPlan("", ids...)

@@ -69,7 +69,7 @@ func TestAStatusTellsADeployThatWasCutOffFromOneAtWork(t *testing.T) {
 	m.wantInstalled("0.0.1-dev", "")
 }
 
-func TestADeployThatNobodyCanWaitForChangesNothing(t *testing.T) {
+func TestADeployWithoutAWatcherChangesNothing(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
 	m.replace("systemd-run", "exit 1")

@@ -80,7 +80,7 @@ func TestARollbackByHandGoesFurtherBackEachTimeAndNeedsNoNetwork(t *testing.T) {
 	}
 }
 
-func TestARollbackToWhatIsNoHealthyReleaseIsRefused(t *testing.T) {
+func TestARollbackToAnUnverifiedReleaseIsRefused(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev")
 	m.deploy("0.0.3-dev", oneshot("", "exit 3"))

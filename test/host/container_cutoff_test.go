@@ -70,7 +70,7 @@ func TestE2EARebootInTheMiddleEndsInOneOfTheTwoReleases(t *testing.T) {
 }
 
 // A service that systemd stops because the host goes down is not an unhealthy one.
-func TestE2EAShutdownInTheMiddleIsNoVerdictOnTheRelease(t *testing.T) {
+func TestE2EShutdownDuringADeployDoesNotQuarantine(t *testing.T) {
 	onEach(t, func(t *testing.T, m guest) {
 		m.deployed("0.0.1-dev", serving("8081"))
 		before, next := m.snapshot(), serving("8081", sample.WithEnv("TRY", "2"))
@@ -150,7 +150,7 @@ func TestE2EAFirstDeployThatARebootCutsOffLeavesNothing(t *testing.T) {
 	}
 }
 
-func TestE2EACommandThatIsCancelledIsTakenBackByItself(t *testing.T) {
+func TestE2EACancelledCommandIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", serving("8081"))

@@ -8,7 +8,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-func TestE2EAJobInFlightIsWaitedForOrKilledAsToldTo(t *testing.T) {
+func TestE2ERunningJobIsWaitedForOrKilledAsOnRunningSays(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", image(sample.WithCmd("-sleep", "40s")), parameter("run-on-deploy", "false"))

@@ -11,7 +11,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-func TestE2EAnOperatorGoesBackTwiceWithoutANetwork(t *testing.T) {
+func TestE2EOperatorRollsBackTwiceWithoutANetwork(t *testing.T) {
 	onEach(t, func(t *testing.T, m guest) {
 		for _, version := range []string{"0.0.1-dev", "0.0.2-dev", "0.0.3-dev"} {
 			m.deployed(version, serving("8081"))

@@ -15,7 +15,7 @@ import (
 
 // The sweep of the deploy package, at a few of its places, with real systemd and Docker:
 // killed there, the deploy comes to its end by itself.
-func TestE2EKilledInSomePlacesTheHostIsAsBeforeOrAsMeant(t *testing.T) {
+func TestE2EKillPointsLeaveTheHostAsBeforeOrAsIntended(t *testing.T) {
 	t.Parallel()
 	places := 2
 	if long {

@@ -8,7 +8,7 @@ import (
 )
 
 // What waits for the end of a deploy must not miss it, however early that comes.
-func TestADeployThatIsCutOffOnABusyDiskIsTakenBackByItself(t *testing.T) {
+func TestADeployCutOffOnABusyDiskIsRolledBackByItsWatcher(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
 	m.wrap("ln", `case "$*" in *recover) sleep 1 ;; esac`)
@@ -23,7 +23,7 @@ func TestADeployThatIsCutOffOnABusyDiskIsTakenBackByItself(t *testing.T) {
 	}
 }
 
-func TestACopyOfACommandThatComesTooLateGetsTheFirstOnesAnswer(t *testing.T) {
+func TestALateDuplicateGetsTheAnswerOfTheFirst(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	late := parameter("not-after", "1700000000")

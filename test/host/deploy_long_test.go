@@ -24,7 +24,7 @@ func TestAReleaseWhoseImageOrUnitIsGoneIsDeployedAgain(t *testing.T) {
 	m.expect(m.deploy("0.1.9-dev", parameter("image", image)), "unchanged", 0, "")
 }
 
-func TestAServiceThatStaysUpIsLeftAloneAndStartedAgainOnceItIsDown(t *testing.T) {
+func TestARunningServiceIsUnchangedAndStartedAgainOnceItIsDown(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	if a := m.deployed("0.1.0-dev", daemon()); a.Unit != "active" {
@@ -38,7 +38,7 @@ func TestAServiceThatStaysUpIsLeftAloneAndStartedAgainOnceItIsDown(t *testing.T)
 }
 
 // The disk fills up at one of the steps, and stays full.
-func TestAChangeThatCannotBeWrittenDownAnyMoreIsTakenBack(t *testing.T) {
+func TestAChangeWhoseJournalCannotBeWrittenRollsBack(t *testing.T) {
 	t.Parallel()
 	const full = "ln -sfn /dev/full $ATTA_ROOT/opt/atta/.state.new"
 	for name, c := range representatives(map[string]struct {
@@ -86,7 +86,7 @@ func TestAHistoryThatCannotBeWrittenStopsNothing(t *testing.T) {
 
 // The new release's job is at work when its deploy is cut off, for longer than anybody
 // waits for it: a rollback keeps waiting.
-func TestADeployThatIsCutOffDuringALongJobIsTakenBackAfterIt(t *testing.T) {
+func TestADeployCutOffDuringALongJobRollsBackAfterTheJob(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", noted("true"), timer("atta"))
@@ -139,7 +139,7 @@ func TestAJobThatHasFailedSinceIsRunAgain(t *testing.T) {
 	m.expect(m.deploy("0.0.1-dev", job), "unchanged", 0, "runs already")
 }
 
-func TestAReleaseThatCannotBeMarkedIsTakenBack(t *testing.T) {
+func TestAReleaseThatCannotBeMarkedIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", oneshot("", "test ! -e $ATTA_ROOT/slow || sleep 600"))

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestAReleaseReplacesTheOneBefore(t *testing.T) {
+func TestAReleaseReplacesThePreviousOne(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	first := m.deployed("0.1.9-dev")

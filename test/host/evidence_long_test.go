@@ -234,7 +234,7 @@ func TestADetachedJobMayEndWithinTheTimeThatAServiceHasToStayUp(t *testing.T) {
 	}
 }
 
-func TestAFailureThatSystemdWasToldToForgetIsStillOne(t *testing.T) {
+func TestAFailureSurvivesResetFailed(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", image(sample.WithExitCode(3)), parameter("run-on-deploy", "false"))

@@ -9,7 +9,7 @@ import (
 )
 
 // A container or a unit of somebody else's that has the name is not touched.
-func TestOnEachMachineAContainerOfSomebodyElsesIsNotRemoved(t *testing.T) {
+func TestOnEachMachineAForeignContainerIsNotRemoved(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		other := m.push(sample.WithVersion("theirs"), sample.WithCmd("-sleep", "600s"))
 		m.output("aws ecr get-login-password --region us-east-1 | docker login --username AWS --password-stdin " + cloud.RegistryHost() +

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestAServiceThatFallsOverIsTakenBack(t *testing.T) {
+func TestAServiceThatCrashesIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
 	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7' --name=%N ${IMAGE}\n")
@@ -27,7 +27,7 @@ func TestAnotherEnvironmentsReleaseIsNotReplaced(t *testing.T) {
 	})
 }
 
-func TestAUnitOfSomebodyElsesIsLeftAlone(t *testing.T) {
+func TestAForeignUnitIsNotReplaced(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.write("etc/systemd/system/atta.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n", 0o644)
@@ -57,7 +57,7 @@ func TestTheLogIsForRootOnly(t *testing.T) {
 	}
 }
 
-func TestAReleaseThatWasNeverSeenHealthyIsNotTheOneToGoBackTo(t *testing.T) {
+func TestAnUnverifiedReleaseIsNotARollbackTarget(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
 	m.sh("rm $ATTA_ROOT/opt/atta/current/verified")

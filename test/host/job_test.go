@@ -11,7 +11,7 @@ import (
 )
 
 // The SSM agent gives 168, 169 and 194 a meaning of their own, and takes 137 for a timeout.
-func TestOnEachMachineAJobThatFailsIsTakenBackWhole(t *testing.T) {
+func TestOnEachMachineAFailedJobIsRolledBackWhole(t *testing.T) {
 	onEachMachine(t, func(t *testing.T, m machine) {
 		m.deployed("0.0.1-dev")
 		m.deployed("0.0.2-dev")

@@ -35,7 +35,7 @@ func TestAServiceMustStayUpForAsLongAsItIsTold(t *testing.T) {
 	m.expect(m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "6")), "rolled-back", 40, "did not stay up: result exit-code, exit status 7")
 }
 
-func TestAWayBackToAReleaseThatIsUnhealthyNowIsReported(t *testing.T) {
+func TestARollbackThatIsUnhealthyIsReported(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
@@ -51,7 +51,7 @@ func TestAWayBackToAReleaseThatIsUnhealthyNowIsReported(t *testing.T) {
 
 // A job that stays up when its program has ended, as compose files are started, is a
 // service to whoever uses it.
-func TestAJobThatStaysUpIsStartedAgainOnTheWayBack(t *testing.T) {
+func TestAJobThatStaysUpIsStartedAgainByARollback(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	up := func(version string) change {

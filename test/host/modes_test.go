@@ -71,7 +71,7 @@ func TestAHealthCommandDecides(t *testing.T) {
 }
 
 // A unit that is up without a container of the release runs something else.
-func TestAServiceThatRunsAnotherImageIsTakenBack(t *testing.T) {
+func TestAServiceThatRunsAnotherImageIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
 	something := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'exec sleep 600' --name=%N ${IMAGE}\n")
@@ -83,7 +83,7 @@ func TestAServiceThatRunsAnotherImageIsTakenBack(t *testing.T) {
 }
 
 // A job that somebody stops in its first run has proved nothing, neither way.
-func TestAJobThatIsStoppedInItsFirstRunIsTakenBackAndNotQuarantined(t *testing.T) {
+func TestAJobStoppedInItsFirstRunIsRolledBackAndNotQuarantined(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", noted("true"))

@@ -103,7 +103,7 @@ func TestTheLogIsKeptSmall(t *testing.T) {
 }
 
 // A program that prints its settings must not get them into what the deploys leave.
-func TestWhatAProgramSaysIsNotWrittenDownBesideTheLog(t *testing.T) {
+func TestAProgramsOutputIsWrittenToTheLogOnly(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.write("opt/atta/.env", "TOKEN=canary-7f3a\n", 0o600)

@@ -55,7 +55,7 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 	m.same(before, m.tree(""))
 }
 
-func TestACommandOfItsOwnKindIsRefused(t *testing.T) {
+func TestAnUnknownCommandIsRefused(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	for _, args := range [][]string{{}, {"--service=atta"}, {"remove", "--service=atta"}, {"deploy; id", "--service=atta"}} {

@@ -29,7 +29,7 @@ func TestTheNewestReleasesAreNotTheOnlyOnesThatStay(t *testing.T) {
 	m.wantStart("0.0.1-dev")
 }
 
-func TestWhatIsSomebodyElsesIsNotPruned(t *testing.T) {
+func TestForeignImagesAndContainersAreNotPruned(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	theirs := m.push(sample.WithVersion("theirs"))

@@ -46,7 +46,7 @@ func (m standin) wantStart(version string) {
 	m.wantOutput("hello from " + version + "\n")
 }
 
-func TestOldReleasesGoAndTheOnesToGoBackToStay(t *testing.T) {
+func TestOldReleasesAreRemovedAndRollbackTargetsKept(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	for i := range 5 {

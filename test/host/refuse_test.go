@@ -174,7 +174,7 @@ func TestAMissingToolIsNamed(t *testing.T) {
 	})
 }
 
-func TestACommandThatComesTooLateIsNotCarriedOut(t *testing.T) {
+func TestALateCommandIsRefused(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.1.0-dev")
 	before := m.tree("opt")

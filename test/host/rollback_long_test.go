@@ -10,7 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-func TestARollbackToAReleaseThatIsUnhealthyNowGoesBackToWhereItCameFrom(t *testing.T) {
+func TestARollbackToAReleaseThatIsUnhealthyNowKeepsTheCurrentOne(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
@@ -31,7 +31,7 @@ func TestARollbackToAReleaseThatIsUnhealthyNowGoesBackToWhereItCameFrom(t *testi
 	}
 }
 
-func TestAnImageThatWasSeenHealthyIsNotQuarantinedByALaterRun(t *testing.T) {
+func TestAVerifiedImageIsNotQuarantinedByALaterRun(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	good := parameter("image", m.push())
@@ -59,7 +59,7 @@ func TestNoDeployChangesTheOperatorsSettings(t *testing.T) {
 	m.wantOutput("hey from 0.0.3-dev\n")
 }
 
-func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndSeenHealthy(t *testing.T) {
+func TestAnUnhealthyImageIsRefusedUntilItIsAllowedAndVerified(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
 	bad, worse := m.push(), m.push(sample.WithEnv("WORSE", "yes"))
@@ -128,7 +128,7 @@ func TestARollbackWaitsForTheLockOfTheHost(t *testing.T) {
 	m.expect(m.parse(<-answers), "deployed", 0, "0.0.3-dev")
 }
 
-func TestUnitScriptAndFilesAreTakenBackToo(t *testing.T) {
+func TestARollbackRestoresUnitScriptAndFiles(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
 	before := m.live()

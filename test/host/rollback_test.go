@@ -24,7 +24,7 @@ func jobUnit(settings, command string) string {
 const runsImage = "ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\n"
 
 // The SSM agent gives 168, 169 and 194 a meaning of their own, and takes 137 for a timeout.
-func TestAJobThatFailsIsTakenBack(t *testing.T) {
+func TestAFailedJobIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.write("opt/atta/.env", "GREETING=good day\n", 0o600)
@@ -55,7 +55,7 @@ func TestAJobThatFailsIsTakenBack(t *testing.T) {
 	m.wantOutput("good day from 0.0.2-dev\n")
 }
 
-func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
+func TestAServiceIsStartedAgainByARollback(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
 	a := m.deploy("0.0.2-dev", image(sample.WithExitCode(1)))
@@ -65,7 +65,7 @@ func TestAServiceIsStartedAgainOnTheWayBack(t *testing.T) {
 	}
 }
 
-func TestAStartThatMakesNoRunIsTakenBack(t *testing.T) {
+func TestAStartWithoutARunIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
 	before := m.live()
@@ -74,7 +74,7 @@ func TestAStartThatMakesNoRunIsTakenBack(t *testing.T) {
 	m.same(before, m.live())
 }
 
-func TestAStepThatFailsIsTakenBack(t *testing.T) {
+func TestAFailedStepIsRolledBack(t *testing.T) {
 	t.Parallel()
 	for name, c := range representatives(map[string]struct{ script, message string }{
 		"stop":   {"case $1 in stop) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "stop: 'systemctl stop atta.service' ended with 194"},
@@ -124,7 +124,7 @@ func TestTheFirstReleaseEverFailsBeforeItsUnitIsThere(t *testing.T) {
 	}
 }
 
-func TestAWayBackThatIsBlockedIsReported(t *testing.T) {
+func TestABlockedRollbackIsReported(t *testing.T) {
 	t.Parallel()
 	for name, block := range representatives(map[string]string{
 		"unit folder":   "mkdir -p $ATTA_ROOT/etc/systemd/system/atta.service.new",
@@ -141,7 +141,7 @@ func TestAWayBackThatIsBlockedIsReported(t *testing.T) {
 	}
 }
 
-func TestAFullDiskUnderTheLogDoesNotStopTheWayBack(t *testing.T) {
+func TestAFullDiskUnderTheLogDoesNotStopTheRollback(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
 	before := m.live()

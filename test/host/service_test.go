@@ -8,7 +8,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-func TestOnEachMachineAServiceThatDoesNotStayUpIsTakenBack(t *testing.T) {
+func TestOnEachMachineAServiceThatDoesNotStayUpIsRolledBack(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		m.deployed("0.0.1-dev", serving(m.port))
 		m.deployed("0.0.2-dev", serving(m.port))

@@ -49,7 +49,7 @@ func (m standin) ask(more ...string) answer {
 	return m.send(append([]string{"status", "--service=atta", "--deployment=ask"}, more...))
 }
 
-func TestStatusSaysWhatBecameOfADeployment(t *testing.T) {
+func TestStatusReportsTheOutcomeOfADeployment(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.deployed("0.0.1-dev", parameter("deployment", "good"))
@@ -136,7 +136,7 @@ func TestDriftIsNamed(t *testing.T) {
 	wants("image")
 }
 
-func TestARollbackByCommandGoesBackOnceHoweverOftenItComes(t *testing.T) {
+func TestARepeatedRollbackCommandRollsBackOnce(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	rollback := func(id string, more ...string) answer {

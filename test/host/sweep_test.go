@@ -31,7 +31,7 @@ type sweep struct {
 // Every command of the scripts that is not bash's own is a place to be killed at, and
 // so is every write. Afterwards the host is left to its next boot, to its next
 // command, or to itself, and must be exactly as before or exactly as meant.
-func TestKilledAnywhereTheHostIsAsBeforeOrAsMeant(t *testing.T) {
+func TestKilledAnywhereTheHostIsAsBeforeOrAsIntended(t *testing.T) {
 	t.Parallel()
 	timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
 	report := own("systemd/atta-report.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")

@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestAUnitThatTheOperatorHasDisabledOrStoppedStaysSoOnTheWayBack(t *testing.T) {
+func TestARollbackKeepsUnitsThatTheOperatorHasDisabledOrStopped(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	release := []change{daemon(), timer("atta-x"), timer("atta-y"), other("atta-x", "true"), other("atta-y", "true")}
@@ -36,7 +36,7 @@ func TestAUnitThatTheOperatorHasDisabledOrStoppedStaysSoOnTheWayBack(t *testing.
 	}
 }
 
-func TestAServiceBesideTheUnitThatTheOperatorHasEnabledStaysSo(t *testing.T) {
+func TestAnAdditionalServiceThatTheOperatorHasEnabledStaysEnabled(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	worker := own("systemd/atta-worker.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n")

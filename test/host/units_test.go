@@ -89,7 +89,7 @@ func TestAUnitThatWasEditedOnTheHostIsReplacedByTheNextRelease(t *testing.T) {
 	}
 }
 
-func TestWhatIsInTheWayOfTheRecoveryIsLeftAlone(t *testing.T) {
+func TestAFileThatBlocksTheRecoveryIsKept(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.write("etc/systemd/system/atta-recover.service", "[Service]\nExecStart=/bin/sleep 600\n[Install]\nWantedBy=multi-user.target\n", 0o644)

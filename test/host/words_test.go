@@ -47,7 +47,7 @@ func TestACommandThatCameAndEndedEarlyIsNotOneThatNeverCame(t *testing.T) {
 	}
 }
 
-func TestARollbackOfAServiceThatNobodyKnowsLeavesNothing(t *testing.T) {
+func TestARollbackOfAnUnknownServiceLeavesNothing(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	before := m.tree("")
