@@ -131,7 +131,7 @@ release() {
   [[ $output == 'engine-unfit: Docker is a snap here'* ]]
 }
 
-@test "images of a containerd with a root of its own are looked for there" {
+@test "the image store of a containerd with a custom root is found" {
   ROOT=$BATS_TEST_TMPDIR ENGINE="$BATS_TEST_TMPDIR [] [[driver-type io.containerd.snapshotter.v1]]"
   mkdir -p "$ROOT/etc/containerd" "$ROOT/data/containerd"
   find_image_store

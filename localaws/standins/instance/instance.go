@@ -40,7 +40,7 @@ func (c *Call) Path(path string) string {
 }
 
 // AgentMark is in the environment of what is in the control group of the SSM agent: of its
-// commands, and of what they start themselves. A unit and a container have groups of their own.
+// commands, and of what they start themselves. A unit and a container each have their own group.
 const AgentMark = "STANDIN_AGENT=yes"
 
 // Detached returns a command that starts a stand-in in its own session and control group, so
