@@ -25,19 +25,19 @@ unit_setting() {
 
 # add_unit_value SECTION.KEY LINE: adds the value to REPLY if the line is of that key.
 add_unit_value() {
-  local key value
-  if [[ $2 =~ ^[[:blank:]]*\[(.*)\][[:blank:]]*$ ]]; then
-    section=${BASH_REMATCH[1]}
-  elif [[ $2 =~ ^[[:blank:]]*([^=]*[^=[:blank:]])[[:blank:]]*=[[:blank:]]*(.*)$ ]]; then
-    key=${BASH_REMATCH[1]} value=${BASH_REMATCH[2]}
-    value=${value%"${value##*[![:blank:]]}"}
-    if [[ $section.$key != "$1" ]]; then
-      return 0
-    elif [[ -n $value ]]; then
-      REPLY+=$'\n'$value
-    elif [[ $1 != *.Type && $1 != *.Unit ]]; then
-      REPLY=''
-    fi
+  local text=${2#"${2%%[![:blank:]]*}"} key value
+  text=${text%"${text##*[![:blank:]]}"}
+  key=${text%%=*} value=${text#*=}
+  key=${key%"${key##*[![:blank:]]}"} value=${value#"${value%%[![:blank:]]*}"}
+  if [[ $text == '['*']' ]]; then
+    section=${text#'['}
+    section=${section%']'}
+  elif [[ $text != *=* || $section.$key != "$1" ]]; then
+    return 0
+  elif [[ -n $value ]]; then
+    REPLY+=$'\n'$value
+  elif [[ $1 != *.Type && $1 != *.Unit ]]; then
+    REPLY=''
   fi
 }
 

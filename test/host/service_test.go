@@ -22,7 +22,7 @@ func TestOnEachMachineAServiceThatDoesNotStayUpIsRolledBack(t *testing.T) {
 		}{
 			"0.1.0-dev": {[]change{serving(m.port), image(sample.WithCmd("-sleep", "2s"), sample.WithExitCode(3)), parameter("min-healthy-time", "4")}, "did not stay up: "},
 			"0.1.1-dev": {[]change{serving(m.port), image(sample.WithCmd("-sleep", "5s"), sample.WithExitCode(3)), parameter("min-healthy-time", "8")}, "did not stay up: "},
-			"0.1.2-dev": {[]change{serving("8082"), parameter("health-url", "http://127.0.0.1:"+m.port+"/health")}, "http://127.0.0.1:" + m.port + "/health does not answer"},
+			"0.1.2-dev": {[]change{serving("8082"), parameter("health-url", "http://127.0.0.1:"+m.port+"/health")}, "http://127.0.0.1:" + m.port + "/health did not answer"},
 		} {
 			if version == "0.1.0-dev" && !long {
 				continue // as the next one, and each takes half a minute on a real machine
