@@ -32,13 +32,17 @@ name='[a-z][a-z0-9]*(-[a-z0-9]+)*'
 
 main() {
   remote=$1 command=$2 suffix=$3 branch=$4
-  VERSION=${VERSION:-} YES=${YES:-} FORCE=${FORCE:-}
+  wanted=${VERSION:-} yes=${YES:-} force=${FORCE:-}
+  # So that git's hooks, which may run make, see what they see in a plain git push.
+  unset VERSION YES FORCE ENV SUFFIX REMOTE MAKEFLAGS MFLAGS MAKELEVEL DEPLOY_MK
   case $command in
     tag) example="SUFFIX=dev" retry="make tag SUFFIX=$suffix" ;;
     deploy) example="make deploy-dev" retry="make deploy-$suffix" ;;
-    *) example="ENV=dev" ;;
+    *) example="ENV=dev" retry="make $command ENV=$suffix" ;;
   esac
+  [ "$remote" = origin ] || retry="$retry REMOTE=$remote"
   matches "$suffix" "$name" || die "not an environment: '$suffix'; name one, as in $example"
+  check_remote
   case $command in
     tag)
       tag
@@ -49,32 +53,54 @@ main() {
       push
       ;;
     rollback)
-      [ -z "$VERSION" ] || check_form "$VERSION"
+      [ -z "$wanted" ] || check_form "$wanted"
       start rollback.yml
       ;;
     status)
-      VERSION=''
+      wanted=''
       start status.yml
       ;;
   esac
 }
 
+check_remote() {
+  git rev-parse --git-dir >/dev/null || die "git cannot use this repository, for the reason above"
+  git remote get-url "$remote" >/dev/null 2>&1 ||
+    die "there is no remote $remote; to use one of these, add REMOTE=<name>:" "$(git remote)"
+}
+
 tag() {
   check_head
   check_tree
+  list_remote || die "$remote does not answer; to see why, run: git ls-remote $remote"
   check_branch_of_remote
-  fetch_tags
   propose
   choose
   check_version
-  git tag --annotate --message "Deploy $version" "$version" || die "the tag $version could not be created"
+  git tag --annotate --cleanup=whitespace --message "Deploy $version" "$version" || explain_tag
+  made=$(git rev-parse "refs/tags/$version")
 }
 
+explain_tag() {
+  [ "$(git config --type=bool tag.gpgSign)" != true ] ||
+    die "git did not create the tag $version, for the reason above; tag.gpgSign is set, and to tag without a signature here, run: git config tag.gpgSign false"
+  die "git did not create the tag $version, for the reason above"
+}
+
+# Compares full names, because git shortens dev to heads/dev when a tag or a remote has that name.
 check_head() {
-  on=$(git symbolic-ref --quiet --short HEAD) ||
-    die "HEAD is detached, and $suffix is deployed from the branch $branch; run: git checkout $branch"
-  [ "$on" = "$branch" ] ||
-    die "this is the branch $on, and $suffix is deployed from $branch; run: git checkout $branch"
+  on=$(git symbolic-ref --quiet HEAD) ||
+    die "HEAD is detached, and $suffix is deployed from the branch $branch; $(show_checkout)"
+  [ "$on" = "refs/heads/$branch" ] ||
+    die "this is the branch ${on#refs/heads/}, and $suffix is deployed from $branch; $(show_checkout)"
+}
+
+# Git refuses to check out a branch in two worktrees.
+show_checkout() {
+  git worktree list --porcelain | awk -v branch="$branch" '
+    $1 == "worktree" { path = substr($0, 10) }
+    $0 == "branch refs/heads/" branch { there = path }
+    END { print there == "" ? "run: git checkout " branch : "it is checked out in " there ", so run make there" }'
 }
 
 check_tree() {
@@ -83,37 +109,40 @@ check_tree() {
     die "there are uncommitted changes; commit them, or run: git stash --include-untracked" "$changes"
 }
 
-# Asks the remote, because a single-branch clone has no other remote-tracking branch.
+# Lists the remote's branch and versions. Fetching the tags would follow the user's settings:
+# with fetch.prune, git deletes those that are not pushed: https://git-scm.com/docs/git-fetch#_pruning
+list_remote() {
+  refs=$(git ls-remote --refs "$remote" "refs/heads/$branch" "refs/tags/*-$suffix")
+}
+
+remote_id() {
+  printf '%s\n' "$refs" | awk -v ref="$1" '$2 == ref { print $1 }'
+}
+
+# Fetches the commits only: whatever the settings are, no ref and no tag is written or deleted.
 check_branch_of_remote() {
-  theirs=$(git ls-remote "$remote" "refs/heads/$branch") ||
-    die "$remote does not answer; to see why, run: git ls-remote $remote"
-  [ -n "$theirs" ] || return 0
-  git fetch --quiet --no-tags "$remote" "refs/heads/$branch" || die "$branch could not be fetched from $remote"
+  [ -n "$(remote_id "refs/heads/$branch")" ] || return 0
+  git fetch --quiet --no-tags --no-prune --refmap= --no-recurse-submodules "$remote" "refs/heads/$branch" ||
+    die "$branch could not be fetched from $remote"
   theirs=$(git rev-parse FETCH_HEAD)
   if git merge-base --is-ancestor "$theirs" HEAD; then
     return 0
   elif git merge-base --is-ancestor HEAD "$theirs"; then
     die "$branch is behind $remote; run: git pull --ff-only $remote $branch"
+  elif [ "$(git rev-parse --is-shallow-repository)" = true ]; then
+    die "this clone is shallow, so it cannot be compared with $branch on $remote; run: git fetch --unshallow $remote"
   fi
   die "$branch has diverged from $remote; run: git pull --rebase $remote $branch"
 }
 
-# Fetches only tags with this suffix, because others, such as v1, may move. Without a plus,
-# git does not replace an existing tag: https://git-scm.com/docs/git-fetch
-fetch_tags() {
-  fetched=$(git fetch --no-tags "$remote" "refs/tags/*-$suffix:refs/tags/*-$suffix" 2>&1) && return 0
-  differs=$(printf '%s\n' "$fetched" | sed -n 's/.*\[rejected\] *\([^ ]*\) .*/\1/p' | head -n 1)
-  [ -z "$differs" ] || die "the local tag $differs differs from the one on $remote; to replace yours, run: git fetch $remote +refs/tags/$differs:refs/tags/$differs"
-  die "the tags could not be fetched from $remote" "$fetched"
-}
-
-# versions: prints the versions with the suffix, without the suffix, highest last.
+# versions: prints the versions with the suffix, here or on the remote, without the suffix, highest last.
 versions() {
-  git tag --list | grep -E "^$number\.$number\.$number-$suffix\$" | sed "s/-$suffix\$//" | sort_versions
+  { git for-each-ref --format='%(refname)' refs/tags; printf '%s\n' "$refs"; } | sed -n 's|.*refs/tags/||p' |
+    grep -E "^$number\.$number\.$number-$suffix\$" | sed "s/-$suffix\$//" | sort_versions
 }
 
 sort_versions() {
-  sort -t . -k 1,1n -k 2,2n -k 3,3n
+  sort -u -t . -k 1,1n -k 2,2n -k 3,3n
 }
 
 propose() {
@@ -126,10 +155,10 @@ propose() {
 }
 
 choose() {
-  version=$VERSION
+  version=$wanted
   [ -z "$version" ] || return 0
   version=$proposed
-  [ -z "$YES" ] || return 0
+  [ -z "$yes" ] || return 0
   if [ -n "$last" ]; then
     echo "the last versions of $suffix:"
     versions | tail -n 5 | sed "s/.*/  &-$suffix/"
@@ -141,13 +170,14 @@ choose() {
 
 check_version() {
   check_form "$version"
-  push="git push --atomic --no-follow-tags $remote refs/heads/$branch refs/tags/$version"
-  if git show-ref --verify --quiet "refs/tags/$version"; then
-    released=$(git ls-remote "$remote" "refs/tags/$version") || die "$remote does not answer"
-    [ -n "$released" ] || die "the tag $version exists locally, but not on $remote; to create it again, first run: git tag --delete $version"
+  push="git push --atomic --no-follow-tags --recurse-submodules=check $remote refs/heads/$branch refs/tags/$version"
+  [ -z "$(remote_id "refs/tags/$version")" ] ||
     die "the tag $version exists on $remote, and a version is released once; to use the next one, run: $retry VERSION=$proposed"
+  if here=$(git rev-parse --quiet --verify "refs/tags/$version^{commit}"); then
+    [ "$here" != "$(git rev-parse HEAD)" ] || die "the tag $version of this commit exists, but not on $remote; to deploy it, run: $push"
+    die "the tag $version exists for another commit, but not on $remote; to use the next version, run: $retry VERSION=$proposed"
   fi
-  if [ -n "$last" ] && [ -z "$FORCE" ]; then
+  if [ -n "$last" ] && [ -z "$force" ]; then
     highest=$(printf '%s\n' "$last" "${version%-"$suffix"}" | sort_versions | tail -n 1)
     [ "$highest-$suffix" = "$version" ] ||
       die "$version is lower than the last version, $last-$suffix; to release it anyway, run: $retry VERSION=$version FORCE=1"
@@ -166,59 +196,71 @@ matches() {
 }
 
 # Pushes the branch and the tag together or not at all, and no other tag, whatever
-# push.followTags is. A push that fails may still have arrived, so the remote's tag is
+# push.followTags is. A submodule is not pushed, but has to be. A push that fails may still have arrived, so the remote's tag is
 # compared with ours: the id of an annotated tag depends on its author and time.
 push() {
   if $push; then
     echo "$version is pushed; its deploy is at $(page)"
     return
   fi
-  mine=$(git rev-parse "refs/tags/$version")
-  theirs=$(git ls-remote "$remote" "refs/tags/$version") ||
-    die "$remote does not answer, so $version may or may not have been pushed; to push it, run: $push"
-  theirs=$(printf '%s' "$theirs" | cut -f 1)
-  if [ "$theirs" = "$mine" ]; then
+  list_remote || die "$remote does not answer, so $version may or may not have been pushed; to push it, run: $push"
+  theirs=$(remote_id "refs/tags/$version")
+  if [ "$theirs" = "$made" ]; then
     echo "$version was pushed despite the error; its deploy is at $(page)"
     return
   fi
-  git tag --delete "$version" >&2
+  # Removes the tag of this run, and only while it is what this run has made.
+  git update-ref -d "refs/tags/$version" "$made" || true
   [ -z "$theirs" ] || die "somebody else released $version in the meantime, and nothing of yours was pushed; to use the next version, run: $retry"
   check_branch_of_remote
-  die "$remote refused the push for the reason above, and nothing was pushed; once it is fixed, run: $retry"
+  die "the push was refused for the reason above, by $remote or by a hook of yours, and nothing was pushed; once it is fixed, run: $retry"
 }
 
-# Starts a workflow, because pushing an existing tag again is not an event on GitHub.
+# Starts a workflow, because pushing an existing tag again is not an event on GitHub. Names the
+# repository, because gh would choose another remote when there are several.
 start() {
   if ! command -v gh >/dev/null 2>&1; then
-    echo "gh is not installed; press Run workflow, with environment $suffix${VERSION:+ and version $VERSION}, at"
+    echo "gh is not installed; press Run workflow, with environment $suffix${wanted:+ and version $wanted}, at"
     echo "$(page)/workflows/$1"
     return
   fi
-  gh workflow run "$1" -f "environment=$suffix" ${VERSION:+-f "version=$VERSION"} ||
+  in=$(repository)
+  gh workflow run "$1" ${in:+--repo "$in"} -f "environment=$suffix" ${wanted:+-f "version=$wanted"} ||
     die "gh did not start $1; press Run workflow at $(page)/workflows/$1"
   echo "started $1 for $suffix: $(page)/workflows/$1"
 }
 
-# page: prints the URL of the repository's workflows, from git@host:owner/name.git,
-# ssh://git@host:22/owner/name.git or https://user:secret@host/owner/name.git.
+# page: prints the URL of the repository's workflows, or the URL of a remote that is a folder.
 page() {
+  in=$(repository)
+  if [ -n "$in" ]; then echo "https://$in/actions"; else git remote get-url "$remote"; fi
+}
+
+# repository: prints host/owner/name, from git@host:owner/name.git, ssh://git@host:22/owner/name.git
+# or https://user:secret@host/owner/name.git, and nothing for a folder.
+repository() {
   url=$(git remote get-url "$remote")
   case $url in
-    https://* | http://*) path=$(printf '%s\n' "$url" | sed -E 's|^https?://([^/@]*@)?||') ;;
-    ssh://*) path=$(printf '%s\n' "$url" | sed -E 's|^ssh://([^/@]*@)?([^/:]*)(:[0-9]*)?/|\2/|') ;;
-    [!/.]*:*) path=$(printf '%s\n' "$url" | sed -E 's|^([^/@:]*@)?([^/:]*):/?|\2/|') ;;
-    file://*) path=${url#file://} ;;
-    *) path=$url ;;
+    https://* | http://*) path=$(printf '%s\n' "$url" | sed -E 's|^https?://([^/@]*@)?||') host=${path%%/*} ;;
+    file://* | [/.]*) return ;;
+    ssh://*) path=$(printf '%s\n' "$url" | sed -E 's|^ssh://([^/@]*@)?([^/:]*)(:[0-9]*)?/|\2/|') host=$(ssh_host "${path%%/*}") ;;
+    *:*) path=$(printf '%s\n' "$url" | sed -E 's|^([^/@:]*@)?([^/:]*):/?|\2/|') host=$(ssh_host "${path%%/*}") ;;
+    *) return ;;
   esac
-  path=${path%/}
-  case $path in
-    /* | .*) echo "$path" ;;
-    *) echo "https://${path%.git}/actions" ;;
-  esac
+  path=${path#*/} path=${path%/}
+  echo "$host/${path%.git}"
+}
+
+# ssh_host ALIAS: prints the host that ALIAS stands for in ~/.ssh/config.
+# GitHub has port 443 at ssh.github.com: https://docs.github.com/en/authentication/troubleshooting-ssh/using-ssh-over-the-https-port
+ssh_host() {
+  host=$(ssh -G -- "$1" 2>/dev/null | sed -n 's/^hostname //p')
+  [ "$host" != ssh.github.com ] || host=github.com
+  echo "${host:-$1}"
 }
 
 die() {
-  echo "deploy.mk: $1" >&2
+  printf 'deploy.mk: %s\n' "$1" >&2 # dash's echo would interpret a backslash
   [ $# -lt 2 ] || printf '%s\n' "$2" >&2
   exit 1
 }
@@ -234,17 +276,17 @@ deploy_mk_goal := $(.DEFAULT_GOAL)
 
 # A pattern rule cannot be phony, but one that depends on a phony target always runs.
 deploy-%: deploy-always ## Deploy to an environment: tag its next version and push it with its branch
-	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' deploy '$*' '$(or $(BRANCH_$*),$*)'
+	@sh -c "$$DEPLOY_MK" deploy.mk '$(strip $(REMOTE))' deploy '$*' '$(strip $(or $(BRANCH_$*),$*))'
 
 deploy-always:
 
 tag: ## Tag the next version, without pushing it (SUFFIX=dev)
-	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' tag '$(SUFFIX)' '$(or $(BRANCH_$(SUFFIX)),$(SUFFIX))'
+	@sh -c "$$DEPLOY_MK" deploy.mk '$(strip $(REMOTE))' tag '$(strip $(SUFFIX))' '$(strip $(or $(BRANCH_$(SUFFIX)),$(SUFFIX)))'
 
 rollback: ## Roll back to the previous version, or to VERSION (ENV=dev)
-	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' rollback '$(ENV)' ''
+	@sh -c "$$DEPLOY_MK" deploy.mk '$(strip $(REMOTE))' rollback '$(strip $(ENV))' ''
 
 status: ## Show what the instances run (ENV=dev)
-	@sh -c "$$DEPLOY_MK" deploy.mk '$(REMOTE)' status '$(ENV)' ''
+	@sh -c "$$DEPLOY_MK" deploy.mk '$(strip $(REMOTE))' status '$(strip $(ENV))' ''
 
 .DEFAULT_GOAL := $(deploy_mk_goal)

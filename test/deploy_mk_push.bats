@@ -46,7 +46,7 @@ meanwhile() {
 @test "a push that the remote refuses leaves no tag" {
   printf '%s\n' '#!/bin/sh' 'echo protected' 'exit 1' >../origin.git/hooks/pre-receive
   chmod +x ../origin.git/hooks/pre-receive
-  refuses "origin refused the push" make deploy-dev YES=1
+  refuses "the push was refused for the reason above, by origin" make deploy-dev YES=1
   [[ $output == *protected* ]]
 }
 

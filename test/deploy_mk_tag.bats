@@ -78,25 +78,27 @@ load deploy_mk
   [ "$(on_remote)" = 0.1.0-dev ]
 }
 
-@test "a tag that exists locally is refused" {
+@test "a tag that exists locally is refused, with the command that goes on" {
   git tag 0.3.0-dev
-  refuses "run: git tag --delete 0.3.0-dev" make deploy-dev VERSION=0.3.0-dev
+  refuses "0.3.0-dev of this commit exists, but not on origin; to deploy it, run: git push" make deploy-dev VERSION=0.3.0-dev
+  commit . second
+  refuses "run: make deploy-dev VERSION=0.3.1-dev" make deploy-dev VERSION=0.3.0-dev
 }
 
-@test "a tag that exists only on the remote is fetched and refused" {
+@test "a tag that exists only on the remote is refused, and not fetched" {
   git -C ../theirs tag 0.3.0-dev
   git -C ../theirs push --quiet origin 0.3.0-dev
-  run make deploy-dev VERSION=0.3.0-dev
-  [ "$status" -ne 0 ]
-  [[ $output == *"exists on origin"*"run: make deploy-dev VERSION=0.3.1-dev"* ]]
-  [ "$(git tag --list)" = 0.3.0-dev ]
+  refuses "0.3.0-dev exists on origin, and a version is released once; to use the next one, run: make deploy-dev VERSION=0.3.1-dev" make deploy-dev VERSION=0.3.0-dev
+  [ -z "$(git tag --list)" ]
 }
 
-@test "a tag that differs from the remote's is not replaced" {
+@test "a tag that differs from the remote's is not replaced, and the next version is released" {
   git -C ../theirs tag --annotate --message theirs 0.3.0-dev
   git -C ../theirs push --quiet origin 0.3.0-dev
   git tag 0.3.0-dev
-  refuses "run: git fetch origin +refs/tags/0.3.0-dev:refs/tags/0.3.0-dev" make deploy-dev YES=1
+  make deploy-dev YES=1
+  [ "$(git rev-parse 0.3.0-dev)" = "$(git rev-parse HEAD)" ]
+  [ "$(on_remote)" = $'0.3.0-dev\n0.3.1-dev' ]
 }
 
 @test "a tag without the suffix that moved on the remote does not matter" {
@@ -155,8 +157,9 @@ load deploy_mk
 }
 
 @test "a remote that does not answer is named" {
-  run make deploy-dev YES=1 REMOTE=nowhere
+  git remote add gone ../gone.git
+  run make deploy-dev YES=1 REMOTE=gone
   [ "$status" -ne 0 ]
-  [[ $output == *"run: git ls-remote nowhere"* ]]
+  [[ $output == *"run: git ls-remote gone"* ]]
   [ -z "$(git tag --list)" ]
 }

@@ -24,13 +24,27 @@ without_gh() {
   run make rollback ENV=dev
   [ "$status" -eq 0 ]
   [[ $output == *https://github.com/org/atta/actions/workflows/rollback.yml* ]]
-  [ "$(cat ../arguments)" = '<workflow><run><rollback.yml><-f><environment=dev>' ]
+  [ "$(cat ../arguments)" = '<workflow><run><rollback.yml><--repo><github.com/org/atta><-f><environment=dev>' ]
   rm ../arguments
   make rollback ENV=dev VERSION=0.1.29-dev
-  [ "$(cat ../arguments)" = '<workflow><run><rollback.yml><-f><environment=dev><-f><version=0.1.29-dev>' ]
+  [ "$(cat ../arguments)" = '<workflow><run><rollback.yml><--repo><github.com/org/atta><-f><environment=dev><-f><version=0.1.29-dev>' ]
   rm ../arguments
   make status ENV=dev
-  [ "$(cat ../arguments)" = '<workflow><run><status.yml><-f><environment=dev>' ]
+  [ "$(cat ../arguments)" = '<workflow><run><status.yml><--repo><github.com/org/atta><-f><environment=dev>' ]
+}
+
+@test "with several remotes, gh is told which repository, also behind an alias of ssh" {
+  with_gh 0
+  printf '%s\n' 'Host github-work' '  HostName ssh.github.com' '  Port 443' >../ssh_config
+  printf '%s\n' '#!/bin/sh' "exec $(command -v ssh) -F $PWD/../ssh_config \"\$@\"" >../bin/ssh # ssh does not read $HOME
+  chmod +x ../bin/ssh
+  git remote set-url origin https://github.com/ada/atta
+  git remote add upstream git@github-work:org/atta.git
+  run make rollback ENV=dev REMOTE=upstream
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *https://github.com/org/atta/actions/workflows/rollback.yml* ]]
+  [ "$(cat ../arguments)" = '<workflow><run><rollback.yml><--repo><github.com/org/atta><-f><environment=dev>' ]
 }
 
 @test "rollback refuses a version of another environment" {
