@@ -9,7 +9,7 @@ REGCTL := v0.11.7
 ORAS := v1.3.6
 
 BIN := $(CURDIR)/.cache/bin
-SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') .ci/run
+SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') .ci/run .ci/commit_release
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help

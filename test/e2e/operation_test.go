@@ -89,6 +89,21 @@ func TestDryRunReportsWhetherTheImageExists(t *testing.T) {
 	}
 }
 
+// The steps of deploy.yml when its run is started again: an ordinary Dockerfile gives another image.
+func TestRepeatedRunDeploysTheImageThatIsPushed(t *testing.T) {
+	s := play(t)
+	pushed := s.deployed("0.1.0-dev").outputs["image-digest"]
+	found := s.run("operation=plan", "phases=image", "image=", "instance-ids=").outputs["image-digest"]
+	if found != pushed {
+		t.Fatalf("found %q, want %s", found, pushed)
+	}
+	s.build("built again")
+	if out := s.run(); out.code == 0 {
+		t.Errorf("another image became 0.1.0-dev:\n%s", out.log)
+	}
+	s.run("phases=bundle,rollout", "image-digest="+found).wants("success")
+}
+
 func TestPostStepCleansUpAfterAKilledRun(t *testing.T) {
 	s := play(t)
 	p := s.busy("on-running=kill")
