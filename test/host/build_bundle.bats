@@ -50,6 +50,10 @@ build() { "$BATS_TEST_DIRNAME/../../deploy/build_bundle.sh" "$@"; }
   mkdir deploy
   run ./build_bundle.sh 0.1.30-dev
   [ "$status" -eq 2 ]
+  [[ $output == *"keep the built-in files next to this script"* ]]
+  cp -r "$BATS_TEST_DIRNAME/../../deploy/lib" .
+  run ./build_bundle.sh 0.1.30-dev
+  [ "$status" -eq 2 ]
   [[ $output == *"the bundle would lack deploy/ec2_deploy.sh"* ]]
   [ ! -e deploy-bundle-0.1.30-dev.tar.gz ]
 }
