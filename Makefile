@@ -13,7 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all cases sweep simulate bench bench-levels bench-fleet e2e check publish vulnerabilities golden
+.PHONY: help demo test test-all terraform cases sweep simulate bench bench-levels bench-fleet e2e check publish vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,6 +30,9 @@ test-all: ## Run the quick tests and the long ones: every case on the stand-in h
 
 cases: ## Run the inputs and surroundings that people have reported, and their like (also part of make test-all)
 	go test -tags=long -run=Case -count=1 -timeout=15m ./...
+
+terraform: ## Check and test the Terraform module (TERRAFORM_PLUGINS=folder with a mirror of the AWS provider)
+	go test -tags=terraform -count=1 -run=TestTerraformModule .
 
 sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host
 	KILL_ALL=yes go test -tags=long ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v
@@ -51,7 +54,7 @@ e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli sk
 
 check: $(BIN)/golangci-lint $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats busybox)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
-	go vet -tags=bench,long ./...
+	go vet -tags=bench,long,terraform ./...
 	go vet -tags=e2e ./...
 	go mod tidy -diff
 	$(BIN)/golangci-lint run

@@ -88,9 +88,7 @@ check_release() {
   begin_change deploy
   run_phase preflight check_deploy "$@"
   run_phase room free_space
-  CODE=0
-  format_report ready 0 "" "$TO can be deployed"
-  print_and_exit "$REPLY"
+  end_check "$TO can be deployed"
 }
 
 # The same steps, to a release that is here and was seen healthy.

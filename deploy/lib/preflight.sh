@@ -42,7 +42,7 @@ check_tools() {
   [[ $(command -v docker) != */snap/bin/docker ]] ||
     refuse engine-unfit "Docker is a snap here, whose containers cannot use /opt/$SERVICE: remove it (snap remove docker) and install a package of the system"
   [[ $ENGINE != *name=rootless* ]] || refuse engine-unfit "the Docker engine runs without root here, and units of the system cannot use it: install it for the system"
-  [[ $ENGINE != /* || $unit != *=not-found ]] || refuse engine-unfit "there is no docker.service here, so $UNIT would not start at boot: install Docker as a package of the system"
+  [[ $ENGINE != /* || $unit != *=not-found ]] || refuse engine-unfit "docker.service is not installed here, so $UNIT would not start at boot: install Docker as a package of the system"
 }
 
 # The unit, its timers and what they start: all that a release may install.

@@ -66,7 +66,7 @@ main() {
 check_remote() {
   git rev-parse --git-dir >/dev/null || die "git cannot use this repository, for the reason above"
   git remote get-url "$remote" >/dev/null 2>&1 ||
-    die "there is no remote $remote; to use one of these, add REMOTE=<name>:" "$(git remote)"
+    die "the remote $remote does not exist; to use one of these, add REMOTE=<name>:" "$(git remote)"
 }
 
 tag() {

@@ -17,7 +17,7 @@ var (
 	// ErrNotFound is returned for a tag or digest that is not in the repository.
 	ErrNotFound = errors.New("not in the registry")
 	// ErrNoLogin is returned if a registry refuses to show an image to somebody who has not logged in.
-	ErrNoLogin = errors.New("there is no login to the registry, and without one it refuses")
+	ErrNoLogin = errors.New("not logged in to the registry, which refuses anonymous requests")
 	// ErrNoRepository is returned if the repository does not exist and the registry does not create it on demand.
 	ErrNoRepository = errors.New("the repository does not exist")
 	// ErrHungUp is returned if the registry closes the connection instead of answering the start of an upload. ECR does so

@@ -30,7 +30,7 @@ func TestUnusableBucketIsNeitherReadNorWritten(t *testing.T) {
 	testWithStorage(t, func(t *testing.T, s testStorage) {
 		s.CreateBucket("theirs", localaws.OwnedBy("999999999999"))
 		s.CreateBucket("elsewhere", localaws.InRegion("eu-west-1"))
-		for name, part := range map[string]string{"theirs": "AccessDenied", "nowhere": "there is no bucket nowhere", "elsewhere": "the bucket elsewhere is in region eu-west-1, not in us-east-1"} {
+		for name, part := range map[string]string{"theirs": "AccessDenied", "nowhere": "the bucket nowhere does not exist", "elsewhere": "the bucket elsewhere is in region eu-west-1, not in us-east-1"} {
 			_, err := s.newStoreIn(name).Acquire(t.Context(), newHolder("x"), time.Minute, nil)
 			if err == nil || !strings.Contains(err.Error(), "read s3://"+name+"/"+lockKey+": ") || !strings.Contains(err.Error(), part) {
 				t.Errorf("%s: %v", name, err)

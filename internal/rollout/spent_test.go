@@ -36,7 +36,7 @@ func TestNothingIsPushedForAVersionThatHasAnotherBundle(t *testing.T) {
 
 func TestNothingIsPushedWithoutAUsableBucket(t *testing.T) {
 	phases := map[string]inputs.Phases{"image": {Image: true}, "image and bundle": {Image: true, Bundle: true}, "all": {Image: true, Bundle: true, Rollout: true}}
-	buckets := map[string]string{"no-such-bucket": "there is no bucket no-such-bucket", "elsewhere": "the bucket elsewhere is in region eu-west-1, not in us-east-1"}
+	buckets := map[string]string{"no-such-bucket": "the bucket no-such-bucket does not exist", "elsewhere": "the bucket elsewhere is in region eu-west-1, not in us-east-1"}
 	for name, run := range phases {
 		onFixture(t, func(t *testing.T, f *fixture) {
 			f.addHost("i-1", "0.1.29-dev")

@@ -11,13 +11,13 @@ import (
 // UnusableError reports that the bucket does not exist or is in another region than the requests.
 type UnusableError struct {
 	Bucket, Region string
-	Actual         string // the bucket's region; empty: there is no such bucket
+	Actual         string // the bucket's region; empty: the bucket does not exist
 	cause          error
 }
 
 func (e *UnusableError) Error() string {
 	if e.Actual == "" {
-		return fmt.Sprintf("there is no bucket %s", e.Bucket)
+		return fmt.Sprintf("the bucket %s does not exist", e.Bucket)
 	}
 	return fmt.Sprintf("the bucket %s is in region %s, not in %s", e.Bucket, e.Actual, e.Region)
 }

@@ -73,7 +73,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		}, message: "runs without root here"},
 		"Docker without its unit": {prepare: func(m standin) {
 			m.replace("systemctl", `case "$*" in *docker.service) echo LoadState=not-found; exit ;; esac; `+m.passOn("systemctl"))
-		}, message: "there is no docker.service here"},
+		}, message: "docker.service is not installed here"},
 		"other architecture":      {change: image(sample.WithArchitecture("s390x")), message: "the image is for s390x"},
 		"damaged unit":            {change: own("systemd/atta.service", "[Service]\nType=oneshot\n"), message: "systemd does not accept"},
 		"Docker does not answer":  {prepare: func(m standin) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},

@@ -30,7 +30,7 @@ type sweep struct {
 
 // Every command of the scripts that is not bash's own is a place to be killed at, and
 // so is every write. Afterwards the host is left to its next boot, to its next
-// command, or to itself, and must be exactly as before or exactly as meant.
+// command, or to itself, and must be exactly as before or exactly as intended.
 func TestKilledAnywhereTheHostIsAsBeforeOrAsIntended(t *testing.T) {
 	t.Parallel()
 	timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
@@ -143,7 +143,7 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 			}
 			continue
 		}
-		t.Errorf("killed at %d of %d, before %s, then left to its %s: neither as before (-before +after):\n%snor as meant (-meant +after):\n%s\n%s",
+		t.Errorf("killed at %d of %d, before %s, then left to its %s: neither as before (-before +after):\n%snor as intended (-intended +after):\n%s\n%s",
 			at, len(points), points[at-1], recovery, cmp.Diff(old, got), cmp.Diff(wanted, got), m.sh("tail -n 30 $ATTA_ROOT/var/log/atta-deploy.log").stdout)
 	}
 }
