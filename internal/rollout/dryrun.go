@@ -13,8 +13,8 @@ func (r *run) describePlan(ctx context.Context) error {
 		return err
 	}
 	r.artifacts.describeBundle()
-	if !r.plan.Phases.Rollout {
-		return nil
+	if err := r.artifacts.checkQuarantine(r.result.Image.Digest); err != nil || !r.plan.Phases.Rollout {
+		return err
 	}
 	waves := splitIntoWaves(r.markRunning(), r.plan.Rollout.Waves)
 	numberWaves(waves)
@@ -43,7 +43,7 @@ func (a *artifacts) describeImage(ctx context.Context) error {
 	digest, err := a.services.Repository.Resolve(ctx, a.plan.Release.ImageTag())
 	switch {
 	case err == nil:
-		return a.describePushed(ctx, digest)
+		return errors.Join(a.checkQuarantine(digest), a.describePushed(ctx, digest))
 	case errors.Is(err, image.ErrNotFound):
 		a.console.Info("the image would be pushed as %s", a.plan.Release.ImageTag())
 		err = nil

@@ -88,6 +88,11 @@ func TestQuarantinedImageIsNotTagged(t *testing.T) {
 		if _, err := f.runPlan(plan); err != nil {
 			t.Error(err)
 		}
+		plan = f.plan("0.1.31-dev", "i-1")
+		plan.DryRun = true
+		if result, err := f.runPlan(plan); !errors.As(err, new(*rollout.QuarantineError)) || result.Status != rollout.OutcomeFailed {
+			t.Errorf("a quarantined image that is pushed is planned: %s, %v", result.Status, err)
+		}
 	})
 }
 
