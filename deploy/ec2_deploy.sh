@@ -3,6 +3,8 @@
 # ec2_deploy.sh: makes this host run a release, and rolls back when it is not healthy.
 #
 #   ec2_deploy.sh VERSION IMAGE_TAG    deploy the release that this script belongs to
+#   ec2_deploy.sh check VERSION IMAGE_TAG   whether it could be deployed, as `ready`; a script
+#                                      with a line "check)" is asked so before a fleet changes
 #   ec2_deploy.sh rollback [VERSION]   roll back to the previous release, or to VERSION
 #   ec2_deploy.sh status [--json]      what runs here, and how the last deploy ended
 #   ec2_deploy.sh history [COUNT]      the last deploys, newest last (20)
@@ -85,7 +87,7 @@ deploy_release() {
 # Reports whether the release could be deployed, so that no other host has changed when this one
 # cannot follow.
 check_release() {
-  begin_change deploy
+  begin_change check
   run_phase preflight check_deploy "$@"
   run_phase room free_space
   end_check "$TO can be deployed"

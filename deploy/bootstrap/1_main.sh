@@ -38,10 +38,16 @@ run_deploy() {
   hand_over "$RELEASE/deploy/ec2_deploy.sh" "$VERSION" "$VERSION"
 }
 
-# The preflight of a deploy, and nothing of what comes after it.
+# The preflight of a deploy, and nothing of what comes after it. A script that does not know the
+# command would deploy, so it is not started: its preflight is in its deploy.
 run_check() {
   begin_command
   bring_release
+  if ! grep -q '^ *check)' "$RELEASE/deploy/ec2_deploy.sh"; then
+    trap - EXIT
+    print_report ready 0 "" preflight "the script of $VERSION has no check, so its deploy will find out"
+    return
+  fi
   hand_over "$RELEASE/deploy/ec2_deploy.sh" check "$VERSION" "$VERSION"
 }
 

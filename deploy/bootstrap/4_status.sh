@@ -85,8 +85,8 @@ observe_container() {
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
-  IMAGE_ID=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$IMAGE" 2>/dev/null) || { IMAGE_ID='' && observe_engine && return 0; }
-  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || return 0
+  IMAGE_ID=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$IMAGE" 2>/dev/null) || { IMAGE_ID='' SEEN="the engine does not know $IMAGE" && observe_engine && return 0; }
+  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || { observe_engine && return 0; }
   read -r image state status <<<"$answer"
   if [[ $image == "$IMAGE_ID" ]]; then
     judge_container "$state" "$status" "$unseen"

@@ -30,7 +30,7 @@ abort_command() {
   log_line "$4"
   line=$(print_report refused "$1" "$3" "$2" "$4")
   printf '%s\n' "$line"
-  (($1 >= 50)) || append_history "${line#* }"
+  [[ $COMMAND == check ]] || (($1 >= 50)) || append_history "${line#* }"
   exit_with_log "$1"
 }
 

@@ -92,13 +92,15 @@ check_container() {
   refuse foreign-container "a container named $SERVICE is here that no release of $SERVICE has made; remove it (docker rm --force $SERVICE), or choose another service name"
 }
 
-# check_observable FILE: a deploy can see what the unit runs.
+# check_observable FILE: a deploy can see what the unit runs, and docker takes its options for logs.
 check_observable() {
-  local exec
+  local exec settings=${1%/systemd/*}/docker.env
   unit_setting Service.ExecStart "$1"
   exec=" ${REPLY//[\"\'$'\n']/ } "
   [[ $exec =~ \$(\{IMAGE\}|IMAGE[^A-Za-z0-9_]) || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT does not run \${IMAGE}, so a deploy could not see what it runs: ExecStart=/usr/bin/docker run … --name=%N … \${IMAGE}"
   [[ $exec != *IMAGE* || $exec =~ --name[=[:blank:]]+($SERVICE|%N|%p|\$\{SERVICE\}|\$SERVICE)[[:space:]] ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
+  [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
+    refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
 }

@@ -32,20 +32,24 @@ ensure_image() {
   keep_image
 }
 
-# keep_image: with the settings, where docker reads them, so that it is asked before the old release
-# stops whether it understands them.
+# keep_image: docker is asked with the settings, where it reads them, before the old release stops. The
+# container that stays has none: it would keep old secrets.
 keep_image() {
-  local label problem settings=()
+  local label problem
   if label=$(docker container inspect --format '{{index .Config.Labels "keeps-image-of"}} {{.Image}}' "$SERVICE-$TO" 2>/dev/null); then
     [[ $label == "$SERVICE $IMAGE_ID" ]] ||
       refuse foreign-container "a container named $SERVICE-$TO is here that no deploy of this release has made; remove it (docker rm --force $SERVICE-$TO)"
     docker rm --volumes "$SERVICE-$TO" >/dev/null
   fi
-  ! docker_reads_settings "$BASE/releases/$TO/deploy/systemd/$UNIT" || settings=(--env-file="$BASE/.env")
-  problem=$(create_keeper ${settings[@]+"${settings[@]}"} 2>&1) && return
-  problem=$(last_engine_error <<<"$problem")
-  ((${#settings[@]} == 0)) || ! create_keeper || refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
-  refuse image-unavailable "the image of $TO cannot be kept: $problem"
+  if docker_reads_settings "$BASE/releases/$TO/deploy/systemd/$UNIT"; then
+    if ! problem=$(create_keeper --env-file="$BASE/.env" 2>&1); then
+      problem=$(last_engine_error <<<"$problem")
+      create_keeper && refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
+      refuse image-unavailable "the image of $TO cannot be kept: $problem"
+    fi
+    docker rm --volumes "$SERVICE-$TO" >/dev/null
+  fi
+  create_keeper || refuse image-unavailable "the image of $TO cannot be kept: $(last_engine_error <"$LOG")"
 }
 
 create_keeper() {

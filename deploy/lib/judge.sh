@@ -29,14 +29,17 @@ judge_container() {
   esac
 }
 
-# is_success_status STATUS: the unit's file takes it for success. What systemd remembers of a run
-# does not say so: `systemctl reset-failed` and a reboot change it.
+# is_success_status STATUS: the unit, drop-ins included, takes it for success. What systemd remembers of
+# a run does not say so: `systemctl reset-failed` and a reboot change it.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#SuccessExitStatus=
 is_success_status() {
-  local unit=$ROOT/etc/systemd/system/$SERVICE.service
-  [[ -f $unit ]] || return 1
-  unit_setting Service.SuccessExitStatus "$unit"
-  [[ " ${REPLY//[[:space:]]/ } " != *" $1 "* ]] || return 0
-  unit_setting Service.ExecStart "$unit"
-  [[ $REPLY == -* ]]
+  local text name=$1
+  local -a names=(USAGE DATAERR NOINPUT NOUSER NOHOST UNAVAILABLE SOFTWARE OSERR OSFILE CANTCREAT IOERR TEMPFAIL PROTOCOL NOPERM CONFIG)
+  (($1 < 64 || $1 > 78)) || name=${names[$1 - 64]}
+  text=$(systemctl cat "$SERVICE.service" 2>/dev/null) || return 1
+  unit_setting Service.SuccessExitStatus /dev/stdin <<<"$text"
+  REPLY=" ${REPLY//[[:space:]]/ } "
+  [[ $REPLY != *" $1 "* && $REPLY != *" $name "* ]] || return 0
+  unit_setting Service.ExecStart /dev/stdin <<<"$text"
+  [[ $REPLY =~ ^[@:+!|]*- ]]
 }

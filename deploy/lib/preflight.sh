@@ -76,6 +76,7 @@ verify_units() {
     files+=("$staged/$unit")
     sed "s|/opt/$SERVICE/current/|/opt/$SERVICE/releases/$TO/|g" "$1/$unit" >"$staged/$unit"
   done
+  chmod 0644 "${files[@]}" # systemd remarks on others
   sed -i "s|/opt/%[Np]/current/|/opt/$SERVICE/releases/$TO/|g" "$staged/$UNIT"
   if ! said=$(systemd-analyze verify --man=no "${files[@]}" 2>&1); then
     printf '%s\n' "$said" >&2

@@ -91,12 +91,8 @@ end_unchanged() {
   print_and_exit "$REPLY"
 }
 
-# end_check MESSAGE: ends a check that found no problem. It is not a deploy, so the history lacks it.
-end_check() {
-  CODE=0
-  format_report ready 0 "" "$1"
-  print_and_exit "$REPLY"
-}
+# end_check MESSAGE: ends a check that found no problem.
+end_check() { end_unchanged ready 0 "" "$1"; }
 
 print_and_exit() {
   trap - EXIT
@@ -105,9 +101,9 @@ print_and_exit() {
   exit "$CODE"
 }
 
-# append_history LINE: the result of a deployment is recorded once.
+# append_history LINE: the result of a deployment is recorded once. A check is not one.
 append_history() {
-  if ! grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$BASE/history"; then
+  if [[ $ACTION != check ]] && ! grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$BASE/history"; then
     { TZ=UTC printf '%(%FT%TZ)T %s %s\n' -1 "$ACTION" "$1" >>"$BASE/history" && flush_to_disk "$BASE/history"; } || log_note "the history cannot be written"
   fi
 }

@@ -52,7 +52,7 @@ check_settings() {
   read_settings "$BASE/.env"
   refuse_invalid_line "/opt/$SERVICE/.env"
   for name in ${needed[@]+"${needed[@]}"}; do
-    [[ -n ${SETTING[${name%%=*}]:-} || ($name != *= && -n ${SETTING[${name%%=*}]+set}) ]] || missing+=("${name%%=*}")
+    [[ -n ${SETTING[${name%%=*}]:-} || (-n ${name#*=} && -n ${SETTING[${name%%=*}]+set}) ]] || missing+=("${name%%=*}")
   done
   ((${#missing[@]} == 0)) || refuse settings-missing "/opt/$SERVICE/.env lacks ${missing[*]}, which $TO needs: add them on the host and deploy again"
 }

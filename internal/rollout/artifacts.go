@@ -12,6 +12,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/storage"
 )
 
 // artifacts brings the image and the bundle of a release to the account, or finds them
@@ -219,8 +220,8 @@ func (a *artifacts) resolveBundle(ctx context.Context) error {
 	case a.plan.Operation != Deploy:
 	case a.plan.Phases.Bundle:
 		stored, err := a.services.Bucket.Find(ctx, a.plan.Release, a.bundle.SHA256)
-		if errors.Is(err, bundle.ErrNotFound) {
-			return nil
+		if errors.Is(err, bundle.ErrNotFound) || storage.IsDenied(err) && !a.plan.Phases.Rollout {
+			return nil // a role that only uploads need not be allowed to read
 		}
 		a.stored = stored
 		return err

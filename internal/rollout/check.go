@@ -2,12 +2,17 @@ package rollout
 
 import (
 	"context"
+	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
 )
 
 // checkSuffix is what the id of a check has more than that of its deploy.
 const checkSuffix = "-check"
+
+// checkTimeout limits a check, which downloads a bundle and runs no program of the release. One that
+// a killed run leaves behind ends on its own and has changed nothing.
+const checkTimeout = 5 * time.Minute
 
 // checkHosts has all pending hosts carry out the preflight of the deploy, so that one which cannot
 // follow is known before any other has changed. A single host does that first in its deploy, and is

@@ -88,7 +88,9 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	case deploy.StatusRequest:
 		command.Timeout, command.StopOnFailure = statusTimeout, false
 	case deploy.ReleaseRequest:
-		command.StopOnFailure = !request.CheckOnly
+		if request.CheckOnly {
+			command.Timeout, command.StopOnFailure = min(c.timeout, checkTimeout), false
+		}
 	}
 	run, err := c.fleet.Run(ctx, command, on, progress)
 	answers := make([]answer, len(run.Results))

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 // check sends the preflight of a deploy alone.
@@ -21,9 +23,6 @@ func TestACheckSaysWhatADeployWouldRefuse(t *testing.T) {
 	m := bootServing(t, "0.0.1-dev")
 	m.untouched(func() {
 		m.expect(m.check("0.0.2-dev", daemon()), "ready", 0, "0.0.2-dev can be deployed")
-		if text := m.text("opt/atta/history"); strings.Contains(text, "d-check") {
-			t.Errorf("a check that found nothing is in the history:\n%s", text)
-		}
 		m.expect(m.check("0.0.2-dev", daemon(), own(".env.example", "TOKEN=\n")), "refused", 20, "a version is never reused")
 		m.expect(m.check("0.0.3-dev", daemon(), own(".env.example", "TOKEN=\n")), "refused", 10, "lacks TOKEN")
 		m.expect(m.check("0.0.4-dev", own("systemd/atta.service", "[Service]\nExecStart=/bin/true\n")), "refused", 10, "does not run ${IMAGE}")
@@ -31,5 +30,18 @@ func TestACheckSaysWhatADeployWouldRefuse(t *testing.T) {
 		m.expect(m.check("0.0.5-dev", daemon()), "refused", 10, "the Docker engine does not answer")
 		m.replace("docker", m.passOn("docker"))
 	})
+	if text := m.text("opt/atta/history"); strings.Contains(text, "d-check") {
+		t.Errorf("a check is in the history:\n%s", text)
+	}
 	m.deployed("0.0.2-dev", daemon(), parameter("deployment", "d"))
+}
+
+// A bundle of an earlier version of this action, or a script of the repository's own.
+func TestAScriptWithoutACheckIsNotStartedByOne(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	script := own("ec2_deploy.sh", "#!/bin/bash\ntouch $ATTA_ROOT/started\n")
+	if a := m.check("0.0.1-dev", script); a.Outcome != deploy.OutcomeReady || a.exit != 0 || m.exists("started") {
+		t.Errorf("exit %d, started %t: %+v", a.exit, m.exists("started"), a.Report)
+	}
 }

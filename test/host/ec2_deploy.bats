@@ -82,12 +82,12 @@ release() {
 @test "settings must have every key of the example, and a value where it has none" {
   refuse() { printf '%s\n' "$1: $2" && exit 10; }
   release 1.0.0-dev
-  printf '%s\n' '# OPTIONAL=1' 'PORT=8080' 'TOKEN=' 'NAME=' 'no key at all' >"$BASE/releases/1.0.0-dev/deploy/.env.example"
-  printf '%s\n' 'TOKEN=' '#NAME=x' 'PORT=' >"$BASE/.env"
+  printf '%s\n' '# OPTIONAL=1' 'PORT=8080' 'SALT=YWJj=' 'TOKEN=' 'NAME=' 'no key at all' >"$BASE/releases/1.0.0-dev/deploy/.env.example"
+  printf '%s\n' 'TOKEN=' '#NAME=x' 'PORT=' 'SALT=' >"$BASE/.env"
   run check_settings
   [ "$status" -eq 10 ]
   [ "$output" = "settings-missing: /opt/atta/.env lacks TOKEN NAME, which 1.0.0-dev needs: add them on the host and deploy again" ]
-  printf '%s\n' 'TOKEN=a=b' 'NAME=x' 'PORT=' >"$BASE/.env"
+  printf '%s\n' 'TOKEN=a=b' 'NAME=x' 'PORT=' 'SALT=' >"$BASE/.env"
   check_settings
 }
 

@@ -109,6 +109,8 @@ func TestAJobThatSucceededIsNotCondemned(t *testing.T) {
 		"docker.env has --rm":         {own("docker.env", "DOCKER_ARGS=--rm\n")},
 		"the unit removes it":         {own("systemd/atta.service", runsRelease+runsImage+"ExecStopPost=-/usr/bin/docker rm --force %N\n")},
 		"another status is a success": {own("systemd/atta.service", runsRelease+"SuccessExitStatus=3\n"+runsImage), image(sample.WithExitCode(3))},
+		"a named status is one":       {own("systemd/atta.service", runsRelease+"SuccessExitStatus=DATAERR TEMPFAIL\n"+runsImage), image(sample.WithExitCode(75))},
+		"a failure is ignored":        {own("systemd/atta.service", runsRelease+"ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=+-/usr/bin/docker run --pull=never --name=%N ${IMAGE}\n"), image(sample.WithExitCode(9))},
 		"the name is quoted":          {own("systemd/atta.service", runsRelease+"ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --pull=never \\\n# by name\n  --name \"%N\" ${IMAGE}\n")},
 		"the engine fails to answer":  {},
 		"a timer that is due at once": {own("systemd/atta.timer", "[Timer]\nOnBootSec=1s\nOnUnitActiveSec=1h\n[Install]\nWantedBy=timers.target\n"), image(sample.WithCmd("-sleep", "1s"))},

@@ -52,6 +52,9 @@ func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 		m.settings("\xef\xbb\xbfTOKEN=\r\n \t OTHER=  x\nGREETING=one\nTOKEN=good day\n#NONE=\nALONE\n\nGREETING=good day\r\n")
 		m.deployed("0.1.0-dev", own(".env.example", "\xef\xbb\xbf TOKEN=\r\nOTHER=\n"))
 		m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "good day from 0.1.0-dev")
+		if kept := m.output("docker inspect $s-0.1.0-dev"); strings.Contains(kept, "good day") {
+			t.Errorf("the container that keeps the image has the settings:\n%s", kept)
+		}
 	})
 }
 

@@ -75,6 +75,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 			m.replace("systemctl", `case "$*" in *docker.service) echo LoadState=not-found; exit ;; esac; `+m.passOn("systemctl"))
 		}, message: "docker.service is not installed here"},
 		"other architecture":      {change: image(sample.WithArchitecture("s390x")), message: "the image is for s390x"},
+		"log driver of their own": {change: own("docker.env", "DOCKER_ARGS=--publish=80:80 --log-driver=awslogs\n"), message: "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS="},
 		"damaged unit":            {change: own("systemd/atta.service", "[Service]\nType=oneshot\n"), message: "systemd does not accept"},
 		"Docker does not answer":  {prepare: func(m standin) { m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1") }, message: "the Docker engine does not answer"},
 		"systemd does not answer": {prepare: func(m standin) { m.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1") }, message: "systemd does not answer"},

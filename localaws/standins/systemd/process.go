@@ -30,12 +30,18 @@ var signalNames = map[string]syscall.Signal{
 	"SIGTERM": syscall.SIGTERM, "SIGUSR1": syscall.SIGUSR1, "SIGUSR2": syscall.SIGUSR2,
 }
 
+// statusNames are those of sysexits.h that a test uses.
+var statusNames = map[string]int{"DATAERR": 65, "TEMPFAIL": 75}
+
 // isSuccess reports whether an ending counts as success: systemd.service(5),
 // SuccessExitStatus=.
 func (e ending) isSuccess(u *unit) bool {
 	for _, line := range u.settings["Service.SuccessExitStatus"] {
 		for _, word := range strings.Fields(line) {
 			number, err := strconv.Atoi(word)
+			if named, ok := statusNames[word]; ok {
+				number, err = named, nil
+			}
 			if (err == nil && e.code == 1 && number == e.status) || (e.code == 2 && signalNames[word] == syscall.Signal(e.status)) {
 				return true
 			}
