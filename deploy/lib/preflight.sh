@@ -69,22 +69,26 @@ check_units() {
 
 # verify_units FOLDER NAMES: systemd would start them, once `current` leads to this release.
 verify_units() {
-  local unit staged=$RUN/$SERVICE.units files=() said
-  rm -rf -- "$staged"
-  install -d -m 0700 "$staged"
+  local unit folder=$1 files=() said
+  if grep -hv '^[[:blank:]]*EnvironmentFile' "$1"/* | grep -qE '/opt/[^ ]+/current/deploy/'; then
+    folder=$RUN/$SERVICE.units
+    rm -rf -- "$folder"
+    install -d -m 0700 "$folder"
+    for unit in $2; do
+      sed "s|/opt/$SERVICE/current/|/opt/$SERVICE/releases/$TO/|g" "$1/$unit" >"$folder/$unit"
+    done
+    sed -i "s|/opt/%[Np]/current/|/opt/$SERVICE/releases/$TO/|g" "$folder/$UNIT"
+    chmod 0644 "$folder"/* # systemd remarks on others
+  fi
   for unit in $2; do
-    files+=("$staged/$unit")
-    sed "s|/opt/$SERVICE/current/|/opt/$SERVICE/releases/$TO/|g" "$1/$unit" >"$staged/$unit"
+    files+=("$folder/$unit")
   done
-  chmod 0644 "${files[@]}" # systemd remarks on others
-  sed -i "s|/opt/%[Np]/current/|/opt/$SERVICE/releases/$TO/|g" "$staged/$UNIT"
   if ! said=$(systemd-analyze verify --man=no "${files[@]}" 2>&1); then
     printf '%s\n' "$said" >&2
     said=$(tail -n 2 <<<"$said" | paste -s -d ' ')
     refuse unit-invalid "systemd does not accept the unit files: $said"
   fi
   printf '%s' "${said:+$said$'\n'}" >&2
-  rm -rf -- "$staged"
 }
 
 # owns_unit UNIT: there is no such unit, or a release of this service installed it.

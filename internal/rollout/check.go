@@ -7,11 +7,7 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// checkSuffix is what the id of a check has more than that of its deploy.
-const checkSuffix = "-check"
-
-// checkTimeout limits a check, which downloads a bundle and runs no program of the release. One that
-// a killed run leaves behind ends on its own and has changed nothing.
+// checkTimeout limits a check. One that a killed run leaves behind ends on its own, with nothing changed.
 const checkTimeout = 5 * time.Minute
 
 // checkHosts has all pending hosts carry out the preflight of the deploy, so that one which cannot
@@ -23,7 +19,7 @@ func (r *run) checkHosts(ctx context.Context, pending []*Host) error {
 	}
 	return r.runGroup(ctx, "Check: "+Instances(len(pending)), func(ctx context.Context) error {
 		commander := r.commander()
-		commander.header.DeploymentID += checkSuffix
+		commander.header.DeploymentID += "-check"
 		request, err := r.releaseRequest(ctx, commander)
 		if err != nil {
 			return err
