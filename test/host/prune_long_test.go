@@ -84,7 +84,7 @@ func TestAReleaseThatCannotBeRemovedDoesNotStopADeploy(t *testing.T) {
 		},
 		"image": func(m standin) { m.replace("docker", "case $1$2 in imagerm) exit 1 ;; esac\n"+m.passOn("docker")) },
 		"container": func(m standin) {
-			m.replace("docker", "case \"$*\" in rm*atta-0.*) exit 1 ;; esac\n"+m.passOn("docker"))
+			m.replace("docker", "case \"$*\" in rm*atta-0.0.1-dev) exit 1 ;; esac\n"+m.passOn("docker"))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
