@@ -78,7 +78,7 @@ main() {
 deploy_release() {
   begin_change deploy
   run_phase preflight check_deploy "$@"
-  ! is_running_already || end_unchanged unchanged 0 "" "$TO runs already and was seen healthy"
+  ! is_running_already || ! still_passes_checks || end_unchanged unchanged 0 "" "$TO runs already and was seen healthy"
   run_phase room free_space
   run_phase pull ensure_image
   change_release

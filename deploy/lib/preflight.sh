@@ -145,6 +145,14 @@ is_running_already() {
   esac
 }
 
+# still_passes_checks: a container that runs passes the release's checks now; one try may fail.
+still_passes_checks() {
+  [[ $EVIDENCE == running ]] || return 0
+  passes_checks || { sleep 1 && passes_checks; } && return 0
+  log_note "$TO runs and is started again, since it is not healthy: $UNWELL"
+  return 1
+}
+
 # A release is verified when the engine has shown its image in the unit's container, running or
 # ended with success, and is installed until then.
 is_marked() {

@@ -53,8 +53,7 @@ func TestAReleaseReplacesThePreviousOne(t *testing.T) {
 
 func TestTheSameReleaseAgainRestartsNothing(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.9-dev")
+	m := bootDeployed(t, "0.1.9-dev")
 	m.untouched(func() {
 		again := m.deploy("0.1.9-dev", parameter("deployment", "second-time"))
 		m.expect(again, "unchanged", 0, "runs already")
@@ -66,8 +65,7 @@ func TestTheSameReleaseAgainRestartsNothing(t *testing.T) {
 
 func TestAVersionIsNeverReused(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.9-dev")
+	m := bootDeployed(t, "0.1.9-dev")
 	m.untouched(func() {
 		m.expect(m.deploy("0.1.9-dev", own("more.txt", "more")), "refused", 20, "never reused")
 	})
@@ -75,8 +73,7 @@ func TestAVersionIsNeverReused(t *testing.T) {
 
 func TestAnOlderReleaseIsRefusedUnlessItIsAllowed(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.1.10-dev")
+	m := bootDeployed(t, "0.1.10-dev")
 	m.untouched(func() {
 		m.expect(m.deploy("0.1.9-dev"), "refused", 10, "0.1.9-dev is older than 0.1.10-dev")
 	})

@@ -47,8 +47,7 @@ func TestARunThatHasNotSucceededVerifiesNothing(t *testing.T) {
 		m.wantMark("0.0.1-dev", "installed")
 	})
 	t.Run("a run that failed", func(t *testing.T) {
-		m := boot(t)
-		m.deployed("0.0.1-dev")
+		m := bootDeployed(t, "0.0.1-dev")
 		m.deployed("0.0.2-dev", image(sample.WithExitCode(3)), later)
 		m.sh("systemctl start atta")
 		if a := m.ask(); a.Evidence != deploy.EvidenceFailed || a.Verified || strings.Join(a.Releases, " ") != "0.0.1-dev" {
@@ -91,8 +90,7 @@ func TestAStatusLooksAtOneReleaseAndMarksNoOther(t *testing.T) {
 
 func TestContainersOfOtherNamesAreNoEvidence(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	prepares := own("systemd/atta.service", runsRelease+"ExecStartPre=/usr/bin/docker run --rm --pull=never --name=%N-migrate ${IMAGE}\nExecStart=/bin/sh -c 'true' --name=%N ${IMAGE}\n")
 	m.expect(m.deploy("0.0.2-dev", prepares), "rolled-back", 30, "atta.service: no container is named atta")
 	if m.exists("opt/atta/quarantine") {
@@ -145,8 +143,7 @@ func TestAContainerThatDiedUnderAnActiveUnitIsDrift(t *testing.T) {
 
 func TestAJobThatPowerHasCutOffIsRunAgain(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	m.output("docker rm --force $s; docker run --detach --name=$s --label=service=$s $(sed -n s/^IMAGE=//p $ATTA_ROOT/opt/$s/current/release.env) -sleep 600s; docker kill $s; until docker container inspect --format '{{.State.Status}}' $s | grep -q exited; do sleep 0.1; done")
 	if a := m.ask(); a.Evidence != deploy.EvidenceFailed || strings.Join(a.Drift, " ") != "container" {
 		t.Errorf("%+v", a.Report)

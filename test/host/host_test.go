@@ -49,8 +49,7 @@ func TestAUnitThatAnInterruptedFirstDeployLeftIsOurs(t *testing.T) {
 
 func TestTheLogIsForRootOnly(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev")
+	m := bootDeployed(t, "0.0.1-dev")
 	info, err := os.Stat(m.Path("var/log/atta-deploy.log"))
 	if err != nil || info.Mode().Perm() != 0o600 {
 		t.Errorf("%v, %v", info.Mode(), err)

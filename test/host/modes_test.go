@@ -50,6 +50,19 @@ func TestAJobInFlightIsEndedWhenThatIsWanted(t *testing.T) {
 	}
 }
 
+func TestAServiceThatRunsAndIsUnhealthyIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	// The run whose id is in the file is unhealthy.
+	check := parameter("health-command", `test "$(cat $ATTA_ROOT/unhealthy)" != "$(systemctl show --value --property=InvocationID atta)"`)
+	m.write("unhealthy", "", 0o644)
+	m.deployed("0.0.1-dev", daemon(), check)
+	m.untouched(func() { m.expect(m.deploy("0.0.1-dev", daemon(), check), "unchanged", 0, "runs already") })
+	m.write("unhealthy", m.show("InvocationID"), 0o644)
+	m.expect(m.deploy("0.0.1-dev", daemon(), check), "deployed", 0, "0.0.1-dev runs")
+	m.untouched(func() { m.expect(m.deploy("0.0.1-dev", daemon(), check), "unchanged", 0, "runs already") })
+}
+
 func TestAHealthCommandDecides(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
