@@ -63,6 +63,7 @@ read_arguments() {
   done
   local name='[a-z][a-z0-9]*(-[a-z0-9]+)*'
   [[ $SERVICE =~ ^$name$ ]] || die "not a service name: $SERVICE"
+  [[ ! $SERVICE =~ ^[0-9a-f]+$ ]] || die "docker would take the service name $SERVICE for the beginning of a container ID: add a dash, or a letter after f"
   [[ $VERSION =~ ^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*)){2}-$name$ ]] || die "not a version like 0.1.30-dev: ${VERSION:-none given}"
   [[ $MODE =~ ^(job|service)?$ ]] || die "not a mode, job or service: $MODE"
   DEFAULTS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -9,16 +9,18 @@ import (
 
 // Parts of the forms below, as bootstrap.sh has them.
 const (
-	nameForm   = `[a-z][a-z0-9]*(-[a-z0-9]+)*`
-	numberForm = `[1-9][0-9]{0,11}`
-	timeForm   = `[1-9][0-9]{0,5}` // seconds
-	switchForm = `(true|false)`
+	nameForm = `[a-z][a-z0-9]*(-[a-z0-9]+)*`
+	// A service's name is no beginning of a container's ID, by which docker would find another container.
+	serviceForm = `([a-z][a-z0-9]*(-[a-z0-9]+)+|([g-z]|[a-f][a-f0-9]*[g-z])[a-z0-9]*)`
+	numberForm  = `[1-9][0-9]{0,11}`
+	timeForm    = `[1-9][0-9]{0,5}` // seconds
+	switchForm  = `(true|false)`
 )
 
 // forms are what the host accepts for each parameter.
 func forms() map[string]string {
 	return map[string]string{
-		"service":           nameForm,
+		"service":           serviceForm,
 		"deployment":        `[A-Za-z0-9-]{1,64}`,
 		"about":             `[A-Za-z0-9-]{1,64}`,
 		"version":           `(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)-` + nameForm,

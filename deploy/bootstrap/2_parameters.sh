@@ -4,7 +4,7 @@
 # The form of every parameter.
 readonly NAME='[a-z][a-z0-9]*(-[a-z0-9]+)*' NUMBER='[1-9][0-9]{0,11}' TIME='[1-9][0-9]{0,5}' SWITCH='(true|false)'
 declare -rA FORMS=(
-  ['service']="$NAME"
+  ['service']='([a-z][a-z0-9]*(-[a-z0-9]+)+|([g-z]|[a-f][a-f0-9]*[g-z])[a-z0-9]*)' # not the beginning of a container's ID
   ['deployment']='[A-Za-z0-9-]{1,64}'
   ['about']='[A-Za-z0-9-]{1,64}'
   ['version']="(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$NAME"

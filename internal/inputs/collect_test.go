@@ -51,7 +51,7 @@ func TestInvalidArgumentsAreRefusedWithASuggestion(t *testing.T) {
 
 func TestADuplicateFlagIsRefused(t *testing.T) {
 	want := "flag --service is given more than once"
-	if diff := cmp.Diff(want, problems(t, nil, "--service=a", "--service=b")); diff != "" {
+	if diff := cmp.Diff(want, problems(t, nil, "--service=web", "--service=api")); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -3,6 +3,7 @@ package release
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 const (
@@ -21,7 +22,7 @@ type Release struct {
 // New validates the three parts, and that the version's suffix is the environment. The error names the part of each problem.
 func New(service, environment, version string) (Release, error) {
 	v, ok := parseStrict(version)
-	problems := []error{nameError("service", service, maxService, "atta")}
+	problems := []error{serviceError(service)}
 	switch err := nameError("environment", environment, maxEnvironment, "dev"); {
 	case err != nil:
 		problems = append(problems, err)
@@ -42,11 +43,21 @@ func New(service, environment, version string) (Release, error) {
 
 // Unversioned returns a release without a version, for operations on a service in an environment.
 func Unversioned(service, environment string) (Release, error) {
-	err := errors.Join(nameError("service", service, maxService, "atta"), nameError("environment", environment, maxEnvironment, "dev"))
+	err := errors.Join(serviceError(service), nameError("environment", environment, maxEnvironment, "dev"))
 	if err != nil {
 		return Release{}, err
 	}
 	return Release{Service: service, Environment: environment}, nil
+}
+
+// serviceError reports a name that cannot be a service's, or that docker would take for the beginning of a
+// container's ID: docker rm then removes that container if none has the name.
+// https://docs.docker.com/reference/cli/docker/container/rm/
+func serviceError(name string) error {
+	if strings.Trim(name, "0123456789abcdef") == "" && name != "" {
+		return fmt.Errorf("service %.60q: docker would take it for the beginning of a container ID; add a dash, or a letter after f", name)
+	}
+	return nameError("service", name, maxService, "atta")
 }
 
 func nameError(part, name string, maxLength int, example string) error {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/release"
 )
 
@@ -101,6 +102,19 @@ func TestServiceNamesThatWouldNeedQuotingAreRefused(t *testing.T) {
 	} {
 		if _, err := release.New(service, "dev", "0.1.30-dev"); err == nil {
 			t.Errorf("service %q was accepted", service)
+		}
+	}
+}
+
+// docker rm be removes a container whose ID begins with be.
+func TestServiceNameThatBeginsAContainerIDIsRefused(t *testing.T) {
+	for service, ok := range map[string]bool{"be": false, "fe": false, "db": false, "cafe80": false, "a": false, "web": true, "be-web": true, "bees": true, "api": true, "f0g": true} {
+		_, err := release.New(service, "dev", "0.1.30-dev")
+		if (err == nil) != ok || !ok && !strings.Contains(err.Error(), "the beginning of a container ID") {
+			t.Errorf("%s: %v", service, err)
+		}
+		if deploy.MatchesForm("service", service) != ok {
+			t.Errorf("a host accepts %s: %t", service, !ok)
 		}
 	}
 }

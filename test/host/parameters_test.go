@@ -20,7 +20,7 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 	command := m.prepare("0.0.1-dev", parameter("image", image))
 	before := m.tree("")
 	bad := map[string][]string{
-		"service":         {"", "Atta", "../atta", "atta/x", "-atta", "atta-", "a b"},
+		"service":         {"", "Atta", "../atta", "atta/x", "-atta", "atta-", "a b", "be", "fe80"},
 		"version":         {"", "1.2", "1.2.3", "v1.2.3-dev", "01.2.3-dev", "1.2.3-Dev", "1.2.3-dev/..", "../../etc"},
 		"image":           {"atta:latest", "host/atta@sha256:12", image + "0", "-" + image + " "},
 		"region":          {"", "mars", "us-east-1 --debug"},

@@ -118,15 +118,23 @@ func readContainer(dir string) (*container, error) {
 }
 
 // findContainer resolves a name, an id or the beginning of one.
+// findContainer is the container of this name, or the only one whose ID begins so, however short that is.
 func (e *engine) findContainer(ref string) (*container, error) {
 	all, err := e.listContainers()
 	if err != nil {
 		return nil, err
 	}
+	var byID []*container
 	for _, c := range all {
-		if c.Name == "/"+strings.TrimPrefix(ref, "/") || isID(c.Id, ref) {
+		if c.Name == "/"+strings.TrimPrefix(ref, "/") {
 			return c, nil
 		}
+		if strings.HasPrefix(c.Id, ref) {
+			byID = append(byID, c)
+		}
+	}
+	if len(byID) == 1 {
+		return byID[0], nil
 	}
 	return nil, daemonError("No such container: %s", ref)
 }
