@@ -66,7 +66,7 @@ main() {
     '' | -h | --help) print_usage ;;
     status | history | logs) load_context && "show_$1" "${2:-}" ;;
     rollback) load_context && rollback_release "${2:-}" ;;
-    recover) load_context && recover ;;
+    recover) load_context && recover "${@:2}" ;;
     watch) load_context && watch_deploy ;;
     check) load_context && check_release "${@:2}" ;;
     request) http_get "$2" "$3" "$4" ;;
@@ -78,7 +78,7 @@ main() {
 deploy_release() {
   begin_change deploy
   run_phase preflight check_deploy "$@"
-  ! is_running_already || ! still_passes_checks || end_unchanged unchanged 0 "" "$TO runs already and was seen healthy"
+  end_if_running_already
   run_phase room free_space
   run_phase pull ensure_image
   change_release
@@ -97,6 +97,7 @@ check_release() {
 rollback_release() {
   begin_change rollback
   run_phase preflight check_rollback "$1"
+  end_if_running_already
   run_phase pull ensure_image
   change_release
 }

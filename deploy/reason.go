@@ -28,7 +28,6 @@ const (
 	ReasonNotInstalled      Reason = "not-installed"      // no release to roll back from
 	ReasonNoPrevious        Reason = "no-previous"        // no release to roll back to
 	ReasonNotVerified       Reason = "not-verified"       // the rollback's target was never seen healthy
-	ReasonAlreadyCurrent    Reason = "already-current"    // the rollback's target is what runs
 	ReasonBusy              Reason = "busy"               // another deploy is at work
 	ReasonJobRunning        Reason = "job-running"        // a job did not end within the drain time-out
 	ReasonStale             Reason = "stale"

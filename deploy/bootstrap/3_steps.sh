@@ -151,7 +151,7 @@ install_release() {
   if [[ -e $RELEASE ]]; then
     cmp -s "$tree/release.env" "$RELEASE/release.env" ||
       abort_command 20 integrity release-changed "$RELEASE was made from another bundle or image; a version is never reused"
-    if diff -r --exclude=verified --exclude=installed --exclude=rollout.env "$tree" "$RELEASE" >>"$LOG" 2>&1; then
+    if diff -r --exclude=verified --exclude=installed --exclude=failed --exclude=rollout.env "$tree" "$RELEASE" >>"$LOG" 2>&1; then
       log_line "$RELEASE is already here"
       mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
     elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then

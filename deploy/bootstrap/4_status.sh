@@ -105,9 +105,12 @@ observe_engine() {
 confirm_release() {
   local release
   release=$(readlink -e -- "$HOME_OF_SERVICE/current") || return 0
-  [[ $BUSY == false && -f $release/installed ]] || return 0
+  [[ $BUSY == false ]] && [[ -f $release/installed || -f $release/failed ]] || return 0
   case ${PROPERTY[Result]:-}:$EVIDENCE in
-    success:succeeded) printf 'succeeded later\n' >"$release/verified" ;;
+    success:succeeded)
+      rm -f -- "$release/failed"
+      [[ ! -f $release/installed ]] || printf 'succeeded later\n' >"$release/verified"
+      ;;
     *:failed) ;;
     *) return 0 ;;
   esac
@@ -134,6 +137,7 @@ detect_drift() {
   elif [[ -z $IMAGE_ID ]]; then
     drift+=',"image"'
   elif [[ $BUSY == false ]]; then
+    [[ ! -f $HOME_OF_SERVICE/current/failed || $EVIDENCE == running ]] || drift+=',"last-run"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
       oneshot:*:other-image | oneshot:*:failed) drift+=',"container"' ;;

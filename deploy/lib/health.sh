@@ -84,7 +84,12 @@ is_healthy() {
     oneshot:activating:auto-restart) UNWELL="$UNIT failed: $REPLY" && return 1 ;;
     oneshot:activating:*)
       UNWELL="systemctl start $UNIT ended with $START_CODE before the run did" STARTED=30 UNWELL_REASON=start-failed
-      ((START_CODE == 124)) && is_soon_evident at-work && passes_checks
+      ((START_CODE == 124)) && is_soon_evident at-work && passes_checks || return 1
+      if unit_is ActiveState activating; then
+        is_evident at-work
+      else
+        is_healthy # it has ended during the checks
+      fi
       ;;
     oneshot:*)
       UNWELL="$UNIT failed: $REPLY"
@@ -93,7 +98,7 @@ is_healthy() {
         UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30 UNWELL_REASON=stopped
         return 1
       fi
-      is_soon_evident succeeded running && outlives_start && passes_checks
+      is_soon_evident succeeded running && outlives_start && passes_checks && is_same_container "$CONTAINER"
       ;;
     *) stays_up "$run" ;;
   esac
@@ -111,8 +116,14 @@ outlives_start() {
   local container=$CONTAINER
   [[ $EVIDENCE == running ]] || return 0
   sleep "$MIN_HEALTHY_TIME"
+  is_same_container "$container"
+}
+
+# is_same_container CONTAINER: what ran still runs, and was not started again, or has succeeded.
+is_same_container() {
+  [[ $EVIDENCE == running ]] || return 0
   is_evident running succeeded || return 1
-  [[ $CONTAINER == "$container" ]] || find_unwell 40 unhealthy "$UNIT: the container $SERVICE did not stay up"
+  [[ $CONTAINER == "$1" ]] || find_unwell 40 unhealthy "$UNIT did not stay up: the container $SERVICE was started again"
 }
 
 # describe_result: of the unit that PROPERTY is about, with the exit status, unless it was a step
@@ -122,10 +133,11 @@ describe_result() {
   [[ ${PROPERTY[Result]:-} != success && ${PROPERTY[ExecMainStatus]:-} == 0 ]] || REPLY+=", exit status ${PROPERTY[ExecMainStatus]:-}"
 }
 
-# stays_up RUN: systemd gives every start its own run, so a restart in between
-# shows.
+# stays_up RUN [SINCE]: systemd gives every start its own run, so a restart in between
+# shows. The last look comes after the checks, which may take long.
 stays_up() {
-  local since='' container='' result
+  local since=${2:-} container=${2:+$CONTAINER} checked=no result
+  [[ -n $HEALTH_COMMAND$HEALTH_URL ]] || checked=yes
   find_unwell 40 unhealthy "$UNIT did not come up within $HEALTH_TIMEOUT s" || true
   while :; do
     query_properties || PROPERTY=([ActiveState]=unknown)
@@ -144,7 +156,8 @@ stays_up() {
         fi
         if [[ -n $since ]] && ((REPLY - since >= MIN_HEALTHY_TIME * 100)) && is_evident running; then
           [[ $CONTAINER == "$container" ]] || find_unwell 40 unhealthy "$UNIT did not stay up: the container $SERVICE was started again" || return 1
-          passes_checks && return 0
+          [[ $checked == no ]] || return 0
+          ! passes_checks || { checked=yes && continue; }
         fi
         ;;
       *:auto-restart*) find_unwell 40 unhealthy "$UNIT did not stay up: $result" || return 1 ;;

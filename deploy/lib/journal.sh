@@ -8,6 +8,7 @@ open_change() {
   list_units "$FROM"
   for unit in $REPLY; do
     query_properties "$unit"
+    [[ $unit:${PROPERTY[ActiveState]:-} != "$UNIT:failed" ]] || mark_failed "$FROM"
     [[ ${PROPERTY[UnitFileState]:-} != enabled ]] || ENABLED+="${ENABLED:+ }$unit"
     case $unit:${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-} in
       *.service:oneshot:activating) ;;
@@ -88,7 +89,7 @@ Before=$services
 
 [Service]
 Type=oneshot
-ExecStart=/opt/$SERVICE/recover recover
+ExecStart=/opt/$SERVICE/recover recover --no-block
 
 [Install]
 WantedBy=multi-user.target
@@ -131,22 +132,29 @@ mark_release() {
   local release=$BASE/releases/$TO
   if [[ $STARTS:$EVIDENCE =~ ^yes:(running|succeeded)$ ]]; then
     printf '%s\n' "$EVIDENCE" >"$release/verified"
-    rm -f -- "$release/installed"
+    rm -f -- "$release/installed" "$release/failed"
   elif [[ ! -f $release/verified ]]; then
     : >"$release/installed"
   fi
   flush_to_disk "$release"
 }
 
+# mark_failed VERSION: its last run failed, and a rollback would hide that. The mark stays until a run
+# succeeds or a service runs again.
+mark_failed() { : >"$BASE/releases/$1/failed" || log_note "that $1 has failed cannot be recorded"; }
+
 # verify_current: a release that was only installed is verified once a run of it that succeeded
 # is seen; a rollback ignores it once a run that failed is.
 verify_current() {
   local version=${FROM:-none}
-  [[ -f $BASE/releases/$version/installed ]] || return 0
+  [[ -f $BASE/releases/$version/installed || -f $BASE/releases/$version/failed ]] || return 0
   load_release "$version"
   query_properties && observe_container
   case ${PROPERTY[Result]:-}:$EVIDENCE in
-    success:succeeded) printf 'succeeded later\n' >"$BASE/releases/$version/verified" ;;
+    success:succeeded)
+      rm -f -- "$BASE/releases/$version/failed"
+      [[ ! -f $BASE/releases/$version/installed ]] || printf 'succeeded later\n' >"$BASE/releases/$version/verified"
+      ;;
     *:failed) ;;
     *) load_release "$OWN" && return 0 ;;
   esac

@@ -33,7 +33,7 @@ judge_container() {
 # a run does not say so: `systemctl reset-failed` and a reboot change it.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#SuccessExitStatus=
 is_success_status() {
-  local text name=$1
+  local text line name=$1
   local -a names=(USAGE DATAERR NOINPUT NOUSER NOHOST UNAVAILABLE SOFTWARE OSERR OSFILE CANTCREAT IOERR TEMPFAIL PROTOCOL NOPERM CONFIG)
   (($1 < 64 || $1 > 78)) || name=${names[$1 - 64]}
   text=$(systemctl cat "$SERVICE.service" 2>/dev/null) || return 1
@@ -41,5 +41,8 @@ is_success_status() {
   REPLY=" ${REPLY//[[:space:]]/ } "
   [[ $REPLY != *" $1 "* && $REPLY != *" $name "* ]] || return 0
   unit_setting Service.ExecStart /dev/stdin <<<"$text"
-  [[ $REPLY =~ ^[@:+!|]*- ]]
+  while IFS= read -r line; do # of several commands, the one that runs the container counts
+    [[ $line != *IMAGE* && $line != *--name* ]] || { [[ $line =~ ^[@:+!|]*- ]] && return 0 || return 1; }
+  done <<<"$REPLY"
+  ! grep -qvE '^[@:+!|]*-' <<<"$REPLY"
 }

@@ -21,7 +21,6 @@ check_rollback() {
   [[ $TO != */* ]] || refuse bad-parameter "$TO is not a version"
   [[ -n $FROM ]] || refuse not-installed "no release of $SERVICE is installed here"
   [[ -n $TO ]] || refuse no-previous "nothing to roll back to: there is no verified release before $FROM; seen healthy here: $(list_verified | paste -s -d ' ')"
-  [[ $TO != "$FROM" ]] || refuse already-current "$TO is what runs here"
   [[ ! -f $BASE/releases/$TO/installed ]] || log_note "$TO is installed here, and was never seen to run"
   [[ -f $BASE/releases/$TO/verified || -f $BASE/releases/$TO/installed ]] || refuse not-verified "$TO was never seen healthy here; those that were: $(list_verified | paste -s -d ' ')"
   load_release "$TO"
@@ -124,9 +123,21 @@ check_quarantine() {
   [[ ${ATTA_ALLOW_QUARANTINED:-false} == true ]] || refuse quarantined "this image is quarantined: ${found#* }; allow-quarantined is not set"
 }
 
+# end_if_running_already: what runs the release, and is healthy now, is not touched.
+end_if_running_already() {
+  local healthy="$TO runs already and was seen healthy"
+  is_running_already || return 0
+  if ! is_still_healthy; then
+    log_note "$TO runs and is started again: $UNWELL"
+    return 0
+  fi
+  [[ $EVIDENCE != at-work ]] || healthy="$TO is at work already; how this run ends is not known yet"
+  end_unchanged unchanged 0 "" "$healthy"
+}
+
 is_running_already() {
   local unit
-  [[ $FROM == "$TO" ]] && has_image || return 1
+  [[ $FROM == "$TO" && ! -f $BASE/releases/$TO/failed ]] && has_image || return 1
   list_units "$TO"
   for unit in $REPLY; do
     cmp -s "$BASE/releases/$TO/deploy/systemd/$unit" "$UNITS/$unit" || return 1
@@ -145,12 +156,21 @@ is_running_already() {
   esac
 }
 
-# still_passes_checks: a container that runs passes the release's checks now; one try may fail.
-still_passes_checks() {
-  [[ $EVIDENCE == running ]] || return 0
-  passes_checks || { sleep 1 && passes_checks; } && return 0
-  log_note "$TO runs and is started again, since it is not healthy: $UNWELL"
-  return 1
+# is_still_healthy: a service has been up for long enough, or stays up until then, and passes the
+# checks; so does a job that is at work.
+is_still_healthy() {
+  local run since now started
+  case $EVIDENCE in
+    at-work) passes_checks ;;
+    running)
+      invocation_id && run=$REPLY
+      printf -v now '%(%s)T' -1
+      started=$(date -d "${CONTAINER#* }" +%s 2>/dev/null) || started=$now # podman writes it in another form
+      uptime_centiseconds && since=$((REPLY - (now - started) * 100))
+      DEADLINE=$((SECONDS + MIN_HEALTHY_TIME + 5))
+      stays_up "$run" "$since"
+      ;;
+  esac
 }
 
 # A release is verified when the engine has shown its image in the unit's container, running or

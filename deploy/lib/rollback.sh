@@ -10,6 +10,7 @@ roll_back() {
   begin_phase rollback
   write_journal "$REACHED" || log_note "the rollback cannot be recorded"
   ((CODE != 40)) || quarantine_image || log_note "the image cannot be quarantined"
+  ((CODE != 40)) || [[ $FROM != "$TO" ]] || mark_failed "$TO"
   set +e
   (
     set -e
@@ -29,8 +30,16 @@ end_rollback() {
   elif nothing_changed; then
     end_change refused "$CODE" "$REASON" "$WHY; nothing was changed"
   else
-    end_change rolled-back "$CODE" "$REASON" "$WHY; ${FROM:-nothing, as before,} is installed"
+    describe_restored
+    end_change rolled-back "$CODE" "$REASON" "$WHY; $REPLY"
   fi
+}
+
+# describe_restored: a service that was down before is not started by a rollback.
+describe_restored() {
+  REPLY="${FROM:-nothing, as before,} is installed"
+  [[ -n $FROM ]] && ! was_up "$UNIT" && query_properties || return 0
+  [[ ${PROPERTY[Type]:-} == oneshot ]] || REPLY+=" and was not running before"
 }
 
 # While the host shuts down systemd stops what runs and starts nothing, which says nothing
@@ -68,12 +77,15 @@ prove_restored() {
     TO=$FROM
     start_unit
     is_healthy || { log_note "$UNWELL" && return 1; }
+    rm -f -- "$BASE/releases/$FROM/failed"
+  elif [[ $FROM == "$TO" ]]; then
+    log_note "$FROM was installed before as well, and is not healthy" && return 1
   fi
   has_image || { log_note "the image of $FROM is not on this host, or the Docker engine does not answer" && return 1; }
 }
 
-# recover: rolls back a deploy that was cut off, or completes it when it had succeeded. A service is only started here and not waited for: at boot that
-# would be waiting for oneself.
+# recover [--no-block]: rolls back a deploy that was cut off, or completes it when it had succeeded.
+# At boot a service is only started and not waited for: that would be waiting for oneself.
 recover() {
   local well=0
   [[ -L $BASE/recover ]] || return 0
@@ -92,8 +104,12 @@ recover() {
   set +e
   (
     set -e
-    restore_previous --no-block
-    nothing_changed || ! was_up "$UNIT" || run_systemctl start --no-block "$UNIT"
+    restore_previous "$@"
+    if (($# == 0)); then
+      prove_restored
+    elif ! nothing_changed && was_up "$UNIT"; then
+      run_systemctl start "$1" "$UNIT"
+    fi
   )
   well=$?
   set -e

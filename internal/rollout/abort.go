@@ -162,7 +162,11 @@ func (r *run) quarantineImage(ctx context.Context) {
 	if r.plan.Operation != Deploy || !slices.ContainsFunc(r.result.Hosts, (*Host).foundUnhealthy) || isDone(ctx) {
 		return
 	}
-	if slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.State == Deployed && !h.Changed }) ||
+	want := r.expectation()
+	ranBefore := func(h *Host) bool {
+		return h.State == Deployed && !h.Changed || h.State == NotStarted && want.isMetBy(h.Report)
+	}
+	if slices.ContainsFunc(r.result.Hosts, ranBefore) ||
 		r.result.Current.Verified && r.result.Current.Digest == r.result.Image.Digest {
 		r.console.Notice("The image is not quarantined", "%s was healthy elsewhere before this run", r.plan.Release.Version)
 		return

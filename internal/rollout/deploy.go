@@ -22,16 +22,16 @@ func (r *run) rollOut(ctx context.Context) error {
 }
 
 // runWaves brings the release to the hosts in waves, and stops when one of them is not
-// proved to run it. Those that run it already are not touched.
+// proved to run it. Those that run it already only prove that, in the last waves.
 func (r *run) runWaves(ctx context.Context) error {
 	if err := r.artifacts.checkQuarantine(r.result.Image.Digest); err != nil {
 		return err
 	}
-	pending := r.markRunning()
-	waves := splitIntoWaves(pending, r.plan.Rollout.Waves)
+	hosts := r.sortHosts()
+	waves := splitIntoWaves(hosts, r.plan.Rollout.Waves)
 	numberWaves(waves)
 	r.recordProgress(ctx)
-	if err := r.checkHosts(ctx, pending); err != nil {
+	if err := r.checkHosts(ctx, hosts); err != nil {
 		return err
 	}
 	for i, wave := range waves {
@@ -49,28 +49,13 @@ func (r *run) runWaves(ctx context.Context) error {
 	return r.setCurrent(r.leaseContext(ctx))
 }
 
-// pendingHosts are the hosts that do not run the release yet, or not as they should, the
-// ones with the least to lose first.
-func (r *run) pendingHosts() []*Host {
-	want := r.expectation()
-	pending := slices.DeleteFunc(slices.Clone(r.result.Hosts), func(h *Host) bool { return want.isMetBy(h.Report) })
-	sortByRisk(pending)
-	return pending
-}
-
-// markRunning sets the state of the hosts that run the release already, and returns the
-// pending ones.
-func (r *run) markRunning() []*Host {
-	pending := r.pendingHosts()
-	for _, host := range r.result.Hosts {
-		if !slices.Contains(pending, host) {
-			host.State, host.Message = Deployed, "ran it before, and was seen healthy"
-		}
+// sortHosts are all hosts in the order in which they get the release.
+func (r *run) sortHosts() []*Host {
+	hosts := slices.Clone(r.result.Hosts)
+	if met := sortByRisk(hosts, r.expectation()); met > 0 {
+		r.console.Info("%s of %d already on %s", Instances(met), len(hosts), r.plan.Release.Version)
 	}
-	if done := len(r.result.Hosts) - len(pending); done > 0 {
-		r.console.Info("%s of %d already on %s", Instances(done), len(r.result.Hosts), r.plan.Release.Version)
-	}
-	return pending
+	return hosts
 }
 
 // runWave deploys to some hosts at once. The error names those that are not proved to run

@@ -16,17 +16,16 @@ func (r *run) describePlan(ctx context.Context) error {
 	if err := r.artifacts.checkQuarantine(r.result.Image.Digest); err != nil || !r.plan.Phases.Rollout {
 		return err
 	}
-	waves := splitIntoWaves(r.markRunning(), r.plan.Rollout.Waves)
+	want := r.expectation()
+	waves := splitIntoWaves(r.sortHosts(), r.plan.Rollout.Waves)
 	numberWaves(waves)
-	for _, host := range r.result.Hosts {
-		if host.State == Deployed {
-			r.console.Info("%s already runs %s: it would not be touched", host.Instance, r.plan.Release.Version)
-		}
-	}
 	for i, wave := range waves {
 		r.console.Info("wave %d of %d: %s", i+1, len(waves), Instances(len(wave)))
 		for _, host := range wave {
 			host.Message = "would go from " + or(host.Before, "nothing") + " to " + r.plan.Release.Version.String()
+			if want.isMetBy(host.Report) {
+				host.Message = "runs " + r.plan.Release.Version.String() + " already, and would only check it"
+			}
 			if r.missing[host.ID] {
 				host.Message += ", which it does not hold yet"
 			}

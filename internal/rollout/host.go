@@ -73,17 +73,11 @@ func (h *Host) hasNothingToLose() bool {
 	return h.Report == nil || !h.Report.Verified || h.Report.Unit == unitFailed || len(h.Report.Drift) > 0
 }
 
-// unitFailed is systemd's ActiveState of a unit that has failed.
-const unitFailed = "failed"
-
-// expectation is what a host is asked to run, and has to prove.
-type expectation struct {
-	deployment string // the id that its answer has to carry
-	service    string
-	version    string // empty: its previous verified release
-	digest     string // empty: that of the version, as the host holds it
-	mustRun    bool   // it is not enough to have installed a job
-}
+// systemd's ActiveState of a unit that has failed, or that is down.
+const (
+	unitFailed   = "failed"
+	unitInactive = "inactive"
+)
 
 // answer is one instance's result with its report.
 type answer struct {
@@ -158,7 +152,7 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	outcome, _, _ := strings.Cut(report.About, ":")
 	switch deploy.Outcome(outcome) {
 	case deploy.OutcomeDeployed, deploy.OutcomeUnchanged:
-		if h.Before != "" && report.Version == h.Before && report.Version != want.version {
+		if h.Before != "" && want.version != "" && report.Version == h.Before && report.Version != want.version {
 			h.State, h.Message = RolledBack, "it was rolled back since, and runs "+report.Version
 			return
 		}
@@ -190,49 +184,6 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	}
 }
 
-// unprovedReason is what an answer that claims success lacks; empty when it is proved.
-func (want expectation) unprovedReason(a answer) string {
-	switch {
-	case a.Status != fleet.StatusSuccess:
-		return fmt.Sprintf("the host claims success and its command ended as %s", a.Status)
-	case a.report.Code != deploy.ExitOK:
-		return fmt.Sprintf("the host claims success with exit code %d", a.report.Code)
-	}
-	return want.mismatch(a.report)
-}
-
-// mismatch is how a host differs from what is wanted; empty when it does not.
-func (want expectation) mismatch(report *deploy.Report) string {
-	switch {
-	case want.version != "" && report.Version != want.version:
-		return fmt.Sprintf("the host claims success and runs version %q, not %s", report.Version, want.version)
-	case report.Version == "" || report.Digest == "":
-		return fmt.Sprintf("the host claims success and runs image %q of version %q", report.Digest, report.Version)
-	case want.digest != "" && report.Digest != want.digest:
-		return fmt.Sprintf("the host claims success and runs image %q, not %s", report.Digest, want.digest)
-	}
-	return want.contradictingEvidence(report)
-}
-
-// contradictingEvidence is what speaks against a host's claim that it has the release it names; empty
-// when nothing does.
-func (want expectation) contradictingEvidence(report *deploy.Report) string {
-	switch report.Evidence {
-	case deploy.EvidenceRunning, deploy.EvidenceSucceeded:
-		if !report.Verified {
-			return "the host claims success and has not verified the release"
-		}
-	case deploy.EvidenceNotRun:
-		if want.mustRun && !report.Verified {
-			return "the host claims success, and no run of the release is to be seen"
-		}
-	case deploy.EvidenceAtWork:
-	default:
-		return fmt.Sprintf("the host claims success, and its container shows %q", report.Evidence)
-	}
-	return ""
-}
-
 // stateOf is the state of a host that has a release, without contradiction. A job that is not
 // run now was seen to succeed before, or not yet.
 func stateOf(report *deploy.Report) State {
@@ -243,13 +194,6 @@ func stateOf(report *deploy.Report) State {
 		return Installed
 	}
 	return Deployed
-}
-
-// isMetBy reports whether a host that was only asked runs what is wanted, with nothing to
-// repair.
-func (want expectation) isMetBy(report *deploy.Report) bool {
-	return report != nil && report.Version == want.version && want.mismatch(report) == "" && report.Verified && !report.Busy &&
-		len(report.Drift) == 0 && report.Unit != unitFailed
 }
 
 // fleetOutcome sums up the hosts after the rollout, the most urgent first.

@@ -97,7 +97,8 @@ func TestExpectationIsMetOnlyByAHealthyHost(t *testing.T) {
 		met    bool
 	}{
 		"healthy":        {func(*deploy.Report) {}, true},
-		"unit inactive":  {func(r *deploy.Report) { r.Unit = "inactive" }, true}, // a job between two runs
+		"job":            {func(r *deploy.Report) { r.Unit, r.Evidence = "inactive", deploy.EvidenceSucceeded }, true}, // between two runs
+		"unit inactive":  {func(r *deploy.Report) { r.Unit = "inactive" }, false},
 		"unit failed":    {func(r *deploy.Report) { r.Unit = "failed" }, false},
 		"drifted":        {func(r *deploy.Report) { r.Drift = []string{"unit-file"} }, false},
 		"not verified":   {func(r *deploy.Report) { r.Verified = false }, false},

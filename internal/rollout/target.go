@@ -112,8 +112,7 @@ func (r *run) locateRelease(ctx context.Context) error {
 	want := r.expectation()
 	var lacking []*Host
 	for _, host := range r.result.Hosts {
-		holds := host.Before != want.version && slices.Contains(host.Report.Releases, want.version)
-		if !holds && !want.isMetBy(host.Report) {
+		if !slices.Contains(host.Report.Releases, want.version) {
 			r.missing[host.ID] = true
 			lacking = append(lacking, host)
 		}

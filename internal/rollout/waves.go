@@ -43,15 +43,21 @@ func numberWaves(waves [][]*Host) {
 	}
 }
 
-// sortByRisk puts the hosts first that have the least to lose; the first wave is the canary.
-func sortByRisk(hosts []*Host) {
-	rank := func(h *Host) int {
-		if h.hasNothingToLose() {
-			return 0
+// sortByRisk puts the hosts first that have the least to lose, and last those, so many, that seem to
+// run what is wanted; the first wave is the canary.
+func sortByRisk(hosts []*Host, want expectation) (met int) {
+	rank := map[*Host]int{}
+	for _, host := range hosts {
+		switch {
+		case want.isMetBy(host.Report):
+			rank[host] = 2
+			met++
+		case !host.hasNothingToLose():
+			rank[host] = 1
 		}
-		return 1
 	}
-	slices.SortStableFunc(hosts, func(a, b *Host) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(hosts, func(a, b *Host) int { return rank[a] - rank[b] })
+	return met
 }
 
 // Instances is a number of instances in words.

@@ -63,12 +63,15 @@ func TestUnhealthyHostsComeFirst(t *testing.T) {
 		host("drifted", &deploy.Report{Verified: true, Unit: "active", Drift: []string{"image"}}),
 		host("never-healthy", &deploy.Report{Unit: "active"}),
 	}
-	sortByRisk(list)
+	list = append([]*Host{host("met", &deploy.Report{Version: "0.1.30-dev", Digest: "sha256:1", Verified: true, Evidence: deploy.EvidenceRunning, Unit: "active"})}, list...)
+	if met := sortByRisk(list, expectation{version: "0.1.30-dev"}); met != 1 {
+		t.Errorf("%d are met", met)
+	}
 	var ids []string
 	for _, h := range list {
 		ids = append(ids, h.ID)
 	}
-	if got := strings.Join(ids, " "); got != "failed drifted never-healthy healthy also-healthy" {
+	if got := strings.Join(ids, " "); got != "failed drifted never-healthy healthy also-healthy met" {
 		t.Error(got)
 	}
 }

@@ -44,7 +44,7 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	if problem != "" {
 		return h.answerCommand(c, refused(deploy.ExitPreflight, reason, problem), true)
 	}
-	if c.command == "deploy" && h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 && h.currentEvidence() == deploy.EvidenceRunning {
+	if h.installed.version == target.version && h.installed.verified && len(h.drift) == 0 && h.currentEvidence() == deploy.EvidenceRunning {
 		return h.answerCommand(c, verdict{outcome: deploy.OutcomeUnchanged, message: target.version + " runs already"}, true)
 	}
 	var behavior Behavior
@@ -105,8 +105,6 @@ func (h *Host) resolveTarget(c call) (release, deploy.Reason, string) {
 	switch {
 	case version == "":
 		return release{}, deploy.ReasonNoPrevious, "there is no previous release to roll back to"
-	case version == h.installed.version:
-		return release{}, deploy.ReasonAlreadyCurrent, version + " is what runs here"
 	case !held:
 		return release{}, deploy.ReasonNotVerified, version + " was never seen healthy here"
 	}

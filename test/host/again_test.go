@@ -1,0 +1,150 @@
+//go:build long && !e2e
+
+package host_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+// breakable is a job, or with settings a service, that fails while there is a file broken.
+func breakable(settings, command string) change {
+	return own("systemd/atta.service", "[Service]\nEnvironmentFile=/opt/atta/current/release.env\n"+settings+
+		"ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/bin/sh -c 'test ! -e $ATTA_ROOT/broken || exit 9; exec docker run --pull=never --name=%N ${IMAGE}"+command+"'\n[Install]\nWantedBy=multi-user.target\n")
+}
+
+// A retry of the workflow sends the same deploy again.
+func TestAJobThatFailedIsRunAgainByTheNextDeploy(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	job := breakable("Type=oneshot\n", "")
+	m.deployed("0.0.1-dev", job)
+	m.write("broken", "", 0o644)
+	m.sh("systemctl start atta")
+	for range 2 {
+		m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "0.0.1-dev was installed before as well, and is not healthy")
+		if a := m.ask(); !slices.Contains(a.Drift, "last-run") {
+			t.Errorf("drift %q", a.Drift)
+		}
+	}
+	m.sh("rm $ATTA_ROOT/broken")
+	m.deployed("0.0.1-dev", job)
+	if a := m.ask(); len(a.Drift) > 0 || !a.Verified {
+		t.Errorf("%+v", a.Report)
+	}
+}
+
+func TestARollbackDoesNotHideThatTheJobBeforeHadFailed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	job := breakable("Type=oneshot\n", "")
+	m.deployed("0.0.1-dev", job)
+	m.write("broken", "", 0o644)
+	m.sh("systemctl start atta")
+	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.1-dev is installed")
+	if a := m.ask(); !slices.Contains(a.Drift, "last-run") {
+		t.Errorf("drift %q", a.Drift)
+	}
+	m.sh("rm $ATTA_ROOT/broken")
+	m.sh("systemctl start atta")
+	if a := m.ask(); len(a.Drift) > 0 {
+		t.Errorf("after a run that succeeded: drift %q", a.Drift)
+	}
+}
+
+func TestAServiceThatIsStartedAgainAndAgainDoesNotRunAlready(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := "[Service]\nEnvironmentFile=/opt/atta/current/release.env\nRestart=always\nRestartSec=1\nExecStartPre=-/usr/bin/docker rm --force %N\n" +
+		"ExecStart=/bin/sh -c 'time=600s; test ! -e $ATTA_ROOT/crash || time=4s; exec docker run --rm --pull=never --name=%N ${IMAGE} -sleep $time'\n[Install]\nWantedBy=multi-user.target\n"
+	service := []change{own("systemd/atta.service", unit), parameter("min-healthy-time", "8")}
+	m.deployed("0.0.1-dev", service...)
+	m.write("crash", "", 0o644)
+	m.sh("systemctl restart atta")
+	a := m.deploy("0.0.1-dev", service...)
+	m.expect(a, "rollback-failed", 41, "did not stay up")
+	m.sh("rm $ATTA_ROOT/crash")
+	m.deployed("0.0.1-dev", service...)
+}
+
+func TestWhatEndsDuringTheHealthChecksIsNotDeployed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		changes []change
+		message string
+	}{
+		"service":     {[]change{breakable("", " -sleep 5s")}, "did not stay up"},
+		"restarted":   {[]change{breakable("Restart=always\nRestartSec=0.1\n", " -sleep 5s")}, "did not stay up"},
+		"job at work": {[]change{image(sample.WithCmd("-sleep", "6s"), sample.WithExitCode(3)), parameter("health-timeout", "3")}, "atta.service failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			a := m.deploy("0.0.1-dev", append(test.changes, parameter("health-command", "sleep 8"))...)
+			m.expect(a, "rolled-back", 40, test.message)
+		})
+	}
+}
+
+func TestAJobThatEndsDuringTheHealthChecksIsVerified(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	a := m.deployed("0.0.1-dev", image(sample.WithCmd("-sleep", "6s")), parameter("health-timeout", "3"), parameter("health-command", "sleep 8"))
+	if a.Evidence != deploy.EvidenceSucceeded || !a.Verified {
+		t.Errorf("%+v", a.Report)
+	}
+}
+
+func TestAJobAtWorkHasToPassItsChecksWhenItIsDeployedAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	job := []change{image(sample.WithCmd("-sleep", "90s")), parameter("health-timeout", "1"), parameter("on-running", "kill")}
+	m.deployed("0.0.1-dev", append(job, parameter("health-command", "true"))...)
+	m.expect(m.deploy("0.0.1-dev", append(job, parameter("health-command", "true"))...), "unchanged", 0, "is at work already; how this run ends is not known yet")
+	m.expect(m.deploy("0.0.1-dev", append(job, parameter("health-command", "exit 1"))...), "rollback-failed", 41, "health-command ended with 1")
+}
+
+func TestARollbackSaysThatTheServiceWasDownBefore(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", breakable("", " -sleep 600s"))
+	m.write("broken", "", 0o644)
+	m.sh("systemctl restart atta; sleep 1")
+	a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "1s"), sample.WithExitCode(3)), parameter("min-healthy-time", "3"))
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed and was not running before")
+}
+
+func TestARecoveryProvesWhatItRestores(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", breakable("", " -sleep 600s"))
+	m.write("broken", "", 0o644)
+	k := m.withHook()
+	k.attempt("0.0.2-dev", daemon(), parameter("deployment", "cut"), environment(k.before("systemctl daemon-reload")))
+	m.recovered("itself")
+	for range 100 {
+		if a := m.ask("--about=cut"); a.About != "under-way" {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if a := m.ask("--about=cut"); a.About != "rollback-failed:41" {
+		t.Errorf("%+v", a.Report)
+	}
+}
+
+// The prefix of another command does not make the program's status a success.
+func TestAPrefixOfAnotherCommandIsNotThePrograms(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/atta/current/release.env\nExecStart=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\n[Install]\nWantedBy=timers.target\n")
+	m.deployed("0.0.1-dev", unit, image(sample.WithExitCode(3)), parameter("run-on-deploy", "false"))
+	m.sh("systemctl start atta; systemctl reset-failed atta")
+	if a := m.ask(); a.Verified || a.Evidence != deploy.EvidenceFailed {
+		t.Errorf("%+v", a.Report)
+	}
+}
