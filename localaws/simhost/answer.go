@@ -21,7 +21,8 @@ type call struct {
 	parameters    map[string]string
 }
 
-var parameter = regexp.MustCompile(`--([a-z0-9-]+)=(\S+)`)
+// parameter matches a parameter with a value, which a document puts in quotes.
+var parameter = regexp.MustCompile(`--([a-z0-9-]+)=([^\s']+)`)
 
 func parseScript(script string) call {
 	c := call{parameters: map[string]string{}}
