@@ -136,18 +136,24 @@ func (p *parameters) addText(name, value string) {
 // `sh -c`, so the first line decides that bash reads the rest.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html#aws-runShellScript
 func Script(r Request) ([]string, error) {
+	if err := r.parameters().check(); err != nil {
+		return nil, err
+	}
 	arguments := append([]string{r.Command()}, r.parameters()...)
-	for _, parameter := range arguments[1:] {
-		if err := checkForm(parameter); err != nil {
-			return nil, err
-		}
-	}
-	for _, argument := range arguments {
-		if strings.ContainsFunc(argument, unicode.IsControl) || !utf8.ValidString(argument) {
-			return nil, fmt.Errorf("parameter %.80q holds a control character", argument)
-		}
-	}
 	return []string{"#!/bin/bash", "set -- " + quoteArguments(arguments), Bootstrap}, nil
+}
+
+// check reports a parameter that a host would refuse.
+func (p parameters) check() error {
+	for _, parameter := range p {
+		if err := checkForm(parameter); err != nil {
+			return err
+		}
+		if strings.ContainsFunc(parameter, unicode.IsControl) || !utf8.ValidString(parameter) {
+			return fmt.Errorf("parameter %.80q holds a control character", parameter)
+		}
+	}
+	return nil
 }
 
 // quoteArguments quotes for bash and keeps SSM from replacing {{ name }}, which it does
