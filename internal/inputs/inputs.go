@@ -110,6 +110,7 @@ type Wave struct{ Hosts, Percent int }
 type Rollout struct {
 	Waves             []Wave // increasing; the last one is 100%
 	RollbackOnFailure string // all, wave or none
+	Document          string // SSM document of the account; empty: AWS-RunShellScript
 	Policy            deploy.Policy
 }
 
