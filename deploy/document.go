@@ -32,9 +32,9 @@ type documentLimits struct {
 // name a health command, which a host runs as root.
 func limitsByUse() map[DocumentUse]documentLimits {
 	return map[DocumentUse]documentLimits{
-		DocumentForDeploy:   {"deploy|check|rollback|status", "*"},
-		DocumentForRollback: {"deploy|rollback|status", "{0}"},
-		DocumentForStatus:   {"status", "{0}"},
+		DocumentForDeploy:   {"deploy|check|rollback|status|doctor", "*"},
+		DocumentForRollback: {"deploy|rollback|status|doctor", "{0}"},
+		DocumentForStatus:   {"status|doctor", "{0}"},
 	}
 }
 

@@ -62,7 +62,7 @@ func TestDocumentPatternsAreTheForms(t *testing.T) {
 		names[camel] = name
 	}
 	own := map[string]string{
-		"command": "^(deploy|check|rollback|status)$", "service": "^(atta)$", "executionTimeout": "^[1-9][0-9]{0,5}$",
+		"command": "^(deploy|check|rollback|status|doctor)$", "service": "^(atta)$", "executionTimeout": "^[1-9][0-9]{0,5}$",
 		"healthCommand": "^[A-Za-z0-9+/=]*$", "healthUrl": "^[A-Za-z0-9+/=]*$",
 	}
 	parameters := parseDocument(t, deploy.Document("atta", deploy.DocumentForDeploy)).Parameters
@@ -262,6 +262,7 @@ func TestDocumentLimitsWhatItsSenderCanDo(t *testing.T) {
 		{"a deploy", deploy.DocumentForStatus, unchecked, false},
 		{"a rollback", deploy.DocumentForStatus, requests()[2], false},
 		{"a status", deploy.DocumentForStatus, requests()[3], true},
+		{"a doctor", deploy.DocumentForStatus, requests()[4], true},
 	} {
 		_, err := sendDocument(t, s, machine, test.use, test.request)
 		if test.allowed != (err == nil) || test.allowed != (len(machine.scripts) == 1) || !test.allowed && !strings.Contains(err.Error(), "InvalidParameters") {

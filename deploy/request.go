@@ -11,7 +11,7 @@ import (
 )
 
 // Request is one command of bootstrap.sh with its parameters: a ReleaseRequest, a
-// RollbackRequest or a StatusRequest.
+// RollbackRequest, a StatusRequest or a DoctorRequest.
 type Request interface {
 	// Command is the first word of the command line.
 	Command() string
@@ -53,6 +53,12 @@ type StatusRequest struct {
 	Version string // the release to describe, if the host holds it; empty: its previous one
 }
 
+// DoctorRequest makes a host report whether it has what a deploy needs, and changes nothing.
+type DoctorRequest struct {
+	Header
+	Region string
+}
+
 // Command implements Request.
 func (r ReleaseRequest) Command() string {
 	if r.CheckOnly {
@@ -66,6 +72,9 @@ func (RollbackRequest) Command() string { return "rollback" }
 
 // Command implements Request.
 func (StatusRequest) Command() string { return "status" }
+
+// Command implements Request.
+func (DoctorRequest) Command() string { return "doctor" }
 
 func (r ReleaseRequest) parameters() parameters {
 	p := r.Header.parameters()
@@ -98,6 +107,12 @@ func (r StatusRequest) parameters() parameters {
 	p := r.Header.parameters()
 	p.addText("about", r.About)
 	p.addText("version", r.Version)
+	return p
+}
+
+func (r DoctorRequest) parameters() parameters {
+	p := r.Header.parameters()
+	p.add("region", r.Region)
 	return p
 }
 

@@ -8,9 +8,9 @@ locals {
 
   # What differs between the documents: the commands, and how many characters a health command may have.
   document_limits = {
-    deploy   = { commands = "deploy|check|rollback|status", health_command = "*" }
-    rollback = { commands = "deploy|rollback|status", health_command = "{0}" }
-    status   = { commands = "status", health_command = "{0}" }
+    deploy   = { commands = "deploy|check|rollback|status|doctor", health_command = "*" }
+    rollback = { commands = "deploy|rollback|status|doctor", health_command = "{0}" }
+    status   = { commands = "status|doctor", health_command = "{0}" }
   }
 }
 

@@ -34,6 +34,7 @@ declare -rA NEEDED=(
   ['check']="$RELEASE_NEEDS"
   ['rollback']='service deployment not-after'
   ['status']='service'
+  ['doctor']='service deployment region'
 )
 declare -A GIVEN=()
 
@@ -47,7 +48,7 @@ read_parameters() {
     [[ $parameter == --*=* && $name =~ ^[a-z0-9-]+$ && -n ${FORMS[$name]:-} ]] || reject_command bad-parameter "unknown parameter: $parameter"
     GIVEN[$name]=${parameter#*=}
   done
-  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || reject_command bad-parameter "unknown command: ${COMMAND:-none}; use deploy, check, rollback or status"
+  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || reject_command bad-parameter "unknown command: ${COMMAND:-none}; use deploy, check, rollback, status or doctor"
   for name in deployment service "${!FORMS[@]}"; do
     form=${FORMS[$name]}
     [[ " ${NEEDED[$COMMAND]} " == *" $name "* || -n ${GIVEN[$name]:-} ]] || continue

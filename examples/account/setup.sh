@@ -98,9 +98,9 @@ create_roles() {
   for operation in deploy rollback status; do
     names[document_name]=$operation-${names[service]}-${names[environment]}
     case $operation in # as in documents.tf of the module
-      deploy) names[commands]='deploy|check|rollback|status' names[health_command]='*' ;;
-      rollback) names[commands]='deploy|rollback|status' names[health_command]='{0}' ;;
-      status) names[commands]='status' names[health_command]='{0}' ;;
+      deploy) names[commands]='deploy|check|rollback|status|doctor' names[health_command]='*' ;;
+      rollback) names[commands]='deploy|rollback|status|doctor' names[health_command]='{0}' ;;
+      status) names[commands]='status|doctor' names[health_command]='{0}' ;;
     esac
     create_document
     create_role "${names[service]}-$operation-${names[environment]}" trust.json "$operation.json"

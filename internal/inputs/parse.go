@@ -41,7 +41,7 @@ func (p *parser) parseInputs(env map[string]string) Inputs {
 }
 
 func (p *parser) parseTask(env map[string]string) Task {
-	operation := p.parseText("operation", oneOf("deploy", "rollback", "status", "plan"))
+	operation := p.parseText("operation", oneOf("deploy", "rollback", "status", "plan", "doctor"))
 	task := Task{Operation: operation, DryRun: p.parseBool("dry-run")}
 	if operation == "plan" {
 		task.Operation, task.DryRun = "deploy", true
@@ -50,7 +50,7 @@ func (p *parser) parseTask(env map[string]string) Task {
 	if task.Operation == "deploy" && version == "" {
 		version, _ = release.VersionFromRef(env["GITHUB_REF_TYPE"], env["GITHUB_REF_NAME"])
 	}
-	if task.Operation == "status" {
+	if task.Operation == "status" || task.Operation == "doctor" {
 		version = "" // the tag that triggered the workflow does not say what should be running
 	}
 	_, repository, _ := strings.Cut(env["GITHUB_REPOSITORY"], "/")

@@ -85,7 +85,7 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	command.Timeout, command.StopOnFailure = c.timeout, true
 	command.IsAnswer = func(stdout string) bool { _, err := deploy.ParseReport(stdout); return err == nil }
 	switch request := request.(type) {
-	case deploy.StatusRequest:
+	case deploy.StatusRequest, deploy.DoctorRequest:
 		command.Timeout, command.StopOnFailure = statusTimeout, false
 	case deploy.ReleaseRequest:
 		if request.CheckOnly {

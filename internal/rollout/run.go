@@ -52,6 +52,8 @@ func (r *run) phases(account Account) []phase {
 		return []phase{{"Clean up", func(ctx context.Context) error { return r.cleanUp(ctx, account) }}}
 	case Status:
 		return []phase{{"Status", func(ctx context.Context) error { return r.inspectFleet(ctx, account) }}}
+	case Doctor:
+		return []phase{{"Doctor", func(ctx context.Context) error { return r.diagnose(ctx, account) }}}
 	}
 	var list []phase
 	if r.plan.Operation == Deploy {
@@ -107,7 +109,7 @@ func (r *run) outcome(ctx context.Context, err error) Outcome {
 	switch {
 	case r.plan.DryRun && err == nil:
 		return OutcomePlanned
-	case r.plan.Operation == Status && err == nil:
+	case (r.plan.Operation == Status || r.plan.Operation == Doctor) && err == nil:
 		return OutcomeSuccess
 	}
 	return fleetOutcome(ctx, r.result.Hosts, err)

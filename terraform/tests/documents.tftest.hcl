@@ -22,7 +22,7 @@ run "one_document_for_each_operation" {
     error_message = "The documents must be for Run Command."
   }
   assert {
-    condition     = { for operation, document in aws_ssm_document.operation : operation => jsondecode(document.content).parameters.command.allowedPattern } == { deploy = "^(deploy|check|rollback|status)$", rollback = "^(deploy|rollback|status)$", status = "^(status)$" }
+    condition     = { for operation, document in aws_ssm_document.operation : operation => jsondecode(document.content).parameters.command.allowedPattern } == { deploy = "^(deploy|check|rollback|status|doctor)$", rollback = "^(deploy|rollback|status|doctor)$", status = "^(status|doctor)$" }
     error_message = "A document allows other commands than those of its operation."
   }
   assert {

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -111,4 +112,25 @@ func TestDocumentWithAnotherContentIsRefused(t *testing.T) {
 	out = s.run("operation=rollback", "version=", "image=", "document-name=rollback-atta-dev")
 	out.wants("failed")
 	out.says("the SSM document rollback-atta-dev does not exist in region us-east-1")
+}
+
+func TestDoctorChecksTheHost(t *testing.T) {
+	s := playWithScripts(t)
+	s.createDocuments()
+	out := s.run("operation=doctor", "version=", "image=", "document-name=status-atta-dev")
+	out.wants("success")
+	if !strings.Contains(out.log, "fit for a deploy: ") || !strings.Contains(out.log, "credentials of arn:aws:") || !strings.Contains(out.summary, "no problem found, 1 instance fit for a deploy") {
+		t.Errorf("the log is\n%s", out.log)
+	}
+	s.deployed("0.1.0-dev")
+	s.run("operation=doctor", "version=", "image=").wants("success")
+	if err := os.Chmod(s.host.Path("opt/atta"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	out = s.run("operation=doctor", "version=", "image=", "ecr-repository=missing", "document-name=deploy-atta-prod")
+	out.wants("failed")
+	out.says("the repository does not exist", "deploy-atta-prod does not exist", "create-repository: true", "terraform apply")
+	out = s.run("operation=doctor", "version=", "image=")
+	out.wants("failed")
+	out.says("is not owned by root, or others may write to it", "chmod go-w")
 }
