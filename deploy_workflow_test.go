@@ -124,7 +124,7 @@ func TestDeployWorkflowPassesInputsOn(t *testing.T) {
 	called, page := parseDeployWorkflow(t).On.Call.Inputs, readFile(t, "docs/workflows.md")
 	own := []string{ // set by the workflow, or not for a workflow that builds from a Dockerfile
 		"operation", "dry-run", "phases", "image-digest", "bundle-sha256", "fail-on-drift", "step-summary", "role-session-name", "role-external-id",
-		"aws-region", "role-to-assume", "ecr-registry", "ecr-repository", "deploy-bucket", "instance-ids", // variables
+		"aws-region", "role-to-assume", "ecr-registry", "ecr-repository", "deploy-bucket", "instance-ids", "document-name", // variables
 		"image-files", "image-platforms", "image-entrypoint", "image-command", "image-env", "image-user", "image-workdir", "image-labels",
 	}
 	var want []string
@@ -163,8 +163,8 @@ func TestDeployWorkflowPassesInputsOn(t *testing.T) {
 }
 
 var (
-	variable     = regexp.MustCompile(`\bvars\.([A-Z0-9_]+)( \|\| secrets\.([A-Z0-9_]+))?`)
-	roleOfOneJob = regexp.MustCompile(`^AWS_[A-Z]+_ROLE_ARN$`)
+	variable = regexp.MustCompile(`\bvars\.([A-Z0-9_]+)( \|\| secrets\.([A-Z0-9_]+))?`)
+	ofOneJob = regexp.MustCompile(`^(AWS_[A-Z]+_ROLE_ARN|SSM_[A-Z]+_DOCUMENT)$`)
 )
 
 // Many teams keep these values as secrets; docs/workflows.md lists them with the inputs that they set.
@@ -177,7 +177,7 @@ func TestVariablesMayBeSecrets(t *testing.T) {
 				for _, found := range variable.FindAllStringSubmatch(value.Value, -1) {
 					counted++
 					name, secret := found[1], found[3]
-					if roleOfOneJob.MatchString(name) {
+					if ofOneJob.MatchString(name) {
 						if !strings.Contains(page, "`"+name+"`") {
 							t.Errorf("docs/workflows.md does not name %s", name)
 						}

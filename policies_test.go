@@ -11,7 +11,7 @@ import (
 
 // exampleNames are the values of the policies' placeholders in the documentation.
 var exampleNames = map[string]string{
-	"account": "123456789012", "bucket": "atta-dev-deploy-123456789012", "document_name": "AWS-RunShellScript", "document_owner": "",
+	"account": "123456789012", "bucket": "atta-dev-deploy-123456789012", "document_owner": "123456789012",
 	"environment": "dev", "github_name": "atta", "github_owner": "org", "github_owner_id": "1234567", "github_repository_id": "987654321",
 	"partition": "aws", "region": "us-east-1", "repository": "atta-dev", "service": "atta",
 }
@@ -29,6 +29,9 @@ func policies(t *testing.T) map[string]string {
 	for _, file := range files {
 		found[filepath.Base(file)] = placeholder.ReplaceAllStringFunc(readFile(t, file), func(name string) string {
 			value, ok := exampleNames[placeholder.FindStringSubmatch(name)[1]]
+			if name == "${document_name}" {
+				value, ok = strings.TrimSuffix(filepath.Base(file), ".json")+"-atta-dev", true
+			}
 			if !ok {
 				t.Errorf("%s has the placeholder %s", file, name)
 			}

@@ -9,28 +9,32 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 // recordAWS takes the place of the AWS CLI in a new account: it appends its arguments to a file, each followed by a NUL
-// and a call by another, and finds nothing.
+// and a call by another, and finds nothing, except for "ssm describe-document" if EXISTS is that.
 const recordAWS = `#!/usr/bin/env bash
 printf '%s\0' "$@" '' >>"$CALLS"
 case "$1 $2" in
   'sts get-caller-identity') printf 'arn:aws:sts::123456789012:assumed-role/admin/me\n' ;;
-  *' get-'* | *' head-'*) exit 254 ;;
+  "$EXISTS") printf '3\n' ;;
+  *' get-'* | *' head-'* | *' describe-'*) exit 254 ;;
+  'ssm update-document') printf 'An error occurred (DuplicateDocumentContent)\n' >&2 && exit 254 ;;
 esac
 `
 
 // runSetupScript returns the calls of the AWS CLI that examples/account/setup.sh makes, by their first two words and the
-// name of a role, and what the script prints.
-func runSetupScript(t *testing.T) (calls map[string][]string, printed string) {
+// name of a role or a document, and what the script prints. The call that exists, if any, finds something.
+func runSetupScript(t *testing.T, exists string) (calls map[string][]string, printed string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(recordAWS), 0o755); err != nil {
 		t.Fatal(err)
 	}
 	script := exec.CommandContext(t.Context(), "examples/account/setup.sh", "atta", "dev", "org/atta", "1234567", "987654321")
-	script.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+filepath.Join(dir, "calls"), "AWS_REGION=us-east-1")
+	script.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+filepath.Join(dir, "calls"), "EXISTS="+exists, "AWS_REGION=us-east-1")
 	var errors strings.Builder
 	script.Stderr = &errors
 	out, err := script.Output()
@@ -40,7 +44,7 @@ func runSetupScript(t *testing.T) (calls map[string][]string, printed string) {
 	calls = map[string][]string{}
 	for call := range strings.SplitSeq(strings.TrimSuffix(readFile(t, filepath.Join(dir, "calls")), "\x00\x00"), "\x00\x00") {
 		words := strings.Split(call, "\x00")
-		calls[strings.TrimSpace(words[0]+" "+words[1]+" "+option(words, "--role-name"))] = words
+		calls[strings.TrimSpace(words[0]+" "+words[1]+" "+cmp.Or(option(words, "--role-name"), option(words, "--name")))] = words
 	}
 	return calls, string(out)
 }
@@ -54,10 +58,13 @@ func option(words []string, name string) string {
 }
 
 func TestSetupScriptCreatesWhatTheModuleCreates(t *testing.T) {
-	calls, printed := runSetupScript(t)
+	calls, printed := runSetupScript(t, "")
 	wanted := policies(t)
 	trust := map[string]string{"instance": wanted["instance-trust.json"]}
 	for _, role := range []string{"deploy", "rollback", "status", "instance"} {
+		if document := calls["ssm create-document "+role+"-atta-dev"]; role != "instance" && deploy.DocumentUseOf(option(document, "--content"), "atta") != deploy.DocumentUse(role) {
+			t.Errorf("the document for %s is created with %.200q", role, document)
+		}
 		name := "atta-" + role + "-dev"
 		if got := option(calls["iam put-role-policy "+name], "--policy-document") + "\n"; got != wanted[role+".json"] {
 			t.Errorf("the policy of %s is\n%s", name, got)
@@ -104,6 +111,20 @@ func TestSetupScriptCreatesWhatTheModuleCreates(t *testing.T) {
 	for _, variable := range regexp.MustCompile(`variable set (\S+)`).FindAllStringSubmatch(printed, -1) {
 		if !strings.Contains(readFile(t, "docs/workflows.md"), "| `"+variable[1]+"` |") {
 			t.Errorf("docs/workflows.md has no row for the variable %s", variable[1])
+		}
+	}
+}
+
+func TestSetupScriptUpdatesDocuments(t *testing.T) {
+	calls, _ := runSetupScript(t, "ssm describe-document")
+	for _, operation := range []string{"deploy", "rollback", "status"} {
+		name := operation + "-atta-dev"
+		update, publish := calls["ssm update-document "+name], calls["ssm update-document-default-version "+name]
+		if calls["ssm create-document "+name] != nil || deploy.DocumentUseOf(option(update, "--content"), "atta") != deploy.DocumentUse(operation) || option(update, "--document-version") != "$LATEST" {
+			t.Errorf("the document %s is updated with %.200q", name, update)
+		}
+		if option(publish, "--document-version") != "3" {
+			t.Errorf("the latest version of %s does not become its default version: %q", name, publish)
 		}
 	}
 }

@@ -47,6 +47,7 @@ func requests() []deploy.Request {
 		release, check,
 		deploy.RollbackRequest{Header: header, Version: "0.1.30-dev"},
 		deploy.StatusRequest{Header: header, About: "d-0"},
+		deploy.DoctorRequest{Header: header, Region: "us-east-1"},
 	}
 }
 
@@ -93,6 +94,9 @@ func minimalRequests() (list []deploy.Request) {
 			list = append(list, r)
 		case deploy.StatusRequest:
 			r.Generation, r.NotAfter, r.About = 0, time.Time{}, ""
+			list = append(list, r)
+		case deploy.DoctorRequest:
+			r.Generation, r.NotAfter = 0, time.Time{}
 			list = append(list, r)
 		}
 	}

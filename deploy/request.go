@@ -11,7 +11,7 @@ import (
 )
 
 // Request is one command of bootstrap.sh with its parameters: a ReleaseRequest, a
-// RollbackRequest or a StatusRequest.
+// RollbackRequest, a StatusRequest or a DoctorRequest.
 type Request interface {
 	// Command is the first word of the command line.
 	Command() string
@@ -53,6 +53,12 @@ type StatusRequest struct {
 	Version string // the release to describe, if the host holds it; empty: its previous one
 }
 
+// DoctorRequest makes a host report whether it has what a deploy needs, and changes nothing.
+type DoctorRequest struct {
+	Header
+	Region string
+}
+
 // Command implements Request.
 func (r ReleaseRequest) Command() string {
 	if r.CheckOnly {
@@ -66,6 +72,9 @@ func (RollbackRequest) Command() string { return "rollback" }
 
 // Command implements Request.
 func (StatusRequest) Command() string { return "status" }
+
+// Command implements Request.
+func (DoctorRequest) Command() string { return "doctor" }
 
 func (r ReleaseRequest) parameters() parameters {
 	p := r.Header.parameters()
@@ -98,6 +107,12 @@ func (r StatusRequest) parameters() parameters {
 	p := r.Header.parameters()
 	p.addText("about", r.About)
 	p.addText("version", r.Version)
+	return p
+}
+
+func (r DoctorRequest) parameters() parameters {
+	p := r.Header.parameters()
+	p.add("region", r.Region)
 	return p
 }
 
@@ -136,18 +151,24 @@ func (p *parameters) addText(name, value string) {
 // `sh -c`, so the first line decides that bash reads the rest.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html#aws-runShellScript
 func Script(r Request) ([]string, error) {
+	if err := r.parameters().check(); err != nil {
+		return nil, err
+	}
 	arguments := append([]string{r.Command()}, r.parameters()...)
-	for _, parameter := range arguments[1:] {
-		if err := checkForm(parameter); err != nil {
-			return nil, err
-		}
-	}
-	for _, argument := range arguments {
-		if strings.ContainsFunc(argument, unicode.IsControl) || !utf8.ValidString(argument) {
-			return nil, fmt.Errorf("parameter %.80q holds a control character", argument)
-		}
-	}
 	return []string{"#!/bin/bash", "set -- " + quoteArguments(arguments), Bootstrap}, nil
+}
+
+// check reports a parameter that a host would refuse.
+func (p parameters) check() error {
+	for _, parameter := range p {
+		if err := checkForm(parameter); err != nil {
+			return err
+		}
+		if strings.ContainsFunc(parameter, unicode.IsControl) || !utf8.ValidString(parameter) {
+			return fmt.Errorf("parameter %.80q holds a control character", parameter)
+		}
+	}
+	return nil
 }
 
 // quoteArguments quotes for bash and keeps SSM from replacing {{ name }}, which it does

@@ -180,3 +180,22 @@ func TestE2ETheCLISendsFollowsAndCancelsCommands(t *testing.T) {
 		t.Errorf("parent is %s", status)
 	}
 }
+
+func TestE2ETheCLICreatesAndUpdatesDocuments(t *testing.T) {
+	s := start(t, localaws.Options{})
+	s.AddInstance(localaws.Instance{ID: "i-0123456789abcdef0"})
+	if got := query(t, s, "DocumentDescription.Status", "ssm", "create-document", "--name", "greet", "--document-type", "Command", "--document-format", "JSON", "--content", greeting); got != "Active" {
+		t.Errorf("the document is %s", got)
+	}
+	changed := write(t, "greet.json", strings.Replace(greeting, "hello", "goodbye", 1))
+	cli(t, s, "ssm", "update-document", "--name", "greet", "--document-version", "$LATEST", "--content", "file://"+changed)
+	if got := query(t, s, "Document.[DefaultVersion,LatestVersion]", "ssm", "describe-document", "--name", "greet"); got != "1\t2" {
+		t.Errorf("the default and the latest version are %q", got)
+	}
+	cli(t, s, "ssm", "update-document-default-version", "--name", "greet", "--document-version", "2")
+	if got := query(t, s, "Content", "ssm", "get-document", "--name", "greet"); !strings.Contains(got, "goodbye") {
+		t.Errorf("the document is %s", got)
+	}
+	id := query(t, s, "Command.CommandId", "ssm", "send-command", "--document-name", "greet", "--instance-ids", "i-0123456789abcdef0", "--parameters", "name=you")
+	waitForDetails(t, s, id, "Success")
+}

@@ -126,7 +126,11 @@ func (in sendInput) deliveryTimeout() time.Duration {
 
 // executionTimeout is 3600 seconds if the parameter is missing or invalid.
 func (in sendInput) executionTimeout() time.Duration {
-	seconds, err := strconv.Atoi(in.joinParameter("executionTimeout"))
+	text := in.joinParameter("executionTimeout")
+	if in.document != nil {
+		text = in.document.resolve(in.document.MainSteps[0].Inputs.TimeoutSeconds, in.Parameters)
+	}
+	seconds, err := strconv.Atoi(text)
 	if err != nil || seconds < 1 || seconds > 172800 {
 		seconds = 3600
 	}
@@ -140,6 +144,9 @@ func (in sendInput) joinParameter(name string) string {
 // scriptText returns the script that the agent writes to a file: the commands, one per
 // line, with references to other parameters of the document replaced.
 func (in sendInput) scriptText() string {
+	if in.document != nil {
+		return in.document.resolve(strings.Join(in.document.MainSteps[0].Inputs.RunCommand, "\n")+"\n", in.Parameters)
+	}
 	text := in.joinParameter("commands") + "\n"
 	for _, name := range []string{"workingDirectory", "executionTimeout"} {
 		for _, reference := range []string{"{{ " + name + " }}", "{{" + name + "}}"} {

@@ -23,6 +23,8 @@ type sendInput struct {
 	TimeoutSeconds  *int
 	MaxConcurrency  string
 	MaxErrors       string
+
+	document *documentVersion // nil: AWS-RunShellScript
 }
 
 var (
@@ -37,8 +39,6 @@ func (in *sendInput) validate() error {
 		*in.TimeoutSeconds = 3600
 	}
 	switch {
-	case in.DocumentName != "AWS-RunShellScript":
-		return &Error{Code: "InvalidDocument", Message: fmt.Sprintf("Document with name %s does not exist.", in.DocumentName)}
 	case len(in.InstanceIDs) > 50:
 		return invalidMember("instanceIds", "Member must have length less than or equal to 50")
 	case len(in.InstanceIDs) > 0 && len(in.Targets) > 0, len(in.InstanceIDs) == 0 && len(in.Targets) == 0:
@@ -55,6 +55,9 @@ func (in *sendInput) validate() error {
 		return invalidMember("maxConcurrency", "Member must satisfy regular expression pattern: "+concurrencyPattern.String())
 	case !errorsPattern.MatchString(in.MaxErrors):
 		return invalidMember("maxErrors", "Member must satisfy regular expression pattern: "+errorsPattern.String())
+	}
+	if in.document != nil {
+		return in.document.checkParameters(in.Parameters)
 	}
 	for name, values := range in.Parameters {
 		if name != "commands" && (len(values) != 1 || name != "workingDirectory" && name != "executionTimeout") {
@@ -112,7 +115,11 @@ const minLatency = 25 * time.Millisecond
 
 func (a *ssm) sendCommand(in sendInput) (any, error) {
 	time.Sleep(minLatency)
-	if err := in.validate(); err != nil {
+	err := a.documents.setDocument(&in)
+	if err == nil {
+		err = in.validate()
+	}
+	if err != nil {
 		return nil, err
 	}
 	instances, err := a.selectInstances(in)

@@ -15,12 +15,10 @@ locals {
   # How the action and the policies select instances.
   tags = { Environment = var.environment, Service = var.service }
 
-  # What the policies name. Documents of AWS, whose names alone may begin with AWS, belong to no account.
+  # What the policies name.
   names = {
     account              = local.account
     bucket               = local.bucket
-    document_name        = var.document_name
-    document_owner       = startswith(var.document_name, "AWS-") ? "" : local.account
     environment          = var.environment
     github_owner         = split("/", var.github_repository)[0]
     github_owner_id      = var.github_owner_id

@@ -3,6 +3,13 @@ output "role_arns" {
   value       = { for operation in local.operations : operation => aws_iam_role.operation[operation].arn }
 }
 
+output "document_names" {
+  description = "SSM documents that the roles may send, by operation: the action's input document-name."
+  value       = local.document_names
+
+  depends_on = [aws_ssm_document.operation]
+}
+
 output "repository" {
   description = "The action's input ecr-repository."
   value       = local.repository
@@ -51,5 +58,8 @@ locals {
     DEPLOY_BUCKET         = local.bucket
     EC2_INSTANCE_ID       = one(aws_instance.ready[*].id)
     ECR_REPOSITORY        = local.repository
+    SSM_DOCUMENT          = local.document_names["deploy"]
+    SSM_ROLLBACK_DOCUMENT = local.document_names["rollback"]
+    SSM_STATUS_DOCUMENT   = local.document_names["status"]
   }
 }

@@ -22,7 +22,10 @@ resource "aws_iam_role_policy" "operation" {
   for_each = local.operations
   name     = each.key
   role     = aws_iam_role.operation[each.key].name
-  policy   = templatefile("${path.module}/policies/${each.key}.json", local.names)
+  policy = templatefile("${path.module}/policies/${each.key}.json", merge(local.names, {
+    document_name  = local.document_names[each.key]
+    document_owner = local.document_owner
+  }))
 }
 
 resource "aws_iam_role" "instance" {

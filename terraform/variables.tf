@@ -61,12 +61,12 @@ variable "create_oidc_provider" {
 }
 
 variable "document_name" {
-  description = "SSM document that the roles may send to the instances. One of AWS's documents, AWS-…, or one of this account."
+  description = "SSM document that the roles may send to the instances instead of those that the module creates: AWS-RunShellScript, or one of this account."
   type        = string
-  default     = "AWS-RunShellScript"
+  default     = null
 
   validation {
-    condition     = can(regex("^[A-Za-z0-9_.-]{3,128}$", var.document_name))
+    condition     = var.document_name == null || can(regex("^[A-Za-z0-9_.-]{3,128}$", var.document_name))
     error_message = "document_name must be the name of an SSM document, such as AWS-RunShellScript."
   }
 }

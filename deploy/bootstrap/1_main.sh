@@ -7,6 +7,7 @@
 #   bootstrap.sh check --service=NAME …                                   its preflight alone
 #   bootstrap.sh rollback --service=NAME --deployment=ID [--version=V] …  to a release that is here
 #   bootstrap.sh status --service=NAME [--about=ID] …                     changes nothing that runs
+#   bootstrap.sh doctor --service=NAME --region=REGION …                  whether the host is fit for a deploy
 #
 # It downloads the release's bundle, checks that it is the right one, and hands over to the
 # release's own deploy/ec2_deploy.sh. Its text is constant: the caller only puts validated,
@@ -60,6 +61,23 @@ run_rollback() {
   reject_stale_command
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || abort_command 10 preflight not-installed "no release of $SERVICE is installed here"
   hand_over "$HOME_OF_SERVICE/current/deploy/ec2_deploy.sh" rollback ${VERSION:+"$VERSION"}
+}
+
+# What a deploy needs of this host, whichever its release. Changes nothing.
+run_doctor() {
+  local folder=$ROOT/opt free identity settings=''
+  trap reject_early_exit EXIT
+  require_tools
+  check_folders
+  timeout 15 docker ps --quiet >/dev/null 2>&1 || reject_command engine-unavailable "the Docker engine does not answer"
+  [[ -d $folder ]] || folder=${ROOT:-/}
+  free=$(df --block-size=1M --output=avail -- "$folder" | tail -n 1)
+  ((free >= 64)) || reject_command no-space "not enough room: $folder has ${free// /} MB free, a bundle needs 64 MB, and the image its own size"
+  identity=$(timeout -k 5 20 aws sts get-caller-identity --region "${GIVEN[region]}" --query Arn --output text 2>&1) ||
+    reject_command bundle-unavailable "this host has no credentials to download with: ${identity##*$'\n'}"
+  [[ -f $HOME_OF_SERVICE/.env ]] || settings=", no $HOME_OF_SERVICE/.env"
+  trap - EXIT
+  print_report ready 0 "" preflight "fit for a deploy: ${free// /} MB free in $folder, credentials of $identity$settings"
 }
 
 begin_command() {

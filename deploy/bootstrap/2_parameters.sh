@@ -1,10 +1,11 @@
 
 # --- parameters
 
-# The form of every parameter.
+# The form of every parameter. A service's name is not the beginning of a container's ID, which docker
+# would take for that container.
 readonly NAME='[a-z][a-z0-9]*(-[a-z0-9]+)*' NUMBER='[1-9][0-9]{0,11}' TIME='[1-9][0-9]{0,5}' SWITCH='(true|false)'
 declare -rA FORMS=(
-  ['service']='([a-z][a-z0-9]*(-[a-z0-9]+)+|([g-z]|[a-f][a-f0-9]*[g-z])[a-z0-9]*)' # not the beginning of a container's ID
+  ['service']='([a-z][a-z0-9]*(-[a-z0-9]+)+|([g-z]|[a-f][a-f0-9]*[g-z])[a-z0-9]*)'
   ['deployment']='[A-Za-z0-9-]{1,64}'
   ['about']='[A-Za-z0-9-]{1,64}'
   ['version']="(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)\\.(0|[1-9][0-9]*)-$NAME"
@@ -34,6 +35,7 @@ declare -rA NEEDED=(
   ['check']="$RELEASE_NEEDS"
   ['rollback']='service deployment not-after'
   ['status']='service'
+  ['doctor']='service deployment region'
 )
 declare -A GIVEN=()
 
@@ -47,7 +49,7 @@ read_parameters() {
     [[ $parameter == --*=* && $name =~ ^[a-z0-9-]+$ && -n ${FORMS[$name]:-} ]] || reject_command bad-parameter "unknown parameter: $parameter"
     GIVEN[$name]=${parameter#*=}
   done
-  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || reject_command bad-parameter "unknown command: ${COMMAND:-none}; use deploy, check, rollback or status"
+  [[ -n $COMMAND && -n ${NEEDED[$COMMAND]:-} ]] || reject_command bad-parameter "unknown command: ${COMMAND:-none}; use deploy, check, rollback, status or doctor"
   for name in deployment service "${!FORMS[@]}"; do
     form=${FORMS[$name]}
     [[ " ${NEEDED[$COMMAND]} " == *" $name "* || -n ${GIVEN[$name]:-} ]] || continue

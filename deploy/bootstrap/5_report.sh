@@ -19,7 +19,7 @@ reject_command() {
 # A command that failed without a result, before the release's own script ran.
 reject_early_exit() {
   local code=$? command=$BASH_COMMAND why=''
-  [[ $COMMAND == status ]] || why=": $(last_log_line)" # a status writes no line
+  [[ $COMMAND == status || $COMMAND == doctor ]] || why=": $(last_log_line)" # these write no line
   reject_command script-failed "'$command' ended with $code$why"
 }
 

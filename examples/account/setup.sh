@@ -32,11 +32,11 @@ account=$(cut -d : -f 5 <<<"$caller")
 declare -A names=(
   [account]=$account [partition]=$partition [region]=$region
   [service]=$1 [environment]=$2 [repository]=$1-$2 [bucket]=$1-$2-deploy-$account
-  [document_owner]='' [document_name]=AWS-RunShellScript
+  [document_owner]=$account
   [github_owner]=${3%/*} [github_name]=${3#*/} [github_owner_id]=$4 [github_repository_id]=$5
 )
 
-# render FILE: prints a policy of the module with these names.
+# render FILE: prints a file of the module, relative to its policies, with these names.
 render() {
   local text name
   text=$(<"$module/policies/$1")
@@ -79,9 +79,30 @@ create_role() {
   aws iam put-role-policy --role-name "$1" --policy-name "${3%.json}" --policy-document "$(render "$3")"
 }
 
+# create_document: the document of names, or a new version of it.
+create_document() {
+  local text problem version name=${names[document_name]}
+  text=$(render ../document.json)
+  if ! aws ssm describe-document --name "$name" --region "$region" >/dev/null 2>&1; then
+    aws ssm create-document --name "$name" --document-type Command --document-format JSON --content "$text" --region "$region"
+    return
+  fi
+  problem=$(aws ssm update-document --name "$name" --document-version "\$LATEST" --content "$text" --region "$region" 2>&1) ||
+    [[ $problem == *DuplicateDocumentContent* ]] || die "$problem"
+  version=$(aws ssm describe-document --name "$name" --query Document.LatestVersion --output text --region "$region")
+  aws ssm update-document-default-version --name "$name" --document-version "$version" --region "$region"
+}
+
 create_roles() {
   local operation instance=${names[service]}-instance-${names[environment]}
   for operation in deploy rollback status; do
+    names[document_name]=$operation-${names[service]}-${names[environment]}
+    case $operation in # as in documents.tf of the module
+      deploy) names[commands]='deploy|check|rollback|status|doctor' names[health_command]='*' ;;
+      rollback) names[commands]='deploy|rollback|status|doctor' names[health_command]='{0}' ;;
+      status) names[commands]='status|doctor' names[health_command]='{0}' ;;
+    esac
+    create_document
     create_role "${names[service]}-$operation-${names[environment]}" trust.json "$operation.json"
   done
   create_role "$instance" instance-trust.json instance.json
@@ -99,7 +120,9 @@ print_commands() {
   printf '%s\n' "gh api --silent $path 2>/dev/null || gh api --silent --method PUT $path"
   printf "gh variable set %s --env ${names[environment]} --repo ${names[github_owner]}/${names[github_name]} --body '%s'\n" \
     AWS_REGION "$region" AWS_ROLE_ARN "$role-deploy-${names[environment]}" AWS_ROLLBACK_ROLE_ARN "$role-rollback-${names[environment]}" \
-    AWS_STATUS_ROLE_ARN "$role-status-${names[environment]}" DEPLOY_BUCKET "${names[bucket]}" ECR_REPOSITORY "${names[repository]}"
+    AWS_STATUS_ROLE_ARN "$role-status-${names[environment]}" DEPLOY_BUCKET "${names[bucket]}" ECR_REPOSITORY "${names[repository]}" \
+    SSM_DOCUMENT "deploy-${names[service]}-${names[environment]}" SSM_ROLLBACK_DOCUMENT "rollback-${names[service]}-${names[environment]}" \
+    SSM_STATUS_DOCUMENT "status-${names[service]}-${names[environment]}"
 }
 
 {

@@ -75,11 +75,11 @@ func (f *Fleet) CancelIfCommented(ctx context.Context, words []string, ids ...st
 	return errors.Join(append(problems, f.Cancel(ctx, own...))...)
 }
 
-// findCopies returns the ids of copies of c that SSM accepted and whose response was lost.
-func (f *Fleet) findCopies(ctx context.Context, c *sentCommand) (ids []string) {
+// findCopies returns the ids of copies of a run's command c that SSM accepted and whose response was lost.
+func (f *Fleet) findCopies(ctx context.Context, run *Run, c *sentCommand) (ids []string) {
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTimeout)
 	defer stop()
-	for info, err := range f.commandsSince(ctx, c.requestedAt.Add(-f.delivery)) {
+	for info, err := range f.commandsSince(ctx, run.command.Document, c.requestedAt.Add(-f.delivery)) {
 		if err != nil {
 			return ids // copies that are not found end at their own timeouts
 		}
@@ -90,14 +90,14 @@ func (f *Fleet) findCopies(ctx context.Context, c *sentCommand) (ids []string) {
 	return ids
 }
 
-// commandsSince lists the account's commands sent after since, by SSM's clock.
-func (f *Fleet) commandsSince(ctx context.Context, since time.Time) func(func(types.Command, error) bool) {
+// commandsSince lists the account's commands with a document sent after since, by SSM's clock.
+func (f *Fleet) commandsSince(ctx context.Context, document Document, since time.Time) func(func(types.Command, error) bool) {
 	return func(yield func(types.Command, error) bool) {
 		pages := ssm.NewListCommandsPaginator(f.ssm, &ssm.ListCommandsInput{
 			MaxResults: aws.Int32(50),
 			Filters: []types.CommandFilter{
 				{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(since.UTC().Format(time.RFC3339))},
-				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(documentName)},
+				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(document.nameOrDefault())},
 			},
 		})
 		for pages.HasMorePages() {

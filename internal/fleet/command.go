@@ -4,10 +4,12 @@ import "time"
 
 // Command is a script to run on instances.
 type Command struct {
-	Lines         []string      // of the document's script
-	Comment       string        // shown in the SSM console; at most 100 characters
-	Timeout       time.Duration // for the script on an instance, whole seconds
-	StopOnFailure bool          // after a failure on one instance, SSM does not start it on others
+	Lines         []string          // of the script, without a Document
+	Document      Document          // whose script runs; zero: AWS-RunShellScript
+	Parameters    map[string]string // of the Document
+	Comment       string            // shown in the SSM console; at most 100 characters
+	Timeout       time.Duration     // for the script on an instance, whole seconds
+	StopOnFailure bool              // after a failure on one instance, SSM does not start it on others
 
 	// IsAnswer reports whether an output is complete. SSM's lists contain its first 2,500
 	// characters; if these are incomplete, the first 24,000 are read. nil: always complete.

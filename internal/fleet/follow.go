@@ -111,7 +111,7 @@ func (f *Fleet) changedCommands(ctx context.Context, run *Run) (map[*sentCommand
 		}
 	}
 	changed := map[*sentCommand]bool{}
-	for info, err := range f.commandsSince(ctx, since.Add(-time.Second)) {
+	for info, err := range f.commandsSince(ctx, run.command.Document, since.Add(-time.Second)) {
 		if err != nil {
 			return nil, err
 		}

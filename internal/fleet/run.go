@@ -47,7 +47,7 @@ func (f *Fleet) settleCopies(ctx context.Context, run *Run) {
 		if !c.responseLost {
 			continue
 		}
-		_ = f.Cancel(ctx, f.findCopies(ctx, c)...) // what is not cancelled ends at its own timeouts
+		_ = f.Cancel(ctx, f.findCopies(ctx, run, c)...) // what is not cancelled ends at its own timeouts
 		for j := i * MaxInstanceIDs; j < min(len(run.Results), (i+1)*MaxInstanceIDs); j++ {
 			if r := &run.Results[j]; r.Outcome == NotDelivered {
 				r.Outcome, r.Reason = Unknown, r.Reason+"; a copy of it, whose reply was lost, may arrive"

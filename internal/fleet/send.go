@@ -12,9 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 )
 
-// documentName is a document of AWS that exists in every account and region.
-const documentName = "AWS-RunShellScript"
-
 // maxSends limits how often a command is sent.
 const maxSends = 6
 
@@ -78,17 +75,24 @@ func (f *Fleet) commandInput(command Command, ids []string) *ssm.SendCommandInpu
 	if command.StopOnFailure {
 		maxErrors = "0"
 	}
-	return &ssm.SendCommandInput{
-		DocumentName: aws.String(documentName),
+	parameters := map[string][]string{"executionTimeout": {strconv.Itoa(int(command.Timeout / time.Second))}}
+	for name, value := range command.Parameters {
+		parameters[name] = []string{value}
+	}
+	in := &ssm.SendCommandInput{
+		DocumentName: aws.String(command.Document.nameOrDefault()),
 		InstanceIds:  ids,
 		Comment:      aws.String(command.Comment),
 		// TimeoutSeconds limits the delivery; the timeout of the script is a parameter of the document.
 		TimeoutSeconds: aws.Int32(int32(f.delivery / time.Second)),
 		MaxConcurrency: aws.String("100%"),
 		MaxErrors:      aws.String(maxErrors),
-		Parameters: map[string][]string{
-			"commands":         command.Lines,
-			"executionTimeout": {strconv.Itoa(int(command.Timeout / time.Second))},
-		},
+		Parameters:     parameters,
 	}
+	if command.Document.Name == "" {
+		parameters["commands"] = command.Lines
+	} else {
+		in.DocumentVersion = aws.String(command.Document.Version)
+	}
+	return in
 }

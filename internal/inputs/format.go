@@ -64,6 +64,9 @@ var (
 	kmsKey       = newFormat(1, 256, `[\w:/-]+`, "a KMS key's id or ARN, or alias/<name>")
 	bundleSHA256 = newFormat(64, 64, `[0-9a-f]+`, "64 hex digits, the output bundle-sha256 of the job that uploaded it")
 
+	// The name alone: SSM also accepts the ARN of another account's document, which anybody may have shared.
+	documentName = newFormat(3, 128, `[\w.-]+`, "the name of an SSM document of this account, as in deploy-atta-dev, or AWS-RunShellScript").excludeWhere(isOfAWS)
+
 	instanceID = newFormat(10, 20, `i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
 
 	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html#id_tags_naming_best_practices
@@ -80,6 +83,13 @@ var (
 func isAddress(s string) bool {
 	_, err := netip.ParseAddr(s)
 	return err == nil
+}
+
+// isOfAWS reports whether the name of a document is one that only AWS's documents have.
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CreateDocument.html
+func isOfAWS(document string) bool {
+	lower := strings.ToLower(document)
+	return strings.HasPrefix(lower, "aws") || strings.HasPrefix(lower, "amazon") || strings.HasPrefix(lower, "amzn")
 }
 
 func hasDots(path string) bool {

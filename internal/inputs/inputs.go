@@ -25,9 +25,9 @@ type Inputs struct {
 
 // Task is what to do, with which release, and in which phases.
 type Task struct {
-	Operation string          // deploy, rollback or status
+	Operation string          // deploy, rollback, status or doctor
 	DryRun    bool            // only show what would be done
-	Release   release.Release // without a version for a status, or a rollback to the previous version
+	Release   release.Release // without a version for a status, a doctor, or a rollback to the previous version
 	Phases    Phases          // of a deploy; other operations have only Rollout
 }
 
@@ -110,6 +110,7 @@ type Wave struct{ Hosts, Percent int }
 type Rollout struct {
 	Waves             []Wave // increasing; the last one is 100%
 	RollbackOnFailure string // all, wave or none
+	Document          string // SSM document of the account; empty: AWS-RunShellScript
 	Policy            deploy.Policy
 }
 

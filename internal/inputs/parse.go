@@ -41,7 +41,7 @@ func (p *parser) parseInputs(env map[string]string) Inputs {
 }
 
 func (p *parser) parseTask(env map[string]string) Task {
-	operation := p.parseText("operation", oneOf("deploy", "rollback", "status", "plan"))
+	operation := p.parseText("operation", oneOf("deploy", "rollback", "status", "plan", "doctor"))
 	task := Task{Operation: operation, DryRun: p.parseBool("dry-run")}
 	if operation == "plan" {
 		task.Operation, task.DryRun = "deploy", true
@@ -50,7 +50,7 @@ func (p *parser) parseTask(env map[string]string) Task {
 	if task.Operation == "deploy" && version == "" {
 		version, _ = release.VersionFromRef(env["GITHUB_REF_TYPE"], env["GITHUB_REF_NAME"])
 	}
-	if task.Operation == "status" {
+	if task.Operation == "status" || task.Operation == "doctor" {
 		version = "" // the tag that triggered the workflow does not say what should be running
 	}
 	_, repository, _ := strings.Cut(env["GITHUB_REPOSITORY"], "/")
@@ -88,12 +88,36 @@ func (p *parser) parseIdentity(env map[string]string) Identity {
 	return Identity{
 		Region:            p.parseText("aws-region", region),
 		Role:              p.parseText("role-to-assume", role),
-		SessionName:       p.parseText("role-session-name", sessionName),
+		SessionName:       cmp.Or(p.parseText("role-session-name", sessionName), defaultSessionName(env)),
 		SessionDuration:   time.Duration(p.parseInt("role-duration-seconds", 900, 43200)) * time.Second,
 		ExternalID:        p.parseText("role-external-id", externalID),
 		Audience:          p.parseText("audience", audience),
 		AllowedAccountIDs: p.parseList("allowed-account-ids", accountID),
 	}
+}
+
+// maxSessionName is the limit of STS:
+// https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html
+const maxSessionName = 64
+
+// defaultSessionName names the repository and the workflow run, so that CloudTrail shows which run made a call. A long
+// repository is cut off, since the ID of the run is enough to find it.
+func defaultSessionName(env map[string]string) string {
+	repository, id := env["GITHUB_REPOSITORY"], env["GITHUB_RUN_ID"]
+	if repository == "" || id == "" {
+		return "atta-deploy-action"
+	}
+	name := strings.Map(func(char rune) rune {
+		if sessionName.matches("__" + string(char)) {
+			return char
+		}
+		return '-'
+	}, repository)
+	id = "-" + id
+	if name = name[:min(len(name), max(0, maxSessionName-len(id)))] + id; !sessionName.matches(name) {
+		return "atta-deploy-action"
+	}
+	return name
 }
 
 func environMap(environ []string) map[string]string {

@@ -37,7 +37,7 @@ func (p *parser) parseRollout() Rollout {
 	if p.rawValue("mode") == "service" && p.rawValue("run-on-deploy") == "false" {
 		p.rejectValue("run-on-deploy", "false", "true, since mode is service and only a job can wait for its timer")
 	}
-	return Rollout{Waves: p.parseWaves(), RollbackOnFailure: p.parseText("rollback-on-failure", oneOf("all", "wave", "none")), Policy: deploy.Policy{
+	return Rollout{Waves: p.parseWaves(), RollbackOnFailure: p.parseText("rollback-on-failure", oneOf("all", "wave", "none")), Document: p.parseDocument(), Policy: deploy.Policy{
 		AllowDowngrade:   p.parseBool("allow-downgrade"),
 		AllowQuarantined: p.parseBool("allow-quarantined"),
 		RunOnDeploy:      p.parseBool("run-on-deploy"),
@@ -49,4 +49,14 @@ func (p *parser) parseRollout() Rollout {
 		MinHealthyTime:   p.parseDuration("min-healthy-time", time.Second, 24*time.Hour),
 		KeepReleases:     p.parseInt("keep-releases", 1, 100),
 	}}
+}
+
+// runShellScript is the document that is used without document-name. Naming it is the same.
+const runShellScript = "AWS-RunShellScript"
+
+func (p *parser) parseDocument() string {
+	if p.rawValue("document-name") == runShellScript {
+		return ""
+	}
+	return p.parseText("document-name", documentName)
 }

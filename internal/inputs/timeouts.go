@@ -19,7 +19,7 @@ func (p *parser) parseTimeouts(task Task, rollout deploy.Policy) Timeouts {
 		Run:      p.parseDuration("timeout", time.Minute, 120*time.Hour),
 	}
 	incomplete := slices.Contains([]time.Duration{limits.Delivery, limits.Command, limits.Run, rollout.DrainTimeout, rollout.HealthTimeout, rollout.MinHealthyTime}, 0)
-	if !task.Phases.Rollout || task.Operation == "status" || incomplete {
+	if !task.Phases.Rollout || task.Operation == "status" || task.Operation == "doctor" || incomplete {
 		return limits
 	}
 	if rollout.HealthTimeout <= rollout.MinHealthyTime {

@@ -71,6 +71,7 @@ func phaseHint(result rollout.Result, err error) string {
 		unfit    *rollout.QuarantineError
 		drift    *rollout.DriftError
 		unusable *storage.UnusableError
+		document *rollout.DocumentError
 	)
 	switch {
 	case errors.As(err, &tagged) && !strings.HasSuffix(tagged.Ref, result.Plan.Release.ImageTag()):
@@ -91,6 +92,9 @@ func phaseHint(result rollout.Result, err error) string {
 		return fmt.Sprintf("Release the fix as %s, or set allow-quarantined: true if the image was not the cause.", result.Plan.Release.Version.Next())
 	case errors.As(err, &drift):
 		return fmt.Sprintf("Deploy %s again: it changes only the instances that have drifted.", or(result.Current.Version, "a version"))
+	case errors.As(err, &document):
+		return fmt.Sprintf("With the terraform/ module of this version of the action: terraform init -upgrade && terraform apply. Without Terraform, run its examples/account/setup.sh again, "+
+			"which calls aws ssm create-document or update-document for %s. Or leave document-name empty to use AWS-RunShellScript, if the role may send that.", document.Name)
 	case errors.As(err, &unusable) && unusable.Actual == "":
 		return "Create the bucket, or check deploy-bucket."
 	case errors.As(err, &unusable):

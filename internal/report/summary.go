@@ -67,6 +67,8 @@ func Summary(result rollout.Result, err error) string {
 func runSubject(result rollout.Result) string {
 	rel := result.Plan.Release
 	switch name := strings.TrimSpace(rel.Service + " " + rel.Version.String()); result.Plan.Operation {
+	case rollout.Doctor:
+		return fmt.Sprintf("doctor for %s in %s", rel.Service, rel.Environment)
 	case rollout.Status:
 		return fmt.Sprintf("status of %s in %s", rel.Service, rel.Environment)
 	case rollout.Rollback:
@@ -82,6 +84,10 @@ func runVerdict(result rollout.Result, err error) string {
 	switch {
 	case result.Status == rollout.OutcomePlanned:
 		return fmt.Sprintf("📋 %s: planned, nothing was changed", runSubject(result))
+	case result.Plan.Operation == rollout.Doctor && err == nil:
+		return fmt.Sprintf("✅ %s in %s: no problem found, %s fit for a deploy", rel.Service, rel.Environment, rollout.Instances(len(result.Hosts)))
+	case result.Plan.Operation == rollout.Doctor:
+		return fmt.Sprintf("❌ %s: %s", runSubject(result), result.Status)
 	case err != nil || result.Status != rollout.OutcomeSuccess:
 		return fmt.Sprintf("❌ %s: %s%s", runSubject(result), result.Status, progressSuffix(result))
 	case result.Plan.Operation == rollout.Status:

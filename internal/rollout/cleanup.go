@@ -53,7 +53,11 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	// The next lease has at least this generation, and that run's commands a lower one.
 	r.fence = record.Generation + 1
 	want := expectation{deployment: left.Deployment, service: record.Service, version: record.Version, digest: record.Digest}
-	problem = errors.Join(problem, r.commander().resolveUnknown(ctx, want, r.result.Hosts))
+	if err := r.checkDocument(ctx); err != nil {
+		problem = errors.Join(problem, err)
+	} else {
+		problem = errors.Join(problem, r.commander().resolveUnknown(ctx, want, r.result.Hosts))
+	}
 	for _, host := range r.result.Hosts {
 		r.console.Info("%s: %s: %s", host.Instance, host.State, or(host.Message, "not touched"))
 	}

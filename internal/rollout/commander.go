@@ -29,6 +29,7 @@ const maxListed = 100
 // commander has hosts run commands, and resolves the result of each.
 type commander struct {
 	fleet          instances
+	document       fleet.Document // zero: AWS-RunShellScript
 	console        Console
 	header         deploy.Header
 	lease          *lease.Lease  // nil: the commands change nothing
@@ -76,16 +77,15 @@ func (c *commander) fencedHeader() deploy.Header {
 
 // sendCommand has instances run a request. The answers are complete in every case.
 func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on []fleet.Instance, progress fleet.Progress) ([]answer, error) {
-	lines, err := deploy.Script(request)
+	command, err := c.newCommand(request)
 	if err != nil {
 		return nil, err
 	}
-	command := fleet.Command{
-		Lines: lines, Comment: fmt.Sprintf("%s %s %s", request.Command(), c.header.Service, c.header.DeploymentID), Timeout: c.timeout, StopOnFailure: true,
-		IsAnswer: func(stdout string) bool { _, err := deploy.ParseReport(stdout); return err == nil },
-	}
+	command.Comment = fmt.Sprintf("%s %s %s", request.Command(), c.header.Service, c.header.DeploymentID)
+	command.Timeout, command.StopOnFailure = c.timeout, true
+	command.IsAnswer = func(stdout string) bool { _, err := deploy.ParseReport(stdout); return err == nil }
 	switch request := request.(type) {
-	case deploy.StatusRequest:
+	case deploy.StatusRequest, deploy.DoctorRequest:
 		command.Timeout, command.StopOnFailure = statusTimeout, false
 	case deploy.ReleaseRequest:
 		if request.CheckOnly {

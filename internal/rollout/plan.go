@@ -13,12 +13,13 @@ import (
 // Operation is what a run is for.
 type Operation string
 
-// The operations. Deploy and Rollback change what the instances run, Status only asks, and
+// The operations. Deploy and Rollback change what the instances run, Status and Doctor only ask, and
 // CleanUp finishes what an interrupted run could not.
 const (
 	Deploy   Operation = "deploy"
 	Rollback Operation = "rollback"
 	Status   Operation = "status"
+	Doctor   Operation = "doctor"
 	CleanUp  Operation = "clean-up"
 )
 

@@ -30,7 +30,7 @@ func (r *run) runPreflight(ctx context.Context, account Account) error {
 		return errors.Join(problems...)
 	}
 	found, err := r.findInstances(ctx)
-	if err := errors.Join(append(problems, err)...); err != nil {
+	if err := errors.Join(append(problems, err, r.checkDocument(ctx))...); err != nil {
 		return errors.Join(err, r.currentHolder(ctx))
 	}
 	if r.plan.DryRun {

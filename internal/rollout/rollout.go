@@ -62,6 +62,7 @@ type leaseStore interface {
 
 type instances interface {
 	Find(ctx context.Context, targets inputs.Targets) ([]fleet.Instance, []*fleet.NotReadyError, error)
+	ReadDocument(ctx context.Context, name string) (document fleet.Document, content string, err error)
 	CancelIfCommented(ctx context.Context, words []string, commands ...string) error
 	Run(ctx context.Context, command fleet.Command, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
@@ -16,6 +17,7 @@ type run struct {
 	services  Services
 	artifacts artifacts
 	lease     *lease.Lease    // nil until it is held, and in an operation that changes nothing
+	document  fleet.Document  // without a version until it is checked; zero: AWS-RunShellScript
 	fence     int64           // without a lease, the generation that commands carry; 0: none
 	missing   map[string]bool // instances, by id, that do not hold the release of a rollback
 	left      []*Host         // by a rollback, since they cannot be reached
@@ -31,7 +33,7 @@ type phase struct {
 // result says how far it got, also when there is an error.
 func Run(ctx context.Context, plan Plan, account Account, console Console) (Result, error) {
 	started := time.Now()
-	r := &run{plan: plan, console: console, result: Result{Plan: plan}}
+	r := &run{plan: plan, console: console, document: fleet.Document{Name: plan.Rollout.Document}, result: Result{Plan: plan}}
 	r.artifacts = artifacts{plan: &r.plan, console: console, services: &r.services, result: &r.result}
 	err := r.runPhases(ctx, account)
 	err = errors.Join(err, r.artifacts.closeSource())
@@ -50,6 +52,8 @@ func (r *run) phases(account Account) []phase {
 		return []phase{{"Clean up", func(ctx context.Context) error { return r.cleanUp(ctx, account) }}}
 	case Status:
 		return []phase{{"Status", func(ctx context.Context) error { return r.inspectFleet(ctx, account) }}}
+	case Doctor:
+		return []phase{{"Doctor", func(ctx context.Context) error { return r.diagnose(ctx, account) }}}
 	}
 	var list []phase
 	if r.plan.Operation == Deploy {
@@ -105,7 +109,7 @@ func (r *run) outcome(ctx context.Context, err error) Outcome {
 	switch {
 	case r.plan.DryRun && err == nil:
 		return OutcomePlanned
-	case r.plan.Operation == Status && err == nil:
+	case (r.plan.Operation == Status || r.plan.Operation == Doctor) && err == nil:
 		return OutcomeSuccess
 	}
 	return fleetOutcome(ctx, r.result.Hosts, err)
@@ -124,7 +128,7 @@ func (r *run) expectation() expectation {
 func (r *run) commander() *commander {
 	return &commander{
 		version: r.plan.Release.Version.String(),
-		fleet:   r.services.Fleet, console: r.console, lease: r.lease, fence: r.fence, timeout: r.plan.Time.Command, total: len(r.result.Hosts),
+		fleet:   r.services.Fleet, document: r.document, console: r.console, lease: r.lease, fence: r.fence, timeout: r.plan.Time.Command, total: len(r.result.Hosts),
 		header: deploy.Header{
 			Service: r.plan.Release.Service, DeploymentID: r.plan.DeploymentID, NotAfter: r.plan.Deadline.Add(r.services.Skew),
 		},

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
@@ -23,6 +24,9 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		t.Fatal(err)
 	}
 	s.server.CreateBucket(bucket)
+	if err := s.server.CreateDocument(documentName, deploy.Document("atta", deploy.DocumentForDeploy)); err != nil {
+		t.Fatal(err)
+	}
 	n := 1 + s.rand.IntN(8)
 	switch s.rand.IntN(10) {
 	case 0:

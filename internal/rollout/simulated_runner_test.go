@@ -80,6 +80,9 @@ func (storedArtifacts) Find(_ context.Context, rel release.Release, _ string) (b
 	return bundle.Stored{URI: "s3://artifacts/" + rel.BundleKey("bundles/dev/"), SHA256: strings.Repeat("0", 64)}, nil
 }
 
+// documentName is the document that half of the simulations use.
+const documentName = "deploy-atta-dev"
+
 // plan draws what the run is to do: mostly a deploy.
 func (r *runner) plan() rollout.Plan {
 	s := r.simulation
@@ -106,6 +109,9 @@ func (r *runner) plan() rollout.Plan {
 		},
 		Time:   inputs.Timeouts{Lock: time.Duration(s.rand.IntN(3)) * 10 * time.Minute, Command: 5 * time.Minute},
 		Holder: lease.Holder{Deployment: id, Version: version}, Deadline: time.Now().Add(time.Hour),
+	}
+	if s.seed%2 == 1 {
+		plan.Rollout.Document = documentName
 	}
 	if r.number > 1 && s.chance(0.3) {
 		plan.Operation, plan.Image.Tags, plan.Release.Version = rollout.Rollback, nil, release.Version{}

@@ -30,7 +30,7 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 	}
 	ready, unready, err := r.services.Fleet.Find(ctx, r.plan.Targets)
 	current, problem := r.services.Lease.ReadCurrent(ctx)
-	if err := errors.Join(err, problem); err != nil {
+	if err := errors.Join(err, problem, r.checkDocument(ctx)); err != nil {
 		return err
 	}
 	r.result.Current = current

@@ -21,7 +21,8 @@ type call struct {
 	parameters    map[string]string
 }
 
-var parameter = regexp.MustCompile(`--([a-z0-9-]+)=(\S+)`)
+// parameter matches a parameter with a value, which a document puts in quotes.
+var parameter = regexp.MustCompile(`--([a-z0-9-]+)=([^\s']+)`)
 
 func parseScript(script string) call {
 	c := call{parameters: map[string]string{}}
@@ -120,6 +121,14 @@ func (h *Host) answerCheck(c call) localaws.Exit {
 		return h.resultLine(c, refused(deploy.ExitPreflight, reason, problem), nil)
 	}
 	return h.resultLine(c, verdict{outcome: deploy.OutcomeReady, message: "it can be deployed"}, nil)
+}
+
+// answerDoctor answers whether the host is fit for a deploy.
+func (h *Host) answerDoctor(c call) localaws.Exit {
+	if h.Unfit != "" {
+		return h.resultLine(c, refused(deploy.ExitPreflight, deploy.ReasonEngineUnavailable, h.Unfit), nil)
+	}
+	return h.resultLine(c, verdict{outcome: deploy.OutcomeReady, message: "fit for a deploy"}, nil)
 }
 
 // answerCommand returns a result line. If remember is set, a copy of the command gets the same

@@ -179,6 +179,11 @@ func (h *Host) Run(ctx context.Context, script string, _ []string) localaws.Exit
 		defer h.mu.Unlock()
 		return h.answerCheck(call)
 	}
+	if call.command == "doctor" {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		return h.answerDoctor(call)
+	}
 	return h.changeRelease(ctx, call)
 }
 

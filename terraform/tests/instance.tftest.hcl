@@ -46,6 +46,9 @@ run "no_instance_by_default" {
       gh variable set AWS_STATUS_ROLE_ARN --env dev --repo Org/atta-jobs --body 'arn:aws:iam::123456789012:role/atta-status-dev'
       gh variable set DEPLOY_BUCKET --env dev --repo Org/atta-jobs --body 'atta-dev-deploy-123456789012'
       gh variable set ECR_REPOSITORY --env dev --repo Org/atta-jobs --body 'atta-dev'
+      gh variable set SSM_DOCUMENT --env dev --repo Org/atta-jobs --body 'deploy-atta-dev'
+      gh variable set SSM_ROLLBACK_DOCUMENT --env dev --repo Org/atta-jobs --body 'rollback-atta-dev'
+      gh variable set SSM_STATUS_DOCUMENT --env dev --repo Org/atta-jobs --body 'status-atta-dev'
     EOT
     error_message = "The commands must set the variables that the workflows use."
   }

@@ -61,7 +61,8 @@ run "defaults" {
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/*",
       "Allow s3:PutObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/*",
       "Allow s3:ListBucket arn:aws:s3:::atta-dev-deploy-123456789012",
-      "Allow ssm:SendCommand arn:aws:ssm:us-east-1::document/AWS-RunShellScript",
+      "Allow ssm:GetDocument arn:aws:ssm:us-east-1:123456789012:document/deploy-atta-dev",
+      "Allow ssm:SendCommand arn:aws:ssm:us-east-1:123456789012:document/deploy-atta-dev",
       "Allow ssm:SendCommand arn:aws:ec2:us-east-1:123456789012:instance/* if {\"StringEquals\":{\"ssm:resourceTag/Environment\":\"dev\",\"ssm:resourceTag/Service\":\"atta\"}}",
       "Allow ssm:DescribeInstanceInformation *",
       "Allow ssm:ListCommands *",
@@ -86,7 +87,8 @@ run "defaults" {
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/history/*",
       "Allow s3:PutObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/history/*",
       "Allow s3:ListBucket arn:aws:s3:::atta-dev-deploy-123456789012",
-      "Allow ssm:SendCommand arn:aws:ssm:us-east-1::document/AWS-RunShellScript",
+      "Allow ssm:GetDocument arn:aws:ssm:us-east-1:123456789012:document/rollback-atta-dev",
+      "Allow ssm:SendCommand arn:aws:ssm:us-east-1:123456789012:document/rollback-atta-dev",
       "Allow ssm:SendCommand arn:aws:ec2:us-east-1:123456789012:instance/* if {\"StringEquals\":{\"ssm:resourceTag/Environment\":\"dev\",\"ssm:resourceTag/Service\":\"atta\"}}",
       "Allow ssm:DescribeInstanceInformation *",
       "Allow ssm:ListCommands *",
@@ -104,7 +106,8 @@ run "defaults" {
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/lock.json",
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/deployments/dev/atta/current.json",
       "Allow s3:ListBucket arn:aws:s3:::atta-dev-deploy-123456789012",
-      "Allow ssm:SendCommand arn:aws:ssm:us-east-1::document/AWS-RunShellScript",
+      "Allow ssm:GetDocument arn:aws:ssm:us-east-1:123456789012:document/status-atta-dev",
+      "Allow ssm:SendCommand arn:aws:ssm:us-east-1:123456789012:document/status-atta-dev",
       "Allow ssm:SendCommand arn:aws:ec2:us-east-1:123456789012:instance/* if {\"StringEquals\":{\"ssm:resourceTag/Environment\":\"dev\",\"ssm:resourceTag/Service\":\"atta\"}}",
       "Allow ssm:DescribeInstanceInformation *",
       "Allow ssm:ListCommands *",
@@ -143,7 +146,7 @@ run "defaults" {
   }
 }
 
-run "existing_provider_and_own_document" {
+run "existing_provider_and_another_document" {
   variables {
     create_oidc_provider = false
     document_name        = "atta-deploy"
@@ -154,8 +157,28 @@ run "existing_provider_and_own_document" {
   }
   assert {
     condition = alltrue([for policy in aws_iam_role_policy.operation : [
-      for s in jsondecode(policy.policy).Statement : s.Resource if s.Action == "ssm:SendCommand" && !can(s.Condition)
+      for s in jsondecode(policy.policy).Statement : s.Resource if contains(flatten([s.Action]), "ssm:SendCommand") && !can(s.Condition)
     ] == ["arn:aws:ssm:us-east-1:123456789012:document/atta-deploy"]])
     error_message = "The roles must be allowed to send the document of this account, and none other."
+  }
+  assert {
+    condition     = length(aws_ssm_document.operation) == 0
+    error_message = "The module must not create documents that nobody sends."
+  }
+}
+
+run "document_of_aws" {
+  variables {
+    document_name = "AWS-RunShellScript"
+  }
+  assert {
+    condition = alltrue([for policy in aws_iam_role_policy.operation : [
+      for s in jsondecode(policy.policy).Statement : s.Resource if contains(flatten([s.Action]), "ssm:SendCommand") && !can(s.Condition)
+    ] == ["arn:aws:ssm:us-east-1::document/AWS-RunShellScript"]])
+    error_message = "The roles must be allowed to send the document of AWS, and none other."
+  }
+  assert {
+    condition     = strcontains(output.commands, "gh variable set SSM_DOCUMENT --env dev --repo Org/atta-jobs --body 'AWS-RunShellScript'\n")
+    error_message = "The commands must replace the document that was used before."
   }
 }

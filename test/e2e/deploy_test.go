@@ -15,7 +15,7 @@ import (
 func TestDeployWithOIDCRole(t *testing.T) {
 	s := playWithScripts(t)
 	digest, _ := s.build("0.1.0-dev").Digest()
-	p := s.step("role-to-assume="+role, "role-session-name=ci").without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	p := s.step("role-to-assume="+role, "GITHUB_RUN_ID=77").without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 	p.Env = append(p.Env, s.aws.OIDCEnv()...)
 	out := p.run()
 	out.wants("success")
@@ -33,7 +33,7 @@ func TestDeployWithOIDCRole(t *testing.T) {
 	if errors := errorsIn(out.log); errors != nil {
 		t.Errorf("errors: %q", errors)
 	}
-	assumed := "arn:aws:sts::" + accountID + ":assumed-role/atta-deploy-dev/ci"
+	assumed := "arn:aws:sts::" + accountID + ":assumed-role/atta-deploy-dev/org-atta-77"
 	for _, call := range s.calls(0, "s3:PutObject", "ssm:", "ecr:", "sts:GetCallerIdentity", "registry:PUT") {
 		fromInstance := call.Operation == "ecr:GetAuthorizationToken" && strings.HasSuffix(call.Principal, ":user/runner")
 		if call.Principal != assumed && !fromInstance {

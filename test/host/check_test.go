@@ -45,3 +45,26 @@ func TestAScriptWithoutACheckIsNotStartedByOne(t *testing.T) {
 		t.Errorf("exit %d, started %t: %+v", a.exit, m.exists("started"), a.Report)
 	}
 }
+
+func TestADoctorSaysWhatTheHostLacks(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	examine := func() answer {
+		return m.send([]string{"doctor", "--service=atta", "--deployment=d-doctor", "--region=us-east-1"})
+	}
+	m.untouched(func() {
+		m.expect(examine(), "ready", 0, "fit for a deploy: ")
+		m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
+		m.expect(examine(), "refused", 10, "the Docker engine does not answer")
+		m.replace("docker", m.passOn("docker"))
+	})
+	if m.exists("opt/atta") || m.exists("var/log/atta-deploy.log") {
+		t.Error("a doctor has left files")
+	}
+	m.deployed("0.0.1-dev")
+	m.sh("chmod 0777 $ATTA_ROOT/opt/atta")
+	m.expect(examine(), "refused", 10, "others may write to it")
+	m.sh("chmod 0755 $ATTA_ROOT/opt/atta")
+	m.replace("aws", "echo 'Unable to locate credentials' >&2; exit 253")
+	m.expect(examine(), "refused", 10, "this host has no credentials to download with: Unable to locate credentials")
+}
