@@ -21,9 +21,9 @@ func Summary(result rollout.Result, err error) string {
 	fmt.Fprintf(&b, "## %s\n\n", runVerdict(result, err))
 	if err != nil {
 		fmt.Fprintf(&b, "<pre>%s</pre>\n\n", html.EscapeString(err.Error()))
-		if hints := Hints(result, err); len(hints) > 0 {
-			for _, hint := range hints {
-				fmt.Fprintf(&b, "- %s\n", escapeCell(hint))
+		if list := remedies(result, err); len(list) > 0 {
+			for _, remedy := range list {
+				fmt.Fprintf(&b, "- %s\n", remedy.markdown())
 			}
 			b.WriteString("\n")
 		}

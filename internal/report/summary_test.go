@@ -55,7 +55,7 @@ func finished(hosts ...*rollout.Host) rollout.Result {
 
 // denied returns a host whose command SSM denied.
 func denied(h *rollout.Host) *rollout.Host {
-	h.Denied = true
+	h.Status = fleet.StatusAccessDenied
 	return h
 }
 

@@ -20,7 +20,7 @@ type Host struct {
 	Before  string         // the version it ran before; empty: none
 	Message string         // the result in words
 	Report  *deploy.Report // its own latest; nil: none
-	Denied  bool           // SSM denied the command
+	Status  fleet.Status   // of its latest command, in SSM
 	Drift   []string       // in a status, how it differs from what it should be
 	Log     string         // the end of its log, untrusted text; empty when all went well
 
@@ -116,8 +116,7 @@ func lastWords(log string) string {
 // applyAnswer sets the state of a host that was asked to run something. Whatever is not
 // proved is not deployed.
 func (h *Host) applyAnswer(want expectation, a answer) {
-	h.Log, h.Report, h.Message = a.Log, a.report, a.Reason
-	h.Denied = a.Status == fleet.StatusAccessDenied
+	h.Log, h.Report, h.Message, h.Status = a.Log, a.report, a.Reason, a.Status
 	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false
 	switch a.Outcome {
 	case fleet.NotDelivered:
