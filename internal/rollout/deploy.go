@@ -27,6 +27,7 @@ func (r *run) runWaves(ctx context.Context) error {
 	if err := r.artifacts.checkQuarantine(r.result.Image.Digest); err != nil {
 		return err
 	}
+	r.warnAboutRisks()
 	pending := r.markRunning()
 	waves := splitIntoWaves(pending, r.plan.Rollout.Waves)
 	numberWaves(waves)

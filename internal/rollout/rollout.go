@@ -73,6 +73,7 @@ type Console interface {
 	Info(format string, args ...any)
 	Untrusted(text string)
 	Notice(title, format string, args ...any)
+	Warning(title, format string, args ...any)
 	Output(name, value string) error
 	SaveState(name, value string) error // for the post step
 }
