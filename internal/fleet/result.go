@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
@@ -40,6 +41,9 @@ type Result struct {
 	Stdout   string // untrusted text, at most 24,000 characters
 	Log      string // the end of stderr, untrusted text; empty after a success
 	Reason   string // why Outcome is not Completed
+
+	CommandID   string    // empty: none was sent to the instance
+	Sent, Ended time.Time // when the command was sent, and seen to have ended, by this machine's clock; zero: not yet
 }
 
 // Status is SSM's status details of a command on one instance, without spaces: Success,

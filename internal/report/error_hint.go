@@ -15,6 +15,8 @@ import (
 	"github.com/org/atta-deploy-action/internal/storage"
 )
 
+const whichInstances = "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered."
+
 // errorHints are the hints for an error, of which the first that is for it counts.
 var errorHints = []hint{
 	{sign: "`is stopped, or not managed by SSM in this account and region`", onError: forProblem(fleet.NotListed),
@@ -23,8 +25,8 @@ var errorHints = []hint{
 		remedy: "Start the instance or its `amazon-ssm-agent`."},
 	{sign: "`has SSM agent …`", onError: forProblem(fleet.OldAgent),
 		remedy: "Update the SSM agent, for example with the document `AWS-UpdateSSMAgent`."},
-	{sign: "`no running instance that SSM manages in this account and region has the tags`, `min-instances is …`", onError: forAny(fleet.ErrNoInstance, forType(func(*rollout.TooFewError) values { return values{} })),
-		remedy: "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered."},
+	{sign: "`no running instance that SSM manages in this account and region has the tags`", onError: forError(fleet.ErrNoInstance), remedy: whichInstances},
+	{sign: "`min-instances is …`", onError: forType(func(*rollout.TooFewError) values { return values{} }), remedy: whichInstances},
 	{
 		sign:   "`ec2imds: GetMetadata, request canceled`",
 		remedy: "No AWS credentials: the metadata service of EC2 does not answer. On a self-hosted runner on EC2, it answers a container only with a hop limit of 2: `aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2 --instance-id <the runner's>`. Or use `role-to-assume`, and grant the job `permissions: id-token: write`.",
@@ -82,9 +84,9 @@ var errorHints = []hint{
 			return when(hasCode(err, "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch"))
 		},
 	},
-	{sign: "`the registry closes the connection when an upload starts`", onError: forAny(image.ErrHungUp),
+	{sign: "`the registry closes the connection when an upload starts`", onError: forError(image.ErrHungUp),
 		remedy: "Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
-	{sign: "`the repository does not exist`", onError: forAny(image.ErrNoRepository),
+	{sign: "`the repository does not exist`", onError: forError(image.ErrNoRepository),
 		remedy: "Create the repository in ECR first, with immutable tags except `latest-*`, or set `create-repository: true`."},
 	{
 		sign:   "`tag …:latest-… already names …`",
@@ -105,17 +107,17 @@ var errorHints = []hint{
 			return when(errors.Is(err, bundle.ErrNotFound) || hasCode(err, "NotFound", "NoSuchKey"))
 		},
 	},
-	{sign: "`not in the registry`", onError: forAny(image.ErrNotFound),
+	{sign: "`not in the registry`", onError: forError(image.ErrNotFound),
 		remedy: "The image is not in the repository: run the image phase, or check `ecr-repository` and `image-digest`."},
 	{sign: "`this image is quarantined in …`", onError: forType(func(*rollout.QuarantineError) values { return values{} }),
 		remedy: "Release the fix as {next}, or set `allow-quarantined: true` if the image was not the cause."},
-	{sign: "`neither a file or folder nor a full registry reference`", onError: forAny(fs.ErrNotExist),
+	{sign: "`neither a file or folder nor a full registry reference`", onError: forError(fs.ErrNotExist),
 		remedy: "Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only `runner.temp`, and only in an input that begins with it."},
 	{sign: "`is a link to …, which this action cannot see`",
 		remedy: "Bazel and Nix leave links out of the workspace: copy the image with `cp -rL`."},
-	{sign: "`not logged in to the registry`", onError: forAny(image.ErrNoLogin),
+	{sign: "`not logged in to the registry`", onError: forError(image.ErrNoLogin),
 		remedy: "A docker login of an earlier step is not visible to a container action, unless both steps set `DOCKER_CONFIG` to `${{ runner.temp }}/docker`. Or pull and `docker save` the image in an earlier step, and set `image` to the archive. See [images.md](images.md#where-the-image-comes-from)."},
-	{sign: "`as in the config`, `damaged`, `truncated`, `lists 0 layers, its config 2`", onError: forAny(image.ErrContent),
+	{sign: "`as in the config`, `damaged`, `truncated`, `lists 0 layers, its config 2`", onError: forError(image.ErrContent),
 		remedy: "Build or save the image again, for example with `docker buildx build --output type=oci,dest=image.tar`. If another job made the file, compare its SHA-256 there and here.",
 		more:   "The image is incomplete or was changed on its way."},
 	{sign: "`a folder without the index.json of an OCI layout, but with image.tar in it`",
@@ -128,13 +130,13 @@ var errorHints = []hint{
 		remedy: "The tool left out layers that its engine shares with another image: pull the image again and use `docker save --platform`, or let the build write it with `type=oci`."},
 	{sign: "`the lock is held by …`", onError: forType(func(*lease.HeldError) values { return values{} }),
 		remedy: "Another run deploys the service to the environment. Wait for that run to end and start this one again, or raise `lock-timeout`. The lock of a killed run expires after about two minutes."},
-	{sign: "`the deploy lock was lost`", onError: forAny(lease.ErrLost),
+	{sign: "`the deploy lock was lost`", onError: forError(lease.ErrLost),
 		remedy: "Start the run again: it skips the instances that run the release already."},
-	{sign: "`not an object that this action wrote`", onError: forAny(lease.ErrInvalidObject),
+	{sign: "`not an object that this action wrote`", onError: forError(lease.ErrInvalidObject),
 		remedy: "Something else wrote the object that the message names, `lock.json` or `current.json`: restore an earlier version of it, or delete it. The next deploy writes it again, and instances need no change."},
-	{sign: "`nobody knows the service`", onError: forAny(rollout.ErrUnknownService),
+	{sign: "`nobody knows the service`", onError: forError(rollout.ErrUnknownService),
 		remedy: "Check `service` and `environment`: no instance has a release of `{service}`, and none is recorded for `{environment}`."},
-	{sign: "`has nothing to roll back to`", onError: forAny(rollout.ErrNoPrevious),
+	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
 		remedy: "The instance saw no earlier release healthy: set `version`, or deploy."},
 	{sign: "`… out of sync`", onError: forType(func(*rollout.DriftError) values { return values{} }),
 		remedy: "Deploy {current} again: it changes only the instances that have drifted."},
@@ -148,23 +150,9 @@ func when(holds bool) values {
 	return nil
 }
 
-// forAny matches an error that is one of the targets, which are errors or matchers.
-func forAny(targets ...any) func(error) values {
-	return func(err error) values {
-		for _, target := range targets {
-			switch target := target.(type) {
-			case error:
-				if errors.Is(err, target) {
-					return values{}
-				}
-			case func(error) values:
-				if found := target(err); found != nil {
-					return found
-				}
-			}
-		}
-		return nil
-	}
+// forError matches an error that is the target.
+func forError(target error) func(error) values {
+	return func(err error) values { return when(errors.Is(err, target)) }
 }
 
 // forType matches an error of a type, for which read returns values.

@@ -15,7 +15,7 @@ type Error struct{ Title, Message string }
 func Failure(result rollout.Result, err error) Error {
 	lines := append([]string{err.Error()}, Hints(result, err)...)
 	return Error{
-		Title:   runSubject(result) + ": " + string(result.Status),
+		Title:   failureVerdict(result, err),
 		Message: strings.Join(lines, "\n"),
 	}
 }

@@ -8,9 +8,9 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// hostHints are the hints for a host, of which each that is for it counts: what its state means, and
-// then its reason.
-var hostHints = slices.Concat(stateHints, reasonHints)
+// hostHints are the hints for a host, of which each that is for it counts: first its state if that is
+// urgent, then its reason.
+var hostHints = slices.Concat(stateHints[:2], reasonHints, stateHints[2:])
 
 var stateHints = []hint{
 	{sign: "status `rollback-failed`", onHost: hasState(rollout.RollbackFailed),
@@ -18,10 +18,12 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "rolled-back: the instance runs the previous release again. The cause is in the log of this step, and on the instance in `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+		remedy: "rolled-back: the instance runs the previous release again. The end of its log is in the log of this step, and the whole log on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
-	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusDeliveryTimedOut },
+	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
+		return h.Status == fleet.StatusDeliveryTimedOut && h.State == rollout.Unknown
+	},
 		remedy: "The SSM agent does not run: `systemctl restart amazon-ssm-agent`."},
 	{sign: "`a deploy was cut off`", onHost: func(h *rollout.Host) bool { return h.Report != nil && slices.Contains(h.Report.Drift, "cut-off") },
 		remedy: "A deploy was cut off on the instance: deploy again, which rolls it back first, or run `/opt/{service}/recover recover` on the instance."},
@@ -29,7 +31,7 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed, or was not found healthy: see its last lines, and release the fix as {next}.",
+	forReason(deploy.ReasonUnhealthy, "", "The program failed, or was not found healthy: see its last lines in the summary, and release the fix as {next}.",
 		"The image is quarantined, unless it is healthy on other instances."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
@@ -67,7 +69,7 @@ var reasonHints = []hint{
 	forReason(deploy.ReasonNoPrevious, "", "The instance saw no earlier release healthy: set `version`, or deploy.", ""),
 	forReason(deploy.ReasonNotVerified, "", "The instance never saw that release healthy: set `version` to one that the message lists, or deploy it.", ""),
 	forReason(deploy.ReasonAlreadyCurrent, "", "The instance runs the version to roll back to: set `version` to another one.", ""),
-	forReason(deploy.ReasonBadParameter, "", "Remove copies of this action's scripts from your `deploy/` folder, unless you have changed them on purpose: they and the action may not fit together.", ""),
+	forReason(deploy.ReasonBadParameter, "", "Remove copies of this action's scripts from your `deploy/` folder, unless you have changed them on purpose: they may be of another version than the action.", ""),
 	forReason(deploy.ReasonScriptFailed, "", "The message names the command that failed on the instance; `/var/log/{service}-deploy.log` there has its output.", ""),
 }
 

@@ -225,6 +225,10 @@ func (r *run) setCurrent(ctx context.Context) error {
 		}
 		c.Verified = seen
 		c.Version, c.Digest, c.Image = version, digest, r.result.Image.URI
+		c.Commit = ""
+		if r.plan.Operation == Deploy && r.plan.Phases.Image {
+			c.Commit = r.plan.Commit
+		}
 		c.Deployment, c.Since = r.plan.DeploymentID, time.Now().UTC().Truncate(time.Second)
 	})
 	if err != nil {

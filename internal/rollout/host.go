@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
@@ -23,6 +24,9 @@ type Host struct {
 	Status  fleet.Status   // of its latest command, in SSM
 	Drift   []string       // in a status, how it differs from what it should be
 	Log     string         // the end of its log, untrusted text; empty when all went well
+
+	CommandID   string    // of its latest command that may have changed something; empty: none
+	Sent, Ended time.Time // of that command; zero: not known
 
 	answered bool // it, or SSM for it, has reported that the command ran
 	resolved bool // asking again would reveal nothing more
@@ -117,6 +121,7 @@ func lastWords(log string) string {
 // proved is not deployed.
 func (h *Host) applyAnswer(want expectation, a answer) {
 	h.Log, h.Report, h.Message, h.Status = a.Log, a.report, a.Reason, a.Status
+	h.CommandID, h.Sent, h.Ended = a.CommandID, a.Sent, a.Ended
 	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false
 	switch a.Outcome {
 	case fleet.NotDelivered:

@@ -84,7 +84,7 @@ func (r *run) connectAccount(ctx context.Context, account Account) error {
 	r.services, r.result.Account, r.result.Console = services, services.Account, services.Console
 	r.console.Info("account %s, region %s", services.Account, r.plan.Region)
 	if services.Skew.Abs() > maxSkew {
-		r.console.Warning("This machine's clock is wrong", "AWS's clock is %s ahead; the run allows for it, an instance cannot: %s", services.Skew.Round(time.Second), clockPage)
+		r.console.Warning("This machine's clock is wrong", "AWS's clock is %s ahead; the run corrects for that. On an instance, a wrong clock makes requests fail: %s", services.Skew.Round(time.Second), clockPage)
 	}
 	return nil
 }
