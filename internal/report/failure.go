@@ -70,11 +70,8 @@ func describeCauses(err error) (causes []string) {
 		default:
 			causes = append(causes, escapeCell(shorten(part.Error(), maxCause)))
 		}
-		for len(hosts) > 0 {
-			message := hosts[0].Message
-			same := slices.DeleteFunc(slices.Clone(hosts), func(h *rollout.Host) bool { return h.Message != message })
-			hosts = slices.DeleteFunc(slices.Clone(hosts), func(h *rollout.Host) bool { return h.Message == message })
-			causes = append(causes, nameHosts(same, func(h *rollout.Host) string { return codeSpan(h.ID) })+": "+escapeCell(message))
+		for _, same := range groupHosts(hosts, hostMessage) {
+			causes = append(causes, nameHosts(same, codeID)+": "+escapeCell(same[0].Message))
 		}
 	}
 	if more := len(causes) - maxCauses; more > 0 {
@@ -116,37 +113,33 @@ func describePlace(result rollout.Result) string {
 
 // describeRunning returns how many hosts run which version.
 func describeRunning(result rollout.Result) string {
-	var versions []string
-	hosts := map[string][]*rollout.Host{}
-	for _, host := range sortByUrgency(result.Hosts) {
-		runs := codeSpan(host.Runs())
-		switch {
-		case host.State == rollout.RollbackFailed:
-			runs = "**perhaps nothing**"
-		case host.State == rollout.Unknown && host.Report == nil:
-			runs = "**not known**"
-		case runs == "":
-			runs = "nothing"
-		}
-		if hosts[runs] == nil {
-			versions = append(versions, runs)
-		}
-		hosts[runs] = append(hosts[runs], host)
-	}
-	for i, runs := range versions {
-		on := rollout.Instances(len(hosts[runs]))
-		switch {
-		case len(versions) == 1 && len(result.Hosts) > 1:
-			on = "all " + on
-		case len(hosts[runs]) <= maxNamedHosts:
-			on = nameHosts(hosts[runs], func(h *rollout.Host) string { return codeSpan(h.ID) })
-		}
-		versions[i] = runs + " on " + on
-	}
-	if len(versions) == 0 && result.Current.Version != "" {
+	if len(result.Hosts) == 0 && result.Current.Version != "" {
 		return fmt.Sprintf("%s, by the last record; no instance was asked", codeSpan(result.Current.Version))
 	}
-	return strings.Join(versions, "; ")
+	var parts []string
+	groups := groupHosts(sortByUrgency(result.Hosts), runningNow)
+	for _, hosts := range groups {
+		on := rollout.Instances(len(hosts))
+		switch {
+		case len(groups) == 1 && len(hosts) > 1:
+			on = "all " + on
+		case len(hosts) <= maxNamedHosts:
+			on = nameHosts(hosts, codeID)
+		}
+		parts = append(parts, runningNow(hosts[0])+" on "+on)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// runningNow returns the version that a host is known to run, or what is known instead.
+func runningNow(host *rollout.Host) string {
+	switch {
+	case host.State == rollout.RollbackFailed:
+		return "**perhaps nothing**"
+	case host.State == rollout.Unknown && host.Report == nil:
+		return "**not known**"
+	}
+	return or(codeSpan(host.Runs()), "nothing")
 }
 
 // scriptNote matches a line that the scripts on a host write about a phase.

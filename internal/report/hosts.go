@@ -15,6 +15,24 @@ const (
 	maxRowMessage  = 300 // characters; the cause has the whole message
 )
 
+// groupHosts returns the hosts in groups of the same key, in the order of the first of each.
+func groupHosts(hosts []*rollout.Host, key func(*rollout.Host) string) (groups [][]*rollout.Host) {
+	index := map[string]int{}
+	for _, host := range hosts {
+		i, found := index[key(host)]
+		if !found {
+			i = len(groups)
+			index[key(host)], groups = i, append(groups, nil)
+		}
+		groups[i] = append(groups[i], host)
+	}
+	return groups
+}
+
+func hostMessage(host *rollout.Host) string { return host.Message }
+
+func codeID(host *rollout.Host) string { return codeSpan(host.ID) }
+
 // hostGroups returns the hosts by state: tables of those that need attention, and folded ones of the others.
 func hostGroups(result rollout.Result) string {
 	var b strings.Builder

@@ -76,6 +76,14 @@ func TestPublishReportsOneErrorForTheRunAndOneForEachHost(t *testing.T) {
 	}
 }
 
+func TestInstancesWithTheSameMessageShareAnAnnotation(t *testing.T) {
+	result, err := many()
+	want := []report.Error{{Title: "i-049, i-099, i-149, i-199, i-249, and 5 more: rolled-back", Message: "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"}}
+	if diff := cmp.Diff(want, report.HostErrors(err)); diff != "" {
+		t.Errorf("of %d instances: %s", len(result.Hosts), diff)
+	}
+}
+
 func TestOutputsContainTheResultOfTheRun(t *testing.T) {
 	result, err := unhealthy(finished(
 		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),

@@ -68,18 +68,9 @@ func plannedWaves(result rollout.Result) string {
 	var b strings.Builder
 	b.WriteString("| Wave | Instances | Change |\n|---|---|---|\n")
 	for wave := 1; wave <= last; wave++ {
-		changes := map[string][]*rollout.Host{}
-		var order []string
-		for _, host := range waves[wave] {
-			if changes[host.Message] == nil {
-				order = append(order, host.Message)
-			}
-			changes[host.Message] = append(changes[host.Message], host)
-		}
-		for _, message := range order {
-			hosts := changes[message]
+		for _, hosts := range groupHosts(waves[wave], hostMessage) {
 			names := nameHosts(hosts, func(h *rollout.Host) string { return instanceLink(result, h) })
-			fmt.Fprintf(&b, "| %d | %s: %s | %s |\n", wave, rollout.Instances(len(hosts)), names, escapeCell(message))
+			fmt.Fprintf(&b, "| %d | %s: %s | %s |\n", wave, rollout.Instances(len(hosts)), names, escapeCell(hosts[0].Message))
 		}
 	}
 	if n := len(waves[0]); n > 0 {
