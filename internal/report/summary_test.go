@@ -171,3 +171,22 @@ func TestSummaryOfTenThousandHostsFitsIntoAMegabyte(t *testing.T) {
 		t.Errorf("the error has %d bytes", size)
 	}
 }
+
+func TestSummaryOfALongErrorIsShortAndLiteral(t *testing.T) {
+	result, _ := refusedBeforeRollout()
+	summary := report.Summary(result, errors.New("<b>`x`"+strings.Repeat("|", 1<<20)))
+	if len(summary) > 1<<15 || strings.Contains(summary, "<b>`") {
+		t.Errorf("the summary has %d bytes: %.300s", len(summary), summary)
+	}
+}
+
+func TestSummaryHasAtMostTwoHundredRowsForInstancesThatNeedAttention(t *testing.T) {
+	var hosts []*rollout.Host
+	for n := range 400 {
+		hosts = append(hosts, host(fmt.Sprintf("mi-%d", n), []rollout.State{rollout.Unknown, rollout.NotDeployed, rollout.Drifted}[n%3], "", "", "x"))
+	}
+	summary := report.Summary(unhealthy(finished(hosts...), rollout.OutcomeUnknown))
+	if rows := strings.Count(summary, "\n| mi-"); rows != 200 || !strings.Contains(summary, "\nand 67 instances more.\n") || !strings.Contains(summary, "\nand 133 instances more.\n") {
+		t.Errorf("%d rows in\n%s", rows, summary)
+	}
+}
