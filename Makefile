@@ -70,7 +70,7 @@ publish: ## Build the action's image, push it to REPOSITORY as VERSION and set i
 vulnerabilities: ## Check the dependencies against the Go vulnerability database (needs the network)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
 
-golden: ## Rewrite the golden files, terraform/document.json and the tables of README.md and docs/inputs.md from the code
+golden: ## Rewrite the golden files, terraform/document.json and the tables of README.md, docs/inputs.md and docs/troubleshooting.md from the code
 	go test ./internal/report . -update
 
 $(BIN)/golangci-lint: Makefile

@@ -221,47 +221,9 @@ func inputsUsed(node *yaml.Node) (names []string) {
 }
 
 var (
-	link        = regexp.MustCompile(`\]\(([^)\s]+)\)`)
-	heading     = regexp.MustCompile(`(?m)^#+ (.*)$`)
 	makeCommand = regexp.MustCompile("(?m)(?:^|`|PATH )make ([a-z][a-z0-9-]*)")
 	makeTarget  = regexp.MustCompile(`(?m)^([a-z][a-z0-9%-]*):`)
 )
-
-func TestLinksInDocsHaveTargets(t *testing.T) {
-	checked := 0
-	for file, text := range documents(t) {
-		for _, match := range link.FindAllStringSubmatch(text, -1) {
-			if strings.Contains(match[1], "://") {
-				continue
-			}
-			checked++
-			path, anchor, _ := strings.Cut(match[1], "#")
-			target := file
-			if path != "" {
-				target = filepath.Join(filepath.Dir(file), path)
-			}
-			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s links to %s, which does not exist", file, match[1])
-			} else if anchor != "" && !hasAnchor(readFile(t, target), anchor) {
-				t.Errorf("%s links to %s, which has no such heading", file, match[1])
-			}
-		}
-	}
-	if checked < 40 {
-		t.Errorf("the docs have %d links into this repository", checked)
-	}
-}
-
-// hasAnchor reports whether GitHub gives a heading of the text this anchor.
-func hasAnchor(text, anchor string) bool {
-	for _, match := range heading.FindAllStringSubmatch(text, -1) {
-		slug := regexp.MustCompile(`[^\p{L}\p{N} _-]`).ReplaceAllString(strings.ToLower(match[1]), "")
-		if strings.ReplaceAll(slug, " ", "-") == anchor {
-			return true
-		}
-	}
-	return false
-}
 
 func TestREADMELinksToEveryPageInDocs(t *testing.T) {
 	readme := readFile(t, "README.md")

@@ -21,8 +21,20 @@ import (
 // NotReadyError describes why an instance cannot be deployed to.
 type NotReadyError struct {
 	Instance Instance
-	Reason   string
+	Problem  Problem
+	Reason   string // in words
 }
+
+// Problem is why an instance is not ready.
+type Problem int
+
+// The problems of an instance.
+const (
+	NotListed Problem = iota + 1 // SSM does not list it
+	NotOnline                    // its agent is not connected
+	NotLinux
+	OldAgent
+)
 
 func (e *NotReadyError) Error() string { return fmt.Sprintf("instance %s %s", e.Instance, e.Reason) }
 
@@ -47,8 +59,8 @@ func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Insta
 	}
 	for _, info := range known {
 		instance := Instance{ID: aws.ToString(info.InstanceId), Name: aws.ToString(info.ComputerName)}
-		if reason := notReadyReason(info); reason != "" {
-			unready = append(unready, &NotReadyError{Instance: instance, Reason: reason})
+		if problem, reason := findProblem(info); problem != 0 {
+			unready = append(unready, &NotReadyError{instance, problem, reason})
 			continue
 		}
 		ready = append(ready, instance)
@@ -56,22 +68,22 @@ func (f *Fleet) Find(ctx context.Context, targets inputs.Targets) (ready []Insta
 	return ready, unready, nil
 }
 
-func notReadyReason(info types.InstanceInformation) string {
+func findProblem(info types.InstanceInformation) (Problem, string) {
 	switch {
 	case info.PingStatus == "":
-		return "is stopped, or not managed by SSM in this account and region: SSM does not list it"
+		return NotListed, "is stopped, or not managed by SSM in this account and region: SSM does not list it"
 	case info.PingStatus != types.PingStatusOnline:
 		reason := fmt.Sprintf("is not online: the SSM agent's status is %s", info.PingStatus)
 		if info.LastPingDateTime != nil {
 			reason += ", last heartbeat at " + info.LastPingDateTime.UTC().Format(time.RFC3339)
 		}
-		return reason
+		return NotOnline, reason
 	case info.PlatformType != types.PlatformTypeLinux:
-		return fmt.Sprintf("runs %s; only Linux instances can be deployed to", info.PlatformType)
+		return NotLinux, fmt.Sprintf("runs %s; only Linux instances can be deployed to", info.PlatformType)
 	case isOlder(aws.ToString(info.AgentVersion), minAgent):
-		return fmt.Sprintf("has SSM agent %s, which gives up when it cannot send a result at once; update it to %s or later", *info.AgentVersion, minAgent)
+		return OldAgent, fmt.Sprintf("has SSM agent %s, which gives up when it cannot send a result at once; update it to %s or later", *info.AgentVersion, minAgent)
 	}
-	return ""
+	return 0, ""
 }
 
 // minAgent is the first agent that sends results again: https://github.com/aws/amazon-ssm-agent/releases/tag/2.2.902.0

@@ -40,6 +40,7 @@ func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) e
 				return err
 			}
 			if closed {
+				result.Ended = time.Now()
 				delete(c.open, result.Instance.ID)
 				c.ended++
 			}

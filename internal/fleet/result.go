@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"strings"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
@@ -40,6 +41,9 @@ type Result struct {
 	Stdout   string // untrusted text, at most 24,000 characters
 	Log      string // the end of stderr, untrusted text; empty after a success
 	Reason   string // why Outcome is not Completed
+
+	CommandID   string    // empty: none was sent to the instance
+	Sent, Ended time.Time // when the command was sent, and seen to have ended, by this machine's clock; zero: not yet
 }
 
 // Status is SSM's status details of a command on one instance, without spaces: Success,
@@ -54,7 +58,8 @@ const (
 	StatusSuccess      Status = "Success"
 	StatusAccessDenied Status = "AccessDenied"
 
-	statusDeliveryTimedOut Status = "DeliveryTimedOut"
+	// StatusDeliveryTimedOut means that the agent did not fetch the command in time.
+	StatusDeliveryTimedOut Status = "DeliveryTimedOut"
 )
 
 // statusOf returns the status details, which SSM writes with or without spaces, or else the status.
@@ -77,7 +82,7 @@ func (s Status) IsUndelivered() bool {
 // IsOpen reports whether a command with this status may still run, or may have completed without SSM's knowledge.
 func (s Status) IsOpen() bool {
 	switch s {
-	case StatusNotSent, StatusPending, "InProgress", "Delayed", statusDeliveryTimedOut, "ExecutionTimedOut", "Cancelling", "Cancelled":
+	case StatusNotSent, StatusPending, "InProgress", "Delayed", StatusDeliveryTimedOut, "ExecutionTimedOut", "Cancelling", "Cancelled":
 		return true
 	}
 	return false
@@ -91,7 +96,7 @@ func (r *Result) decideOutcome(status types.CommandInvocationStatus) {
 		r.Outcome, r.Reason = NotDelivered, "SSM did not deliver the command: "+string(r.Status)
 	case status == types.CommandInvocationStatusSuccess || status == types.CommandInvocationStatusFailed:
 		r.Outcome = Completed
-	case r.Status == statusDeliveryTimedOut:
+	case r.Status == StatusDeliveryTimedOut:
 		r.Reason = "the command ended as " + string(r.Status) + ": is the SSM agent running? SSM lists one that is gone as online for some minutes"
 	default:
 		r.Reason = "the command ended as " + string(r.Status)

@@ -75,7 +75,7 @@ func (f *Fleet) sendCommands(ctx context.Context, command Command, run *Run) err
 			return fmt.Errorf("send command: %w", err)
 		}
 		for _, r := range c.open {
-			r.Outcome, r.Status, r.Reason = Unknown, StatusPending, ""
+			r.Outcome, r.Status, r.Reason, r.CommandID, r.Sent = Unknown, StatusPending, "", c.id, c.sentAt
 		}
 		run.commands = append(run.commands, c)
 		run.CommandIDs = append(run.CommandIDs, c.id)

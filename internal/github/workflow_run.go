@@ -33,5 +33,8 @@ func (a *Action) RunURL() string {
 // Actor returns the login of the user who started the run, or empty outside GitHub.
 func (a *Action) Actor() string { return a.gh.Getenv("GITHUB_ACTOR") }
 
+// Commit returns the commit that started the run, or empty outside GitHub.
+func (a *Action) Commit() string { return a.gh.Getenv("GITHUB_SHA") }
+
 // Repository returns owner/name, or empty outside GitHub.
 func (a *Action) Repository() string { return a.gh.Getenv("GITHUB_REPOSITORY") }

@@ -16,6 +16,7 @@ type Current struct {
 	Digest      string       `json:"digest,omitempty"`
 	Deployment  string       `json:"deployment,omitempty"`
 	Since       time.Time    `json:"since,omitzero"`          // by that run's clock
+	Commit      string       `json:"commit,omitempty"`        // of the run that has pushed the image; may be empty
 	Verified    bool         `json:"verified"`                // it was seen to run, or to succeed, on every instance
 	Before      string       `json:"before,omitempty"`        // the previous current version
 	BeforeImage string       `json:"before_digest,omitempty"` // of the version before, if that was verified

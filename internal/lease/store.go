@@ -49,11 +49,13 @@ const maxExpiry = 2 * time.Minute
 // maxObjectSize limits how much of an object is read, in bytes.
 const maxObjectSize = 16 << 20
 
+// ErrInvalidObject is returned for an object of the lease that something else has written.
+var ErrInvalidObject = errors.New("not an object that this action wrote")
+
 var (
 	// errChanged reports that an object has changed since it was read.
-	errChanged       = errors.New("changed by another run")
-	errInvalidObject = errors.New("not an object that this action wrote")
-	errNoResponse    = errors.New("no response from S3")
+	errChanged    = errors.New("changed by another run")
+	errNoResponse = errors.New("no response from S3")
 )
 
 // object is the state of one S3 object. Both times are by S3's clock, so that a runner's
@@ -84,11 +86,11 @@ func (s *Store) readObject(ctx context.Context, name string, value any) (object,
 		return object{}, s.explainTimeout(ctx, "read", name, fmt.Errorf("read %s: %w", s.objectURI(name), err))
 	}
 	if err := json.Unmarshal(content, value); err != nil {
-		return object{}, fmt.Errorf("read %s: %w: %w", s.objectURI(name), errInvalidObject, err)
+		return object{}, fmt.Errorf("read %s: %w: %w", s.objectURI(name), ErrInvalidObject, err)
 	}
 	if input, ok := value.(validator); ok {
 		if err := input.validate(); err != nil {
-			return object{}, fmt.Errorf("read %s: %w: %w; restore an earlier version of the object, or delete it", s.objectURI(name), errInvalidObject, err)
+			return object{}, fmt.Errorf("read %s: %w: %w; restore an earlier version of the object, or delete it", s.objectURI(name), ErrInvalidObject, err)
 		}
 	}
 	at, ok := middleware.GetServerTime(out.ResultMetadata)
@@ -130,5 +132,5 @@ func (s *Store) explainTimeout(ctx context.Context, verb, name string, err error
 
 // isPermanent reports whether a retry would return the same error.
 func isPermanent(err error) bool {
-	return errors.Is(err, errInvalidObject) || storage.IsPermanent(err)
+	return errors.Is(err, ErrInvalidObject) || storage.IsPermanent(err)
 }

@@ -15,21 +15,22 @@ type Error struct{ Title, Message string }
 func Failure(result rollout.Result, err error) Error {
 	lines := append([]string{err.Error()}, Hints(result, err)...)
 	return Error{
-		Title:   runSubject(result) + ": " + string(result.Status),
+		Title:   failureVerdict(result, err),
 		Message: strings.Join(lines, "\n"),
 	}
 }
 
-// HostErrors returns one error annotation for each host that is not known to run the release;
-// none for a single host, since it would repeat the error of the run.
+// HostErrors returns one error annotation for each message of the hosts that are not known to run
+// the release; none for a single host, since it would repeat the error of the run.
 func HostErrors(err error) []Error {
 	var unhealthy *rollout.UnhealthyError
 	if !errors.As(err, &unhealthy) || unhealthy.Of == 1 {
 		return nil
 	}
-	list := make([]Error, 0, len(unhealthy.Hosts))
-	for _, host := range unhealthy.Hosts {
-		list = append(list, Error{Title: fmt.Sprintf("%s: %s", host.ID, host.State), Message: host.Message})
+	var list []Error
+	for _, hosts := range groupHosts(unhealthy.Hosts, func(h *rollout.Host) string { return string(h.State) + " " + h.Message }) {
+		names := nameHosts(hosts, func(h *rollout.Host) string { return h.ID })
+		list = append(list, Error{Title: fmt.Sprintf("%s: %s", names, hosts[0].State), Message: hosts[0].Message})
 	}
 	return list
 }

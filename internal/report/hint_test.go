@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 
 	"github.com/aws/smithy-go"
@@ -26,14 +27,16 @@ func call(service, operation, code, message string) error {
 }
 
 const (
-	ownAccount = ", and check that the resource belongs to this account."
-	ofS3       = " to the deploying role. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption."
+	docs       = "https://github.com/org/atta-deploy-action/blob/v1/docs/"
+	ownAccount = ", and check that the resource belongs to this account. The whole policy is in permissions.md (" + docs + "permissions.md#the-deploying-role)."
+	ofS3       = " to the deploying role. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption. See permissions.md (" +
+		docs + "permissions.md#the-repository-and-the-bucket)."
 	notValid   = "The AWS credentials are invalid or have expired."
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
-	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the existing image: image: r/atta:0.1.30-dev"
+	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the existing image: image: r/atta:0.1.30-dev."
 	movable    = "Exclude latest-* from the tag immutability of the ECR repository, or set image-tags: none."
 	tags       = "Which instances have the tags and are managed by SSM in region us-east-1? SSM does not list an instance that is stopped, or whose agent has never registered."
-	online     = "Is the instance running, in region us-east-1, with the SSM agent up, and AmazonSSMManagedInstanceCore in its instance profile or Default Host Management?"
+	online     = "SSM does not list the instance: start it, or check its ID and aws-region (us-east-1). It needs AmazonSSMManagedInstanceCore in its instance profile, or Default Host Management."
 	noBundle   = "The bundle is not in the bucket: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 )
 
@@ -57,17 +60,17 @@ func TestHints(t *testing.T) {
 		"alias taken":   {fmt.Errorf("move: %w", &image.TagConflictError{Ref: "r/atta:latest-dev"}), []string{movable}},
 		"bundle taken":  {&bundle.ConflictError{}, []string{nextOne}},
 		"both taken":    {errors.Join(&bundle.ConflictError{}, &bundle.ConflictError{}), []string{nextOne}},
-		"not ready":     {&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}}, []string{online}},
+		"not ready":     {&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}, Problem: fleet.NotListed}, []string{online}},
 		"too few":       {fmt.Errorf("find: %w", &rollout.TooFewError{}), []string{tags}},
 		"none":          {fmt.Errorf("find: %w", fleet.ErrNoInstance), []string{tags}},
 		"in quarantine": {&rollout.QuarantineError{}, []string{"Release the fix as 0.1.31-dev, or set allow-quarantined: true if the image was not the cause."}},
 		"drift":         {&rollout.DriftError{}, []string{"Deploy a version again: it changes only the instances that have drifted."}},
 		"no file":       {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only runner.temp, and only in an input that begins with it."}},
-		"no login":      {fmt.Errorf("read image: %w", image.ErrNoLogin), []string{"A docker login of an earlier step is not visible to a container action, unless both steps set DOCKER_CONFIG to ${{ runner.temp }}/docker. Or pull and docker save the image in an earlier step, and set image to the archive."}},
+		"no login":      {fmt.Errorf("read image: %w", image.ErrNoLogin), []string{"A docker login of an earlier step is not visible to a container action, unless both steps set DOCKER_CONFIG to ${{ runner.temp }}/docker. Or pull and docker save the image in an earlier step, and set image to the archive. See images.md (" + docs + "images.md#where-the-image-comes-from)."}},
 
 		"upload hung up on": {fmt.Errorf("push: %w", image.ErrHungUp), []string{"Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set create-repository: true, and grant ecr:InitiateLayerUpload on it."}},
 		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."}},
-		"lock held":         {fmt.Errorf("lock: %w", &lease.HeldError{}), []string{"Wait for that run to end and start this one again, or raise lock-timeout. The lock of a killed run expires after about two minutes."}},
+		"lock held":         {fmt.Errorf("lock: %w", &lease.HeldError{}), []string{"Another run deploys the service to the environment. Wait for that run to end and start this one again, or raise lock-timeout. The lock of a killed run expires after about two minutes."}},
 		"lock lost":         {errors.Join(fmt.Errorf("follow: %w: %w", lease.ErrLost, context.DeadlineExceeded)), []string{"Start the run again: it skips the instances that run the release already."}},
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},
 		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject" + ofS3}},
@@ -78,7 +81,7 @@ func TestHints(t *testing.T) {
 		"the role refuses": {assume("AssumeRole", "AccessDenied"), []string{"Allow sts:AssumeRole in the trust policy of role-to-assume for the identity that the message names, " +
 			"and grant that identity sts:AssumeRole on the role. If the trust policy requires an external ID, set role-external-id."}},
 		"the role refuses the token": {refused(rollout.RefusedSubject, rollout.Claims{Issuer: github, Subject: "repo:o@1/r@2:environment:dev", Audience: "sts.amazonaws.com"}),
-			[]string{`Does role-to-assume exist, and does its trust policy allow sts:AssumeRoleWithWebIdentity for this job? The OIDC token has sub "repo:o@1/r@2:environment:dev" and aud "sts.amazonaws.com"; ` +
+			[]string{`Does role-to-assume exist, and does its trust policy (` + docs + `permissions.md#the-deploying-role) allow sts:AssumeRoleWithWebIdentity for this job? The OIDC token has the sub repo:o@1/r@2:environment:dev and the aud sts.amazonaws.com; ` +
 				`this condition matches: {"StringEquals":{"token.actions.githubusercontent.com:aud":"sts.amazonaws.com","token.actions.githubusercontent.com:sub":"repo:o@1/r@2:environment:dev"}}. ` +
 				"The sub has the IDs of the owner and the repository, as those of all repositories created, renamed or transferred since 2026-07-15."}},
 		"a token of another server": {refused(rollout.RefusedToken, rollout.Claims{Issuer: "https://ghe.example/_services/token"}),
@@ -98,8 +101,8 @@ func TestHints(t *testing.T) {
 		"no answer":        {&smithy.OperationError{ServiceID: "SSM", OperationName: "SendCommand", Err: errors.New("connection refused")}, nil},
 		"too long": {fmt.Errorf("follow command: %w", context.DeadlineExceeded),
 			[]string{"If the run exceeded the input timeout, start it again, since it skips what is already done, or raise timeout."}},
-		"several": {errors.Join(&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}}, errors.Join(
-			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}}),
+		"several": {errors.Join(&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}, Problem: fleet.NotListed}, errors.Join(
+			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Problem: fleet.NotListed}),
 			[]string{online, "Grant s3:GetObject and s3:ListBucket" + ofS3, "Grant ssm:SendCommand to the deploying role" + ownAccount}},
 	}
 	for name, test := range tests {
@@ -111,45 +114,50 @@ func TestHints(t *testing.T) {
 	}
 }
 
-func TestHintsNameEachStateOnce(t *testing.T) {
-	const logs = "journalctl -u atta and /var/log/atta-deploy.log."
-	back := "rolled-back: the instance runs the previous release again. The cause is in the log of this step, and on the instance in " + logs
-	failed := "rollback-failed: act now, the instance may run nothing: systemctl status atta, " + logs
-	unknown := "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-	grant := "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role."
-	unreached := denied(host("i-5", rollout.NotDeployed, "", "", "x"))
+func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
+	const (
+		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
+		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
+		back    = "rolled-back: the instance has the previous release again; its message says so if that was not running before either. The end of its log is in the log of this step, and the whole log on the instance: journalctl -u atta and /var/log/atta-deploy.log."
+		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
+	)
 	result, err := unhealthy(finished(
 		host("i-1", rollout.RolledBack, "", "", "x"), host("i-2", rollout.RolledBack, "", "", "x"), host("i-3", rollout.Unknown, "", "", "x"),
-		host("i-4", rollout.RollbackFailed, "", "", "x"), unreached,
+		host("i-4", rollout.RollbackFailed, "", "", "x"), denied(host("i-5", rollout.NotDeployed, "", "", "x")),
 		host("i-6", rollout.NotDeployed, "", "0.1.29-dev", "s3://x cannot be downloaded: AccessDenied"),
 	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{failed, unknown, back, grant}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
-	said := func(id string, state rollout.State, code deploy.ExitCode, reason deploy.Reason) *rollout.Host {
-		h := host(id, state, "0.1.29-dev", "0.1.29-dev", "its words")
-		h.Report.Code, h.Report.Reason = code, reason
-		return h
-	}
 	result, err = unhealthy(finished(
-		said("i-1", rollout.NotDeployed, 10, deploy.ReasonQuarantined), said("i-2", rollout.NotDeployed, 51, deploy.ReasonJobRunning), said("i-3", rollout.NotDeployed, 50, deploy.ReasonStale),
-		said("i-4", rollout.RollbackFailed, 41, deploy.ReasonUnhealthy), said("i-5", rollout.NotDeployed, 10, deploy.ReasonNoSpace), said("i-6", rollout.NotDeployed, 51, deploy.ReasonBusy),
+		reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), reasoned("i-2", rollout.NotDeployed, deploy.ReasonStale),
+		reasoned("i-3", rollout.NotDeployed, deploy.ReasonNoSpace), reasoned("i-4", rollout.RollbackFailed, deploy.ReasonNone),
 	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{
 		failed,
-		"The image was found unhealthy on the instance before: release the fix as 0.1.31-dev, or set allow-quarantined: true if the image was not the cause.",
-		"A job or another deploy was running on the instance: start the run again when it has ended. For a long job, raise drain-timeout or set on-running: kill.",
-		"The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted.",
 		"Free disk space on the instance, or lower keep-releases.",
+		"The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted.",
 	}, report.Hints(result, err)); diff != "" {
-		t.Error(diff)
-	}
-	result, err = unhealthy(finished(said("i-4", rollout.RollbackFailed, 41, deploy.ReasonUnhealthy)), rollout.OutcomeRollbackFailed)
-	if diff := cmp.Diff([]string{failed}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}
 	result.Status = rollout.OutcomeCancelled
 	if got := report.Hints(result, err)[0]; got != "Start the run again when you are ready: it skips what is already done." {
 		t.Errorf("cancelled: %s", got)
 	}
+}
+
+func TestValuesInAHintAreShownLiterally(t *testing.T) {
+	refused := &rollout.RoleError{Claims: rollout.Claims{Subject: "repo:o/r:ref:refs/heads/`<b>*x*"}, Refusal: rollout.RefusedSubject, Err: errors.New("no")}
+	result := finished()
+	result.Status = rollout.OutcomeFailed
+	if summary := report.Summary(result, refused); strings.Contains(summary, "heads/`") || !strings.Contains(summary, "`repo:o/r:ref:refs/heads/'<b>*x*`") {
+		t.Errorf("the summary is\n%s", summary)
+	}
+}
+
+// reasoned returns a host whose report has a reason.
+func reasoned(id string, state rollout.State, reason deploy.Reason) *rollout.Host {
+	h := host(id, state, "0.1.29-dev", "0.1.29-dev", "its words")
+	h.Report.Reason = reason
+	return h
 }

@@ -76,19 +76,18 @@ func encodeResults(hosts []*rollout.Host) string {
 	return string(text)
 }
 
-// sortByUrgency sorts the instances that need attention first, and the healthy ones last.
+// stateOrder are the states of instances, those that need attention first.
+var stateOrder = []rollout.State{
+	rollout.RollbackFailed, rollout.Unknown, rollout.RolledBack, rollout.NotDeployed, rollout.Drifted, rollout.Busy,
+	rollout.NotStarted, rollout.Running, rollout.Installed, rollout.Deployed, rollout.InSync,
+}
+
+// sortByUrgency sorts the instances by their states.
 func sortByUrgency(hosts []*rollout.Host) []*rollout.Host {
-	rank := func(host *rollout.Host) int {
-		switch {
-		case isHealthy(host):
-			return 2
-		case host.State == rollout.NotStarted:
-			return 1
-		}
-		return 0
-	}
 	list := slices.Clone(hosts)
-	slices.SortStableFunc(list, func(a, b *rollout.Host) int { return rank(a) - rank(b) })
+	slices.SortStableFunc(list, func(a, b *rollout.Host) int {
+		return slices.Index(stateOrder, a.State) - slices.Index(stateOrder, b.State)
+	})
 	return list
 }
 

@@ -1,7 +1,6 @@
 package report_test
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"flag"
@@ -11,133 +10,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
-	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/image"
-	"github.com/org/atta-deploy-action/internal/inputs"
-	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/report"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
-
-var (
-	oldDigest = "sha256:" + strings.Repeat("a", 64)
-	newDigest = "sha256:" + strings.Repeat("b", 64)
-)
-
-// finished returns a successful run of all phases on the hosts.
-func finished(hosts ...*rollout.Host) rollout.Result {
-	rel, err := release.New("atta", "dev", "0.1.30-dev")
-	if err != nil {
-		panic(err)
-	}
-	return rollout.Result{
-		Plan: rollout.Plan{
-			Operation: rollout.Deploy, Release: rel, DeploymentID: "20260102T030405Z-abcdefgh", Region: "us-east-1", Phases: inputs.Phases{Image: true, Bundle: true, Rollout: true}, Image: inputs.Image{Source: "image.tar"},
-		},
-		Status:     rollout.OutcomeSuccess,
-		Account:    "123456789012",
-		Console:    "us-east-1.console.aws.amazon.com",
-		Image:      image.Pushed{URI: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@" + newDigest, Tag: "0.1.30-dev", Digest: newDigest, Uploaded: true},
-		Bundle:     bundle.Stored{URI: "s3://artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz", SHA256: strings.Repeat("c", 64)},
-		CommandIDs: []string{"01234567-89ab-cdef-0123-456789abcdef"},
-		Hosts:      hosts,
-		Elapsed:    83 * time.Second,
-	}
-}
-
-// denied returns a host whose command SSM denied.
-func denied(h *rollout.Host) *rollout.Host {
-	h.Denied = true
-	return h
-}
-
-func host(id string, state rollout.State, before, runs, message string) *rollout.Host {
-	h := &rollout.Host{Instance: fleet.Instance{ID: id, Name: "ip-10-0-0-" + id[2:]}, State: state, Before: before, Message: message}
-	if runs != "" {
-		h.Report = &deploy.Report{Version: runs, Digest: oldDigest, Unit: "inactive", Result: "success"}
-		if state == rollout.Deployed {
-			h.Report.Digest = newDigest
-		}
-	}
-	return h
-}
-
-// unhealthy returns the run and the error for the hosts that are not deployed.
-func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, error) {
-	result.Status = status
-	bad := &rollout.UnhealthyError{Of: len(result.Hosts)}
-	for _, h := range result.Hosts {
-		switch h.State {
-		case rollout.Deployed:
-		case rollout.NotStarted:
-			bad.Untouched++
-		default:
-			bad.Hosts = append(bad.Hosts, h)
-		}
-	}
-	return result, bad
-}
-
-// statusVerdict returns a status in which one of two hosts has drifted.
-func statusVerdict() rollout.Result {
-	result := finished(
-		host("i-1", rollout.InSync, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, healthy since 2026-01-02T03:04:05Z, unit active"),
-		host("i-2", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "runs 0.1.29-dev, unit active; differs in unit-file, version; should run 0.1.30-dev"),
-	)
-	result.Plan.Operation, result.Plan.Release.Version, result.Current.Version = rollout.Status, release.Version{}, "0.1.30-dev"
-	result.Image, result.Bundle, result.CommandIDs = image.Pushed{}, bundle.Stored{}, nil
-	return result
-}
-
-func refusedBeforeRollout() (rollout.Result, error) {
-	result := finished()
-	result.Status, result.CommandIDs, result.Image, result.Bundle = rollout.OutcomeFailed, nil, image.Pushed{}, bundle.Stored{}
-	result.Plan.Phases.Image, result.Plan.Phases.Bundle, result.Elapsed = false, false, 1400*time.Millisecond
-	return result, errors.Join(
-		fmt.Errorf("read s3://artifacts/bundles/dev/atta/deploy-bundle-0.1.30-dev.tar.gz: %w", call("S3", "HeadObject", "NotFound", "Not Found")),
-		errors.Join(
-			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Reason: "is stopped, or not managed by SSM in this account and region"},
-			&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-3"}, Reason: "is not online: the SSM agent's status is ConnectionLost, last heartbeat at 2026-01-02T03:04:05Z"},
-		),
-		fmt.Errorf("look up: %w", call("SSM", "SendCommand", "AccessDeniedException", "User: arn:aws:sts::123456789012:assumed-role/deploy is not authorized")),
-	)
-}
-
-func cancelled() (rollout.Result, error) {
-	result, err := unhealthy(finished(
-		host("i-1", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs"),
-		host("i-2", rollout.Unknown, "0.1.29-dev", "", "last seen as InProgress, then: interrupt signal received"),
-	), rollout.OutcomeCancelled)
-	return result, errors.Join(fmt.Errorf("follow command %s: %w", result.CommandIDs[0], context.Canceled), err)
-}
-
-func many() (rollout.Result, error) {
-	var hosts []*rollout.Host
-	for n := range 500 {
-		h := host(fmt.Sprintf("i-%03d", n), rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs")
-		if n%50 == 49 {
-			h = host(h.ID, rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
-		}
-		hosts = append(hosts, h)
-	}
-	return unhealthy(finished(hosts...), rollout.OutcomeFailed)
-}
-
-const untrustedText = "a|b `c` <script>alert(1)</script> @user *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
-
-func hostile() (rollout.Result, error) {
-	h := host("i-1", rollout.Unknown, "", "", untrustedText)
-	h.Name, h.Log = untrustedText, untrustedText
-	return unhealthy(finished(h), rollout.OutcomeUnknown)
-}
 
 func TestSummary(t *testing.T) {
 	tests := map[string]func() (rollout.Result, error){
@@ -152,7 +35,7 @@ func TestSummary(t *testing.T) {
 		},
 		"waves": func() (rollout.Result, error) {
 			canary := host("i-3", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
-			canary.Wave = 1
+			canary.Wave, canary.Report.Reason, canary.Report.Exit = 1, deploy.ReasonUnhealthy, 3
 			next := host("i-1", rollout.NotStarted, "0.1.29-dev", "", "")
 			next.Wave = 2
 			return unhealthy(finished(next, canary), rollout.OutcomeRolledBack)
@@ -164,7 +47,10 @@ func TestSummary(t *testing.T) {
 			return result, nil
 		},
 		"planned": func() (rollout.Result, error) {
-			result := finished(host("i-1", rollout.NotStarted, "0.1.29-dev", "", "would go from 0.1.29-dev to 0.1.30-dev"))
+			result := finished(
+				host("i-1", rollout.NotStarted, "0.1.29-dev", "", "would go from 0.1.29-dev to 0.1.30-dev"), host("i-2", rollout.NotStarted, "", "", "would go from nothing to 0.1.30-dev"),
+				host("i-3", rollout.NotStarted, "0.1.29-dev", "", "would go from 0.1.29-dev to 0.1.30-dev"), host("i-4", rollout.Deployed, "0.1.30-dev", "0.1.30-dev", "ran it before, and was seen healthy"))
+			result.Hosts[0].Wave, result.Hosts[1].Wave, result.Hosts[2].Wave = 2, 1, 2
 			result.Plan.DryRun, result.Status, result.CommandIDs = true, rollout.OutcomePlanned, nil
 			return result, nil
 		},
@@ -206,6 +92,7 @@ func TestSummary(t *testing.T) {
 		"cancelled": cancelled,
 		"500-hosts": many,
 		"hostile":   hostile,
+		"canary":    failedCanary,
 	}
 	for name, end := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -228,18 +115,18 @@ func TestSummary(t *testing.T) {
 }
 
 func TestSummaryEscapesTextFromAHost(t *testing.T) {
-	summary := report.Summary(hostile())
-	for _, live := range []string{"<script", "`c`", "[f](", "*d*", " _e_ "} {
-		if table := summary[strings.LastIndex(summary, "\n\n"):]; strings.Contains(table, live) {
-			t.Errorf("the table contains %s", live)
+	result, err := hostile()
+	result.Hosts[0].ID, result.Hosts[0].Log = "i-1", "2026-01-02T03:04:30Z 0.1.30-dev: health\n"+untrustedText
+	summary := report.Summary(withSteps(result, true, []string{"Preflight", "Roll out"}, 1, 2), err)
+	for _, live := range []string{"<script", "`c`", "[f](", "*d*", " _e_ ", "@user", "</pre", "\n::error", "| h |", "$"} {
+		if strings.Contains(summary, live) {
+			t.Errorf("the summary contains %q:\n%s", live, summary)
 		}
 	}
-	if strings.Contains(summary, "<script") || strings.Count(summary, "</pre>") != 1 {
-		t.Errorf("the summary contains HTML from the host:\n%s", summary)
-	}
 	_, table, _ := strings.Cut(summary, "\n| Instance")
+	table, _, _ = strings.Cut(table, "\n\n")
 	for line := range strings.Lines("|" + table) {
-		if strings.Count(line, "|") != 7 || strings.Contains(line, "@") {
+		if strings.Count(line, "|") != 6 {
 			t.Errorf("a line of the table is %q", line)
 		}
 	}
@@ -273,7 +160,8 @@ func TestSummaryOfTenThousandHostsFitsIntoAMegabyte(t *testing.T) {
 		result.Hosts = append(result.Hosts, result.Hosts[:500]...)
 	}
 	for i := range result.Hosts {
-		result.Hosts[i].State, result.Hosts[i].Message = rollout.Unknown, strings.Repeat("|", 600)
+		result.Hosts[i].Name = strings.Repeat("|", 63)
+		result.Hosts[i].State, result.Hosts[i].Message, result.Hosts[i].Log = rollout.Unknown, strings.Repeat("|", 600), strings.Repeat(strings.Repeat("|", 1000)+"\n", 30)
 	}
 	result, err := unhealthy(result, rollout.OutcomeUnknown)
 	if size := len(report.Summary(result, err)); size >= 1<<20 {
@@ -281,5 +169,24 @@ func TestSummaryOfTenThousandHostsFitsIntoAMegabyte(t *testing.T) {
 	}
 	if size := len(report.Failure(result, err).Message); size > 4096 {
 		t.Errorf("the error has %d bytes", size)
+	}
+}
+
+func TestSummaryOfALongErrorIsShortAndLiteral(t *testing.T) {
+	result, _ := refusedBeforeRollout()
+	summary := report.Summary(result, errors.New("<b>`x`"+strings.Repeat("|", 1<<20)))
+	if len(summary) > 1<<15 || strings.Contains(summary, "<b>`") {
+		t.Errorf("the summary has %d bytes: %.300s", len(summary), summary)
+	}
+}
+
+func TestSummaryHasAtMostTwoHundredRowsForInstancesThatNeedAttention(t *testing.T) {
+	var hosts []*rollout.Host
+	for n := range 400 {
+		hosts = append(hosts, host(fmt.Sprintf("mi-%d", n), []rollout.State{rollout.Unknown, rollout.NotDeployed, rollout.Drifted}[n%3], "", "", "x"))
+	}
+	summary := report.Summary(unhealthy(finished(hosts...), rollout.OutcomeUnknown))
+	if rows := strings.Count(summary, "\n| mi-"); rows != 200 || !strings.Contains(summary, "\nand 67 instances more.\n") || !strings.Contains(summary, "\nand 133 instances more.\n") {
+		t.Errorf("%d rows in\n%s", rows, summary)
 	}
 }

@@ -127,7 +127,7 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 		return nil
 	}
 	if isDone(r.leaseContext(ctx)) {
-		r.console.Notice("Not rolled back", "%s run %s: the run ended before they could be rolled back", Instances(len(hosts)), r.plan.Release.Version)
+		r.console.Warning("Not rolled back", "%s run %s: the run ended before they could be rolled back: %s", Instances(len(hosts)), r.plan.Release.Version, operationsPage)
 		return nil
 	}
 	return r.runGroup(ctx, "Roll back: "+Instances(len(hosts)), func(ctx context.Context) error {
@@ -177,6 +177,6 @@ func (r *run) quarantineImage(ctx context.Context) {
 		})
 	})
 	if err != nil {
-		r.console.Notice("The image is not quarantined", "%v", err)
+		r.console.Warning("The image is not quarantined", "%v; it can be deployed again: %s", err, unhealthyPage)
 	}
 }

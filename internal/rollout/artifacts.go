@@ -133,7 +133,7 @@ func (a *artifacts) recordImage(ctx context.Context) {
 		Digest: a.result.Image.Digest, Deployment: a.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second),
 	})
 	if err != nil {
-		a.console.Notice("The image is not recorded", "a later run will build it again: %v", err)
+		a.console.Warning("The image is not recorded", "a later run will build it again: %v; see %s", err, leftoverPage)
 	}
 }
 
@@ -237,6 +237,8 @@ func (a *artifacts) findBundle(ctx context.Context, sha256 string) error {
 	if err != nil {
 		return err
 	}
-	a.result.Bundle = stored
+	if a.result.Bundle = stored; !strings.Contains(stored.URI, "/"+a.plan.Release.Service+"/") {
+		a.console.Warning("The bundle is where earlier versions kept it", "%s is still read; the bundle phase writes to a folder of the service: %s", stored.URI, leftoverPage)
+	}
 	return setOutputs(a.console, "bundle-uri", stored.URI, "bundle-sha256", stored.SHA256)
 }

@@ -109,7 +109,7 @@ func TestNoticeOfAWrongClockNeedsMoreThanAMinute(t *testing.T) {
 			if _, err := f.runPlan(f.plan("0.1.30-dev", "i-1")); err != nil {
 				t.Error(err)
 			}
-			if n := f.console.countLines("This machine's clock is wrong"); n != noticed {
+			if n := f.console.countLines("warning: This machine's clock is wrong"); n != noticed {
 				t.Errorf("%s: %d notices", skew, n)
 			}
 		})

@@ -139,7 +139,7 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 	var highest int64
 	for i, answer := range answers {
 		host := hosts[i]
-		host.Denied = answer.Status == fleet.StatusAccessDenied
+		host.Status = answer.Status
 		if why := c.noAnswerReason(answer); why != "" {
 			host.Message, host.Log = why, answer.Log
 			unanswered = append(unanswered, fmt.Errorf("instance %s cannot report what it runs: %s", host.ID, why))

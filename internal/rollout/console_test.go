@@ -29,6 +29,10 @@ func (c *console) Info(format string, args ...any) {
 	c.log = append(c.log, fmt.Sprintf(format, args...))
 }
 
+func (c *console) Warning(title, format string, args ...any) {
+	c.Notice("warning: "+title, format, args...)
+}
+
 func (c *console) Notice(title, format string, args ...any) {
 	c.Info("%s: "+format, append([]any{title}, args...)...)
 }

@@ -27,6 +27,7 @@ func (r *run) runWaves(ctx context.Context) error {
 	if err := r.artifacts.checkQuarantine(r.result.Image.Digest); err != nil {
 		return err
 	}
+	r.warnAboutRisks()
 	hosts := r.sortHosts()
 	waves := splitIntoWaves(hosts, r.plan.Rollout.Waves)
 	numberWaves(waves)
@@ -209,6 +210,10 @@ func (r *run) setCurrent(ctx context.Context) error {
 		}
 		c.Verified = seen
 		c.Version, c.Digest, c.Image = version, digest, r.result.Image.URI
+		c.Commit = ""
+		if r.plan.Operation == Deploy && r.plan.Phases.Image {
+			c.Commit = r.plan.Commit
+		}
 		c.Deployment, c.Since = r.plan.DeploymentID, time.Now().UTC().Truncate(time.Second)
 	})
 	if err != nil {

@@ -117,6 +117,9 @@ func TestDeployMovesTagsOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 		if result, err = f.runPlan(again); err != nil || result.Image.Uploaded || f.latestDigest() != result.Image.Digest {
 			t.Errorf("latest-dev is %q after %v", f.latestDigest(), err)
 		}
+		if f.console.countLines("warning: A quarantined image is deployed: as 0.1.30-dev it was found unhealthy at ") != 1 {
+			t.Errorf("the log is %q", f.console.log)
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
@@ -20,9 +21,12 @@ type Host struct {
 	Before  string         // the version it ran before; empty: none
 	Message string         // the result in words
 	Report  *deploy.Report // its own latest; nil: none
-	Denied  bool           // SSM denied the command
+	Status  fleet.Status   // of its latest command, in SSM
 	Drift   []string       // in a status, how it differs from what it should be
 	Log     string         // the end of its log, untrusted text; empty when all went well
+
+	CommandID   string    // of its latest command that may have changed something; empty: none
+	Sent, Ended time.Time // of that command; zero: not known
 
 	answered bool // it, or SSM for it, has reported that the command ran
 	resolved bool // asking again would reveal nothing more
@@ -110,8 +114,8 @@ func lastWords(log string) string {
 // applyAnswer sets the state of a host that was asked to run something. Whatever is not
 // proved is not deployed.
 func (h *Host) applyAnswer(want expectation, a answer) {
-	h.Log, h.Report, h.Message = a.Log, a.report, a.Reason
-	h.Denied = a.Status == fleet.StatusAccessDenied
+	h.Log, h.Report, h.Message, h.Status = a.Log, a.report, a.Reason, a.Status
+	h.CommandID, h.Sent, h.Ended = a.CommandID, a.Sent, a.Ended
 	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false
 	switch a.Outcome {
 	case fleet.NotDelivered:

@@ -39,6 +39,7 @@ type Plan struct {
 	FailOnDrift  bool         // in a status
 	Holder       lease.Holder // this run, for others that wait for the lease
 	Deadline     time.Time    // the end of the run: no instance starts the command later
+	Commit       string       // of the workflow run; may be empty
 	Leftover     Leftover     // in a clean-up
 }
 
@@ -55,6 +56,7 @@ type Workflow interface {
 	Repository() string
 	RunURL() string
 	Actor() string
+	Commit() string
 	State(name string) string
 }
 
@@ -79,6 +81,7 @@ func NewPlan(in inputs.Inputs, by Workflow, post bool) Plan {
 		FailOnDrift:  in.Reporting.FailOnDrift,
 		Holder:       lease.Holder{Deployment: id, Version: rel.Version.String(), Repository: by.Repository(), RunURL: by.RunURL(), Actor: by.Actor()},
 		Deadline:     now.Add(in.Timeouts.Run),
+		Commit:       by.Commit(),
 	}
 	if post {
 		plan.Operation = CleanUp

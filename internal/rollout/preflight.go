@@ -73,7 +73,7 @@ func (r *run) readCurrent(ctx context.Context) error {
 	return err
 }
 
-// maxSkew is how far clocks may differ without a notice.
+// maxSkew is how far clocks may differ without a warning.
 const maxSkew = time.Minute
 
 func (r *run) connectAccount(ctx context.Context, account Account) error {
@@ -84,7 +84,7 @@ func (r *run) connectAccount(ctx context.Context, account Account) error {
 	r.services, r.result.Account, r.result.Console = services, services.Account, services.Console
 	r.console.Info("account %s, region %s", services.Account, r.plan.Region)
 	if services.Skew.Abs() > maxSkew {
-		r.console.Notice("This machine's clock is wrong", "AWS's clock is %s ahead; the run allows for it", services.Skew.Round(time.Second))
+		r.console.Warning("This machine's clock is wrong", "AWS's clock is %s ahead; the run corrects for that. On an instance, a wrong clock makes requests fail: %s", services.Skew.Round(time.Second), clockPage)
 	}
 	return nil
 }
@@ -113,8 +113,11 @@ func (r *run) findInstances(ctx context.Context) ([]fleet.Instance, error) {
 // leaveOut takes a host out of a rollback, which goes on without it.
 func (r *run) leaveOut(host *Host, why string) {
 	host.State, host.Message = NotStarted, why+"; it was left out, and runs what it ran before"
-	r.left = append(r.left, host)
-	r.console.Notice("An instance is left out", "instance %s %s", host.Instance, why)
+	if r.left = append(r.left, host); len(r.left) > maxNamed {
+		r.console.Info("instance %s is left out: it %s", host.Instance, why)
+		return
+	}
+	r.console.Warning("An instance is left out", "instance %s %s; the others are rolled back: %s", host.Instance, why, operationsPage)
 }
 
 // TooFewError says that there are fewer instances than min-instances.

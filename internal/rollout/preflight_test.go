@@ -106,6 +106,9 @@ func TestDowngradeRequiresAllowDowngrade(t *testing.T) {
 		if result, err := f.runPlan(plan); err != nil || result.Previous() != "0.2.0-dev" || machine.State().Version != "0.1.30-dev" {
 			t.Errorf("%s runs after %v", machine.State().Version, err)
 		}
+		if f.console.countLines("warning: A newer version is replaced: 0.2.0-dev runs, and allow-downgrade is set: "+rollout.DocsURL) != 1 {
+			t.Errorf("the log is %q", f.console.log)
+		}
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/release"
 )
 
 // QuarantineError says that an image must not be deployed.
@@ -35,4 +36,18 @@ func (a *artifacts) checkQuarantine(digest string) error {
 		return nil
 	}
 	return &QuarantineError{*found, a.plan.Release.Environment}
+}
+
+// warnAboutRisks warns that a deploy does what is refused unless an input allows it.
+func (r *run) warnAboutRisks() {
+	if r.plan.Operation != Deploy {
+		return
+	}
+	if found := r.result.Current.FindQuarantine(r.result.Image.Digest); found != nil && r.plan.Rollout.Policy.AllowQuarantined {
+		r.console.Warning("A quarantined image is deployed", "as %s it was found unhealthy at %s, and allow-quarantined is set: %s",
+			found.Version, found.Since.UTC().Format(time.RFC3339), unhealthyPage)
+	}
+	if newest, err := release.ParseVersion(newestVersion(r.result.Hosts)); err == nil && newest.Compare(r.plan.Release.Version) > 0 {
+		r.console.Warning("A newer version is replaced", "%s runs, and allow-downgrade is set: %s", newest, versionsPage)
+	}
 }

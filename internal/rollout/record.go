@@ -61,13 +61,13 @@ func (r *run) finishRun(ctx context.Context) {
 	defer stop()
 	recorded := r.writeRecord(recording, r.result.Status)
 	if recorded != nil {
-		r.console.Notice("The run is not in the history", "%v", recorded)
+		r.console.Warning("The run is not in the history", "%v; see %s", recorded, leftoverPage)
 	}
 	releasing, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer stop()
 	released := r.lease.Release(releasing)
 	if released != nil {
-		r.console.Notice("The deploy lock was not released", "it expires in about two minutes: %v", released)
+		r.console.Warning("The deploy lock was not released", "it expires in about two minutes: %v; see %s", released, leftoverPage)
 	}
 	if recorded == nil && released == nil && len(unknownHosts(r.result.Hosts)) == 0 {
 		_ = r.console.SaveState(stateFinished, "true") // otherwise the post step checks again, and finds nothing to do
@@ -78,7 +78,7 @@ func (r *run) finishRun(ctx context.Context) {
 // instances it was about.
 func (r *run) recordProgress(ctx context.Context) {
 	if err := r.writeRecord(ctx, OutcomeRunning); err != nil {
-		r.console.Notice("The run is not in the history", "%v", err)
+		r.console.Warning("The run is not in the history", "%v; see %s", err, leftoverPage)
 	}
 }
 

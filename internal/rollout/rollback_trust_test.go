@@ -75,6 +75,9 @@ func TestBundleUnderTheOldKeyIsDeployed(t *testing.T) {
 		if _, ok := f.Object(bucket, plan.Release.BundleKey("bundles/dev/")); ok {
 			t.Error("the bundle is stored again")
 		}
+		if f.console.countLines("warning: The bundle is where earlier versions kept it: ") != 1 {
+			t.Errorf("the log is %q", f.console.log)
+		}
 	})
 }
 

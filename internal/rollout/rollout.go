@@ -74,6 +74,7 @@ type Console interface {
 	Info(format string, args ...any)
 	Untrusted(text string)
 	Notice(title, format string, args ...any)
+	Warning(title, format string, args ...any)
 	Output(name, value string) error
 	SaveState(name, value string) error // for the post step
 }
@@ -90,7 +91,15 @@ type Result struct {
 	Current    lease.Current // what should run, as it was found
 	Idle       bool          // a clean-up that had nothing to do
 	Hosts      []*Host
+	Steps      []Step // that have ended, in their order
 	Elapsed    time.Duration
+}
+
+// Step is a part of a run, as the log groups it.
+type Step struct {
+	Title        string
+	Began, Ended time.Time
+	Failed       bool
 }
 
 // Previous is the version that the instances ran before, when it was the same one on all

@@ -92,7 +92,11 @@ func (r *run) runGroup(ctx context.Context, title string, do func(context.Contex
 	if title == "" {
 		return do(ctx)
 	}
-	return r.console.Group(title, func() error { return do(r.leaseContext(ctx)) })
+	step := Step{Title: title, Began: time.Now()}
+	err := r.console.Group(title, func() error { return do(r.leaseContext(ctx)) })
+	step.Ended, step.Failed = time.Now(), err != nil
+	r.result.Steps = append(r.result.Steps, step)
+	return err
 }
 
 func isDone(ctx context.Context) bool { return ctx.Err() != nil }

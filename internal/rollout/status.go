@@ -63,6 +63,9 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 	return err
 }
 
+// ErrUnknownService is returned if no release of the service is installed or recorded.
+var ErrUnknownService = errors.New("nobody knows the service")
+
 // checkKnown is an error when every one of the hosts has answered that it has no release of the
 // service, and nothing is recorded of it either.
 func (r *run) checkKnown(hosts []*Host) error {
@@ -70,8 +73,8 @@ func (r *run) checkKnown(hosts []*Host) error {
 	if len(hosts) == 0 || r.result.Current.Version != "" || slices.ContainsFunc(hosts, known) {
 		return nil
 	}
-	return fmt.Errorf("nobody knows the service %s in %s: no release of it is installed on %s, and none is recorded; check the inputs service and environment",
-		r.plan.Release.Service, r.plan.Release.Environment, Instances(len(hosts)))
+	return fmt.Errorf("%w %s in %s: no release of it is installed on %s, and none is recorded; check the inputs service and environment",
+		ErrUnknownService, r.plan.Release.Service, r.plan.Release.Environment, Instances(len(hosts)))
 }
 
 // compareWithCurrent sets the state of a host that has answered.

@@ -63,6 +63,9 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 	return release.ParseVersion(target)
 }
 
+// ErrNoPrevious is returned if an instance has seen no earlier release healthy.
+var ErrNoPrevious = errors.New("has nothing to roll back to")
+
 // nothingToRollBackTo says of each host what else it holds.
 func nothingToRollBackTo(from string, hosts []*Host) error {
 	var problems []error
@@ -72,7 +75,7 @@ func nothingToRollBackTo(from string, hosts []*Host) error {
 		if len(others) > 0 {
 			hint = "set version to one of " + strings.Join(others, ", ")
 		}
-		problems = append(problems, fmt.Errorf("instance %s has nothing to roll back to: no release before %s was seen healthy there; %s", host.Instance, from, hint))
+		problems = append(problems, fmt.Errorf("instance %s %w: no release before %s was seen healthy there; %s", host.Instance, ErrNoPrevious, from, hint))
 	}
 	if more := len(hosts) - maxNamed; more > 0 {
 		problems = append(problems, fmt.Errorf("and %d more", more))

@@ -20,8 +20,13 @@ func TestFailedDeployIsRolledBack(t *testing.T) {
 	if out.outputs["failed-instances"] != instanceID || out.outputs["previous-version"] != "0.1.0-dev" || !strings.Contains(out.outputs["results"], `"rolled-back"`) {
 		t.Errorf("outputs are %q", out.outputs)
 	}
-	if !strings.Contains(out.summary, "0.1.0-dev is installed") {
-		t.Errorf("the summary is\n%s", out.summary)
+	for _, text := range []string{
+		"## ❌ atta 0.1.1-dev was rolled back: " + instanceID + " exited with status 3\n", "**What runs now:** `0.1.0-dev` on `" + instanceID + "`\n", "0.1.0-dev is installed",
+		"<samp>", "<br>done, exit 3<br>", "    Roll out (", "    rollback (",
+	} {
+		if !strings.Contains(out.summary, text) {
+			t.Errorf("the summary does not say %q:\n%s", text, out.summary)
+		}
 	}
 	if s.deployed("0.1.2-dev"); s.runs() != "0.1.2-dev" {
 		t.Errorf("after the repair the instance runs %s", s.runs())

@@ -24,19 +24,19 @@ func TestRefusedOIDCTokenIsExplained(t *testing.T) {
 	}{
 		"subject with IDs": {
 			localaws.Options{Trust: localaws.Trust{Subject: "repo:org/atta:*"}}, nil,
-			[]string{`sub "repo:org@1234567/atta@987654321:environment:dev" and aud "sts.amazonaws.com"`, `"token.actions.githubusercontent.com:sub":"repo:org@1234567/atta@987654321:environment:dev"}}`, "since 2026-07-15"},
+			[]string{"the sub repo:org@1234567/atta@987654321:environment:dev and the aud sts.amazonaws.com", `"token.actions.githubusercontent.com:sub":"repo:org@1234567/atta@987654321:environment:dev"}}`, "since 2026-07-15"},
 		},
 		"subject of another environment": {
 			localaws.Options{Subject: "repo:org/atta:environment:dev", Trust: localaws.Trust{Subject: "repo:org/atta:environment:prod"}}, nil,
-			[]string{`sub "repo:org/atta:environment:dev"`, `{"StringEquals":{"`, `:aud":"sts.amazonaws.com",`, `:sub":"repo:org/atta:environment:dev"}}`},
+			[]string{"the sub repo:org/atta:environment:dev", `{"StringEquals":{"`, `:aud":"sts.amazonaws.com",`, `:sub":"repo:org/atta:environment:dev"}}`},
 		},
 		"subject of a tag": {
 			localaws.Options{Subject: "repo:org/atta:ref:refs/tags/0.1.0-dev", Trust: localaws.Trust{Subject: "repo:org/atta:environment:dev"}}, nil,
-			[]string{`sub "repo:org/atta:ref:refs/tags/0.1.0-dev"`, `"StringLike":{"`, `:sub":"repo:org/atta:ref:refs/tags/*-dev"}}`},
+			[]string{"the sub repo:org/atta:ref:refs/tags/0.1.0-dev", `"StringLike":{"`, `:sub":"repo:org/atta:ref:refs/tags/*-dev"}}`},
 		},
 		"audience": {
 			localaws.Options{}, []string{"audience=https://github.com/org"},
-			[]string{`aud "https://github.com/org"`, "set audience"},
+			[]string{"the aud https://github.com/org", "set audience"},
 		},
 		"no provider": {
 			localaws.Options{Trust: localaws.Trust{NoProvider: true}}, nil,

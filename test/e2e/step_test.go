@@ -135,7 +135,10 @@ func (o outcome) wants(status string) {
 		o.t.Fatalf("exit status %d and status %q, want %d and %q\n%s", o.code, o.outputs["status"], code, status, o.log)
 	}
 	verdict, _, _ := strings.Cut(o.summary, "\n")
-	if good := strings.HasPrefix(verdict, "## ✅ "); good != (code == 0) || !good && !strings.Contains(verdict, ": "+status) {
+	words := map[string]string{
+		"rolled-back": " was rolled back: ", "rollback-failed": ", and could not be rolled back", "unknown": " with an unknown result", "cancelled": " was cancelled", "failed": "❌ ",
+	}
+	if good := strings.HasPrefix(verdict, "## ✅ "); good != (code == 0) || !strings.Contains(verdict, words[status]) {
 		o.t.Errorf("the summary of %s begins with %q", status, verdict)
 	}
 }

@@ -1,0 +1,173 @@
+package report
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"strings"
+
+	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/image"
+	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/release"
+	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/internal/storage"
+)
+
+const whichInstances = "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered."
+
+// errorHints are the hints for an error, of which the first that is for it counts.
+var errorHints = []hint{
+	{sign: "`is stopped, or not managed by SSM in this account and region`", onError: forProblem(fleet.NotListed),
+		remedy: "SSM does not list the instance: start it, or check its ID and `aws-region` ({region}). It needs `AmazonSSMManagedInstanceCore` in its instance profile, or Default Host Management."},
+	{sign: "`is not online: the SSM agent's status is ConnectionLost`", onError: forProblem(fleet.NotOnline),
+		remedy: "Start the instance or its `amazon-ssm-agent`."},
+	{sign: "`has SSM agent …`", onError: forProblem(fleet.OldAgent),
+		remedy: "Update the SSM agent, for example with the document `AWS-UpdateSSMAgent`."},
+	{sign: "`no running instance that SSM manages in this account and region has the tags`", onError: forError(fleet.ErrNoInstance), remedy: whichInstances},
+	{sign: "`min-instances is …`", onError: forType(func(*rollout.TooFewError) values { return values{} }), remedy: whichInstances},
+	{
+		sign:   "`ec2imds: GetMetadata, request canceled`",
+		remedy: "No AWS credentials: the metadata service of EC2 does not answer. On a self-hosted runner on EC2, it answers a container only with a hop limit of 2: `aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2 --instance-id <the runner's>`. Or use `role-to-assume`, and grant the job `permissions: id-token: write`.",
+		onError: func(err error) values {
+			// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
+			call := innermostCall(err)
+			return when(isMetadataCall(call) && !isAPIError(call) && errors.Is(err, context.DeadlineExceeded))
+		},
+	},
+	{
+		sign:   "`no EC2 IMDS role found`",
+		remedy: "No AWS credentials. For `role-to-assume`, grant the job `permissions: id-token: write`; or run `aws-actions/configure-aws-credentials` in an earlier step.",
+		onError: func(err error) values {
+			call := innermostCall(err)
+			return when(call != nil && !isAPIError(call) && strings.Contains(err.Error(), "credentials"))
+		},
+	},
+	{sign: "`DurationSeconds exceeds`", onError: func(err error) values { return when(isAssumeRole(err) && hasCode(err, "ValidationError")) },
+		remedy: "Lower `role-duration-seconds`, or raise the maximum session duration of `role-to-assume`. A role that is assumed with another role's credentials lasts at most 3600 seconds."},
+	{sign: "`Incorrect token audience`", onError: forRefusal(rollout.RefusedAudience),
+		remedy: "The OIDC token has the aud `{audience}`: set `audience` to one that the identity provider {provider} accepts, usually `sts.amazonaws.com`, or add this one to the provider."},
+	{sign: "`No OpenIDConnect provider found in your account`", onError: forRefusal(rollout.NoProvider),
+		remedy: "Create the OIDC identity provider `https://{provider}` with the audience `{audience}` in the account of `role-to-assume`, or correct the account ID in `role-to-assume`."},
+	{sign: "`Couldn't retrieve verification key from your identity provider`", onError: forRefusal(rollout.RefusedToken),
+		remedy: "AWS reads the keys of `https://{provider}` to verify the token: it has to be reachable from the internet. If it is, start the run again."},
+	{sign: "`Not authorized to perform sts:AssumeRoleWithWebIdentity`", onError: forRefusal(rollout.RefusedSubject),
+		remedy: "Does `role-to-assume` exist, and does [its trust policy](permissions.md#the-deploying-role) allow `sts:AssumeRoleWithWebIdentity` for this job? The OIDC token has the sub `{subject}` and the aud `{audience}`; this condition matches: `{condition}`.{immutable}"},
+	{
+		sign:   "`not authorized to perform: sts:AssumeRole`",
+		remedy: "Allow `{permission}` in the trust policy of `role-to-assume` for the identity that the message names, and grant that identity `{permission}` on the role. If the trust policy requires an external ID, set `role-external-id`.",
+		onError: func(err error) values {
+			if !isAssumeRole(err) || !hasCode(err, "AccessDenied") {
+				return nil
+			}
+			return values{"permission": requiredPermission(innermostCall(err))}
+		},
+	},
+	{sign: "`the bucket … does not exist`", onError: forType(func(e *storage.UnusableError) values { return when(e.Actual == "") }),
+		remedy: "Create the bucket, or check `deploy-bucket`."},
+	{
+		sign:   "`the bucket … is in region …, not in …`",
+		remedy: "Set `deploy-bucket` to a bucket in {here}, or `aws-region` to {there}: the bucket, the registry and the instances are in one region.",
+		onError: forType(func(e *storage.UnusableError) values {
+			return values{"here": e.Region, "there": e.Actual}
+		}),
+	},
+	{sign: "an `AccessDenied` error of S3", onError: func(err error) values { return deniedCall(err, true) },
+		remedy: "Grant {permission} to the deploying role. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
+	{sign: "another `AccessDenied` error", onError: func(err error) values { return deniedCall(err, false) },
+		remedy: "Grant {permission} to the deploying role, and check that the resource belongs to this account. The whole policy is in [permissions.md](permissions.md#the-deploying-role)."},
+	{
+		sign:   "`ExpiredToken`, `UnrecognizedClientException`, `SignatureDoesNotMatch`",
+		remedy: "The AWS credentials are invalid or have expired.",
+		onError: func(err error) values {
+			return when(hasCode(err, "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch"))
+		},
+	},
+	{sign: "`the SSM document … has another content`, `… does not exist`, `… is for operation: …`", onError: forType(func(e *rollout.DocumentError) values { return values{"document": e.Name} }),
+		remedy: "The document is that of another version of the action, of another region or of another operation. With the Terraform module of this version: `terraform init -upgrade && terraform apply`; without Terraform, run its `examples/account/setup.sh` again, which creates or updates `{document}` ([permissions.md](permissions.md#the-ssm-document)). Or leave `document-name` empty to use `AWS-RunShellScript`, if the role may send that."},
+	{sign: "`the registry closes the connection when an upload starts`", onError: forError(image.ErrHungUp),
+		remedy: "Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
+	{sign: "`the repository does not exist`", onError: forError(image.ErrNoRepository),
+		remedy: "Create the repository in ECR first, with immutable tags except `latest-*`, or set `create-repository: true`."},
+	{
+		sign:   "`tag …:latest-… already names …`",
+		remedy: "Exclude `latest-*` from the tag immutability of the ECR repository, or set `image-tags: none`.",
+		onError: forType(func(e *image.TagConflictError) values {
+			_, err := release.ParseVersion(e.Ref[strings.LastIndexByte(e.Ref, ':')+1:])
+			return when(err != nil)
+		}),
+	},
+	{sign: "`tag … already names …`", onError: forType(func(e *image.TagConflictError) values { return values{"tag": e.Ref} }),
+		remedy: "A version is released once. Release the change as {next}, or deploy the existing image: `image: {tag}`."},
+	{sign: "`holds another bundle`", onError: forType(func(*bundle.ConflictError) values { return values{} }),
+		remedy: "A version is released once. Release the change as {next}."},
+	{
+		sign:   "`the bundle is not in the bucket`, `NoSuchKey`",
+		remedy: "The bundle is not in the bucket: run the bundle phase, or check `version`, `deploy-bucket` and `bundle-prefix`.",
+		onError: func(err error) values {
+			return when(errors.Is(err, bundle.ErrNotFound) || hasCode(err, "NotFound", "NoSuchKey"))
+		},
+	},
+	{sign: "`not in the registry`", onError: forError(image.ErrNotFound),
+		remedy: "The image is not in the repository: run the image phase, or check `ecr-repository` and `image-digest`."},
+	{sign: "`this image is quarantined in …`", onError: forType(func(*rollout.QuarantineError) values { return values{} }),
+		remedy: "Release the fix as {next}, or set `allow-quarantined: true` if the image was not the cause."},
+	{sign: "`neither a file or folder nor a full registry reference`", onError: forError(fs.ErrNotExist),
+		remedy: "Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only `runner.temp`, and only in an input that begins with it."},
+	{sign: "`is a link to …, which this action cannot see`",
+		remedy: "Bazel and Nix leave links out of the workspace: copy the image with `cp -rL`."},
+	{sign: "`not logged in to the registry`", onError: forError(image.ErrNoLogin),
+		remedy: "A docker login of an earlier step is not visible to a container action, unless both steps set `DOCKER_CONFIG` to `${{ runner.temp }}/docker`. Or pull and `docker save` the image in an earlier step, and set `image` to the archive. See [images.md](images.md#where-the-image-comes-from)."},
+	{sign: "`as in the config`, `damaged`, `truncated`, `lists 0 layers, its config 2`", onError: forError(image.ErrContent),
+		remedy: "Build or save the image again, for example with `docker buildx build --output type=oci,dest=image.tar`. If another job made the file, compare its SHA-256 there and here.",
+		more:   "The image is incomplete or was changed on its way."},
+	{sign: "`a folder without the index.json of an OCI layout, but with image.tar in it`",
+		remedy: "A downloaded artifact is a folder: name the archive in it."},
+	{sign: "`it contains 2 images: …; save only one`",
+		remedy: "Use `docker save` with one name or ID, or an OCI layout of one image."},
+	{sign: "`not an image: …`, `not a container image for Linux: …`",
+		remedy: "The file is what the message says; [images.md](images.md#what-is-read) lists what is read."},
+	{sign: "`it is missing`, `it is not in the archive`",
+		remedy: "The tool left out layers that its engine shares with another image: pull the image again and use `docker save --platform`, or let the build write it with `type=oci`."},
+	{sign: "`the lock is held by …`", onError: forType(func(*lease.HeldError) values { return values{} }),
+		remedy: "Another run deploys the service to the environment. Wait for that run to end and start this one again, or raise `lock-timeout`. The lock of a killed run expires after about two minutes."},
+	{sign: "`the deploy lock was lost`", onError: forError(lease.ErrLost),
+		remedy: "Start the run again: it skips the instances that run the release already."},
+	{sign: "`not an object that this action wrote`", onError: forError(lease.ErrInvalidObject),
+		remedy: "Something else wrote the object that the message names, `lock.json` or `current.json`: restore an earlier version of it, or delete it. The next deploy writes it again, and instances need no change."},
+	{sign: "`nobody knows the service`", onError: forError(rollout.ErrUnknownService),
+		remedy: "Check `service` and `environment`: no instance has a release of `{service}`, and none is recorded for `{environment}`."},
+	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
+		remedy: "The instance saw no earlier release healthy: set `version`, or deploy."},
+	{sign: "`… out of sync`", onError: forType(func(*rollout.DriftError) values { return values{} }),
+		remedy: "Deploy {current} again: it changes only the instances that have drifted."},
+}
+
+// when returns values, which are none, if the condition holds.
+func when(holds bool) values {
+	if holds {
+		return values{}
+	}
+	return nil
+}
+
+// forError matches an error that is the target.
+func forError(target error) func(error) values {
+	return func(err error) values { return when(errors.Is(err, target)) }
+}
+
+// forType matches an error of a type, for which read returns values.
+func forType[E error](read func(E) values) func(error) values {
+	return func(err error) values {
+		var found E
+		if errors.As(err, &found) {
+			return read(found)
+		}
+		return nil
+	}
+}
+
+func forProblem(problem fleet.Problem) func(error) values {
+	return forType(func(e *fleet.NotReadyError) values { return when(e.Problem == problem) })
+}

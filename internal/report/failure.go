@@ -1,0 +1,172 @@
+package report
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// The parts of a failure are bounded; the log has them whole.
+const (
+	maxNamedHosts  = 5
+	maxCauses      = 8
+	maxCause       = 2000 // characters of one cause
+	maxLogs        = 3    // hosts whose last lines are shown
+	maxLogLines    = 15
+	maxLogLineSize = 300
+)
+
+// describeFailedRun returns the cause of a failure, where it was, what runs now and what to do, with the last
+// lines of the programs that failed.
+func describeFailedRun(result rollout.Result, err error) string {
+	var b strings.Builder
+	writeList(&b, "Cause", describeCauses(err))
+	if where := describePlace(result); where != "" {
+		fmt.Fprintf(&b, "**Where:** %s\n\n", where)
+	}
+	if running := describeRunning(result); running != "" {
+		fmt.Fprintf(&b, "**What runs now:** %s\n\n", running)
+	}
+	var actions []string
+	for _, remedy := range remedies(result, err) {
+		actions = append(actions, remedy.markdown())
+	}
+	writeList(&b, "What to do", actions)
+	logged := slices.DeleteFunc(failedHostsOf(result), func(h *rollout.Host) bool { return h.Log == "" })
+	for i, host := range logged[:min(len(logged), maxLogs)] {
+		open := ""
+		if i == 0 {
+			open = " open"
+		}
+		title, lines := lastLines(host.Log)
+		fmt.Fprintf(&b, "<details%s><summary>%s %s</summary>\n\n<samp>%s</samp>\n\n</details>\n\n", open, title, escapeCell(host.String()), lines)
+	}
+	return b.String()
+}
+
+// writeList writes what there is under a title, as a list if it is more than one thing.
+func writeList(b *strings.Builder, title string, items []string) {
+	switch len(items) {
+	case 0:
+	case 1:
+		fmt.Fprintf(b, "**%s:** %s\n\n", title, items[0])
+	default:
+		fmt.Fprintf(b, "**%s:**\n\n- %s\n\n", title, strings.Join(items, "\n- "))
+	}
+}
+
+// describeCauses returns the causes of an error in Markdown: of hosts, each message once.
+func describeCauses(err error) (causes []string) {
+	for _, part := range joinedErrors(err) {
+		var hosts []*rollout.Host
+		switch part := part.(type) {
+		case *rollout.UnhealthyError:
+			hosts = part.Hosts
+		case *rollout.DriftError:
+			hosts = part.Hosts
+		default:
+			causes = append(causes, escapeCell(shorten(part.Error(), maxCause)))
+		}
+		for _, same := range groupHosts(hosts, hostMessage) {
+			causes = append(causes, nameHosts(same, codeID)+": "+escapeCell(same[0].Message))
+		}
+	}
+	if more := len(causes) - maxCauses; more > 0 {
+		causes = append(causes[:maxCauses], fmt.Sprintf("and %d more", more))
+	}
+	return causes
+}
+
+// nameHosts names the first of some hosts, and counts the others.
+func nameHosts(hosts []*rollout.Host, name func(*rollout.Host) string) string {
+	var names []string
+	for _, host := range hosts[:min(len(hosts), maxNamedHosts)] {
+		names = append(names, name(host))
+	}
+	if more := len(hosts) - maxNamedHosts; more > 0 {
+		names = append(names, fmt.Sprintf("and %d more", more))
+	}
+	return strings.Join(names, ", ")
+}
+
+// describePlace returns the step in which a run failed, and its hosts with links.
+func describePlace(result rollout.Result) string {
+	var place []string
+	if i := slices.IndexFunc(result.Steps, func(s rollout.Step) bool { return s.Failed }); i >= 0 {
+		step, _, _ := strings.Cut(result.Steps[i].Title, ": ") // without the number of instances
+		place = append(place, step)
+	}
+	if failed := failedHostsOf(result); len(failed) > 0 {
+		place = append(place, nameHosts(failed, func(h *rollout.Host) string {
+			text := instanceLink(result, h)
+			if links := hostLinks(result, h); links != "" {
+				text += " (" + links + ")"
+			}
+			return text
+		}))
+	}
+	return strings.Join(place, ": ")
+}
+
+// describeRunning returns how many hosts run which version.
+func describeRunning(result rollout.Result) string {
+	if len(result.Hosts) == 0 && result.Current.Version != "" {
+		return fmt.Sprintf("%s, by the last record; no instance was asked", codeSpan(result.Current.Version))
+	}
+	var parts []string
+	groups := groupHosts(sortByUrgency(result.Hosts), runningNow)
+	for _, hosts := range groups {
+		on := rollout.Instances(len(hosts))
+		switch {
+		case len(groups) == 1 && len(hosts) > 1:
+			on = "all " + on
+		case len(hosts) <= maxNamedHosts:
+			on = nameHosts(hosts, codeID)
+		}
+		parts = append(parts, runningNow(hosts[0])+" on "+on)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// runningNow returns the version that a host is known to run, or what is known instead.
+func runningNow(host *rollout.Host) string {
+	switch {
+	case host.State == rollout.RollbackFailed:
+		return "**perhaps nothing**"
+	case host.State == rollout.Unknown && host.Report == nil:
+		return "**not known**"
+	}
+	return or(codeSpan(host.Runs()), "nothing")
+}
+
+// scriptNote matches a line that the scripts on a host write about a phase.
+var scriptNote = regexp.MustCompile(`^20\d\d-\d\d-\d\dT[0-9:]+Z \S+: (.*)$`)
+
+// lastLines returns the last lines of the program that failed, or else of the log, in Markdown, and
+// what they are. They wrap, and are shown literally.
+func lastLines(log string) (title, text string) {
+	var program, all []string
+	phase := ""
+	for line := range strings.SplitSeq(strings.TrimSpace(log), "\n") {
+		if note := scriptNote.FindStringSubmatch(line); note != nil {
+			phase = note[1]
+		} else if phase == "health" {
+			program = append(program, line)
+		}
+		all = append(all, line)
+	}
+	title = "Last lines of the program on"
+	if len(program) == 0 {
+		title, program = "Last lines of the log of", all
+	}
+	var lines []string
+	for _, line := range program[max(0, len(program)-maxLogLines):] {
+		line = shorten(strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), " \r"), maxLogLineSize)
+		indent := len(line) - len(strings.TrimLeft(line, " "))
+		lines = append(lines, strings.Repeat("&nbsp;", indent)+escapeCell(line[indent:]))
+	}
+	return title, strings.Join(lines, "<br>")
+}

@@ -1,0 +1,86 @@
+package report
+
+import (
+	"slices"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// hostHints are the hints for a host, of which each that is for it counts: first its state if that is
+// urgent, then its reason.
+var hostHints = slices.Concat(stateHints[:2], reasonHints, stateHints[2:])
+
+var stateHints = []hint{
+	{sign: "status `rollback-failed`", onHost: hasState(rollout.RollbackFailed),
+		remedy: "rollback-failed: act now, the instance may run nothing: `systemctl status {service}`, `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
+		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
+	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
+		remedy: "rolled-back: the instance has the previous release again; its message says so if that was not running before either. The end of its log is in the log of this step, and the whole log on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
+		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
+	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
+		return h.Status == fleet.StatusDeliveryTimedOut && h.State == rollout.Unknown
+	},
+		remedy: "The SSM agent does not run: `systemctl restart amazon-ssm-agent`."},
+	{sign: "`a deploy was cut off`", onHost: func(h *rollout.Host) bool { return h.Report != nil && slices.Contains(h.Report.Drift, "cut-off") },
+		remedy: "A deploy was cut off on the instance: deploy again, which rolls it back first, or run `/opt/{service}/recover recover` on the instance."},
+}
+
+// reasonHints are those for the reason in a host's report.
+var reasonHints = []hint{
+	forReason(deploy.ReasonUnhealthy, "", "The program failed, or was not found healthy: see its last lines in the summary, and release the fix as {next}.",
+		"The image is quarantined, unless it is healthy on other instances."),
+	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
+		"The image is not quarantined."),
+	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
+	forReason(deploy.ReasonCutOff, "", "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.", ""),
+	forReason(deploy.ReasonNotSeen, "", "The engine showed no container of the release's image under the unit's name: the unit has to run `${IMAGE}` with `--name=%N`. See [instance.md](instance.md#your-deploy-folder).", ""),
+	forReason(deploy.ReasonSettingsMissing, "`/opt/<service>/.env lacks …`", "Add the missing settings to `/opt/{service}/.env` on the instance, then start the run again.",
+		"The release's `.env.example` names keys that the instance's settings do not have."),
+	forReason(deploy.ReasonSettingsInvalid, "", "Correct that line of `/opt/{service}/.env` on the instance, then start the run again.",
+		"Docker takes lines of the form `KEY=value`: no `export`, no blanks around the `=`, and no value of several lines."),
+	forReason(deploy.ReasonUnitInvalid, "", "Correct the unit as the message says, and release it as {next}.",
+		"systemd would not start the release's unit, or a deploy could not see what it runs; the message names both."),
+	forReason(deploy.ReasonImageUnavailable, "`the credentials of this host are those of …`", "Docker's or the AWS CLI's message says why the image is not available. The instance's role needs [these permissions](permissions.md#the-instances-role).",
+		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names."),
+	forReason(deploy.ReasonBundleUnavailable, "`cannot be downloaded`", "The message of the AWS CLI says why the bundle is not available. The instance's role needs [these permissions](permissions.md#the-instances-role).",
+		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names."),
+	forReason(deploy.ReasonBundleInvalid, "", "The bundle is not what this action wrote, or holds what it must not: release {next}, and check who else may write to the bucket.", ""),
+	forReason(deploy.ReasonReleaseChanged, "", "The release's folder on the instance was changed, or is from another bundle or image: restore it, or release {next}.", ""),
+	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was found unhealthy on the instance before: release the fix as {next}, or set `allow-quarantined: true` if the image was not the cause.", ""),
+	forReason(deploy.ReasonJobRunning, "`a run of … has not ended within`", "A job was running on the instance: start the run again when it has ended, raise `drain-timeout`, or set `on-running: kill`.", ""),
+	forReason(deploy.ReasonBusy, "", "Another deploy was running on the instance: start the run again when it has ended.", ""),
+	forReason(deploy.ReasonNoSpace, "", "Free disk space on the instance, or lower `keep-releases`.", ""),
+	forReason(deploy.ReasonArchitecture, "", "Build the image for the architecture that the message names, or for several: `docker buildx build --platform linux/amd64,linux/arm64`.", ""),
+	forReason(deploy.ReasonToolMissing, "", "Install what the message names on the instance, which needs bash, Docker, systemd, the AWS CLI, tar and util-linux. See [the requirements](instance.md#requirements).", ""),
+	forReason(deploy.ReasonEngineUnfit, "", "Install Docker as a package of the instance's system: https://docs.docker.com/engine/install/. See [the requirements](instance.md#requirements).",
+		"Docker is a snap, rootless, or has no unit on this host."),
+	forReason(deploy.ReasonEngineUnavailable, "", "Docker or systemd does not answer on the instance: `systemctl status docker`.", ""),
+	forReason(deploy.ReasonStale, "", "The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted.", ""),
+	forReason(deploy.ReasonDowngrade, "", "A newer version runs: set `allow-downgrade: true`, or use `operation: rollback`.", ""),
+	forReason(deploy.ReasonOtherEnvironment, "", "The instance runs a release of another environment: check `environment`, and `instance-ids` or `target-tags`.", ""),
+	forReason(deploy.ReasonForeignContainer, "", "A container of the service's name exists that no release made: remove it, or choose another `service`.", ""),
+	forReason(deploy.ReasonForeignUnit, "", "A unit of that name exists that was not installed by a release: remove it, or choose another `service`.", ""),
+	forReason(deploy.ReasonUnsafeFolder, "", "Others may write to the service's folder, from which root runs scripts: change its owner and mode as the message says.", ""),
+	forReason(deploy.ReasonNotInstalled, "", "No release of `{service}` is installed on the instance: deploy one, or check `service`.", ""),
+	forReason(deploy.ReasonNoPrevious, "", "The instance saw no earlier release healthy: set `version`, or deploy.", ""),
+	forReason(deploy.ReasonNotVerified, "", "The instance never saw that release healthy: set `version` to one that the message lists, or deploy it.", ""),
+	forReason(deploy.ReasonBadParameter, "", "Remove copies of this action's scripts from your `deploy/` folder, unless you have changed them on purpose: they may be of another version than the action.", ""),
+	forReason(deploy.ReasonScriptFailed, "", "The message names the command that failed on the instance; `/var/log/{service}-deploy.log` there has its output.", ""),
+}
+
+func hasState(state rollout.State) func(*rollout.Host) bool {
+	return func(h *rollout.Host) bool { return h.State == state }
+}
+
+// forReason returns the hint for a reason, whose message is mostly the given one.
+func forReason(reason deploy.Reason, message, remedy, more string) hint {
+	sign := "`" + string(reason) + "`"
+	if message != "" {
+		sign += ": " + message
+	}
+	return hint{sign: sign, remedy: remedy, more: more, onHost: func(h *rollout.Host) bool { return h.Report != nil && h.Report.Reason == reason }}
+}

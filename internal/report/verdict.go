@@ -1,0 +1,224 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// runVerdict returns the result in one sentence, as plain text with text from hosts.
+func runVerdict(result rollout.Result, err error) string {
+	rel := result.Plan.Release
+	name := fmt.Sprintf("%s %s", rel.Service, rel.Version)
+	switch {
+	case result.Status == rollout.OutcomePlanned && result.Plan.Operation == rollout.Rollback:
+		return fmt.Sprintf("📋 rollback of %s in %s: planned, nothing was changed", strings.TrimSpace(name), rel.Environment)
+	case result.Status == rollout.OutcomePlanned:
+		return fmt.Sprintf("📋 %s to %s: planned, nothing was changed", name, rel.Environment)
+	case err != nil || result.Status != rollout.OutcomeSuccess:
+		return "❌ " + failureVerdict(result, err)
+	case result.Plan.Operation == rollout.Doctor:
+		return fmt.Sprintf("✅ %s in %s: no problem found, %s fit for a deploy", rel.Service, rel.Environment, rollout.Instances(len(result.Hosts)))
+	case result.Plan.Operation == rollout.Status:
+		return statusVerdict(result)
+	case result.Plan.Phases.Rollout:
+		return rolloutVerdict(result)
+	case result.Plan.Phases.Image && result.Plan.Phases.Bundle:
+		return fmt.Sprintf("✅ The image and the bundle of %s are ready", name)
+	case result.Plan.Phases.Image:
+		return fmt.Sprintf("✅ The image of %s is ready", name)
+	}
+	return fmt.Sprintf("✅ The bundle of %s is ready", name)
+}
+
+// countStates returns how many hosts are in each state.
+func countStates(hosts []*rollout.Host) map[rollout.State]int {
+	states := map[rollout.State]int{}
+	for _, host := range hosts {
+		states[host.State]++
+	}
+	return states
+}
+
+// rolloutVerdict says of a successful rollout what was seen. A job that has not ended, or was not
+// run, has proved nothing yet.
+func rolloutVerdict(result rollout.Result) string {
+	states := countStates(result.Hosts)
+	verdict := fmt.Sprintf("✅ %s %s runs on %s of %s", result.Plan.Release.Service, result.Plan.Release.Version, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
+	switch running, installed := states[rollout.Running], states[rollout.Installed]; {
+	case installed == len(result.Hosts):
+		return strings.Replace(verdict, " runs on ", " is installed, and was not run yet, on ", 1)
+	case running+installed > 0:
+		return fmt.Sprintf("%s: %d deployed, %d running, %d installed", verdict, states[rollout.Deployed], running, installed)
+	}
+	return verdict
+}
+
+func statusVerdict(result rollout.Result) string {
+	outOfSync, states := 0, countStates(result.Hosts)
+	for _, host := range result.Hosts {
+		if !isHealthy(host) {
+			outOfSync++
+		}
+	}
+	service := result.Plan.Release.Service + " in " + result.Plan.Release.Environment
+	if outOfSync > 0 {
+		return fmt.Sprintf("⚠️ %s: %d of %s out of sync", service, outOfSync, rollout.Instances(len(result.Hosts)))
+	}
+	verdict := fmt.Sprintf("✅ %s: %s in sync", service, rollout.Instances(len(result.Hosts)))
+	if running, installed := states[rollout.Running], states[rollout.Installed]; running+installed > 0 {
+		verdict += fmt.Sprintf(", of which %d running and %d installed were not seen to succeed yet", running, installed)
+	}
+	return verdict
+}
+
+// maxVerdictCause limits the characters of a cause in the verdict; the whole cause follows it.
+const maxVerdictCause = 160
+
+// failureVerdict says how the run ended, what the worst of the hosts did, and how far the others are.
+func failureVerdict(result rollout.Result, err error) string {
+	verdict := describeOutcome(result)
+	failed := failedHostsOf(result)
+	switch {
+	case len(failed) > 0:
+		verdict += fmt.Sprintf(": %s %s", failed[0].ID, describeFailure(failed[0]))
+		if more := len(failed) - 1; more > 0 {
+			verdict += fmt.Sprintf(", and %s failed", strings.Replace(rollout.Instances(more), " ", " more ", 1))
+		}
+	case err != nil:
+		line, _, _ := strings.Cut(err.Error(), "\n")
+		verdict += ": " + shorten(line, maxVerdictCause)
+		if more := len(joinedErrors(err)) - 1; more > 0 {
+			verdict += fmt.Sprintf(", and %d more causes", more)
+		}
+	}
+	return verdict + progressSuffix(result)
+}
+
+// describeOutcome says how a run ended that is not a success, such as "atta 0.1.30-dev was rolled back".
+func describeOutcome(result rollout.Result) string {
+	rel := result.Plan.Release
+	name, deploys := strings.TrimSpace(rel.Service+" "+rel.Version.String()), true
+	switch result.Plan.Operation {
+	case rollout.Doctor:
+		name, deploys = fmt.Sprintf("The check of %s in %s", rel.Service, rel.Environment), false
+	case rollout.Status:
+		name, deploys = fmt.Sprintf("The status of %s in %s", rel.Service, rel.Environment), false
+	case rollout.Rollback:
+		name, deploys = fmt.Sprintf("The rollback of %s to %s", rel.Service, or(rel.Version.String(), "the previous version")), false
+	}
+	states := countStates(result.Hosts)
+	switch result.Status {
+	case rollout.OutcomeCancelled:
+		return name + " was cancelled"
+	case rollout.OutcomeRolledBack:
+		return name + " was rolled back"
+	case rollout.OutcomeRollbackFailed:
+		return name + " failed, and could not be rolled back"
+	case rollout.OutcomeUnknown:
+		return name + " ended with an unknown result"
+	}
+	switch done := states[rollout.Deployed] + states[rollout.Running] + states[rollout.Installed]; {
+	case !deploys || !result.Plan.Phases.Rollout:
+		return name + " failed"
+	case done == 0:
+		return name + " was not deployed"
+	case done == len(result.Hosts):
+		return name + " was deployed, but the run failed"
+	}
+	return name + " was not deployed everywhere"
+}
+
+// failedHostsOf returns the hosts on which a run has failed, those that need attention first.
+func failedHostsOf(result rollout.Result) (list []*rollout.Host) {
+	for _, host := range sortByUrgency(result.Hosts) {
+		if !isHealthy(host) && host.State != rollout.NotStarted && !wasRolledBackByRun(host) {
+			list = append(list, host)
+		}
+	}
+	return list
+}
+
+// wasRolledBackByRun reports whether a host had the release, and the run rolled it back because of another one.
+func wasRolledBackByRun(host *rollout.Host) bool {
+	return host.State == rollout.RolledBack && host.Report != nil && (host.Report.Outcome == deploy.OutcomeDeployed || host.Report.Outcome == deploy.OutcomeUnchanged)
+}
+
+// describeFailure says what a host did, such as "exited with status 3".
+func describeFailure(host *rollout.Host) string {
+	reason := deploy.ReasonNone
+	if host.Report != nil {
+		reason = host.Report.Reason
+	}
+	because := ""
+	if reason != deploy.ReasonNone {
+		because = " (" + strings.ReplaceAll(string(reason), "-", " ") + ")"
+	}
+	switch {
+	case host.State == rollout.Unknown:
+		return "did not report its result"
+	case host.State == rollout.RollbackFailed:
+		return "could not roll back" + because
+	case host.State == rollout.Drifted && len(host.Drift) > 0:
+		return "differs in " + strings.Join(host.Drift, ", ")
+	case host.State == rollout.Drifted || host.State == rollout.Busy:
+		return "is " + string(host.State)
+	case host.State == rollout.NotDeployed && reason == deploy.ReasonNone:
+		return "did not run the command"
+	case host.State == rollout.NotDeployed:
+		return "refused the release" + because
+	case reason == deploy.ReasonUnhealthy && host.Report.Exit > 0:
+		return fmt.Sprintf("exited with status %d", host.Report.Exit)
+	case reason == deploy.ReasonUnhealthy:
+		return "was not healthy"
+	case reason == deploy.ReasonStartFailed:
+		return "could not start the release"
+	}
+	return "failed" + because
+}
+
+// progressSuffix says how far an unsuccessful run got, such as "; 9 of 10 instances were not
+// touched"; empty for a single host that was.
+func progressSuffix(result rollout.Result) string {
+	states, of, with := countStates(result.Hosts), rollout.Instances(len(result.Hosts)), 0
+	for _, host := range result.Hosts {
+		if wasRolledBackByRun(host) {
+			with++
+		}
+	}
+	untouched := states[rollout.NotStarted]
+	if untouched == len(result.Hosts) && result.Plan.Operation != rollout.Status {
+		return "; no instance was touched"
+	}
+	var list []string
+	for _, part := range []struct {
+		count int
+		text  string
+	}{
+		{states[rollout.Deployed] + states[rollout.Running] + states[rollout.Installed], "run the release"},
+		{with, "were rolled back with it"},
+		{states[rollout.InSync], "are in sync"},
+		{untouched, "were not touched"},
+	} {
+		if part.count == 1 {
+			part.text = strings.NewReplacer("run ", "runs ", "are ", "is ", "were ", "was ").Replace(part.text)
+		}
+		if part.count > 0 {
+			list = append(list, fmt.Sprintf("%d of %s %s", part.count, of, part.text))
+		}
+	}
+	if len(list) == 0 || len(result.Hosts) == 1 {
+		return ""
+	}
+	return "; " + strings.Join(list, ", ")
+}
+
+// shorten returns text of at most limit characters.
+func shorten(text string, limit int) string {
+	if runes := []rune(text); len(runes) > limit {
+		return string(runes[:limit-1]) + "…"
+	}
+	return text
+}

@@ -1,0 +1,126 @@
+package report_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/report"
+	"github.com/org/atta-deploy-action/internal/rollout"
+)
+
+// verdictOf returns the first line of a run's summary.
+func verdictOf(result rollout.Result, err error) string {
+	line, _, _ := strings.Cut(report.Summary(result, err), "\n")
+	return strings.TrimPrefix(line, "## ")
+}
+
+func TestVerdictSaysWhatTheWorstInstanceDid(t *testing.T) {
+	exited := func(id string) *rollout.Host {
+		h := reasoned(id, rollout.RolledBack, deploy.ReasonUnhealthy)
+		h.Report.Exit = 3
+		return h
+	}
+	undone := reasoned("i-9", rollout.RolledBack, deploy.ReasonNone)
+	undone.Report.Outcome = deploy.OutcomeDeployed
+	ok := host("i-8", rollout.Deployed, "", "0.1.30-dev", "")
+	drifted := host("i-1", rollout.Drifted, "", "0.1.29-dev", "")
+	drifted.Drift = []string{"version", "unit-file"}
+	for want, hosts := range map[string][]*rollout.Host{
+		"i-1 exited with status 3":                                                                           {exited("i-1")},
+		"i-1 exited with status 3, and 1 more instance failed":                                               {exited("i-1"), exited("i-2")},
+		"i-1 exited with status 3; 1 of 2 instances was rolled back with it":                                 {exited("i-1"), undone},
+		"i-2 could not roll back, and 1 more instance failed":                                                {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
+		"i-1 was not healthy; 1 of 2 instances runs the release":                                             {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
+		"i-1 could not start the release":                                                                    {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
+		"i-1 failed (not seen)":                                                                              {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
+		"i-1 refused the release (no space); 1 of 2 instances was not touched":                               {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 did not run the command":                                                                        {host("i-1", rollout.NotDeployed, "", "", "")},
+		"i-1 did not report its result; 1 of 3 instances runs the release, 1 of 3 instances was not touched": {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 differs in version, unit-file":                                                                  {drifted},
+		"i-1 is busy":                                                                                        {host("i-1", rollout.Busy, "", "", "")},
+	} {
+		result, err := unhealthy(finished(hosts...), rollout.OutcomeFailed)
+		if verdict := verdictOf(result, err); !strings.HasSuffix(verdict, ": "+want) {
+			t.Errorf("the verdict is %q, want %q", verdict, want)
+		}
+	}
+}
+
+func TestVerdictSaysHowTheRunEnded(t *testing.T) {
+	broken := errors.New("broken\nin two lines")
+	result := func(operation rollout.Operation, status rollout.Outcome, states ...rollout.State) rollout.Result {
+		var hosts []*rollout.Host
+		for _, state := range states {
+			hosts = append(hosts, host("i-1", state, "", "0.1.29-dev", ""))
+		}
+		result := finished(hosts...)
+		result.Plan.Operation, result.Status = operation, status
+		return result
+	}
+	for want, ended := range map[string]rollout.Result{
+		"❌ atta 0.1.30-dev was cancelled: broken; no instance was touched":                result(rollout.Deploy, rollout.OutcomeCancelled, rollout.NotStarted, rollout.NotStarted),
+		"❌ atta 0.1.30-dev was not deployed: broken; no instance was touched":             result(rollout.Deploy, rollout.OutcomeFailed),
+		"❌ atta 0.1.30-dev was deployed, but the run failed: broken":                      result(rollout.Deploy, rollout.OutcomeFailed, rollout.Deployed),
+		"❌ The rollback of atta to 0.1.30-dev failed: broken; no instance was touched":    result(rollout.Rollback, rollout.OutcomeFailed),
+		"❌ The status of atta in dev failed: broken":                                      result(rollout.Status, rollout.OutcomeFailed),
+		"❌ atta 0.1.30-dev failed, and could not be rolled back: i-1 could not roll back": result(rollout.Deploy, rollout.OutcomeRollbackFailed, rollout.RollbackFailed),
+		"❌ atta 0.1.30-dev ended with an unknown result: i-1 did not report its result":   result(rollout.Deploy, rollout.OutcomeUnknown, rollout.Unknown),
+	} {
+		if verdict := verdictOf(ended, broken); verdict != want {
+			t.Errorf("the verdict is %q, want %q", verdict, want)
+		}
+	}
+}
+
+func TestSummaryComparesCommitsOrTags(t *testing.T) {
+	for name, test := range map[string]struct {
+		change func(*rollout.Result)
+		want   string
+	}{
+		"commits":                  {func(*rollout.Result) {}, "/compare/" + strings.Repeat("e", 40) + "..." + strings.Repeat("d", 40) + ")"},
+		"of another version":       {func(r *rollout.Result) { r.Current.Version = "0.1.28-dev" }, "/compare/0.1.29-dev...0.1.30-dev)"},
+		"not a commit":             {func(r *rollout.Result) { r.Current.Commit = "main) x" }, "/compare/0.1.29-dev...0.1.30-dev)"},
+		"an image of another job":  {func(r *rollout.Result) { r.Plan.Phases.Image = false }, "/compare/0.1.29-dev...0.1.30-dev)"},
+		"outside GitHub":           {func(r *rollout.Result) { r.Plan.Holder.RunURL = "" }, ""},
+		"nothing was there before": {func(r *rollout.Result) { r.Hosts[0].Before = "" }, ""},
+	} {
+		result, err := failedCanary()
+		test.change(&result)
+		summary := report.Summary(result, err)
+		if test.want == "" && strings.Contains(summary, "/compare/") || !strings.Contains(summary, test.want) {
+			t.Errorf("%s: the summary is\n%s", name, summary)
+		}
+	}
+}
+
+func TestSummaryShowsTheEndOfTheLogIfTheProgramDidNotRun(t *testing.T) {
+	result, err := failedCanary()
+	var log strings.Builder
+	for n := range 40 {
+		log.WriteString(strings.Repeat("x", n) + "\n")
+	}
+	result.Hosts[0].Log = log.String()
+	summary := report.Summary(result, err)
+	if !strings.Contains(summary, "Last lines of the log of i-0") || !strings.Contains(summary, "<samp>"+strings.Repeat("x", 25)+"<br>") {
+		t.Errorf("the summary is\n%s", summary)
+	}
+}
+
+// GitHub shows the source of a chart that Mermaid cannot read.
+func TestTimelineContainsNoTextThatMermaidInterprets(t *testing.T) {
+	result, err := failedCanary()
+	result.Hosts[0].ID = "i-0\n    section x:y;#%%{init}"
+	result.Hosts[0].Report.Millis = map[string]int64{"pull": 1 << 62, "health": -5}
+	_, chart, _ := strings.Cut(report.Summary(result, err), "```mermaid\n")
+	chart, _, _ = strings.Cut(chart, "```")
+	if strings.Count(chart, "section") != 3 || strings.ContainsAny(strings.Replace(chart, "%H:%M:%S", "", 1), ";#%{}") || !strings.Contains(chart, "    section i-0 section x,y init, wave 1\n") {
+		t.Errorf("the chart is\n%s", chart)
+	}
+	for line := range strings.Lines(chart) {
+		if strings.Contains(line, "pull") && !strings.HasSuffix(line, ", 26000ms\n") {
+			t.Errorf("a phase is longer than its command: %s", line)
+		}
+	}
+}
