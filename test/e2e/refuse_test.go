@@ -98,7 +98,7 @@ func TestSameVersionIsReusedWithoutRunningTheJobAgain(t *testing.T) {
 	from := len(s.aws.Calls())
 	out := s.run()
 	out.wants("success")
-	s.wantChanges(from, 1, "atta:latest-dev") // the deploy before
+	s.wantChanges(from, 2, "atta:latest-dev") // the second deploy only checks the instance
 	if s.greeting() != "" || !strings.Contains(out.log, "1 instance of 1 already on 0.1.0-dev") {
 		t.Errorf("the job has run again:\n%s", out.log)
 	}
