@@ -7,6 +7,10 @@ variable "service" {
     error_message = "service must be lower-case letters, digits and single dashes, starting with a letter, such as atta."
   }
   validation {
+    condition     = !can(regex("^[0-9a-f]*$", var.service))
+    error_message = "docker would take service for the beginning of a container ID: add a dash, or a letter after f."
+  }
+  validation {
     # The longest name that contains both is the bucket's, which may have 63 characters.
     condition     = length(var.service) + length(var.environment) <= 42
     error_message = "service and environment together may have 42 characters."

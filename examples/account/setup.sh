@@ -16,6 +16,7 @@ die() {
 
 (($# == 5)) || die "usage: $0 SERVICE ENVIRONMENT ORG/REPO OWNER_ID REPOSITORY_ID"
 [[ $1 =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ ]] || die "SERVICE must be lower-case letters, digits and single dashes, starting with a letter"
+[[ ! $1 =~ ^[0-9a-f]+$ ]] || die "docker would take SERVICE for the beginning of a container ID: add a dash, or a letter after f"
 [[ $2 =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ ]] || die "ENVIRONMENT must be lower-case letters, digits and single dashes, starting with a letter"
 ((${#1} + ${#2} <= 42)) || die "SERVICE and ENVIRONMENT together may have 42 characters"
 [[ $3 =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || die "ORG/REPO must name a repository"

@@ -87,11 +87,11 @@ func TestARollbackToAnUnverifiedReleaseIsRefused(t *testing.T) {
 	for version, message := range map[string]string{
 		"0.0.9-dev":             "0.0.9-dev was never seen healthy here; those that were: 0.0.2-dev 0.0.1-dev",
 		"0.0.3-dev":             "0.0.3-dev was never seen healthy here",
-		"0.0.2-dev":             "0.0.2-dev is what runs here",
 		"../releases/0.0.1-dev": "../releases/0.0.1-dev is not a version",
 		"/opt":                  "/opt is not a version",
 		"..":                    ".. was never seen healthy here",
 	} {
 		m.untouched(func() { m.expect(m.rollback(version), "refused", 10, message) })
 	}
+	m.untouched(func() { m.expect(m.rollback("0.0.2-dev"), "unchanged", 0, "0.0.2-dev runs already") })
 }

@@ -53,7 +53,8 @@ func TestAReleaseReplacesThePreviousOne(t *testing.T) {
 
 func TestTheSameReleaseAgainRestartsNothing(t *testing.T) {
 	t.Parallel()
-	m := bootDeployed(t, "0.1.9-dev")
+	m := boot(t)
+	m.deployed("0.1.9-dev")
 	m.untouched(func() {
 		again := m.deploy("0.1.9-dev", parameter("deployment", "second-time"))
 		m.expect(again, "unchanged", 0, "runs already")
@@ -65,7 +66,8 @@ func TestTheSameReleaseAgainRestartsNothing(t *testing.T) {
 
 func TestAVersionIsNeverReused(t *testing.T) {
 	t.Parallel()
-	m := bootDeployed(t, "0.1.9-dev")
+	m := boot(t)
+	m.deployed("0.1.9-dev")
 	m.untouched(func() {
 		m.expect(m.deploy("0.1.9-dev", own("more.txt", "more")), "refused", 20, "never reused")
 	})

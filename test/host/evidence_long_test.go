@@ -143,7 +143,8 @@ func TestAContainerThatDiedUnderAnActiveUnitIsDrift(t *testing.T) {
 
 func TestAJobThatPowerHasCutOffIsRunAgain(t *testing.T) {
 	t.Parallel()
-	m := bootDeployed(t, "0.0.1-dev")
+	m := boot(t)
+	m.deployed("0.0.1-dev")
 	m.output("docker rm --force $s; docker run --detach --name=$s --label=service=$s $(sed -n s/^IMAGE=//p $ATTA_ROOT/opt/$s/current/release.env) -sleep 600s; docker kill $s; until docker container inspect --format '{{.State.Status}}' $s | grep -q exited; do sleep 0.1; done")
 	if a := m.ask(); a.Evidence != deploy.EvidenceFailed || strings.Join(a.Drift, " ") != "container" {
 		t.Errorf("%+v", a.Report)

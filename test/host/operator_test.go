@@ -40,7 +40,8 @@ func TestAnOperatorSeesADeployThatIsUnderWay(t *testing.T) {
 
 func TestAnOperatorFindsOutWhyTheLastDeployFailed(t *testing.T) {
 	t.Parallel()
-	m := bootDeployed(t, "0.0.1-dev")
+	m := boot(t)
+	m.deployed("0.0.1-dev")
 	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "")
 	m.expect(m.deploy("0.0.1-dev", parameter("allow-downgrade", "true")), "unchanged", 0, "")
 	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "refused", 10, "quarantined")

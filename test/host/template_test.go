@@ -16,7 +16,8 @@ var templates struct {
 	made map[string]func() string
 }
 
-// bootDeployed boots an instance on which these versions of a job were deployed, in order.
+// bootDeployed boots an instance on which these versions of a job were deployed, in order, from
+// another repository: deploying one of them again would be another image.
 func bootDeployed(t *testing.T, versions ...string) standin {
 	t.Helper()
 	return bootTemplate(t, "job", versions)
