@@ -2,6 +2,7 @@ package localaws
 
 import (
 	"cmp"
+	"errors"
 	"strconv"
 	"strings"
 )
@@ -27,7 +28,7 @@ func (d *documents) operations() map[string]operation {
 func (s *Server) CreateDocument(name, content string) error {
 	d := &s.ssm.documents
 	_, err := d.createDocument(documentInput{Name: name, Content: content, DocumentType: "Command"})
-	if problem, ok := err.(*Error); !ok || problem.Code != "DocumentAlreadyExists" {
+	if problem := (*Error)(nil); !errors.As(err, &problem) || problem.Code != "DocumentAlreadyExists" {
 		return err
 	}
 	updated, err := d.updateDocument(documentInput{Name: name, Content: content, DocumentVersion: "$LATEST"})

@@ -85,7 +85,7 @@ var errorHints = []hint{
 		},
 	},
 	{sign: "`the SSM document … has another content`, `… does not exist`, `… is for operation: …`", onError: forType(func(e *rollout.DocumentError) values { return values{"document": e.Name} }),
-		remedy: "The document is that of another version of the action, of another region or of another operation. With the Terraform module of this version: `terraform init -upgrade && terraform apply`; without Terraform, run its `examples/account/setup.sh` again, which creates or updates `{document}` ([permissions.md](permissions.md#the-ssm-document)). Or leave `document-name` empty to use `AWS-RunShellScript`, if the role may send that."},
+		remedy: "The document is that of another version of the action, of another region or of another operation. With the Terraform module of this version: `terraform init -upgrade && terraform apply`; without Terraform, run its `examples/account/setup.sh` again, which calls `aws ssm create-document` or `update-document` for `{document}` ([permissions.md](permissions.md#the-ssm-document)). Or leave `document-name` empty to use `AWS-RunShellScript`, if the role may send that."},
 	{sign: "`the registry closes the connection when an upload starts`", onError: forError(image.ErrHungUp),
 		remedy: "Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
 	{sign: "`the repository does not exist`", onError: forError(image.ErrNoRepository),

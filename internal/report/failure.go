@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"slices"
@@ -61,12 +62,16 @@ func writeList(b *strings.Builder, title string, items []string) {
 // describeCauses returns the causes of an error in Markdown: of hosts, each message once.
 func describeCauses(err error) (causes []string) {
 	for _, part := range joinedErrors(err) {
-		var hosts []*rollout.Host
-		switch part := part.(type) {
-		case *rollout.UnhealthyError:
-			hosts = part.Hosts
-		case *rollout.DriftError:
-			hosts = part.Hosts
+		var (
+			hosts     []*rollout.Host
+			unhealthy *rollout.UnhealthyError
+			drift     *rollout.DriftError
+		)
+		switch {
+		case errors.As(part, &unhealthy) && part.Error() == unhealthy.Error():
+			hosts = unhealthy.Hosts
+		case errors.As(part, &drift) && part.Error() == drift.Error():
+			hosts = drift.Hosts
 		default:
 			causes = append(causes, escapeCell(shorten(part.Error(), maxCause)))
 		}
