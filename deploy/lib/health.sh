@@ -137,7 +137,6 @@ describe_result() {
 # shows. The last look comes after the checks, which may take long.
 stays_up() {
   local since=${2:-} container=${2:+$CONTAINER} checked=no result
-  [[ -n $HEALTH_COMMAND$HEALTH_URL ]] || checked=yes
   find_unwell 40 unhealthy "$UNIT did not come up within $HEALTH_TIMEOUT s" || true
   while :; do
     query_properties || PROPERTY=([ActiveState]=unknown)
@@ -157,7 +156,11 @@ stays_up() {
         if [[ -n $since ]] && ((REPLY - since >= MIN_HEALTHY_TIME * 100)) && is_evident running; then
           [[ $CONTAINER == "$container" ]] || find_unwell 40 unhealthy "$UNIT did not stay up: the container $SERVICE was started again" || return 1
           [[ $checked == no ]] || return 0
-          ! passes_checks || { checked=yes && continue; }
+          if passes_checks; then
+            [[ -n $HEALTH_COMMAND$HEALTH_URL ]] || return 0
+            checked=yes
+            continue
+          fi
         fi
         ;;
       *:auto-restart*) find_unwell 40 unhealthy "$UNIT did not stay up: $result" || return 1 ;;
@@ -170,7 +173,13 @@ stays_up() {
 }
 
 passes_checks() {
-  local code=0
+  local code=0 state=''
+  if [[ $EVIDENCE == running && ${PROPERTY[Type]:-} != oneshot ]]; then
+    state=$(query_docker container inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$SERVICE" 2>/dev/null) || state=''
+  fi
+  case $state in # of the HEALTHCHECK that the image may have
+    starting | unhealthy) find_unwell 40 unhealthy "the container $SERVICE is $state, by its HEALTHCHECK" || return 1 ;;
+  esac
   if [[ -n $HEALTH_COMMAND ]]; then
     # Not as an argument, which every user of the host could read.
     env SERVICE="$SERVICE" VERSION="$TO" timeout -k 5 60 bash /dev/fd/7 7<<<"$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?

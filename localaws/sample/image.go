@@ -47,6 +47,13 @@ func WithCmd(args ...string) Option { return func(c *v1.ConfigFile) { c.Config.C
 // WithUser sets who the program runs as: an id, or sample, who is 1000 in the group 1001.
 func WithUser(user string) Option { return func(c *v1.ConfigFile) { c.Config.User = user } }
 
+// WithHealthCheck gives the image a HEALTHCHECK every second: the program with these arguments.
+func WithHealthCheck(args ...string) Option {
+	return func(c *v1.ConfigFile) {
+		c.Config.Healthcheck = &v1.HealthConfig{Test: append([]string{"CMD", "/app/app"}, args...), Interval: time.Second, Retries: 2}
+	}
+}
+
 // WithPort exposes a port, such as 8080/tcp.
 func WithPort(port string) Option {
 	return func(c *v1.ConfigFile) { c.Config.ExposedPorts = map[string]struct{}{port: {}} }

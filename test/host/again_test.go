@@ -148,3 +148,12 @@ func TestAPrefixOfAnotherCommandIsNotThePrograms(t *testing.T) {
 		t.Errorf("%+v", a.Report)
 	}
 }
+
+func TestAServiceWhoseHealthcheckFailsIsRolledBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(sample.WithHealthCheck()))
+	short := parameter("health-timeout", "15")
+	m.expect(m.deploy("0.0.2-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "the container atta is unhealthy, by its HEALTHCHECK; 0.0.1-dev is installed")
+	m.deployed("0.0.3-dev", daemon(sample.WithHealthCheck("-exit", "3")), own("docker.env", "DOCKER_ARGS=--no-healthcheck\n"))
+}

@@ -221,7 +221,7 @@ release() {
 }
 
 @test "a service that was started again did not stay up, and an unknown run is no other run" {
-  UNIT=atta.service MIN_HEALTHY_TIME=0 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9))
+  HEALTH_COMMAND='' HEALTH_URL='' UNIT=atta.service MIN_HEALTHY_TIME=0 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9))
   sleep() { :; }
   is_evident() { :; }
   passes_checks() { :; }
@@ -243,7 +243,7 @@ release() {
 }
 
 @test "a service that is up for too short a time is polled again" {
-  UNIT=atta.service MIN_HEALTHY_TIME=9 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9)) LOOKED=0
+  HEALTH_COMMAND='' HEALTH_URL='' UNIT=atta.service MIN_HEALTHY_TIME=9 HEALTH_TIMEOUT=9 DEADLINE=$((SECONDS + 9)) LOOKED=0
   is_evident() { :; }
   query_properties() { PROPERTY=([ActiveState]=active [InvocationID]=first); }
   sleep() { LOOKED=$((LOOKED + 1)); ((LOOKED < 3)) || DEADLINE=0; }

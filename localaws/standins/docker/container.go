@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"time"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
@@ -38,15 +40,17 @@ type state struct {
 	Error      string
 	StartedAt  string
 	FinishedAt string
+	Health     *health `json:",omitempty"`
 }
 
 type config struct {
-	Image      string
-	Env        []string
-	Labels     map[string]string
-	WorkingDir string
-	User       string
-	Hostname   string
+	Image       string
+	Env         []string
+	Labels      map[string]string
+	WorkingDir  string
+	User        string
+	Hostname    string
+	Healthcheck *v1.HealthConfig `json:",omitempty"`
 }
 
 type hostConfig struct {
@@ -117,7 +121,6 @@ func readContainer(dir string) (*container, error) {
 	return c, instance.ReadJSON(filepath.Join(dir, "config.v2.json"), c)
 }
 
-// findContainer resolves a name, an id or the beginning of one.
 // findContainer is the container of this name, or the only one whose ID begins so, however short that is.
 func (e *engine) findContainer(ref string) (*container, error) {
 	all, err := e.listContainers()

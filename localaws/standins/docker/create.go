@@ -24,7 +24,7 @@ import (
 
 // createOptions are the options of docker create and run. Those after the line
 // break are read and have no effect on a plain process.
-const createOptions = "name= pull= env,e= env-file= volume,v= mount= label,l= cidfile= workdir,w= entrypoint= rm stop-timeout= quiet,q user,u= hostname,h= network,net= read-only init log-driver= " +
+const createOptions = "name= pull= env,e= env-file= volume,v= mount= label,l= cidfile= workdir,w= entrypoint= rm stop-timeout= quiet,q user,u= hostname,h= network,net= read-only init log-driver= no-healthcheck " +
 	"interactive,i tty,t log-opt= memory,m= memory-swap= cpus= cpu-shares= pids-limit= publish,p= cap-add= cap-drop= security-opt= tmpfs= ulimit= platform= shm-size= stop-signal= ipc= oom-score-adj="
 
 func (e *engine) createContainer(args []string) error {
@@ -85,6 +85,9 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 			ReadonlyRootfs: options.Has("read-only"), Init: options.Has("init"), StopTimeout: stopTimeout,
 			LogConfig: logConfig{Type: cmp.Or(options.Last("log-driver"), "json-file")},
 		},
+	}
+	if !options.Has("no-healthcheck") {
+		c.Config.Healthcheck = img.Config.Healthcheck
 	}
 	for key, value := range img.Config.Labels {
 		c.Config.Labels[key] = value

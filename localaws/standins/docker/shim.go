@@ -61,12 +61,25 @@ func (e *engine) superviseContainer(id string, caller *os.File) (int, error) {
 		return status, errors.Join(err, e.recordEnd(c, status, err.Error()))
 	}
 	c.State.Pid = cmd.Process.Pid
+	checked := hasHealthCheck(c.Config.Healthcheck)
+	if checked {
+		c.State.Health = &health{Status: "starting"}
+	}
 	if err := errors.Join(e.recordEvent(c, "start", nil), e.saveContainer(c)); err != nil {
 		return daemonStatus, errors.Join(err, cmd.Process.Kill())
 	}
 	fmt.Fprintf(caller, "pid %d\n", c.State.Pid)
 	_ = caller.Close()
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		if checked {
+			e.watchHealth(c, stop)
+		}
+	}()
 	_ = cmd.Wait()
+	close(stop)
+	<-stopped
 	_ = syscall.Kill(-c.State.Pid, syscall.SIGKILL) // what the program left behind ends with it
 	stdout.flushLine()
 	stderr.flushLine()
