@@ -10,7 +10,7 @@ import (
 // Parts of the forms below, as bootstrap.sh has them.
 const (
 	nameForm = `[a-z][a-z0-9]*(-[a-z0-9]+)*`
-	// A service's name is no beginning of a container's ID, by which docker would find another container.
+	// A service's name must not be a prefix of container IDs, by which docker would find another container.
 	serviceForm = `([a-z][a-z0-9]*(-[a-z0-9]+)+|([g-z]|[a-f][a-f0-9]*[g-z])[a-z0-9]*)`
 	numberForm  = `[1-9][0-9]{0,11}`
 	timeForm    = `[1-9][0-9]{0,5}` // seconds

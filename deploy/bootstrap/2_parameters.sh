@@ -1,8 +1,8 @@
 
 # --- parameters
 
-# The form of every parameter. A service's name is not the beginning of a container's ID, which docker
-# would take for that container.
+# The form of every parameter. A service's name must not be a prefix of container IDs, by which docker
+# would find another container.
 readonly NAME='[a-z][a-z0-9]*(-[a-z0-9]+)*' NUMBER='[1-9][0-9]{0,11}' TIME='[1-9][0-9]{0,5}' SWITCH='(true|false)'
 declare -rA FORMS=(
   ['service']='([a-z][a-z0-9]*(-[a-z0-9]+)+|([g-z]|[a-f][a-f0-9]*[g-z])[a-z0-9]*)'

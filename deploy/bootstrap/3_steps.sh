@@ -80,7 +80,7 @@ write_generation() {
 recover_interrupted_deploy() {
   [[ -L $HOME_OF_SERVICE/recover ]] || return 0
   log_line "the previous deploy was cut off"
-  ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes "$HOME_OF_SERVICE/recover" recover >>"$LOG" 2>&1 ||
+  ATTA_LOCK_HELD=yes ATTA_LOG_OPEN=yes "$HOME_OF_SERVICE/recover" recover >>"$LOG" 2>&1 || [[ ! -L $HOME_OF_SERVICE/recover ]] ||
     abort_command 51 lock cut-off "the previous deploy was cut off and cannot be rolled back: $(last_log_line)"
 }
 

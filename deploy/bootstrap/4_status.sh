@@ -1,7 +1,7 @@
 
 # --- status
 
-MORE='' INSTALLED='' BUSY=false CUT_OFF=false EVIDENCE='' SEEN='' IMAGE_ID=''
+MORE='' INSTALLED='' BUSY=false CUT_OFF=false EVIDENCE='' SEEN='' IMAGE_ID='' RESTARTS=0 STARTED=0
 declare -A PROPERTY=()
 readonly OPEN='{''{' # which SSM would take for a parameter of its document
 
@@ -77,17 +77,19 @@ raise_fence() {
 # observe_container: sets EVIDENCE and SEEN to what the engine shows of the unit's container, and
 # IMAGE_ID to the id of the release's image.
 observe_container() {
-  local line answer image state status unseen=none IMAGE
+  local line answer image state status started unseen=none IMAGE
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   while IFS= read -r line; do
     [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result "$SERVICE.service" 2>/dev/null)
+  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,NRestarts "$SERVICE.service" 2>/dev/null)
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
   IMAGE_ID=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$IMAGE" 2>/dev/null) || { IMAGE_ID='' SEEN="the engine does not know $IMAGE" && observe_engine && return 0; }
-  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}}" "$SERVICE" 2>/dev/null) || { observe_engine && return 0; }
-  read -r image state status <<<"$answer"
+  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}} $OPEN.RestartCount}} $OPEN.State.StartedAt}}" "$SERVICE" 2>/dev/null) ||
+    { observe_engine && return 0; }
+  read -r image state status RESTARTS started <<<"$answer"
+  STARTED=$(date -d "$started" +%s 2>/dev/null) || STARTED=0 # podman writes it in another form
   if [[ $image == "$IMAGE_ID" ]]; then
     judge_container "$state" "$status" "$unseen"
   else
@@ -111,11 +113,15 @@ confirm_release() {
       rm -f -- "$release/failed"
       [[ ! -f $release/installed ]] || printf 'succeeded later\n' >"$release/verified"
       ;;
+    *:running) [[ ${PROPERTY[Type]:-} == oneshot ]] || rm -f -- "$release/failed" && return 0 ;;
     *:failed) ;;
     *) return 0 ;;
   esac
   rm -f -- "$release/installed"
 }
+
+# is_restarting: systemd or the engine has started the container again within the last minute.
+is_restarting() { ((RESTARTS + ${PROPERTY[NRestarts]:-0} > 0 && $(date +%s) - STARTED < 60)); }
 
 # detect_drift: how this host differs from the installed release.
 detect_drift() {
@@ -145,7 +151,7 @@ detect_drift() {
       oneshot:yes:active:*) drift+=',"container"' ;;
       oneshot:yes:inactive:running:* | oneshot:yes:inactive:succeeded:*) drift+=',"inactive"' ;;
       oneshot:*) ;;
-      *:active:*:running) ;;
+      *:active:*:running) ! is_restarting || drift+=',"restarts"' ;;
       *:active:*) drift+=',"container"' ;;
       *) drift+=',"inactive"' ;;
     esac

@@ -78,7 +78,7 @@ begin_change() {
     [[ $(readlink -- "$BASE/recover") =~ ^releases/[A-Za-z0-9.-]+/deploy/ec2_deploy\.sh$ ]] ||
       refuse unsafe-folder "$BASE/recover does not lead to a release's script: $(readlink -- "$BASE/recover")"
     log_note "the previous deploy was cut off"
-    ATTA_LOCK_HELD=yes "$BASE/recover" recover >&2 || end_unchanged refused 51 cut-off "the previous deploy was cut off and cannot be rolled back: $(last_log_line)"
+    ATTA_LOCK_HELD=yes "$BASE/recover" recover >&2 || [[ ! -L $BASE/recover ]] || end_unchanged refused 51 cut-off "the previous deploy was cut off and cannot be rolled back: $(last_log_line)"
   fi
   read_linked_version current
   FROM=$REPLY

@@ -178,7 +178,8 @@ passes_checks() {
     state=$(query_docker container inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$SERVICE" 2>/dev/null) || state=''
   fi
   case $state in # of the HEALTHCHECK that the image may have
-    starting | unhealthy) find_unwell 40 unhealthy "the container $SERVICE is $state, by its HEALTHCHECK" || return 1 ;;
+    starting) find_unwell 30 not-seen "the HEALTHCHECK of the container $SERVICE has not passed yet" || return 1 ;;
+    unhealthy) find_unwell 40 unhealthy "the container $SERVICE is unhealthy, by its HEALTHCHECK" || return 1 ;;
   esac
   if [[ -n $HEALTH_COMMAND ]]; then
     # Not as an argument, which every user of the host could read.

@@ -155,6 +155,10 @@ verify_current() {
       rm -f -- "$BASE/releases/$version/failed"
       [[ ! -f $BASE/releases/$version/installed ]] || printf 'succeeded later\n' >"$BASE/releases/$version/verified"
       ;;
+    *:running)
+      [[ ${PROPERTY[Type]:-} == oneshot ]] || rm -f -- "$BASE/releases/$version/failed"
+      load_release "$OWN" && return 0
+      ;;
     *:failed) ;;
     *) load_release "$OWN" && return 0 ;;
   esac

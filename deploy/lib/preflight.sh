@@ -128,10 +128,10 @@ end_if_running_already() {
   local healthy="$TO runs already and was seen healthy"
   is_running_already || return 0
   if ! is_still_healthy; then
-    log_note "$TO runs and is started again: $UNWELL"
+    log_note "$TO runs, but is not healthy, and is deployed again: $UNWELL"
     return 0
   fi
-  [[ $EVIDENCE != at-work ]] || healthy="$TO is at work already; how this run ends is not known yet"
+  [[ $EVIDENCE != at-work ]] || healthy="$TO is at work already; whether this run succeeds is not known yet"
   end_unchanged unchanged 0 "" "$healthy"
 }
 
@@ -167,7 +167,8 @@ is_still_healthy() {
       printf -v now '%(%s)T' -1
       started=$(date -d "${CONTAINER#* }" +%s 2>/dev/null) || started=$now # podman writes it in another form
       uptime_centiseconds && since=$((REPLY - (now - started) * 100))
-      DEADLINE=$((SECONDS + MIN_HEALTHY_TIME + 5))
+      local HEALTH_TIMEOUT=$((MIN_HEALTHY_TIME + 5))
+      DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
       stays_up "$run" "$since"
       ;;
   esac

@@ -10,7 +10,7 @@ roll_back() {
   begin_phase rollback
   write_journal "$REACHED" || log_note "the rollback cannot be recorded"
   ((CODE != 40)) || quarantine_image || log_note "the image cannot be quarantined"
-  ((CODE != 40)) || [[ $FROM != "$TO" ]] || mark_failed "$TO"
+  mark_failed_redeploy
   set +e
   (
     set -e
@@ -20,6 +20,11 @@ roll_back() {
   well=$?
   set -e
   end_rollback "$well"
+}
+
+# mark_failed_redeploy: of a release that was deployed again, what was seen of its last run is gone.
+mark_failed_redeploy() {
+  [[ $FROM != "$TO" || $RUN_ON_DEPLOY == false ]] || nothing_changed || mark_failed "$TO"
 }
 
 # end_rollback STATUS
@@ -35,11 +40,11 @@ end_rollback() {
   fi
 }
 
-# describe_restored: a service that was down before is not started by a rollback.
+# describe_restored: sets REPLY to what a rollback has left. A service that was down before stays down.
 describe_restored() {
   REPLY="${FROM:-nothing, as before,} is installed"
   [[ -n $FROM ]] && ! was_up "$UNIT" && query_properties || return 0
-  [[ ${PROPERTY[Type]:-} == oneshot ]] || REPLY+=" and was not running before"
+  [[ ${PROPERTY[Type]:-} == oneshot ]] || REPLY+="; it was not running before"
 }
 
 # While the host shuts down systemd stops what runs and starts nothing, which says nothing
@@ -78,7 +83,7 @@ prove_restored() {
     start_unit
     is_healthy || { log_note "$UNWELL" && return 1; }
     rm -f -- "$BASE/releases/$FROM/failed"
-  elif [[ $FROM == "$TO" ]]; then
+  elif [[ $FROM == "$TO" && $CODE == 40 ]]; then
     log_note "$FROM was installed before as well, and is not healthy" && return 1
   fi
   has_image || { log_note "the image of $FROM is not on this host, or the Docker engine does not answer" && return 1; }
@@ -88,6 +93,7 @@ prove_restored() {
 # At boot a service is only started and not waited for: that would be waiting for oneself.
 recover() {
   local well=0
+  (($# > 0)) || [[ $(systemctl is-system-running 2>/dev/null) != starting ]] || set -- --no-block
   [[ -L $BASE/recover ]] || return 0
   try_lock "${ATTA_LOCK_WAIT:-60}" || exit 51
   [[ -L $BASE/recover ]] || return 0
@@ -99,6 +105,7 @@ recover() {
   load_release "$TO"
   [[ -n $CODE ]] || CODE=30 REASON=cut-off WHY="the deploy of $TO was cut off in its phase $REACHED"
   ((CODE != 40)) || quarantine_image || log_note "the image cannot be quarantined"
+  mark_failed_redeploy
   wait_for_running_job || exit 51
   FAILED_IN=$REACHED
   set +e

@@ -17,7 +17,7 @@ import (
 
 const whichInstances = "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered."
 
-// errorHints are the hints for an error, of which the first that is for it counts.
+// errorHints are in order of precedence: the first that matches an error applies.
 var errorHints = []hint{
 	{sign: "`is stopped, or not managed by SSM in this account and region`", onError: forProblem(fleet.NotListed),
 		remedy: "SSM does not list the instance: start it, or check its ID and `aws-region` ({region}). It needs `AmazonSSMManagedInstanceCore` in its instance profile, or Default Host Management."},
@@ -133,7 +133,7 @@ var errorHints = []hint{
 	{sign: "`the lock is held by …`", onError: forType(func(*lease.HeldError) values { return values{} }),
 		remedy: "Another run deploys the service to the environment. Wait for that run to end and start this one again, or raise `lock-timeout`. The lock of a killed run expires after about two minutes."},
 	{sign: "`the deploy lock was lost`", onError: forError(lease.ErrLost),
-		remedy: "Start the run again: it skips the instances that run the release already."},
+		remedy: "Start the run again: instances that run the release already are only checked."},
 	{sign: "`not an object that this action wrote`", onError: forError(lease.ErrInvalidObject),
 		remedy: "Something else wrote the object that the message names, `lock.json` or `current.json`: restore an earlier version of it, or delete it. The next deploy writes it again, and instances need no change."},
 	{sign: "`nobody knows the service`", onError: forError(rollout.ErrUnknownService),
@@ -141,7 +141,7 @@ var errorHints = []hint{
 	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
 		remedy: "The instance saw no earlier release healthy: set `version`, or deploy."},
 	{sign: "`… out of sync`", onError: forType(func(*rollout.DriftError) values { return values{} }),
-		remedy: "Deploy {current} again: it changes only the instances that have drifted."},
+		remedy: "Deploy {current} again: it changes only the instances that have drifted or are not healthy."},
 }
 
 // when returns values, which are none, if the condition holds.

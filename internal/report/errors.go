@@ -24,7 +24,7 @@ func Failure(result rollout.Result, err error) Error {
 // the release; none for a single host, since it would repeat the error of the run.
 func HostErrors(err error) []Error {
 	var unhealthy *rollout.UnhealthyError
-	if !errors.As(err, &unhealthy) || unhealthy.Of == 1 {
+	if !errors.As(err, &unhealthy) || unhealthy.Of == 1 || unhealthy.Of == 0 && len(unhealthy.Hosts) == 1 {
 		return nil
 	}
 	var list []Error

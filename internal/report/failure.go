@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -28,7 +29,7 @@ func describeFailedRun(result rollout.Result, err error) string {
 	if where := describePlace(result); where != "" {
 		fmt.Fprintf(&b, "**Where:** %s\n\n", where)
 	}
-	if running := describeRunning(result); running != "" {
+	if running := describeRunning(result); running != "" && result.Plan.Operation != rollout.Doctor {
 		fmt.Fprintf(&b, "**What runs now:** %s\n\n", running)
 	}
 	var actions []string
@@ -144,7 +145,7 @@ func runningNow(host *rollout.Host) string {
 	case host.State == rollout.Unknown && host.Report == nil:
 		return "**not known**"
 	}
-	return or(codeSpan(host.Runs()), "nothing")
+	return cmp.Or(codeSpan(host.Runs()), "nothing")
 }
 
 // scriptNote matches a line that the scripts on a host write about a phase.

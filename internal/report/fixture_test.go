@@ -78,7 +78,7 @@ func unhealthy(result rollout.Result, status rollout.Outcome) (rollout.Result, e
 // statusVerdict returns a status in which one of two hosts has drifted.
 func statusVerdict() rollout.Result {
 	result := finished(
-		host("i-1", rollout.InSync, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, healthy since 2026-01-02T03:04:05Z, unit active"),
+		host("i-1", rollout.InSync, "0.1.30-dev", "0.1.30-dev", "runs 0.1.30-dev, verified since 2026-01-02T03:04:05Z, unit active"),
 		host("i-2", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "runs 0.1.29-dev, unit active; differs in unit-file, version; should run 0.1.30-dev"),
 	)
 	result.Plan.Operation, result.Plan.Release.Version, result.Current.Version = rollout.Status, release.Version{}, "0.1.30-dev"

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -58,9 +59,9 @@ func remedies(result rollout.Result, err error) (list []remedy) {
 	}
 	switch {
 	case result.Status == rollout.OutcomeCancelled:
-		add("Start the run again when you are ready: it skips what is already done.", nil)
+		add("Start the run again when you are ready: it repeats nothing that is already done.", nil)
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost) && !isMetadataCall(innermostCall(err)):
-		add("If the run exceeded the input `timeout`, start it again, since it skips what is already done, or raise `timeout`.", nil)
+		add("If the run exceeded the input `timeout`, start it again, since it repeats nothing that is already done, or raise `timeout`.", nil)
 	}
 	for _, part := range joinedErrors(err) {
 		hosts := failedHosts(part)
@@ -102,14 +103,15 @@ func runValues(result rollout.Result) values {
 	release := result.Plan.Release
 	return values{
 		"service": release.Service, "environment": release.Environment, "next": release.Version.Next().String(),
-		"region": result.Plan.Region, "current": or(result.Current.Version, "a version"),
+		"region": result.Plan.Region, "current": cmp.Or(result.Current.Version, "a version"),
 	}
 }
 
-// joinedErrors returns the errors that were joined, each a separate problem.
+// joinedErrors returns the errors that were joined, each a separate problem. An error that wraps several
+// with more words is one.
 func joinedErrors(err error) []error {
 	joined, ok := err.(interface{ Unwrap() []error })
-	if !ok {
+	if !ok || err.Error() != errors.Join(joined.Unwrap()...).Error() {
 		return []error{err}
 	}
 	var list []error
@@ -151,11 +153,4 @@ func (r remedy) fill(text string, write func(value string, inCode bool) string) 
 		end = at[1]
 	}
 	return b.String() + text[end:]
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

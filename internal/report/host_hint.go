@@ -8,8 +8,8 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// hostHints are the hints for a host, of which each that is for it counts: first its state if that is
-// urgent, then its reason.
+// hostHints are in the order in which they are shown: urgent states, reasons, other states. Each that
+// matches a host applies.
 var hostHints = slices.Concat(stateHints[:2], reasonHints, stateHints[2:])
 
 var stateHints = []hint{
@@ -18,7 +18,7 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "rolled-back: the instance has the previous release again; its message says so if that was not running before either. The end of its log is in the log of this step, and the whole log on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+		remedy: "rolled-back: the previous release is installed again. If it was down before the deploy, the message of the instance says so. The end of its log is in the log of this step, and the whole log on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
@@ -31,7 +31,7 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed, or was not found healthy: see its last lines in the summary, and release the fix as {next}.",
+	forReason(deploy.ReasonUnhealthy, "", "The program failed, or was not found healthy: see its last lines, and release the fix as {next}.",
 		"The image is quarantined, unless it is healthy on other instances."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),

@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	maxSummaryRows = 200 // instances that need attention
+	maxSummaryRows = 100 // instances that need attention
 	maxCalmRows    = 20  // other instances of one state; more are only counted
 	maxRowMessage  = 300 // characters; the cause has the whole message
 )
@@ -39,7 +39,7 @@ func hostGroups(result rollout.Result) string {
 	rows := maxSummaryRows
 	for _, state := range stateOrder {
 		group := slices.DeleteFunc(slices.Clone(result.Hosts), func(h *rollout.Host) bool { return h.State != state })
-		if len(group) == 0 {
+		if len(group) == 0 || state == rollout.NotStarted && onlyAsks(result.Plan.Operation) {
 			continue
 		}
 		heading := fmt.Sprintf("%s: %s", stateLabel(state), rollout.Instances(len(group)))
@@ -70,7 +70,7 @@ func hostTable(result rollout.Result, hosts []*rollout.Host) string {
 	var b strings.Builder
 	waves := slices.ContainsFunc(result.Hosts, func(h *rollout.Host) bool { return h.Wave > 1 })
 	line := func(instance, wave, runs, before string, cells ...string) {
-		if result.Plan.Operation != rollout.Status {
+		if !onlyAsks(result.Plan.Operation) {
 			cells = slices.Insert(cells, 0, before)
 		}
 		cells = slices.Insert(cells, 0, runs)

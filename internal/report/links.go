@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -62,7 +63,7 @@ func imageLink(result rollout.Result) string {
 	if match == nil {
 		return codeSpan(result.Image.URI)
 	}
-	name := codeSpan(match[2] + ":" + or(result.Image.Tag, result.Plan.Release.Version.String()))
+	name := codeSpan(match[2] + ":" + cmp.Or(result.Image.Tag, result.Plan.Release.Version.String()))
 	return consoleLink(result, name, fmt.Sprintf("ecr/repositories/private/%s/%s/_/image/%s/details", match[1], match[2], match[3]))
 }
 

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,7 +20,7 @@ func Summary(result rollout.Result, err error) string {
 	}
 	switch {
 	case result.Plan.Operation == rollout.Status:
-		fmt.Fprintf(&b, "Should run: %s\n\n", or(codeSpan(result.Current.Version), "nothing is recorded"))
+		fmt.Fprintf(&b, "Should run: %s\n\n", cmp.Or(codeSpan(result.Current.Version), "nothing is recorded"))
 		b.WriteString(hostGroups(result))
 	case result.Status == rollout.OutcomePlanned:
 		b.WriteString(changeLine(result))
@@ -41,7 +42,7 @@ func changeLine(result rollout.Result) string {
 	if from == "" && slices.ContainsFunc(result.Hosts, func(h *rollout.Host) bool { return h.Before != "" }) {
 		before = "different versions"
 	}
-	parts := []string{strings.TrimPrefix(before+" → "+codeSpan(to), " → "), compareLink(result, from, to)}
+	parts := []string{strings.Trim(before+" → "+codeSpan(to), " →"), compareLink(result, from, to)}
 	if result.Image.URI != "" {
 		parts = append(parts, "image "+imageLink(result))
 	}
@@ -49,7 +50,7 @@ func changeLine(result rollout.Result) string {
 		parts = append(parts, fmt.Sprintf("[command](%s)", url))
 	}
 	if url := result.Plan.Holder.RunURL; url != "" {
-		parts = append(parts, fmt.Sprintf("[run](%s) of %s", url, escapeCell(or(result.Plan.Holder.Actor, "the workflow"))))
+		parts = append(parts, fmt.Sprintf("[run](%s) of %s", url, escapeCell(cmp.Or(result.Plan.Holder.Actor, "the workflow"))))
 	}
 	parts = append(parts, formatDuration(result.Elapsed))
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " · ") + "\n\n"
@@ -73,9 +74,6 @@ func plannedWaves(result rollout.Result) string {
 			fmt.Fprintf(&b, "| %d | %s: %s | %s |\n", wave, rollout.Instances(len(hosts)), names, escapeCell(hosts[0].Message))
 		}
 	}
-	if n := len(waves[0]); n > 0 {
-		fmt.Fprintf(&b, "| | %s | would not be touched |\n", rollout.Instances(n))
-	}
 	return b.String() + "\n"
 }
 
@@ -91,17 +89,17 @@ func runDetails(result rollout.Result) string {
 	rel := result.Plan.Release
 	row("Service", codeSpan(rel.Service))
 	row("Environment", codeSpan(rel.Environment))
-	if result.Plan.Operation != rollout.Status {
+	if !onlyAsks(result.Plan.Operation) {
 		row("Version", codeSpan(rel.Version.String()))
 		row("Previous version", codeSpan(result.Previous()))
 	}
 	row("Image", codeSpan(result.Image.URI))
 	if result.Plan.Phases.Image && result.Plan.Operation == rollout.Deploy {
-		row("Source", codeSpan(result.Plan.Image.Source))
+		row("Source", escapeCell(result.Plan.Image.Source))
 	}
 	row("Bundle", codeSpan(result.Bundle.URI))
 	row("Account, region", codeSpan(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
-	if result.Plan.Operation != rollout.Status {
+	if !onlyAsks(result.Plan.Operation) {
 		row("Deployment", codeSpan(result.Plan.DeploymentID))
 	}
 	var commands []string

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -31,6 +32,11 @@ func runVerdict(result rollout.Result, err error) string {
 		return fmt.Sprintf("✅ The image of %s is ready", name)
 	}
 	return fmt.Sprintf("✅ The bundle of %s is ready", name)
+}
+
+// onlyAsks reports whether an operation changes nothing on instances.
+func onlyAsks(operation rollout.Operation) bool {
+	return operation == rollout.Status || operation == rollout.Doctor
 }
 
 // countStates returns how many hosts are in each state.
@@ -83,14 +89,21 @@ func failureVerdict(result rollout.Result, err error) string {
 	failed := failedHostsOf(result)
 	switch {
 	case len(failed) > 0:
-		verdict += fmt.Sprintf(": %s %s", failed[0].ID, describeFailure(failed[0]))
+		failure := describeFailure(failed[0])
+		if result.Plan.Operation == rollout.Doctor {
+			failure = strings.Replace(failure, "refused the release", "is not fit for a deploy", 1)
+		}
+		verdict += fmt.Sprintf(": %s %s", failed[0].ID, failure)
 		if more := len(failed) - 1; more > 0 {
 			verdict += fmt.Sprintf(", and %s failed", strings.Replace(rollout.Instances(more), " ", " more ", 1))
 		}
 	case err != nil:
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		verdict += ": " + shorten(line, maxVerdictCause)
-		if more := len(joinedErrors(err)) - 1; more > 0 {
+		switch more := len(joinedErrors(err)) - 1; {
+		case more == 1:
+			verdict += ", and 1 more cause"
+		case more > 1:
 			verdict += fmt.Sprintf(", and %d more causes", more)
 		}
 	}
@@ -107,7 +120,7 @@ func describeOutcome(result rollout.Result) string {
 	case rollout.Status:
 		name, deploys = fmt.Sprintf("The status of %s in %s", rel.Service, rel.Environment), false
 	case rollout.Rollback:
-		name, deploys = fmt.Sprintf("The rollback of %s to %s", rel.Service, or(rel.Version.String(), "the previous version")), false
+		name, deploys = fmt.Sprintf("The rollback of %s to %s", rel.Service, cmp.Or(rel.Version.String(), "the previous version")), false
 	}
 	states := countStates(result.Hosts)
 	switch result.Status {
@@ -189,7 +202,7 @@ func progressSuffix(result rollout.Result) string {
 		}
 	}
 	untouched := states[rollout.NotStarted]
-	if untouched == len(result.Hosts) && result.Plan.Operation != rollout.Status {
+	if untouched == len(result.Hosts) && !onlyAsks(result.Plan.Operation) {
 		return "; no instance was touched"
 	}
 	var list []string
@@ -200,7 +213,7 @@ func progressSuffix(result rollout.Result) string {
 		{states[rollout.Deployed] + states[rollout.Running] + states[rollout.Installed], "run the release"},
 		{with, "were rolled back with it"},
 		{states[rollout.InSync], "are in sync"},
-		{untouched, "were not touched"},
+		{untouched, map[bool]string{true: "are fit for a deploy", false: "were not touched"}[result.Plan.Operation == rollout.Doctor]},
 	} {
 		if part.count == 1 {
 			part.text = strings.NewReplacer("run ", "runs ", "are ", "is ", "were ", "was ").Replace(part.text)

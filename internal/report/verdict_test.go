@@ -124,3 +124,15 @@ func TestTimelineContainsNoTextThatMermaidInterprets(t *testing.T) {
 		}
 	}
 }
+
+func TestDoctorNamesTheInstanceThatIsNotFit(t *testing.T) {
+	unfit := host("i-2", rollout.NotDeployed, "", "", "the Docker engine does not answer")
+	unfit.Report = &deploy.Report{Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonEngineUnavailable}
+	result := finished(host("i-1", rollout.NotStarted, "", "", "fit for a deploy"), unfit)
+	result.Plan.Operation = rollout.Doctor
+	result.Status = rollout.OutcomeFailed
+	summary := report.Summary(result, &rollout.UnhealthyError{Hosts: []*rollout.Host{unfit}})
+	if want := "The check of atta in dev failed: i-2 is not fit for a deploy (engine unavailable); 1 of 2 instances is fit for a deploy\n"; !strings.Contains(summary, want) || strings.Contains(summary, "not started") || strings.Contains(summary, "not touched") {
+		t.Errorf("no %q in\n%s", want, summary)
+	}
+}

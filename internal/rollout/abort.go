@@ -111,6 +111,8 @@ func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
 		case !host.hasRelease() || !host.Changed:
 		case host.Before == "":
 			host.Message += "; it ran nothing before, so there is nothing to roll back to"
+		case host.Before == r.plan.Release.Version.String():
+			host.Message += "; it ran this release before, and keeps it"
 		default:
 			list = append(list, host)
 		}
@@ -153,7 +155,7 @@ func (h *Host) foundUnhealthy() bool {
 	if h.State != RolledBack && h.State != RollbackFailed || h.Report == nil {
 		return false
 	}
-	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed
+	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
 }
 
 // quarantineImage keeps an image that was found unhealthy from being deployed again. An image

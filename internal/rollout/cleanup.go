@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,7 +60,7 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 		problem = errors.Join(problem, r.commander().resolveUnknown(ctx, want, r.result.Hosts))
 	}
 	for _, host := range r.result.Hosts {
-		r.console.Info("%s: %s: %s", host.Instance, host.State, or(host.Message, "not touched"))
+		r.console.Info("%s: %s: %s", host.Instance, host.State, cmp.Or(host.Message, "not touched"))
 	}
 	if record.Status == OutcomeRunning {
 		record.Status = OutcomeCancelled

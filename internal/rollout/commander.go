@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -148,7 +149,7 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 		host.Before, host.Report = answer.report.Version, answer.report
 		highest = max(highest, answer.report.Generation)
 		if len(hosts) <= maxListed {
-			c.console.Info("%s runs %s", host.Instance, or(host.Before, "nothing yet"))
+			c.console.Info("%s runs %s", host.Instance, cmp.Or(host.Before, "nothing yet"))
 		}
 	}
 	if c.lease != nil {
@@ -163,7 +164,7 @@ func (c *commander) noAnswerReason(a answer) string {
 	case report == nil:
 		return a.Reason
 	case a.Outcome != fleet.Completed || report.Code != deploy.ExitOK || report.Deployment != c.header.DeploymentID || report.Service != c.header.Service:
-		return or(report.Message, string(report.Outcome))
+		return cmp.Or(report.Message, string(report.Outcome))
 	}
 	return ""
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -28,7 +29,7 @@ func (r *run) diagnose(ctx context.Context, account Account) error {
 	detail, err := r.diagnoseRepository(ctx)
 	note("repository", detail, err)
 	current, err := r.services.Lease.ReadCurrent(ctx)
-	note("bucket", "should run: "+or(current.Version, "nothing yet"), err)
+	note("bucket", "should run: "+cmp.Or(current.Version, "nothing yet"), err)
 	r.noticeHolder(ctx)
 	unusable := r.checkDocument(ctx)
 	note("document", r.describeDocument(), unusable)

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -22,9 +23,9 @@ func (r *run) describePlan(ctx context.Context) error {
 	for i, wave := range waves {
 		r.console.Info("wave %d of %d: %s", i+1, len(waves), Instances(len(wave)))
 		for _, host := range wave {
-			host.Message = "would go from " + or(host.Before, "nothing") + " to " + r.plan.Release.Version.String()
+			host.Message = "would go from " + cmp.Or(host.Before, "nothing") + " to " + r.plan.Release.Version.String()
 			if want.isMetBy(host.Report) {
-				host.Message = "runs " + r.plan.Release.Version.String() + " already, and would only check it"
+				host.Message = "runs " + r.plan.Release.Version.String() + " already: it would be checked, and deployed again if it is not healthy"
 			}
 			if r.missing[host.ID] {
 				host.Message += ", which it does not hold yet"

@@ -40,7 +40,7 @@ func TestDryRunReportsThePlanAndChangesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		log = strings.Join(f.console.log, "\n")
-		for _, part := range []string{"A deploy is under way", "is already stored, with the same bytes", "i-01 (name-of-i-01) runs 0.1.30-dev already, and would only check it", "wave 1 of 3: 1 instance\n  i-03"} {
+		for _, part := range []string{"A deploy is under way", "is already stored, with the same bytes", "i-01 (name-of-i-01) runs 0.1.30-dev already: it would be checked", "wave 1 of 3: 1 instance\n  i-03"} {
 			if !strings.Contains(log, part) {
 				t.Errorf("no %q in\n%s", part, log)
 			}

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -69,7 +70,7 @@ func (h *Host) Runs() string {
 }
 
 // runsOrNothing names the installed version for a message.
-func runsOrNothing(report *deploy.Report) string { return or(report.Version, "nothing") }
+func runsOrNothing(report *deploy.Report) string { return cmp.Or(report.Version, "nothing") }
 
 // hasNothingToLose reports whether a host's release was never seen healthy, has failed, or
 // is not installed.

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -131,7 +132,7 @@ func (e *TooFewError) Error() string {
 	for _, instance := range e.Found[:min(len(e.Found), maxNamed)] {
 		names = append(names, instance.String())
 	}
-	return fmt.Sprintf("%s found, min-instances is %d: %s", Instances(len(e.Found)), e.Want, or(strings.Join(names, ", "), "none"))
+	return fmt.Sprintf("%s found, min-instances is %d: %s", Instances(len(e.Found)), e.Want, cmp.Or(strings.Join(names, ", "), "none"))
 }
 
 // currentHolder is who holds the lease, as a problem; nil: nobody.
@@ -241,11 +242,4 @@ func limitProblems(problems []error) error {
 		problems = append(problems[:maxProblems:maxProblems], fmt.Errorf("and %d more", more))
 	}
 	return errors.Join(problems...)
-}
-
-func or(text, otherwise string) string {
-	if text == "" {
-		return otherwise
-	}
-	return text
 }

@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -134,7 +135,7 @@ func describeReport(report *deploy.Report) string {
 		text = "has " + report.Version + ", of which no run has succeeded yet"
 	}
 	if report.Since > 0 {
-		text += ", healthy since " + time.Unix(report.Since, 0).UTC().Format(time.RFC3339)
+		text += ", verified since " + time.Unix(report.Since, 0).UTC().Format(time.RFC3339)
 	}
-	return text + ", unit " + or(report.Unit, "unknown")
+	return text + ", unit " + cmp.Or(report.Unit, "unknown")
 }

@@ -36,7 +36,7 @@ func TestStatusReportsDriftAndChangesNothing(t *testing.T) {
 			t.Error(got)
 		}
 		for i, part := range []string{
-			"runs 0.1.29-dev, healthy since 20", "; differs in unit-file, container", "; differs in version; should run 0.1.29-dev", "; differs in digest",
+			"runs 0.1.29-dev, verified since 20", "; differs in unit-file, container", "; differs in version; should run 0.1.29-dev", "; differs in digest",
 			"no result line", "is not online",
 		} {
 			if got := result.Hosts[i].Message; !strings.Contains(got, part) {

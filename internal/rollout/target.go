@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func nothingToRollBackTo(from string, hosts []*Host) error {
 func describeGroups(groups map[string][]*Host) string {
 	var words []string
 	for version, hosts := range groups {
-		words = append(words, fmt.Sprintf("%s (%s)", or(version, "none"), nameHosts(hosts)))
+		words = append(words, fmt.Sprintf("%s (%s)", cmp.Or(version, "none"), nameHosts(hosts)))
 	}
 	slices.Sort(words)
 	return strings.Join(words, "; ")

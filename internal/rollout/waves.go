@@ -43,21 +43,21 @@ func numberWaves(waves [][]*Host) {
 	}
 }
 
-// sortByRisk puts the hosts first that have the least to lose, and last those, so many, that seem to
-// run what is wanted; the first wave is the canary.
-func sortByRisk(hosts []*Host, want expectation) (met int) {
+// sortByRisk moves the hosts with the least to lose to the front, since the first wave is the canary, and
+// those that seem to run what is wanted to the end. It returns the number of the latter.
+func sortByRisk(hosts []*Host, want expectation) (running int) {
 	rank := map[*Host]int{}
 	for _, host := range hosts {
 		switch {
 		case want.isMetBy(host.Report):
 			rank[host] = 2
-			met++
+			running++
 		case !host.hasNothingToLose():
 			rank[host] = 1
 		}
 	}
 	slices.SortStableFunc(hosts, func(a, b *Host) int { return rank[a] - rank[b] })
-	return met
+	return running
 }
 
 // Instances is a number of instances in words.

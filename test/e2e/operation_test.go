@@ -33,7 +33,7 @@ func TestStatusReportsWhatRunsAndWhetherItIsInSync(t *testing.T) {
 	s.deployed("0.1.0-dev")
 	out := s.run("operation=status", "version=", "image=")
 	out.wants("success")
-	if !strings.Contains(out.summary, "✅ atta in dev: 1 instance in sync") || !strings.Contains(out.log, "in-sync: runs 0.1.0-dev, healthy since ") {
+	if !strings.Contains(out.summary, "✅ atta in dev: 1 instance in sync") || !strings.Contains(out.log, "in-sync: runs 0.1.0-dev, verified since ") {
 		t.Errorf("%s\n%s", out.log, out.summary)
 	}
 	unit := s.host.Path("etc/systemd/system/atta.service")

@@ -104,7 +104,7 @@ func TestAJobAtWorkHasToPassItsChecksWhenItIsDeployedAgain(t *testing.T) {
 	m := boot(t)
 	job := []change{image(sample.WithCmd("-sleep", "90s")), parameter("health-timeout", "1"), parameter("on-running", "kill")}
 	m.deployed("0.0.1-dev", append(job, parameter("health-command", "true"))...)
-	m.expect(m.deploy("0.0.1-dev", append(job, parameter("health-command", "true"))...), "unchanged", 0, "is at work already; how this run ends is not known yet")
+	m.expect(m.deploy("0.0.1-dev", append(job, parameter("health-command", "true"))...), "unchanged", 0, "is at work already; whether this run succeeds is not known yet")
 	m.expect(m.deploy("0.0.1-dev", append(job, parameter("health-command", "exit 1"))...), "rollback-failed", 41, "health-command ended with 1")
 }
 
@@ -115,7 +115,7 @@ func TestARollbackSaysThatTheServiceWasDownBefore(t *testing.T) {
 	m.write("broken", "", 0o644)
 	m.sh("systemctl restart atta; sleep 1")
 	a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "1s"), sample.WithExitCode(3)), parameter("min-healthy-time", "3"))
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed and was not running before")
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed; it was not running before")
 }
 
 func TestARecoveryProvesWhatItRestores(t *testing.T) {
@@ -156,4 +156,22 @@ func TestAServiceWhoseHealthcheckFailsIsRolledBack(t *testing.T) {
 	short := parameter("health-timeout", "15")
 	m.expect(m.deploy("0.0.2-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "the container atta is unhealthy, by its HEALTHCHECK; 0.0.1-dev is installed")
 	m.deployed("0.0.3-dev", daemon(sample.WithHealthCheck("-exit", "3")), own("docker.env", "DOCKER_ARGS=--no-healthcheck\n"))
+}
+
+func TestAServiceThatIsStartedAgainAndAgainIsDrift(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := "[Service]\nEnvironmentFile=/opt/atta/current/release.env\nRestart=always\nRestartSec=0.1\nExecStartPre=-/usr/bin/docker rm --force %N\n" +
+		"ExecStart=/usr/bin/docker run --rm --pull=never --name=%N ${IMAGE} -sleep 20s\n[Install]\nWantedBy=multi-user.target\n"
+	m.deployed("0.0.1-dev", own("systemd/atta.service", unit))
+	if a := m.ask(); len(a.Drift) > 0 {
+		t.Errorf("drift %q", a.Drift)
+	}
+	run := m.show("InvocationID")
+	for m.show("InvocationID") == run || m.show("ActiveState") != "active" || m.sh("docker ps --quiet").stdout == "" {
+		time.Sleep(200 * time.Millisecond)
+	}
+	if a := m.ask(); !slices.Contains(a.Drift, "restarts") {
+		t.Errorf("drift %q", a.Drift)
+	}
 }

@@ -62,7 +62,7 @@ func TestARunThatHasNotSucceededVerifiesNothing(t *testing.T) {
 	t.Run("the same release, run and found unhealthy", func(t *testing.T) {
 		m := boot(t)
 		m.deployed("0.0.1-dev", image(sample.WithExitCode(3)), later)
-		m.expect(m.deploy("0.0.1-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "exit status 3")
+		m.expect(m.deploy("0.0.1-dev", image(sample.WithExitCode(3))), "rollback-failed", 41, "exit status 3; the rollback to 0.0.1-dev failed: 0.0.1-dev was installed before as well")
 		m.wantMark("0.0.1-dev", "")
 	})
 }
