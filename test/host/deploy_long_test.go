@@ -131,7 +131,7 @@ func TestAJobThatHasFailedSinceIsRunAgain(t *testing.T) {
 	m.deployed("0.0.1-dev", job)
 	m.write("broken", "", 0o644)
 	m.sh("systemctl start atta")
-	m.expect(m.deploy("0.0.1-dev", job), "rolled-back", 40, "exit status 1")
+	m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "exit status 1")
 	if err := os.Remove(m.Path("broken")); err != nil {
 		t.Fatal(err)
 	}

@@ -38,7 +38,7 @@ func TestAVerifiedImageIsNotQuarantinedByALaterRun(t *testing.T) {
 	m.deployed("0.0.1-dev", good)
 	m.write("opt/atta/.env", "EXIT_CODE=3\n", 0o600)
 	m.sh("systemctl start atta")
-	m.expect(m.deploy("0.0.1-dev", good), "rolled-back", 40, "exit status 3")
+	m.expect(m.deploy("0.0.1-dev", good), "rollback-failed", 41, "exit status 3")
 	m.expect(m.deploy("0.0.2-dev", good), "rolled-back", 40, "exit status 3")
 	m.write("opt/atta/.env", "", 0o600)
 	m.deployed("0.0.3-dev", good)
