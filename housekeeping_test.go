@@ -23,10 +23,10 @@ func TestDependabotUpdatesEveryFolder(t *testing.T) {
 		t.Fatal(err, config.Version)
 	}
 	covered := map[string][]string{}
-	for _, update := range config.Updates {
-		covered[update.Ecosystem] = slices.Concat(update.Directories, []string{update.Directory})
-		if len(update.Groups) == 0 {
-			t.Errorf("each update of %s is a separate pull request", update.Ecosystem)
+	for _, entry := range config.Updates {
+		covered[entry.Ecosystem] = slices.Concat(entry.Directories, []string{entry.Directory})
+		if len(entry.Groups) == 0 {
+			t.Errorf("each update of %s is a separate pull request", entry.Ecosystem)
 		}
 	}
 	for pattern, ecosystem := range map[string]string{"go.mod": "gomod", "Dockerfile": "docker", "action.yml": "github-actions"} {
