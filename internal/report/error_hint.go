@@ -87,7 +87,7 @@ var errorHints = []hint{
 	{sign: "`the SSM document … has another content`, `… does not exist`, `… is for operation: …`", onError: forType(func(e *rollout.DocumentError) values { return values{"document": e.Name} }),
 		remedy: "The document is that of another version of the action, of another region or of another operation. With the Terraform module of this version: `terraform init -upgrade && terraform apply`; without Terraform, run its `examples/account/setup.sh` again, which calls `aws ssm create-document` or `update-document` for `{document}` ([permissions.md](permissions.md#the-ssm-document)). Or leave `document-name` empty to use `AWS-RunShellScript`, if the role may send that."},
 	{sign: "`the registry closes the connection when an upload starts`", onError: forError(image.ErrHungUp),
-		remedy: "Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
+		remedy: "Does the repository exist, and may the deploying role push to it? If not, ECR closes the connection: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
 	{sign: "`the repository does not exist`", onError: forError(image.ErrNoRepository),
 		remedy: "Create the repository in ECR first, with immutable tags except `latest-*`, or set `create-repository: true`."},
 	{
@@ -133,15 +133,15 @@ var errorHints = []hint{
 	{sign: "`the lock is held by …`", onError: forType(func(*lease.HeldError) values { return values{} }),
 		remedy: "Another run deploys the service to the environment. Wait for that run to end and start this one again, or raise `lock-timeout`. The lock of a killed run expires after about two minutes."},
 	{sign: "`the deploy lock was lost`", onError: forError(lease.ErrLost),
-		remedy: "Start the run again: instances that run the release already are only checked."},
+		remedy: "Start the run again: instances that run the release and are healthy stay as they are."},
 	{sign: "`not an object that this action wrote`", onError: forError(lease.ErrInvalidObject),
 		remedy: "Something else wrote the object that the message names, `lock.json` or `current.json`: restore an earlier version of it, or delete it. The next deploy writes it again, and instances need no change."},
 	{sign: "`nobody knows the service`", onError: forError(rollout.ErrUnknownService),
 		remedy: "Check `service` and `environment`: no instance has a release of `{service}`, and none is recorded for `{environment}`."},
 	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
-		remedy: "The instance saw no earlier release healthy: set `version`, or deploy."},
+		remedy: "No earlier release was healthy on the instance: set `version`, or deploy."},
 	{sign: "`… out of sync`", onError: forType(func(*rollout.DriftError) values { return values{} }),
-		remedy: "Deploy {current} again: it changes only the instances that have drifted or are not healthy."},
+		remedy: "Deploy {current} again: instances that are in sync and healthy stay as they are."},
 }
 
 // when returns values, which are none, if the condition holds.

@@ -59,9 +59,9 @@ func remedies(result rollout.Result, err error) (list []remedy) {
 	}
 	switch {
 	case result.Status == rollout.OutcomeCancelled:
-		add("Start the run again when you are ready: it repeats nothing that is already done.", nil)
+		add("Start the run again when you are ready: it continues with what is left.", nil)
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost) && !isMetadataCall(innermostCall(err)):
-		add("If the run exceeded the input `timeout`, start it again, since it repeats nothing that is already done, or raise `timeout`.", nil)
+		add("If the run exceeded the input `timeout`, start it again, which continues with what is left, or raise `timeout`.", nil)
 	}
 	for _, part := range joinedErrors(err) {
 		hosts := failedHosts(part)

@@ -64,14 +64,14 @@ func TestHints(t *testing.T) {
 		"too few":       {fmt.Errorf("find: %w", &rollout.TooFewError{}), []string{tags}},
 		"none":          {fmt.Errorf("find: %w", fleet.ErrNoInstance), []string{tags}},
 		"in quarantine": {&rollout.QuarantineError{}, []string{"Release the fix as 0.1.31-dev, or set allow-quarantined: true if the image was not the cause."}},
-		"drift":         {&rollout.DriftError{}, []string{"Deploy a version again: it changes only the instances that have drifted or are not healthy."}},
+		"drift":         {&rollout.DriftError{}, []string{"Deploy a version again: instances that are in sync and healthy stay as they are."}},
 		"no file":       {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only runner.temp, and only in an input that begins with it."}},
 		"no login":      {fmt.Errorf("read image: %w", image.ErrNoLogin), []string{"A docker login of an earlier step is not visible to a container action, unless both steps set DOCKER_CONFIG to ${{ runner.temp }}/docker. Or pull and docker save the image in an earlier step, and set image to the archive. See images.md (" + docs + "images.md#where-the-image-comes-from)."}},
 
-		"upload hung up on": {fmt.Errorf("push: %w", image.ErrHungUp), []string{"Does the repository exist, and may the deploying role push to it? ECR closes the connection if either is not so: create the repository, or set create-repository: true, and grant ecr:InitiateLayerUpload on it."}},
+		"upload hung up on": {fmt.Errorf("push: %w", image.ErrHungUp), []string{"Does the repository exist, and may the deploying role push to it? If not, ECR closes the connection: create the repository, or set create-repository: true, and grant ecr:InitiateLayerUpload on it."}},
 		"no repository":     {fmt.Errorf("push: %w", image.ErrNoRepository), []string{"Create the repository in ECR first, with immutable tags except latest-*, or set create-repository: true."}},
 		"lock held":         {fmt.Errorf("lock: %w", &lease.HeldError{}), []string{"Another run deploys the service to the environment. Wait for that run to end and start this one again, or raise lock-timeout. The lock of a killed run expires after about two minutes."}},
-		"lock lost":         {errors.Join(fmt.Errorf("follow: %w: %w", lease.ErrLost, context.DeadlineExceeded)), []string{"Start the run again: instances that run the release already are only checked."}},
+		"lock lost":         {errors.Join(fmt.Errorf("follow: %w: %w", lease.ErrLost, context.DeadlineExceeded)), []string{"Start the run again: instances that run the release and are healthy stay as they are."}},
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest."}},
 		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject" + ofS3}},
 		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket" + ofS3}},
@@ -100,7 +100,7 @@ func TestHints(t *testing.T) {
 		"another code":     {call("SSM", "SendCommand", "ThrottlingException", "Rate exceeded"), nil},
 		"no answer":        {&smithy.OperationError{ServiceID: "SSM", OperationName: "SendCommand", Err: errors.New("connection refused")}, nil},
 		"too long": {fmt.Errorf("follow command: %w", context.DeadlineExceeded),
-			[]string{"If the run exceeded the input timeout, start it again, since it repeats nothing that is already done, or raise timeout."}},
+			[]string{"If the run exceeded the input timeout, start it again, which continues with what is left, or raise timeout."}},
 		"several": {errors.Join(&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}, Problem: fleet.NotListed}, errors.Join(
 			call("S3", "HeadObject", "Forbidden", "no"), call("SSM", "SendCommand", "AccessDeniedException", "no")), &fleet.NotReadyError{Instance: fleet.Instance{ID: "i-2"}, Problem: fleet.NotListed}),
 			[]string{online, "Grant s3:GetObject and s3:ListBucket" + ofS3, "Grant ssm:SendCommand to the deploying role" + ownAccount}},
@@ -118,7 +118,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "rolled-back: the previous release is installed again. If it was down before the deploy, the message of the instance says so. The end of its log is in the log of this step, and the whole log on the instance: journalctl -u atta and /var/log/atta-deploy.log."
+		back    = "rolled-back: the instance has the previous release again; its message says so if that was down before the deploy. The end of its log is in the log of this step, and the whole log on the instance: journalctl -u atta and /var/log/atta-deploy.log."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(
@@ -141,7 +141,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 		t.Error(diff)
 	}
 	result.Status = rollout.OutcomeCancelled
-	if got := report.Hints(result, err)[0]; got != "Start the run again when you are ready: it repeats nothing that is already done." {
+	if got := report.Hints(result, err)[0]; got != "Start the run again when you are ready: it continues with what is left." {
 		t.Errorf("cancelled: %s", got)
 	}
 }

@@ -18,7 +18,7 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "rolled-back: the previous release is installed again. If it was down before the deploy, the message of the instance says so. The end of its log is in the log of this step, and the whole log on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+		remedy: "rolled-back: the instance has the previous release again; its message says so if that was down before the deploy. The end of its log is in the log of this step, and the whole log on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
@@ -31,7 +31,7 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed, or was not found healthy: see its last lines, and release the fix as {next}.",
+	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: see its last lines, and release the fix as {next}.",
 		"The image is quarantined, unless it is healthy on other instances."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
@@ -66,8 +66,8 @@ var reasonHints = []hint{
 	forReason(deploy.ReasonForeignUnit, "", "A unit of that name exists that was not installed by a release: remove it, or choose another `service`.", ""),
 	forReason(deploy.ReasonUnsafeFolder, "", "Others may write to the service's folder, from which root runs scripts: change its owner and mode as the message says.", ""),
 	forReason(deploy.ReasonNotInstalled, "", "No release of `{service}` is installed on the instance: deploy one, or check `service`.", ""),
-	forReason(deploy.ReasonNoPrevious, "", "The instance saw no earlier release healthy: set `version`, or deploy.", ""),
-	forReason(deploy.ReasonNotVerified, "", "The instance never saw that release healthy: set `version` to one that the message lists, or deploy it.", ""),
+	forReason(deploy.ReasonNoPrevious, "", "No earlier release was healthy on the instance: set `version`, or deploy.", ""),
+	forReason(deploy.ReasonNotVerified, "", "That release was never healthy on the instance: set `version` to one that the message lists, or deploy it.", ""),
 	forReason(deploy.ReasonBadParameter, "", "Remove copies of this action's scripts from your `deploy/` folder, unless you have changed them on purpose: they may be of another version than the action.", ""),
 	forReason(deploy.ReasonScriptFailed, "", "The message names the command that failed on the instance; `/var/log/{service}-deploy.log` there has its output.", ""),
 }
