@@ -33,7 +33,7 @@ var errorHints = []hint{
 		onError: func(err error) values {
 			// https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-retrieval.html
 			call := innermostCall(err)
-			return when(isMetadataCall(call) && !isAPIError(call) && errors.Is(err, context.DeadlineExceeded))
+			return valuesIf(isMetadataCall(call) && !isAPIError(call) && errors.Is(err, context.DeadlineExceeded))
 		},
 	},
 	{
@@ -41,10 +41,10 @@ var errorHints = []hint{
 		remedy: "No AWS credentials. For `role-to-assume`, grant the job `permissions: id-token: write`; or run `aws-actions/configure-aws-credentials` in an earlier step.",
 		onError: func(err error) values {
 			call := innermostCall(err)
-			return when(call != nil && !isAPIError(call) && strings.Contains(err.Error(), "credentials"))
+			return valuesIf(call != nil && !isAPIError(call) && strings.Contains(err.Error(), "credentials"))
 		},
 	},
-	{sign: "`DurationSeconds exceeds`", onError: func(err error) values { return when(isAssumeRole(err) && hasCode(err, "ValidationError")) },
+	{sign: "`DurationSeconds exceeds`", onError: func(err error) values { return valuesIf(isAssumeRole(err) && hasCode(err, "ValidationError")) },
 		remedy: "Lower `role-duration-seconds`, or raise the maximum session duration of `role-to-assume`. A role that is assumed with another role's credentials lasts at most 3600 seconds."},
 	{sign: "`Incorrect token audience`", onError: forRefusal(rollout.RefusedAudience),
 		remedy: "The OIDC token has the aud `{audience}`: set `audience` to one that the identity provider {provider} accepts, usually `sts.amazonaws.com`, or add this one to the provider."},
@@ -64,7 +64,7 @@ var errorHints = []hint{
 			return values{"permission": requiredPermission(innermostCall(err))}
 		},
 	},
-	{sign: "`the bucket … does not exist`", onError: forType(func(e *storage.UnusableError) values { return when(e.Actual == "") }),
+	{sign: "`the bucket … does not exist`", onError: forType(func(e *storage.UnusableError) values { return valuesIf(e.Actual == "") }),
 		remedy: "Create the bucket, or check `deploy-bucket`."},
 	{
 		sign:   "`the bucket … is in region …, not in …`",
@@ -81,7 +81,7 @@ var errorHints = []hint{
 		sign:   "`ExpiredToken`, `UnrecognizedClientException`, `SignatureDoesNotMatch`",
 		remedy: "The AWS credentials are invalid or have expired.",
 		onError: func(err error) values {
-			return when(hasCode(err, "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch"))
+			return valuesIf(hasCode(err, "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch"))
 		},
 	},
 	{sign: "`the SSM document … has another content`, `… does not exist`, `… is for operation: …`", onError: forType(func(e *rollout.DocumentError) values { return values{"document": e.Name} }),
@@ -95,7 +95,7 @@ var errorHints = []hint{
 		remedy: "Exclude `latest-*` from the tag immutability of the ECR repository, or set `image-tags: none`.",
 		onError: forType(func(e *image.TagConflictError) values {
 			_, err := release.ParseVersion(e.Ref[strings.LastIndexByte(e.Ref, ':')+1:])
-			return when(err != nil)
+			return valuesIf(err != nil)
 		}),
 	},
 	{sign: "`tag … already names …`", onError: forType(func(e *image.TagConflictError) values { return values{"tag": e.Ref} }),
@@ -106,7 +106,7 @@ var errorHints = []hint{
 		sign:   "`the bundle is not in the bucket`, `NoSuchKey`",
 		remedy: "The bundle is not in the bucket: run the bundle phase, or check `version`, `deploy-bucket` and `bundle-prefix`.",
 		onError: func(err error) values {
-			return when(errors.Is(err, bundle.ErrNotFound) || hasCode(err, "NotFound", "NoSuchKey"))
+			return valuesIf(errors.Is(err, bundle.ErrNotFound) || hasCode(err, "NotFound", "NoSuchKey"))
 		},
 	},
 	{sign: "`not in the registry`", onError: forError(image.ErrNotFound),
@@ -144,8 +144,8 @@ var errorHints = []hint{
 		remedy: "Deploy {current} again: instances that are in sync and healthy stay as they are."},
 }
 
-// when returns values, which are none, if the condition holds.
-func when(holds bool) values {
+// valuesIf returns values, which are none, if the condition holds.
+func valuesIf(holds bool) values {
 	if holds {
 		return values{}
 	}
@@ -154,7 +154,7 @@ func when(holds bool) values {
 
 // forError matches an error that is the target.
 func forError(target error) func(error) values {
-	return func(err error) values { return when(errors.Is(err, target)) }
+	return func(err error) values { return valuesIf(errors.Is(err, target)) }
 }
 
 // forType matches an error of a type, for which read returns values.
@@ -169,5 +169,5 @@ func forType[E error](read func(E) values) func(error) values {
 }
 
 func forProblem(problem fleet.Problem) func(error) values {
-	return forType(func(e *fleet.NotReadyError) values { return when(e.Problem == problem) })
+	return forType(func(e *fleet.NotReadyError) values { return valuesIf(e.Problem == problem) })
 }

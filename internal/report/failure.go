@@ -33,7 +33,7 @@ func describeFailedRun(result rollout.Result, err error) string {
 		fmt.Fprintf(&b, "**What runs now:** %s\n\n", running)
 	}
 	var actions []string
-	for _, remedy := range remedies(result, err) {
+	for _, remedy := range findRemedies(result, err) {
 		actions = append(actions, remedy.markdown())
 	}
 	writeList(&b, "What to do", actions)
@@ -74,7 +74,7 @@ func describeCauses(err error) (causes []string) {
 		case errors.As(part, &drift) && part.Error() == drift.Error():
 			hosts = drift.Hosts
 		default:
-			causes = append(causes, escapeCell(shorten(part.Error(), maxCause)))
+			causes = append(causes, escapeCell(truncateText(part.Error(), maxCause)))
 		}
 		for _, same := range groupHosts(hosts, hostMessage) {
 			causes = append(causes, nameHosts(same, codeID)+": "+escapeCell(same[0].Message))
@@ -170,7 +170,7 @@ func lastLines(log string) (title, text string) {
 	}
 	var lines []string
 	for _, line := range program[max(0, len(program)-maxLogLines):] {
-		line = shorten(strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), " \r"), maxLogLineSize)
+		line = truncateText(strings.TrimRight(strings.ReplaceAll(line, "\t", "    "), " \r"), maxLogLineSize)
 		indent := len(line) - len(strings.TrimLeft(line, " "))
 		lines = append(lines, strings.Repeat("&nbsp;", indent)+escapeCell(line[indent:]))
 	}

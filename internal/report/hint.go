@@ -30,7 +30,7 @@ type values map[string]string
 
 // Hints returns hints on what to do about an error, if there are any, as plain text.
 func Hints(result rollout.Result, err error) (list []string) {
-	for _, remedy := range remedies(result, err) {
+	for _, remedy := range findRemedies(result, err) {
 		list = append(list, remedy.plainText())
 	}
 	return list
@@ -42,9 +42,9 @@ type remedy struct {
 	values values
 }
 
-// remedies returns what to do about an error: for each of the errors that were joined, the first
+// findRemedies returns what to do about an error: for each of the errors that were joined, the first
 // hint that is for it, and the hints for its hosts.
-func remedies(result rollout.Result, err error) (list []remedy) {
+func findRemedies(result rollout.Result, err error) (list []remedy) {
 	if err == nil {
 		return nil
 	}
@@ -129,12 +129,12 @@ var (
 // plainText returns the remedy for a log or an annotation.
 func (r remedy) plainText() string {
 	text := pageLink.ReplaceAllString(r.text, "$1 ("+rollout.DocsURL+"$2)")
-	return r.fill(strings.ReplaceAll(text, "`", ""), func(value string, _ bool) string { return value })
+	return r.replaceValues(strings.ReplaceAll(text, "`", ""), func(value string, _ bool) string { return value })
 }
 
 // markdown returns the remedy for the summary, whose values are shown literally.
 func (r remedy) markdown() string {
-	return r.fill(pageLink.ReplaceAllString(r.text, "[$1]("+rollout.DocsURL+"$2)"), func(value string, inCode bool) string {
+	return r.replaceValues(pageLink.ReplaceAllString(r.text, "[$1]("+rollout.DocsURL+"$2)"), func(value string, inCode bool) string {
 		if inCode {
 			return strings.NewReplacer("`", "'", "\n", " ").Replace(value)
 		}
@@ -142,9 +142,9 @@ func (r remedy) markdown() string {
 	})
 }
 
-// fill replaces the names in a text by values, each written as write says, which knows whether it
+// replaceValues replaces the names in a text by values, each written as write says, which knows whether it
 // is in a code span.
-func (r remedy) fill(text string, write func(value string, inCode bool) string) string {
+func (r remedy) replaceValues(text string, write func(value string, inCode bool) string) string {
 	var b strings.Builder
 	end := 0
 	for _, at := range valueName.FindAllStringSubmatchIndex(text, -1) {

@@ -89,7 +89,7 @@ func hostTable(result rollout.Result, hosts []*rollout.Host) string {
 		if host.Wave > 0 {
 			wave = strconv.Itoa(host.Wave)
 		}
-		line(instanceLink(result, host), wave, codeSpan(host.Runs()), codeSpan(host.Before), escapeCell(unit), escapeCell(shorten(host.Message, maxRowMessage)))
+		line(instanceLink(result, host), wave, codeSpan(host.Runs()), codeSpan(host.Before), escapeCell(unit), escapeCell(truncateText(host.Message, maxRowMessage)))
 	}
 	return b.String()
 }

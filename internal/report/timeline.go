@@ -112,7 +112,7 @@ var unsafeMermaid = regexp.MustCompile(`[^A-Za-z0-9 ,.()-]+`)
 
 // mermaidText returns text for the title of a task or a section.
 func mermaidText(text string) string {
-	return shorten(strings.Join(strings.Fields(unsafeMermaid.ReplaceAllString(strings.ReplaceAll(text, ":", ","), " ")), " "), 60)
+	return truncateText(strings.Join(strings.Fields(unsafeMermaid.ReplaceAllString(strings.ReplaceAll(text, ":", ","), " ")), " "), 60)
 }
 
 // formatDuration rounds a duration for people.

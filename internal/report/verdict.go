@@ -99,7 +99,7 @@ func failureVerdict(result rollout.Result, err error) string {
 		}
 	case err != nil:
 		line, _, _ := strings.Cut(err.Error(), "\n")
-		verdict += ": " + shorten(line, maxVerdictCause)
+		verdict += ": " + truncateText(line, maxVerdictCause)
 		switch more := len(joinedErrors(err)) - 1; {
 		case more == 1:
 			verdict += ", and 1 more cause"
@@ -228,8 +228,8 @@ func progressSuffix(result rollout.Result) string {
 	return "; " + strings.Join(list, ", ")
 }
 
-// shorten returns text of at most limit characters.
-func shorten(text string, limit int) string {
+// truncateText returns text of at most limit characters.
+func truncateText(text string, limit int) string {
 	if runes := []rune(text); len(runes) > limit {
 		return string(runes[:limit-1]) + "…"
 	}

@@ -11,9 +11,9 @@ import (
 	"github.com/org/atta-deploy-action/internal/fleet"
 )
 
-// diagnose checks everything that a deploy needs and that can be checked without changing anything, one line each. Each
+// diagnoseDeploy checks everything that a deploy needs and that can be checked without changing anything, one line each. Each
 // problem is an error. That the role may write to the repository and the bucket cannot be checked so.
-func (r *run) diagnose(ctx context.Context, account Account) error {
+func (r *run) diagnoseDeploy(ctx context.Context, account Account) error {
 	if err := r.connectAccount(ctx, account); err != nil {
 		return err
 	}

@@ -53,7 +53,7 @@ func (r *run) phases(account Account) []phase {
 	case Status:
 		return []phase{{"Status", func(ctx context.Context) error { return r.inspectFleet(ctx, account) }}}
 	case Doctor:
-		return []phase{{"Doctor", func(ctx context.Context) error { return r.diagnose(ctx, account) }}}
+		return []phase{{"Doctor", func(ctx context.Context) error { return r.diagnoseDeploy(ctx, account) }}}
 	}
 	var list []phase
 	if r.plan.Operation == Deploy {
