@@ -56,12 +56,19 @@ create_keeper() {
   docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$@" "$IMAGE" never-started >/dev/null
 }
 
+# is_ecr_host HOST ENDPOINT: it is the registry that AWS names, or another one of ECR, and so may get this
+# instance's password.
+is_ecr_host() {
+  local suffixes='amazonaws\.com|amazonaws\.com\.cn|amazonaws\.eu|on\.aws|on\.amazonwebservices\.com\.cn|on\.amazonwebservices\.eu|c2s\.ic\.gov|sc2s\.sgov\.gov|csp\.hci\.ic\.gov|cloud\.adc-e\.uk'
+  [[ $1 == "${2#*://}" || $1 =~ ^[0-9]{12}\.dkr[.-]ecr(-fips)?\.[a-z0-9-]+\.($suffixes)$ ]]
+}
+
 # The registry's password is valid for 12 hours and in the registry's region, which its host names; the file that
 # holds it is removed after the pull. Docker reads DOCKER_CONFIG, podman REGISTRY_AUTH_FILE. Without an entry for
 # the registry docker gives the password to whatever credential helper is installed.
 # https://docs.docker.com/reference/cli/docker/login/#default-behavior
 pull_image() {
-  local problem='' registry=${IMAGE%%/*} region=$REGION password
+  local problem='' registry=${IMAGE%%/*} region=$REGION answer endpoint token
   [[ ! $registry =~ ^[0-9]{12}\.dkr[.-]ecr(-fips)?\.([a-z0-9-]+)\. ]] || region=${BASH_REMATCH[2]}
   install -d -m 0700 "$RUN"
   rm -rf -- "$RUN/$SERVICE:docker."*
@@ -69,10 +76,14 @@ pull_image() {
   REGISTRY_AUTH_FILE=$DOCKER_CONFIG/config.json
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
   printf '{"%s":{"%s":{}}}\n' auths "$registry" >"$REGISTRY_AUTH_FILE"
-  if ! password=$(aws ecr get-login-password --region "$region"); then
+  answer=$(aws ecr get-authorization-token --region "$region" --query 'authorizationData[0].[proxyEndpoint,authorizationToken]' --output text) || answer=''
+  read -r endpoint token <<<"$answer" || true
+  if [[ -z $answer ]]; then
     problem=$(last_log_line)
-    problem=$(name_identity "get a password for $registry: $problem; the AWS CLI has to be 1.17.10 or later" "$region")
-  elif ! printf '%s\n' "$password" | docker login --username AWS --password-stdin "$registry" >&2; then
+    problem=$(name_identity "get a password for $registry: $problem" "$region")
+  elif ! is_ecr_host "$registry" "$endpoint"; then
+    problem="$registry is not an ECR registry, so it does not get the password for ECR; AWS names $endpoint"
+  elif ! base64 -d <<<"$token" | sed 's/^AWS://' | docker login --username AWS --password-stdin "$registry" >&2; then
     problem="log in to $registry: $(last_engine_error <"$LOG")"
   elif ! docker pull --quiet "$IMAGE" >&2; then
     problem=$(last_engine_error <"$LOG")

@@ -3,6 +3,7 @@
 package host_test
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,7 +105,6 @@ func TestTheHostLogsInToTheRegionOfTheRegistry(t *testing.T) {
 		"123456789012.dkr.ecr.eu-west-1.amazonaws.com":     "eu-west-1",
 		"123456789012.dkr-ecr.ap-south-1.on.aws":           "ap-south-1",
 		"123456789012.dkr.ecr.eusc-de-east-1.amazonaws.eu": "eusc-de-east-1",
-		"dkr.ecr.eu-west-1.amazonaws.com.registry.example": "us-east-1",
 	} {
 		t.Run(host, func(t *testing.T) {
 			t.Parallel()
@@ -114,10 +114,26 @@ func TestTheHostLogsInToTheRegionOfTheRegistry(t *testing.T) {
 			elsewhere := parameter("image", host+"/atta@sha256:"+strings.Repeat("0", 64))
 			m.untouched(func() { m.expect(m.deploy("0.1.1-dev", elsewhere), "refused", 10, "pull "+host+"/atta") })
 			logins, err := os.ReadFile(m.Path("..", "logins"))
-			if got := strings.TrimSpace(string(logins)); err != nil || got != "ecr get-login-password --region "+region {
+			if got := strings.TrimSpace(string(logins)); err != nil || !strings.HasPrefix(got, "ecr get-authorization-token --region "+region+" --query ") || strings.Contains(got, "\n") {
 				t.Errorf("%q, %v", got, err)
 			}
 		})
+	}
+}
+
+// Whoever may name an image must not learn the password with which the instance pulls.
+func TestOnlyRegistriesOfECRGetTheInstancesPassword(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.1.0-dev")
+	m.replace("docker", "case $1 in login) touch $ATTA_ROOT/login ;; esac\n"+m.passOn("docker"))
+	for i, host := range []string{"dkr.ecr.eu-west-1.amazonaws.com.registry.example", "123456789012.dkr.ecr.us-east-1.registry.example", "203.0.113.5:5000"} {
+		other := parameter("image", host+"/atta@sha256:"+strings.Repeat("0", 64))
+		m.untouched(func() {
+			m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i+1), other), "refused", 10, host+" is not an ECR registry, so it does not get the password for ECR; AWS names http://"+cloud.RegistryHost())
+		})
+	}
+	if m.exists("login") {
+		t.Error("the password was sent")
 	}
 }
 

@@ -76,6 +76,8 @@ func run(ctx context.Context, args []string) error {
 		return copyObject(ctx, config, given, rest[2], rest[3])
 	case strings.Join(rest, " ") == "ecr get-login-password":
 		return loginPassword(ctx, config)
+	case strings.Join(rest, " ") == "ecr get-authorization-token" && given.Last("query") == "authorizationData[0].[proxyEndpoint,authorizationToken]" && given.Last("output") == "text":
+		return authorizationToken(ctx, config)
 	case strings.Join(rest, " ") == "sts get-caller-identity":
 		return callerIdentity(ctx, config, given)
 	}
@@ -93,6 +95,16 @@ func loginPassword(ctx context.Context, config aws.Config) error {
 	}
 	_, password, _ := strings.Cut(string(token), ":")
 	fmt.Println(password)
+	return nil
+}
+
+func authorizationToken(ctx context.Context, config aws.Config) error {
+	out, err := ecr.NewFromConfig(config).GetAuthorizationToken(ctx, &ecr.GetAuthorizationTokenInput{})
+	if err != nil {
+		return apiError("GetAuthorizationToken", err)
+	}
+	data := out.AuthorizationData[0]
+	fmt.Printf("%s\t%s\n", aws.ToString(data.ProxyEndpoint), aws.ToString(data.AuthorizationToken))
 	return nil
 }
 
