@@ -5,6 +5,7 @@ package localaws_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"os/exec"
@@ -110,6 +111,12 @@ func TestE2ETheCLILogsInToECRAndSkopeoCopies(t *testing.T) {
 	s := start(t, localaws.Options{})
 	s.CreateRepository("atta", "IMMUTABLE")
 	password := cli(t, s, "ecr", "get-login-password")
+	// As an instance asks, which wants to know the registry as well.
+	endpoint, token, _ := strings.Cut(query(t, s, "authorizationData[0].[proxyEndpoint,authorizationToken]", "ecr", "get-authorization-token"), "\t")
+	login, err := base64.StdEncoding.DecodeString(token)
+	if err != nil || endpoint != s.URL() || !strings.HasPrefix(string(login), "AWS:") {
+		t.Errorf("%s, %s: %v", endpoint, login, err)
+	}
 	image := randomImage(t)
 	archive := filepath.Join(t.TempDir(), "image.tar")
 	ref, err := name.NewTag("atta:1")
@@ -130,7 +137,7 @@ func TestE2ETheCLILogsInToECRAndSkopeoCopies(t *testing.T) {
 	there := "docker://" + s.RegistryHost() + "/atta:"
 	skopeo := func(args ...string) string { return tool(t, s, "", "skopeo", "skopeo", args...) }
 	skopeo("copy", "--insecure-policy", "--dest-tls-verify=false", "--dest-creds", "AWS:"+password, "oci:"+folder, there+"1")
-	skopeo("copy", "--insecure-policy", "--dest-tls-verify=false", "--dest-creds", "AWS:"+password, "docker-archive:"+archive, there+"2")
+	skopeo("copy", "--insecure-policy", "--dest-tls-verify=false", "--dest-creds", string(login), "docker-archive:"+archive, there+"2")
 	digest := skopeo("inspect", "--tls-verify=false", "--creds", "AWS:"+password, "--format", "{{.Digest}}", there+"1")
 	if digest != digestOf(t, image) {
 		t.Errorf("digest is %s, want %s", digest, digestOf(t, image))
