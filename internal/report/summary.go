@@ -95,7 +95,7 @@ func runDetails(result rollout.Result) string {
 	}
 	row("Image", codeSpan(result.Image.URI))
 	if result.Plan.Phases.Image && result.Plan.Operation == rollout.Deploy {
-		row("Source", escapeCell(result.Plan.Image.Source))
+		row("Source", codeSpan(strings.NewReplacer("`", "'", "|", `\|`, "\n", " ").Replace(result.Plan.Image.Source)))
 	}
 	row("Bundle", codeSpan(result.Bundle.URI))
 	row("Account, region", codeSpan(strings.Trim(result.Account+" "+result.Plan.Region, " ")))
