@@ -35,7 +35,7 @@ func TestReleaseNamesAreBuiltFromServiceEnvironmentAndVersion(t *testing.T) {
 func TestValidPartsAreAccepted(t *testing.T) {
 	for _, parts := range [][3]string{
 		{"atta", "dev", "0.1.30-dev"},
-		{"a", "x", "0.0.0-x"},
+		{"x", "x", "0.0.0-x"},
 		{"web-2-api", "eu-prod-1", "10.20.30-eu-prod-1"},
 		{strings.Repeat("s", 48), strings.Repeat("e", 32), "1.2.999999999999999999-" + strings.Repeat("e", 32)},
 	} {
