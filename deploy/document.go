@@ -79,7 +79,7 @@ func (u DocumentUse) Includes(other DocumentUse) bool {
 // DocumentParameters returns a request as parameters of Document. One that the host would refuse is an error.
 func DocumentParameters(r Request) (map[string]string, error) {
 	values := map[string]string{"command": r.Command()}
-	if err := r.parameters().check(); err != nil {
+	if err := r.parameters().checkForms(); err != nil {
 		return nil, err
 	}
 	for _, parameter := range r.parameters() {

@@ -151,15 +151,15 @@ func (p *parameters) addText(name, value string) {
 // `sh -c`, so the first line decides that bash reads the rest.
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/documents-command-ssm-plugin-reference.html#aws-runShellScript
 func Script(r Request) ([]string, error) {
-	if err := r.parameters().check(); err != nil {
+	if err := r.parameters().checkForms(); err != nil {
 		return nil, err
 	}
 	arguments := append([]string{r.Command()}, r.parameters()...)
 	return []string{"#!/bin/bash", "set -- " + quoteArguments(arguments), Bootstrap}, nil
 }
 
-// check reports a parameter that a host would refuse.
-func (p parameters) check() error {
+// checkForms reports a parameter that a host would refuse.
+func (p parameters) checkForms() error {
 	for _, parameter := range p {
 		if err := checkForm(parameter); err != nil {
 			return err

@@ -77,13 +77,13 @@ pull_image() {
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
   printf '{"%s":{"%s":{}}}\n' auths "$registry" >"$REGISTRY_AUTH_FILE"
   answer=$(aws ecr get-authorization-token --region "$region" --query 'authorizationData[0].[proxyEndpoint,authorizationToken]' --output text) || answer=''
-  read -r endpoint token <<<"$answer" || true
+  endpoint=${answer%%[[:space:]]*} token=${answer##*[[:space:]]} # a here-string would be a file for a moment
   if [[ -z $answer ]]; then
     problem=$(last_log_line)
     problem=$(name_identity "get a password for $registry: $problem" "$region")
   elif ! is_ecr_host "$registry" "$endpoint"; then
     problem="$registry is not an ECR registry, so it does not get the password for ECR; AWS names $endpoint"
-  elif ! base64 -d <<<"$token" | sed 's/^AWS://' | docker login --username AWS --password-stdin "$registry" >&2; then
+  elif ! printf '%s' "$token" | base64 -d | sed 's/^AWS://' | docker login --username AWS --password-stdin "$registry" >&2; then
     problem="log in to $registry: $(last_engine_error <"$LOG")"
   elif ! docker pull --quiet "$IMAGE" >&2; then
     problem=$(last_engine_error <"$LOG")

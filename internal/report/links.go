@@ -9,7 +9,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
-// consoleLink returns a link to a page of the region's console; only the text if there is no console.
+// consoleLink returns a link to a page of the region's console; only the text in a partition that has none.
 func consoleLink(result rollout.Result, text, path string) string {
 	if result.Console == "" || path == "" {
 		return text

@@ -213,7 +213,7 @@ func TestEachRowWithoutAHintIsAMessageAboutAnImage(t *testing.T) {
 		}
 	}
 	if rows == 0 {
-		t.Error("there is no such row")
+		t.Error("the page lacks the row")
 	}
 }
 

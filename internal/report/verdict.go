@@ -201,7 +201,10 @@ func progressSuffix(result rollout.Result) string {
 			with++
 		}
 	}
-	untouched := states[rollout.NotStarted]
+	untouched, apart := states[rollout.NotStarted], "were not touched"
+	if result.Plan.Operation == rollout.Doctor {
+		apart = "are fit for a deploy"
+	}
 	if untouched == len(result.Hosts) && !onlyAsks(result.Plan.Operation) {
 		return "; no instance was touched"
 	}
@@ -213,7 +216,7 @@ func progressSuffix(result rollout.Result) string {
 		{states[rollout.Deployed] + states[rollout.Running] + states[rollout.Installed], "run the release"},
 		{with, "were rolled back with it"},
 		{states[rollout.InSync], "are in sync"},
-		{untouched, map[bool]string{true: "are fit for a deploy", false: "were not touched"}[result.Plan.Operation == rollout.Doctor]},
+		{untouched, apart},
 	} {
 		if part.count == 1 {
 			part.text = strings.NewReplacer("run ", "runs ", "are ", "is ", "were ", "was ").Replace(part.text)

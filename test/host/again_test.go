@@ -18,24 +18,30 @@ func breakable(settings, command string) change {
 }
 
 // A retry of the workflow sends the same deploy again.
-func TestAJobThatFailedIsRunAgainByTheNextDeploy(t *testing.T) {
+func TestAJobThatFailedIsRunAgainUntilARunSucceeds(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	job := breakable("Type=oneshot\n", "")
-	m.deployed("0.0.1-dev", job)
-	m.write("broken", "", 0o644)
-	m.sh("systemctl start atta")
-	for range 2 {
+	fails := func() {
 		m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "0.0.1-dev was installed before as well, and is not healthy")
 		if a := m.ask(); !slices.Contains(a.Drift, "last-run") {
 			t.Errorf("drift %q", a.Drift)
 		}
 	}
+	m.deployed("0.0.1-dev", job)
+	m.sh("touch $ATTA_ROOT/broken; systemctl start atta")
+	fails()
+	fails()
 	m.sh("rm $ATTA_ROOT/broken")
 	m.deployed("0.0.1-dev", job)
 	if a := m.ask(); len(a.Drift) > 0 || !a.Verified {
 		t.Errorf("%+v", a.Report)
 	}
+
+	m.sh("touch $ATTA_ROOT/broken; systemctl start atta")
+	fails()
+	m.sh("rm $ATTA_ROOT/broken; systemctl start atta")
+	m.untouched(func() { m.expect(m.deploy("0.0.1-dev", job), "unchanged", 0, "runs already") })
 }
 
 func TestARollbackDoesNotHideThatTheJobBeforeHadFailed(t *testing.T) {

@@ -124,21 +124,6 @@ func TestAReleaseThatWasChangedOnTheHostIsUnpackedAgain(t *testing.T) {
 	})
 }
 
-func TestAJobThatHasFailedSinceIsRunAgain(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	job := oneshot("", "echo run >>$ATTA_ROOT/journal; test ! -e $ATTA_ROOT/broken")
-	m.deployed("0.0.1-dev", job)
-	m.write("broken", "", 0o644)
-	m.sh("systemctl start atta")
-	m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "exit status 1")
-	if err := os.Remove(m.Path("broken")); err != nil {
-		t.Fatal(err)
-	}
-	m.sh("systemctl start atta; echo run >>$ATTA_ROOT/journal")
-	m.expect(m.deploy("0.0.1-dev", job), "unchanged", 0, "runs already")
-}
-
 func TestAReleaseThatCannotBeMarkedIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
