@@ -100,11 +100,8 @@ func failureVerdict(result rollout.Result, err error) string {
 	case err != nil:
 		line, _, _ := strings.Cut(err.Error(), "\n")
 		verdict += ": " + truncateText(line, maxVerdictCause)
-		switch more := len(joinedErrors(err)) - 1; {
-		case more == 1:
-			verdict += ", and 1 more cause"
-		case more > 1:
-			verdict += fmt.Sprintf(", and %d more causes", more)
+		if more := len(joinedErrors(err)) - 1; more > 0 {
+			verdict += fmt.Sprintf(", and %d more", more)
 		}
 	}
 	return verdict + progressSuffix(result)
