@@ -86,10 +86,10 @@ observe_container() {
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
   IMAGE_ID=$(timeout 15 docker image inspect --format "$OPEN.Id}}" "$IMAGE" 2>/dev/null) || { IMAGE_ID='' SEEN="the engine does not know $IMAGE" && observe_engine && return 0; }
-  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}} $OPEN.RestartCount}} $OPEN.State.StartedAt}}" "$SERVICE" 2>/dev/null) ||
+  answer=$(timeout 15 docker container inspect --format "$OPEN.Image}} $OPEN.State.Status}} $OPEN.State.ExitCode}} $OPEN.RestartCount}} ${OPEN}json .State.StartedAt}}" "$SERVICE" 2>/dev/null) ||
     { observe_engine && return 0; }
   read -r image state status RESTARTS started <<<"$answer"
-  STARTED=$(date -d "$started" +%s 2>/dev/null) || STARTED=0 # podman writes it in another form
+  STARTED=$(date -d "${started//\"/}" +%s 2>/dev/null) || STARTED=0
   if [[ $image == "$IMAGE_ID" ]]; then
     judge_container "$state" "$status" "$unseen"
   else

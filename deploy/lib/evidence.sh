@@ -13,7 +13,7 @@ observe_container() {
   local answer id image state status name unseen=none
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE" CONTAINER=''
-  if ! answer=$(query_docker container inspect --format '{{.Id}} {{.Image}} {{.State.Status}} {{.State.ExitCode}} {{.Config.Image}} {{.State.StartedAt}}' "$SERVICE" 2>/dev/null); then
+  if ! answer=$(query_docker container inspect --format '{{.Id}} {{.Image}} {{.State.Status}} {{.State.ExitCode}} {{.Config.Image}} {{json .State.StartedAt}}' "$SERVICE" 2>/dev/null); then
     if ! query_docker ps --quiet >/dev/null 2>&1; then
       SEEN="the Docker engine does not answer"
     elif [[ -n $STARTED_AT ]]; then

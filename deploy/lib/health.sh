@@ -12,7 +12,11 @@ start_release() {
     oneshot:yes) [[ $RUN_ON_DEPLOY != false ]] || STARTS=no ;;
     oneshot:*) [[ $RUN_ON_DEPLOY != false && $ACTION == deploy ]] || STARTS=no ;;
   esac
-  [[ $STARTS == no ]] || start_unit
+  if [[ $STARTS == yes ]]; then
+    start_unit
+  elif [[ $FROM != "$TO" ]]; then
+    run_systemctl reset-failed "$UNIT" || true # the failure is that of another release
+  fi
 }
 
 # describe_success: what was seen of the release, in words. A job that was not run, or has not
@@ -175,7 +179,9 @@ stays_up() {
 passes_checks() {
   local code=0 state=''
   if [[ $EVIDENCE == running && ${PROPERTY[Type]:-} != oneshot ]]; then
-    state=$(query_docker container inspect --format '{{if .State.Health}}{{.State.Health.Status}}{{end}}' "$SERVICE" 2>/dev/null) || state=''
+    state=$(query_docker container inspect --format '{{json .State}}' "$SERVICE" 2>/dev/null) ||
+      find_unwell 30 not-seen "the Docker engine does not answer" || return 1
+    if [[ $state =~ \"Health(check)?\":\{\"Status\":\"([a-z]*)\" ]]; then state=${BASH_REMATCH[2]}; else state=''; fi # podman 3: Healthcheck
   fi
   case $state in # of the HEALTHCHECK that the image may have
     starting) find_unwell 30 not-seen "the HEALTHCHECK of the container $SERVICE has not passed yet" || return 1 ;;

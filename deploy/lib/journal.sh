@@ -182,6 +182,8 @@ set_previous() {
     done
     [[ -n $before ]] || rm -f -- "$BASE/previous"
   fi
+  read_linked_version previous
+  [[ $REPLY != "$TO" ]] || rm -f -- "$BASE/previous"
   [[ -n $before && $before != "$TO" ]] || return 0
   if [[ -f $BASE/releases/$before/verified ]] || [[ -f $BASE/releases/$before/installed && ! -f $BASE/previous/verified ]]; then
     point_link previous "$before"

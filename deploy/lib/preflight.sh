@@ -18,6 +18,7 @@ check_deploy() {
 check_rollback() {
   read_linked_version previous
   TO=${1:-$REPLY}
+  [[ -n ${1:-} || $TO != "$FROM" ]] || TO=''
   [[ $TO != */* ]] || refuse bad-parameter "$TO is not a version"
   [[ -n $FROM ]] || refuse not-installed "no release of $SERVICE is installed here"
   [[ -n $TO ]] || refuse no-previous "nothing to roll back to: there is no verified release before $FROM; seen healthy here: $(list_verified | paste -s -d ' ')"
@@ -165,7 +166,8 @@ is_still_healthy() {
     running)
       invocation_id && run=$REPLY
       printf -v now '%(%s)T' -1
-      started=$(date -d "${CONTAINER#* }" +%s 2>/dev/null) || started=$now # podman writes it in another form
+      started=${CONTAINER#* }
+      started=$(date -d "${started//\"/}" +%s 2>/dev/null) || started=$now
       uptime_centiseconds && since=$((REPLY - (now - started) * 100))
       local HEALTH_TIMEOUT=$((MIN_HEALTHY_TIME + 5))
       DEADLINE=$((SECONDS + HEALTH_TIMEOUT))

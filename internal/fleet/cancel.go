@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,7 +98,7 @@ func (f *Fleet) commandsSince(ctx context.Context, document Document, since time
 			MaxResults: aws.Int32(50),
 			Filters: []types.CommandFilter{
 				{Key: types.CommandFilterKeyInvokedAfter, Value: aws.String(since.UTC().Format(time.RFC3339))},
-				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(document.nameOrDefault())},
+				{Key: types.CommandFilterKeyDocumentName, Value: aws.String(cmp.Or(document.Name, RunShellScript))},
 			},
 		})
 		for pages.HasMorePages() {

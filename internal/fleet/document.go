@@ -19,13 +19,6 @@ var ErrNoDocument = errors.New("the SSM document does not exist")
 // Document is one version of an SSM document of the account. The content of a version never changes.
 type Document struct{ Name, Version string }
 
-func (d Document) nameOrDefault() string {
-	if d.Name == "" {
-		return RunShellScript
-	}
-	return d.Name
-}
-
 // ReadDocument returns the default version of a document and its content. The content is compared instead of the hash that
 // DescribeDocument returns, since AWS does not document what is hashed.
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_GetDocument.html

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -80,7 +81,7 @@ func (f *Fleet) commandInput(command Command, ids []string) *ssm.SendCommandInpu
 		parameters[name] = []string{value}
 	}
 	in := &ssm.SendCommandInput{
-		DocumentName: aws.String(command.Document.nameOrDefault()),
+		DocumentName: aws.String(cmp.Or(command.Document.Name, RunShellScript)),
 		InstanceIds:  ids,
 		Comment:      aws.String(command.Comment),
 		// TimeoutSeconds limits the delivery; the timeout of the script is a parameter of the document.

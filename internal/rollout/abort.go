@@ -138,11 +138,13 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 		want := expectation{deployment: commander.header.DeploymentID, service: r.plan.Release.Service}
 		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, hosts)
 		for _, host := range hosts {
-			switch host.State {
-			case Deployed, Running, Installed: // it has what it was told to
+			switch version := r.plan.Release.Version.String(); {
+			case host.hasRelease() && host.Report.Version == version:
+				host.State, host.Message = RollbackFailed, "still runs "+version+": it has no earlier release to roll back to"
+			case host.hasRelease(): // it has what it was told to
 				host.State, host.Message = RolledBack, "ran the release, and was rolled back"
-			case RolledBack, NotDeployed:
-				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", r.plan.Release.Version, host.Message)
+			case host.State == RolledBack || host.State == NotDeployed:
+				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", version, host.Message)
 			}
 		}
 		r.recordProgress(ctx)

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
@@ -137,6 +138,23 @@ func TestImageIsNotQuarantinedAfterACancel(t *testing.T) {
 		}
 		if log := strings.Join(f.console.log, "\n"); strings.Contains(log, "quarantine") {
 			t.Error(log)
+		}
+	})
+}
+
+func TestHostThatHasNoEarlierReleaseIsNotRolledBack(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		plan := f.plan("0.1.30-dev", ids...)
+		plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Percent: 100}}
+		hosts[1].NextBehavior = func(version string) simhost.Behavior {
+			hosts[0].SetInstalled(version, hosts[0].State().Digest) // its previous release is the same one
+			return simhost.Behavior{Unhealthy: true}
+		}
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "instance i-01 (name-of-i-01): rollback-failed: still runs 0.1.30-dev: it has no earlier release to roll back to")
+		if got := states(result); got != "i-01 rollback-failed, i-02 rolled-back" {
+			t.Error(got)
 		}
 	})
 }

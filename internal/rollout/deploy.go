@@ -159,6 +159,9 @@ func (r *run) findNewInstances(ctx context.Context) ([]*Host, error) {
 		problems = append(problems, limitProblems(unanswered), err)
 		for _, host := range added {
 			problems = append(problems, r.checkInstalled(host))
+			if version := r.plan.Release.Version.String(); r.plan.Operation == Rollback && host.Report != nil && !slices.Contains(host.Report.Releases, version) {
+				problems = append(problems, fmt.Errorf("new instance %s does not hold %s: start the rollback again", host.Instance, version))
+			}
 		}
 	}
 	return added, errors.Join(problems...)

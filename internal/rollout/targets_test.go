@@ -99,6 +99,26 @@ func TestReleaseIsKeptWhenNewInstancesCannotBeLookedUp(t *testing.T) {
 	})
 }
 
+func TestRollbackNamesANewInstanceThatDoesNotHoldTheRelease(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		dev := map[string]string{"Environment": "dev"}
+		first := simhost.New("", "")
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
+		f.deployVersions([]string{"i-1"}, "0.1.29-dev", "0.1.30-dev")
+		first.NextBehavior = func(string) simhost.Behavior {
+			f.AddInstance(localaws.Instance{ID: "i-2", Machine: simhost.New("", ""), Tags: dev})
+			return simhost.Behavior{}
+		}
+		plan := f.rollbackPlan("")
+		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+		_, err := f.runPlan(plan)
+		wantErrorParts(t, err, "every other instance runs 0.1.29-dev, and keeps it: ", "new instance i-2 does not hold 0.1.29-dev: start the rollback again")
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || current.Version != "0.1.29-dev" || first.State().Version != "0.1.29-dev" {
+			t.Errorf("current is %q, the host runs %q: %v", current.Version, first.State().Version, err)
+		}
+	})
+}
+
 // One broken instance says nothing about an image that is healthy on the others.
 func TestImageThatIsHealthyElsewhereIsNotQuarantined(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {

@@ -189,6 +189,9 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 // recordPrevious sets the release that the next rollback returns to.
 func (h *Host) recordPrevious(c call, from release) {
 	if c.command == "deploy" {
+		if h.previous == h.installed.version {
+			h.previous = ""
+		}
 		previous, _ := h.findRelease(h.previous)
 		if from.version != h.installed.version && (from.verified || from.version != "" && !previous.verified) {
 			h.previous = from.version

@@ -74,7 +74,10 @@ func TestAServiceThatIsStartedAgainAndAgainDoesNotRunAlready(t *testing.T) {
 	a := m.deploy("0.0.1-dev", service...)
 	m.expect(a, "rollback-failed", 41, "did not stay up")
 	m.sh("rm $ATTA_ROOT/crash")
-	m.deployed("0.0.1-dev", service...)
+	// The next start may have come first, and has stayed up then.
+	if a := m.deploy("0.0.1-dev", service...); a.exit != 0 || a.Evidence != deploy.EvidenceRunning || !a.Verified {
+		t.Errorf("%+v", a.Report)
+	}
 }
 
 func TestWhatEndsDuringTheHealthChecksIsNotDeployed(t *testing.T) {
@@ -143,6 +146,37 @@ func TestARecoveryProvesWhatItRestores(t *testing.T) {
 	}
 }
 
+// A job that is not started in a rollback keeps what systemd remembers of the release before.
+func TestARollbackLeavesTheFailureToTheReleaseThatFailed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev", breakable("Type=oneshot\n", ""))
+	m.sh("touch $ATTA_ROOT/broken; systemctl start atta")
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev is installed")
+	if a := m.ask(); len(a.Drift) > 0 || a.Unit == "failed" {
+		t.Errorf("%s, drift %q", a.Unit, a.Drift)
+	}
+	m.expect(m.deploy("0.0.3-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.1-dev is installed")
+	if a := m.ask(); len(a.Drift) > 0 {
+		t.Errorf("drift %q", a.Drift)
+	}
+}
+
+func TestWhatRunsIsNoTargetOfARollback(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.deployed("0.0.2-dev", parameter("run-on-deploy", "false"))
+	m.deployed("0.0.1-dev", parameter("allow-downgrade", "true"))
+	if a := m.ask(); a.Previous != "0.0.2-dev" {
+		t.Errorf("the previous release is %q", a.Previous)
+	}
+	m.expect(m.rollback(""), "deployed", 0, "0.0.2-dev is installed")
+	m.sh("ln -sfn releases/0.0.2-dev $ATTA_ROOT/opt/atta/previous")
+	m.untouched(func() { m.expect(m.rollback(""), "refused", 10, "nothing to roll back to") })
+}
+
 // The prefix of another command does not make the program's status a success.
 func TestAPrefixOfAnotherCommandIsNotThePrograms(t *testing.T) {
 	t.Parallel()
@@ -162,6 +196,8 @@ func TestAServiceWhoseHealthcheckFailsIsRolledBack(t *testing.T) {
 	short := parameter("health-timeout", "15")
 	m.expect(m.deploy("0.0.2-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "the container atta is unhealthy, by its HEALTHCHECK; 0.0.1-dev is installed")
 	m.deployed("0.0.3-dev", daemon(sample.WithHealthCheck("-exit", "3")), own("docker.env", "DOCKER_ARGS=--no-healthcheck\n"))
+	m.replace("docker", `case "$*" in *"json .State}}"*) test -e $ATTA_ROOT/asked || { touch $ATTA_ROOT/asked; exit 1; } ;; esac; `+m.passOn("docker"))
+	m.expect(m.deploy("0.0.4-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "is unhealthy, by its HEALTHCHECK")
 }
 
 func TestAServiceThatIsStartedAgainAndAgainIsDrift(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"slices"
 )
 
-// sampled makes half of the cases enough in the long tests, another half each time.
+// sampled makes a random half of the cases enough in the long tests.
 var sampled = os.Getenv("SAMPLE_CASES") != ""
 
 // representatives are the cases of these names, and in the long tests all cases, or a sample of them.
