@@ -81,7 +81,7 @@ observe_container() {
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   while IFS= read -r line; do
     [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,NRestarts "$SERVICE.service" 2>/dev/null)
+  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,NRestarts,InvocationID,ExecMainStartTimestamp "$SERVICE.service" 2>/dev/null)
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
@@ -110,6 +110,7 @@ confirm_release() {
   [[ $BUSY == false ]] && [[ -f $release/installed || -f $release/failed ]] || return 0
   case ${PROPERTY[Result]:-}:$EVIDENCE in
     success:succeeded)
+      has_finished || return 0
       rm -f -- "$release/failed"
       [[ ! -f $release/installed ]] || printf 'succeeded later\n' >"$release/verified"
       ;;

@@ -152,6 +152,7 @@ verify_current() {
   query_properties && observe_container
   case ${PROPERTY[Result]:-}:$EVIDENCE in
     success:succeeded)
+      has_finished || { load_release "$OWN" && return 0; }
       rm -f -- "$BASE/releases/$version/failed"
       [[ ! -f $BASE/releases/$version/installed ]] || printf 'succeeded later\n' >"$BASE/releases/$version/verified"
       ;;

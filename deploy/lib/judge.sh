@@ -46,3 +46,12 @@ is_success_status() {
   done <<<"$REPLY"
   ! grep -qvE '^[@:+!|]*-' <<<"$REPLY"
 }
+
+# has_finished: the last run of a job came to its own end. One that is stopped in the middle can exit with
+# 0 as well; systemd then writes no message that it has finished. Before systemd 232 a run has no id.
+# https://github.com/systemd/systemd/blob/main/src/systemd/sd-messages.h (SD_MESSAGE_UNIT_STARTED)
+has_finished() {
+  local -a run=("--since=${PROPERTY[ExecMainStartTimestamp]:-now}" "UNIT=$SERVICE.service")
+  [[ -z ${PROPERTY[InvocationID]:-} ]] || run=("INVOCATION_ID=${PROPERTY[InvocationID]}")
+  [[ $(journalctl --quiet --no-pager --output=cat --lines=1 "${run[@]}" MESSAGE_ID=39f53479d3a045ac8e11786248231fbf _PID=1 2>/dev/null) ]]
+}

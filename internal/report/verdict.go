@@ -153,7 +153,7 @@ func failedHostsOf(result rollout.Result) (list []*rollout.Host) {
 
 // wasRolledBackByRun reports whether a host had the release, and the run rolled it back because of another one.
 func wasRolledBackByRun(host *rollout.Host) bool {
-	return host.State == rollout.RolledBack && host.Report != nil && (host.Report.Outcome == deploy.OutcomeDeployed || host.Report.Outcome == deploy.OutcomeUnchanged)
+	return host.State == rollout.RolledBack && len(host.Drift) == 0 && host.Report != nil && (host.Report.Outcome == deploy.OutcomeDeployed || host.Report.Outcome == deploy.OutcomeUnchanged)
 }
 
 // describeFailure says what a host did, such as "exited with status 3".
@@ -171,6 +171,8 @@ func describeFailure(host *rollout.Host) string {
 		return "did not report its result"
 	case host.State == rollout.RollbackFailed:
 		return "could not roll back" + because
+	case host.State == rollout.RolledBack && len(host.Drift) > 0:
+		return "no longer ran it (" + strings.Join(host.Drift, ", ") + ")"
 	case host.State == rollout.Drifted && len(host.Drift) > 0:
 		return "differs in " + strings.Join(host.Drift, ", ")
 	case host.State == rollout.Drifted || host.State == rollout.Busy:

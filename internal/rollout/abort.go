@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -82,9 +83,11 @@ func (r *run) abortRollout(ctx context.Context, wave []*Host, cause error) error
 	hosts := r.hostsToRollBack(wave)
 	err := r.rollBackHosts(ctx, hosts)
 	for _, host := range hosts {
-		if host.State == RolledBack {
+		switch {
+		case slices.Contains(unhealthy.Hosts, host):
+		case host.State == RolledBack:
 			unhealthy.RolledBack++
-		} else if !slices.Contains(unhealthy.Hosts, host) {
+		default:
 			unhealthy.Hosts = append(unhealthy.Hosts, host)
 		}
 	}
@@ -108,7 +111,7 @@ func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
 	}
 	for _, host := range hosts {
 		switch {
-		case !host.hasRelease() || !host.Changed:
+		case !host.hasRelease() && host.State != Drifted || !host.Changed:
 		case host.Before == "":
 			host.Message += "; it ran nothing before, so there is nothing to roll back to"
 		case host.Before == r.plan.Release.Version.String():
@@ -136,13 +139,19 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 		commander := r.commander()
 		commander.header.DeploymentID += rollbackSuffix
 		want := expectation{deployment: commander.header.DeploymentID, service: r.plan.Release.Service}
+		cause := map[*Host]string{} // of those that are to blame
+		for _, host := range hosts {
+			if host.State == Drifted {
+				cause[host] = host.Message + "; "
+			}
+		}
 		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, hosts)
 		for _, host := range hosts {
 			switch version := r.plan.Release.Version.String(); {
 			case host.hasRelease() && host.Report.Version == version:
 				host.State, host.Message = RollbackFailed, "still runs "+version+": it has no earlier release to roll back to"
 			case host.hasRelease(): // it has what it was told to
-				host.State, host.Message = RolledBack, "ran the release, and was rolled back"
+				host.State, host.Message = RolledBack, cmp.Or(cause[host], "ran the release, and ")+"was rolled back"
 			case host.State == RolledBack || host.State == NotDeployed:
 				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", version, host.Message)
 			}

@@ -183,12 +183,27 @@ func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts 
 			return err
 		}
 	}
-	for deadline := time.Now().Add(resolveTimeLimit); ; {
-		if err := c.queryDeployment(ctx, want, open); err != nil {
+	return c.askAgain(ctx, want.deployment, open, resolveTimeLimit, func(host *Host, report *deploy.Report, silence string) {
+		if report == nil {
+			host.Message = "its answer is missing, and it " + silence
+			return
+		}
+		host.applyStatus(want, report)
+	})
+}
+
+// apply sets the state of a host by its answer to a status command, or by why there is none.
+type apply func(host *Host, report *deploy.Report, silence string)
+
+// askAgain asks hosts for their status, and about a deployment unless that is empty, until the state of each
+// is known, or until the time limit.
+func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, limit time.Duration, apply apply) error {
+	for deadline := time.Now().Add(limit); ; {
+		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
 			return err
 		}
-		open = slices.DeleteFunc(unknownHosts(open), func(h *Host) bool { return h.resolved })
-		if len(open) == 0 || time.Now().After(deadline) {
+		hosts = slices.DeleteFunc(unknownHosts(hosts), func(h *Host) bool { return h.resolved })
+		if len(hosts) == 0 || !time.Now().Before(deadline) {
 			return nil
 		}
 		select {
@@ -199,8 +214,8 @@ func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts 
 	}
 }
 
-// queryDeployment asks each of the hosts that can be reached once.
-func (c *commander) queryDeployment(ctx context.Context, want expectation, hosts []*Host) error {
+// askOnce asks each of the hosts that can be reached.
+func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, apply apply) error {
 	ids := make([]string, len(hosts))
 	byID := map[string]*Host{}
 	for i, host := range hosts {
@@ -212,22 +227,22 @@ func (c *commander) queryDeployment(ctx context.Context, want expectation, hosts
 		return err
 	}
 	for _, problem := range unready {
-		byID[problem.Instance.ID].Message = "its answer is missing, and it " + problem.Reason
+		apply(byID[problem.Instance.ID], nil, problem.Reason)
 	}
 	if len(ready) == 0 {
 		return nil
 	}
-	answers, err := c.sendCommand(ctx, c.statusRequest(want.deployment), ready, nil)
+	answers, err := c.sendCommand(ctx, c.statusRequest(about), ready, nil)
 	if err != nil && ctx.Err() == nil {
 		return nil // one has disappeared since: the others are asked again
 	}
 	for _, answer := range answers {
 		host := byID[answer.Instance.ID]
 		if why := c.noAnswerReason(answer); why != "" {
-			host.Message = "its answer is missing, and it did not answer again: " + why
+			apply(host, nil, "did not answer again: "+why)
 			continue
 		}
-		host.applyStatus(want, answer.report)
+		apply(host, answer.report, "")
 	}
 	return err
 }

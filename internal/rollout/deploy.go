@@ -40,12 +40,20 @@ func (r *run) runWaves(ctx context.Context) error {
 		if len(waves) > 1 {
 			title = fmt.Sprintf("Roll out, wave %d of %d: %s", i+1, len(waves), Instances(len(wave)))
 		}
-		if err := r.runWave(ctx, title, wave); err != nil {
-			return r.abortRollout(ctx, wave, err)
+		if err := r.deployWave(ctx, title, wave, slices.Concat(waves[:i]...)); err != nil {
+			return err
 		}
 	}
 	if err := r.deployToNewInstances(ctx); err != nil {
 		return err
+	}
+	if silent := unknownHosts(r.result.Hosts); len(silent) > 0 {
+		if err := r.recheckHosts(ctx, silent, resolveTimeLimit); err != nil {
+			return r.abortRollout(ctx, r.wavesOf(silent), err)
+		}
+	}
+	if err := unhealthyError(r.result.Hosts, len(r.result.Hosts)); err != nil {
+		return r.keepRelease(ctx, err)
 	}
 	return r.setCurrent(r.leaseContext(ctx))
 }
@@ -119,13 +127,14 @@ func (r *run) deployToNewInstances(ctx context.Context) error {
 			err = unhealthyError(added, len(r.result.Hosts))
 		}
 		if err != nil {
-			return fmt.Errorf("every other instance runs %s, and keeps it: %w", r.plan.Release.Version, errors.Join(err, r.setCurrent(r.leaseContext(ctx))))
+			return r.keepRelease(ctx, err)
 		}
 		if len(added) == 0 {
 			return nil
 		}
-		if err := r.runWave(ctx, "Roll out to new instances: "+Instances(len(added)), added); err != nil {
-			return r.abortRollout(ctx, added, err)
+		earlier := r.result.Hosts[:len(r.result.Hosts)-len(added)]
+		if err := r.deployWave(ctx, "Roll out to new instances: "+Instances(len(added)), added, earlier); err != nil {
+			return err
 		}
 	}
 }

@@ -37,7 +37,7 @@ type Host struct {
 type State string
 
 // The states of a host. Only Deployed means that the release was seen to run or to succeed
-// there; InSync, Drifted and Busy are those of a status.
+// there; InSync and Busy are those of a status.
 const (
 	NotStarted     State = "not-started"     // not reached by this run
 	Deployed       State = "deployed"        // runs the release: it was seen to run, or to succeed
@@ -48,7 +48,7 @@ const (
 	RollbackFailed State = "rollback-failed" // tried, and could not roll back
 	Unknown        State = "unknown"         // no answer
 	InSync         State = "in-sync"         // runs what should run, as it was installed
-	Drifted        State = "drifted"         // does not
+	Drifted        State = "drifted"         // does not; in a deploy, after it was deployed
 	Busy           State = "busy"            // a deploy is at work there
 )
 

@@ -43,7 +43,7 @@ func (s *simulation) checkHosts(r *runner, result rollout.Result) {
 		}
 		switch host.State {
 		case rollout.Deployed:
-			if state.Version != target || state.Runs != digestOf(target) || state.Evidence != deploy.EvidenceRunning {
+			if state.Version != target || state.Runs != digestOf(target) || state.Evidence != deploy.EvidenceRunning && !state.FailedSince.After(lastSeen(result, host)) {
 				s.fail(r, result, "%s is deployed; %q is installed, and its container has the image %q, %q", host.ID, state.Version, state.Runs, state.Evidence)
 			}
 		case rollout.Running:
@@ -128,4 +128,20 @@ func (s *simulation) checkLockIsFree() {
 	if err := lock.Release(context.Background()); err != nil {
 		s.t.Error(err)
 	}
+}
+
+// lastSeen is when the run saw last that a host had the release: when its command ended, or in the last check
+// of earlier waves. A run that succeeds has one after its last wave.
+func lastSeen(result rollout.Result, host *rollout.Host) time.Time {
+	title := "Check earlier waves"
+	if result.Status == rollout.OutcomeSuccess {
+		title = "Roll out"
+	}
+	seen := host.Ended
+	for _, step := range result.Steps {
+		if strings.HasPrefix(step.Title, title) && step.Began.After(host.Ended) && !host.Ended.IsZero() {
+			seen = step.Began
+		}
+	}
+	return seen
 }

@@ -89,6 +89,9 @@ func (s *simulation) hostBehaviors(faultRate float64) map[string]simhost.Behavio
 				behavior.RollbackFails = s.chance(0.3)
 			}
 		}
+		if s.chance(0.04) {
+			behavior.FailsAfter = time.Second + s.duration(40)
+		}
 		behaviors[version] = behavior
 	}
 	return behaviors

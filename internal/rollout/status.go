@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/lease"
 )
 
 // DriftError lists the hosts that are out of sync.
@@ -42,7 +43,7 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 		return err
 	}
 	for _, host := range r.result.Hosts {
-		r.compareWithCurrent(host)
+		host.compareWith(current)
 	}
 	for _, problem := range unready {
 		r.result.Hosts = append(r.result.Hosts, &Host{Instance: problem.Instance, State: Unknown, Message: problem.Reason})
@@ -78,9 +79,9 @@ func (r *run) checkKnown(hosts []*Host) error {
 		ErrUnknownService, r.plan.Release.Service, r.plan.Release.Environment, Instances(len(hosts)))
 }
 
-// compareWithCurrent sets the state of a host that has answered.
-func (r *run) compareWithCurrent(host *Host) {
-	report, current := host.Report, r.result.Current
+// compareWith sets the state of a host that has answered, by what should run.
+func (host *Host) compareWith(current lease.Current) {
+	report := host.Report
 	if report == nil {
 		host.State = Unknown
 		return

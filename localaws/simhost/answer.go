@@ -97,6 +97,8 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 	drift := slices.Clone(h.drift)
 	if evidence := h.currentEvidence(); h.busy == "" && (evidence == deploy.EvidenceNone || evidence == deploy.EvidenceOtherImage) {
 		drift = append(drift, "container")
+	} else if h.busy == "" && evidence == deploy.EvidenceFailed {
+		drift = append(drift, "inactive")
 	}
 	more := map[string]any{"about": about, "busy": h.busy != "", "previous": h.previous, "releases": releases, "time": time.Now().Unix(), "generation": seen, "drift": drift}
 	held := cmp.Or(c.parameters["version"], h.previous)
@@ -164,13 +166,15 @@ func (h *Host) currentEvidence() deploy.Evidence {
 		return deploy.EvidenceNone
 	case h.container.digest != h.installed.digest:
 		return deploy.EvidenceOtherImage
+	case h.container.hasFailed():
+		return deploy.EvidenceFailed
 	}
 	return h.container.evidence
 }
 
 func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit {
 	unit := "active"
-	if h.unitFailed {
+	if h.unitFailed || h.container.hasFailed() {
 		unit = "failed"
 	}
 	result := map[string]any{

@@ -175,9 +175,12 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 	case behavior.NotRun:
 		target.job = true
 	case behavior.AtWork:
-		target.job, h.container = true, container{target.digest, deploy.EvidenceAtWork}
+		target.job, h.container = true, container{digest: target.digest, evidence: deploy.EvidenceAtWork}
 	default:
-		target.verified, target.since, h.container = true, time.Now(), container{target.digest, deploy.EvidenceRunning}
+		target.verified, target.since, h.container = true, time.Now(), container{digest: target.digest, evidence: deploy.EvidenceRunning}
+		if behavior.FailsAfter > 0 {
+			h.container.ends = time.Now().Add(behavior.FailsAfter)
+		}
 	}
 	h.installed, h.drift, h.unitFailed = target, nil, false
 	delete(h.quarantine, target.digest)

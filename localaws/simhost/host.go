@@ -15,6 +15,7 @@ import (
 
 // Behavior is the course of a change on a host. The zero value succeeds at once.
 type Behavior struct {
+	FailsAfter    time.Duration // the program ends with an error so long after it was seen healthy; 0: it does not
 	Drain         time.Duration // before anything is changed: a job is waited for
 	Duration      time.Duration // of the change
 	NotRun        bool          // the release is a job that is installed only: run-on-deploy: false
@@ -53,7 +54,11 @@ type Host struct {
 type container struct {
 	digest   string // of its image; empty: there is none
 	evidence deploy.Evidence
+	ends     time.Time // with an error; zero: it does not
 }
+
+// hasFailed reports whether the program has ended.
+func (c container) hasFailed() bool { return !c.ends.IsZero() && !time.Now().Before(c.ends) }
 
 type release struct {
 	version, digest string
@@ -75,7 +80,7 @@ func New(version, digest string) *Host {
 	if version != "" {
 		h.installed = release{version: version, digest: digest, verified: true, since: time.Now()}
 		h.releases = []release{h.installed}
-		h.container = container{digest, deploy.EvidenceRunning}
+		h.container = container{digest: digest, evidence: deploy.EvidenceRunning}
 	}
 	return h
 }
@@ -106,16 +111,22 @@ type State struct {
 	Busy            bool
 	Runs            string          // digest of the image that really runs or ran; empty: none
 	Evidence        deploy.Evidence // of that image
+	FailedSince     time.Time       // when the program ended with an error; zero: it did not
 }
 
 // State returns the current state.
 func (h *Host) State() State {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var failed time.Time
+	if h.container.hasFailed() {
+		failed = h.container.ends
+	}
 	return State{
+		FailedSince: failed,
 		Version: h.installed.version, Digest: h.installed.digest, Verified: h.installed.verified, Previous: h.previous,
 		Generation: h.generation, Changes: len(h.changes), Command: h.command, Busy: h.busy != "",
-		Runs: h.container.digest, Evidence: h.container.evidence,
+		Runs: h.container.digest, Evidence: h.currentEvidence(),
 	}
 }
 
@@ -126,7 +137,7 @@ func (h *Host) SetInstalled(version, digest string) {
 	h.previous = h.installed.version
 	h.installed = release{version: version, digest: digest, verified: true, since: time.Now()}
 	h.releases = append(h.releases, h.installed)
-	h.container = container{digest, deploy.EvidenceRunning}
+	h.container = container{digest: digest, evidence: deploy.EvidenceRunning}
 }
 
 // RemoveContainer removes the unit's container, as somebody does by hand, and leaves everything

@@ -38,6 +38,28 @@ func TestAJobThatIsNotToRunOnDeployIsInstalledOnly(t *testing.T) {
 	})
 }
 
+// A program that is stopped may exit with 0 although it has not done its work.
+func TestAJobThatIsStoppedIsNotVerified(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	later := parameter("run-on-deploy", "false")
+	m.write("opt/atta/.env", "GRACEFUL=yes\nSLEEP=60s\nGREETING=hello\n", 0o600)
+	m.deployed("0.0.1-dev", later)
+	m.sh(`systemctl start --no-block atta; until docker logs atta 2>&1 | grep -q sample; do sleep 0.1; done; systemctl stop atta`)
+	if a := m.ask(); a.Verified || a.Evidence != deploy.EvidenceSucceeded {
+		t.Errorf("after a run that was stopped: %+v", a.Report)
+	}
+	m.deployed("0.0.2-dev", later)
+	if m.exists("opt/atta/releases/0.0.1-dev/verified") {
+		t.Error("the next deploy has verified the run that was stopped")
+	}
+	m.write("opt/atta/.env", "GREETING=hello\n", 0o600)
+	m.sh("systemctl start atta")
+	if a := m.ask(); !a.Verified {
+		t.Errorf("after a run that came to its end: %+v", a.Report)
+	}
+}
+
 func TestAJobInFlightIsEndedWhenThatIsWanted(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

@@ -47,7 +47,16 @@ func run() (int, error) {
 	if err := os.WriteFile(filepath.Join("output", "greeting.txt"), []byte(line), 0o644); err != nil {
 		return 0, fmt.Errorf("write output: %w", err)
 	}
-	time.Sleep(sleep)
+	if os.Getenv("GRACEFUL") != "" { // when it is stopped, it ends as if its work was done
+		stopped := make(chan os.Signal, 1)
+		signal.Notify(stopped, syscall.SIGTERM)
+		select {
+		case <-stopped:
+		case <-time.After(sleep):
+		}
+	} else {
+		time.Sleep(sleep)
+	}
 	if *serve {
 		return exit, serveHealth(version)
 	}

@@ -87,18 +87,19 @@ func Journalctl(call *instance.Call) int {
 	want := map[string]string{}
 	for _, match := range matches {
 		key, value, ok := strings.Cut(match, "=")
-		if !ok || (key != "_SYSTEMD_INVOCATION_ID" && key != "INVOCATION_ID" && key != "_SYSTEMD_UNIT" && key != "SYSLOG_IDENTIFIER") {
+		if _, known := (record{}).fields()[key]; !ok || !known {
 			fmt.Fprintf(os.Stderr, "Failed to add match '%s': Invalid argument\n", match)
 			return 1
 		}
 		want[key] = value
 	}
 	records, err := m.readJournal(func(r record) bool {
-		id, manager := want["_SYSTEMD_INVOCATION_ID"], want["INVOCATION_ID"]
-		return (options.Last("unit") == "" || r.Unit == unitName(options.Last("unit"))) && !r.Time.Before(since) &&
-			(id == "" || (r.Output && r.Invocation == id)) && (manager == "" || (!r.Output && r.Invocation == manager)) &&
-			(want["_SYSTEMD_UNIT"] == "" || (r.Output && r.Unit == want["_SYSTEMD_UNIT"])) &&
-			(want["SYSLOG_IDENTIFIER"] == "" || r.Identifier == want["SYSLOG_IDENTIFIER"])
+		for key, value := range want {
+			if r.fields()[key] != value {
+				return false
+			}
+		}
+		return (options.Last("unit") == "" || r.Unit == unitName(options.Last("unit"))) && !r.Time.Before(since)
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -114,6 +115,28 @@ func Journalctl(call *instance.Call) int {
 		fmt.Println(r.formatRecord(options.Last("output")))
 	}
 	return 0
+}
+
+// unitStarted is the id of the message that a unit is started, or that the run of a job has finished:
+// https://github.com/systemd/systemd/blob/main/src/systemd/sd-messages.h
+const unitStarted = "39f53479d3a045ac8e11786248231fbf"
+
+// fields are those that journalctl can match. systemd.journal-fields(7) tells a unit's own messages from
+// those of systemd about it.
+func (r record) fields() map[string]string {
+	fields := map[string]string{
+		"_SYSTEMD_INVOCATION_ID": "", "_SYSTEMD_UNIT": "", "INVOCATION_ID": "", "UNIT": "", "MESSAGE_ID": "",
+		"SYSLOG_IDENTIFIER": r.Identifier, "_PID": strconv.Itoa(r.PID),
+	}
+	if r.Output {
+		fields["_SYSTEMD_INVOCATION_ID"], fields["_SYSTEMD_UNIT"] = r.Invocation, r.Unit
+		return fields
+	}
+	fields["INVOCATION_ID"], fields["UNIT"] = r.Invocation, r.Unit
+	if strings.HasPrefix(r.Message, "Started ") || strings.HasPrefix(r.Message, "Finished ") {
+		fields["MESSAGE_ID"] = unitStarted
+	}
+	return fields
 }
 
 func (r record) formatRecord(style string) string {

@@ -1,0 +1,88 @@
+package rollout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/lease"
+)
+
+// deployWave deploys to some hosts at once, and asks those of earlier waves whether they still run the
+// release. When one of either does not, the rollout is aborted.
+func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Host) error {
+	if err := r.runWave(ctx, title, wave); err != nil {
+		return r.abortRollout(ctx, wave, err)
+	}
+	if err := r.recheckHosts(ctx, earlier, 0); err != nil {
+		return r.abortRollout(ctx, r.wavesOf(earlier), err)
+	}
+	return nil
+}
+
+// recheckHosts asks hosts that have got the release in an earlier wave whether they still run it. One that
+// does not is an error. One that does not answer within the limit is left as unknown: that says nothing
+// about the release, so nothing is rolled back for it, and the run fails at its end.
+func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
+	if len(hosts) == 0 {
+		return nil
+	}
+	return r.runGroup(ctx, "Check earlier waves: "+Instances(len(hosts)), func(ctx context.Context) error {
+		for _, host := range hosts {
+			host.State, host.Message = Unknown, "it was healthy, and could not be asked again"
+		}
+		err := r.commander().askAgain(ctx, "", hosts, limit, func(host *Host, report *deploy.Report, silence string) {
+			if report == nil {
+				host.Message = "it was healthy, and now it " + silence
+				return
+			}
+			host.applyRecheck(report)
+		})
+		if err != nil && !isDone(ctx) {
+			r.console.Info("not asked again: %v", err)
+			err = nil
+		}
+		failed := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State != Drifted })
+		for _, host := range failed {
+			r.console.Info("%s: %s", host.Instance, host.Message)
+		}
+		return errors.Join(err, unhealthyError(failed, len(r.result.Hosts)))
+	})
+}
+
+// applyRecheck compares a later status with what the host has proved. A host that still has the release
+// keeps its report.
+func (h *Host) applyRecheck(report *deploy.Report) {
+	now := *h
+	now.Report = report
+	now.compareWith(lease.Current{Version: h.Report.Version, Digest: h.Report.Digest})
+	switch now.State {
+	case Drifted:
+		now.Message = "it was healthy, and now it " + now.Message
+		*h = now
+	case Busy:
+		h.Message = "it was healthy, and now another deploy is at work there"
+	case InSync:
+		h.State, h.Message = Deployed, h.Report.Message
+	default:
+		h.State, h.Message = now.State, h.Report.Message
+	}
+}
+
+// keepRelease records the release as current although the run fails: what is wrong with a few hosts says
+// nothing about it.
+func (r *run) keepRelease(ctx context.Context, cause error) error {
+	return fmt.Errorf("every other instance runs %s, and keeps it: %w", r.plan.Release.Version, errors.Join(cause, r.setCurrent(r.leaseContext(ctx))))
+}
+
+// wavesOf are the hosts of each wave that has one of these hosts and failed since.
+func (r *run) wavesOf(hosts []*Host) []*Host {
+	failed := map[int]bool{}
+	for _, host := range hosts {
+		failed[host.Wave] = failed[host.Wave] || host.State == Drifted
+	}
+	return slices.DeleteFunc(slices.Clone(r.result.Hosts), func(h *Host) bool { return !failed[h.Wave] })
+}

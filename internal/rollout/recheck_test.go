@@ -1,0 +1,101 @@
+package rollout_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/inputs"
+	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/simhost"
+)
+
+// failsAfter is a program that ends so long after it was seen healthy.
+func failsAfter(d time.Duration) func(string) simhost.Behavior {
+	return func(version string) simhost.Behavior {
+		if version == "0.1.29-dev" {
+			return simhost.Behavior{}
+		}
+		return simhost.Behavior{FailsAfter: d}
+	}
+}
+
+// slowly is healthy after a minute.
+func slowly(string) simhost.Behavior { return simhost.Behavior{Duration: time.Minute} }
+
+func TestRolloutStopsWhenAnInstanceOfAnEarlierWaveFails(t *testing.T) {
+	for name, test := range map[string]struct {
+		runs  []string // versions after the run
+		parts []string
+	}{
+		"all":  {[]string{"0.1.29-dev", "0.1.29-dev", "0.1.29-dev", "0.1.29-dev"}, []string{"rolled-back: it was healthy, and now it runs 0.1.30-dev", "2 instances that ran it rolled back to the previous release", "1 instance not touched"}},
+		"wave": {[]string{"0.1.29-dev", "0.1.30-dev", "0.1.30-dev", "0.1.29-dev"}, []string{"1 instance not touched"}},
+		"none": {[]string{"0.1.30-dev", "0.1.30-dev", "0.1.30-dev", "0.1.29-dev"}, []string{"instance i-01 (name-of-i-01): drifted: it was healthy, and now it runs 0.1.30-dev"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(4, "0.1.29-dev")
+				hosts[0].NextBehavior, hosts[1].NextBehavior = failsAfter(30*time.Second), slowly
+				plan := f.plan("0.1.30-dev", ids...)
+				plan.Rollout.Waves, plan.Rollout.RollbackOnFailure = []inputs.Wave{{Hosts: 1}, {Hosts: 3}, {Percent: 100}}, name
+				result, err := f.runPlan(plan)
+				wantErrorParts(t, err, append(test.parts, "1 of 4 instances are not known to run the release", "unit failed; differs in inactive, unit-state")...)
+				for i, want := range test.runs {
+					if got := hosts[i].State().Version; got != want {
+						t.Errorf("%s runs %s, want %s", ids[i], got, want)
+					}
+				}
+				if result.Status == rollout.OutcomeSuccess || f.latestDigest() != "" {
+					t.Error(result.Status)
+				}
+			})
+		})
+	}
+}
+
+// Silence says nothing about the release: the others keep it.
+func TestInstanceOfAnEarlierWaveThatFallsSilentIsNamed(t *testing.T) {
+	for name, back := range map[string]bool{"for good": false, "for a while": true} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(4, "0.1.29-dev")
+				hosts[1].NextBehavior = slowly
+				time.AfterFunc(30*time.Second, func() {
+					f.AddInstance(localaws.Instance{ID: ids[0], Name: "name-of-i-01", PingStatus: "ConnectionLost", Machine: hosts[0]})
+				})
+				if back {
+					time.AfterFunc(2*time.Minute, func() { f.AddInstance(localaws.Instance{ID: ids[0], Name: "name-of-i-01", Machine: hosts[0]}) })
+				}
+				result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+				current, _ := f.locks.ReadCurrent(t.Context())
+				if current.Version != "0.1.30-dev" || current.Verified != back || (err == nil) != back {
+					t.Errorf("current is %+v, the error %v", current, err)
+				}
+				if !back {
+					wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it", "1 of 4 instances", "instance i-01 (name-of-i-01): unknown: it was healthy, and now it is not online")
+				}
+				for i, host := range hosts {
+					if got := host.State().Version; got != "0.1.30-dev" {
+						t.Errorf("%s runs %s: %s", ids[i], got, states(result))
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestAFailedRequestForEarlierWavesRollsNothingBack(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[1].NextBehavior = slowly
+		time.AfterFunc(30*time.Second, func() {
+			f.AddFault(localaws.Fault{Operation: "ssm:DescribeInstanceInformation", Times: 1000, Error: &localaws.Error{Status: 500, Code: "InternalServerError", Message: "oops"}})
+		})
+		result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+		wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it", "could not be asked again")
+		if hosts[0].State().Version != "0.1.30-dev" || hosts[1].State().Version != "0.1.30-dev" || !strings.Contains(states(result), "unknown") {
+			t.Error(states(result))
+		}
+	})
+}
