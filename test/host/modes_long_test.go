@@ -76,12 +76,8 @@ func TestAHealthCommandThatDoesNotEndIsEnded(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.wrap("timeout", `[ "$1 $2 $3" != "-k 5 60" ] || { shift 3; set -- -k 1 1 "$@"; }`)
-	begin := time.Now()
-	a := m.deploy("0.0.1-dev", noted("true"), parameter("health-command", "trap '' TERM; sleep 40 & wait; sleep 40"))
-	m.expect(a, "rolled-back", 40, "health-command ended with 137")
-	if took := time.Since(begin); took > 30*time.Second {
-		t.Errorf("after %v", took)
-	}
+	a := m.deploy("0.0.1-dev", noted("true"), parameter("health-command", "trap '' TERM; sleep 3600 & wait; sleep 3600"))
+	m.expect(a, "rolled-back", 40, "health-command ended with 137") // of SIGKILL
 }
 
 func TestAHealthURLMayBeAnAddressOfIPv6(t *testing.T) {
