@@ -18,21 +18,16 @@ func TestCancelledRunCancelsItsCommand(t *testing.T) {
 		t.Run(signal.String(), func(t *testing.T) {
 			s := play(t)
 			p := s.busy()
-			sent := time.Now()
 			if err := p.Process.Signal(signal); err != nil {
 				t.Fatal(err)
 			}
 			out := p.done()
-			took := time.Since(sent)
 
 			out.wants("cancelled")
 			out.says("signal received", "Start the run again")
 			cancels := s.calls(0, "ssm:CancelCommand")
 			if len(cancels) != 1 || cancels[0].Status != 200 || !strings.Contains(out.outputs["command-ids"], cancels[0].Resource) {
 				t.Fatalf("the cancels are %v of commands %s", cancels, out.outputs["command-ids"])
-			}
-			if wait := cancels[0].Time.Sub(sent); wait > 2*time.Second || took > 7*time.Second {
-				t.Errorf("the command was cancelled after %s, the step ended after %s", wait, took)
 			}
 			if out.outputs["failed-instances"] != instanceID || s.tag("latest-dev") != "" {
 				t.Errorf("failed-instances is %q, latest-dev is %q", out.outputs["failed-instances"], s.tag("latest-dev"))
