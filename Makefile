@@ -49,7 +49,7 @@ bench-levels: ## Compress a layer at every level over links of several speeds an
 bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
 	PATH=$(BIN):$$PATH go run ./test/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
-e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap)
+e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap jq curl)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=50m -run='E2E|OnEachMachine' ./...
 
 check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats busybox)
