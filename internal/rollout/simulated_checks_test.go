@@ -133,13 +133,18 @@ func (s *simulation) checkLockIsFree() {
 // lastSeen is when the run saw last that a host had the release: when its command ended, or in the last check
 // of earlier waves. A run that succeeds has one after its last wave.
 func lastSeen(result rollout.Result, host *rollout.Host) time.Time {
-	title := "Check earlier waves"
+	title, lastWave := "Check earlier waves", 0
 	if result.Status == rollout.OutcomeSuccess {
 		title = "Roll out"
 	}
+	for _, other := range result.Hosts {
+		if other.State != rollout.NotStarted {
+			lastWave = max(lastWave, other.Wave)
+		}
+	}
 	seen := host.Ended
 	for _, step := range result.Steps {
-		if strings.HasPrefix(step.Title, title) && step.Began.After(host.Ended) && !host.Ended.IsZero() {
+		if strings.HasPrefix(step.Title, title) && host.Wave < lastWave && step.Began.After(host.Ended) && !host.Ended.IsZero() {
 			seen = step.Began
 		}
 	}
