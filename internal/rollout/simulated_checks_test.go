@@ -130,9 +130,9 @@ func (s *simulation) checkLockIsFree() {
 	}
 }
 
-// lastSeen is when the run saw last that a host had the release: when its command ended, or in the last check
-// of earlier waves. A run that succeeds has one after its last wave.
-func lastSeen(result rollout.Result, host *rollout.Host) time.Time {
+// lastSeen is when the run began to ask a host of an earlier wave for the last time, or earlier; zero: it did
+// not ask again. A run that succeeds does so after its last wave.
+func lastSeen(result rollout.Result, host *rollout.Host) (seen time.Time) {
 	title, lastWave := "Check earlier waves", 0
 	if result.Status == rollout.OutcomeSuccess {
 		title = "Roll out"
@@ -142,7 +142,6 @@ func lastSeen(result rollout.Result, host *rollout.Host) time.Time {
 			lastWave = max(lastWave, other.Wave)
 		}
 	}
-	seen := host.Ended
 	for _, step := range result.Steps {
 		if strings.HasPrefix(step.Title, title) && host.Wave < lastWave && step.Began.After(host.Ended) && !host.Ended.IsZero() {
 			seen = step.Began
