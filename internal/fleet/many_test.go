@@ -53,7 +53,7 @@ func TestRunSendsACommandForEveryFiftyInstances(t *testing.T) {
 				t.Errorf("result %d is %+v", i, result)
 			}
 		}
-		if log := run.Results[119].Log; !strings.HasPrefix(log, "why") {
+		if log := run.Results[119].Stderr; !strings.HasPrefix(log, "why") {
 			t.Errorf("its log is %q", log)
 		}
 	})

@@ -39,7 +39,7 @@ type Result struct {
 	Status   Status
 	ExitCode int    // of the script
 	Stdout   string // untrusted text, at most 24,000 characters
-	Log      string // the end of stderr, untrusted text; empty after a success
+	Stderr   string // untrusted text, at most 8,000 characters; empty if Stdout is from a list
 	Reason   string // why Outcome is not Completed
 
 	CommandID   string    // empty: none was sent to the instance

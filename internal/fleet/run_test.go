@@ -220,8 +220,8 @@ func TestRunReadsTheLogOfAFailedInstance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := run.Results[0]; got.Log != "::error::the disk is full\nfailed to run commands: exit status 40" || got.ExitCode != 40 {
-			t.Errorf("exit code %d, log %q", got.ExitCode, got.Log)
+		if got := run.Results[0]; got.Stderr != "::error::the disk is full\nfailed to run commands: exit status 40" || got.ExitCode != 40 {
+			t.Errorf("exit code %d, log %q", got.ExitCode, got.Stderr)
 		}
 	})
 }

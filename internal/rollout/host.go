@@ -96,7 +96,7 @@ func readAnswer(result fleet.Result) answer {
 	report, err := deploy.ParseReport(result.Stdout)
 	a := answer{Result: result, report: report}
 	if err != nil && result.Outcome == fleet.Completed {
-		a.Outcome, a.Reason = fleet.Unknown, fmt.Sprintf("the command ended as %s with exit code %d and %v%s", result.Status, result.ExitCode, err, lastWords(result.Log))
+		a.Outcome, a.Reason = fleet.Unknown, fmt.Sprintf("the command ended as %s with exit code %d and %v%s", result.Status, result.ExitCode, err, lastWords(result.Stderr))
 	}
 	return a
 }
