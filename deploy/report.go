@@ -90,6 +90,17 @@ func ParseReport(output string) (*Report, error) {
 	return nil, ErrNoReport
 }
 
+// LogEnd returns what a host has printed after its result line, untrusted text: after a failure, the end of its log. It is
+// empty without a result line.
+func LogEnd(output string) string {
+	_, rest, found := strings.Cut("\n"+output, "\n"+ReportMark)
+	if !found {
+		return ""
+	}
+	_, log, _ := strings.Cut(rest, "\n")
+	return log
+}
+
 func (r *Report) checkForms() error {
 	words := slices.Concat(slices.Collect(maps.Keys(r.Millis)), r.Drift, []string{string(r.Outcome), r.Phase})
 	for _, word := range []string{string(r.Reason), string(r.Evidence)} {

@@ -55,7 +55,7 @@ func readTexts(t *testing.T, log *fleet.Log, command string, since time.Time) ma
 		if event.ID == "" || event.Time.IsZero() {
 			t.Errorf("incomplete event %+v", event)
 		}
-		texts[event.Instance] += event.Text + "|"
+		texts[event.Instance] += strings.TrimSuffix(event.Text, "\n") + "|"
 	}
 	return texts
 }
@@ -89,14 +89,14 @@ func TestLogIsReadWhileTheScriptRuns(t *testing.T) {
 		}
 		time.Sleep(14 * time.Second) // 23 s: the second line is there, and the third is not written
 		middle := time.Now().Add(-5 * time.Second)
-		if diff := cmp.Diff("one\n|two\n|", readTexts(t, log, command, time.Time{})["i-1"]); diff != "" {
+		if diff := cmp.Diff("one|two|", readTexts(t, log, command, time.Time{})["i-1"]); diff != "" {
 			t.Error(diff)
 		}
-		if diff := cmp.Diff(map[string]string{"i-1": "two\n|"}, readTexts(t, log, command, middle)); diff != "" {
+		if diff := cmp.Diff(map[string]string{"i-1": "two|"}, readTexts(t, log, command, middle)); diff != "" {
 			t.Error(diff)
 		}
 		time.Sleep(10 * time.Second)
-		if diff := cmp.Diff("one\n|two\n|three|", readTexts(t, log, command, time.Time{})["i-1"]); diff != "" {
+		if diff := cmp.Diff("one|two|three|", readTexts(t, log, command, time.Time{})["i-1"]); diff != "" {
 			t.Error(diff)
 		}
 		if texts := readTexts(t, log, strings.ReplaceAll(command, "-", "0"), time.Time{}); len(texts) > 0 {

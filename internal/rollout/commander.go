@@ -142,7 +142,7 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 		host := hosts[i]
 		host.Status = answer.Status
 		if why := c.noAnswerReason(answer); why != "" {
-			host.Message, host.Log = why, answer.Log
+			host.Message, host.Log = why, answer.log
 			unanswered = append(unanswered, fmt.Errorf("instance %s cannot report what it runs: %s", host.ID, why))
 			continue
 		}

@@ -187,7 +187,7 @@ func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit 
 	text, _ := json.Marshal(result) // plain values always encode
 	exit := localaws.Exit{Code: int(v.code), Stdout: []byte(deploy.ReportMark + string(text) + "\n")}
 	if v.code != deploy.ExitOK {
-		exit.Stderr = []byte("a line of its log\n")
+		exit.Stdout = append(exit.Stdout, "a line of its log\n"...)
 	}
 	return exit
 }
