@@ -56,6 +56,11 @@ type Report struct {
 	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container, restarts, last-run, engine, cut-off
 }
 
+// Phases returns the phases that a host reports, in their order.
+func Phases() []string {
+	return []string{"preflight", "room", "pull", "open", "drain", "stop", "switch", "start", "health", "timers", "close", "rollback"}
+}
+
 // The forms of a report's fields.
 var (
 	wordForm       = regexp.MustCompile(`^[a-z-]{1,40}$`)

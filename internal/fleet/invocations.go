@@ -43,6 +43,7 @@ func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) e
 				result.Ended = time.Now()
 				delete(c.open, result.Instance.ID)
 				c.ended++
+				run.ended = append(run.ended, *result)
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func TestLogIsReadWhileTheScriptRuns(t *testing.T) {
 		go func() {
 			command := script
 			command.LogGroup = log.Group()
-			run, err := newFleet(s).Run(t.Context(), command, on, func(commands []string, _ fleet.States) {
+			run, err := newFleet(s).Run(t.Context(), command, on, func(commands []string, _ fleet.States, _ []fleet.Result) {
 				select {
 				case ids <- commands[0]:
 				default:

@@ -30,6 +30,7 @@ type Run struct {
 	progress         Progress
 	reportedCommands int
 	reportedStates   States
+	ended            []Result // not reported yet
 }
 
 // Result is the result of a command on one instance.

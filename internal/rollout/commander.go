@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,11 +30,13 @@ const maxListed = 100
 type commander struct {
 	fleet          instances
 	document       fleet.Document // zero: AWS-RunShellScript
-	console        Console
+	console        *narrator
+	log            *liveLog // nil: the log of the hosts is not shown while they work
 	header         deploy.Header
 	lease          *lease.Lease  // nil: the commands change nothing
 	version        string        // that a status command describes if the host holds it; empty: its previous one
 	fence          int64         // without a lease, the generation that commands carry; 0: none
+	delivery       time.Duration // of a command to a host
 	timeout        time.Duration // of a command that changes something, on a host
 	total          int           // hosts of the run
 	saveCommandIDs func(ids []string) error
@@ -48,7 +49,7 @@ func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) d
 		policy.AllowDowngrade, policy.AllowQuarantined = true, true
 	}
 	return deploy.ReleaseRequest{
-		Header: c.fencedHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
+		Header: c.changeHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
 		BundleURI: result.Bundle.URI, BundleSHA256: result.Bundle.SHA256, Policy: policy,
 	}
 }
@@ -56,7 +57,7 @@ func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) d
 // rollbackRequest makes a host run a version that it holds; without one, its previous
 // verified release.
 func (c *commander) rollbackRequest(version string) deploy.Request {
-	return deploy.RollbackRequest{Header: c.fencedHeader(), Version: version}
+	return deploy.RollbackRequest{Header: c.changeHeader(), Version: version}
 }
 
 // statusRequest changes nothing that runs. It fences the host against commands of an
@@ -76,6 +77,13 @@ func (c *commander) fencedHeader() deploy.Header {
 	return header
 }
 
+// changeHeader is the header of a request that changes something.
+func (c *commander) changeHeader() deploy.Header {
+	header := c.fencedHeader()
+	header.LiveLog = c.log != nil
+	return header
+}
+
 // sendCommand has instances run a request. The answers are complete in every case.
 func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on []fleet.Instance, progress fleet.Progress) ([]answer, error) {
 	command, err := c.newCommand(request)
@@ -86,14 +94,19 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	command.Timeout, command.StopOnFailure = c.timeout, true
 	command.IsAnswer = func(stdout string) bool { _, err := deploy.ParseReport(stdout); return err == nil }
 	switch request := request.(type) {
-	case deploy.StatusRequest, deploy.DoctorRequest:
+	case deploy.StatusRequest:
+		command.Timeout, command.StopOnFailure, command.WantsLog = statusTimeout, false, request.About != ""
+	case deploy.DoctorRequest:
 		command.Timeout, command.StopOnFailure = statusTimeout, false
 	case deploy.ReleaseRequest:
 		if request.CheckOnly {
 			command.Timeout, command.StopOnFailure = min(c.timeout, checkTimeout), false
 		}
 	}
-	run, err := c.fleet.Run(ctx, command, on, progress)
+	if c.log != nil && command.StopOnFailure { // it changes something
+		command.LogGroup = c.log.reader.Group()
+	}
+	run, err := c.waitForCommand(ctx, command, on, progress)
 	answers := make([]answer, len(run.Results))
 	for i, result := range run.Results {
 		answers[i] = readAnswer(result)
@@ -101,32 +114,66 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	return answers, err
 }
 
+// waitForCommand runs a command, and names those that it waits for.
+func (c *commander) waitForCommand(ctx context.Context, command fleet.Command, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error) {
+	var open openInstances
+	open.set(on, fleet.States{string(fleet.StatusNotSent): len(on)})
+	defer c.console.beginWait(time.Now().Add(c.delivery+command.Timeout+answerGrace), open.describe)()
+	return c.fleet.Run(ctx, command, on, func(commands []string, states fleet.States, ended []fleet.Result) {
+		on = slices.DeleteFunc(slices.Clone(on), func(i fleet.Instance) bool {
+			return slices.ContainsFunc(ended, func(r fleet.Result) bool { return r.Instance.ID == i.ID })
+		})
+		open.set(on, states)
+		if progress != nil {
+			progress(commands, states, ended)
+		}
+	})
+}
+
 // runCommand has hosts run a request that changes them, and resolves the state of each.
 func (c *commander) runCommand(ctx context.Context, request deploy.Request, want expectation, hosts []*Host) error {
 	var problems []error
+	shown := map[*Host]string{}
 	saved := 0
-	answers, err := c.sendCommand(ctx, request, instancesOf(hosts), func(commands []string, states fleet.States) {
+	follower := c.log.follow(ctx)
+	answers, err := c.sendCommand(ctx, request, instancesOf(hosts), func(commands []string, states fleet.States, ended []fleet.Result) {
 		for _, id := range commands[saved:] {
 			c.console.Info("command %s", id)
 			problems = append(problems, c.saveCommandIDs([]string{id}))
 		}
 		saved = len(commands)
+		follower.setCommands(commands)
 		c.console.Info("%s", formatStates(states))
+		for _, result := range ended {
+			host := hosts[slices.IndexFunc(hosts, func(h *Host) bool { return h.ID == result.Instance.ID })]
+			if host.applyAnswer(want, readAnswer(result)); host.State != Unknown {
+				c.showHost(host, len(hosts), shown)
+			}
+		}
 	})
+	follower.finish(ctx, slices.ContainsFunc(answers, func(a answer) bool { return a.report != nil }))
 	for i, answer := range answers {
 		hosts[i].applyAnswer(want, answer)
 	}
 	problems = append(problems, err, c.resolveUnknown(ctx, want, hosts))
 	for _, host := range hosts {
-		if host.hasRelease() && len(hosts) > maxListed {
-			continue
-		}
-		c.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
-		if !host.hasRelease() {
+		c.showHost(host, len(hosts), shown)
+		if !host.hasRelease() && !c.log.has(host) {
 			c.console.Untrusted(host.Log)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// showHost logs the state of a host, one of so many, unless that is shown already. Of a large number, only those that need
+// attention are shown.
+func (c *commander) showHost(host *Host, of int, shown map[*Host]string) {
+	line := fmt.Sprintf("%s: %s: %s%s", host.Instance, host.State, host.Message, formatPhases(host.Report))
+	if shown[host] == line || host.hasRelease() && of > maxListed {
+		return
+	}
+	shown[host] = line
+	c.console.Info("%s", line)
 }
 
 // queryHosts asks hosts what they run now. Each host that does not answer has no report, and
@@ -177,7 +224,7 @@ func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts 
 	if len(open) == 0 || isDone(ctx) {
 		return nil
 	}
-	c.console.Info("asking %s for the result", Instances(len(open)))
+	c.console.Info("asking %s for the result, until %s", Instances(len(open)), formatTime(time.Now().Add(resolveTimeLimit)))
 	if c.lease != nil {
 		if err := c.lease.RaiseGeneration(ctx, c.lease.Generation()); err != nil {
 			return err
@@ -198,12 +245,14 @@ type apply func(host *Host, report *deploy.Report, silence string)
 // askAgain asks hosts for their status, and about a deployment unless that is empty, until the state of each
 // is known, or until the time limit.
 func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, limit time.Duration, apply apply) error {
-	for deadline := time.Now().Add(limit); ; {
+	until := time.Now().Add(limit)
+	defer c.console.beginWait(until, func() string { return "instances that do not answer" })()
+	for {
 		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
 			return err
 		}
 		hosts = slices.DeleteFunc(unknownHosts(hosts), func(h *Host) bool { return h.resolved })
-		if len(hosts) == 0 || !time.Now().Before(deadline) {
+		if len(hosts) == 0 || !time.Now().Before(until) {
 			return nil
 		}
 		select {
@@ -243,17 +292,9 @@ func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, ap
 			continue
 		}
 		apply(host, answer.report, "")
+		host.Log = cmp.Or(answer.log, host.Log)
 	}
 	return err
-}
-
-// formatStates counts the states in a line: 3 Success, 1 InProgress.
-func formatStates(states fleet.States) string {
-	parts := make([]string, 0, len(states))
-	for _, state := range slices.Sorted(maps.Keys(states)) {
-		parts = append(parts, fmt.Sprintf("%d %s", states[state], state))
-	}
-	return strings.Join(parts, ", ")
 }
 
 func joinIDs(ids []string) string { return strings.Join(ids, ",") }
