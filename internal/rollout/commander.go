@@ -11,17 +11,11 @@ import (
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
-// A status command reads a few files, so it ends soon. A host whose state is unknown is
-// asked again for a while.
-const (
-	statusTimeout    = time.Minute
-	resolveInterval  = 5 * time.Second
-	resolveTimeLimit = 2 * time.Minute
-)
+// statusTimeout limits a status command, which reads a few files.
+const statusTimeout = time.Minute
 
 // maxListed is how many instances are listed one by one in the log.
 const maxListed = 100
@@ -114,22 +108,6 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	return answers, err
 }
 
-// waitForCommand runs a command, and names those that it waits for.
-func (c *commander) waitForCommand(ctx context.Context, command fleet.Command, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error) {
-	var open openInstances
-	open.set(on, fleet.States{string(fleet.StatusNotSent): len(on)})
-	defer c.console.beginWait(time.Now().Add(c.delivery+command.Timeout+answerGrace), open.describe)()
-	return c.fleet.Run(ctx, command, on, func(commands []string, states fleet.States, ended []fleet.Result) {
-		on = slices.DeleteFunc(slices.Clone(on), func(i fleet.Instance) bool {
-			return slices.ContainsFunc(ended, func(r fleet.Result) bool { return r.Instance.ID == i.ID })
-		})
-		open.set(on, states)
-		if progress != nil {
-			progress(commands, states, ended)
-		}
-	})
-}
-
 // runCommand has hosts run a request that changes them, and resolves the state of each.
 func (c *commander) runCommand(ctx context.Context, request deploy.Request, want expectation, hosts []*Host) error {
 	var problems []error
@@ -214,87 +192,6 @@ func (c *commander) noAnswerReason(a answer) string {
 		return cmp.Or(report.Message, string(report.Outcome))
 	}
 	return ""
-}
-
-// resolveUnknown asks the hosts of unknown state until each has answered, or until the time
-// limit. Before that it fences them, so that a command that is still on its way is refused
-// and "it never came" stays true.
-func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts []*Host) error {
-	open := unknownHosts(hosts)
-	if len(open) == 0 || isDone(ctx) {
-		return nil
-	}
-	c.console.Info("asking %s for the result, until %s", Instances(len(open)), formatTime(time.Now().Add(resolveTimeLimit)))
-	if c.lease != nil {
-		if err := c.lease.RaiseGeneration(ctx, c.lease.Generation()); err != nil {
-			return err
-		}
-	}
-	return c.askAgain(ctx, want.deployment, open, resolveTimeLimit, func(host *Host, report *deploy.Report, silence string) {
-		if report == nil {
-			host.Message = "its answer is missing, and it " + silence
-			return
-		}
-		host.applyStatus(want, report)
-	})
-}
-
-// apply sets the state of a host by its answer to a status command, or by why there is none.
-type apply func(host *Host, report *deploy.Report, silence string)
-
-// askAgain asks hosts for their status, and about a deployment unless that is empty, until the state of each
-// is known, or until the time limit.
-func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, limit time.Duration, apply apply) error {
-	until := time.Now().Add(limit)
-	defer c.console.beginWait(until, func() string { return "instances that do not answer" })()
-	for {
-		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
-			return err
-		}
-		hosts = slices.DeleteFunc(unknownHosts(hosts), func(h *Host) bool { return h.resolved })
-		if len(hosts) == 0 || !time.Now().Before(until) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(resolveInterval):
-		}
-	}
-}
-
-// askOnce asks each of the hosts that can be reached.
-func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, apply apply) error {
-	ids := make([]string, len(hosts))
-	byID := map[string]*Host{}
-	for i, host := range hosts {
-		ids[i] = host.ID
-		byID[host.ID] = host
-	}
-	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: ids})
-	if err != nil {
-		return err
-	}
-	for _, problem := range unready {
-		apply(byID[problem.Instance.ID], nil, problem.Reason)
-	}
-	if len(ready) == 0 {
-		return nil
-	}
-	answers, err := c.sendCommand(ctx, c.statusRequest(about), ready, nil)
-	if err != nil && ctx.Err() == nil {
-		return nil // one has disappeared since: the others are asked again
-	}
-	for _, answer := range answers {
-		host := byID[answer.Instance.ID]
-		if why := c.noAnswerReason(answer); why != "" {
-			apply(host, nil, "did not answer again: "+why)
-			continue
-		}
-		apply(host, answer.report, "")
-		host.Log = cmp.Or(answer.log, host.Log)
-	}
-	return err
 }
 
 func joinIDs(ids []string) string { return strings.Join(ids, ",") }

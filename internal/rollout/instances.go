@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -38,6 +39,22 @@ func (o *openInstances) describe() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.state
+}
+
+// waitForCommand runs a command, and names those that it waits for.
+func (c *commander) waitForCommand(ctx context.Context, command fleet.Command, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error) {
+	var open openInstances
+	open.set(on, fleet.States{string(fleet.StatusNotSent): len(on)})
+	defer c.console.beginWait(time.Now().Add(c.delivery+command.Timeout+answerGrace), open.describe)()
+	return c.fleet.Run(ctx, command, on, func(commands []string, states fleet.States, ended []fleet.Result) {
+		on = slices.DeleteFunc(slices.Clone(on), func(i fleet.Instance) bool {
+			return slices.ContainsFunc(ended, func(r fleet.Result) bool { return r.Instance.ID == i.ID })
+		})
+		open.set(on, states)
+		if progress != nil {
+			progress(commands, states, ended)
+		}
+	})
 }
 
 // formatStates counts the states in a line: 3 Success, 1 InProgress.
