@@ -15,6 +15,7 @@ type logs struct {
 	options Options
 
 	mu     sync.Mutex
+	delay  time.Duration
 	groups map[string]*logGroup
 	events int // stored so far
 }
@@ -32,7 +33,7 @@ type logEvent struct {
 }
 
 func newLogs(o Options, keys *keyring) *logs {
-	l := &logs{options: o, groups: map[string]*logGroup{}}
+	l := &logs{options: o, delay: o.LogDelay, groups: map[string]*logGroup{}}
 	l.jsonService = jsonService{id: "logs", keys: keys, operations: map[string]operation{"FilterLogEvents": decodeInput(l.filterLogEvents)}}
 	return l
 }
@@ -42,6 +43,13 @@ func (s *Server) DenyLogGroup(name string) {
 	s.logs.mu.Lock()
 	defer s.logs.mu.Unlock()
 	s.logs.groups[name] = &logGroup{denied: true}
+}
+
+// DelayLog makes the API return each further event only after d.
+func (s *Server) DelayLog(d time.Duration) {
+	s.logs.mu.Lock()
+	defer s.logs.mu.Unlock()
+	s.logs.delay = d
 }
 
 // createGroup creates a group unless it exists, as the agent does before it writes, and reports whether it may write there.
@@ -61,7 +69,7 @@ func (l *logs) putEvent(group, stream, message string) {
 	l.events++
 	l.groups[group].events = append(l.groups[group].events, logEvent{
 		id: fmt.Sprintf("%056d", l.events), stream: stream, message: message,
-		written: l.options.Now(), visibleFrom: time.Now().Add(l.options.LogDelay),
+		written: l.options.Now(), visibleFrom: time.Now().Add(l.delay),
 	})
 }
 

@@ -17,8 +17,8 @@ type logsAPI interface {
 	FilterLogEvents(context.Context, *cloudwatchlogs.FilterLogEventsInput, ...func(*cloudwatchlogs.Options)) (*cloudwatchlogs.FilterLogEventsOutput, error)
 }
 
-// Log reads what the scripts of commands with a LogGroup write to stderr. The agent uploads it every second, and all of it
-// before SSM reports the end of the script.
+// Log reads what the scripts of commands with a LogGroup print. The agent uploads it every second, and all of it before SSM
+// reports the end of the script.
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iomodule/fileS3.go
 type Log struct {
 	logs  logsAPI
@@ -31,10 +31,11 @@ func NewLog(api logsAPI, group string) *Log { return &Log{logs: api, group: grou
 // Group returns the name of the log group.
 func (l *Log) Group() string { return l.group }
 
-// LogEvent is what one instance has logged within a second: one or several lines of untrusted text.
+// LogEvent is what a script has printed on one instance within a second: one or several lines of untrusted text.
 type LogEvent struct {
 	ID       string
 	Instance string
+	Stdout   bool      // false: stderr
 	Time     time.Time // by the clock of the instance
 	Text     string
 }
@@ -43,8 +44,8 @@ type LogEvent struct {
 // https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterLogEvents.html
 const maxLogPages = 20
 
-// Read returns what the instances have logged in a command since a time; zero: from the start. Events appear a few seconds
-// after they were uploaded, in any order between instances. Before any instance has logged, there need not be a log group.
+// Read returns what the instances have printed in a command since a time; zero: from the start. Events appear a few seconds
+// after they were uploaded, in any order between streams. Before there are any, there need not be a log group.
 func (l *Log) Read(ctx context.Context, command string, since time.Time) (events []LogEvent, err error) {
 	in := &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &l.group, LogStreamNamePrefix: aws.String(command + "/")}
 	if !since.IsZero() {
@@ -61,9 +62,11 @@ func (l *Log) Read(ctx context.Context, command string, since time.Time) (events
 			return nil, fmt.Errorf("read log group %s: %w", l.group, err)
 		}
 		for _, event := range page.Events {
-			if instance := instanceOfStream(aws.ToString(event.LogStreamName)); instance != "" {
+			// command/instance/plugin/stderr; the name of the plugin depends on the document.
+			// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-rc-setting-up-cwlogs.html
+			if stream := strings.Split(aws.ToString(event.LogStreamName), "/"); len(stream) >= 4 {
 				events = append(events, LogEvent{
-					ID: aws.ToString(event.EventId), Instance: instance,
+					ID: aws.ToString(event.EventId), Instance: stream[1], Stdout: stream[len(stream)-1] == "stdout",
 					Time: time.UnixMilli(aws.ToInt64(event.Timestamp)), Text: aws.ToString(event.Message),
 				})
 			}
@@ -71,15 +74,4 @@ func (l *Log) Read(ctx context.Context, command string, since time.Time) (events
 	}
 	slices.SortStableFunc(events, func(a, b LogEvent) int { return a.Time.Compare(b.Time) })
 	return events, nil
-}
-
-// instanceOfStream returns the instance whose stderr is in a stream, command/instance/plugin/stderr; empty: it is another
-// stream. The name of the plugin depends on the document.
-// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-rc-setting-up-cwlogs.html
-func instanceOfStream(name string) string {
-	parts := strings.Split(name, "/")
-	if len(parts) < 4 || parts[len(parts)-1] != "stderr" {
-		return ""
-	}
-	return parts[1]
 }

@@ -55,6 +55,12 @@ func readTexts(t *testing.T, log *fleet.Log, command string, since time.Time) ma
 		if event.ID == "" || event.Time.IsZero() {
 			t.Errorf("incomplete event %+v", event)
 		}
+		if event.Stdout {
+			if strings.TrimSuffix(event.Text, "\n")+"\n" != reportLine {
+				t.Errorf("stdout is %q", event.Text)
+			}
+			continue
+		}
 		texts[event.Instance] += strings.TrimSuffix(event.Text, "\n") + "|"
 	}
 	return texts

@@ -129,7 +129,7 @@ func (c *commander) runCommand(ctx context.Context, request deploy.Request, want
 			}
 		}
 	})
-	follower.finish(ctx, slices.ContainsFunc(answers, func(a answer) bool { return a.report != nil }))
+	follower.finish(ctx, answers)
 	for i, answer := range answers {
 		hosts[i].applyAnswer(want, answer)
 	}

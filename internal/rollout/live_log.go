@@ -3,6 +3,7 @@ package rollout
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -93,7 +94,7 @@ func (f *logFollower) showNewLines(ctx context.Context) bool {
 		}
 		var lines []string
 		for _, event := range events {
-			if f.seen[event.ID] {
+			if f.seen[event.ID] || event.Stdout {
 				continue
 			}
 			f.seen[event.ID], f.newest[command] = true, event.Time
@@ -120,9 +121,9 @@ func (l *liveLog) showLines(lines []string) {
 	}
 }
 
-// finish stops following, and keeps the whole log of each host, which answered says to exist. The rest of it may appear a few
-// seconds after the end of a command, and a run that was cancelled does not have them.
-func (f *logFollower) finish(ctx context.Context, answered bool) {
+// finish stops following, and keeps the whole log of each host. Its end may appear a few seconds after that of the command,
+// like the answer on stdout: one more read after all answers are there has it. A run that was cancelled does not wait for it.
+func (f *logFollower) finish(ctx context.Context, answers []answer) {
 	if f == nil {
 		return
 	}
@@ -131,41 +132,45 @@ func (f *logFollower) finish(ctx context.Context, answered bool) {
 	if isDone(ctx) {
 		return
 	}
+	answers = slices.DeleteFunc(slices.Clone(answers), func(a answer) bool {
+		return a.report == nil || !slices.Contains(f.currentCommands(), a.CommandID)
+	})
 	reading, stop := context.WithTimeout(ctx, finalLogTimeout)
 	defer stop()
-	texts, count := map[string]string{}, 0
-	for {
-		next, n, err := f.readAll(reading)
+	for complete := false; ; {
+		texts, printed, err := f.readAll(reading)
 		if err != nil {
 			f.log.warnOnce(reading, "%v", err)
 			break
 		}
-		complete := n > 0 && n == count
-		texts, count = next, n
+		f.log.texts = texts
 		if complete || !sleepContext(reading, finalLogInterval) {
 			break
 		}
+		complete = !slices.ContainsFunc(answers, func(a answer) bool { return !printed[a.Instance.ID] })
 	}
-	if count == 0 && answered {
+	if len(f.log.texts) == 0 && len(answers) > 0 {
 		f.log.warnOnce(ctx, "nothing has arrived in the log group %s: the role of the instances must be allowed to write there", f.log.reader.Group())
 	}
-	f.log.texts = texts
 }
 
-// readAll returns the whole log of each host, and the number of events.
-func (f *logFollower) readAll(ctx context.Context) (texts map[string]string, count int, err error) {
-	texts = map[string]string{}
+// readAll returns the whole log of each host, and which hosts have printed an answer.
+func (f *logFollower) readAll(ctx context.Context) (texts map[string]string, printed map[string]bool, err error) {
+	texts, printed = map[string]string{}, map[string]bool{}
 	for _, command := range f.currentCommands() {
 		events, err := f.log.reader.Read(ctx, command, time.Time{})
 		if err != nil {
-			return nil, 0, err
+			return nil, nil, err
 		}
 		for _, event := range events {
-			texts[event.Instance] += strings.TrimSuffix(event.Text, "\n") + "\n"
+			if event.Stdout {
+				printed[event.Instance] = true
+			} else {
+				texts[event.Instance] += strings.TrimSuffix(event.Text, "\n") + "\n"
+			}
 		}
-		count += len(events)
 	}
-	return texts, count, nil
+	return texts, printed, nil
 }
 
 // warnOnce says that the log cannot be shown, unless the time to read it is over.

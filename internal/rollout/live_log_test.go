@@ -68,6 +68,19 @@ func TestLogOfASlowHostIsShownLineByLine(t *testing.T) {
 	})
 }
 
+func TestEndOfTheLogMayAppearSecondsLater(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.DelayLog(3 * time.Second)
+		f.addLogging("i-1", "one", "two", "three")
+		if _, err := f.runPlan(f.plan("0.1.30-dev", "i-1")); err != nil {
+			t.Fatal(err)
+		}
+		if whole := f.console.untrusted[len(f.console.untrusted)-1]; whole != "one\ntwo\nthree" || f.console.countLines("warning: ") != 0 {
+			t.Errorf("the whole log is %q", whole)
+		}
+	})
+}
+
 func TestLogOfAFailedHostIsShownOnce(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		f.addLogging("i-1", "all is well")
