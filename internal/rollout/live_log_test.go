@@ -23,8 +23,8 @@ type loggingHost struct {
 func (h loggingHost) RunLive(ctx context.Context, script string, env []string, stdout, stderr io.Writer) localaws.Exit {
 	if strings.Contains(script, "--live-log=true") {
 		for _, line := range h.lines {
-			_, _ = io.WriteString(stderr, line+"\n")
 			time.Sleep(10 * time.Second)
+			_, _ = io.WriteString(stderr, line+"\n")
 		}
 	}
 	exit := h.Run(ctx, script, env)
@@ -52,13 +52,13 @@ func (f *fixture) countRequests(operation string) (n int) {
 
 func TestLogOfASlowHostIsShownLineByLine(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
-		f.addLogging("i-1", "one", "::error::two", "th\x1bree\r")
+		f.addLogging("i-1", "o\x1bne\r", "::error::two", "three")
 		f.addLogging("i-2")
 		result, err := f.runPlan(f.plan("0.1.30-dev", "i-1", "i-2"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		wantLines(t, "shown", f.console.untrusted, "i-1 | one", "i-1 | ::error::two", "i-1 | th ree ", "one\n::error::two\nth ree ")
+		wantLines(t, "shown", f.console.untrusted, "i-1 | o ne ", "i-1 | ::error::two", "o ne \n::error::two\nthree")
 		if titles := f.console.groups[len(f.console.groups)-2:]; !slices.Equal(titles, []string{"Log of i-1 (name-of-i-1): deployed", "Move tags"}) {
 			t.Errorf("the groups are %q", f.console.groups)
 		}
