@@ -124,7 +124,7 @@ func TestDeployWorkflowPassesInputsOn(t *testing.T) {
 	called, page := parseDeployWorkflow(t).On.Call.Inputs, readFile(t, "docs/workflows.md")
 	own := []string{ // set by the workflow, or not for a workflow that builds from a Dockerfile
 		"operation", "dry-run", "phases", "image-digest", "bundle-sha256", "fail-on-drift", "step-summary", "role-session-name", "role-external-id",
-		"aws-region", "role-to-assume", "ecr-registry", "ecr-repository", "deploy-bucket", "instance-ids", "document-name", // variables
+		"aws-region", "role-to-assume", "ecr-registry", "ecr-repository", "deploy-bucket", "instance-ids", "document-name", "log-group", // variables
 		"image-files", "image-platforms", "image-entrypoint", "image-command", "image-env", "image-user", "image-workdir", "image-labels",
 	}
 	var want []string

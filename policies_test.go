@@ -13,7 +13,7 @@ import (
 var exampleNames = map[string]string{
 	"account": "123456789012", "bucket": "atta-dev-deploy-123456789012", "document_owner": "123456789012",
 	"environment": "dev", "github_name": "atta", "github_owner": "org", "github_owner_id": "1234567", "github_repository_id": "987654321",
-	"partition": "aws", "region": "us-east-1", "repository": "atta-dev", "service": "atta",
+	"log_group": "/deploy/atta-dev", "partition": "aws", "region": "us-east-1", "repository": "atta-dev", "service": "atta",
 }
 
 var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
@@ -22,7 +22,7 @@ var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
 func policies(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("terraform/policies/*.json")
-	if err != nil || len(files) != 7 {
+	if err != nil || len(files) != 9 {
 		t.Fatal(err, files)
 	}
 	found := map[string]string{}
@@ -82,6 +82,7 @@ func TestPermissionsPageShowsThePoliciesOfTheModule(t *testing.T) {
 
 func TestDeployPolicyAllowsEveryAWSCall(t *testing.T) {
 	allowed := append(actions(t, policies(t)["deploy.json"]), "ecr:CreateRepository") // with create-repository only
+	allowed = append(allowed, actions(t, policies(t)["log-read.json"])...)            // with log-group only
 	files, err := filepath.Glob("internal/*/*.go")
 	if err != nil || len(files) == 0 {
 		t.Fatal(err, "no sources")
@@ -89,7 +90,7 @@ func TestDeployPolicyAllowsEveryAWSCall(t *testing.T) {
 	calls := map[string]bool{}
 	for _, file := range files {
 		for _, call := range awsCall.FindAllStringSubmatch(readFile(t, file), -1) {
-			action := strings.ReplaceAll(call[1]+":"+call[2], "HeadObject", "GetObject")
+			action := strings.NewReplacer("HeadObject", "GetObject", "cloudwatchlogs:", "logs:").Replace(call[1] + ":" + call[2])
 			calls[action] = true
 			if !strings.HasSuffix(file, "_test.go") && !slices.Contains(allowed, action) {
 				t.Errorf("%s calls %s, which terraform/policies/deploy.json does not allow", file, action)
@@ -98,8 +99,8 @@ func TestDeployPolicyAllowsEveryAWSCall(t *testing.T) {
 	}
 	for _, action := range allowed {
 		// The registry protocol and S3's answer to a missing key need the other permissions.
-		if service, _, _ := strings.Cut(action, ":"); service == "ssm" && !calls[action] {
-			t.Errorf("terraform/policies/deploy.json allows %s, which the action never calls", action)
+		if service, _, _ := strings.Cut(action, ":"); (service == "ssm" || service == "logs") && !calls[action] {
+			t.Errorf("a policy of the deploy role allows %s, which the action never calls", action)
 		}
 	}
 }

@@ -20,6 +20,7 @@ printf '%s\0' "$@" '' >>"$CALLS"
 case "$1 $2" in
   'sts get-caller-identity') printf 'arn:aws:sts::123456789012:assumed-role/admin/me\n' ;;
   "$EXISTS") printf '3\n' ;;
+  'logs describe-'*) ;;
   *' get-'* | *' head-'* | *' describe-'*) exit 254 ;;
   'ssm update-document') printf 'An error occurred (DuplicateDocumentContent)\n' >&2 && exit 254 ;;
 esac
@@ -27,7 +28,7 @@ esac
 
 // runSetupScript returns the calls of the AWS CLI that examples/account/setup.sh makes, by their first two words and the
 // name of a role or a document, and what the script prints. The call that exists, if any, finds something.
-func runSetupScript(t *testing.T, exists string) (calls map[string][]string, printed string) {
+func runSetupScript(t *testing.T, exists string, env ...string) (calls map[string][]string, printed string) {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "aws"), []byte(recordAWS), 0o755); err != nil {
@@ -35,6 +36,7 @@ func runSetupScript(t *testing.T, exists string) (calls map[string][]string, pri
 	}
 	script := exec.CommandContext(t.Context(), "examples/account/setup.sh", "atta", "dev", "org/atta", "1234567", "987654321")
 	script.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+filepath.Join(dir, "calls"), "EXISTS="+exists, "AWS_REGION=us-east-1")
+	script.Env = append(script.Env, env...)
 	var errors strings.Builder
 	script.Stderr = &errors
 	out, err := script.Output()
@@ -126,6 +128,26 @@ func TestSetupScriptUpdatesDocuments(t *testing.T) {
 		if option(publish, "--document-version") != "3" {
 			t.Errorf("the latest version of %s does not become its default version: %q", name, publish)
 		}
+	}
+}
+
+// A role has several policies, so these are found by the last one that was put.
+func TestSetupScriptCreatesTheLogGroup(t *testing.T) {
+	calls, printed := runSetupScript(t, "", "LOG_GROUP=/deploy/atta-dev")
+	for role, file := range map[string]string{"deploy": "log-read", "rollback": "log-read", "instance": "log-write", "status": "status"} {
+		call := calls["iam put-role-policy atta-"+role+"-dev"]
+		if option(call, "--policy-name") != file || option(call, "--policy-document")+"\n" != policies(t)[file+".json"] {
+			t.Errorf("the last policy of %s is %q", role, call)
+		}
+	}
+	if option(calls["logs create-log-group"], "--log-group-name") != "/deploy/atta-dev" || option(calls["logs put-retention-policy"], "--retention-in-days") != "30" {
+		t.Errorf("calls are %q", calls)
+	}
+	if !strings.Contains(printed, "gh variable set LOG_GROUP --env dev --repo org/atta --body '/deploy/atta-dev'\n") {
+		t.Errorf("the script prints\n%s", printed)
+	}
+	if calls, printed := runSetupScript(t, ""); calls["logs put-retention-policy"] != nil || strings.Contains(printed, "LOG_GROUP") {
+		t.Errorf("without LOG_GROUP, there are calls for logs, or the script prints it:\n%s", printed)
 	}
 }
 

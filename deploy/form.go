@@ -41,6 +41,7 @@ func forms() map[string]string {
 		"health-timeout":    timeForm,
 		"min-healthy-time":  timeForm,
 		"keep-releases":     `[1-9][0-9]{0,2}`,
+		"live-log":          switchForm,
 	}
 }
 

@@ -32,7 +32,7 @@ func tables(text, name string) map[string]string {
 
 // requests are one of each command, with every parameter.
 func requests() []deploy.Request {
-	header := deploy.Header{Service: "atta", DeploymentID: "d-1", Generation: deploy.MaxGeneration, NotAfter: time.Unix(1, 0)}
+	header := deploy.Header{Service: "atta", DeploymentID: "d-1", Generation: deploy.MaxGeneration, NotAfter: time.Unix(1, 0), LiveLog: true}
 	release := deploy.ReleaseRequest{
 		Header: header, Version: "0.1.30-dev", Image: "123456789012.dkr.ecr.us-east-1.amazonaws.com/atta@sha256:" + strings.Repeat("a", 64), ImageBytes: 1,
 		Region: "us-east-1", BundleURI: "s3://bucket/key", BundleSHA256: strings.Repeat("a", 64),
@@ -87,16 +87,16 @@ func minimalRequests() (list []deploy.Request) {
 	for _, request := range requests() {
 		switch r := request.(type) {
 		case deploy.ReleaseRequest:
-			r.Generation, r.Policy.HealthCommand, r.Policy.HealthURL = 0, "", ""
+			r.LiveLog, r.Generation, r.Policy.HealthCommand, r.Policy.HealthURL = false, 0, "", ""
 			list = append(list, r)
 		case deploy.RollbackRequest:
-			r.Generation, r.Version = 0, ""
+			r.LiveLog, r.Generation, r.Version = false, 0, ""
 			list = append(list, r)
 		case deploy.StatusRequest:
-			r.Generation, r.NotAfter, r.About = 0, time.Time{}, ""
+			r.LiveLog, r.Generation, r.NotAfter, r.About = false, 0, time.Time{}, ""
 			list = append(list, r)
 		case deploy.DoctorRequest:
-			r.Generation, r.NotAfter = 0, time.Time{}
+			r.LiveLog, r.Generation, r.NotAfter = false, 0, time.Time{}
 			list = append(list, r)
 		}
 	}

@@ -56,6 +56,11 @@ type Report struct {
 	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container, restarts, last-run, engine, cut-off
 }
 
+// Phases returns the phases that a host reports, in their order.
+func Phases() []string {
+	return []string{"preflight", "room", "pull", "open", "drain", "stop", "switch", "start", "health", "timers", "close", "rollback"}
+}
+
 // The forms of a report's fields.
 var (
 	wordForm       = regexp.MustCompile(`^[a-z-]{1,40}$`)
@@ -88,6 +93,17 @@ func ParseReport(output string) (*Report, error) {
 		return &report.Report, nil
 	}
 	return nil, ErrNoReport
+}
+
+// LogEnd returns what a host has printed after its result line, untrusted text: after a failure, the end of its log. It is
+// empty without a result line.
+func LogEnd(output string) string {
+	_, rest, found := strings.Cut("\n"+output, "\n"+ReportMark)
+	if !found {
+		return ""
+	}
+	_, log, _ := strings.Cut(rest, "\n")
+	return log
 }
 
 func (r *Report) checkForms() error {

@@ -106,3 +106,20 @@ func FuzzParseReport(f *testing.F) {
 		}
 	})
 }
+
+func TestLogEndIsWhatFollowsTheResultLine(t *testing.T) {
+	for output, want := range map[string]string{
+		"":                               "",
+		"a line\nanother\n":              "",
+		"ATTA_RESULT {}\n":               "",
+		"ATTA_RESULT {}":                 "",
+		"ATTA_RESULT {}\none\ntwo\n":     "one\ntwo\n",
+		"x\nATTA_RESULT {}\none\n":       "one\n",
+		"x ATTA_RESULT {}\none\n":        "",
+		"ATTA_RESULT 1\nATTA_RESULT 2\n": "ATTA_RESULT 2\n",
+	} {
+		if got := deploy.LogEnd(output); got != want {
+			t.Errorf("of %q it is %q, want %q", output, got, want)
+		}
+	}
+}

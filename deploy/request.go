@@ -24,6 +24,7 @@ type Header struct {
 	DeploymentID string
 	Generation   int64     // the lease's fencing generation; 0: not fenced
 	NotAfter     time.Time // hosts refuse the command later than this, by their own clock; zero in a status
+	LiveLog      bool      // a deploy or a rollback writes its log to stderr while it is at work
 }
 
 // ReleaseRequest makes a host run a release, or only check that it could.
@@ -125,6 +126,9 @@ func (h Header) parameters() parameters {
 	}
 	if !h.NotAfter.IsZero() {
 		p.add("not-after", h.NotAfter.Unix())
+	}
+	if h.LiveLog {
+		p.add("live-log", true)
 	}
 	return p
 }

@@ -64,7 +64,7 @@ func arrive(t *testing.T, s *localaws.Server, machine *shell, text string) (stri
 		t.Fatal(err)
 	}
 	if status := run.Results[0].Status; status != "Success" || len(machine.scripts) != 1 {
-		t.Fatalf("%q: the script ended as %s after %d runs: %s", text, status, len(machine.scripts), run.Results[0].Log)
+		t.Fatalf("%q: the script ended as %s after %d runs: %s", text, status, len(machine.scripts), run.Results[0].Stderr)
 	}
 	if strings.Contains(machine.scripts[0], "{{") {
 		t.Errorf("%q: SSM would replace a part of\n%s", text, machine.scripts[0])

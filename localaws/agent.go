@@ -182,7 +182,7 @@ func (a *ssm) runOnce(life context.Context, i *invocation, script string) Delive
 	defer stop()
 	var exit Exit
 	for reboots := 0; i.instance.Machine != nil; reboots++ {
-		exit = i.instance.Machine.Run(ctx, script, []string{
+		exit = a.runWithLog(ctx, i, script, []string{
 			"AWS_SSM_REGION_NAME=" + a.options.Region,
 			"AWS_SSM_INSTANCE_ID=" + i.instance.ID,
 			"SSM_COMMAND_ID=" + i.command.id,

@@ -1,6 +1,9 @@
 package localaws
 
-import "context"
+import (
+	"context"
+	"io"
+)
 
 // Machine runs the scripts of one instance's agent.
 type Machine interface {
@@ -16,4 +19,21 @@ type Exit struct {
 	Code   int // exit status; 128+n for signal n
 	Stdout []byte
 	Stderr []byte
+}
+
+// LiveMachine is a Machine that shows the output of a script while it runs.
+type LiveMachine interface {
+	// RunLive is Run, and also writes the output to stdout and stderr as it appears.
+	RunLive(ctx context.Context, script string, env []string, stdout, stderr io.Writer) Exit
+}
+
+// runLive runs script on m. The output of one that is not live appears at the end.
+func runLive(ctx context.Context, m Machine, script string, env []string, stdout, stderr io.Writer) Exit {
+	if live, ok := m.(LiveMachine); ok {
+		return live.RunLive(ctx, script, env, stdout, stderr)
+	}
+	exit := m.Run(ctx, script, env)
+	_, _ = stdout.Write(exit.Stdout)
+	_, _ = stderr.Write(exit.Stderr)
+	return exit
 }

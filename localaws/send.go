@@ -24,6 +24,8 @@ type sendInput struct {
 	MaxConcurrency  string
 	MaxErrors       string
 
+	CloudWatchOutputConfig outputConfig
+
 	document *documentVersion // nil: AWS-RunShellScript
 }
 
@@ -55,6 +57,9 @@ func (in *sendInput) validate() error {
 		return invalidMember("maxConcurrency", "Member must satisfy regular expression pattern: "+concurrencyPattern.String())
 	case !errorsPattern.MatchString(in.MaxErrors):
 		return invalidMember("maxErrors", "Member must satisfy regular expression pattern: "+errorsPattern.String())
+	}
+	if err := in.CloudWatchOutputConfig.validate(); err != nil {
+		return err
 	}
 	if in.document != nil {
 		return in.document.checkParameters(in.Parameters)

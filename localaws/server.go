@@ -1,6 +1,6 @@
 // Package localaws emulates the parts of AWS that a container deployment uses: ECR with its
-// registry, S3, SSM Run Command, STS and GitHub's OIDC endpoint, all on one loopback address
-// and in the wire formats of the real SDK and CLI. It does not depend on the action in this
+// registry, S3, SSM Run Command, CloudWatch Logs, STS and GitHub's OIDC endpoint, all on one
+// loopback address and in the wire formats of the real SDK and CLI. It does not depend on the action in this
 // repository.
 //
 // It checks signatures, tokens and preconditions, truncates and delays output as the services
@@ -39,6 +39,7 @@ type Options struct {
 	Region          string           // default "us-east-1"
 	Subject         string           // sub of the job's OIDC tokens; default: that of a job in the environment dev
 	Trust           Trust            // who may assume the account's roles
+	LogDelay        time.Duration    // how long an event of CloudWatch Logs is not returned; default 500 ms, negative: none
 	InvocationDelay time.Duration    // how long the invocations of a new command are not listed; default 50 ms, negative: none
 	Now             func() time.Time // clock for signatures, tokens and records; default time.Now
 }
@@ -61,6 +62,7 @@ type Server struct {
 	ecr      *ecr
 	registry *ecrRegistry
 	s3       *s3
+	logs     *logs
 	ssm      *ssm
 }
 
@@ -101,6 +103,9 @@ func Start(o Options) (*Server, error) {
 	if o.InvocationDelay == 0 {
 		o.InvocationDelay = 50 * time.Millisecond
 	}
+	if o.LogDelay == 0 {
+		o.LogDelay = 500 * time.Millisecond
+	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
@@ -118,7 +123,8 @@ func Start(o Options) (*Server, error) {
 	s.ecr = newECR(o, s.keys, s.RegistryHost())
 	s.registry = newRegistry(s.ecr)
 	s.s3 = newS3(o, s.keys)
-	s.ssm = newSSM(ctx, o, s.keys)
+	s.logs = newLogs(o, s.keys)
+	s.ssm = newSSM(ctx, o, s.keys, s.logs)
 
 	s.http = http.Server{
 		Handler:     http.HandlerFunc(s.handle),
@@ -241,6 +247,8 @@ func (s *Server) route(r *http.Request) service {
 	switch {
 	case strings.HasPrefix(target, "AmazonSSM."):
 		return s.ssm
+	case strings.HasPrefix(target, "Logs_20140328."):
+		return s.logs
 	case strings.HasPrefix(target, "AmazonEC2ContainerRegistry_V20150921."):
 		return s.ecr
 	case r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/"):

@@ -13,6 +13,7 @@ type ssm struct {
 	options   Options
 	fleet     *fleet
 	documents documents
+	logs      *logs
 	life      context.Context // the server's lifetime: agents outlive the request that sent their command
 	agents    sync.WaitGroup
 
@@ -21,8 +22,8 @@ type ssm struct {
 	closed   bool
 }
 
-func newSSM(life context.Context, o Options, keys *keyring) *ssm {
-	a := &ssm{options: o, fleet: newFleet(), documents: documents{list: map[string]*document{}}, life: life}
+func newSSM(life context.Context, o Options, keys *keyring, logs *logs) *ssm {
+	a := &ssm{options: o, fleet: newFleet(), logs: logs, documents: documents{list: map[string]*document{}}, life: life}
 	a.jsonService = jsonService{id: "ssm", keys: keys, operations: map[string]operation{
 		"SendCommand":                 decodeInput(a.sendCommand),
 		"CancelCommand":               decodeInput(a.cancelCommand),

@@ -58,6 +58,7 @@ locals {
     DEPLOY_BUCKET         = local.bucket
     EC2_INSTANCE_ID       = one(aws_instance.ready[*].id)
     ECR_REPOSITORY        = local.repository
+    LOG_GROUP             = one(aws_cloudwatch_log_group.deploys[*].name)
     SSM_DOCUMENT          = local.document_names["deploy"]
     SSM_ROLLBACK_DOCUMENT = local.document_names["rollback"]
     SSM_STATUS_DOCUMENT   = local.document_names["status"]

@@ -75,6 +75,17 @@ variable "document_name" {
   }
 }
 
+variable "log_group" {
+  description = "Log group of CloudWatch Logs to create for the action's input log-group, such as /deploy/atta-dev. null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.log_group == null || can(regex("^[A-Za-z0-9_./#-]{1,512}$", var.log_group))
+    error_message = "log_group must be the name of a log group, such as /deploy/atta-dev."
+  }
+}
+
 variable "create_instance" {
   description = "Whether to create one instance that is ready for deploys."
   type        = bool

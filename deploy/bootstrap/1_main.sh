@@ -15,8 +15,9 @@
 #
 # The agent runs it as root with no HOME, in /usr/bin, and may end it at any time
 # with SIGKILL, so nothing here relies on a trap to tidy up. Only the first 24,000 characters
-# of standard output reach the caller: the result line is therefore printed first,
-# everything else goes to the log.
+# of standard output reach the caller: the result line is therefore printed first, and after
+# a failure the end of the log. Everything else goes to the log and, with --live-log=true,
+# at the same time to standard error.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-rc-setting-up-logging.html
 #
 # Needs bash 4.2, coreutils 8.22, GNU tar 1.26, util-linux flock, the AWS CLI (1 or 2).
@@ -87,6 +88,8 @@ begin_command() {
   require_tools
   check_folders
   prepare_log
+  follow_log
+  log_line "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
   hold_host_lock
   recover_interrupted_deploy
 }
@@ -98,8 +101,8 @@ bring_release() {
   install_release
 }
 
-# What runs here, and with --about the result of that deployment. With --generation, every
-# command of an earlier generation is refused from now on.
+# What runs here, and with --about the result of that deployment, with the end of its log unless
+# that is good. With --generation, every command of an earlier generation is refused from now on.
 run_status() {
   local outcome=absent
   trap reject_early_exit EXIT
@@ -114,4 +117,5 @@ run_status() {
   [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
   trap - EXIT
   print_report "$outcome" 0 "" status "$INSTALLED"
+  [[ -z $ABOUT || $ABOUT =~ ^(none|(deployed|unchanged):.*)$ ]] || print_log_end "${GIVEN[about]}"
 }

@@ -26,6 +26,7 @@ declare -rA FORMS=(
   ['health-timeout']="$TIME"
   ['min-healthy-time']="$TIME"
   ['keep-releases']='[1-9][0-9]{0,2}'
+  ['live-log']="$SWITCH"
 )
 # The parameters that a command requires.
 readonly RELEASE_NEEDS="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined on-running \

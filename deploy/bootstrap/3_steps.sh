@@ -31,7 +31,15 @@ prepare_log() {
   size=$(stat -c %s -- "$LOG" 2>/dev/null) || size=0
   ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1"
   [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
-  log_line "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
+}
+
+# follow_log: with --live-log=true, what is added to the log from here on is printed at once. This
+# ends with the script, after the last line, and keeps neither standard output nor the host's lock.
+follow_log() {
+  local size
+  [[ ${GIVEN[live-log]:-} == true ]] || return 0
+  size=$(stat -c %s -- "$LOG")
+  tail --follow --bytes=+$((size + 1)) --sleep-interval=0.2 --pid=$$ -- "$LOG" >&2 2>/dev/null </dev/null &
 }
 
 # One deploy at a time on a host. Descriptor 9 holds the lock for as long as this
@@ -39,6 +47,7 @@ prepare_log() {
 # first copy, for as long as the agent lets it.
 hold_host_lock() {
   exec 9>>"$LOCK"
+  flock -n 9 || log_line "waiting for another deploy of $SERVICE, $(cat "$LOCK"), until $(date -u -d "+$LOCK_WAIT seconds" +%FT%TZ)"
   if ! flock -w "$LOCK_WAIT" 9; then
     [[ $(cat "$LOCK") == "$DEPLOYMENT" ]] ||
       abort_command 51 lock busy "another deploy of $SERVICE has held this host's lock for $LOCK_WAIT s: $(cat "$LOCK")"

@@ -1,11 +1,11 @@
 
 # --- status
 
-MORE='' INSTALLED='' BUSY=false CUT_OFF=false EVIDENCE='' SEEN='' IMAGE_ID='' RESTARTS=0 STARTED=0
+MORE='' ABOUT='' INSTALLED='' BUSY=false CUT_OFF=false EVIDENCE='' SEEN='' IMAGE_ID='' RESTARTS=0 STARTED=0
 declare -A PROPERTY=()
 readonly OPEN='{''{' # which SSM would take for a parameter of its document
 
-# look_up_deployment: the result of the deployment that is asked about, from the history. A
+# look_up_deployment: sets ABOUT to the result of the deployment that is asked about, from the history. A
 # deploy is under way while somebody holds the host's lock, or waits to roll back one that was cut
 # off. Status commands share the lock, so that nothing changes while they look.
 look_up_deployment() {
@@ -27,6 +27,7 @@ look_up_deployment() {
     [[ ! $line =~ \"outcome\":\"([a-z-]+)\" ]] || found=${BASH_REMATCH[1]}
     [[ ! $line =~ \"code\":([0-9]+), ]] || found+=":${BASH_REMATCH[1]}"
   fi
+  ABOUT=$found
   MORE=$(printf ',"about":"%s","busy":%s,"time":%d' "$found" "$BUSY" "$(date +%s)")
 }
 

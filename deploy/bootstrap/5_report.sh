@@ -41,11 +41,14 @@ append_history() {
     (umask 077 && TZ=UTC printf '%(%FT%TZ)T %s %s\n' -1 "$COMMAND" "$1" >>"$HISTORY" && flush_to_disk "$HISTORY") || log_line "the history cannot be written"
 }
 
+# print_log_end DEPLOYMENT: the end of its log, after the result line.
+print_log_end() { sed -n "/ bootstrap: deployment $1:/,\$p" "$LOG" 2>/dev/null | tail -n 60 | tail -c 6000 || true; }
+
 # exit_with_log CODE: prints the end of this deployment's log and exits with a code that the
 # agent passes on. It takes 168 for success, 169 for a skip, 194 for a reboot request.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html
 exit_with_log() {
-  sed -n "/ bootstrap: deployment $DEPLOYMENT:/,\$p" "$LOG" | tail -n 60 | tail -c 6000 >&2 || true
+  print_log_end "$DEPLOYMENT"
   case $1 in
     10 | 20 | 30 | 40 | 41 | 50 | 51) exit "$1" ;;
     *) exit 30 ;;

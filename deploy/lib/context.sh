@@ -107,6 +107,7 @@ try_lock() {
   [[ ${ATTA_LOCK_HELD:-} != yes ]] || return 0
   install -d -m 0700 "$RUN"
   exec 9>>"$RUN/$SERVICE.lock"
+  flock -n 9 || log_wait "another deploy of $SERVICE, $(cat "$RUN/$SERVICE.lock")" "$1"
   flock -w "$1" 9 || return 1
   printf '%s\n' "$DEPLOYMENT" >"$RUN/$SERVICE.lock"
 }

@@ -42,6 +42,7 @@ start_unit() {
   CONTAINER_BEFORE=$(query_docker container inspect --format '{{.Id}}' "$SERVICE" 2>/dev/null) || CONTAINER_BEFORE=''
   STARTED_AT=$(date +%s.%N)
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
+  log_wait "$UNIT" "$HEALTH_TIMEOUT"
   timeout --foreground "$HEALTH_TIMEOUT" systemctl start "$UNIT" >&2 8>&- 9>&- || START_CODE=$?
 }
 

@@ -54,6 +54,9 @@ log_note() {
   { [[ ! -e /dev/fd/8 ]] || printf '%s\n' "$1" >&8; } 2>/dev/null || true
 }
 
+# log_wait WHAT SECONDS: what is waited for, and until when.
+log_wait() { log_note "waiting for $1, until $(date -u -d "+$2 seconds" +%FT%TZ)"; }
+
 # last_log_line: of the log, without the time and the version that this script puts before its own.
 last_log_line() { tail -n 1 "$LOG" 2>/dev/null | sed 's/^20[0-9TZ:-]* [^ ]*: //' || true; }
 

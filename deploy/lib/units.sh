@@ -60,6 +60,7 @@ wait_for_jobs() {
   list_units "$FROM" "$TO"
   for unit in $REPLY; do
     while job_is_running "$unit"; do
+      ((waited > 0)) || log_wait "a run of $unit to end" "$DRAIN_TIMEOUT"
       ((waited < DRAIN_TIMEOUT)) || roll_back 51 job-running "a run of $unit has not ended within $DRAIN_TIMEOUT s"
       sleep 1
       waited=$((waited + 1))

@@ -19,6 +19,7 @@ module "deploy" {
   github_repository_id = var.github_repository_id
   create_oidc_provider = var.create_oidc_provider
   create_instance      = var.create_instance
+  log_group            = var.log_group
 }
 
 output "commands" {

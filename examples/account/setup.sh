@@ -4,7 +4,7 @@
 #
 #   ./setup.sh SERVICE ENVIRONMENT ORG/REPO OWNER_ID REPOSITORY_ID
 #
-# in the account and the region of your AWS credentials. It can be repeated. docs/setup.md explains it.
+# in the account and the region of your AWS credentials, with the log group LOG_GROUP if that is set. It can be repeated. docs/setup.md explains it.
 
 set -euo pipefail
 export AWS_PAGER=''
@@ -21,6 +21,7 @@ die() {
 ((${#1} + ${#2} <= 42)) || die "SERVICE and ENVIRONMENT together may have 42 characters"
 [[ $3 =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || die "ORG/REPO must name a repository"
 [[ $4 =~ ^[0-9]+$ ]] || die "OWNER_ID must be a number: gh api repos/$3 --jq .owner.id"
+[[ ${LOG_GROUP:--} =~ ^[A-Za-z0-9_./#-]{1,512}$ ]] || die "LOG_GROUP must be the name of a log group, such as /deploy/$1-$2"
 [[ $5 =~ ^[0-9]+$ ]] || die "REPOSITORY_ID must be a number: gh api repos/$3 --jq .id"
 
 module=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../terraform" && pwd)
@@ -33,7 +34,7 @@ account=$(cut -d : -f 5 <<<"$caller")
 declare -A names=(
   [account]=$account [partition]=$partition [region]=$region
   [service]=$1 [environment]=$2 [repository]=$1-$2 [bucket]=$1-$2-deploy-$account
-  [document_owner]=$account
+  [document_owner]=$account [log_group]=${LOG_GROUP:-}
   [github_owner]=${3%/*} [github_name]=${3#*/} [github_owner_id]=$4 [github_repository_id]=$5
 )
 
@@ -77,7 +78,23 @@ create_oidc_provider() {
 create_role() {
   aws iam get-role --role-name "$1" >/dev/null 2>&1 || aws iam create-role --role-name "$1" --assume-role-policy-document "$(render "$2")"
   aws iam update-assume-role-policy --role-name "$1" --policy-document "$(render "$2")"
-  aws iam put-role-policy --role-name "$1" --policy-name "${3%.json}" --policy-document "$(render "$3")"
+  put_policy "$1" "$3"
+}
+
+# put_policy ROLE POLICY
+put_policy() { aws iam put-role-policy --role-name "$1" --policy-name "${2%.json}" --policy-document "$(render "$2")"; }
+
+# create_log_group: of the action's input log-group, and who reads and writes it.
+create_log_group() {
+  local group=${names[log_group]} operation
+  [[ -n $group ]] || return 0
+  [[ $(aws logs describe-log-groups --log-group-name-prefix "$group" --query "logGroups[?logGroupName=='$group'].logGroupName" --output text --region "$region") == "$group" ]] ||
+    aws logs create-log-group --log-group-name "$group" --region "$region"
+  aws logs put-retention-policy --log-group-name "$group" --retention-in-days 30 --region "$region"
+  for operation in deploy rollback; do
+    put_policy "${names[service]}-$operation-${names[environment]}" log-read.json
+  done
+  put_policy "${names[service]}-instance-${names[environment]}" log-write.json
 }
 
 # create_document: the document of names, or a new version of it.
@@ -121,7 +138,7 @@ print_commands() {
   printf '%s\n' "gh api --silent $path 2>/dev/null || gh api --silent --method PUT $path"
   printf "gh variable set %s --env ${names[environment]} --repo ${names[github_owner]}/${names[github_name]} --body '%s'\n" \
     AWS_REGION "$region" AWS_ROLE_ARN "$role-deploy-${names[environment]}" AWS_ROLLBACK_ROLE_ARN "$role-rollback-${names[environment]}" \
-    AWS_STATUS_ROLE_ARN "$role-status-${names[environment]}" DEPLOY_BUCKET "${names[bucket]}" ECR_REPOSITORY "${names[repository]}" \
+    AWS_STATUS_ROLE_ARN "$role-status-${names[environment]}" DEPLOY_BUCKET "${names[bucket]}" ECR_REPOSITORY "${names[repository]}" ${names[log_group]:+LOG_GROUP "${names[log_group]}"} \
     SSM_DOCUMENT "deploy-${names[service]}-${names[environment]}" SSM_ROLLBACK_DOCUMENT "rollback-${names[service]}-${names[environment]}" \
     SSM_STATUS_DOCUMENT "status-${names[service]}-${names[environment]}"
 }
@@ -131,5 +148,6 @@ print_commands() {
   create_bucket
   create_oidc_provider
   create_roles
+  create_log_group
 } >&2
 print_commands

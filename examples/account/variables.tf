@@ -40,3 +40,9 @@ variable "create_instance" {
   type        = bool
   default     = true
 }
+
+variable "log_group" {
+  description = "Log group to create for the live log, such as /deploy/atta-dev; it costs money. null: none."
+  type        = string
+  default     = null
+}

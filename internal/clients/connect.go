@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/signin"
@@ -78,6 +79,9 @@ func (a *AWS) Connect(ctx context.Context) (rollout.Services, error) {
 		Bucket:  bundle.NewStore(bucket, a.in.Bundle.Prefix),
 		Lease:   lease.New(bucket, a.in.Task.Release.LeasePrefix()),
 		Fleet:   fleet.New(ssm.NewFromConfig(a.cfg), a.in.Timeouts.Delivery),
+	}
+	if group := a.in.Reporting.LogGroup; group != "" {
+		services.Log = fleet.NewLog(cloudwatchlogs.NewFromConfig(a.cfg), group)
 	}
 	if a.in.Image.Repository == "" {
 		return services, nil

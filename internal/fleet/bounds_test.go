@@ -58,7 +58,7 @@ func TestRunReadsTheLogsOfTwentyFailedInstances(t *testing.T) {
 			if result.ExitCode != 40 {
 				t.Errorf("%s ended with %d", result.Instance, result.ExitCode)
 			}
-			if result.Log != "" {
+			if result.Stderr != "" {
 				logs++
 			}
 		}

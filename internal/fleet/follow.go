@@ -129,7 +129,9 @@ func (r *Run) reportProgress() {
 		return
 	}
 	r.reportedCommands, r.reportedStates = len(r.CommandIDs), states
-	r.progress(r.CommandIDs, states)
+	ended := r.ended
+	r.ended = nil
+	r.progress(r.CommandIDs, states, ended)
 }
 
 func (r *Run) countStates() States {

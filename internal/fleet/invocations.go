@@ -43,6 +43,7 @@ func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) e
 				result.Ended = time.Now()
 				delete(c.open, result.Instance.ID)
 				c.ended++
+				run.ended = append(run.ended, *result)
 			}
 		}
 	}
@@ -54,17 +55,18 @@ func (f *Fleet) listInvocations(ctx context.Context, c *sentCommand, run *Run) e
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/framework/processor/executer/iohandler/iohandler.go
 const standardError = "\n----------ERROR-------\n"
 
-// maxLogs limits the number of failed instances whose log is read, one request each.
+// maxLogs limits the number of instances whose whole output is read although the list has the answer, one request each.
 const maxLogs = 20
 
 // readAnswer completes an instance's result: after a success from the list, which saves a request, otherwise from the first
-// 24,000 characters of its output and the end of its log. It returns false if SSM does not have the output yet.
+// 24,000 characters of stdout and the first 8,000 of stderr. It returns false if SSM does not have the output yet.
 func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocation, result *Result, run *Run) (bool, error) {
 	if result.Status.IsUndelivered() {
 		result.decideOutcome(invocation.Status)
 		return true, nil
 	}
-	if len(invocation.CommandPlugins) == 1 && (invocation.Status == types.CommandInvocationStatusSuccess || run.logsRead >= maxLogs) {
+	isBrief := invocation.Status == types.CommandInvocationStatusSuccess && !run.command.WantsLog
+	if len(invocation.CommandPlugins) == 1 && (isBrief || run.logsRead >= maxLogs) {
 		stdout, _, _ := strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
 		if run.command.isAnswer(stdout) {
 			result.Stdout, result.ExitCode = stdout, int(invocation.CommandPlugins[0].ResponseCode)
@@ -87,7 +89,7 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 	}
 	run.logsRead++
 	result.ExitCode = int(invoked.ResponseCode)
-	result.Stdout, result.Log = aws.ToString(invoked.StandardOutputContent), aws.ToString(invoked.StandardErrorContent)
+	result.Stdout, result.Stderr = aws.ToString(invoked.StandardOutputContent), aws.ToString(invoked.StandardErrorContent)
 	result.decideOutcome(invoked.Status)
 	return true, nil
 }

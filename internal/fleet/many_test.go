@@ -37,7 +37,7 @@ func TestRunSendsACommandForEveryFiftyInstances(t *testing.T) {
 			}
 		})
 		var reported []int
-		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, _ fleet.States) { reported = append(reported, len(commands)) })
+		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, _ fleet.States, _ []fleet.Result) { reported = append(reported, len(commands)) })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,7 +53,7 @@ func TestRunSendsACommandForEveryFiftyInstances(t *testing.T) {
 				t.Errorf("result %d is %+v", i, result)
 			}
 		}
-		if log := run.Results[119].Log; !strings.HasPrefix(log, "why") {
+		if log := run.Results[119].Stderr; !strings.HasPrefix(log, "why") {
 			t.Errorf("its log is %q", log)
 		}
 	})
@@ -137,7 +137,7 @@ func TestRunCancelsBothCopiesOfACommandWhoseReplyWasLost(t *testing.T) {
 		on := addInstances(s, faultyInstance("i-1", silentAgent))
 		ctx, cancel := context.WithCancelCause(t.Context())
 		signal := errors.New("interrupt signal received")
-		run, err := newFleet(s).Run(ctx, script, on, func([]string, fleet.States) {
+		run, err := newFleet(s).Run(ctx, script, on, func([]string, fleet.States, []fleet.Result) {
 			time.AfterFunc(10*time.Second, func() { cancel(signal) })
 		})
 		if !errors.Is(err, signal) {

@@ -30,6 +30,7 @@ type Run struct {
 	progress         Progress
 	reportedCommands int
 	reportedStates   States
+	ended            []Result // not reported yet
 }
 
 // Result is the result of a command on one instance.
@@ -39,7 +40,7 @@ type Result struct {
 	Status   Status
 	ExitCode int    // of the script
 	Stdout   string // untrusted text, at most 24,000 characters
-	Log      string // the end of stderr, untrusted text; empty after a success
+	Stderr   string // untrusted text, at most 8,000 characters; empty if Stdout is from a list
 	Reason   string // why Outcome is not Completed
 
 	CommandID   string    // empty: none was sent to the instance

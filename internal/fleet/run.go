@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// Progress is called with the ids of the commands and the states of the instances whenever either changes.
-type Progress func(commands []string, states States)
+// Progress is called whenever a command was sent or the states of the instances have changed: with the ids of the commands,
+// the states, and the results of the instances that have ended since the last call.
+type Progress func(commands []string, states States, ended []Result)
 
 // Run sends command to all instances, fifty at a time, and returns when each has a result.
 //

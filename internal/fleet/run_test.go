@@ -90,7 +90,7 @@ func TestInstanceIsPendingUntilItIsListed(t *testing.T) {
 		s := startServer(t, localaws.Options{InvocationDelay: 10 * time.Second})
 		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine})
 		var seen []string
-		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, states fleet.States) {
+		run, err := newFleet(s).Run(t.Context(), script, on, func(commands []string, states fleet.States, _ []fleet.Result) {
 			seen = append(seen, fmt.Sprint(len(commands), states))
 		})
 		if err != nil {
@@ -143,7 +143,7 @@ func TestRunRetriesThrottledPolls(t *testing.T) {
 		slow.Machine = healthyMachine
 		on := addInstances(s, localaws.Instance{ID: "i-1", Machine: healthyMachine}, slow)
 		list(9)
-		run, err := newFleet(s).Run(t.Context(), script, on, func(_ []string, states fleet.States) {
+		run, err := newFleet(s).Run(t.Context(), script, on, func(_ []string, states fleet.States, _ []fleet.Result) {
 			if states["Success"] == 1 {
 				list(9)
 			}
@@ -220,8 +220,8 @@ func TestRunReadsTheLogOfAFailedInstance(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := run.Results[0]; got.Log != "::error::the disk is full\nfailed to run commands: exit status 40" || got.ExitCode != 40 {
-			t.Errorf("exit code %d, log %q", got.ExitCode, got.Log)
+		if got := run.Results[0]; got.Stderr != "::error::the disk is full\nfailed to run commands: exit status 40" || got.ExitCode != 40 {
+			t.Errorf("exit code %d, log %q", got.ExitCode, got.Stderr)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
+	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
 )
 
 // maxSends limits how often a command is sent.
@@ -89,6 +90,9 @@ func (f *Fleet) commandInput(command Command, ids []string) *ssm.SendCommandInpu
 		MaxConcurrency: aws.String("100%"),
 		MaxErrors:      aws.String(maxErrors),
 		Parameters:     parameters,
+	}
+	if command.LogGroup != "" {
+		in.CloudWatchOutputConfig = &types.CloudWatchOutputConfig{CloudWatchOutputEnabled: true, CloudWatchLogGroupName: &command.LogGroup}
 	}
 	if command.Document.Name == "" {
 		parameters["commands"] = command.Lines

@@ -43,6 +43,7 @@ func (a *Action) addAnnotation(kind string, limit int, title, message string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.issued[kind] >= limit {
+		a.clearProgress()
 		a.gh.Infof("%s", neutralizeCommands(kind+": "+title+": "+message))
 		return
 	}

@@ -20,6 +20,7 @@ func (a *Action) Group(title string, f func() error) error {
 func (a *Action) Info(format string, args ...any) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.clearProgress()
 	a.gh.Infof("%s", neutralizeCommands(fmt.Sprintf(format, args...)))
 }
 
@@ -30,6 +31,7 @@ func (a *Action) Untrusted(text string) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.clearProgress()
 	token := tokenNotIn(text)
 	a.issueCommandLocked(&githubactions.Command{Name: "stop-commands", Message: token})
 	a.gh.Infof("%s", strings.TrimSuffix(text, "\n"))
@@ -44,6 +46,7 @@ func (a *Action) issueCommand(command *githubactions.Command) {
 
 // issueCommandLocked issues a workflow command, or its readable part outside GitHub. The caller holds a.mu.
 func (a *Action) issueCommandLocked(command *githubactions.Command) {
+	a.clearProgress()
 	if a.gh.Getenv("GITHUB_ACTIONS") == "true" {
 		a.gh.IssueCommand(command)
 		return

@@ -2,6 +2,7 @@
 package github
 
 import (
+	"os"
 	"sync"
 
 	"github.com/sethvargo/go-githubactions"
@@ -12,13 +13,14 @@ import (
 type Action struct {
 	gh *githubactions.Action
 
-	mu     sync.Mutex // held while related lines are printed
-	issued map[string]int
+	mu       sync.Mutex // held while related lines are printed
+	issued   map[string]int
+	progress progress
 }
 
 // New returns an Action that uses the environment, the log writer and the HTTP client of gh.
 func New(gh *githubactions.Action) *Action {
-	return &Action{gh: gh, issued: map[string]int{}}
+	return &Action{gh: gh, issued: map[string]int{}, progress: progress{terminal: terminalOf(os.Stdout, gh.Getenv)}}
 }
 
 // RunURL returns the URL of the workflow run, or empty outside GitHub.

@@ -10,6 +10,7 @@ type PushProgress struct {
 	Done, Total int64 // bytes of configs and layers in the source: read or reused, and all
 	Sent        int64 // compressed bytes sent to the registry
 	Reused      int   // configs and layers that were already in the repository
+	ReusedBytes int64 // of Done: their bytes, as far as they were not read
 }
 
 // Progress receives the progress of a push. Calls do not overlap, and Done never decreases.
@@ -63,6 +64,7 @@ func (m *meter) countReused(b *blob) {
 	if !m.reused[b] {
 		m.reused[b] = true
 		m.sum.Reused++
+		m.sum.ReusedBytes += b.length - m.read[b]
 	}
 	m.mu.Unlock()
 	m.reportRead(b, b.length)

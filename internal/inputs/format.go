@@ -67,6 +67,9 @@ var (
 	// The name alone: SSM also accepts the ARN of another account's document, which anybody may have shared.
 	documentName = newFormat(3, 128, `[\w.-]+`, "the name of an SSM document of this account, as in deploy-atta-dev, or AWS-RunShellScript").excludeWhere(isOfAWS)
 
+	// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_CloudWatchOutputConfig.html
+	logGroup = newFormat(1, 512, `[\w.#/-]+`, "the name of a CloudWatch log group, as in /deploy/atta-dev")
+
 	instanceID = newFormat(10, 20, `i-([0-9a-f]{8}|[0-9a-f]{17})|mi-[0-9a-f]{17}`, "instance ids, as in i-0123456789abcdef0")
 
 	// https://docs.aws.amazon.com/tag-editor/latest/userguide/best-practices-and-strats.html#id_tags_naming_best_practices

@@ -125,5 +125,6 @@ type Timeouts struct {
 // Reporting controls how the result is shown.
 type Reporting struct {
 	StepSummary bool
-	FailOnDrift bool // in a status
+	LogGroup    string // of CloudWatch Logs; empty: the instances' output is not shown while they work
+	FailOnDrift bool   // in a status
 }

@@ -36,7 +36,7 @@ func (p *parser) parseInputs(env map[string]string) Inputs {
 		Targets:   p.parseTargets(task),
 		Rollout:   rollout,
 		Timeouts:  p.parseTimeouts(task, rollout.Policy),
-		Reporting: Reporting{StepSummary: p.parseBool("step-summary"), FailOnDrift: p.parseBool("fail-on-drift")},
+		Reporting: Reporting{StepSummary: p.parseBool("step-summary"), LogGroup: p.parseText("log-group", logGroup), FailOnDrift: p.parseBool("fail-on-drift")},
 	}
 }
 

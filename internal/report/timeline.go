@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -16,9 +17,6 @@ const (
 	maxTimelineHosts = 4
 	minTimelineBar   = 50 // as a part of the whole: a shorter phase of a host is left out, unless it failed
 )
-
-// hostPhases are the phases that a host reports, in their order.
-var hostPhases = []string{"preflight", "room", "pull", "open", "drain", "stop", "switch", "start", "health", "timers", "close", "rollback"}
 
 // timelineChart returns the run as a Gantt chart, in UTC: its steps, and the phases of the slowest hosts.
 // https://mermaid.js.org/syntax/gantt.html
@@ -68,7 +66,7 @@ func writeHost(b *strings.Builder, host *rollout.Host, shortest time.Duration) {
 	}
 	fmt.Fprintf(b, "    section %s\n", title)
 	var phases time.Duration
-	for _, phase := range hostPhases {
+	for _, phase := range deploy.Phases() {
 		phases += phaseTime(host, phase)
 	}
 	begin := host.Ended.Add(-phases)
@@ -78,7 +76,7 @@ func writeHost(b *strings.Builder, host *rollout.Host, shortest time.Duration) {
 	if begin.After(host.Sent) {
 		writeBar(b, "SSM", "active", host.Sent, begin)
 	}
-	for _, phase := range hostPhases {
+	for _, phase := range deploy.Phases() {
 		took := phaseTime(host, phase)
 		tag := "done"
 		if !isHealthy(host) && phase == "health" || phase == "rollback" {

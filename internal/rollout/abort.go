@@ -135,6 +135,7 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 		r.console.Warning("Not rolled back", "%s run %s: the run ended before they could be rolled back: %s", Instances(len(hosts)), r.plan.Release.Version, operationsPage)
 		return nil
 	}
+	defer r.log.showLogs(hosts)
 	return r.runGroup(ctx, "Roll back: "+Instances(len(hosts)), func(ctx context.Context) error {
 		commander := r.commander()
 		commander.header.DeploymentID += rollbackSuffix

@@ -90,23 +90,13 @@ func (a *artifacts) closeSource() error {
 	return a.source.Close()
 }
 
-// progressInterval is how often a long push logs its progress.
-const progressInterval = 5 * time.Second
-
 func (a *artifacts) pushImage(ctx context.Context) error {
-	began := time.Now()
-	last := began
+	meter := &pushMeter{began: time.Now()}
+	stop := meter.show(a.console)
 	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.PushOptions{
-		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(), Refuse: a.checkQuarantine,
-		Progress: func(m image.PushProgress) {
-			if time.Since(last) < progressInterval {
-				return
-			}
-			last = time.Now()
-			rate := float64(m.Sent>>20) / time.Since(began).Seconds()
-			a.console.Info("%d of %d MB read, %d MB sent, %.0f MB/s, %d layers reused", m.Done>>20, m.Total>>20, m.Sent>>20, rate, m.Reused)
-		},
+		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(), Refuse: a.checkQuarantine, Progress: meter.update,
 	})
+	stop()
 	if err != nil {
 		return err
 	}
@@ -115,7 +105,7 @@ func (a *artifacts) pushImage(ctx context.Context) error {
 		a.console.Notice("Repository created", "ECR had no %s", strings.TrimSuffix(pushed.URI, "@"+pushed.Digest))
 	}
 	if pushed.Uploaded {
-		a.console.Info("pushed %s as %s: %d MB sent in %.1f s, %d layers reused", pushed.URI, pushed.Tag, pushed.Bytes>>20, time.Since(began).Seconds(), pushed.Reused)
+		a.console.Info("pushed %s as %s: %d MB sent in %.1f s, %d layers reused", pushed.URI, pushed.Tag, pushed.Bytes>>20, time.Since(meter.began).Seconds(), pushed.Reused)
 	} else {
 		a.console.Info("%s is already pushed as %s", pushed.URI, pushed.Tag)
 	}

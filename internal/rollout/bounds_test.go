@@ -1,14 +1,12 @@
 package rollout_test
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/simhost"
@@ -114,28 +112,4 @@ func TestNoticeOfAWrongClockNeedsMoreThanAMinute(t *testing.T) {
 			}
 		})
 	}
-}
-
-// slowRepository reports progress every second for a minute before it pushes.
-type slowRepository struct{ *image.Repository }
-
-func (r slowRepository) Push(ctx context.Context, source *image.Source, tag string, options image.PushOptions) (image.Pushed, error) {
-	for range 60 {
-		time.Sleep(time.Second)
-		options.Progress(image.PushProgress{})
-	}
-	return r.Repository.Push(ctx, source, tag, options)
-}
-
-func TestPushLogsItsProgressEveryFiveSeconds(t *testing.T) {
-	onFixture(t, func(t *testing.T, f *fixture) {
-		f.slowPush = true
-		f.addHost("i-1", "0.1.29-dev")
-		if _, err := f.runPlan(f.plan("0.1.30-dev", "i-1")); err != nil {
-			t.Fatal(err)
-		}
-		if n := f.console.countLines(" MB read, "); n != 12 {
-			t.Errorf("%d lines of progress in a minute", n)
-		}
-	})
 }

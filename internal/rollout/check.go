@@ -24,7 +24,7 @@ func (r *run) checkHosts(ctx context.Context, pending []*Host) error {
 		if err != nil {
 			return err
 		}
-		request.CheckOnly = true
+		request.CheckOnly, request.LiveLog = true, false
 		answers, err := commander.sendCommand(ctx, request, instancesOf(pending), nil)
 		if err != nil {
 			return err

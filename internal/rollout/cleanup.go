@@ -61,6 +61,9 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	}
 	for _, host := range r.result.Hosts {
 		r.console.Info("%s: %s: %s", host.Instance, host.State, cmp.Or(host.Message, "not touched"))
+		if !host.hasRelease() {
+			r.console.Untrusted(host.Log)
+		}
 	}
 	if record.Status == OutcomeRunning {
 		record.Status = OutcomeCancelled

@@ -5,24 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
-	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
-// A status command reads a few files, so it ends soon. A host whose state is unknown is
-// asked again for a while.
-const (
-	statusTimeout    = time.Minute
-	resolveInterval  = 5 * time.Second
-	resolveTimeLimit = 2 * time.Minute
-)
+// statusTimeout limits a status command, which reads a few files.
+const statusTimeout = time.Minute
 
 // maxListed is how many instances are listed one by one in the log.
 const maxListed = 100
@@ -31,11 +24,13 @@ const maxListed = 100
 type commander struct {
 	fleet          instances
 	document       fleet.Document // zero: AWS-RunShellScript
-	console        Console
+	console        *narrator
+	log            *liveLog // nil: the log of the hosts is not shown while they work
 	header         deploy.Header
 	lease          *lease.Lease  // nil: the commands change nothing
 	version        string        // that a status command describes if the host holds it; empty: its previous one
 	fence          int64         // without a lease, the generation that commands carry; 0: none
+	delivery       time.Duration // of a command to a host
 	timeout        time.Duration // of a command that changes something, on a host
 	total          int           // hosts of the run
 	saveCommandIDs func(ids []string) error
@@ -48,7 +43,7 @@ func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) d
 		policy.AllowDowngrade, policy.AllowQuarantined = true, true
 	}
 	return deploy.ReleaseRequest{
-		Header: c.fencedHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
+		Header: c.changeHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
 		BundleURI: result.Bundle.URI, BundleSHA256: result.Bundle.SHA256, Policy: policy,
 	}
 }
@@ -56,7 +51,7 @@ func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) d
 // rollbackRequest makes a host run a version that it holds; without one, its previous
 // verified release.
 func (c *commander) rollbackRequest(version string) deploy.Request {
-	return deploy.RollbackRequest{Header: c.fencedHeader(), Version: version}
+	return deploy.RollbackRequest{Header: c.changeHeader(), Version: version}
 }
 
 // statusRequest changes nothing that runs. It fences the host against commands of an
@@ -76,6 +71,13 @@ func (c *commander) fencedHeader() deploy.Header {
 	return header
 }
 
+// changeHeader is the header of a request that changes something.
+func (c *commander) changeHeader() deploy.Header {
+	header := c.fencedHeader()
+	header.LiveLog = c.log != nil
+	return header
+}
+
 // sendCommand has instances run a request. The answers are complete in every case.
 func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on []fleet.Instance, progress fleet.Progress) ([]answer, error) {
 	command, err := c.newCommand(request)
@@ -86,14 +88,19 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	command.Timeout, command.StopOnFailure = c.timeout, true
 	command.IsAnswer = func(stdout string) bool { _, err := deploy.ParseReport(stdout); return err == nil }
 	switch request := request.(type) {
-	case deploy.StatusRequest, deploy.DoctorRequest:
+	case deploy.StatusRequest:
+		command.Timeout, command.StopOnFailure, command.WantsLog = statusTimeout, false, request.About != ""
+	case deploy.DoctorRequest:
 		command.Timeout, command.StopOnFailure = statusTimeout, false
 	case deploy.ReleaseRequest:
 		if request.CheckOnly {
 			command.Timeout, command.StopOnFailure = min(c.timeout, checkTimeout), false
 		}
 	}
-	run, err := c.fleet.Run(ctx, command, on, progress)
+	if c.log != nil && command.StopOnFailure { // it changes something
+		command.LogGroup = c.log.reader.Group()
+	}
+	run, err := c.waitForCommand(ctx, command, on, progress)
 	answers := make([]answer, len(run.Results))
 	for i, result := range run.Results {
 		answers[i] = readAnswer(result)
@@ -104,29 +111,47 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 // runCommand has hosts run a request that changes them, and resolves the state of each.
 func (c *commander) runCommand(ctx context.Context, request deploy.Request, want expectation, hosts []*Host) error {
 	var problems []error
+	shown := map[*Host]string{}
 	saved := 0
-	answers, err := c.sendCommand(ctx, request, instancesOf(hosts), func(commands []string, states fleet.States) {
+	follower := c.log.follow(ctx)
+	answers, err := c.sendCommand(ctx, request, instancesOf(hosts), func(commands []string, states fleet.States, ended []fleet.Result) {
 		for _, id := range commands[saved:] {
 			c.console.Info("command %s", id)
 			problems = append(problems, c.saveCommandIDs([]string{id}))
 		}
 		saved = len(commands)
+		follower.setCommands(commands)
 		c.console.Info("%s", formatStates(states))
+		for _, result := range ended {
+			host := hosts[slices.IndexFunc(hosts, func(h *Host) bool { return h.ID == result.Instance.ID })]
+			if host.applyAnswer(want, readAnswer(result)); host.State != Unknown {
+				c.showHost(host, len(hosts), shown)
+			}
+		}
 	})
+	follower.finish(ctx, answers)
 	for i, answer := range answers {
 		hosts[i].applyAnswer(want, answer)
 	}
 	problems = append(problems, err, c.resolveUnknown(ctx, want, hosts))
 	for _, host := range hosts {
-		if host.hasRelease() && len(hosts) > maxListed {
-			continue
-		}
-		c.console.Info("%s: %s: %s", host.Instance, host.State, host.Message)
-		if !host.hasRelease() {
+		c.showHost(host, len(hosts), shown)
+		if !host.hasRelease() && !c.log.has(host) {
 			c.console.Untrusted(host.Log)
 		}
 	}
 	return errors.Join(problems...)
+}
+
+// showHost logs the state of a host, one of so many, unless that is shown already. Of a large number, only those that need
+// attention are shown.
+func (c *commander) showHost(host *Host, of int, shown map[*Host]string) {
+	line := fmt.Sprintf("%s: %s: %s%s", host.Instance, host.State, host.Message, formatPhases(host.Report))
+	if shown[host] == line || host.hasRelease() && of > maxListed {
+		return
+	}
+	shown[host] = line
+	c.console.Info("%s", line)
 }
 
 // queryHosts asks hosts what they run now. Each host that does not answer has no report, and
@@ -142,7 +167,7 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 		host := hosts[i]
 		host.Status = answer.Status
 		if why := c.noAnswerReason(answer); why != "" {
-			host.Message, host.Log = why, answer.Log
+			host.Message, host.Log = why, answer.log
 			unanswered = append(unanswered, fmt.Errorf("instance %s cannot report what it runs: %s", host.ID, why))
 			continue
 		}
@@ -167,93 +192,6 @@ func (c *commander) noAnswerReason(a answer) string {
 		return cmp.Or(report.Message, string(report.Outcome))
 	}
 	return ""
-}
-
-// resolveUnknown asks the hosts of unknown state until each has answered, or until the time
-// limit. Before that it fences them, so that a command that is still on its way is refused
-// and "it never came" stays true.
-func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts []*Host) error {
-	open := unknownHosts(hosts)
-	if len(open) == 0 || isDone(ctx) {
-		return nil
-	}
-	c.console.Info("asking %s for the result", Instances(len(open)))
-	if c.lease != nil {
-		if err := c.lease.RaiseGeneration(ctx, c.lease.Generation()); err != nil {
-			return err
-		}
-	}
-	return c.askAgain(ctx, want.deployment, open, resolveTimeLimit, func(host *Host, report *deploy.Report, silence string) {
-		if report == nil {
-			host.Message = "its answer is missing, and it " + silence
-			return
-		}
-		host.applyStatus(want, report)
-	})
-}
-
-// apply sets the state of a host by its answer to a status command, or by why there is none.
-type apply func(host *Host, report *deploy.Report, silence string)
-
-// askAgain asks hosts for their status, and about a deployment unless that is empty, until the state of each
-// is known, or until the time limit.
-func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, limit time.Duration, apply apply) error {
-	for deadline := time.Now().Add(limit); ; {
-		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
-			return err
-		}
-		hosts = slices.DeleteFunc(unknownHosts(hosts), func(h *Host) bool { return h.resolved })
-		if len(hosts) == 0 || !time.Now().Before(deadline) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(resolveInterval):
-		}
-	}
-}
-
-// askOnce asks each of the hosts that can be reached.
-func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, apply apply) error {
-	ids := make([]string, len(hosts))
-	byID := map[string]*Host{}
-	for i, host := range hosts {
-		ids[i] = host.ID
-		byID[host.ID] = host
-	}
-	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: ids})
-	if err != nil {
-		return err
-	}
-	for _, problem := range unready {
-		apply(byID[problem.Instance.ID], nil, problem.Reason)
-	}
-	if len(ready) == 0 {
-		return nil
-	}
-	answers, err := c.sendCommand(ctx, c.statusRequest(about), ready, nil)
-	if err != nil && ctx.Err() == nil {
-		return nil // one has disappeared since: the others are asked again
-	}
-	for _, answer := range answers {
-		host := byID[answer.Instance.ID]
-		if why := c.noAnswerReason(answer); why != "" {
-			apply(host, nil, "did not answer again: "+why)
-			continue
-		}
-		apply(host, answer.report, "")
-	}
-	return err
-}
-
-// formatStates counts the states in a line: 3 Success, 1 InProgress.
-func formatStates(states fleet.States) string {
-	parts := make([]string, 0, len(states))
-	for _, state := range slices.Sorted(maps.Keys(states)) {
-		parts = append(parts, fmt.Sprintf("%d %s", states[state], state))
-	}
-	return strings.Join(parts, ", ")
 }
 
 func joinIDs(ids []string) string { return strings.Join(ids, ",") }

@@ -37,7 +37,13 @@ func (c *console) Notice(title, format string, args ...any) {
 	c.Info("%s: "+format, append([]any{title}, args...)...)
 }
 
-func (c *console) Untrusted(text string) { c.untrusted = append(c.untrusted, text) }
+func (c *console) Untrusted(text string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.untrusted = append(c.untrusted, text)
+}
+
+func (c *console) Progress(text string) { c.Info("%s", text) }
 
 func (c *console) SaveState(name, value string) error {
 	if c.saved == nil {

@@ -70,6 +70,7 @@ func (r *run) sortHosts() []*Host {
 // runWave deploys to some hosts at once. The error names those that are not proved to run
 // the release.
 func (r *run) runWave(ctx context.Context, title string, hosts []*Host) error {
+	defer r.log.showLogs(hosts)
 	return r.runGroup(ctx, title, func(ctx context.Context) error {
 		held, missing := r.splitByRelease(hosts)
 		commander := r.commander()

@@ -6,6 +6,7 @@ const DocsURL = "https://github.com/org/atta-deploy-action/blob/v1/docs/"
 // The pages that warnings link to.
 const (
 	clockPage      = DocsURL + "instance.md#requirements"
+	liveLogPage    = DocsURL + "rollouts.md#the-live-log"
 	leftoverPage   = DocsURL + "rollouts.md#what-is-kept-in-the-bucket"
 	operationsPage = DocsURL + "rollouts.md#operations"
 	unhealthyPage  = DocsURL + "rollouts.md#when-an-instance-is-not-healthy"

@@ -78,7 +78,7 @@ func (r *run) diagnoseHosts(ctx context.Context, ready []fleet.Instance) error {
 	problem := &UnhealthyError{}
 	for i, answer := range answers {
 		host := r.result.Hosts[i]
-		host.Report, host.Log, host.Status = answer.report, answer.Log, answer.Status
+		host.Report, host.Log, host.Status = answer.report, answer.log, answer.Status
 		mark := "✓"
 		if why := c.noAnswerReason(answer); why != "" {
 			mark, host.State, host.Message = "✗", NotDeployed, why

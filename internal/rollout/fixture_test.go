@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
@@ -50,6 +51,7 @@ type fixture struct {
 
 	noRepository bool
 	slowPush     bool
+	logGroup     string
 }
 
 type locks interface {
@@ -121,6 +123,9 @@ func (f *fixture) Connect(context.Context) (rollout.Services, error) {
 		Account: "123456789012", Skew: f.skew, Repository: f.repository, Bucket: f.store,
 		Lease: f.locks,
 		Fleet: fleet.New(ssm.NewFromConfig(f.Config()), 30*time.Second),
+	}
+	if f.logGroup != "" {
+		services.Log = fleet.NewLog(cloudwatchlogs.NewFromConfig(f.Config()), f.logGroup)
 	}
 	switch {
 	case f.noRepository:

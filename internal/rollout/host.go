@@ -88,15 +88,16 @@ const (
 type answer struct {
 	fleet.Result
 	report *deploy.Report // nil: none
+	log    string         // the end of its log, untrusted text; empty when all went well
 }
 
 // readAnswer parses the report of a result. Only a report counts as proof: a command can be
 // Success without having done anything.
 func readAnswer(result fleet.Result) answer {
 	report, err := deploy.ParseReport(result.Stdout)
-	a := answer{Result: result, report: report}
+	a := answer{Result: result, report: report, log: cmp.Or(deploy.LogEnd(result.Stdout), result.Stderr)}
 	if err != nil && result.Outcome == fleet.Completed {
-		a.Outcome, a.Reason = fleet.Unknown, fmt.Sprintf("the command ended as %s with exit code %d and %v%s", result.Status, result.ExitCode, err, lastWords(result.Log))
+		a.Outcome, a.Reason = fleet.Unknown, fmt.Sprintf("the command ended as %s with exit code %d and %v%s", result.Status, result.ExitCode, err, lastWords(result.Stderr))
 	}
 	return a
 }
@@ -115,7 +116,7 @@ func lastWords(log string) string {
 // applyAnswer sets the state of a host that was asked to run something. Whatever is not
 // proved is not deployed.
 func (h *Host) applyAnswer(want expectation, a answer) {
-	h.Log, h.Report, h.Message, h.Status = a.Log, a.report, a.Reason, a.Status
+	h.Log, h.Report, h.Message, h.Status = a.log, a.report, a.Reason, a.Status
 	h.CommandID, h.Sent, h.Ended = a.CommandID, a.Sent, a.Ended
 	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false
 	switch a.Outcome {

@@ -37,7 +37,7 @@ func TestDeployChangesNothingWithoutTheLock(t *testing.T) {
 			t.Errorf("%s after %d deploys: %v", result.Status, machine.State().Changes, err)
 		}
 		wantLines(t, "changes", f.mutatingRequests())
-		if log := strings.Join(f.console.log, "\n"); !strings.Contains(log, "waiting for up to 300ms: the lock is held by deployment the-other") {
+		if log := strings.Join(f.console.log, "\n"); !strings.Contains(log, "waiting for up to 300ms, until 00:00:00 UTC: the lock is held by deployment the-other") {
 			t.Error(log)
 		}
 	})

@@ -83,6 +83,9 @@ func (r *run) connectAccount(ctx context.Context, account Account) error {
 		return err
 	}
 	r.services, r.result.Account, r.result.Console = services, services.Account, services.Console
+	if services.Log != nil {
+		r.log = &liveLog{reader: services.Log, console: r.console}
+	}
 	r.console.Info("account %s, region %s", services.Account, r.plan.Region)
 	if services.Skew.Abs() > maxSkew {
 		r.console.Warning("This machine's clock is wrong", "AWS's clock is %s ahead; the run corrects for that. On an instance, a wrong clock makes requests fail: %s", services.Skew.Round(time.Second), clockPage)
@@ -152,8 +155,10 @@ func (r *run) noticeHolder(ctx context.Context) {
 
 // acquireLease waits for the lease of the service in its environment.
 func (r *run) acquireLease(ctx context.Context) error {
+	until := earliest(time.Now().Add(r.plan.Time.Lock), r.plan.Deadline)
+	defer r.console.beginWait(until, func() string { return "the deploy lock" })()
 	held, err := r.services.Lease.Acquire(ctx, r.plan.Holder, r.plan.Time.Lock, func(by *lease.HeldError) {
-		r.console.Info("waiting for up to %s: %v", r.plan.Time.Lock, by)
+		r.console.Info("waiting for up to %s, until %s: %v", r.plan.Time.Lock, formatTime(until), by)
 	})
 	if err != nil {
 		return err

@@ -31,6 +31,7 @@ type Services struct {
 	Bucket     bucket
 	Lease      leaseStore
 	Fleet      instances
+	Log        logReader // nil without log-group
 }
 
 type repository interface {
@@ -72,6 +73,7 @@ type instances interface {
 type Console interface {
 	Group(title string, f func() error) error
 	Info(format string, args ...any)
+	Progress(text string) // of something that takes long; each replaces the previous one where possible
 	Untrusted(text string)
 	Notice(title, format string, args ...any)
 	Warning(title, format string, args ...any)

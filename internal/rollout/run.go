@@ -13,7 +13,8 @@ import (
 // run is one operation under way.
 type run struct {
 	plan      Plan
-	console   Console
+	console   *narrator
+	log       *liveLog // nil without log-group
 	services  Services
 	artifacts artifacts
 	lease     *lease.Lease    // nil until it is held, and in an operation that changes nothing
@@ -33,8 +34,10 @@ type phase struct {
 // result says how far it got, also when there is an error.
 func Run(ctx context.Context, plan Plan, account Account, console Console) (Result, error) {
 	started := time.Now()
-	r := &run{plan: plan, console: console, document: fleet.Document{Name: plan.Rollout.Document}, result: Result{Plan: plan}}
-	r.artifacts = artifacts{plan: &r.plan, console: console, services: &r.services, result: &r.result}
+	narrated := newNarrator(console)
+	defer narrated.start()()
+	r := &run{plan: plan, console: narrated, document: fleet.Document{Name: plan.Rollout.Document}, result: Result{Plan: plan}}
+	r.artifacts = artifacts{plan: &r.plan, console: narrated, services: &r.services, result: &r.result}
 	err := r.runPhases(ctx, account)
 	err = errors.Join(err, r.artifacts.closeSource())
 	if r.plan.Operation != CleanUp {
@@ -92,6 +95,7 @@ func (r *run) runGroup(ctx context.Context, title string, do func(context.Contex
 	if title == "" {
 		return do(ctx)
 	}
+	defer r.console.beginWait(r.plan.Deadline, func() string { return "the end of the step " + title })()
 	step := Step{Title: title, Began: time.Now()}
 	err := r.console.Group(title, func() error { return do(r.leaseContext(ctx)) })
 	step.Ended, step.Failed = time.Now(), err != nil
@@ -132,7 +136,8 @@ func (r *run) expectation() expectation {
 func (r *run) commander() *commander {
 	return &commander{
 		version: r.plan.Release.Version.String(),
-		fleet:   r.services.Fleet, document: r.document, console: r.console, lease: r.lease, fence: r.fence, timeout: r.plan.Time.Command, total: len(r.result.Hosts),
+		fleet:   r.services.Fleet, document: r.document, console: r.console, log: r.log, lease: r.lease, fence: r.fence,
+		delivery: r.plan.Time.Delivery, timeout: r.plan.Time.Command, total: len(r.result.Hosts),
 		header: deploy.Header{
 			Service: r.plan.Release.Service, DeploymentID: r.plan.DeploymentID, NotAfter: r.plan.Deadline.Add(r.services.Skew),
 		},

@@ -14,7 +14,7 @@ import (
 
 // addDisappearing adds an instance that loses its connection with its answer to a deploy. It
 // is back after a while; 0: never.
-func (f *fixture) addDisappearing(id string, back time.Duration) {
+func (f *fixture) addDisappearing(id string, back time.Duration) *simhost.Host {
 	host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
 	online := localaws.Instance{ID: id, Machine: host}
 	online.InjectFault = func(i localaws.Invocation) *localaws.DeliveryFault {
@@ -28,6 +28,7 @@ func (f *fixture) addDisappearing(id string, back time.Duration) {
 		return &localaws.DeliveryFault{Status: "DeliveryTimedOut", Code: -1, Runs: 1}
 	}
 	f.AddInstance(online)
+	return host
 }
 
 func TestUnknownHostIsAskedEveryFiveSecondsForTwoMinutes(t *testing.T) {
@@ -54,6 +55,17 @@ func TestUnknownHostIsAskedEveryFiveSecondsForTwoMinutes(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestHostThatIsAskedAgainReportsItsLog(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		f.addDisappearing("i-1", 20*time.Second).NextBehavior = unhealthy
+		result, err := f.runPlan(f.plan("0.1.30-dev", "i-1"))
+		if err == nil || states(result) != "i-1 rolled-back" || result.Hosts[0].Log != "a line of its log\n" {
+			t.Errorf("%s, %q: %v", states(result), result.Hosts[0].Log, err)
+		}
+		wantLines(t, "shown", f.console.untrusted, "a line of its log\n")
+	})
 }
 
 func TestHostHasAMinuteToReportItsStatus(t *testing.T) {

@@ -1,6 +1,6 @@
 // Command demo deploys a sample image to ten simulated instances on this machine, with the
 // real action and an emulated AWS: a first version, a broken version that the first wave
-// stops, a fixed version, a status and a rollback. It needs Linux and Go, but no AWS account,
+// stops, a fixed version with the live log of a slow instance, a status and a rollback. It needs Linux and Go, but no AWS account,
 // no Docker and no root.
 package main
 
@@ -17,6 +17,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
@@ -40,10 +41,11 @@ func main() {
 
 // stage is the environment of the demo.
 type stage struct {
-	folder  string
-	program string // the action's own
-	aws     *localaws.Server
-	hosts   []*host.Host
+	folder   string
+	program  string // the action's own
+	logGroup string // empty: no live log
+	aws      *localaws.Server
+	hosts    []*host.Host
 }
 
 func runDemo(ctx context.Context) error {
@@ -71,8 +73,11 @@ func runDemo(ctx context.Context) error {
 		return err
 	}
 
-	printTitle("3. Deploy a fixed version in three waves")
-	if err := s.deploy(ctx, "0.1.2-demo"); err != nil {
+	printTitle("3. Deploy a fixed version in three waves, with the live log of the instances, the last of which is slow")
+	if err := s.slowDown(s.hosts[len(s.hosts)-1]); err != nil {
+		return err
+	}
+	if err := s.deployWithLog(ctx, "0.1.2-demo"); err != nil {
 		return err
 	}
 	printTitle("4. Check the status of every instance")
@@ -213,7 +218,20 @@ func (s *stage) deploy(ctx context.Context, version string, settings ...string) 
 		"INPUT_IMAGE=scratch", "INPUT_IMAGE-FILES=app:/app/", "INPUT_IMAGE-PLATFORMS=linux/"+runtime.GOARCH,
 		`INPUT_IMAGE-ENTRYPOINT=["/app/app"]`, "INPUT_IMAGE-WORKDIR=/app",
 		"INPUT_IMAGE-ENV="+strings.Join(append(settings, "VERSION="+version), "\n"),
-		"INPUT_ECR-REPOSITORY=atta", "INPUT_WAVES=1, 50%, 100%")
+		"INPUT_ECR-REPOSITORY=atta", "INPUT_WAVES=1, 50%, 100%", "INPUT_LOG-GROUP="+s.logGroup)
+}
+
+// slowDown makes the job take some seconds on one instance, by the settings that it has there.
+func (s *stage) slowDown(h *host.Host) error {
+	return os.WriteFile(h.Path("opt", "atta", ".env"), []byte("SLEEP=6s\n"), 0o600)
+}
+
+// deployWithLog deploys from a registry that takes its time for each layer.
+func (s *stage) deployWithLog(ctx context.Context, version string) error {
+	s.logGroup = "/deploy/atta-demo"
+	s.aws.AddFault(localaws.Fault{Operation: "registry:GET blob", Delay: time.Second})
+	defer s.aws.ClearFaults()
+	return s.deploy(ctx, version)
 }
 
 func (s *stage) workspaceDir() string { return filepath.Join(s.folder, "workspace") }

@@ -56,11 +56,13 @@ func printOutputs(file string) {
 }
 
 // logView shows a step's log as GitHub's page does: groups, errors and masks are
-// taken, and text between stop-commands is left as it is.
+// taken, and text between stop-commands is left as it is. The whole logs of instances are folded.
 type logView struct {
 	to      io.Writer
 	partial []byte
 	token   string // that ends stop-commands
+	folded  string // title of the group that is not shown; empty: none
+	lines   int    // in that group
 }
 
 var command = regexp.MustCompile(`^::([A-Za-z0-9-]+)(?: title=([^:]*))?::(.*)$`)
@@ -86,6 +88,9 @@ func (v *logView) writeLine(line string) error {
 	case v.token != "" && line == "::"+v.token+"::":
 		v.token = ""
 		return nil
+	case v.folded != "" && (found == nil || v.token != ""):
+		v.lines++
+		return nil
 	case found == nil || v.token != "":
 		_, err := fmt.Fprintf(v.to, "  %s\n", line)
 		return err
@@ -96,7 +101,16 @@ func (v *logView) writeLine(line string) error {
 	case "stop-commands":
 		v.token = value
 	case "group":
+		if strings.HasPrefix(value, "Log of ") {
+			v.folded, v.lines = value, 0
+			return nil
+		}
 		_, err = fmt.Fprintf(v.to, "▾ %s\n", unescape.Replace(value))
+	case "endgroup":
+		if v.folded != "" {
+			_, err = fmt.Fprintf(v.to, "▸ %s (%d lines)\n", unescape.Replace(v.folded), v.lines)
+		}
+		v.folded = ""
 	case "error", "warning", "notice":
 		_, err = fmt.Fprintln(v.to, colorize(red, fmt.Sprintf("  %s: %s\n         %s", name, unescape.Replace(found[2]), unescape.Replace(value))))
 	}

@@ -15,7 +15,10 @@ import (
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
 )
 
-var _ localaws.Machine = (*Host)(nil)
+var _ interface {
+	localaws.Machine
+	localaws.LiveMachine
+} = (*Host)(nil)
 
 // Run executes script as the SSM agent does: sh -c of a file that stays on
 // disk, in its own process group, from /usr/bin, umask 022, no input, no
@@ -23,14 +26,19 @@ var _ localaws.Machine = (*Host)(nil)
 // more, or shortly after ctx has killed the group.
 // https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/executers/executers_unix.go
 func (h *Host) Run(ctx context.Context, script string, env []string) localaws.Exit {
-	exit, err := h.runScript(ctx, script, env)
+	return h.RunLive(ctx, script, env, io.Discard, io.Discard)
+}
+
+// RunLive implements localaws.LiveMachine.
+func (h *Host) RunLive(ctx context.Context, script string, env []string, stdout, stderr io.Writer) localaws.Exit {
+	exit, err := h.runScript(ctx, script, env, stdout, stderr)
 	if err != nil {
 		return localaws.Exit{Code: 1, Stderr: fmt.Appendln(nil, err)}
 	}
 	return exit
 }
 
-func (h *Host) runScript(ctx context.Context, script string, env []string) (exit localaws.Exit, err error) {
+func (h *Host) runScript(ctx context.Context, script string, env []string, liveOut, liveErr io.Writer) (exit localaws.Exit, err error) {
 	if err := ctx.Err(); err != nil {
 		return exit, fmt.Errorf("start script: %w", err)
 	}
@@ -50,11 +58,11 @@ func (h *Host) runScript(ctx context.Context, script string, env []string) (exit
 		"ATTA_ROOT=" + h.Root(), instance.AgentMark,
 	}, env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	stdout, err := newCapture()
+	stdout, err := newCapture(liveOut)
 	if err != nil {
 		return exit, err
 	}
-	stderr, err := newCapture()
+	stderr, err := newCapture(liveErr)
 	if err != nil {
 		return exit, err
 	}
@@ -78,23 +86,24 @@ func (h *Host) runScript(ctx context.Context, script string, env []string) (exit
 // capture is a pipe whose writers are waited for, whoever they are.
 type capture struct {
 	reader, writer *os.File
+	live           io.Writer
 	buffer         bytes.Buffer
 	done           chan struct{}
 }
 
-func newCapture() (*capture, error) {
+func newCapture(live io.Writer) (*capture, error) {
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("make pipe: %w", err)
 	}
-	return &capture{reader: reader, writer: writer, done: make(chan struct{})}, nil
+	return &capture{reader: reader, writer: writer, live: live, done: make(chan struct{})}, nil
 }
 
 func (c *capture) readInBackground() {
 	_ = c.writer.Close()
 	go func() {
 		defer close(c.done)
-		_, _ = io.Copy(&c.buffer, c.reader)
+		_, _ = io.Copy(io.MultiWriter(&c.buffer, c.live), c.reader)
 		_ = c.reader.Close()
 	}()
 }

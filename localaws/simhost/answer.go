@@ -109,7 +109,11 @@ func (h *Host) answerStatus(c call) localaws.Exit {
 	if h.installed.verified {
 		more["since"] = h.installed.since.Unix()
 	}
-	return h.resultLine(c, verdict{outcome: outcome, message: "status"}, more)
+	exit := h.resultLine(c, verdict{outcome: outcome, message: "status"}, more)
+	if strings.Contains(about, ":") && !strings.HasSuffix(about, ":0") {
+		exit.Stdout = append(exit.Stdout, logLine...)
+	}
+	return exit
 }
 
 // answerCheck answers a check, which changes nothing.
@@ -142,6 +146,9 @@ func (h *Host) answerCommand(c call, v verdict, remember bool) localaws.Exit {
 	}
 	return exit
 }
+
+// logLine is the end of the log of a command that failed.
+const logLine = "a line of its log\n"
 
 // verdict is how a command ended.
 type verdict struct {
@@ -187,7 +194,7 @@ func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit 
 	text, _ := json.Marshal(result) // plain values always encode
 	exit := localaws.Exit{Code: int(v.code), Stdout: []byte(deploy.ReportMark + string(text) + "\n")}
 	if v.code != deploy.ExitOK {
-		exit.Stderr = []byte("a line of its log\n")
+		exit.Stdout = append(exit.Stdout, logLine...)
 	}
 	return exit
 }

@@ -112,9 +112,10 @@ run "wildcards_and_wrong_names" {
     github_owner_id      = "*"
     github_repository_id = "org"
     document_name        = "AWS-*"
+    log_group            = "*"
   }
   expect_failures = [
-    var.environment, var.github_repository, var.github_owner_id, var.github_repository_id, var.document_name,
+    var.environment, var.github_repository, var.github_owner_id, var.github_repository_id, var.document_name, var.log_group,
   ]
 }
 

@@ -146,6 +146,45 @@ run "defaults" {
   }
 }
 
+run "no_log_group_by_default" {
+  assert {
+    condition     = length(aws_cloudwatch_log_group.deploys) == 0 && length(aws_iam_role_policy.log_read) == 0 && length(aws_iam_role_policy.log_write) == 0
+    error_message = "Without a log group, nobody needs permissions for logs."
+  }
+}
+
+run "log_group" {
+  variables {
+    log_group = "/deploy/atta-dev"
+  }
+  assert {
+    condition     = aws_cloudwatch_log_group.deploys[0].name == "/deploy/atta-dev" && aws_cloudwatch_log_group.deploys[0].retention_in_days == 30
+    error_message = "The log group must not grow forever."
+  }
+  assert {
+    condition     = { for operation, policy in aws_iam_role_policy.log_read : operation => policy.role } == { deploy = "atta-deploy-dev", rollback = "atta-rollback-dev" } && aws_iam_role_policy.log_write[0].role == "atta-instance-dev"
+    error_message = "The deploy and the rollback read the log that the instances write."
+  }
+  assert {
+    condition = alltrue([for policy in aws_iam_role_policy.log_read : jsondecode(policy.policy).Statement == [{
+      Sid      = "ReadLog", Effect = "Allow", Action = "logs:FilterLogEvents",
+      Resource = ["arn:aws:logs:us-east-1:123456789012:log-group:/deploy/atta-dev", "arn:aws:logs:us-east-1:123456789012:log-group:/deploy/atta-dev:*"]
+    }]])
+    error_message = "The roles may do something else with logs."
+  }
+  assert {
+    condition = jsondecode(aws_iam_role_policy.log_write[0].policy).Statement == [{
+      Sid      = "WriteLog", Effect = "Allow", Action = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+      Resource = ["arn:aws:logs:us-east-1:123456789012:log-group:/deploy/atta-dev", "arn:aws:logs:us-east-1:123456789012:log-group:/deploy/atta-dev:*"]
+    }]
+    error_message = "The instances may do something else with logs."
+  }
+  assert {
+    condition     = strcontains(output.commands, "gh variable set LOG_GROUP --env dev --repo Org/atta-jobs --body '/deploy/atta-dev'\n")
+    error_message = "The commands must name the log group."
+  }
+}
+
 run "existing_provider_and_another_document" {
   variables {
     create_oidc_provider = false

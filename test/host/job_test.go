@@ -30,8 +30,8 @@ func TestOnEachMachineAFailedJobIsRolledBackWhole(t *testing.T) {
 			version := fmt.Sprintf("0.1.%d-dev", code)
 			a := m.deploy(version, image(sample.WithExitCode(code)), own("extra.txt", version))
 			m.expect(a, "rolled-back", 40, fmt.Sprintf("result exit-code, exit status %d; 0.0.2-dev is installed", code))
-			if !strings.Contains(a.stderr, fmt.Sprintf("done, exit %d", code)) {
-				t.Errorf("the job's own words are missing:\n%s", a.stderr)
+			if !strings.Contains(a.stdout, fmt.Sprintf("done, exit %d", code)) {
+				t.Errorf("the job's own words are missing:\n%s", a.stdout)
 			}
 			m.same(before, m.snapshot())
 			m.settled()

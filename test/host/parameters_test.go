@@ -32,6 +32,7 @@ func TestABadParameterIsRefusedAndNothingIsMade(t *testing.T) {
 		"allow-downgrade": {"", "yes", "TRUE", "true false"}, "allow-quarantined": {"", "1"}, "run-on-deploy": {"", "no"},
 		"on-running": {"", "stop"}, "drain-timeout": {"", "-1", "10m"}, "min-healthy-time": {"", "0"}, "keep-releases": {"", "0", "1234567"},
 		"image-bytes": {"", "1k"}, "generation": {"0", "01", "-1", "1234567890123"}, "about": {"a.b", strings.Repeat("a", 65)},
+		"live-log":   {"yes"},
 		"health-url": {"https://h/", "http://", "http://h/ x", "file:///etc"},
 		"unheard-of": {"1"},
 	}

@@ -41,8 +41,8 @@ func TestAFailedJobIsRolledBack(t *testing.T) {
 		if a.Phase != "health" || a.Version != "0.0.2-dev" || a.Before != "0.0.2-dev" || a.Exit != code || !a.Verified {
 			t.Errorf("%+v", a.Report)
 		}
-		if !strings.Contains(a.stderr, fmt.Sprintf("done, exit %d", code)) {
-			t.Errorf("the job's own words are missing:\n%s", a.stderr)
+		if !strings.Contains(a.stdout, fmt.Sprintf("done, exit %d", code)) {
+			t.Errorf("the job's own words are missing:\n%s", a.stdout)
 		}
 		m.same(before, m.live())
 	}

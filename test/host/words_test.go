@@ -18,8 +18,8 @@ func TestTheLogOfAFailedReleaseHoldsItsOwnLinesOnly(t *testing.T) {
 	m.deployed("0.0.1-dev", oneshot("", "echo words of the first"))
 	a := m.deploy("0.0.2-dev", oneshot("", "echo words of the second; exit 3"))
 	m.expect(a, "rolled-back", 40, "")
-	if !strings.Contains(a.stderr, "words of the second") || strings.Contains(a.stderr, "words of the first") {
-		t.Errorf("the log is\n%s", a.stderr)
+	if !strings.Contains(a.stdout, "words of the second") || strings.Contains(a.stdout, "words of the first") {
+		t.Errorf("the log is\n%s", a.stdout)
 	}
 }
 

@@ -1,0 +1,98 @@
+package rollout
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/inputs"
+)
+
+// A host whose state is unknown is asked again for a while.
+const (
+	resolveInterval  = 5 * time.Second
+	resolveTimeLimit = 2 * time.Minute
+)
+
+// resolveUnknown asks the hosts of unknown state until each has answered, or until the time
+// limit. Before that it fences them, so that a command that is still on its way is refused
+// and "it never came" stays true.
+func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts []*Host) error {
+	open := unknownHosts(hosts)
+	if len(open) == 0 || isDone(ctx) {
+		return nil
+	}
+	c.console.Info("asking %s for the result, until %s", Instances(len(open)), formatTime(time.Now().Add(resolveTimeLimit)))
+	if c.lease != nil {
+		if err := c.lease.RaiseGeneration(ctx, c.lease.Generation()); err != nil {
+			return err
+		}
+	}
+	return c.askAgain(ctx, want.deployment, open, resolveTimeLimit, func(host *Host, report *deploy.Report, silence string) {
+		if report == nil {
+			host.Message = "its answer is missing, and it " + silence
+			return
+		}
+		host.applyStatus(want, report)
+	})
+}
+
+// apply sets the state of a host by its answer to a status command, or by why there is none.
+type apply func(host *Host, report *deploy.Report, silence string)
+
+// askAgain asks hosts for their status, and about a deployment unless that is empty, until the state of each
+// is known, or until the time limit.
+func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, limit time.Duration, apply apply) error {
+	until := time.Now().Add(limit)
+	defer c.console.beginWait(until, func() string { return "instances that do not answer" })()
+	for {
+		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
+			return err
+		}
+		hosts = slices.DeleteFunc(unknownHosts(hosts), func(h *Host) bool { return h.resolved })
+		if len(hosts) == 0 || !time.Now().Before(until) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(resolveInterval):
+		}
+	}
+}
+
+// askOnce asks each of the hosts that can be reached.
+func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, apply apply) error {
+	ids := make([]string, len(hosts))
+	byID := map[string]*Host{}
+	for i, host := range hosts {
+		ids[i] = host.ID
+		byID[host.ID] = host
+	}
+	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: ids})
+	if err != nil {
+		return err
+	}
+	for _, problem := range unready {
+		apply(byID[problem.Instance.ID], nil, problem.Reason)
+	}
+	if len(ready) == 0 {
+		return nil
+	}
+	answers, err := c.sendCommand(ctx, c.statusRequest(about), ready, nil)
+	if err != nil && ctx.Err() == nil {
+		return nil // one has disappeared since: the others are asked again
+	}
+	for _, answer := range answers {
+		host := byID[answer.Instance.ID]
+		if why := c.noAnswerReason(answer); why != "" {
+			apply(host, nil, "did not answer again: "+why)
+			continue
+		}
+		apply(host, answer.report, "")
+		host.Log = cmp.Or(answer.log, host.Log)
+	}
+	return err
+}
