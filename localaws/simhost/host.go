@@ -124,7 +124,7 @@ func (h *Host) State() State {
 	}
 	return State{
 		FailedSince: failed,
-		Version: h.installed.version, Digest: h.installed.digest, Verified: h.installed.verified, Previous: h.previous,
+		Version:     h.installed.version, Digest: h.installed.digest, Verified: h.installed.verified, Previous: h.previous,
 		Generation: h.generation, Changes: len(h.changes), Command: h.command, Busy: h.busy != "",
 		Runs: h.container.digest, Evidence: h.currentEvidence(),
 	}
