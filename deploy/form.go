@@ -41,6 +41,8 @@ func forms() map[string]string {
 		"health-timeout":    timeForm,
 		"min-healthy-time":  timeForm,
 		"keep-releases":     `[1-9][0-9]{0,2}`,
+		"settings-from":     `(/[A-Za-z0-9_.-]+){1,14}/?`,
+		"allow-env-file":    switchForm,
 	}
 }
 

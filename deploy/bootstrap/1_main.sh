@@ -78,8 +78,18 @@ run_doctor() {
     identity='a role that STS was not reached to name' # a deploy does not need STS
   }
   [[ -f $HOME_OF_SERVICE/.env ]] || settings=", no $HOME_OF_SERVICE/.env"
+  [[ -z $SETTINGS_FROM ]] || count_parameters
   trap - EXIT
   print_report ready 0 "" preflight "fit for a deploy: ${free// /} MB free in $folder, credentials of $identity$settings"
+}
+
+# count_parameters: names alone are printed, and decrypting the values proves that the role may.
+count_parameters() {
+  local names
+  names=$(timeout -k 5 40 aws ssm get-parameters-by-path --region "${GIVEN[region]}" --path "${SETTINGS_FROM%/}" --with-decryption --output text --query 'Parameters[].[Name]' 2>&1) ||
+    reject_command settings-unavailable "the parameters in $SETTINGS_FROM cannot be read: ${names##*$'\n'}"
+  [[ -n $names ]] || reject_command settings-missing "there is no parameter directly below $SETTINGS_FROM in ${GIVEN[region]}"
+  settings+=", $(wc -l <<<"$names") parameters in $SETTINGS_FROM"
 }
 
 begin_command() {

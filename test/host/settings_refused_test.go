@@ -1,0 +1,146 @@
+//go:build !e2e
+
+package host_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/localaws"
+)
+
+func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		prepare func(m standin, path string)
+		more    change
+		reason  deploy.Reason
+		message string // PATH is that of the parameters
+	}{
+		"nothing there": {
+			prepare: func(_ standin, path string) { cloud.DeleteParameter(path + "/GREETING") },
+			reason:  deploy.ReasonSettingsMissing, message: "there is no parameter directly below PATH in us-east-1",
+		},
+		"only deeper": {
+			prepare: func(_ standin, path string) {
+				cloud.DeleteParameter(path + "/GREETING")
+				cloud.PutParameter(localaws.Parameter{Name: path + "/deeper/GREETING", Value: "secret"})
+			},
+			reason: deploy.ReasonSettingsMissing, message: "there is no parameter directly below PATH in us-east-1",
+		},
+		"not allowed": {
+			prepare: func(_ standin, path string) {
+				cloud.AddFault(localaws.Fault{Operation: "ssm:GetParametersByPath", Resource: path, Error: &localaws.Error{Code: "AccessDeniedException",
+					Message: "User: arn:aws:sts::123456789012:assumed-role/x/i-1 is not authorized to perform: ssm:GetParametersByPath"}})
+			},
+			reason: deploy.ReasonSettingsUnavailable, message: "the parameters in PATH cannot be read: An error occurred (AccessDeniedException) when calling the GetParametersByPath operation: User: arn:aws:sts::",
+		},
+		"key not allowed": {
+			prepare: func(_ standin, path string) {
+				cloud.PutParameter(localaws.Parameter{Name: path + "/TOKEN", Value: "secret", Type: "SecureString", KeyDenied: true})
+			},
+			reason: deploy.ReasonSettingsUnavailable, message: "The ciphertext refers to a customer master key",
+		},
+		"several problems": {
+			prepare: func(m standin, _ string) {
+				m.setParameter("PEM", "-----BEGIN secret-----\nFalse\tsecret\n-----END-----")
+				m.setParameter("1ST", "secret")
+				m.setParameter("WINDOWS", "secret\r")
+			},
+			reason: deploy.ReasonSettingsInvalid,
+			message: "docker does not take these parameters in PATH as settings: 1ST does not begin with a letter or _; the value of PEM has several lines; " +
+				"the value of WINDOWS ends with a carriage return",
+		},
+		"keys missing": {
+			prepare: func(m standin, _ string) {
+				m.write("opt/atta/.env", "EMPTY=\n", 0o600)
+				m.setParameter("EMPTY", "secret")
+			},
+			more:   own(".env.example", "GREETING=\nTOKEN=\nEMPTY=\nDEFAULT=1\n"),
+			reason: deploy.ReasonSettingsMissing, message: "PATH lacks TOKEN EMPTY, which 0.0.2-dev needs, or /opt/atta/.env sets them to nothing",
+		},
+		"a file of the operator": {
+			prepare: func(m standin, _ string) { m.write("opt/atta/.env", "# none\nTOKEN=secret\nLEVEL=1\n", 0o600) },
+			more:    parameter("allow-env-file", "false"),
+			reason:  deploy.ReasonSettingsForbidden, message: "/opt/atta/.env sets TOKEN LEVEL, and allow-env-file is false",
+		},
+		"a unit that ignores them": {
+			prepare: func(standin, string) {},
+			more:    own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/.env ${IMAGE}\n"),
+			reason:  deploy.ReasonUnitInvalid, message: "deploy/systemd/atta.service does not give its container what settings-from reads: add --env-file=/opt/%N/current/settings.env",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			path := "/" + m.name + "/dev"
+			m.setParameter("GREETING", "hi")
+			m.deployed("0.0.1-dev", m.fromParameters())
+			c.prepare(m, path)
+			changes := []change{m.fromParameters()}
+			if c.more != nil {
+				changes = append(changes, c.more)
+			}
+			m.untouched(func() {
+				a := m.deploy("0.0.2-dev", changes...)
+				m.expect(a, "refused", 10, strings.ReplaceAll(c.message, "PATH", path))
+				if log := m.text("var/log/atta-deploy.log"); a.Reason != c.reason || strings.Contains(a.stdout+a.stderr+log, "secret") {
+					t.Errorf("reason %s, printed\n%s%s%s", a.Reason, a.stdout, a.stderr, log)
+				}
+			})
+			if m.exists("run/atta-deploy/atta.settings") {
+				t.Error("the settings that were read are still there")
+			}
+			m.expect(m.rollbackTo("0.0.1-dev"), "unchanged", 0, "runs already")
+		})
+	}
+}
+
+func (m standin) rollbackTo(version string) answer {
+	m.t.Helper()
+	return m.send([]string{"rollback", "--service=atta", "--deployment=back", "--not-after=99999999999", "--version=" + version})
+}
+
+func TestTheOperatorsSettingsWin(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("GREETING", "parameter")
+	m.write("opt/atta/.env", "GREETING=operator\n", 0o600)
+	m.deployed("0.0.1-dev", m.fromParameters())
+	m.wantOutput("operator from 0.0.1-dev\n")
+	m.write("opt/atta/.env", "", 0o600)
+	m.deployed("0.0.2-dev", m.fromParameters(), parameter("allow-env-file", "false"))
+	m.wantOutput("parameter from 0.0.2-dev\n")
+	m.deployed("0.0.2-dev")
+	m.wantOutput("hello from 0.0.2-dev\n")
+	if got := m.text("opt/atta/current/settings.env"); got != "" {
+		t.Errorf("without settings-from the release has %q", got)
+	}
+}
+
+func TestThrottledParametersAreReadAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("GREETING", "hi")
+	cloud.AddFault(localaws.Fault{Operation: "ssm:GetParametersByPath", Resource: "/" + m.name, Times: 2, Error: &localaws.Error{Code: "ThrottlingException", Message: "Rate exceeded"}})
+	m.deployed("0.0.1-dev", m.fromParameters())
+	m.wantOutput("hi from 0.0.1-dev\n")
+}
+
+func TestDoctorTriesToReadTheParameters(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("GREETING", "secret")
+	doctor := []string{"doctor", "--service=atta", "--deployment=ask", "--region=us-east-1", "--settings-from=/" + m.name + "/dev/"}
+	m.expect(m.send(doctor), "ready", 0, ", 1 parameters in /"+m.name+"/dev")
+	cloud.PutParameter(localaws.Parameter{Name: "/" + m.name + "/dev/TOKEN", Value: "secret", Type: "SecureString", KeyDenied: true})
+	if a := m.send(doctor); a.Reason != deploy.ReasonSettingsUnavailable || strings.Contains(a.stdout+a.stderr, "secret") {
+		t.Errorf("%s: %s", a.Reason, a.Message)
+	}
+	cloud.DeleteParameter("/" + m.name + "/dev/GREETING")
+	cloud.DeleteParameter("/" + m.name + "/dev/TOKEN")
+	if a := m.send(doctor); a.Reason != deploy.ReasonSettingsMissing {
+		t.Errorf("%s: %s", a.Reason, a.Message)
+	}
+}
