@@ -3,11 +3,13 @@
 package host_test
 
 import (
+	"os"
 	"strings"
 	"testing"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testing.T) {
@@ -142,5 +144,42 @@ func TestDoctorTriesToReadTheParameters(t *testing.T) {
 	cloud.DeleteParameter("/" + m.name + "/dev/TOKEN")
 	if a := m.send(doctor); a.Reason != deploy.ReasonSettingsMissing {
 		t.Errorf("%s: %s", a.Reason, a.Message)
+	}
+}
+
+// What a command is called with, every user of the host can read.
+func TestASecretOfParameterStoreIsNowhereButInTheRelease(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	const canary = "open-sesame-4711"
+	m.setParameter("PASSWORD", canary)
+	note := `printf '%s\n' "$0 $*" >>$ATTA_ROOT/called`
+	for _, command := range []string{"docker", "systemctl", "aws"} {
+		m.replace(command, note+"\n"+m.passOn(command))
+	}
+	for _, command := range []string{"install", "mv", "ln", "sort", "cmp", "sync", "sed", "grep", "tail", "rm", "timeout", "env"} {
+		m.wrap(command, note)
+	}
+	outputs := []answer{m.deployed("0.1.0-dev", m.fromParameters())}
+	m.setParameter("PASSWORD", canary+"-2")
+	outputs = append(outputs, m.deployed("0.1.0-dev", m.fromParameters()), m.deploy("0.1.1-dev", m.fromParameters(), image(sample.WithExitCode(3))), m.status(), m.byHand("status"))
+	for _, a := range outputs {
+		if strings.Contains(a.stdout+a.stderr, canary) {
+			t.Errorf("printed:\n%s\n%s", a.stdout, a.stderr)
+		}
+	}
+	if called := m.text("called"); !strings.Contains(called, "/docker create ") || !strings.Contains(called, "/aws ssm get-parameters-by-path ") || !strings.Contains(called, "/install ") {
+		t.Fatalf("the calls that were seen are\n%s", called)
+	}
+	files := m.tree("opt", "var/log", "run", "etc", "called", "../commands")
+	if len(files) < 10 {
+		t.Fatalf("looked at %d files only", len(files))
+	}
+	for path := range files {
+		for _, file := range []string{path, m.Path(path)} { // outside the instance's root, or in it
+			if text, err := os.ReadFile(file); err == nil && strings.Contains(string(text), canary) && path != "/opt/atta/releases/0.1.0-dev/settings.env" && path != "/opt/atta/releases/0.1.1-dev/settings.env" {
+				t.Error("kept in", path)
+			}
+		}
 	}
 }
