@@ -48,7 +48,7 @@ check_settings_reach() {
 # CLI reads every page. A line tells first whether its value has several, since what follows would then
 # look like lines of their own. A value that ends with CR would lose it, as in a file from Windows.
 fetch_parameters() {
-  local answer code=0 line name value found=no invalid=() row=$'^(True|False)\t'"$SETTINGS_FROM"$'/([A-Za-z0-9_.-]+)\t'
+  local answer code=0 line name value found=no invalid=() row=$'^(True|False)\t'"$SETTINGS_FROM"$'/[A-Za-z0-9_.-]+\t'
   answer=$(PYTHONIOENCODING=utf-8 AWS_MAX_ATTEMPTS=${AWS_MAX_ATTEMPTS:-10} timeout --foreground -k 5 120 aws ssm get-parameters-by-path --region "$REGION" \
     --path "$SETTINGS_FROM" --with-decryption --output text --query "Parameters[].[contains(Value, \`\"\\n\"\`), Name, Value]") || code=$?
   if ((code != 0)); then
@@ -59,8 +59,9 @@ fetch_parameters() {
   fi
   while IFS= read -r line; do
     [[ $line =~ $row ]] || continue
-    found=yes name=${BASH_REMATCH[2]} value=${line#*$'\t'*$'\t'}
-    if [[ ${BASH_REMATCH[1]} == True ]]; then
+    found=yes value=${line#*$'\t'*$'\t'} name=${line%"$value"}
+    name=${name##*/} name=${name%$'\t'}
+    if [[ $line == True* ]]; then
       invalid+=("the value of $name has several lines")
     elif [[ $value == *$'\r' ]]; then
       invalid+=("the value of $name ends with a carriage return")

@@ -185,3 +185,31 @@ func TestASecretOfParameterStoreIsNowhereButInTheRelease(t *testing.T) {
 		}
 	}
 }
+
+func TestKilledWhileItsSettingsAreReplacedTheReleaseHasTheEarlierOnes(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("LEVEL", "old")
+	m.deployed("0.0.1-dev", daemon(), m.fromParameters())
+	release := func() map[string]string {
+		files := m.tree("opt/atta/releases")
+		delete(files, "/opt/atta/releases/0.0.1-dev/failed") // until the service is seen to run again
+		return files
+	}
+	before := release()
+	m.setParameter("LEVEL", "new")
+	k := m.withHook()
+	for _, command := range []string{`ln -- "$own"`, "install -T -m 0600", `mv -T -- "$own.new"`, "systemctl daemon-reload", "systemctl start"} {
+		m.watcher(false)
+		a := m.attempt("0.0.1-dev", daemon(), m.fromParameters(), environment(k.before(command)))
+		if a.exit == 0 || !m.exists("opt/atta/recover") {
+			t.Fatalf("not killed before %s: %s", command, a.stdout)
+		}
+		m.recovered("boot")
+		m.same(before, release())
+	}
+	m.deployed("0.0.1-dev", daemon(), m.fromParameters())
+	if got := m.text("opt/atta/current/settings.env"); !strings.HasSuffix(got, "\nLEVEL=new\n") {
+		t.Errorf("in the end the release has %q", got)
+	}
+}
