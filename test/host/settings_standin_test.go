@@ -67,6 +67,11 @@ func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testin
 			more:    parameter("allow-env-file", "false"),
 			reason:  deploy.ReasonSettingsForbidden, message: "/opt/atta/.env sets TOKEN LEVEL, and allow-env-file is false",
 		},
+		"a script that ignores them": {
+			prepare: func(standin, string) {},
+			more:    own("ec2_deploy.sh", "#!/bin/sh\ntouch $ATTA_ROOT/ran\n"),
+			reason:  deploy.ReasonBadParameter, message: "the script of 0.0.2-dev does not know settings-from",
+		},
 		"a unit that ignores them": {
 			prepare: func(standin, string) {},
 			more:    own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/.env ${IMAGE}\n"),
