@@ -13,7 +13,7 @@ SETTINGS='' STAGED='' SETTINGS_FROM='' ALLOW_ENV_FILE=''
 # defaults.
 stage_settings() {
   local own=$BASE/releases/$TO/settings.env text='' present name
-  [[ -e $own ]] || (umask 077 && : >"$own")
+  [[ -e $own ]] || : >"$own"
   STAGED=''
   if [[ -n $SETTINGS_FROM ]]; then
     check_settings_reach "$BASE/releases/$TO/deploy/systemd/$UNIT"
@@ -31,16 +31,16 @@ stage_settings() {
   STAGED=$RUN/$SERVICE.settings SETTINGS=$RUN/$SERVICE.settings
   install -d -m 0700 "$RUN"
   rm -f -- "$STAGED"
-  (umask 077 && printf '%s' "${text:+$text$'\n'}" >"$STAGED")
+  printf '%s' "${text:+$text$'\n'}" >"$STAGED"
 }
 
 # check_settings_reach UNIT_FILE: what is read has to reach the container.
 check_settings_reach() {
-  local read_by
+  local files
   unit_setting Service.EnvironmentFile "$1"
-  read_by=$REPLY
+  files=$REPLY
   unit_setting Service.ExecStart "$1"
-  [[ "$read_by $REPLY" =~ /opt/($SERVICE|%N|%p)/current/settings\.env || $REPLY =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
+  [[ "$files $REPLY" =~ /opt/($SERVICE|%N|%p)/current/settings\.env || $REPLY =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT does not give its container what settings-from reads: add --env-file=/opt/%N/current/settings.env before that of /opt/%N/.env"
 }
 
