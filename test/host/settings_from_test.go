@@ -54,7 +54,7 @@ func TestOnEachMachineSettingsOfParameterStoreBelongToTheRelease(t *testing.T) {
 				}
 			}
 		}
-		m.want("grep -rlaF sesame $ATTA_ROOT/var/log $ATTA_ROOT/run $ATTA_ROOT/opt/$s $ATTA_ROOT/etc/systemd | sed s,.*/opt/,, | sort || true",
+		m.want("grep -rlaF sesame $ATTA_ROOT/var/log $ATTA_ROOT/run/atta-deploy $ATTA_ROOT/opt/$s $ATTA_ROOT/etc/systemd | sed s,.*/opt/,, | sort || true",
 			m.service+"/output/greeting.txt\n"+m.service+"/releases/0.0.1-dev/settings.env\n"+m.service+"/releases/0.0.2-dev/settings.env")
 	})
 }
