@@ -119,6 +119,9 @@ func TestTheOperatorsSettingsWin(t *testing.T) {
 	m.write("opt/atta/.env", "", 0o600)
 	m.deployed("0.0.2-dev", m.fromParameters(), parameter("allow-env-file", "false"))
 	m.wantOutput("parameter from 0.0.2-dev\n")
+	if got := m.byHand("status").stdout; !strings.Contains(got, "\nsettings       GREETING from /"+m.name+"/dev, read at 20") {
+		t.Errorf("the status is\n%s", got)
+	}
 	m.deployed("0.0.2-dev")
 	m.wantOutput("hello from 0.0.2-dev\n")
 	if got := m.text("opt/atta/current/settings.env"); got != "" {
