@@ -13,7 +13,8 @@ import (
 var exampleNames = map[string]string{
 	"account": "123456789012", "bucket": "atta-dev-deploy-123456789012", "document_owner": "123456789012",
 	"environment": "dev", "github_name": "atta", "github_owner": "org", "github_owner_id": "1234567", "github_repository_id": "987654321",
-	"log_group": "/deploy/atta-dev", "partition": "aws", "region": "us-east-1", "repository": "atta-dev", "service": "atta",
+	"log_group": "/deploy/atta-dev", "partition": "aws", "region": "us-east-1", "repository": "atta-dev", "service": "atta", "settings_path": "/atta/dev",
+	"settings_key": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 }
 
 var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
@@ -22,7 +23,7 @@ var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
 func policies(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("terraform/policies/*.json")
-	if err != nil || len(files) != 9 {
+	if err != nil || len(files) != 10 {
 		t.Fatal(err, files)
 	}
 	found := map[string]string{}
@@ -76,6 +77,17 @@ func TestPermissionsPageShowsThePoliciesOfTheModule(t *testing.T) {
 			if !strings.Contains(page, "`"+action+"`") && !strings.Contains(page, `"`+action+`"`) && action != "s3:*" {
 				t.Errorf("docs/permissions.md does not name %s of terraform/policies/%s", action, file)
 			}
+		}
+	}
+}
+
+func TestOnlyTheInstancesRoleReadsParameters(t *testing.T) {
+	for file, policy := range policies(t) {
+		reads := slices.ContainsFunc(actions(t, policy), func(action string) bool {
+			return strings.Contains(action, "Parameter") || strings.HasPrefix(action, "kms:")
+		})
+		if want := file == "instance.json" || file == "settings-key.json"; reads != want {
+			t.Errorf("terraform/policies/%s reads parameters: %t, want %t", file, reads, want)
 		}
 	}
 }

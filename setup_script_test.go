@@ -117,6 +117,14 @@ func TestSetupScriptCreatesWhatTheModuleCreates(t *testing.T) {
 	}
 }
 
+func TestSetupScriptGrantsTheKeyOfTheSettings(t *testing.T) {
+	t.Setenv("SETTINGS_KEY_ARN", exampleNames["settings_key"])
+	calls, _ := runSetupScript(t, "")
+	if got := option(calls["iam put-role-policy atta-instance-dev"], "--policy-document") + "\n"; got != policies(t)["settings-key.json"] {
+		t.Errorf("the policy of the key is\n%s", got)
+	}
+}
+
 func TestSetupScriptUpdatesDocuments(t *testing.T) {
 	calls, _ := runSetupScript(t, "ssm describe-document")
 	for _, operation := range []string{"deploy", "rollback", "status"} {

@@ -15,7 +15,8 @@
 # Run as root, from /opt/SERVICE/current/deploy. Files:
 #
 #   /opt/SERVICE/.env                settings and secrets, yours; no deploy changes it
-#   /opt/SERVICE/releases/VERSION    a release: its files, and its image by digest
+#   /opt/SERVICE/releases/VERSION    a release: its files, its image by digest, and in settings.env
+#                                    what settings-from read for it
 #   /opt/SERVICE/current             the release that runs
 #   /opt/SERVICE/previous            the release to roll back to: the verified one before it
 #   /opt/SERVICE/state               the last change, phase by phase
@@ -123,6 +124,8 @@ source "${SCRIPT%/*}/lib/ambient.sh"
 source "${SCRIPT%/*}/lib/unit_file.sh"
 # shellcheck source=lib/settings.sh
 source "${SCRIPT%/*}/lib/settings.sh"
+# shellcheck source=lib/parameters.sh
+source "${SCRIPT%/*}/lib/parameters.sh"
 # shellcheck source=lib/preflight.sh
 source "${SCRIPT%/*}/lib/preflight.sh"
 # shellcheck source=lib/releases.sh

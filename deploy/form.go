@@ -42,6 +42,8 @@ func forms() map[string]string {
 		"min-healthy-time":  timeForm,
 		"keep-releases":     `[1-9][0-9]{0,2}`,
 		"live-log":          switchForm,
+		"settings-from":     `(/[A-Za-z0-9_.-]+){1,14}/?`,
+		"allow-env-file":    switchForm,
 	}
 }
 

@@ -39,6 +39,7 @@ func requests() []deploy.Request {
 		Policy: deploy.Policy{
 			OnRunning: "wait", DrainTimeout: time.Second, HealthTimeout: time.Second, MinHealthyTime: time.Second, KeepReleases: 1,
 			HealthCommand: strings.Repeat("x", deploy.MaxHealthCommand), HealthURL: "http://" + strings.Repeat("x", deploy.MaxHealthURL),
+			SettingsFrom: "/atta/dev/",
 		},
 	}
 	check := release
@@ -47,7 +48,7 @@ func requests() []deploy.Request {
 		release, check,
 		deploy.RollbackRequest{Header: header, Version: "0.1.30-dev"},
 		deploy.StatusRequest{Header: header, About: "d-0"},
-		deploy.DoctorRequest{Header: header, Region: "us-east-1"},
+		deploy.DoctorRequest{Header: header, Region: "us-east-1", SettingsFrom: "/atta/dev"},
 	}
 }
 
@@ -87,7 +88,7 @@ func minimalRequests() (list []deploy.Request) {
 	for _, request := range requests() {
 		switch r := request.(type) {
 		case deploy.ReleaseRequest:
-			r.LiveLog, r.Generation, r.Policy.HealthCommand, r.Policy.HealthURL = false, 0, "", ""
+			r.LiveLog, r.Generation, r.Policy.HealthCommand, r.Policy.HealthURL, r.Policy.SettingsFrom = false, 0, "", "", ""
 			list = append(list, r)
 		case deploy.RollbackRequest:
 			r.LiveLog, r.Generation, r.Version = false, 0, ""
@@ -96,7 +97,7 @@ func minimalRequests() (list []deploy.Request) {
 			r.LiveLog, r.Generation, r.NotAfter, r.About = false, 0, time.Time{}, ""
 			list = append(list, r)
 		case deploy.DoctorRequest:
-			r.LiveLog, r.Generation, r.NotAfter = false, 0, time.Time{}
+			r.LiveLog, r.Generation, r.NotAfter, r.SettingsFrom = false, 0, time.Time{}, ""
 			list = append(list, r)
 		}
 	}

@@ -14,4 +14,6 @@ type Policy struct {
 	HealthTimeout    time.Duration
 	MinHealthyTime   time.Duration // for a service to stay up; less than HealthTimeout
 	KeepReleases     int           // verified ones, in addition to the current and the previous release
+	SettingsFrom     string        // path in Parameter Store whose parameters are settings; may be empty
+	AllowEnvFile     bool          // with SettingsFrom: the operator's settings file may set something, and wins
 }

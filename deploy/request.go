@@ -57,7 +57,8 @@ type StatusRequest struct {
 // DoctorRequest makes a host report whether it has what a deploy needs, and changes nothing.
 type DoctorRequest struct {
 	Header
-	Region string
+	Region       string
+	SettingsFrom string // path whose parameters the host has to be able to read; may be empty
 }
 
 // Command implements Request.
@@ -95,6 +96,10 @@ func (r ReleaseRequest) parameters() parameters {
 	p.add("keep-releases", r.Policy.KeepReleases)
 	p.addText("health-command", r.Policy.HealthCommand)
 	p.addText("health-url", r.Policy.HealthURL)
+	if r.Policy.SettingsFrom != "" {
+		p.add("settings-from", r.Policy.SettingsFrom)
+		p.add("allow-env-file", r.Policy.AllowEnvFile)
+	}
 	return p
 }
 
@@ -114,6 +119,7 @@ func (r StatusRequest) parameters() parameters {
 func (r DoctorRequest) parameters() parameters {
 	p := r.Header.parameters()
 	p.add("region", r.Region)
+	p.addText("settings-from", r.SettingsFrom)
 	return p
 }
 

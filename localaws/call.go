@@ -11,7 +11,7 @@ import (
 // Call is one request that reached the server.
 type Call struct {
 	Operation string    // "ssm:SendCommand", "s3:PutObject", "registry:PUT manifest", "oidc:GetToken"
-	Resource  string    // what it concerns: "bucket/key", "repository:tag", instance ids, a command id, a document
+	Resource  string    // what it concerns: "bucket/key", "repository:tag", instance ids, a command id, a document, a path of parameters
 	Principal string    // ARN of the caller; empty until the signature is verified
 	Status    int       // HTTP status; 0 while in progress or if no response reached the client
 	Time      time.Time // of arrival

@@ -32,11 +32,11 @@ func decodeInput[In any](f func(In) (any, error)) operation {
 func (s *jsonService) name(r *request) (string, string) {
 	_, operation, _ := strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	var about struct {
-		RepositoryName, CommandID, InstanceID, Name, LogGroupName string
-		InstanceIDs                                               []string
+		RepositoryName, CommandID, InstanceID, Name, LogGroupName, Path string
+		InstanceIDs                                                     []string
 	}
 	_ = json.Unmarshal(r.body, &about)
-	return s.id + ":" + operation, cmp.Or(about.RepositoryName, about.CommandID, about.InstanceID, strings.Join(about.InstanceIDs, ","), about.Name, about.LogGroupName)
+	return s.id + ":" + operation, cmp.Or(about.RepositoryName, about.CommandID, about.InstanceID, strings.Join(about.InstanceIDs, ","), about.Name, about.LogGroupName, about.Path)
 }
 
 func (s *jsonService) serve(w http.ResponseWriter, r *request) error {

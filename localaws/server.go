@@ -1,7 +1,7 @@
 // Package localaws emulates the parts of AWS that a container deployment uses: ECR with its
-// registry, S3, SSM Run Command, CloudWatch Logs, STS and GitHub's OIDC endpoint, all on one
-// loopback address and in the wire formats of the real SDK and CLI. It does not depend on the action in this
-// repository.
+// registry, S3, SSM Run Command, Parameter Store, CloudWatch Logs, STS and GitHub's OIDC endpoint, all on
+// one loopback address and in the wire formats of the real SDK and CLI. It does not depend on the
+// action in this repository.
 //
 // It checks signatures, tokens and preconditions, truncates and delays output as the services
 // do, runs commands on a [Machine] of the caller, injects faults into requests

@@ -7,15 +7,16 @@ import (
 )
 
 // ssm is Run Command: send.go accepts commands, agent.go runs them, status.go reports their
-// states. document.go has the documents of the account.
+// states. document.go has the documents of the account, parameter.go its Parameter Store.
 type ssm struct {
 	jsonService
-	options   Options
-	fleet     *fleet
-	documents documents
-	logs      *logs
-	life      context.Context // the server's lifetime: agents outlive the request that sent their command
-	agents    sync.WaitGroup
+	options    Options
+	fleet      *fleet
+	documents  documents
+	parameters parameterStore
+	logs       *logs
+	life       context.Context // the server's lifetime: agents outlive the request that sent their command
+	agents     sync.WaitGroup
 
 	mu       sync.Mutex // guards every command and invocation
 	commands []*command // newest first
@@ -23,7 +24,7 @@ type ssm struct {
 }
 
 func newSSM(life context.Context, o Options, keys *keyring, logs *logs) *ssm {
-	a := &ssm{options: o, fleet: newFleet(), logs: logs, documents: documents{list: map[string]*document{}}, life: life}
+	a := &ssm{options: o, fleet: newFleet(), logs: logs, documents: documents{list: map[string]*document{}}, parameters: newParameterStore(o), life: life}
 	a.jsonService = jsonService{id: "ssm", keys: keys, operations: map[string]operation{
 		"SendCommand":                 decodeInput(a.sendCommand),
 		"CancelCommand":               decodeInput(a.cancelCommand),
@@ -31,6 +32,7 @@ func newSSM(life context.Context, o Options, keys *keyring, logs *logs) *ssm {
 		"ListCommandInvocations":      decodeInput(a.listCommandInvocations),
 		"GetCommandInvocation":        decodeInput(a.getCommandInvocation),
 		"DescribeInstanceInformation": decodeInput(a.describeInstanceInformation),
+		"GetParametersByPath":         decodeInput(a.parameters.getParametersByPath),
 	}}
 	maps.Copy(a.operations, a.documents.operations())
 	return a

@@ -28,5 +28,6 @@ locals {
     region               = local.region
     repository           = local.repository
     service              = var.service
+    settings_path        = coalesce(var.settings_path, "/${var.service}/${var.environment}")
   }
 }

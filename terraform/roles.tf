@@ -40,6 +40,13 @@ resource "aws_iam_role_policy" "instance" {
   policy = templatefile("${path.module}/policies/instance.json", local.names)
 }
 
+resource "aws_iam_role_policy" "settings_key" {
+  count  = var.settings_key_arn == null ? 0 : 1
+  name   = "settings-key"
+  role   = aws_iam_role.instance.name
+  policy = templatefile("${path.module}/policies/settings-key.json", merge(local.names, { settings_key = var.settings_key_arn }))
+}
+
 resource "aws_iam_role_policy_attachment" "instance" {
   role       = aws_iam_role.instance.name
   policy_arn = "arn:${local.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore"

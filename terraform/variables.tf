@@ -86,6 +86,28 @@ variable "log_group" {
   }
 }
 
+variable "settings_path" {
+  description = "Path in Parameter Store that the instances may read, the action's input settings-from. null: /SERVICE/ENVIRONMENT"
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.settings_path == null || can(regex("^(/[A-Za-z0-9_.-]+){1,14}$", var.settings_path))
+    error_message = "settings_path must be a path without a slash at its end, such as /atta/dev."
+  }
+}
+
+variable "settings_key_arn" {
+  description = "ARN of your KMS key that encrypts the parameters. null: they are encrypted with aws/ssm, which needs no permission."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.settings_key_arn == null || can(regex("^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$", var.settings_key_arn))
+    error_message = "settings_key_arn must be the ARN of a KMS key, such as arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab."
+  }
+}
+
 variable "create_instance" {
   description = "Whether to create one instance that is ready for deploys."
   type        = bool

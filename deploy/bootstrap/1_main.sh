@@ -79,8 +79,18 @@ run_doctor() {
     identity='a role that STS was not reached to name' # a deploy does not need STS
   }
   [[ -f $HOME_OF_SERVICE/.env ]] || settings=", no $HOME_OF_SERVICE/.env"
+  [[ -z $SETTINGS_FROM ]] || count_parameters
   trap - EXIT
   print_report ready 0 "" preflight "fit for a deploy: ${free// /} MB free in $folder, credentials of $identity$settings"
+}
+
+# count_parameters: names alone are printed, and decrypting the values proves that the role may.
+count_parameters() {
+  local names
+  names=$(timeout -k 5 20 aws ssm get-parameters-by-path --region "${GIVEN[region]}" --path "${SETTINGS_FROM%/}" --with-decryption --output text --query 'Parameters[].[Name]' 2>&1) ||
+    reject_command settings-unavailable "the parameters in $SETTINGS_FROM cannot be read: ${names##*$'\n'}"
+  [[ -n $names ]] || reject_command settings-missing "there is no parameter directly below $SETTINGS_FROM in ${GIVEN[region]}"
+  settings+=", $(wc -l <<<"$names") parameters in $SETTINGS_FROM"
 }
 
 begin_command() {
@@ -99,6 +109,8 @@ bring_release() {
   fetch_bundle
   unpack_bundle
   install_release
+  [[ -z $SETTINGS_FROM ]] || grep -q -e 'lib/parameters\.sh' -e SETTINGS_FROM "$RELEASE/deploy/ec2_deploy.sh" ||
+    abort_command 10 preflight bad-parameter "the script of $VERSION does not know settings-from, so the release would lack its settings"
 }
 
 # What runs here, and with --about the result of that deployment, with the end of its log unless

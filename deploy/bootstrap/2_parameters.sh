@@ -27,6 +27,8 @@ declare -rA FORMS=(
   ['min-healthy-time']="$TIME"
   ['keep-releases']='[1-9][0-9]{0,2}'
   ['live-log']="$SWITCH"
+  ['settings-from']='(/[A-Za-z0-9_.-]+){1,14}/?'
+  ['allow-env-file']="$SWITCH"
 )
 # The parameters that a command requires.
 readonly RELEASE_NEEDS="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined on-running \
@@ -58,7 +60,7 @@ read_parameters() {
   done
 
   readonly COMMAND GIVEN
-  readonly SERVICE=${GIVEN[service]} VERSION=${GIVEN[version]:-} DEPLOYMENT=${GIVEN[deployment]:-none} BUNDLE=${GIVEN[bundle]:-}
+  readonly SERVICE=${GIVEN[service]} VERSION=${GIVEN[version]:-} DEPLOYMENT=${GIVEN[deployment]:-none} BUNDLE=${GIVEN[bundle]:-} SETTINGS_FROM=${GIVEN[settings-from]:-}
   readonly ROOT=${ATTA_ROOT:-}
   readonly HOME_OF_SERVICE=$ROOT/opt/$SERVICE
   readonly RELEASE=$HOME_OF_SERVICE/releases/$VERSION

@@ -154,13 +154,14 @@ install_release() {
   printf '%s\n' "IMAGE_BYTES=${GIVEN[image-bytes]}" "ON_RUNNING=${GIVEN[on-running]}" "DRAIN_TIMEOUT=${GIVEN[drain-timeout]}" \
     "RUN_ON_DEPLOY=${GIVEN[run-on-deploy]}" "HEALTH_COMMAND=${GIVEN[health-command]:-}" "HEALTH_URL=${GIVEN[health-url]:-}" \
     "HEALTH_TIMEOUT=${GIVEN[health-timeout]}" "MIN_HEALTHY_TIME=${GIVEN[min-healthy-time]}" "KEEP_RELEASES=${GIVEN[keep-releases]}" \
-    >"$tree/rollout.env"
-  chmod 0600 "$tree/rollout.env" # a command may hold more than others should read
+    "SETTINGS_FROM=${SETTINGS_FROM%/}" "ALLOW_ENV_FILE=${GIVEN[allow-env-file]:-true}" >"$tree/rollout.env"
+  : >"$tree/settings.env"                             # the release's script writes it
+  chmod 0600 "$tree/rollout.env" "$tree/settings.env" # they may hold more than others should read
   find "$tree" -print0 | xargs -0 sync 2>/dev/null || sync
   if [[ -e $RELEASE ]]; then
     cmp -s "$tree/release.env" "$RELEASE/release.env" ||
       abort_command 20 integrity release-changed "$RELEASE was made from another bundle or image; a version is never reused"
-    if diff -r --exclude=verified --exclude=installed --exclude=failed --exclude=rollout.env "$tree" "$RELEASE" >>"$LOG" 2>&1; then
+    if diff -r --exclude=verified --exclude=installed --exclude=failed --exclude=rollout.env --exclude='settings.env*' "$tree" "$RELEASE" >>"$LOG" 2>&1; then
       log_line "$RELEASE is already here"
       mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
     elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then

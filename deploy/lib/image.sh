@@ -35,14 +35,16 @@ ensure_image() {
 # keep_image: docker is asked with the settings, where it reads them, before the old release stops. The
 # container that stays has none: it would keep old secrets.
 keep_image() {
-  local label problem
+  local label problem files=()
   if label=$(docker container inspect --format '{{index .Config.Labels "keeps-image-of"}} {{.Image}}' "$SERVICE-$TO" 2>/dev/null); then
     [[ $label == "$SERVICE $IMAGE_ID" ]] ||
       refuse foreign-container "a container named $SERVICE-$TO is here that no deploy of this release has made; remove it (docker rm --force $SERVICE-$TO)"
     docker rm --volumes "$SERVICE-$TO" >/dev/null
   fi
-  if docker_reads_settings "$BASE/releases/$TO/deploy/systemd/$UNIT"; then
-    if ! problem=$(create_keeper --env-file="$BASE/.env" 2>&1); then
+  ! docker_reads_settings current/settings.env || files+=(--env-file="$SETTINGS")
+  ! docker_reads_settings .env || files+=(--env-file="$BASE/.env")
+  if ((${#files[@]} > 0)); then
+    if ! problem=$(create_keeper "${files[@]}" 2>&1); then
       problem=$(last_engine_error <<<"$problem")
       create_keeper && refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
       refuse image-unavailable "the image of $TO cannot be kept: $problem"

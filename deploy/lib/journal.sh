@@ -123,7 +123,8 @@ finish_change() {
   log_note "$OUTCOME: $WHY"
   format_report "$OUTCOME" "$CODE" "$REASON" "$WHY"
   append_history "$REPLY"
-  rm -f -- "$UNITS/multi-user.target.wants/$RECOVERY" "$UNITS/$RECOVERY" "$UNITS/$RECOVERY.new" "$BASE/".{state,current,previous}.new "$BASE/recover"
+  rm -f -- "$RUN/$SERVICE.settings" "$BASE/releases/$TO/settings.env."{new,before} \
+    "$UNITS/multi-user.target.wants/$RECOVERY" "$UNITS/$RECOVERY" "$UNITS/$RECOVERY.new" "$BASE/".{state,current,previous}.new "$BASE/recover"
   print_and_exit "$REPLY"
 }
 

@@ -23,6 +23,8 @@ show_status() {
   print_row unit "${PROPERTY[ActiveState]:-} (${PROPERTY[SubState]:-}), last run: $REPLY"
   observe_container
   print_row container "$SEEN"
+  describe_settings
+  print_row settings "$REPLY"
   print_row 'roll back to' "$previous"
   print_row 'also here' "$(list_verified | paste -s -d ' ')"
   print_row 'last deploy' "$(describe_entry "$last")"
@@ -34,6 +36,16 @@ show_status() {
   fi
   ! grep -qs '^[[:blank:]]*IMAGE_TAG=' "$BASE/.env" || print_row note "IMAGE_TAG in /opt/$SERVICE/.env does not choose what runs; ec2_deploy.sh rollback VERSION does"
   [[ ! -s $BASE/quarantine ]] || sed 's/^[^ ]* /quarantined    /' "$BASE/quarantine"
+}
+
+# describe_settings: sets REPLY to what Parameter Store gave the current release, without a value.
+describe_settings() {
+  local file=$BASE/current/settings.env source=''
+  REPLY="/opt/$SERVICE/.env"
+  [[ ! -s $file ]] || read -r source <"$file" || true
+  [[ -n $source ]] || return 0
+  read_settings "$file"
+  REPLY="${NAMES[*]} ${source#'# '}, read at $(date -u -r "$file" +%FT%TZ); then $REPLY"
 }
 
 # is_at_work: a deploy or its recovery holds the host's lock, or somebody waits to roll it back.

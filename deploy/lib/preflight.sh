@@ -124,7 +124,7 @@ check_quarantine() {
   [[ ${ATTA_ALLOW_QUARANTINED:-false} == true ]] || refuse quarantined "this image is quarantined: ${found#* }; allow-quarantined is not set"
 }
 
-# end_if_running_already: what runs the release, and is healthy now, is not touched.
+# end_if_running_already: what runs the release with its settings, and is healthy now, is not touched.
 end_if_running_already() {
   local healthy="$TO runs already and was seen healthy"
   is_running_already || return 0
@@ -138,7 +138,7 @@ end_if_running_already() {
 
 is_running_already() {
   local unit
-  [[ $FROM == "$TO" && ! -f $BASE/releases/$TO/failed ]] && has_image || return 1
+  [[ $FROM == "$TO" && -z $STAGED && ! -f $BASE/releases/$TO/failed ]] && has_image || return 1
   list_units "$TO"
   for unit in $REPLY; do
     cmp -s "$BASE/releases/$TO/deploy/systemd/$unit" "$UNITS/$unit" || return 1

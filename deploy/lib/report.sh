@@ -88,6 +88,7 @@ refuse() { end_unchanged refused 10 "$1" "$2"; }
 # end_unchanged OUTCOME CODE REASON MESSAGE: ends a deploy that has changed nothing.
 end_unchanged() {
   CODE=$2
+  [[ -z $STAGED ]] || rm -f -- "$STAGED"
   log_note "$1: $4"
   format_report "$1" "$2" "$3" "$4"
   append_history "$REPLY"

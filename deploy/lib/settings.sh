@@ -1,43 +1,50 @@
 # shellcheck shell=bash
-# settings.sh: the operator's settings, /opt/SERVICE/.env. Part of ec2_deploy.sh.
+# settings.sh: what a release is started with: its settings.env, then the operator's /opt/SERVICE/.env.
+# Part of ec2_deploy.sh.
 
-# read_settings FILE: reads it as docker does. Sets SETTING to the values by name, of two of a name
+# read_settings FILE…: reads them as docker does, those that are there. Sets SETTING to the values by name, of two of a name
 # the last, NAMES to the names in order, and INVALID to the number of the first line that docker
 # does not take, or 0. A name alone takes its value from the client's environment, which has none.
 # https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
 declare -gA SETTING=()
 NAMES=() INVALID=0
 read_settings() {
-  local line name number=0
+  local file line name number
   SETTING=() NAMES=() INVALID=0
-  while IFS= read -r line || [[ -n $line ]]; do
-    number=$((number + 1))
-    ((number > 1)) || line=${line#$'\xef\xbb\xbf'}
-    line=${line%$'\r'}
-    line=${line#"${line%%[![:space:]]*}"}
-    [[ -n $line && $line != '#'* ]] || continue
-    name=${line%%=*}
-    if [[ -z $name || $name == *[[:space:]]* ]]; then
-      ((INVALID > 0)) || INVALID=$number
-    elif [[ $line == *=* && $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
-      [[ -n ${SETTING[$name]+set} ]] || NAMES+=("$name")
-      SETTING[$name]=${line#*=}
-    fi
-  done <"$1"
+  for file; do
+    number=0
+    [[ -e $file ]] || continue
+    while IFS= read -r line || [[ -n $line ]]; do
+      number=$((number + 1))
+      ((number > 1)) || line=${line#$'\xef\xbb\xbf'}
+      line=${line%$'\r'}
+      line=${line#"${line%%[![:space:]]*}"}
+      [[ -n $line && $line != '#'* ]] || continue
+      name=${line%%=*}
+      if [[ -z $name || $name == *[[:space:]]* ]]; then
+        ((INVALID > 0)) || INVALID=$number
+      elif [[ $line == *=* && $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
+        [[ -n ${SETTING[$name]+set} ]] || NAMES+=("$name")
+        SETTING[$name]=${line#*=}
+      fi
+    done <"$file"
+  done
 }
 
-# docker_reads_settings UNIT_FILE: the unit hands .env to docker, which has to understand it. A unit
-# that reads it in another way may need another form.
+# docker_reads_settings FILE: the release's unit hands /opt/SERVICE/FILE to docker, which has to understand
+# it. A unit that reads it in another way may need another form.
 docker_reads_settings() {
-  unit_setting Service.ExecStart "$1"
-  [[ $REPLY =~ --env-file[=[:blank:]]+[\"\']?/opt/($SERVICE|%N|%p)/\.env ]]
+  unit_setting Service.ExecStart "$BASE/releases/$TO/deploy/systemd/$UNIT"
+  [[ $REPLY =~ --env-file[=[:blank:]]+[\"\']?/opt/($SERVICE|%N|%p)/${1//./\\.} ]]
 }
 
-# check_settings: .env must have what .env.example asks for: for KEY=value a line of that name, for
-# KEY= one with a value.
+# check_settings: the settings must have what .env.example asks for: for KEY=value a line of that name,
+# for KEY= one with a value. A rollback reads no parameters: the release has its own.
 check_settings() {
-  local release=$BASE/releases/$TO/deploy example name needed=() missing=()
-  example=$release/.env.example
+  local release=$BASE/releases/$TO example name needed=() missing=() place=/opt/$SERVICE/.env
+  SETTINGS=$release/settings.env
+  [[ $ACTION == rollback ]] || stage_settings
+  example=$release/deploy/.env.example
   [[ -f $example ]] || example=/dev/null
   read_settings "$example"
   for name in ${NAMES[@]+"${NAMES[@]}"}; do
@@ -45,20 +52,26 @@ check_settings() {
   done
   if [[ ! -e $BASE/.env ]]; then
     refuse_invalid_line "deploy/.env.example of $TO"
+    [[ -z $SETTINGS_FROM ]] || example=/dev/null # its values are in settings.env, and these would win
     install -m 0600 -- "$example" "$BASE/.env.new"
     mv -T -- "$BASE/.env.new" "$BASE/.env"
-    log_note "made $BASE/.env from .env.example"
+    log_note "made $BASE/.env from $example"
   fi
   read_settings "$BASE/.env"
+  [[ $ALLOW_ENV_FILE != false || $ACTION == rollback ]] || ((${#NAMES[@]} == 0)) ||
+    refuse settings-forbidden "/opt/$SERVICE/.env sets ${NAMES[*]}, and allow-env-file is false: remove these lines on the host and deploy again"
   refuse_invalid_line "/opt/$SERVICE/.env"
+  read_settings "$SETTINGS" "$BASE/.env"
   for name in ${needed[@]+"${needed[@]}"}; do
     [[ -n ${SETTING[${name%%=*}]:-} || (-n ${name#*=} && -n ${SETTING[${name%%=*}]+set}) ]] || missing+=("${name%%=*}")
   done
-  ((${#missing[@]} == 0)) || refuse settings-missing "/opt/$SERVICE/.env lacks ${missing[*]}, which $TO needs: add them on the host and deploy again"
+  ((${#missing[@]} > 0)) || return 0
+  [[ -z $SETTINGS_FROM ]] || refuse settings-missing "$SETTINGS_FROM lacks ${missing[*]}, which $TO needs, or $place sets them to nothing: add them to Parameter Store and deploy again"
+  refuse settings-missing "$place lacks ${missing[*]}, which $TO needs: add them on the host and deploy again"
 }
 
 # refuse_invalid_line FILE: the line itself may be a secret.
 refuse_invalid_line() {
-  ((INVALID == 0)) || ! docker_reads_settings "$BASE/releases/$TO/deploy/systemd/$UNIT" ||
+  ((INVALID == 0)) || ! docker_reads_settings .env ||
     refuse settings-invalid "$1, line $INVALID: docker takes KEY=value only, without export, blanks around the name, or a value of several lines"
 }

@@ -87,13 +87,14 @@ stop_units() {
   done
 }
 
-# switch_release VERSION forward|back: units, enablement and `current` become those of the
+# switch_release VERSION forward|back: settings, units, enablement and `current` become those of the
 # release, or of no release. It needs no network and can be done twice.
 switch_release() {
   local unit folder=$BASE/releases/$1/deploy/systemd
   [[ -z $1 || -f $folder/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
   [[ -d $BASE/output ]] || make_output
   forget_container
+  if [[ $2 == forward ]]; then install_settings; else restore_settings; fi
   list_units "$FROM" "$TO"
   for unit in $REPLY; do
     if [[ -n $1 && -f $folder/$unit ]]; then

@@ -5,6 +5,8 @@
 #   ./setup.sh SERVICE ENVIRONMENT ORG/REPO OWNER_ID REPOSITORY_ID
 #
 # in the account and the region of your AWS credentials, with the log group LOG_GROUP if that is set. It can be repeated. docs/setup.md explains it.
+# The instances may read parameters below SETTINGS_PATH (/SERVICE/ENVIRONMENT); SETTINGS_KEY_ARN is your KMS key, if
+# these are encrypted with one.
 
 set -euo pipefail
 export AWS_PAGER=''
@@ -23,6 +25,9 @@ die() {
 [[ $4 =~ ^[0-9]+$ ]] || die "OWNER_ID must be a number: gh api repos/$3 --jq .owner.id"
 [[ ${LOG_GROUP:--} =~ ^[A-Za-z0-9_./#-]{1,512}$ ]] || die "LOG_GROUP must be the name of a log group, such as /deploy/$1-$2"
 [[ $5 =~ ^[0-9]+$ ]] || die "REPOSITORY_ID must be a number: gh api repos/$3 --jq .id"
+settings_path=${SETTINGS_PATH:-/$1/$2} settings_key=${SETTINGS_KEY_ARN:-}
+[[ $settings_path =~ ^(/[A-Za-z0-9_.-]+){1,14}$ ]] || die "SETTINGS_PATH must be a path without a slash at its end, such as /atta/dev"
+[[ -z $settings_key || $settings_key =~ ^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$ ]] || die "SETTINGS_KEY_ARN must be the ARN of a KMS key"
 
 module=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../terraform" && pwd)
 caller=$(aws sts get-caller-identity --query Arn --output text)
@@ -34,7 +39,7 @@ account=$(cut -d : -f 5 <<<"$caller")
 declare -A names=(
   [account]=$account [partition]=$partition [region]=$region
   [service]=$1 [environment]=$2 [repository]=$1-$2 [bucket]=$1-$2-deploy-$account
-  [document_owner]=$account [log_group]=${LOG_GROUP:-}
+  [document_owner]=$account [log_group]=${LOG_GROUP:-} [settings_path]=$settings_path [settings_key]=$settings_key
   [github_owner]=${3%/*} [github_name]=${3#*/} [github_owner_id]=$4 [github_repository_id]=$5
 )
 
@@ -124,6 +129,7 @@ create_roles() {
     create_role "${names[service]}-$operation-${names[environment]}" trust.json "$operation.json"
   done
   create_role "$instance" instance-trust.json instance.json
+  [[ -z $settings_key ]] || aws iam put-role-policy --role-name "$instance" --policy-name settings-key --policy-document "$(render settings-key.json)"
   aws iam attach-role-policy --role-name "$instance" --policy-arn "arn:$partition:iam::aws:policy/AmazonSSMManagedInstanceCore"
   if ! aws iam get-instance-profile --instance-profile-name "$instance" >/dev/null 2>&1; then
     aws iam create-instance-profile --instance-profile-name "$instance"

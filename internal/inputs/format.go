@@ -76,6 +76,9 @@ var (
 	targetTag = newFormat(2, 512, `[\pL\pN +_.:/@-]+=[\pL\pN +=_.:/@-]*`, "tags with their values, as in Environment=dev").excludeWhere(isBroken)
 	wave      = newFormat(1, 6, `[1-9]\d*|([1-9]\d?|100)%`, "numbers of instances or percentages, as in 1, 25%, 100%")
 
+	// https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-paramstore-hierarchies.html
+	settingsPath = format{func(s string) bool { return len(s) <= 1011 && deploy.MatchesForm("settings-from", s) }, "a path in Parameter Store, as in /atta/dev/"}
+
 	healthCommand = newFormat(1, deploy.MaxHealthCommand, `[^\pC\p{Zl}\p{Zp}]+`,
 		fmt.Sprintf("a command on one line, at most %d bytes without control characters", deploy.MaxHealthCommand)).excludeWhere(isBroken)
 	healthURL = newFormat(1, deploy.MaxHealthURL, `http://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:\d{1,5})?(/[\w.~/?&=%+,:@;-]*)?`, "an http address without spaces or quotes, as in http://127.0.0.1:8080/health")

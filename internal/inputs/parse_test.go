@@ -25,7 +25,7 @@ func TestAMinimalWorkflowGetsDefaultsForEverythingElse(t *testing.T) {
 		Bundle:  inputs.Bundle{Path: "deploy", Bucket: "atta-deploy-artifacts", Prefix: "bundles/dev/"},
 		Targets: inputs.Targets{InstanceIDs: []string{"i-0123456789abcdef0"}, MinInstances: 1},
 		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Percent: 100}}, RollbackOnFailure: "all", Policy: deploy.Policy{
-			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5,
+			RunOnDeploy: true, OnRunning: "wait", DrainTimeout: 10 * time.Minute, HealthTimeout: 5 * time.Minute, MinHealthyTime: 10 * time.Second, KeepReleases: 5, AllowEnvFile: true,
 		}},
 		Timeouts:  inputs.Timeouts{Lock: 10 * time.Minute, Delivery: 2 * time.Minute, Command: 30 * time.Minute, Run: time.Hour},
 		Reporting: inputs.Reporting{StepSummary: true},
@@ -72,6 +72,8 @@ func TestEveryInputSetsItsField(t *testing.T) {
 		"INPUT_HEALTH-TIMEOUT":         "59s",
 		"INPUT_MIN-HEALTHY-TIME":       "58s",
 		"INPUT_KEEP-RELEASES":          "100",
+		"INPUT_SETTINGS-FROM":          "/web/eu-prod/",
+		"INPUT_ALLOW-ENV-FILE":         "false",
 		"INPUT_LOCK-TIMEOUT":           "5s",
 		"INPUT_DELIVERY-TIMEOUT":       "30s",
 		"INPUT_COMMAND-TIMEOUT":        "1m",
@@ -104,7 +106,7 @@ func TestEveryInputSetsItsField(t *testing.T) {
 		Rollout: inputs.Rollout{Waves: []inputs.Wave{{Hosts: 1}, {Hosts: 5}, {Percent: 25}, {Percent: 100}}, RollbackOnFailure: "wave", Policy: deploy.Policy{
 			AllowDowngrade: true, AllowQuarantined: true, OnRunning: "kill", DrainTimeout: 24 * time.Hour,
 			HealthCommand: `test "$(docker inspect --format '{{.State.Health.Status}}' web)" = healthy`, HealthURL: "http://127.0.0.1:8080/health?deep=1",
-			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100,
+			HealthTimeout: 59 * time.Second, MinHealthyTime: 58 * time.Second, KeepReleases: 100, SettingsFrom: "/web/eu-prod/",
 		}},
 		Timeouts:  inputs.Timeouts{Lock: 5 * time.Second, Delivery: 30 * time.Second, Command: time.Minute, Run: 95 * time.Second},
 		Reporting: inputs.Reporting{FailOnDrift: true},

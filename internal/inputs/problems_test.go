@@ -41,6 +41,8 @@ func TestEveryProblemIsReportedAtOnce(t *testing.T) {
 		"INPUT_HEALTH-TIMEOUT":         "5",
 		"INPUT_MIN-HEALTHY-TIME":       "1.5s",
 		"INPUT_KEEP-RELEASES":          "0",
+		"INPUT_SETTINGS-FROM":          "atta/dev/*",
+		"INPUT_ALLOW-ENV-FILE":         "override",
 		"INPUT_LOCK-TIMEOUT":           "-1s",
 		"INPUT_DELIVERY-TIMEOUT":       "1s",
 		"INPUT_COMMAND-TIMEOUT":        "49h",
@@ -64,6 +66,8 @@ health-url "https://localhost/": want an http address without spaces or quotes, 
 health-timeout "5": want a duration in whole seconds from 1s to 24h, as in 90s, 15m or 1h30m
 min-healthy-time "1.5s": want a duration in whole seconds from 1s to 24h, as in 90s, 15m or 1h30m
 keep-releases "0": want a whole number from 1 to 100
+settings-from "atta/dev/*": want a path in Parameter Store, as in /atta/dev/
+allow-env-file "override": want true or false
 aws-region "Virginia": want a region, as in us-east-1
 role-to-assume "atta-deploy": want a role's ARN, as in arn:aws:iam::123456789012:role/deploy
 role-session-name "a b": want 2 to 64 letters, digits or any of _+=,.@-
@@ -99,20 +103,21 @@ timeout "soon": want a duration in whole seconds from 1m to 120h, as in 90s, 15m
 
 func TestContradictoryInputsAreRefused(t *testing.T) {
 	for want, given := range map[string]map[string]string{
-		`version "0.1.30-dev": belongs to environment dev, but environment is prod`:                     {"environment": "prod"},
-		`role-external-id must not be set: role-to-assume is not set`:                                   {"role-external-id": "x1"},
-		`image-digest must not be set: the image phase determines it`:                                   {"image-digest": "sha256:" + strings.Repeat("a", 64)},
-		`bundle-sha256 must not be set: the bundle phase determines it`:                                 {"bundle-sha256": strings.Repeat("a", 64)},
-		`command-timeout "15m": want more than drain-timeout plus health-timeout, 15m`:                  {"command-timeout": "15m"},
-		`command-timeout "5m": want more than health-timeout, 5m`:                                       {"command-timeout": "5m", "on-running": "kill"},
-		`run-on-deploy "false": want true, since mode is service and only a job can wait for its timer`: {"mode": "service", "run-on-deploy": "false"},
-		`health-timeout "10s": want more than min-healthy-time, 10s`:                                    {"health-timeout": "10s"},
-		`timeout "41m": want at least lock-timeout plus delivery-timeout plus command-timeout, 42m`:     {"timeout": "41m"},
-		`kms-key-id must not be set: server-side-encryption is AES256, which has no such key`:           {"server-side-encryption": "AES256", "kms-key-id": "alias/atta"},
-		`instance-ids must not be set: target-tags already selects the instances`:                       {"target-tags": "Environment=dev"},
-		`waves "50%": want 100% as the last wave, so that every instance is included`:                   {"waves": "1,50%"},
-		`waves "10%": want a larger wave than the previous ones, since it includes their instances`:     {"waves": "1,20%,10%,100%"},
-		`waves "2": want a larger wave than the previous ones, since it includes their instances`:       {"waves": "3,2,100%"},
+		`version "0.1.30-dev": belongs to environment dev, but environment is prod`:                            {"environment": "prod"},
+		`role-external-id must not be set: role-to-assume is not set`:                                          {"role-external-id": "x1"},
+		`image-digest must not be set: the image phase determines it`:                                          {"image-digest": "sha256:" + strings.Repeat("a", 64)},
+		`bundle-sha256 must not be set: the bundle phase determines it`:                                        {"bundle-sha256": strings.Repeat("a", 64)},
+		`command-timeout "15m": want more than drain-timeout plus health-timeout, 15m`:                         {"command-timeout": "15m"},
+		`command-timeout "5m": want more than health-timeout, 5m`:                                              {"command-timeout": "5m", "on-running": "kill"},
+		`run-on-deploy "false": want true, since mode is service and only a job can wait for its timer`:        {"mode": "service", "run-on-deploy": "false"},
+		`allow-env-file "false": want true, since settings-from is not set and the file then has all settings`: {"allow-env-file": "false"},
+		`health-timeout "10s": want more than min-healthy-time, 10s`:                                           {"health-timeout": "10s"},
+		`timeout "41m": want at least lock-timeout plus delivery-timeout plus command-timeout, 42m`:            {"timeout": "41m"},
+		`kms-key-id must not be set: server-side-encryption is AES256, which has no such key`:                  {"server-side-encryption": "AES256", "kms-key-id": "alias/atta"},
+		`instance-ids must not be set: target-tags already selects the instances`:                              {"target-tags": "Environment=dev"},
+		`waves "50%": want 100% as the last wave, so that every instance is included`:                          {"waves": "1,50%"},
+		`waves "10%": want a larger wave than the previous ones, since it includes their instances`:            {"waves": "1,20%,10%,100%"},
+		`waves "2": want a larger wave than the previous ones, since it includes their instances`:              {"waves": "3,2,100%"},
 	} {
 		var args []string
 		for name, value := range given {

@@ -37,6 +37,9 @@ func (p *parser) parseRollout() Rollout {
 	if p.rawValue("mode") == "service" && p.rawValue("run-on-deploy") == "false" {
 		p.rejectValue("run-on-deploy", "false", "true, since mode is service and only a job can wait for its timer")
 	}
+	if p.rawValue("settings-from") == "" && p.rawValue("allow-env-file") == "false" {
+		p.rejectValue("allow-env-file", "false", "true, since settings-from is not set and the file then has all settings")
+	}
 	return Rollout{Waves: p.parseWaves(), RollbackOnFailure: p.parseText("rollback-on-failure", oneOf("all", "wave", "none")), Document: p.parseDocument(), Policy: deploy.Policy{
 		AllowDowngrade:   p.parseBool("allow-downgrade"),
 		AllowQuarantined: p.parseBool("allow-quarantined"),
@@ -48,6 +51,8 @@ func (p *parser) parseRollout() Rollout {
 		HealthTimeout:    p.parseDuration("health-timeout", time.Second, 24*time.Hour),
 		MinHealthyTime:   p.parseDuration("min-healthy-time", time.Second, 24*time.Hour),
 		KeepReleases:     p.parseInt("keep-releases", 1, 100),
+		SettingsFrom:     p.parseText("settings-from", settingsPath),
+		AllowEnvFile:     p.parseBool("allow-env-file"),
 	}}
 }
 

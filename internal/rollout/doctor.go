@@ -74,7 +74,7 @@ func (r *run) diagnoseHosts(ctx context.Context, ready []fleet.Instance) error {
 	c := r.commander()
 	header := c.fencedHeader()
 	header.NotAfter = time.Time{}
-	answers, err := c.sendCommand(ctx, deploy.DoctorRequest{Header: header, Region: r.plan.Region}, ready, nil)
+	answers, err := c.sendCommand(ctx, deploy.DoctorRequest{Header: header, Region: r.plan.Region, SettingsFrom: r.plan.Rollout.Policy.SettingsFrom}, ready, nil)
 	problem := &UnhealthyError{}
 	for i, answer := range answers {
 		host := r.result.Hosts[i]

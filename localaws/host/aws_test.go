@@ -1,6 +1,7 @@
 package host_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/org/atta-deploy-action/localaws"
@@ -70,5 +71,27 @@ func TestRealAWSCLIIsUsedWhenInstalled(t *testing.T) {
 	m.sh(0, "aws s3 cp --region us-east-1 --only-show-errors $ATTA_ROOT/tmp/up s3://artifacts/a/b.txt")
 	if body, ok := server.Object("artifacts", "a/b.txt"); !ok || string(body) != "content" {
 		t.Errorf("the bucket holds %q, %v", body, ok)
+	}
+}
+
+// The stand-in and the real CLI print parameters alike, with what does not fit a line marked.
+func TestEveryAWSCLIPrintsParametersAlike(t *testing.T) {
+	t.Parallel()
+	for _, cli := range []string{"standin", ""} {
+		m, server := attach(t, cli)
+		var want string
+		for i := range 11 {
+			server.PutParameter(localaws.Parameter{Name: fmt.Sprintf("/atta/dev/K%02d", i), Value: "\tv é日本 \\ \" "})
+			want += fmt.Sprintf("False\t/atta/dev/K%02d\t\tv é日本 \\ \" \n", i)
+		}
+		server.PutParameter(localaws.Parameter{Name: "/atta/dev/LINES", Value: "one\ntwo"})
+		server.PutParameter(localaws.Parameter{Name: "/atta/dev/TOKEN", Value: "secret", Type: "SecureString"})
+		server.PutParameter(localaws.Parameter{Name: "/atta/dev/deeper/K", Value: "v"})
+		want += "True\t/atta/dev/LINES\tone\ntwo\nFalse\t/atta/dev/TOKEN\tsecret"
+		read := "LC_ALL=C aws ssm get-parameters-by-path --region us-east-1 --with-decryption --output text --query 'Parameters[].[contains(Value, `\"\\n\"`), Name, Value]' --path "
+		m.want(0, read+"/atta/dev", want)
+		m.want(0, read+"/none", "")
+		server.PutParameter(localaws.Parameter{Name: "/atta/dev/TOKEN", Value: "secret", Type: "SecureString", KeyDenied: true})
+		m.wantPart(254, "("+read+"/atta/dev) 2>&1 >/dev/null", "An error occurred (AccessDeniedException) when calling the GetParametersByPath operation: The ciphertext refers to")
 	}
 }

@@ -126,8 +126,13 @@ run "defaults" {
       "Allow ecr:BatchGetImage arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
       "Allow ecr:GetDownloadUrlForLayer arn:aws:ecr:us-east-1:123456789012:repository/atta-dev",
       "Allow s3:GetObject arn:aws:s3:::atta-dev-deploy-123456789012/bundles/dev/atta/*",
+      "Allow ssm:GetParametersByPath arn:aws:ssm:us-east-1:123456789012:parameter/atta/dev",
     ])
     error_message = "The instance role may do something else."
+  }
+  assert {
+    condition     = length(aws_iam_role_policy.settings_key) == 0
+    error_message = "Without a key, nothing may be decrypted."
   }
   assert {
     condition = jsondecode(aws_iam_role.instance.assume_role_policy) == {
@@ -183,6 +188,40 @@ run "log_group" {
     condition     = strcontains(output.commands, "gh variable set LOG_GROUP --env dev --repo Org/atta-jobs --body '/deploy/atta-dev'\n")
     error_message = "The commands must name the log group."
   }
+}
+
+run "settings_with_a_key" {
+  variables {
+    settings_path    = "/prod/atta"
+    settings_key_arn = "arn:aws:kms:us-east-1:123456789012:key/1234abcd"
+  }
+  assert {
+    condition = [for s in jsondecode(aws_iam_role_policy.instance.policy).Statement : s.Resource if s.Action == "ssm:GetParametersByPath"] == [
+      "arn:aws:ssm:us-east-1:123456789012:parameter/prod/atta"
+    ]
+    error_message = "The instance role may read other parameters."
+  }
+  assert {
+    condition = aws_iam_role_policy.settings_key[0].role == aws_iam_role.instance.name && jsondecode(aws_iam_role_policy.settings_key[0].policy).Statement == [{
+      Sid      = "DecryptSettings"
+      Effect   = "Allow"
+      Action   = "kms:Decrypt"
+      Resource = "arn:aws:kms:us-east-1:123456789012:key/1234abcd"
+      Condition = { StringLike = {
+        "kms:ViaService"                      = "ssm.us-east-1.amazonaws.com*"
+        "kms:EncryptionContext:PARAMETER_ARN" = "arn:aws:ssm:us-east-1:123456789012:parameter/prod/atta/*"
+      } }
+    }]
+    error_message = "The instance role may decrypt something else."
+  }
+}
+
+run "settings_of_every_service" {
+  command = plan
+  variables {
+    settings_path = "/*"
+  }
+  expect_failures = [var.settings_path]
 }
 
 run "existing_provider_and_another_document" {

@@ -99,6 +99,28 @@ release() {
   [ "$INVALID" -eq 0 ]
 }
 
+@test "of several files of settings the last one wins, and one may be missing" {
+  printf 'A=1\nB=1\n' >"$BATS_TEST_TMPDIR/one"
+  printf 'B=2\nC=' >"$BATS_TEST_TMPDIR/two"
+  read_settings "$BATS_TEST_TMPDIR/one" "$BATS_TEST_TMPDIR/none" "$BATS_TEST_TMPDIR/two"
+  [ "${NAMES[*]}" = 'A B C' ]
+  [ "${SETTING[A]}${SETTING[B]}${SETTING[C]}" = 12 ]
+}
+
+@test "a unit has to read the file that settings-from fills" {
+  refuse() { printf '%s\n' "$1" && exit 10; }
+  local unit=$BATS_TEST_TMPDIR/unit SERVICE=atta UNIT=atta.service line
+  for line in 'ExecStart=/usr/bin/docker run --env-file /opt/%N/current/settings.env' 'EnvironmentFile=/opt/atta/current/settings.env' 'ExecStart=/opt/%p/current/deploy/run.sh'; do
+    printf '[Service]\n%s\n' "$line" >"$unit"
+    check_settings_reach "$unit"
+  done
+  for line in '# ExecStart=/usr/bin/docker run --env-file /opt/%N/current/settings.env' 'EnvironmentFile=/opt/other/current/settings.env' 'EnvironmentFile=/opt/atta/current/deploy/docker.env'; do
+    printf '[Service]\n%s\n' "$line" >"$unit"
+    run check_settings_reach "$unit"
+    [ "$output" = unit-invalid ]
+  done
+}
+
 @test "the first line that docker would not take is found" {
   local line
   for line in 'export A=1' 'A =1' '=1' $'A\tB' $'\f\vA B=1'; do

@@ -32,7 +32,7 @@ const (
 	generalError   = 255
 )
 
-const options = "region= endpoint-url= output= query= no-cli-pager cli-connect-timeout= cli-read-timeout= only-show-errors no-progress quiet expected-size= sse= sse-kms-key-id= checksum-mode= version debug no-verify-ssl"
+const options = "region= endpoint-url= output= query= no-cli-pager cli-connect-timeout= cli-read-timeout= only-show-errors no-progress quiet expected-size= sse= sse-kms-key-id= checksum-mode= version debug no-verify-ssl path= with-decryption recursive"
 
 type exitError struct {
 	status int
@@ -78,6 +78,8 @@ func run(ctx context.Context, args []string) error {
 		return loginPassword(ctx, config)
 	case strings.Join(rest, " ") == "ecr get-authorization-token" && given.Last("query") == "authorizationData[0].[proxyEndpoint,authorizationToken]" && given.Last("output") == "text":
 		return authorizationToken(ctx, config)
+	case strings.Join(rest, " ") == "ssm get-parameters-by-path" && given.Last("output") == "text":
+		return printParameters(ctx, config, given)
 	case strings.Join(rest, " ") == "sts get-caller-identity":
 		return callerIdentity(ctx, config, given)
 	}
