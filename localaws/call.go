@@ -13,8 +13,11 @@ type Call struct {
 	Operation string    // "ssm:SendCommand", "s3:PutObject", "registry:PUT manifest", "oidc:GetToken"
 	Resource  string    // what it concerns: "bucket/key", "repository:tag", instance ids, a command id, a document, a path of parameters
 	Principal string    // ARN of the caller; empty until the signature is verified
+	Role      string    // name of the caller's role; empty: it has none
 	Status    int       // HTTP status; 0 while in progress or if no response reached the client
 	Time      time.Time // of arrival
+
+	Permissions []Permission // that it needed, as far as it got
 }
 
 // Calls returns every request so far in the order of arrival.
@@ -36,10 +39,11 @@ func (j *journal) begin(c Call) int {
 	return len(j.calls) - 1
 }
 
-func (j *journal) end(n int, principal string, status int) {
+func (j *journal) end(n int, r *request, status int) {
 	j.Lock()
 	defer j.Unlock()
-	j.calls[n].Principal, j.calls[n].Status = principal, status
+	c := &j.calls[n]
+	c.Principal, c.Role, c.Permissions, c.Status = r.principal.arn, r.principal.role, r.permissions, status
 }
 
 // reply records the status of the response.

@@ -17,6 +17,7 @@ import (
 type ecr struct {
 	jsonService
 	account, region, host string
+	arn                   string // of a repository, without its name
 	now                   func() time.Time
 
 	mu           sync.Mutex
@@ -51,11 +52,11 @@ type image struct {
 
 func newECR(o Options, keys *keyring, host string) *ecr {
 	e := &ecr{
-		account: o.Account, region: o.Region, host: host, now: o.Now,
+		account: o.Account, region: o.Region, host: host, now: o.Now, arn: "arn:" + o.Partition + ":ecr:" + o.Region + ":" + o.Account + ":repository/",
 		repositories: map[string]*repository{},
 		logins:       map[string]login{},
 	}
-	e.jsonService = jsonService{id: "ecr", keys: keys, operations: map[string]operation{
+	e.jsonService = jsonService{id: "ecr", keys: keys, permission: e.permissionsOf, operations: map[string]operation{
 		"GetAuthorizationToken": e.getAuthorizationToken,
 		"CreateRepository":      decodeInput(e.createRepository),
 		"DescribeRepositories":  decodeInput(e.describeRepositories),
@@ -145,7 +146,7 @@ func invalidFilter(message string) error {
 func (e *ecr) describeRepository(r *repository) object {
 	described := object{
 		"repositoryName": r.name, "registryId": e.account, "createdAt": unixSeconds(r.created),
-		"repositoryArn":      "arn:aws:ecr:" + e.region + ":" + e.account + ":repository/" + r.name,
+		"repositoryArn":      e.arn + r.name,
 		"repositoryUri":      e.host + "/" + r.name,
 		"imageTagMutability": r.mutability,
 	}

@@ -77,6 +77,13 @@ func (f *fleet) selectInstances(pass func(Instance) bool) []Instance {
 	return found
 }
 
+// tagsOf returns the tags of an instance, listed or not.
+func (f *fleet) tagsOf(id string) map[string]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.instances[id].Tags
+}
+
 // criterion selects instances. Targets and filters have this form.
 type criterion struct {
 	Key    string

@@ -14,6 +14,7 @@ type jsonService struct {
 	id         string // as in "ssm:SendCommand" and in the signature's scope
 	keys       *keyring
 	operations map[string]operation
+	permission func(*request) []permissionOf // that a request needs
 }
 
 type operation func(r *request) (any, error)
@@ -21,12 +22,19 @@ type operation func(r *request) (any, error)
 // decodeInput returns an operation that calls f with the decoded input.
 func decodeInput[In any](f func(In) (any, error)) operation {
 	return func(r *request) (any, error) {
-		var in In
-		if err := json.Unmarshal(r.body, &in); err != nil {
-			return nil, &Error{Code: "SerializationException", Message: err.Error()}
+		in, err := decodeJSON[In](r.body)
+		if err != nil {
+			return nil, err
 		}
 		return f(in)
 	}
+}
+
+func decodeJSON[In any](body []byte) (in In, err error) {
+	if err := json.Unmarshal(body, &in); err != nil {
+		return in, &Error{Code: "SerializationException", Message: err.Error()}
+	}
+	return in, nil
 }
 
 func (s *jsonService) name(r *request) (string, string) {
@@ -42,6 +50,11 @@ func (s *jsonService) name(r *request) (string, string) {
 func (s *jsonService) serve(w http.ResponseWriter, r *request) error {
 	if err := s.keys.verifySignature(r, s.id, hexSHA256(r.body)); err != nil {
 		return err
+	}
+	for _, needed := range s.permission(r) {
+		if err := r.authorize(needed); err != nil {
+			return err
+		}
 	}
 	operation, ok := s.operations[r.operation]
 	if !ok {

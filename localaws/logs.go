@@ -1,6 +1,7 @@
 package localaws
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -34,8 +35,17 @@ type logEvent struct {
 
 func newLogs(o Options, keys *keyring) *logs {
 	l := &logs{options: o, delay: o.LogDelay, groups: map[string]*logGroup{}}
-	l.jsonService = jsonService{id: "logs", keys: keys, operations: map[string]operation{"FilterLogEvents": decodeInput(l.filterLogEvents)}}
+	l.jsonService = jsonService{id: "logs", keys: keys, permission: l.permissionsOf, operations: map[string]operation{"FilterLogEvents": decodeInput(l.filterLogEvents)}}
 	return l
+}
+
+// permissionsOf returns the permission that an operation needs, on the streams of its group
+// (https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazoncloudwatchlogs.html).
+func (l *logs) permissionsOf(r *request) []permissionOf {
+	var in struct{ LogGroupName string }
+	_ = json.Unmarshal(r.body, &in)
+	group := "arn:" + l.options.Partition + ":logs:" + l.options.Region + ":" + l.options.Account + ":log-group:" + in.LogGroupName
+	return []permissionOf{{action: "logs:" + r.operation, resource: group + ":log-stream:"}}
 }
 
 // DenyLogGroup makes agents fail to create the group: the role of the instances is not allowed to, so they write nothing.

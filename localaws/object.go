@@ -30,7 +30,7 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 	if r.Header.Get("X-Amz-Copy-Source") != "" {
 		return &Error{Status: http.StatusNotImplemented, Code: "NotImplemented", Message: "CopyObject is not implemented"}
 	}
-	if err := checkPolicy(r, b); err != nil {
+	if err := checkHeaders(r, b); err != nil {
 		return err
 	}
 	old, exists := b.objects[key]
@@ -68,13 +68,10 @@ func (s *s3) putObject(w http.ResponseWriter, r *request, b *bucket, key string)
 	return nil
 }
 
-// checkPolicy refuses a write that the bucket's policy or Object Lock does not allow.
-func checkPolicy(r *request, b *bucket) error {
+// checkHeaders refuses a write whose headers are not valid, or not for a bucket with Object Lock.
+func checkHeaders(r *request, b *bucket) error {
 	asked := r.Header.Get(encryption)
 	switch {
-	case b.encryption != "" && asked != b.encryption:
-		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: fmt.Sprintf(
-			"User: %s is not authorized to perform: s3:PutObject on resource: %q with an explicit deny in a resource-based policy", r.principal.arn, "arn:aws:s3:::"+strings.TrimPrefix(r.URL.Path, "/"))}
 	case asked != "" && !slices.Contains([]string{"AES256", "aws:kms", "aws:kms:dsse"}, asked):
 		return &Error{Code: "InvalidArgument", Message: "The encryption method specified is not supported"}
 	case asked == "AES256" && r.Header.Get(encryption+"-Aws-Kms-Key-Id") != "":
@@ -138,7 +135,14 @@ func checkIfMatch(r *request, o storedObject, exists bool) error {
 func getObject(w http.ResponseWriter, r *request, b *bucket, key string) error {
 	o, ok := b.objects[key]
 	if !ok {
+		// https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html#API_GetObject_RequestSyntax
+		if err := authorizeS3(r, b, "s3:ListBucket", ""); err != nil {
+			return err
+		}
 		return noSuchKey
+	}
+	if err := authorizeKey(r, o.header, "kms:Decrypt"); err != nil {
+		return err
 	}
 	if err := checkIfMatch(r, o, true); err != nil {
 		return err

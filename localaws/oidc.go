@@ -75,9 +75,9 @@ func (o *oidc) issueToken(audience string) string {
 
 // verifyToken returns the claims of a token from issueToken that the account's identity provider accepts.
 // Its errors are those of https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRoleWithWebIdentity.html.
-func (o *oidc) verifyToken(token string, trust Trust) (claims, error) {
+func (o *oidc) verifyToken(token string, p Provider) (claims, error) {
 	var c claims
-	if trust.NoProvider {
+	if p.Missing {
 		return c, &Error{Code: "InvalidIdentityToken", Message: "No OpenIDConnect provider found in your account for " + issuer}
 	}
 	dot := strings.LastIndex(token, ".")
@@ -92,7 +92,7 @@ func (o *oidc) verifyToken(token string, trust Trust) (claims, error) {
 	if o.now().Unix() >= c.Expires {
 		return c, &Error{Code: "ExpiredTokenException", Message: "Token expired"}
 	}
-	if c.Audience != cmp.Or(trust.Audience, "sts.amazonaws.com") {
+	if c.Audience != cmp.Or(p.Audience, "sts.amazonaws.com") {
 		return c, &Error{Code: "InvalidIdentityToken", Message: "Incorrect token audience"}
 	}
 	return c, nil

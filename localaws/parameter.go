@@ -49,7 +49,7 @@ type parameterStore struct {
 }
 
 func newParameterStore(o Options) parameterStore {
-	return parameterStore{arn: "arn:aws:ssm:" + o.Region + ":" + o.Account + ":parameter", list: map[string]Parameter{}}
+	return parameterStore{arn: "arn:" + o.Partition + ":ssm:" + o.Region + ":" + o.Account + ":parameter", list: map[string]Parameter{}}
 }
 
 // getParametersByPath serves

@@ -64,6 +64,9 @@ func (g *ecrRegistry) serve(w http.ResponseWriter, r *request) error {
 		g.next.ServeHTTP(w, r.Request)
 		return nil
 	}
+	if err := g.authorize(r, parts[1], parts[2]); err != nil {
+		return err
+	}
 	repository, ok := g.ecr.findRepository(parts[1])
 	if !ok && r.Method == http.MethodPost {
 		return errHangUp

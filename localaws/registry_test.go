@@ -27,7 +27,12 @@ import (
 // login returns the credentials that `aws ecr get-login-password` prints.
 func login(t *testing.T, s *localaws.Server) remote.Option {
 	t.Helper()
-	out, err := ecr.NewFromConfig(s.Config()).GetAuthorizationToken(t.Context(), nil)
+	return loginWith(t, s, s.Config())
+}
+
+func loginWith(t *testing.T, s *localaws.Server, config aws.Config) remote.Option {
+	t.Helper()
+	out, err := ecr.NewFromConfig(config).GetAuthorizationToken(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

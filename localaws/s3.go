@@ -5,27 +5,30 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/org/atta-deploy-action/localaws/iam"
 )
 
 // s3 serves path-style buckets with conditional writes.
 type s3 struct {
-	account, region string
-	keys            *keyring
-	now             func() time.Time
+	account, partition, region string
+	keys                       *keyring
+	now                        func() time.Time
 
 	mu      sync.Mutex // held for a whole write, which makes conditions atomic
 	buckets map[string]*bucket
 }
 
 type bucket struct {
+	arn           string
 	owner, region string
-	encryption    string // that a write must ask for; empty: any, or none
-	locked        bool   // Object Lock with a default retention
+	policy        *iam.Policy
+	locked        bool // Object Lock with a default retention
 	objects       map[string]storedObject
 }
 
 func newS3(o Options, keys *keyring) *s3 {
-	return &s3{account: o.Account, region: o.Region, keys: keys, now: o.Now, buckets: map[string]*bucket{}}
+	return &s3{account: o.Account, partition: o.Partition, region: o.Region, keys: keys, now: o.Now, buckets: map[string]*bucket{}}
 }
 
 // BucketOption sets a property of a new bucket.
@@ -37,10 +40,18 @@ func OwnedBy(account string) BucketOption { return func(b *bucket) { b.owner = a
 // InRegion sets the region of the bucket; default is the server's.
 func InRegion(region string) BucketOption { return func(b *bucket) { b.region = region } }
 
-// RequireEncryption denies writes without the header x-amz-server-side-encryption of this value, as a bucket policy can:
-// https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingServerSideEncryption.html
+// WithPolicy gives the bucket a policy.
+func WithPolicy(policy iam.Policy) BucketOption { return func(b *bucket) { b.policy = &policy } }
+
+// RequireEncryption gives the bucket a policy that denies writes without the header x-amz-server-side-encryption of this
+// value: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingServerSideEncryption.html
 func RequireEncryption(algorithm string) BucketOption {
-	return func(b *bucket) { b.encryption = algorithm }
+	return func(b *bucket) {
+		b.policy = &iam.Policy{Statement: []iam.Statement{{
+			Effect: "Deny", Principal: iam.Principals{"AWS": {"*"}}, Action: iam.List{"s3:PutObject"}, Resource: iam.List{b.arn + "/*"},
+			Condition: map[string]map[string]iam.List{"StringNotEquals": {"s3:x-amz-server-side-encryption": {algorithm}}},
+		}}}
+	}
 }
 
 // WithObjectLock gives the bucket versions and a default retention, with which a write needs a checksum:
@@ -49,7 +60,10 @@ func WithObjectLock() BucketOption { return func(b *bucket) { b.locked = true } 
 
 // CreateBucket adds an empty bucket.
 func (s *Server) CreateBucket(name string, opts ...BucketOption) {
-	b := &bucket{owner: s.options.Account, region: s.options.Region, objects: map[string]storedObject{}}
+	b := &bucket{
+		arn:   "arn:" + s.options.Partition + ":s3:::" + name,
+		owner: s.options.Account, region: s.options.Region, objects: map[string]storedObject{},
+	}
 	for _, set := range opts {
 		set(b)
 	}
@@ -121,6 +135,9 @@ func (s *s3) serve(w http.ResponseWriter, r *request) error {
 	// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-owner-condition.html
 	if owner := r.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && owner != b.owner {
 		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Access Denied"}
+	}
+	if err := authorizeBucket(r, b, key); err != nil {
+		return err
 	}
 	switch r.operation {
 	case "PutObject":

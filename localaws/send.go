@@ -118,9 +118,13 @@ func (a *ssm) selectInstances(in sendInput) ([]Instance, error) {
 // the SDK sends the command again: https://go.dev/src/net/http/transfer.go
 const minLatency = 25 * time.Millisecond
 
-func (a *ssm) sendCommand(in sendInput) (any, error) {
+func (a *ssm) sendCommand(r *request) (any, error) {
 	time.Sleep(minLatency)
-	err := a.documents.setDocument(&in)
+	in, err := decodeJSON[sendInput](r.body)
+	if err != nil {
+		return nil, err
+	}
+	err = a.documents.setDocument(&in)
 	if err == nil {
 		err = in.validate()
 	}
@@ -138,6 +142,11 @@ func (a *ssm) sendCommand(in sendInput) (any, error) {
 		i := &invocation{command: c, instance: instance, status: "Pending", details: "Pending", code: -1}
 		i.life, i.cancel = context.WithCancel(a.life)
 		c.invocations = append(c.invocations, i)
+		// An instance that the sender may not send to fails the call if it is named, and otherwise only its invocation:
+		// https://docs.aws.amazon.com/systems-manager/latest/userguide/monitor-commands.html
+		if len(in.Targets) > 0 && r.authorize(a.permissionToSend(instance.ID)) != nil {
+			i.setStatus("Failed", "AccessDenied", a.options.Now())
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()

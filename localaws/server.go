@@ -3,17 +3,19 @@
 // one loopback address and in the wire formats of the real SDK and CLI. It does not depend on the
 // action in this repository.
 //
-// It checks signatures, tokens and preconditions, truncates and delays output as the services
-// do, runs commands on a [Machine] of the caller, injects faults into requests
-// ([Server.AddFault]) and deliveries ([Instance]), and records every request ([Server.Calls]).
+// It checks signatures, tokens and preconditions, evaluates the policies of roles and buckets
+// ([Server.CreateRole], [WithPolicy]), truncates and delays output as the services do, runs
+// commands on a [Machine] of the caller, injects faults into requests ([Server.AddFault]) and
+// deliveries ([Instance]), and records every request with the permissions that it needed
+// ([Server.Calls]).
 //
-// It does not evaluate IAM policies, apart from the subject that roles trust ([Trust]), store
-// anything on disk, limit rates, or serve other operations, for which it returns the
-// service's own error.
+// It does not store anything on disk, limit rates, or serve other operations, for which it
+// returns the service's own error.
 //
 // The subpackages provide machines and content: host runs scripts in a folder, with the
 // stand-ins for docker, systemctl and aws from standins on its PATH; simhost simulates the
-// results of the host scripts; sample builds container images; demo is "make demo".
+// results of the host scripts; sample builds container images; iam evaluates policies; account
+// is what the Terraform module creates; demo is "make demo".
 package localaws
 
 import (
@@ -37,9 +39,10 @@ type Options struct {
 	InMemory        bool             // open no port: only clients made with Config can connect
 	Account         string           // default "123456789012"
 	Region          string           // default "us-east-1"
+	Partition       string           // default: that of the region
 	Subject         string           // sub of the job's OIDC tokens; default: that of a job in the environment dev
-	Trust           Trust            // who may assume the account's roles
 	LogDelay        time.Duration    // how long an event of CloudWatch Logs is not returned; default 500 ms, negative: none
+	Provider        Provider         // the account's identity provider for these tokens
 	InvocationDelay time.Duration    // how long the invocations of a new command are not listed; default 50 ms, negative: none
 	Now             func() time.Time // clock for signatures, tokens and records; default time.Now
 }
@@ -56,6 +59,7 @@ type Server struct {
 	faults  faults
 	keys    *keyring
 	runner  principal
+	roles   *roles
 
 	oidc     *oidc
 	sts      *sts
@@ -83,6 +87,9 @@ type request struct {
 	operation string
 	body      []byte
 	principal principal
+
+	roles       *roles
+	permissions []Permission // that it needed
 }
 
 // Start starts a server on a free port, or in memory. Close stops it.
@@ -95,6 +102,9 @@ func Start(o Options) (*Server, error) {
 	}
 	if o.Region == "" {
 		o.Region = "us-east-1"
+	}
+	if o.Partition == "" {
+		o.Partition = partitionOf(o.Region)
 	}
 	if o.Subject == "" {
 		// https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens/
@@ -117,9 +127,10 @@ func Start(o Options) (*Server, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	s.address, s.stop = listener.Addr().String(), stop
 	s.keys = &keyring{region: o.Region, now: o.Now}
-	s.runner = s.keys.issueKey("AKIA", "arn:aws:iam::"+o.Account+":user/runner", time.Time{})
+	s.runner = s.keys.issueKey("AKIA", "arn:"+o.Partition+":iam::"+o.Account+":user/runner", time.Time{}, "")
+	s.roles = &roles{account: o.Account, partition: o.Partition, list: map[string]role{}}
 	s.oidc = newOIDC(o)
-	s.sts = &sts{account: o.Account, trust: o.Trust, keys: s.keys, oidc: s.oidc}
+	s.sts = &sts{account: o.Account, partition: o.Partition, provider: o.Provider, keys: s.keys, oidc: s.oidc}
 	s.ecr = newECR(o, s.keys, s.RegistryHost())
 	s.registry = newRegistry(s.ecr)
 	s.s3 = newS3(o, s.keys)
@@ -150,6 +161,9 @@ func (s *Server) Close() error {
 	s.ssm.stopAgents()
 	return err
 }
+
+// Options returns the options with which the server was started, with their defaults.
+func (s *Server) Options() Options { return s.options }
 
 // URL returns the endpoint of every service, for AWS_ENDPOINT_URL.
 func (s *Server) URL() string { return "http://" + s.address }
@@ -191,7 +205,7 @@ func (s *Server) Config() aws.Config {
 }
 
 func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
-	r := &request{Request: hr}
+	r := &request{Request: hr, roles: s.roles}
 	api := s.route(hr)
 	if api != s.registry || !isBlob(hr.URL.Path) {
 		var err error
@@ -209,7 +223,7 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 		time.Sleep(memoryLatency)
 	}
 	out := &reply{ResponseWriter: w}
-	defer func() { s.journal.end(call, r.principal.arn, out.status) }()
+	defer func() { s.journal.end(call, r, out.status) }()
 	fault := s.faults.nextFault(operation, resource)
 	if !sleepContext(hr.Context(), fault.Delay) || fault.Reset {
 		resetConnection(w)
@@ -231,9 +245,7 @@ func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
 		return
 	}
 	if err != nil {
-		response := &Error{Status: http.StatusInternalServerError, Code: "InternalFailure", Message: err.Error()}
-		errors.As(err, &response)
-		api.refuse(out, r, response.withStatus())
+		api.refuse(out, r, answerOf(api, err))
 	}
 	if fault.DropReply {
 		out.status = 0

@@ -17,6 +17,7 @@ type principal struct {
 	id, secret string
 	token      string // session token; empty for a long-lived key
 	arn        string
+	role       string    // name of the role whose session it is; empty: a user of the account
 	expires    time.Time // zero: never
 }
 
@@ -29,8 +30,8 @@ type keyring struct {
 }
 
 // issueKey creates a key; one that expires has a session token.
-func (k *keyring) issueKey(prefix, arn string, expires time.Time) principal {
-	p := principal{id: prefix + rand.Text()[:16], secret: rand.Text() + rand.Text()[:14], arn: arn, expires: expires}
+func (k *keyring) issueKey(prefix, arn string, expires time.Time, role string) principal {
+	p := principal{id: prefix + rand.Text()[:16], secret: rand.Text() + rand.Text()[:14], arn: arn, role: role, expires: expires}
 	if !expires.IsZero() {
 		p.token = rand.Text() + rand.Text()
 	}

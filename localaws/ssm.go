@@ -25,8 +25,8 @@ type ssm struct {
 
 func newSSM(life context.Context, o Options, keys *keyring, logs *logs) *ssm {
 	a := &ssm{options: o, fleet: newFleet(), logs: logs, documents: documents{list: map[string]*document{}}, parameters: newParameterStore(o), life: life}
-	a.jsonService = jsonService{id: "ssm", keys: keys, operations: map[string]operation{
-		"SendCommand":                 decodeInput(a.sendCommand),
+	a.jsonService = jsonService{id: "ssm", keys: keys, permission: a.permissionsOf, operations: map[string]operation{
+		"SendCommand":                 a.sendCommand,
 		"CancelCommand":               decodeInput(a.cancelCommand),
 		"ListCommands":                decodeInput(a.listCommands),
 		"ListCommandInvocations":      decodeInput(a.listCommandInvocations),

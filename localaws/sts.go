@@ -6,27 +6,26 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/org/atta-deploy-action/localaws/iam"
 )
 
-// Trust is what the account's identity provider and its roles accept.
-type Trust struct {
-	Subject    string        // sub that the roles require, in which * matches any text; empty: any
-	Audience   string        // audience of the provider; default sts.amazonaws.com
-	NoProvider bool          // the account has no provider for the issuer
+// Provider is the account's identity provider for the tokens of GitHub, and how long a role can be assumed.
+type Provider struct {
+	Missing    bool          // the account has none
+	Audience   string        // that it accepts; default sts.amazonaws.com
 	MaxSession time.Duration // maximum session duration of the roles; default one hour
 }
 
-// sts issues and describes identities. Every role of its account exists, and trusts every
-// identity of the account and the tokens of this server's OIDC issuer that match trust.
+// sts issues and describes identities.
 type sts struct {
-	account string
-	trust   Trust
-	keys    *keyring
-	oidc    *oidc
+	account, partition string
+	provider           Provider
+	keys               *keyring
+	oidc               *oidc
 }
 
 func (s *sts) name(r *request) (string, string) {
@@ -38,21 +37,18 @@ func (s *sts) serve(w http.ResponseWriter, r *request) error {
 	form, _ := url.ParseQuery(string(r.body))
 	switch r.operation {
 	case "AssumeRoleWithWebIdentity": // the only call without a signature: the token is the proof
-		identity, err := s.oidc.verifyToken(form.Get("WebIdentityToken"), s.trust)
+		identity, err := s.oidc.verifyToken(form.Get("WebIdentityToken"), s.provider)
 		if err != nil {
 			return err
 		}
-		// The service names neither the subject nor the condition.
-		if !s.trust.matchesSubject(identity.Subject) {
-			return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}
-		}
-		return s.assumeRole(w, r, form, "<SubjectFromWebIdentityToken>"+escapeXML(identity.Subject)+"</SubjectFromWebIdentityToken>"+
+		return s.assumeRole(w, r, form, s.federatedRequest(identity), "<SubjectFromWebIdentityToken>"+escapeXML(identity.Subject)+"</SubjectFromWebIdentityToken>"+
 			"<Audience>"+escapeXML(identity.Audience)+"</Audience>")
 	case "AssumeRole":
 		if err := s.keys.verifySignature(r, "sts", hexSHA256(r.body)); err != nil {
 			return err
 		}
-		return s.assumeRole(w, r, form, "")
+		caller := iam.Principal{Kind: "AWS", Names: r.roles.namesOf(r.principal)}
+		return s.assumeRole(w, r, form, iam.Request{Principal: caller, Keys: map[string]string{"sts:externalid": form.Get("ExternalId")}}, "")
 	case "GetCallerIdentity":
 		if err := s.keys.verifySignature(r, "sts", hexSHA256(r.body)); err != nil {
 			return err
@@ -63,24 +59,38 @@ func (s *sts) serve(w http.ResponseWriter, r *request) error {
 	return &Error{Code: "InvalidAction", Message: "Could not find operation " + r.operation}
 }
 
-func (s *sts) assumeRole(w http.ResponseWriter, r *request, form url.Values, more string) error {
+// federatedRequest is that of a token's owner.
+func (s *sts) federatedRequest(c claims) iam.Request {
+	host := strings.TrimPrefix(issuer, "https://")
+	return iam.Request{
+		Principal: iam.Principal{Kind: "Federated", Names: []string{"arn:" + s.partition + ":iam::" + s.account + ":oidc-provider/" + host}},
+		Keys:      map[string]string{host + ":aud": c.Audience, host + ":sub": c.Subject},
+	}
+}
+
+func (s *sts) assumeRole(w http.ResponseWriter, r *request, form url.Values, asked iam.Request, more string) error {
 	arn, session := form.Get("RoleArn"), form.Get("RoleSessionName")
 	partition, name, ok := strings.Cut(arn, ":iam::")
 	owner, role, found := strings.Cut(name, ":role/")
 	if !ok || !found || len(session) < 2 {
 		return &Error{Code: "ValidationError", Message: "RoleArn or RoleSessionName is invalid"}
 	}
-	if owner != s.account {
-		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: fmt.Sprintf(
-			"User: %s is not authorized to perform: sts:%s on resource: %s", cmp.Or(r.principal.arn, "anonymous"), r.operation, arn)}
+	role = role[strings.LastIndex(role, "/")+1:]
+	asked.Action, asked.Resource = "sts:"+r.operation, arn
+	allowed := owner == s.account && r.roles.mayAssume(role, asked, r.principal)
+	r.permissions = append(r.permissions, Permission{asked.Action, arn, allowed})
+	switch {
+	case !allowed && r.principal.id == "": // the service names neither the subject nor the condition
+		return &Error{Status: http.StatusForbidden, Code: "AccessDenied", Message: "Not authorized to perform sts:AssumeRoleWithWebIdentity"}
+	case !allowed:
+		return denial{fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s", r.principal.arn, asked.Action, arn)}
 	}
 	duration, err := s.sessionDuration(r, form.Get("DurationSeconds"))
 	if err != nil {
 		return err
 	}
-	role = role[strings.LastIndex(role, "/")+1:]
 	expires := s.keys.now().Add(duration)
-	p := s.keys.issueKey("ASIA", partition+":sts::"+s.account+":assumed-role/"+role+"/"+session, expires)
+	p := s.keys.issueKey("ASIA", partition+":sts::"+s.account+":assumed-role/"+role+"/"+session, expires, role)
 	if r.principal.id == "" {
 		r.principal = p
 	}
@@ -101,18 +111,12 @@ func (s *sts) sessionDuration(r *request, text string) (time.Duration, error) {
 		problem = "1 validation error detected: Value '" + text + "' at 'durationSeconds' failed to satisfy constraint: Member must have value between 900 and 43200"
 	case duration > time.Hour && strings.Contains(r.principal.arn, ":assumed-role/"):
 		problem = "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
-	case duration > cmp.Or(s.trust.MaxSession, time.Hour):
+	case duration > cmp.Or(s.provider.MaxSession, time.Hour):
 		problem = "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
 	default:
 		return duration, nil
 	}
 	return 0, &Error{Code: "ValidationError", Message: problem}
-}
-
-// matchesSubject compares as StringLike does.
-func (t Trust) matchesSubject(subject string) bool {
-	pattern := strings.ReplaceAll(regexp.QuoteMeta(cmp.Or(t.Subject, "*")), `\*`, ".*")
-	return regexp.MustCompile("^" + pattern + "$").MatchString(subject)
 }
 
 func (s *sts) writeResult(w http.ResponseWriter, r *request, result string) {

@@ -145,27 +145,11 @@ func TestWebIdentityIsExchangedForARole(t *testing.T) {
 	wantCode(t, err, "InvalidIdentityToken")
 }
 
-func TestRolesTrustTheirSubjectOnly(t *testing.T) {
-	s := start(t, localaws.Options{Trust: localaws.Trust{Subject: "repo:org/atta:*"}})
-	_, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 900) // has the immutable form
-	wantCode(t, err, "AccessDenied")
-	if strings.Contains(err.Error(), "repo:") {
-		t.Errorf("the service names the subject: %v", err)
-	}
-	s = start(t, localaws.Options{Subject: "repo:org/atta:environment:dev", Trust: localaws.Trust{Subject: "repo:org/atta:*"}})
-	if _, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 900); err != nil {
-		t.Error(err)
-	}
-	s = start(t, localaws.Options{Trust: localaws.Trust{NoProvider: true}})
-	_, err = assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 900)
-	wantCode(t, err, "InvalidIdentityToken")
-}
-
 func TestSessionsAreLimitedByTheRoleAndByChaining(t *testing.T) {
 	s := start(t, localaws.Options{})
 	_, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 7200)
 	wantCode(t, err, "ValidationError")
-	s = start(t, localaws.Options{Trust: localaws.Trust{MaxSession: 2 * time.Hour}})
+	s = start(t, localaws.Options{Provider: localaws.Provider{MaxSession: 2 * time.Hour}})
 	out, err := assumeWeb(t, s, idToken(t, s, "sts.amazonaws.com"), 7200)
 	if err != nil {
 		t.Fatal(err)
