@@ -32,6 +32,7 @@ type Options struct {
 	Endpoint        string // the local AWS, on an address that containers reach
 	AccessKeyID     string // the instance role's, seen only by the aws command
 	SecretAccessKey string
+	SessionToken    string
 }
 
 // Container is one instance. Its methods are safe for concurrent use.
@@ -108,7 +109,7 @@ func Start(ctx context.Context, image string, o Options) (*Container, error) {
 	c := &Container{name: o.Name}
 	quote := shellescape.Quote
 	aws := "#!/bin/sh\nexport AWS_EC2_METADATA_DISABLED=true HOME=/root" +
-		" AWS_ACCESS_KEY_ID=" + quote(o.AccessKeyID) + " AWS_SECRET_ACCESS_KEY=" + quote(o.SecretAccessKey) +
+		" AWS_ACCESS_KEY_ID=" + quote(o.AccessKeyID) + " AWS_SECRET_ACCESS_KEY=" + quote(o.SecretAccessKey) + " AWS_SESSION_TOKEN=" + quote(o.SessionToken) +
 		// AWS_ENDPOINT_URL is unknown before AWS CLI 2.13.
 		"\nexec /usr/bin/aws --endpoint-url " + quote(o.Endpoint) + ` "$@"` + "\n"
 	if err := errors.Join(c.write(ctx, "/usr/local/bin/aws", aws), c.wait(ctx)); err != nil {

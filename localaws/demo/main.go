@@ -20,11 +20,13 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/account"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
-const role = "arn:aws:iam::123456789012:role/atta-deploy-demo"
+// module names what the Terraform module would create in an account: each operation runs with its role and its document.
+var module = account.Module{Service: "atta", Environment: "demo", Repository: "atta-demo", Bucket: "atta-demo-deploy-123456789012"}
 
 var instanceCount = flag.Int("instances", 10, "how many instances to deploy to")
 
@@ -81,11 +83,11 @@ func runDemo(ctx context.Context) error {
 		return err
 	}
 	printTitle("4. Check the status of every instance")
-	if err := s.runAction(ctx, "status", "INPUT_OPERATION=status", "INPUT_FAIL-ON-DRIFT=true"); err != nil {
+	if err := s.runAction(ctx, "status", "status", "INPUT_OPERATION=status", "INPUT_FAIL-ON-DRIFT=true"); err != nil {
 		return err
 	}
 	printTitle("5. Roll back to the previous version")
-	if err := s.runAction(ctx, "rollback", "INPUT_OPERATION=rollback"); err != nil {
+	if err := s.runAction(ctx, "rollback", "rollback", "INPUT_OPERATION=rollback"); err != nil {
 		return err
 	}
 	return s.checkAllRun("0.1.0-demo")
@@ -176,26 +178,25 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if s.aws, err = localaws.Start(localaws.Options{}); err != nil {
+	if s.aws, err = localaws.Start(localaws.Options{Subject: "repo:org@1234567/atta@987654321:environment:demo"}); err != nil {
 		return nil, err
 	}
-	s.aws.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
-	s.aws.CreateBucket("atta-deploy-artifacts")
-	key, err := s.aws.Config().Credentials.Retrieve(ctx)
-	if err != nil {
+	if err := module.Create(s.aws); err != nil {
 		return nil, err
 	}
 	for i := range *instanceCount {
+		id := fmt.Sprintf("i-%017x", i)
+		key := s.aws.RoleCredentials(module.RoleName("instance"), id)
 		h, err := host.New(host.Options{
 			Dir: filepath.Join(s.folder, fmt.Sprintf("instance-%d", i)), Endpoint: s.aws.URL(),
-			AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, AWSCLI: "standin", Standins: standins,
+			AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, SessionToken: key.SessionToken, AWSCLI: "standin", Standins: standins,
 		})
 		if err != nil {
 			return nil, err
 		}
 		s.hosts = append(s.hosts, h)
 		s.aws.AddInstance(localaws.Instance{
-			ID: fmt.Sprintf("i-%017x", i), Name: fmt.Sprintf("demo-%d", i), Machine: h, Tags: map[string]string{"Fleet": "demo"},
+			ID: id, Name: fmt.Sprintf("demo-%d", i), Machine: h, Tags: map[string]string{"Environment": "demo", "Service": "atta"},
 		})
 	}
 	return s, nil
@@ -214,11 +215,11 @@ func (s *stage) close() {
 // deploy runs the action as a workflow would: it makes an image of a program that an earlier
 // step left in the workspace, and rolls it out.
 func (s *stage) deploy(ctx context.Context, version string, settings ...string) error {
-	return s.runAction(ctx, version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version,
+	return s.runAction(ctx, "deploy", version, "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME="+version,
 		"INPUT_IMAGE=scratch", "INPUT_IMAGE-FILES=app:/app/", "INPUT_IMAGE-PLATFORMS=linux/"+runtime.GOARCH,
 		`INPUT_IMAGE-ENTRYPOINT=["/app/app"]`, "INPUT_IMAGE-WORKDIR=/app",
 		"INPUT_IMAGE-ENV="+strings.Join(append(settings, "VERSION="+version), "\n"),
-		"INPUT_ECR-REPOSITORY=atta", "INPUT_WAVES=1, 50%, 100%", "INPUT_LOG-GROUP="+s.logGroup)
+		"INPUT_ECR-REPOSITORY="+module.Repository, "INPUT_WAVES=1, 50%, 100%", "INPUT_LOG-GROUP="+s.logGroup)
 }
 
 // slowDown makes the job take some seconds on one instance, by the settings that it has there.
@@ -236,8 +237,8 @@ func (s *stage) deployWithLog(ctx context.Context, version string) error {
 
 func (s *stage) workspaceDir() string { return filepath.Join(s.folder, "workspace") }
 
-// runAction runs the action as a workflow step, with its inputs in the environment.
-func (s *stage) runAction(ctx context.Context, step string, env ...string) error {
+// runAction runs the action as a workflow step with the role of an operation, and its inputs in the environment.
+func (s *stage) runAction(ctx context.Context, operation, step string, env ...string) error {
 	outputs, summary := filepath.Join(s.folder, step+".outputs"), filepath.Join(s.folder, step+".md")
 	for _, file := range []string{outputs, summary} {
 		if err := os.WriteFile(file, nil, 0o644); err != nil {
@@ -253,8 +254,9 @@ func (s *stage) runAction(ctx context.Context, step string, env ...string) error
 		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_WORKSPACE=" + s.workspaceDir(),
 		"GITHUB_OUTPUT=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
 		"AWS_ENDPOINT_URL=" + s.aws.URL(),
-		"INPUT_ENVIRONMENT=demo", "INPUT_AWS-REGION=us-east-1", "INPUT_ROLE-TO-ASSUME=" + role,
-		"INPUT_ECR-REGISTRY=" + s.aws.RegistryHost(), "INPUT_DEPLOY-BUCKET=atta-deploy-artifacts", "INPUT_TARGET-TAGS=Fleet=demo",
+		"INPUT_ENVIRONMENT=demo", "INPUT_AWS-REGION=us-east-1", "INPUT_ECR-REGISTRY=" + s.aws.RegistryHost(),
+		"INPUT_ROLE-TO-ASSUME=arn:aws:iam::123456789012:role/" + module.RoleName(operation), "INPUT_DOCUMENT-NAME=" + module.DocumentName(operation),
+		"INPUT_DEPLOY-BUCKET=" + module.Bucket, "INPUT_TARGET-TAGS=Environment=demo\nService=atta",
 	}, s.aws.OIDCEnv(), env)
 	problem := action.Run()
 	printFile("Step summary", summary)

@@ -23,6 +23,7 @@ type Options struct {
 	Endpoint        string // the local AWS, http://127.0.0.1:PORT
 	AccessKeyID     string // the instance role's, seen only by the aws command
 	SecretAccessKey string
+	SessionToken    string
 	Standins        string // folder from BuildStandins
 	AWSCLI          string // "": the AWS CLI where installed; "standin"; or a program
 }
@@ -63,6 +64,7 @@ func (o Options) awsWrapper(dir, path string) string {
 		"AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ACCESS_KEY_ID=" + quote(o.AccessKeyID),
 		"AWS_SECRET_ACCESS_KEY=" + quote(o.SecretAccessKey),
+		"AWS_SESSION_TOKEN=" + quote(o.SessionToken),
 		"AWS_ENDPOINT_URL=" + quote(o.Endpoint),
 		"HOME=" + quote(filepath.Join(dir, "home")),
 	}, " ")
