@@ -22,7 +22,7 @@ type s3 struct {
 type bucket struct {
 	arn           string
 	owner, region string
-	policy        *iam.Policy
+	policy        iam.Policy
 	locked        bool // Object Lock with a default retention
 	objects       map[string]storedObject
 }
@@ -40,17 +40,19 @@ func OwnedBy(account string) BucketOption { return func(b *bucket) { b.owner = a
 // InRegion sets the region of the bucket; default is the server's.
 func InRegion(region string) BucketOption { return func(b *bucket) { b.region = region } }
 
-// WithPolicy gives the bucket a policy.
-func WithPolicy(policy iam.Policy) BucketOption { return func(b *bucket) { b.policy = &policy } }
+// WithPolicy adds the statements of a policy to the bucket's.
+func WithPolicy(policy iam.Policy) BucketOption {
+	return func(b *bucket) { b.policy.Statement = append(b.policy.Statement, policy.Statement...) }
+}
 
-// RequireEncryption gives the bucket a policy that denies writes without the header x-amz-server-side-encryption of this
+// RequireEncryption adds a statement to the bucket's policy that denies writes without the header x-amz-server-side-encryption of this
 // value: https://docs.aws.amazon.com/AmazonS3/latest/userguide/UsingServerSideEncryption.html
 func RequireEncryption(algorithm string) BucketOption {
 	return func(b *bucket) {
-		b.policy = &iam.Policy{Statement: []iam.Statement{{
+		b.policy.Statement = append(b.policy.Statement, iam.Statement{
 			Effect: "Deny", Principal: iam.Principals{"AWS": {"*"}}, Action: iam.List{"s3:PutObject"}, Resource: iam.List{b.arn + "/*"},
 			Condition: map[string]map[string]iam.List{"StringNotEquals": {"s3:x-amz-server-side-encryption": {algorithm}}},
-		}}}
+		})
 	}
 }
 

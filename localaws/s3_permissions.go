@@ -32,7 +32,7 @@ func authorizeBucket(r *request, b *bucket, key string) error {
 
 // authorizeS3 checks one permission on the bucket, or on an object of it.
 func authorizeS3(r *request, b *bucket, action, key string) error {
-	needed := permissionOf{action: action, resource: b.arn, policy: b.policy, owner: b.owner, keys: map[string]string{}}
+	needed := permissionOf{action: action, resource: b.arn, policy: &b.policy, owner: b.owner, keys: map[string]string{}}
 	if key != "" {
 		needed.resource += "/" + key
 	}

@@ -17,7 +17,7 @@ func TestMetadataServiceOutOfReachIsExplained(t *testing.T) {
 	t.Cleanup(func() { _ = silent.Close() })
 	s := play(t)
 	s.build("0.1.0-dev")
-	p := s.step("AWS_EC2_METADATA_SERVICE_ENDPOINT=http://"+silent.Addr().String()).without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_EC2_METADATA_DISABLED")
+	p := s.step("AWS_EC2_METADATA_SERVICE_ENDPOINT=http://" + silent.Addr().String()).withoutKeys().without("AWS_EC2_METADATA_DISABLED")
 	out := p.run()
 	out.wants("failed")
 	out.says("No AWS credentials", "--http-put-response-hop-limit 2")

@@ -15,7 +15,7 @@ import (
 func TestDeployWithOIDCRole(t *testing.T) {
 	s := playWithScripts(t)
 	digest, _ := s.build("0.1.0-dev").Digest()
-	p := s.step("role-to-assume="+role, "GITHUB_RUN_ID=77").without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	p := s.step("role-to-assume="+role, "GITHUB_RUN_ID=77").withoutKeys()
 	p.Env = append(p.Env, s.aws.OIDCEnv()...)
 	out := p.run()
 	out.wants("success")
@@ -35,7 +35,7 @@ func TestDeployWithOIDCRole(t *testing.T) {
 	}
 	assumed := "arn:aws:sts::" + accountID + ":assumed-role/atta-deploy-dev/org-atta-77"
 	for _, call := range s.calls(0, "s3:PutObject", "ssm:", "ecr:", "sts:GetCallerIdentity", "registry:PUT") {
-		fromInstance := call.Operation == "ecr:GetAuthorizationToken" && strings.HasSuffix(call.Principal, ":user/runner")
+		fromInstance := call.Operation == "ecr:GetAuthorizationToken" && call.Role == "atta-instance-dev"
 		if call.Principal != assumed && !fromInstance {
 			t.Errorf("%s was called by %q, want %s", call.Operation, call.Principal, assumed)
 		}

@@ -126,7 +126,7 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 		t.Errorf("the job did not see the settings: %q", s.greeting())
 	}
 	s.build("0.1.1-dev", sample.WithExitCode(3))
-	p := s.step("version=0.1.1-dev", "role-to-assume="+role).without("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")
+	p := s.step("version=0.1.1-dev", "role-to-assume="+role).withoutKeys()
 	p.Env = append(p.Env, s.aws.OIDCEnv()...)
 	bad := p.run()
 	bad.wants("rolled-back")

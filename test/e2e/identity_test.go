@@ -10,7 +10,7 @@ import (
 
 // withOIDC is a step that has a token of the job and nothing else.
 func (s *stage) withOIDC(settings ...string) *step {
-	p := s.step(append([]string{"role-to-assume=" + role}, settings...)...).without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+	p := s.step(append([]string{"role-to-assume=" + role}, settings...)...).withoutKeys()
 	p.Env = append(p.Env, s.aws.OIDCEnv()...)
 	return p
 }
@@ -19,36 +19,40 @@ func (s *stage) withOIDC(settings ...string) *step {
 func TestRefusedOIDCTokenIsExplained(t *testing.T) {
 	for name, test := range map[string]struct {
 		options  localaws.Options
+		trusted  string // subject; empty: those of the module
 		settings []string
 		want     []string
 	}{
 		"subject with IDs": {
-			localaws.Options{Trust: localaws.Trust{Subject: "repo:org/atta:*"}}, nil,
+			localaws.Options{}, "repo:org/atta:*", nil,
 			[]string{"the sub repo:org@1234567/atta@987654321:environment:dev and the aud sts.amazonaws.com", `"token.actions.githubusercontent.com:sub":"repo:org@1234567/atta@987654321:environment:dev"}}`, "since 2026-07-15"},
 		},
 		"subject of another environment": {
-			localaws.Options{Subject: "repo:org/atta:environment:dev", Trust: localaws.Trust{Subject: "repo:org/atta:environment:prod"}}, nil,
-			[]string{"the sub repo:org/atta:environment:dev", `{"StringEquals":{"`, `:aud":"sts.amazonaws.com",`, `:sub":"repo:org/atta:environment:dev"}}`},
+			localaws.Options{Subject: "repo:org/atta:environment:prod"}, "", nil,
+			[]string{"the sub repo:org/atta:environment:prod", `{"StringEquals":{"`, `:aud":"sts.amazonaws.com",`, `:sub":"repo:org/atta:environment:prod"}}`},
 		},
 		"subject of a tag": {
-			localaws.Options{Subject: "repo:org/atta:ref:refs/tags/0.1.0-dev", Trust: localaws.Trust{Subject: "repo:org/atta:environment:dev"}}, nil,
+			localaws.Options{Subject: "repo:org/atta:ref:refs/tags/0.1.0-dev"}, "", nil,
 			[]string{"the sub repo:org/atta:ref:refs/tags/0.1.0-dev", `"StringLike":{"`, `:sub":"repo:org/atta:ref:refs/tags/*-dev"}}`},
 		},
 		"audience": {
-			localaws.Options{}, []string{"audience=https://github.com/org"},
+			localaws.Options{}, "", []string{"audience=https://github.com/org"},
 			[]string{"the aud https://github.com/org", "set audience"},
 		},
 		"no provider": {
-			localaws.Options{Trust: localaws.Trust{NoProvider: true}}, nil,
+			localaws.Options{Provider: localaws.Provider{Missing: true}}, "", nil,
 			[]string{"Create the OIDC identity provider https://token.actions.githubusercontent.com with the audience sts.amazonaws.com"},
 		},
 		"duration": {
-			localaws.Options{}, []string{"role-duration-seconds=7200"},
+			localaws.Options{}, "", []string{"role-duration-seconds=7200"},
 			[]string{"Lower role-duration-seconds"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := begin(t, false, test.options)
+			if test.trusted != "" {
+				s.trustSubject(test.trusted)
+			}
 			s.build("0.1.0-dev")
 			out := s.withOIDC(test.settings...).run()
 			out.wants("failed")
@@ -68,7 +72,7 @@ func TestDeniedRoleNamesBothPolicies(t *testing.T) {
 	s.build("0.1.0-dev")
 	out := s.run("role-to-assume=arn:aws:iam::999999999999:role/atta-deploy-dev")
 	out.wants("failed")
-	out.says(":user/runner is not authorized", "grant that identity sts:AssumeRole", "role-external-id")
+	out.says(":assumed-role/atta-deploy-dev/step is not authorized", "grant that identity sts:AssumeRole", "role-external-id")
 }
 
 func TestDeployInEveryPartition(t *testing.T) {

@@ -36,13 +36,11 @@ func (s *stage) addSimulatedInstance() {
 // addScriptInstance adds an instance with stand-ins for docker, systemctl and aws.
 func (s *stage) addScriptInstance() {
 	s.t.Helper()
-	key, err := s.aws.Config().Credentials.Retrieve(s.t.Context())
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	key := s.aws.RoleCredentials(usualModule.RoleName("instance"), instanceID)
+	var err error
 	s.host, err = host.New(host.Options{
 		Dir: s.t.TempDir(), Endpoint: s.aws.URL(), AWSCLI: "standin", Standins: tools,
-		AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
+		AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, SessionToken: key.SessionToken,
 	})
 	if err != nil {
 		s.t.Fatal(err)
@@ -51,7 +49,7 @@ func (s *stage) addScriptInstance() {
 }
 
 func (s *stage) addInstance(m localaws.Machine) {
-	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: m, InjectFault: s.deliver})
+	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: m, InjectFault: s.deliver, Tags: tagsOf("atta")})
 }
 
 func (i *instance) setBehavior(version string, behavior simhost.Behavior) {

@@ -83,7 +83,7 @@ func TestScripts(t *testing.T) {
 			s := newStage(t, true, localaws.Options{})
 			env.Values["stage"] = s
 			env.Defer(s.close)
-			env.Vars = append(append(env.Vars, s.aws.Env()...), "GORACE=atexit_sleep_ms=0",
+			env.Vars = append(append(env.Vars, s.roleEnv(nil)...), "GORACE=atexit_sleep_ms=0",
 				"REGISTRY="+s.aws.RegistryHost(), "INSTANCE="+instanceID, "HOST="+s.host.Root())
 			return sample.SaveDockerArchive(filepath.Join(env.WorkDir, "image.tar"), s.sample("0.1.0-dev"), "atta:1")
 		},

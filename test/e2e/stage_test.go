@@ -26,7 +26,8 @@ type stage struct {
 	t   *testing.T
 	aws *localaws.Server
 	instance
-	workspace string
+	workspace  string
+	changeRole func(*localaws.Role) // before it is created; nil: as in the module
 
 	mu      sync.Mutex
 	scripts []string                                          // what the instance was sent
@@ -41,7 +42,9 @@ func newStage(t *testing.T, withScripts bool, options localaws.Options) *stage {
 		t.Fatal(err)
 	}
 	s.aws.CreateRepository("atta", "IMMUTABLE_WITH_EXCLUSION")
-	s.aws.CreateBucket(bucket)
+	if err := usualModule.CreateBucket(s.aws); err != nil {
+		t.Fatal(err)
+	}
 	if withScripts {
 		s.addScriptInstance()
 	} else {

@@ -28,6 +28,7 @@ type outcome struct {
 type step struct {
 	*exec.Cmd
 	stage                   *stage
+	settings                []string
 	log                     bytes.Buffer
 	outputs, summary, state string
 }
@@ -36,28 +37,31 @@ type step struct {
 func (s *stage) step(settings ...string) *step {
 	s.t.Helper()
 	files := s.t.TempDir()
-	p := &step{Cmd: exec.Command("atta-deploy-action"), stage: s, outputs: filepath.Join(files, "outputs"), summary: filepath.Join(files, "summary"), state: filepath.Join(files, "state")}
+	p := &step{Cmd: exec.Command("atta-deploy-action"), stage: s, settings: settings, outputs: filepath.Join(files, "outputs"), summary: filepath.Join(files, "summary"), state: filepath.Join(files, "state")}
 	write(s.t, p.outputs, "")
 	write(s.t, p.summary, "")
 	write(s.t, p.state, "")
 	p.Dir, p.Stdout, p.Stderr = s.workspace, &p.log, &p.log
-	p.Env = append([]string{
+	p.Env = []string{
 		"GORACE=atexit_sleep_ms=0", // else a program built with -race ends a second late
 		"PATH=" + files, "DOCKER_HOST=tcp://127.0.0.1:1",
 		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=main", "GITHUB_WORKSPACE=" + s.workspace,
 		"GITHUB_OUTPUT=" + p.outputs, "GITHUB_STEP_SUMMARY=" + p.summary, "GITHUB_STATE=" + p.state,
-	}, s.aws.Env()...)
+	}
 	usual := []string{
 		"environment=dev", "version=0.1.0-dev", "image=image.tar", "aws-region=us-east-1", "instance-ids=" + instanceID,
 		"ecr-registry=" + s.aws.RegistryHost(), "ecr-repository=atta", "deploy-bucket=" + bucket,
 	}
+	given := map[string]string{}
 	for _, setting := range append(usual, settings...) {
 		name, value, _ := strings.Cut(setting, "=")
+		given[name] = value
 		if name == strings.ToLower(name) {
 			name = "INPUT_" + strings.ToUpper(name)
 		}
 		p.Env = append(p.Env, name+"="+value)
 	}
+	p.Env = append(s.roleEnv(given), p.Env...)
 	return p
 }
 
@@ -65,7 +69,7 @@ func (s *stage) step(settings ...string) *step {
 // one and what it has saved: https://docs.github.com/en/actions/reference/workflows-and-actions/metadata-syntax#runspost-entrypoint
 func (p *step) after() *step {
 	p.stage.t.Helper()
-	post := p.stage.step()
+	post := p.stage.step(p.settings...)
 	cmd := exec.Command("atta-deploy-action-post")
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = post.Dir, post.Stdout, post.Stderr, post.Env
 	post.Cmd = cmd
@@ -73,6 +77,11 @@ func (p *step) after() *step {
 		post.Env = append(post.Env, "STATE_"+name+"="+value)
 	}
 	return post
+}
+
+// withoutKeys takes the credentials away.
+func (p *step) withoutKeys() *step {
+	return p.without("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 }
 
 // without takes variables away.
