@@ -29,17 +29,14 @@ func (r *request) authorize(p permissionOf) error {
 	for key, value := range p.keys {
 		keys[key] = value
 	}
-	decision := r.roles.decide(r.principal, iam.Request{Action: p.action, Resource: p.resource, Keys: keys}, p.policy, p.owner)
+	decision, by := r.roles.decide(r.principal, iam.Request{Action: p.action, Resource: p.resource, Keys: keys}, p.policy, p.owner)
 	r.permissions = append(r.permissions, Permission{p.action, p.resource, decision == iam.Allowed})
 	if decision == iam.Allowed {
 		return nil
 	}
-	reason := "because no identity-based policy allows the " + p.action + " action"
+	reason := "because no " + by + " allows the " + p.action + " action"
 	if decision == iam.Denied {
-		reason = "with an explicit deny in an identity-based policy"
-		if p.policy != nil {
-			reason = "with an explicit deny in a resource-based policy"
-		}
+		reason = "with an explicit deny in a " + by
 	}
 	return denial{fmt.Sprintf("User: %s is not authorized to perform: %s on resource: %s %s", r.principal.arn, p.action, p.resource, reason)}
 }

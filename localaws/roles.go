@@ -75,13 +75,14 @@ func (a *roles) mayAssume(name string, r iam.Request, caller principal) bool {
 		return exists
 	}
 	r.Principal.Names = append(r.Principal.Names, a.accountNames()...)
-	return r.Principal.Kind == "AWS" && iam.Evaluate(r, found.trust) == iam.Allowed && a.decide(caller, r, nil, "") == iam.Allowed
+	permitted, _ := a.decide(caller, r, nil, "")
+	return r.Principal.Kind == "AWS" && iam.Evaluate(r, found.trust) == iam.Allowed && permitted == iam.Allowed
 }
 
 // decide evaluates the policies of the caller's role together with that of a resource, of which each must allow the
-// request if the resource is another account's. A key of the account itself, such as the runner's, may do everything that
-// no policy of a resource denies.
-func (a *roles) decide(caller principal, r iam.Request, resource *iam.Policy, owner string) iam.Decision {
+// request if the resource is another account's, and says which of them was decisive. A key of the account itself, such as
+// the runner's, may do everything that no policy of a resource denies.
+func (a *roles) decide(caller principal, r iam.Request, resource *iam.Policy, owner string) (decision iam.Decision, by string) {
 	r.Principal = iam.Principal{Kind: "AWS", Names: append(a.namesOf(caller), a.accountNames()...)}
 	ofResource := iam.NotAllowed
 	if resource != nil {
@@ -92,13 +93,13 @@ func (a *roles) decide(caller principal, r iam.Request, resource *iam.Policy, ow
 	if enforced && caller.role != "" {
 		ofIdentity = iam.Evaluate(r, found.policies...)
 	}
-	switch {
-	case ofResource == iam.Denied || ofIdentity == iam.Denied:
-		return iam.Denied
-	case enforced && cmp.Or(owner, a.account) != a.account:
-		return min(ofResource, ofIdentity)
+	switch other := enforced && cmp.Or(owner, a.account) != a.account; {
+	case ofIdentity == iam.Denied, ofResource != iam.Denied && ofIdentity == iam.NotAllowed && (other || ofResource == iam.NotAllowed):
+		return ofIdentity, "identity-based policy"
+	case ofResource == iam.Denied, other && ofResource == iam.NotAllowed:
+		return ofResource, "resource-based policy"
 	}
-	return max(ofResource, ofIdentity)
+	return iam.Allowed, ""
 }
 
 // namesOf returns what a policy may call the caller.

@@ -86,9 +86,7 @@ func TestCancelledRunWithADocumentIsCleanedUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	p.done().wants("cancelled")
-	post := p.after()
-	post.Env = append(post.Env, "INPUT_DOCUMENT-NAME=deploy-atta-dev")
-	if out := post.run(); out.code != 0 || out.outputs["status"] != "cancelled" || !strings.Contains(out.log, ": rolled-back: ") {
+	if out := p.after().run(); out.code != 0 || out.outputs["status"] != "cancelled" || !strings.Contains(out.log, ": rolled-back: ") {
 		t.Errorf("exit status %d:\n%s", out.code, out.log)
 	}
 	if got := s.documents(); !slices.Equal(got, []string{"deploy-atta-dev"}) {
@@ -117,7 +115,7 @@ func TestDocumentWithAnotherContentIsRefused(t *testing.T) {
 func TestDoctorChecksTheHost(t *testing.T) {
 	s := playWithScripts(t)
 	s.createDocuments()
-	out := s.run("operation=doctor", "version=", "image=", "document-name=status-atta-dev")
+	out := s.run("operation=doctor", "version=", "image=", "ecr-repository=", "document-name=status-atta-dev")
 	out.wants("success")
 	if !strings.Contains(out.log, "fit for a deploy: ") || !strings.Contains(out.log, "credentials of arn:aws:") || !strings.Contains(out.summary, "no problem found, 1 instance fit for a deploy") {
 		t.Errorf("the log is\n%s", out.log)

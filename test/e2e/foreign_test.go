@@ -116,7 +116,7 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 			secrets = append(secrets, value)
 		}
 	}
-	if len(secrets) != 3 {
+	if len(secrets) != 4 {
 		t.Fatalf("%d secrets are looked for, want those of the host, of the keys and of the workflow", len(secrets))
 	}
 	s.build("0.1.0-dev")

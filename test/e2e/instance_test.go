@@ -18,6 +18,7 @@ import (
 type instance struct {
 	host      *host.Host // nil: simulated
 	simulated *simhost.Host
+	machine   localaws.Machine // one of them
 
 	mu        sync.Mutex
 	behaviors map[string]simhost.Behavior // of a version that is simulated
@@ -30,7 +31,8 @@ func (s *stage) addSimulatedInstance() {
 		defer s.instance.mu.Unlock()
 		return s.behaviors[version]
 	}
-	s.addInstance(s.simulated)
+	s.machine = s.simulated
+	s.tagInstance("atta")
 }
 
 // addScriptInstance adds an instance with stand-ins for docker, systemctl and aws.
@@ -45,11 +47,14 @@ func (s *stage) addScriptInstance() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.addInstance(s.host)
+	s.machine = s.host
+	s.tagInstance("atta")
 }
 
-func (s *stage) addInstance(m localaws.Machine) {
-	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: m, InjectFault: s.deliver, Tags: tagsOf("atta")})
+// tagInstance makes the instance one of a service, to which the module's roles for the service may send commands.
+func (s *stage) tagInstance(service string) {
+	tags := map[string]string{"Environment": "dev", "Service": service}
+	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: s.machine, InjectFault: s.deliver, Tags: tags})
 }
 
 func (i *instance) setBehavior(version string, behavior simhost.Behavior) {

@@ -11,11 +11,6 @@ import (
 // usualModule is the Terraform module with the names that a step has by default.
 var usualModule = account.Module{Service: "atta", Environment: "dev", Repository: "atta", Bucket: bucket, Document: "AWS-RunShellScript"}
 
-// tagsOf are the tags of an instance to which the module's roles may send commands.
-func tagsOf(service string) map[string]string {
-	return map[string]string{"Environment": "dev", "Service": service}
-}
-
 // roleEnv creates the roles of the module whose names are those of a step's inputs, and returns the environment of the
 // role that the step's operation needs, as aws-actions/configure-aws-credentials leaves it.
 func (s *stage) roleEnv(inputs map[string]string) []string {

@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/iam"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -143,6 +144,7 @@ func TestTwoServicesShareABucketAnEnvironmentAndAVersion(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
 	for _, service := range []string{"atta", "web"} {
+		s.tagInstance(service)
 		out := s.run("service=" + service)
 		out.wants("success")
 		if want := "s3://" + bucket + "/bundles/dev/" + service + "/deploy-bundle-0.1.0-dev.tar.gz"; out.outputs["bundle-uri"] != want {
@@ -158,6 +160,8 @@ func TestStrictBucketOfAnotherAccountIsUsedOnRequest(t *testing.T) {
 	s.aws.CreateBucket("elsewhere", localaws.OwnedBy(owner), localaws.InRegion("eu-west-1"))
 	s.aws.CreateBucket("theirs", localaws.OwnedBy(owner), localaws.RequireEncryption("aws:kms"), localaws.WithObjectLock())
 	s.build("0.1.0-dev")
+	s.run("deploy-bucket=theirs", "bucket-owner="+owner).says("no resource-based policy allows the s3:GetObject action", "permissions.md")
+	s.aws.CreateBucket("theirs", localaws.OwnedBy(owner), localaws.RequireEncryption("aws:kms"), localaws.WithObjectLock(), allowAccount(t, "theirs"))
 	out := s.run("deploy-bucket=elsewhere", "bucket-owner="+owner)
 	out.wants("failed")
 	out.says("the bucket elsewhere is in region eu-west-1, not in us-east-1", "or aws-region to eu-west-1")
@@ -168,6 +172,17 @@ func TestStrictBucketOfAnotherAccountIsUsedOnRequest(t *testing.T) {
 		t.Errorf("pushed %v", pushed)
 	}
 	s.run("deploy-bucket=theirs", "bucket-owner="+owner, "server-side-encryption=aws:kms").wants("success")
+}
+
+// allowAccount adds a policy with which a bucket allows the account of the roles what they need.
+func allowAccount(t *testing.T, bucket string) localaws.BucketOption {
+	t.Helper()
+	policy, err := iam.Parse(`{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"` + accountID + `"},
+		"Action":["s3:GetObject","s3:PutObject","s3:ListBucket"],"Resource":["arn:aws:s3:::` + bucket + `","arn:aws:s3:::` + bucket + `/*"]}]}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return localaws.WithPolicy(policy)
 }
 
 func TestBucketOfAnotherAccountIsRefused(t *testing.T) {
