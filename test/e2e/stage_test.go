@@ -96,6 +96,13 @@ func (s *stage) deliver(i localaws.Invocation) *localaws.DeliveryFault {
 	return s.answer(i)
 }
 
+// setAnswer has something else answer in the instance's place; nil: it answers itself.
+func (s *stage) setAnswer(answer func(localaws.Invocation) *localaws.DeliveryFault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.answer = answer
+}
+
 // deploys are the commands that ask for a deploy, not for what runs. The SDK sends
 // a command again when it has not heard the reply: one deploy, word for word.
 func (s *stage) deploys() []string {
