@@ -34,7 +34,7 @@ func (s *stage) runOperation(operation string, settings ...string) outcome {
 }
 
 // interrupt runs an operation that the instance never ends, and cancels it as the runner does.
-func (s *stage) interrupt(operation string, settings ...string) {
+func (s *stage) interrupt(operation string, settings ...string) outcome {
 	s.t.Helper()
 	s.setAnswer(func(localaws.Invocation) *localaws.DeliveryFault {
 		return &localaws.DeliveryFault{Status: "InProgress"}
@@ -48,8 +48,9 @@ func (s *stage) interrupt(operation string, settings ...string) {
 	if err := p.Process.Signal(os.Interrupt); err != nil {
 		s.t.Fatal(err)
 	}
-	p.done()
+	out := p.done()
 	s.setAnswer(nil)
+	return out
 }
 
 // exercise runs an operation to its end, and in the ways that need other permissions: the response to a command is lost, an
