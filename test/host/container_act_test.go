@@ -18,6 +18,7 @@ import (
 	hub "github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/account"
 	"github.com/org/atta-deploy-action/localaws/container"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
@@ -25,14 +26,14 @@ import (
 const (
 	root = "../.."               // of this repository
 	home = "i-0123456789abcdef1" // the instance of the workflows
-	role = "arn:aws:iam::123456789012:role/atta-deploy-dev"
 )
 
 // consumer is a repository that uses the action, with its remote, on a laptop and on GitHub: workflows are run by act,
 // with real containers, of the action's own Dockerfile or of the image that it is published as.
 type consumer struct {
 	guest
-	home   string // the repository on a laptop
+	module account.Module // with whose roles, documents and bucket the workflows run
+	home   string         // the repository on a laptop
 	remote string
 	action string // a copy of this one, as act finds it
 	images string // the docker saves that the builds give
@@ -75,8 +76,13 @@ func bases(t *testing.T) {
 
 func newConsumer(t *testing.T) consumer {
 	t.Helper()
-	c := consumer{guest: boot(t), home: filepath.Join(t.TempDir(), "atta"), action: filepath.Join(t.TempDir(), "action"), images: t.TempDir()}
-	cloud.AddInstance(localaws.Instance{ID: home, Name: "workflows", Machine: c.Container})
+	c := consumer{module: account.Module{Service: "atta", Environment: "dev"}, home: filepath.Join(t.TempDir(), "atta"), action: filepath.Join(t.TempDir(), "action"), images: t.TempDir()}
+	c.guest = bootWith(t, container.Bookworm, cloud.RoleCredentials(c.module.RoleName("instance"), home))
+	c.module.Repository, c.module.Bucket = c.name, c.name
+	if err := c.module.Create(cloud); err != nil {
+		t.Fatal(err)
+	}
+	cloud.AddInstance(localaws.Instance{ID: home, Name: "workflows", Machine: c.Container, Tags: map[string]string{"Environment": "dev", "Service": "atta"}})
 	bases(t)
 
 	// The one step that cannot be done here is the build, which pulls its base and needs buildx.
@@ -213,9 +219,11 @@ func (c consumer) run(ref, event, workflow string, payload map[string]any) (stri
 	for _, entry := range cloud.OIDCEnv() {
 		args = append(args, "--env", entry)
 	}
+	roleARN := func(operation string) string { return "arn:aws:iam::123456789012:role/" + c.module.RoleName(operation) }
 	for name, value := range map[string]string{
-		"AWS_REGION": "us-east-1", "AWS_ROLE_ARN": role, "ECR_REGISTRY": cloud.RegistryHost(), "ECR_REPOSITORY": c.name,
-		"DEPLOY_BUCKET": c.name, "EC2_INSTANCE_ID": home,
+		"AWS_REGION": "us-east-1", "ECR_REGISTRY": cloud.RegistryHost(), "ECR_REPOSITORY": c.name, "DEPLOY_BUCKET": c.name, "EC2_INSTANCE_ID": home,
+		"AWS_ROLE_ARN": roleARN("deploy"), "AWS_ROLLBACK_ROLE_ARN": roleARN("rollback"), "AWS_STATUS_ROLE_ARN": roleARN("status"),
+		"SSM_DOCUMENT": c.module.DocumentName("deploy"), "SSM_ROLLBACK_DOCUMENT": c.module.DocumentName("rollback"), "SSM_STATUS_DOCUMENT": c.module.DocumentName("status"),
 	} {
 		args = append(args, "--var", name+"="+value)
 	}

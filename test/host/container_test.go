@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/org/atta-deploy-action/localaws/container"
 )
 
@@ -70,17 +72,23 @@ func onEach(t *testing.T, test func(t *testing.T, m guest)) {
 
 func bootOf(t *testing.T, recipe container.Recipe) guest {
 	t.Helper()
-	image, err := images[recipe]()
+	key, err := cloud.Config().Credentials.Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	key, err := cloud.Config().Credentials.Retrieve(t.Context())
+	return bootWith(t, recipe, key)
+}
+
+// bootWith starts an instance with credentials.
+func bootWith(t *testing.T, recipe container.Recipe, key aws.Credentials) guest {
+	t.Helper()
+	image, err := images[recipe]()
 	if err != nil {
 		t.Fatal(err)
 	}
 	name := fmt.Sprintf("atta-e2e-%d-%d", os.Getpid(), counter.Add(1))
 	c, err := container.Start(t.Context(), image, container.Options{
-		Name: name, Endpoint: cloud.URL(), AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey,
+		Name: name, Endpoint: cloud.URL(), AccessKeyID: key.AccessKeyID, SecretAccessKey: key.SecretAccessKey, SessionToken: key.SessionToken,
 	})
 	if err != nil {
 		t.Fatal(err)
