@@ -26,6 +26,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/http/httputil"
 	"strings"
 	"time"
 
@@ -45,6 +46,7 @@ type Options struct {
 	Provider        Provider         // the account's identity provider for these tokens
 	InvocationDelay time.Duration    // how long the invocations of a new command are not listed; default 50 ms, negative: none
 	Now             func() time.Time // clock for signatures, tokens and records; default time.Now
+	Observe         func([]byte)     // is called with each request as it arrives, whole; may be nil
 }
 
 // Server is a running emulator. Its methods are safe for concurrent use.
@@ -205,6 +207,13 @@ func (s *Server) Config() aws.Config {
 }
 
 func (s *Server) handle(w http.ResponseWriter, hr *http.Request) {
+	if s.options.Observe != nil {
+		whole, err := httputil.DumpRequest(hr, true)
+		if err != nil {
+			return // the client has disconnected
+		}
+		s.options.Observe(whole)
+	}
 	r := &request{Request: hr, roles: s.roles}
 	api := s.route(hr)
 	if api != s.registry || !isBlob(hr.URL.Path) {

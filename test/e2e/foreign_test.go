@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 
@@ -102,56 +101,5 @@ func TestOnlyAReportOfThisDeploymentIsASuccess(t *testing.T) {
 				t.Errorf("latest-dev is %q, want %q", got, alias)
 			}
 		})
-	}
-}
-
-func TestSecretsAreNotDisclosed(t *testing.T) {
-	s := playWithScripts(t)
-	const canary = "canary-of-the-host-4711"
-	write(t, s.host.Path("opt/atta/.env"), "TOKEN="+canary+"\nGREETING=hi\n")
-	keys := s.step()
-	secrets := []string{canary}
-	for _, entry := range append(keys.Env, s.aws.OIDCEnv()...) {
-		if name, value, _ := strings.Cut(entry, "="); strings.Contains(name, "SECRET") || strings.HasSuffix(name, "_TOKEN") {
-			secrets = append(secrets, value)
-		}
-	}
-	if len(secrets) != 4 {
-		t.Fatalf("%d secrets are looked for, want those of the host, of the keys and of the workflow", len(secrets))
-	}
-	s.build("0.1.0-dev")
-	good := keys.run()
-	good.wants("success")
-	if s.greeting() != "hi from 0.1.0-dev" {
-		t.Errorf("the job did not see the settings: %q", s.greeting())
-	}
-	s.build("0.1.1-dev", sample.WithExitCode(3))
-	p := s.step("version=0.1.1-dev", "role-to-assume="+role).withoutKeys()
-	p.Env = append(p.Env, s.aws.OIDCEnv()...)
-	bad := p.run()
-	bad.wants("rolled-back")
-
-	places := map[string]string{"the commands": strings.Join(s.scripts, "\n")}
-	for _, version := range []string{"0.1.0-dev", "0.1.1-dev"} {
-		object, ok := s.aws.Object(bucket, "bundles/dev/atta/deploy-bundle-"+version+".tar.gz")
-		if !ok {
-			t.Fatalf("no bundle of %s", version)
-		}
-		places["the bundle of "+version] = string(object) // not compressed
-	}
-	for name, out := range map[string]outcome{"the good run": good, "the bad run": bad} {
-		places["the log of "+name], places["the summary of "+name], places["the outputs of "+name] = out.log, out.summary, fmt.Sprint(out.outputs)
-	}
-	log, err := os.ReadFile(s.host.Path("var/log/atta-deploy.log"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	places["the instance's log"] = string(log)
-	for place, text := range places {
-		for _, secret := range secrets {
-			if strings.Contains(text, secret) {
-				t.Errorf("%s holds the secret %.12s…", place, secret)
-			}
-		}
 	}
 }
