@@ -13,7 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all terraform cases sweep simulate bench bench-levels bench-fleet e2e check lint publish vulnerabilities golden
+.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-levels bench-fleet e2e check lint publish vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ cases: ## Run the inputs and surroundings that people have reported, and their l
 
 terraform: ## Check and test the Terraform module (TERRAFORM_PLUGINS=folder with a mirror of the AWS provider)
 	go test -tags=terraform -count=1 -run=TestTerraformModule .
+
+fuzz: ## Fuzz each parser of outside data for FUZZTIME, 10m by default; go test runs their corpora
+	@for file in $$(git grep -lE '^func Fuzz' '*_test.go'); do for target in $$(sed -n 's/^func \(Fuzz[A-Za-z]*\).*/\1/p' $$file); do \
+	  echo "$$file $$target"; go test ./$$(dirname $$file) -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(or $(FUZZTIME),10m) -parallel=2 || exit 1; done; done
 
 sweep: ## Kill a deploy before each of its commands, read-only ones included, and check the state of the host
 	KILL_ALL=yes go test -tags=long ./test/host -count=1 -timeout=60m -run=KilledAnywhere -v

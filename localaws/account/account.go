@@ -20,6 +20,7 @@ type Module struct {
 	Service, Environment string
 	Repository, Bucket   string
 	Document             string // that every role sends; empty: each has one of its own
+	LogGroup             string // empty: none
 }
 
 // Operations are those that have a role and a document.
@@ -85,8 +86,23 @@ func (m Module) Role(s *localaws.Server, name string) (localaws.Role, error) {
 	if err != nil {
 		return localaws.Role{}, err
 	}
-	policy, err := m.Policy(s.Options(), name)
-	return localaws.Role{Name: m.RoleName(name), Trust: trusted, Policies: []string{policy}}, err
+	role := localaws.Role{Name: m.RoleName(name), Trust: trusted}
+	files := []string{name}
+	switch {
+	case m.LogGroup == "" || name == "status":
+	case name == "instance":
+		files = append(files, "log-write")
+	default:
+		files = append(files, "log-read")
+	}
+	for _, file := range files {
+		policy, err := m.Policy(s.Options(), file)
+		if err != nil {
+			return role, err
+		}
+		role.Policies = append(role.Policies, policy)
+	}
+	return role, nil
 }
 
 var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
@@ -106,6 +122,7 @@ func (m Module) Policy(o localaws.Options, name string) (text string, err error)
 		"service": m.Service, "environment": m.Environment, "repository": m.Repository, "bucket": m.Bucket,
 		"github_owner": "org", "github_owner_id": "1234567", "github_name": "atta", "github_repository_id": "987654321",
 		"document_name": m.DocumentName(name), "document_owner": o.Account,
+		"log_group": m.LogGroup, "settings_path": "/" + m.Service + "/" + m.Environment,
 	}
 	if m.Document == "AWS-RunShellScript" { // documents of AWS belong to no account
 		values["document_owner"] = ""

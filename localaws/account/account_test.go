@@ -91,6 +91,7 @@ func TestRolesAreDenied(t *testing.T) {
 		{"open a session", all, "ssm:StartSession", instance, tagged, "", nil},
 		{"a parameter", all, "ssm:GetParameter", parameter + "atta/dev/token", nil, "", nil},
 		{"parameters by path", "deploy rollback status", "ssm:GetParametersByPath", parameter + "atta/dev", nil, "", nil},
+		{"parameters of another path", "instance", "ssm:GetParametersByPath", parameter + "atta/prod", nil, parameter + "atta/dev", nil},
 		{"assume a role", all, "sts:AssumeRole", "arn:aws:iam::123456789012:role/atta-deploy-dev", nil, "", nil},
 		{"change a role", all, "iam:PutRolePolicy", "arn:aws:iam::123456789012:role/atta-deploy-dev", nil, "", nil},
 		{"tag an instance", all, "ec2:CreateTags", instance, tagged, "", nil},

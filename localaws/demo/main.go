@@ -26,7 +26,7 @@ import (
 )
 
 // module names what the Terraform module would create in an account: each operation runs with its role and its document.
-var module = account.Module{Service: "atta", Environment: "demo", Repository: "atta-demo", Bucket: "atta-demo-deploy-123456789012"}
+var module = account.Module{Service: "atta", Environment: "demo", Repository: "atta-demo", Bucket: "atta-demo-deploy-123456789012", LogGroup: "/deploy/atta-demo"}
 
 var instanceCount = flag.Int("instances", 10, "how many instances to deploy to")
 
@@ -229,7 +229,7 @@ func (s *stage) slowDown(h *host.Host) error {
 
 // deployWithLog deploys from a registry that takes its time for each layer.
 func (s *stage) deployWithLog(ctx context.Context, version string) error {
-	s.logGroup = "/deploy/atta-demo"
+	s.logGroup = module.LogGroup
 	s.aws.AddFault(localaws.Fault{Operation: "registry:GET blob", Delay: time.Second})
 	defer s.aws.ClearFaults()
 	return s.deploy(ctx, version)

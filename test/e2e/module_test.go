@@ -52,6 +52,7 @@ func moduleFor(inputs map[string]string) account.Module {
 	m := usualModule
 	for name, field := range map[string]*string{
 		"service": &m.Service, "environment": &m.Environment, "ecr-repository": &m.Repository, "deploy-bucket": &m.Bucket, "document-name": &m.Document,
+		"log-group": &m.LogGroup,
 	} {
 		if plainName.MatchString(inputs[name]) {
 			*field = inputs[name]
