@@ -18,6 +18,7 @@ type Instance struct {
 	AgentVersion string // default 3.3.0.0
 	Tags         map[string]string
 	Address      string                          // private IP address
+	Role         string                          // of its agent, which needs permissions to write a log; empty: it may
 	Machine      Machine                         // nil: every command succeeds with empty output
 	InjectFault  func(Invocation) *DeliveryFault // called before each delivery; may return nil
 }

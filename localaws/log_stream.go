@@ -70,11 +70,29 @@ func (s *logStream) upload(ended bool) {
 	s.pending = s.pending[n:]
 }
 
+// mayWriteLog reports whether the role of an instance allows its agent to write to a log group, and records the agent's
+// calls: https://github.com/aws/amazon-ssm-agent/blob/mainline/agent/agentlogstocloudwatch/cloudwatchlogspublisher/cloudwatchlogsservice.go
+func (a *ssm) mayWriteLog(i Instance, group string) bool {
+	agent := principal{role: i.Role, arn: "arn:" + a.options.Partition + ":sts::" + a.options.Account + ":assumed-role/" + i.Role + "/" + i.ID}
+	allowed := true
+	for _, operation := range []string{"CreateLogGroup", "CreateLogStream", "DescribeLogStreams", "PutLogEvents"} {
+		if i.Role == "" {
+			break
+		}
+		r := &request{roles: a.roles, principal: agent}
+		err := r.authorize(permissionOf{action: "logs:" + operation, resource: a.arn("logs") + "log-group:" + group + ":log-stream:"})
+		call := a.journal.begin(Call{Operation: "logs:" + operation, Resource: group, Time: a.options.Now()})
+		a.journal.end(call, r, 0)
+		allowed = allowed && err == nil
+	}
+	return allowed
+}
+
 // runWithLog runs a script on the machine of i. With a log group, the output is uploaded in the meantime, completely before
-// the result is known. An agent that may not create the group runs the script without.
+// the result is known. An agent that may not write there runs the script without.
 func (a *ssm) runWithLog(ctx context.Context, i *invocation, script string, env []string) Exit {
 	group := i.command.in.logGroup()
-	if group == "" || !a.logs.createGroup(group) {
+	if group == "" || !a.mayWriteLog(i.instance, group) || !a.logs.createGroup(group) {
 		return i.instance.Machine.Run(ctx, script, env)
 	}
 	prefix := i.command.id + "/" + i.instance.ID + "/" + strings.ReplaceAll(plugin, ":", "-") + "/"

@@ -138,6 +138,7 @@ func Start(o Options) (*Server, error) {
 	s.s3 = newS3(o, s.keys)
 	s.logs = newLogs(o, s.keys)
 	s.ssm = newSSM(ctx, o, s.keys, s.logs)
+	s.ssm.roles, s.ssm.journal = s.roles, &s.journal
 
 	s.http = http.Server{
 		Handler:     http.HandlerFunc(s.handle),

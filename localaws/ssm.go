@@ -15,6 +15,8 @@ type ssm struct {
 	documents  documents
 	parameters parameterStore
 	logs       *logs
+	roles      *roles
+	journal    *journal
 	life       context.Context // the server's lifetime: agents outlive the request that sent their command
 	agents     sync.WaitGroup
 

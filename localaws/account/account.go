@@ -34,7 +34,7 @@ func (m Module) Create(s *localaws.Server) error {
 		problems = append(problems, m.CreateDocuments(s))
 	}
 	for _, name := range append(Operations, "instance") {
-		role, err := m.Role(s, name)
+		role, err := m.Role(s.Options(), name)
 		if err == nil {
 			err = s.CreateRole(role)
 		}
@@ -77,12 +77,12 @@ func (m Module) DocumentName(operation string) string {
 func (m Module) RoleName(name string) string { return m.Service + "-" + name + "-" + m.Environment }
 
 // Role returns the role of an operation, or of the instances, as the module creates it.
-func (m Module) Role(s *localaws.Server, name string) (localaws.Role, error) {
+func (m Module) Role(o localaws.Options, name string) (localaws.Role, error) {
 	trust := "trust"
 	if name == "instance" {
 		trust = "instance-trust"
 	}
-	trusted, err := m.Policy(s.Options(), trust)
+	trusted, err := m.Policy(o, trust)
 	if err != nil {
 		return localaws.Role{}, err
 	}
@@ -96,7 +96,7 @@ func (m Module) Role(s *localaws.Server, name string) (localaws.Role, error) {
 		files = append(files, "log-read")
 	}
 	for _, file := range files {
-		policy, err := m.Policy(s.Options(), file)
+		policy, err := m.Policy(o, file)
 		if err != nil {
 			return role, err
 		}

@@ -196,7 +196,7 @@ func newStage(ctx context.Context) (_ *stage, err error) {
 		}
 		s.hosts = append(s.hosts, h)
 		s.aws.AddInstance(localaws.Instance{
-			ID: id, Name: fmt.Sprintf("demo-%d", i), Machine: h, Tags: map[string]string{"Environment": "demo", "Service": "atta"},
+			ID: id, Name: fmt.Sprintf("demo-%d", i), Machine: h, Role: module.RoleName("instance"), Tags: map[string]string{"Environment": "demo", "Service": "atta"},
 		})
 	}
 	return s, nil

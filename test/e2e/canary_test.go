@@ -47,11 +47,12 @@ func (c *canaries) record(what, text string) {
 func newCanaries(t *testing.T) *canaries {
 	t.Helper()
 	c := &canaries{seen: map[string]string{}, secrets: map[string]string{}}
-	for _, place := range []string{"settings", "environment", "login", "workspace"} {
+	for _, place := range []string{"settings", "environment", "login", "workspace", "parameters"} {
 		c.secrets[place] = canary(place)
 	}
 	c.stage = begin(t, true, localaws.Options{Observe: func(request []byte) { c.record("a request", carriers.ReplaceAllString(string(request), "")) }})
 	c.createDocuments()
+	c.aws.PutParameter(localaws.Parameter{Name: "/atta/dev/API_KEY", Value: c.secrets["parameters"], Type: "SecureString"})
 	write(t, c.host.Path("opt/atta/.env"), "TOKEN="+c.secrets["settings"]+"\nGREETING=hi\n")
 	wrapper, err := os.ReadFile(c.host.Path("../bin/aws"))
 	if err != nil {
@@ -101,7 +102,7 @@ func (c *canaries) runWithSecrets(operation, kind string, settings ...string) ou
 func (c *canaries) recordFiles(folder string) (count int) {
 	c.t.Helper()
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() || path == c.host.Path("opt/atta/.env") {
+		if err != nil || !entry.Type().IsRegular() || path == c.host.Path("opt/atta/.env") || entry.Name() == "settings.env" {
 			return err
 		}
 		text, err := os.ReadFile(path)
@@ -175,9 +176,13 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 	}
 	c.build("0.1.1-dev", sample.WithExitCode(3))
 	c.runWithSecrets("plan", "keys", "version=0.1.1-dev")
-	c.runWithSecrets("deploy", "OIDC", "version=0.1.1-dev").wants("rolled-back")
+	more := []string{"settings-from=/atta/dev", "log-group=" + logGroup}
+	c.runWithSecrets("deploy", "OIDC", append(more, "version=0.1.1-dev")...).wants("rolled-back")
 	c.build("0.1.2-dev")
-	c.runWithSecrets("deploy", "OIDC", "version=0.1.2-dev").wants("success")
+	c.runWithSecrets("deploy", "OIDC", append(more, "version=0.1.2-dev")...).wants("success")
+	if installed, err := os.ReadFile(c.host.Path("opt/atta/current/settings.env")); err != nil || !strings.Contains(string(installed), c.secrets["parameters"]) {
+		t.Errorf("the settings of the release are %q, %v", installed, err)
+	}
 	c.runWithSecrets("rollback", "OIDC").wants("success")
 	c.runWithSecrets("status", "OIDC").wants("success")
 	c.wantNoTrace()

@@ -54,7 +54,7 @@ func (s *stage) addScriptInstance() {
 // tagInstance makes the instance one of a service, to which the module's roles for the service may send commands.
 func (s *stage) tagInstance(service string) {
 	tags := map[string]string{"Environment": "dev", "Service": service}
-	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: s.machine, InjectFault: s.deliver, Tags: tags})
+	s.aws.AddInstance(localaws.Instance{ID: instanceID, Name: "one", Machine: s.machine, InjectFault: s.deliver, Tags: tags, Role: usualModule.RoleName("instance")})
 }
 
 func (i *instance) setBehavior(version string, behavior simhost.Behavior) {

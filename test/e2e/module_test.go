@@ -17,7 +17,7 @@ func (s *stage) roleEnv(inputs map[string]string) []string {
 	s.t.Helper()
 	module := moduleFor(inputs)
 	for _, name := range append(account.Operations, "instance") {
-		role, err := module.Role(s.aws, name)
+		role, err := module.Role(s.aws.Options(), name)
 		if err != nil {
 			s.t.Fatal(err)
 		}

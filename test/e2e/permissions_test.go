@@ -18,6 +18,8 @@ var tolerated = map[string]string{
 	"rollback: s3:GetObject atta-deploy-artifacts/bundles/dev/deploy-bundle-*": "as for deploy",
 }
 
+const logGroup = "/deploy/atta-dev"
+
 // operationSettings are the inputs of each operation with the module's documents.
 var operationSettings = map[string][]string{
 	"deploy":   {"document-name=deploy-atta-dev"},
@@ -79,18 +81,19 @@ func runEverything(t *testing.T) map[string][]localaws.Permission {
 	s.runOperation("deploy").wants("success")
 	s.build("0.1.1-dev")
 	s.runOperation("plan", "version=0.1.1-dev")
-	s.exercise("deploy", "version=0.1.1-dev")
+	s.exercise("deploy", "version=0.1.1-dev", "log-group="+logGroup)
 	s.exercise("status")
 
 	const other = "i-0123456789abcdef1" // has no release to roll back to
 	s.aws.AddInstance(localaws.Instance{ID: other, Machine: simhost.New("", ""), Tags: map[string]string{"Environment": "dev", "Service": "atta"}})
-	s.exercise("rollback", "instance-ids="+instanceID+","+other, "version=0.1.0-dev")
+	s.exercise("rollback", "instance-ids="+instanceID+","+other, "version=0.1.0-dev", "log-group="+logGroup)
 
 	real := newStage(t, true, localaws.Options{})
 	defer real.close()
 	real.createDocuments()
 	real.build("0.1.0-dev")
-	real.runOperation("deploy").wants("success")
+	real.aws.PutParameter(localaws.Parameter{Name: "/atta/dev/TOKEN", Value: "x"})
+	real.runOperation("deploy", "settings-from=/atta/dev", "log-group="+logGroup).wants("success")
 
 	used := map[string][]localaws.Permission{}
 	for _, call := range append(s.aws.Calls(), real.aws.Calls()...) {
@@ -110,6 +113,9 @@ func TestModuleGrantsWhatOperationsNeedAndNoMore(t *testing.T) {
 			}
 		}
 		for _, grant := range grants {
+			if strings.HasPrefix(grant.Action, "logs:") { // a policy needs both forms of a group's ARN
+				grant.Resource = "*"
+			}
 			if !slices.ContainsFunc(used[role], func(p localaws.Permission) bool { return grant.Covers(p.Action, p.Resource) }) {
 				t.Errorf("no operation needs: %s", shortenGrant(name, grant))
 			}
@@ -118,17 +124,21 @@ func TestModuleGrantsWhatOperationsNeedAndNoMore(t *testing.T) {
 }
 
 // grantsOf returns what a policy of the module grants.
-func grantsOf(t *testing.T, name string) []iam.Grant {
+func grantsOf(t *testing.T, name string) (grants []iam.Grant) {
 	t.Helper()
-	text, err := moduleFor(map[string]string{"document-name": name + "-atta-dev"}).Policy(localaws.Options{Account: accountID, Region: "us-east-1", Partition: "aws"}, name)
+	module := moduleFor(map[string]string{"document-name": name + "-atta-dev", "log-group": logGroup})
+	role, err := module.Role(localaws.Options{Account: accountID, Region: "us-east-1", Partition: "aws"}, name)
 	if err != nil {
 		t.Fatal(err)
 	}
-	policy, err := iam.Parse(text)
-	if err != nil {
-		t.Fatal(err)
+	for _, text := range role.Policies {
+		policy, err := iam.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		grants = append(grants, policy.Grants()...)
 	}
-	return policy.Grants()
+	return grants
 }
 
 // shortenGrant names a grant of a role, without what is the same in every ARN.

@@ -37,7 +37,7 @@ func TestSettingsFromParameterStoreAreThoseOfTheRelease(t *testing.T) {
 	expect("the first deploy", deploy("0.1.0-dev"), canary+" from 0.1.0-dev")
 	setGreeting(changed)
 	expect("the second deploy", deploy("0.1.1-dev"), changed+" from 0.1.1-dev")
-	expect("the rollback", s.run(append(settings, "operation=rollback", "version=", "image=")...), canary+" from 0.1.0-dev")
+	expect("the rollback", s.run(append(settings, "operation=rollback", "version=", "image=", "image-tags=none")...), canary+" from 0.1.0-dev")
 	expect("the same version again", deploy("0.1.0-dev"), changed+" from 0.1.0-dev")
 
 	s.aws.AddFault(localaws.Fault{Operation: "ssm:GetParametersByPath", Error: &localaws.Error{Code: "AccessDeniedException", Message: "User: x is not authorized"}})
