@@ -54,7 +54,7 @@ func command(t *testing.T, dir, name string, args ...string) string {
 // Debian, one with this machine's Go and the modules of go.mod.
 func bases(t *testing.T) {
 	t.Helper()
-	debian, err := images[container.Bookworm]()
+	debian, err := images[container.Bookworm.Name]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func newConsumer(t *testing.T) consumer {
 // publish releases the action, to a registry of strangers and under the tag that consumers use, and returns its image.
 func (c consumer) publish() (image string) {
 	c.t.Helper()
-	debian, err := images[container.Bookworm]()
+	debian, err := images[container.Bookworm.Name]()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -193,7 +193,7 @@ func (c consumer) run(ref, event, workflow string, payload map[string]any) (stri
 	if err := os.WriteFile(file, content, 0o644); err != nil {
 		c.t.Fatal(err)
 	}
-	debian, err := images[container.Bookworm]()
+	debian, err := images[container.Bookworm.Name]()
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -3,6 +3,7 @@
 package host_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,15 +36,22 @@ func prepareMachines(ctx context.Context, _ string) (listen string, stop func() 
 	return listen, stop, nil
 }
 
-var images = map[container.Recipe]func() (string, error){
-	container.Bookworm: sync.OnceValues(func() (string, error) { return container.Build(context.Background(), container.Bookworm) }),
-	container.Bullseye: sync.OnceValues(func() (string, error) { return container.Build(context.Background(), container.Bullseye) }),
-}
+// images build those of all instances, by the names of their recipes.
+var images = func() map[string]func() (string, error) {
+	all := map[string]func() (string, error){}
+	for _, recipe := range container.Recipes {
+		all[recipe.Name] = sync.OnceValues(func() (string, error) { return container.Build(context.Background(), recipe) })
+	}
+	return all
+}()
 
-// boot starts an instance of Debian bookworm.
+// usual is the instance that most tests run on; INSTANCE names another recipe.
+var usual = cmp.Or(os.Getenv("INSTANCE"), container.Bookworm.Name)
+
+// boot starts the usual instance.
 func boot(t *testing.T) guest {
 	t.Helper()
-	return bootOf(t, container.Bookworm)
+	return bootOf(t, usual)
 }
 
 // onEachMachine runs a scenario on every kind of instance: here, on a container of each recipe.
@@ -52,25 +60,29 @@ func onEachMachine(t *testing.T, scenario func(t *testing.T, m machine)) {
 	onEach(t, func(t *testing.T, m guest) { scenario(t, m.machine) })
 }
 
-// onEach runs a test on a container of each recipe in the long tests, and otherwise on
-// Debian bookworm: to build an image takes minutes.
+// onEach runs a test on the usual instance and, in the long tests, on Debian bullseye, unless
+// INSTANCE asks for one only: to build an image takes minutes.
 func onEach(t *testing.T, test func(t *testing.T, m guest)) {
 	t.Parallel() // or each test would wait for the previous one
-	recipes := []container.Recipe{container.Bookworm}
-	if long {
-		recipes = append(recipes, container.Bullseye)
+	recipes := []string{usual}
+	if long && os.Getenv("INSTANCE") == "" {
+		recipes = append(recipes, container.Bullseye.Name)
 	}
 	for _, recipe := range recipes {
-		t.Run(recipe.Suite, func(t *testing.T) {
+		t.Run(recipe, func(t *testing.T) {
 			t.Parallel()
 			test(t, bootOf(t, recipe))
 		})
 	}
 }
 
-func bootOf(t *testing.T, recipe container.Recipe) guest {
+func bootOf(t *testing.T, recipe string) guest {
 	t.Helper()
-	image, err := images[recipe]()
+	build, ok := images[recipe]
+	if !ok {
+		t.Fatalf("there is no instance %q", recipe)
+	}
+	image, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
