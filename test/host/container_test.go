@@ -97,7 +97,7 @@ func bootOf(t *testing.T, recipe string) guest {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := guest{machine{instance: c, t: t, name: name, service: "atta", healthTimeout: "30", port: "8081"}, c}
+	m := guest{machine{instance: c, t: t, name: name, service: "atta", healthTimeout: "30", port: "8081", engine: recipe}, c}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of the instance:\n%s", m.run("tail -n 60 /var/log/*-deploy.log; journalctl --no-pager --lines=60 _PID=1; ps axf; systemctl list-jobs").stdout)
@@ -118,14 +118,17 @@ func (m guest) of(service string) guest {
 	return m
 }
 
-// engineEvents reads the engine's own. Its filter takes the beginning of a name as well.
+// engineEvents reads the engine's own. Docker's filter takes the beginning of a name as well.
 func (m machine) engineEvents() (events []engineEvent) {
 	m.t.Helper()
-	text := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die ` +
-		`--format '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}'`)
+	format := "{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}"
+	if m.engine == container.Podman.Name {
+		format = "{{.Name}} {{.Status}} {{.Image}} {{.ContainerExitCode}}"
+	}
+	text := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die --filter event=died --format '` + format + `'`)
 	for line := range strings.Lines(text) {
 		if fields := append(strings.Fields(line), "", "", "", ""); fields[0] == m.service {
-			events = append(events, engineEvent{image: fields[2], ended: fields[1] == "die", exit: fields[3]})
+			events = append(events, engineEvent{image: fields[2], ended: fields[1] != "start", exit: fields[3]})
 		}
 	}
 	return events

@@ -38,6 +38,7 @@ type machine struct {
 	service       string
 	healthTimeout string // in seconds
 	port          string // free, for a service to listen on
+	engine        string // the name of the recipe, of a container
 }
 
 // answer is what comes back from a command.
