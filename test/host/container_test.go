@@ -122,7 +122,7 @@ func (m guest) of(service string) guest {
 func (m machine) engineEvents() (events []engineEvent) {
 	m.t.Helper()
 	format := "{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}"
-	if m.engine == container.Podman.Name {
+	if m.isPodman() {
 		format = "{{.Name}} {{.Status}} {{.Image}} {{.ContainerExitCode}}"
 	}
 	text := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die --filter event=died --format '` + format + `'`)

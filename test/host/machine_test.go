@@ -48,6 +48,9 @@ type answer struct {
 	stdout, stderr string
 }
 
+// isPodman reports whether the engine is podman, whose words for errors and events differ.
+func (m machine) isPodman() bool { return m.engine == "podman" }
+
 // deploy sends the command that deploys a version of atta and reads its answer.
 func (m machine) deploy(version string, changes ...change) answer {
 	m.t.Helper()
