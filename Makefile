@@ -13,7 +13,11 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
+<<<<<<< HEAD
 .PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-levels bench-fleet e2e check lint publish vulnerabilities golden
+=======
+.PHONY: help demo test test-all terraform cases sweep simulate bench bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden
+>>>>>>> engines
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +59,10 @@ bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with o
 
 e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap jq curl)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=50m -run='E2E|OnEachMachine' ./...
+
+engines: ## Run the tests of the host scripts on a real Docker 29 and a real podman 4, as root, in about an hour (INSTANCE= for one)
+	for instance in $(or $(INSTANCE),docker-29 podman); do \
+		INSTANCE=$$instance go test -tags=e2e,long -shuffle=on -count=1 -timeout=90m -run='E2E|OnEachMachine' -skip=Workflows ./test/host || exit; done
 
 check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats busybox)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }

@@ -35,9 +35,7 @@ observe_container() {
 }
 
 # observe_events: the same of a container that was removed when it had ended, from the engine's
-# events since the start. They name the image as the unit did. The filter takes the beginning of
-# a name as well.
-# https://docs.docker.com/reference/cli/docker/system/events/
+# events since the start. They name the image as the unit did.
 observe_events() {
   local container name status
   while read -r container name status; do
@@ -48,8 +46,17 @@ observe_events() {
     else
       judge_container exited "$status" not-run
     fi
-  done < <(query_docker events --since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=die \
-    --format '{{.Actor.Attributes.name}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}' 2>/dev/null)
+  done < <(list_ended_containers 2>/dev/null)
+}
+
+# list_ended_containers: prints name, image and exit status of each container that has ended since the
+# start. Docker's filter takes the beginning of a name as well; podman says it in other words.
+# https://docs.docker.com/reference/cli/docker/system/events/
+# https://docs.podman.io/en/latest/markdown/podman-events.1.html
+list_ended_containers() {
+  local -a which=(--since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=die --filter event=died)
+  query_docker events "${which[@]}" --format '{{.Actor.Attributes.name}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}' ||
+    query_docker events "${which[@]}" --format '{{.Name}} {{.Image}} {{.ContainerExitCode}}'
 }
 
 # is_evident WORD…: the engine shows one of these of the unit's container. What it does not show

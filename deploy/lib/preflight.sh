@@ -32,11 +32,14 @@ check_rollback() {
 }
 
 # check_tools: the engine and systemd answer, and the engine can run a unit's container at boot, as
-# root and with folders of /opt. Sets ENGINE to what docker says of itself. Podman says it in
-# another form, and needs no unit.
+# root and with folders of /opt. Sets ENGINE to what docker says of itself, and STORE to the folder
+# in which podman, which says it in another form and needs no unit, keeps images.
+# https://docs.podman.io/en/latest/markdown/podman-info.1.html
 check_tools() {
   local unit
   ENGINE=$(query_docker info --format '{{.DockerRootDir}} {{.SecurityOptions}} {{.DriverStatus}}' 2>/dev/null) || ENGINE=''
+  STORE=''
+  [[ $ENGINE == /* ]] || STORE=$(query_docker info --format '{{.Store.GraphRoot}}' 2>/dev/null) || STORE=''
   [[ $ENGINE == /* ]] || query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer: $(last_engine_error <"$LOG")"
   unit=$(systemctl show --property=LoadState docker.service) || refuse engine-unavailable "systemd does not answer"
   [[ $(command -v docker) != */snap/bin/docker ]] ||

@@ -30,12 +30,12 @@ free_space() {
   require_space "$RUN" 1024 "the files of a deploy"
 }
 
-# find_image_store: sets REPLY to the folder below which the engine keeps images: Docker's own, or
-# containerd's. A containerd that Docker starts keeps them below Docker's.
+# find_image_store: sets REPLY to the folder below which the engine keeps images: Docker's own,
+# podman's or containerd's. A containerd that Docker starts keeps them below Docker's.
 # https://docs.docker.com/engine/storage/containerd/
 find_image_store() {
   local store
-  REPLY=${ENGINE%% *}
+  REPLY=${STORE:-${ENGINE%% *}}
   if [[ $ENGINE == *io.containerd.snapshotter* ]]; then
     store=$(sed -n "s/^root *= *[\"']\(.*\)[\"'].*/\1/p" "$ROOT/etc/containerd/config.toml" 2>/dev/null) || store=''
     store=$ROOT${store:-/var/lib/containerd}

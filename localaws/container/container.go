@@ -1,20 +1,14 @@
 // Package container is an instance that is a container: real systemd as PID 1, a
-// real Docker engine of its own and the real AWS CLI. It needs Linux, root, a
+// real container engine of its own and the real AWS CLI. It needs Linux, root, a
 // Docker engine and debootstrap.
 package container
 
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"embed"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -22,9 +16,6 @@ import (
 
 	"github.com/org/atta-deploy-action/localaws"
 )
-
-//go:embed image
-var recipe embed.FS
 
 // Options say what an instance is called and what it is attached to.
 type Options struct {
@@ -40,51 +31,6 @@ type Container struct{ name string }
 
 var _ localaws.Machine = (*Container)(nil)
 
-// Recipe is what an instance is made of.
-type Recipe struct {
-	Suite  string // of Debian
-	Engine string // the package of its container engine
-}
-
-// The instances that deploys are tried on: systemd 252 with AWS CLI 2, and systemd
-// 247 with AWS CLI 1.
-var (
-	Bookworm = Recipe{Suite: "bookworm", Engine: "docker.io"}
-	Bullseye = Recipe{Suite: "bullseye", Engine: "docker.io"}
-)
-
-// Build makes the image of an instance unless the engine has it, and returns its
-// name. The first time takes about two minutes.
-func Build(ctx context.Context, r Recipe) (string, error) {
-	hash := sha256.New()
-	fmt.Fprintln(hash, r)
-	dir, err := os.MkdirTemp("", "instance-image-")
-	if err != nil {
-		return "", fmt.Errorf("make folder: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	err = fs.WalkDir(recipe, "image", func(name string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() {
-			return err
-		}
-		content, err := recipe.ReadFile(name)
-		hash.Write(content)
-		return errors.Join(err, os.WriteFile(filepath.Join(dir, entry.Name()), content, 0o755))
-	})
-	if err != nil {
-		return "", fmt.Errorf("write recipe: %w", err)
-	}
-	tag := "atta-instance:" + r.Suite + "-" + hex.EncodeToString(hash.Sum(nil))[:12]
-	if _, err := docker(ctx, nil, "image", "inspect", tag); err == nil {
-		return tag, nil
-	}
-	build := exec.CommandContext(ctx, filepath.Join(dir, "build.sh"), tag, r.Suite, r.Engine)
-	if out, err := build.CombinedOutput(); err != nil {
-		return "", fmt.Errorf("build instance image: %w\n%s", err, out)
-	}
-	return tag, nil
-}
-
 // capabilities are those that systemd and a Docker engine need; --privileged asks
 // for some that not every machine has.
 var capabilities = []string{
@@ -93,12 +39,15 @@ var capabilities = []string{
 	"SYS_TTY_CONFIG", "WAKE_ALARM", "BLOCK_SUSPEND", "DAC_READ_SEARCH", "IPC_OWNER",
 }
 
-// Start boots an instance and waits until its Docker engine answers.
+// Start boots an instance and waits until its engine answers.
 func Start(ctx context.Context, image string, o Options) (*Container, error) {
 	args := []string{
 		"run", "--detach", "--name", o.Name, "--hostname", o.Name, "--cgroupns=private",
 		"--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined", "--security-opt", "systempaths=unconfined",
-		"--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp", "--volume", "/var/lib/docker", "--stop-signal", "SIGRTMIN+3",
+		"--tmpfs", "/run", "--tmpfs", "/run/lock", "--tmpfs", "/tmp", "--stop-signal", "SIGRTMIN+3",
+	}
+	for _, store := range []string{"/var/lib/docker", "/var/lib/containerd", "/var/lib/containers"} {
+		args = append(args, "--volume", store) // overlayfs does not lie on overlayfs
 	}
 	for _, capability := range capabilities {
 		args = append(args, "--cap-add", capability)
@@ -112,7 +61,10 @@ func Start(ctx context.Context, image string, o Options) (*Container, error) {
 		" AWS_ACCESS_KEY_ID=" + quote(o.AccessKeyID) + " AWS_SECRET_ACCESS_KEY=" + quote(o.SecretAccessKey) + " AWS_SESSION_TOKEN=" + quote(o.SessionToken) +
 		// AWS_ENDPOINT_URL is unknown before AWS CLI 2.13.
 		"\nexec /usr/bin/aws --endpoint-url " + quote(o.Endpoint) + ` "$@"` + "\n"
-	if err := errors.Join(c.write(ctx, "/usr/local/bin/aws", aws), c.wait(ctx)); err != nil {
+	// podman takes no range of addresses: https://github.com/containers/image/blob/main/docs/containers-registries.conf.5.md
+	registry := fmt.Sprintf("[[registry]]\nlocation = %q\ninsecure = true\n", strings.TrimPrefix(o.Endpoint, "http://"))
+	err := errors.Join(c.write(ctx, "/usr/local/bin/aws", aws), c.write(ctx, "/etc/containers/registries.conf.d/local.conf", registry), c.wait(ctx))
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("boot instance %s: %w", o.Name, err), c.Close())
 	}
 	return c, nil
@@ -158,7 +110,7 @@ func (c *Container) Run(ctx context.Context, script string, env []string) locala
 	return exit
 }
 
-// write makes a program of the instance.
+// write makes a file of the instance, which may be a program.
 func (c *Container) write(ctx context.Context, path, text string) error {
 	_, err := docker(ctx, strings.NewReader(text), "exec", "-i", c.name, "sh", "-c",
 		`mkdir -p "${1%/*}" && cat >"$1" && chmod 0700 "$1"`, "write", path)

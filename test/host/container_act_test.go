@@ -55,7 +55,7 @@ func command(t *testing.T, dir, name string, args ...string) string {
 // Debian, one with this machine's Go and the modules of go.mod.
 func bases(t *testing.T) {
 	t.Helper()
-	debian, err := images[container.Bookworm]()
+	debian, err := images[container.Bookworm.Name]()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -77,7 +77,7 @@ func bases(t *testing.T) {
 func newConsumer(t *testing.T) consumer {
 	t.Helper()
 	c := consumer{module: account.Module{Service: "atta", Environment: "dev"}, home: filepath.Join(t.TempDir(), "atta"), action: filepath.Join(t.TempDir(), "action"), images: t.TempDir()}
-	c.guest = bootWith(t, container.Bookworm, cloud.RoleCredentials(c.module.RoleName("instance"), home))
+	c.guest = bootWith(t, container.Bookworm.Name, cloud.RoleCredentials(c.module.RoleName("instance"), home))
 	c.module.Repository, c.module.Bucket = c.name, c.name
 	if err := c.module.Create(cloud); err != nil {
 		t.Fatal(err)
@@ -112,7 +112,7 @@ func newConsumer(t *testing.T) consumer {
 // publish releases the action, to a registry of strangers and under the tag that consumers use, and returns its image.
 func (c consumer) publish() (image string) {
 	c.t.Helper()
-	debian, err := images[container.Bookworm]()
+	debian, err := images[container.Bookworm.Name]()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -199,7 +199,7 @@ func (c consumer) run(ref, event, workflow string, payload map[string]any) (stri
 	if err := os.WriteFile(file, content, 0o644); err != nil {
 		c.t.Fatal(err)
 	}
-	debian, err := images[container.Bookworm]()
+	debian, err := images[container.Bookworm.Name]()
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -29,6 +29,7 @@ const fill = "dd if=/dev/zero of=/opt/SERVICE/filler bs=64K 2>/dev/null; dd if=/
 func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
+	store := stores[m.engine]
 	m.output("mkdir /opt/$s; mount -t tmpfs -o size=96m,mode=0755 tmpfs /opt/$s")
 	m.deployed("0.0.1-dev", serving("8081"))
 	m.deployed("0.0.2-dev", serving("8081"))
@@ -44,7 +45,7 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 		{"docker create *", fill, "refused", 10, "nothing was changed"},
 		{"systemctl stop SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
 		{"systemctl start SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
-		{"docker pull *", "mount -t tmpfs -o size=1m tmpfs /var/lib/docker/tmp", "refused", 10, "no space left on device"},
+		{"docker pull *", "mount -t tmpfs -o size=1m tmpfs " + store.pulling, "refused", 10, "no space left on device"},
 	}
 	for i, c := range someOf(cases, 1, 3, 4) {
 		version := fmt.Sprintf("0.1.%d-dev", i)
@@ -54,12 +55,12 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 		}
 		m.before(c.at, c.script)
 		m.expect(m.deploy(version, next...), c.outcome, c.code, c.message)
-		m.output("test ! -e /root/hook; rm -f /opt/$s/filler /opt/$s/crumbs; ! mountpoint -q /var/lib/docker/tmp || umount /var/lib/docker/tmp")
+		m.output("test ! -e /root/hook; rm -f /opt/$s/filler /opt/$s/crumbs; ! mountpoint -q " + store.pulling + " || umount " + store.pulling)
 		m.settled()
 		m.same(before, m.snapshot())
 		m.isServing("0.0.2-dev")
 	}
-	m.expect(m.deploy("0.2.0-dev", serving("8081"), parameter("image-bytes", "999999999999")), "refused", 10, "not enough room for the image")
+	m.expect(m.deploy("0.2.0-dev", serving("8081"), parameter("image-bytes", "999999999999")), "refused", 10, "not enough room for the image: "+store.images+" has ")
 	m.same(before, m.snapshot())
 	m.deployed("0.1.0-dev", serving("8081"))
 	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.0.2-dev runs")

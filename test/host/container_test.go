@@ -3,6 +3,7 @@
 package host_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -37,15 +38,22 @@ func prepareMachines(ctx context.Context, _ string) (listen string, stop func() 
 	return listen, stop, nil
 }
 
-var images = map[container.Recipe]func() (string, error){
-	container.Bookworm: sync.OnceValues(func() (string, error) { return container.Build(context.Background(), container.Bookworm) }),
-	container.Bullseye: sync.OnceValues(func() (string, error) { return container.Build(context.Background(), container.Bullseye) }),
-}
+// images build those of all instances, by the names of their recipes.
+var images = func() map[string]func() (string, error) {
+	all := map[string]func() (string, error){}
+	for _, recipe := range container.Recipes {
+		all[recipe.Name] = sync.OnceValues(func() (string, error) { return container.Build(context.Background(), recipe) })
+	}
+	return all
+}()
 
-// boot starts an instance of Debian bookworm.
+// usual is the instance that most tests run on; INSTANCE names another recipe.
+var usual = cmp.Or(os.Getenv("INSTANCE"), container.Bookworm.Name)
+
+// boot starts the usual instance.
 func boot(t *testing.T) guest {
 	t.Helper()
-	return bootOf(t, container.Bookworm)
+	return bootOf(t, usual)
 }
 
 // onEachMachine runs a scenario on every kind of instance: here, on a container of each recipe.
@@ -54,23 +62,23 @@ func onEachMachine(t *testing.T, scenario func(t *testing.T, m machine)) {
 	onEach(t, func(t *testing.T, m guest) { scenario(t, m.machine) })
 }
 
-// onEach runs a test on a container of each recipe in the long tests, and otherwise on
-// Debian bookworm: to build an image takes minutes.
+// onEach runs a test on the usual instance and, in the long tests, on Debian bullseye, unless
+// INSTANCE asks for one only: to build an image takes minutes.
 func onEach(t *testing.T, test func(t *testing.T, m guest)) {
 	t.Parallel() // or each test would wait for the previous one
-	recipes := []container.Recipe{container.Bookworm}
-	if long {
-		recipes = append(recipes, container.Bullseye)
+	recipes := []string{usual}
+	if long && os.Getenv("INSTANCE") == "" {
+		recipes = append(recipes, container.Bullseye.Name)
 	}
 	for _, recipe := range recipes {
-		t.Run(recipe.Suite, func(t *testing.T) {
+		t.Run(recipe, func(t *testing.T) {
 			t.Parallel()
 			test(t, bootOf(t, recipe))
 		})
 	}
 }
 
-func bootOf(t *testing.T, recipe container.Recipe) guest {
+func bootOf(t *testing.T, recipe string) guest {
 	t.Helper()
 	key, err := cloud.Config().Credentials.Retrieve(t.Context())
 	if err != nil {
@@ -80,9 +88,13 @@ func bootOf(t *testing.T, recipe container.Recipe) guest {
 }
 
 // bootWith starts an instance with credentials.
-func bootWith(t *testing.T, recipe container.Recipe, key aws.Credentials) guest {
+func bootWith(t *testing.T, recipe string, key aws.Credentials) guest {
 	t.Helper()
-	image, err := images[recipe]()
+	build, ok := images[recipe]
+	if !ok {
+		t.Fatalf("there is no instance %q", recipe)
+	}
+	image, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +105,7 @@ func bootWith(t *testing.T, recipe container.Recipe, key aws.Credentials) guest 
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := guest{machine{instance: c, t: t, name: name, service: "atta", healthTimeout: "30", port: "8081"}, c}
+	m := guest{machine{instance: c, t: t, name: name, service: "atta", healthTimeout: "30", port: "8081", engine: recipe}, c}
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Logf("log of the instance:\n%s", m.run("tail -n 60 /var/log/*-deploy.log; journalctl --no-pager --lines=60 _PID=1; ps axf; systemctl list-jobs").stdout)
@@ -114,14 +126,17 @@ func (m guest) of(service string) guest {
 	return m
 }
 
-// engineEvents reads the engine's own. Its filter takes the beginning of a name as well.
+// engineEvents reads the engine's own. Docker's filter takes the beginning of a name as well.
 func (m machine) engineEvents() (events []engineEvent) {
 	m.t.Helper()
-	text := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die ` +
-		`--format '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}'`)
+	format := "{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}"
+	if m.isPodman() {
+		format = "{{.Name}} {{.Status}} {{.Image}} {{.ContainerExitCode}}"
+	}
+	text := m.output(`docker events --since 1 --until "$(date +%s.%N)" --filter "container=$s" --filter event=start --filter event=die --filter event=died --format '` + format + `'`)
 	for line := range strings.Lines(text) {
 		if fields := append(strings.Fields(line), "", "", "", ""); fields[0] == m.service {
-			events = append(events, engineEvent{image: fields[2], ended: fields[1] == "die", exit: fields[3]})
+			events = append(events, engineEvent{image: fields[2], ended: fields[1] != "start", exit: fields[3]})
 		}
 	}
 	return events

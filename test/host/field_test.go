@@ -95,11 +95,15 @@ func TestOnEachMachineCaseALoginNeedsNoCredentialHelper(t *testing.T) {
 func TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		m.deployed("0.0.1-dev")
+		said := "docker: Error response from daemon: invalid volume specification: '/a:b'"
+		if m.isPodman() {
+			said = "Error: invalid container path"
+		}
 		bad := own("docker.env", "DOCKER_ARGS=--volume=/a:b\n")
 		a := m.deploy("0.0.2-dev", bad)
-		m.expect(a, "rolled-back", deploy.ExitStart, "the engine did not start the container: docker: Error response from daemon: invalid volume specification: '/a:b'")
+		m.expect(a, "rolled-back", deploy.ExitStart, "the engine did not start the container: "+said)
 		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null || true", "")
-		m.expect(m.deploy("0.0.3-dev", daemon(), bad), "rolled-back", deploy.ExitStart, "the engine did not start the container: docker: Error")
+		m.expect(m.deploy("0.0.3-dev", daemon(), bad), "rolled-back", deploy.ExitStart, "the engine did not start the container: "+said)
 		m.deployed("0.0.4-dev")
 	})
 }

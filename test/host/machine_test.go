@@ -38,6 +38,7 @@ type machine struct {
 	service       string
 	healthTimeout string // in seconds
 	port          string // free, for a service to listen on
+	engine        string // the name of the recipe, of a container
 }
 
 // answer is what comes back from a command.
@@ -46,6 +47,9 @@ type answer struct {
 	exit           int
 	stdout, stderr string
 }
+
+// isPodman reports whether the engine is podman, whose words for errors and events differ.
+func (m machine) isPodman() bool { return m.engine == "podman" }
 
 // deploy sends the command that deploys a version of atta and reads its answer.
 func (m machine) deploy(version string, changes ...change) answer {

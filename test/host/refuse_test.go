@@ -137,17 +137,6 @@ func TestOnlyRegistriesOfECRGetTheInstancesPassword(t *testing.T) {
 	}
 }
 
-func TestCaseImagesOfContainerdHaveADiskOfTheirOwn(t *testing.T) {
-	t.Parallel()
-	m := bootDeployed(t, "0.1.0-dev")
-	m.sh("mkdir $ATTA_ROOT/var/lib/containerd")
-	m.wrap("df", `case "$*" in */var/lib/containerd) printf 'Avail\n20480\n'; exit ;; esac`)
-	m.replace("docker", "case $1 in info) echo $ATTA_ROOT/var/lib/docker '[] [[driver-type io.containerd.snapshotter.v1]]'; exit ;; esac\n"+m.passOn("docker"))
-	m.untouched(func() {
-		m.expect(m.deploy("0.1.1-dev", parameter("image-bytes", "300000000")), "refused", 10, "/var/lib/containerd has 20 MB free, 1208 MB are needed")
-	})
-}
-
 // awsWithKeys is the aws command as it was, keys included.
 func (m standin) awsWithKeys() string {
 	m.t.Helper()

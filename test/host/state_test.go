@@ -49,6 +49,6 @@ func (m machine) isServing(version string) {
 	m.t.Helper()
 	m.want("readlink $ATTA_ROOT/opt/$s/current", "releases/"+version)
 	m.want("systemctl is-active $s", "active")
-	m.want("docker ps --filter=name=^$s$ --format '{{.Label \"version\"}}'", version)
+	m.want("docker container inspect --format '{{.State.Running}} {{index .Config.Labels \"version\"}}' $s", "true "+version)
 	m.want("exec 3<>/dev/tcp/127.0.0.1/"+m.port+"; printf 'GET /health HTTP/1.0\\r\\n\\r\\n' >&3; tail -n 1 <&3", "ok "+version)
 }

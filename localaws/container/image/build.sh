@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 #
 # build.sh TAG SUITE PACKAGE…: makes the Docker image of an instance: a Debian with
-# systemd as PID 1, the AWS CLI and the packages of a container engine. Needs root,
-# debootstrap and a Docker engine.
+# systemd as PID 1, the AWS CLI, the packages of a container engine and, if there is a
+# folder programs next to this script, an engine that is no package of Debian. Needs
+# root, debootstrap and a Docker engine.
 
 set -euo pipefail
 
@@ -19,5 +20,12 @@ install -m 0755 "$here/agent" "$root/usr/local/sbin/agent"
 # Another address range than the outer engine's; the registry of the local AWS is plain HTTP.
 mkdir -p "$root/etc/docker" "$root/etc/containers"
 printf '{"bip":"192.168.213.1/24","insecure-registries":["172.16.0.0/12"],"log-driver":"json-file"}\n' >"$root/etc/docker/daemon.json"
+
+if [[ -d $here/programs ]]; then
+  install -m 0755 "$here"/programs/* "$root/usr/bin/"
+  install -D -m 0644 "$here/containerd.toml" "$root/etc/containerd/config.toml"
+  install -m 0644 "$here/containerd.service" "$here/docker.service" "$root/etc/systemd/system/"
+  chroot "$root" systemctl enable containerd docker >&2
+fi
 
 tar -C "$root" -c . | docker import --change 'CMD ["/sbin/boot"]' - "$1"

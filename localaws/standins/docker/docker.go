@@ -143,31 +143,6 @@ func (e *engine) printVersion(args []string) error {
 	return nil
 }
 
-func (e *engine) printInfo(args []string) error {
-	options, _, err := parseOptions(args, "format,f=", true)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(e.dir, 0o710); err != nil {
-		return err
-	}
-	images, err := e.listStoredImages()
-	if err != nil {
-		return err
-	}
-	machine := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[runtime.GOARCH]
-	info := struct {
-		Architecture, OSType, DockerRootDir, ServerVersion, Driver, LoggingDriver, Name string
-		Images                                                                          int
-		SecurityOptions                                                                 []string
-		DriverStatus                                                                    [][2]string
-	}{machine, "linux", e.dir, version, "standin", "json-file", "standin", len(images), []string{"name=seccomp,profile=builtin"}, [][2]string{{"Backing Filesystem", "extfs"}}}
-	if format := options.Last("format"); format != "" {
-		return renderTemplate(os.Stdout, format, info)
-	}
-	return renderTemplate(os.Stdout, "Server Version: {{.ServerVersion}}\nArchitecture: {{.Architecture}}\nDocker Root Dir: {{.DockerRootDir}}\nImages: {{.Images}}", info)
-}
-
 // forEach applies do to every argument and joins what went wrong.
 func forEach(args []string, out io.Writer, do func(string) error) error {
 	var errs []error

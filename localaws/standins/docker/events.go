@@ -67,6 +67,7 @@ func (e *engine) printEvents(args []string) error {
 	if len(rest) > 0 || options.Last("until") == "" || options.Last("format") == "" {
 		return exitError{daemonStatus, fmt.Errorf("docker events without --until and --format is not known here")}
 	}
+	podman := e.kind() == kindPodman
 	since, until := momentOf(options.Last("since")), momentOf(options.Last("until"))
 	file, err := os.Open(e.eventsFile())
 	if os.IsNotExist(err) {
@@ -85,10 +86,14 @@ func (e *engine) printEvents(args []string) error {
 		all = append(all, entry)
 	}
 	for _, entry := range all[max(0, len(all)-maxEvents):] {
-		if entry.TimeNano < since || entry.TimeNano > until || !entry.matchesFilters(options["filter"]) {
+		if entry.TimeNano < since || entry.TimeNano > until || !entry.matchesFilters(options["filter"], podman) {
 			continue
 		}
-		if err := renderTemplate(os.Stdout, options.Last("format"), entry); err != nil {
+		var shown any = entry
+		if podman {
+			shown = entry.forPodman()
+		}
+		if err := renderTemplate(os.Stdout, options.Last("format"), shown); err != nil {
 			return err
 		}
 	}
@@ -104,17 +109,22 @@ func momentOf(text string) int64 {
 }
 
 // matchesFilters applies --filter: values of the same key are alternatives, and the beginning of a
-// container's name or id is enough:
+// container's name or id is enough, for podman only that of its id:
 // https://github.com/moby/moby/blob/master/daemon/events/filter.go
-func (e event) matchesFilters(filters []string) bool {
+// https://github.com/containers/podman/blob/main/libpod/events/filters.go
+func (e event) matchesFilters(filters []string, podman bool) bool {
+	action := e.Action
+	if podman {
+		action = podmanStatus(action)
+	}
 	values := map[string][]string{}
 	for _, filter := range filters {
 		key, value, _ := strings.Cut(filter, "=")
 		values[key] = append(values[key], value)
 	}
 	for key, wanted := range values {
-		have := map[string][]string{"event": {e.Action}, "type": {e.Type}, "container": {e.Actor.ID, e.Actor.Attributes["name"]}}[key]
-		matches := func(h, w string) bool { return h == w || key == "container" && strings.HasPrefix(h, w) }
+		have := map[string][]string{"event": {action}, "type": {e.Type}, "container": {e.Actor.ID, e.Actor.Attributes["name"]}}[key]
+		matches := func(h, w string) bool { return h == w || key == "container" && !podman && strings.HasPrefix(h, w) }
 		if !slices.ContainsFunc(have, func(h string) bool {
 			return slices.ContainsFunc(wanted, func(w string) bool { return matches(h, w) })
 		}) {

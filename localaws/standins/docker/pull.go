@@ -79,6 +79,9 @@ func (e *engine) fetch(ref name.Reference, platform v1.Platform) (digest v1.Hash
 	if err != nil {
 		return v1.Hash{}, false, pullError(ref, err)
 	}
+	if e.kind() == kindContainerd {
+		id = desc.Digest
+	}
 	if e.isDiskFull() {
 		return v1.Hash{}, false, fmt.Errorf("failed to register layer: write /app: %w", syscall.ENOSPC)
 	}
