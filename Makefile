@@ -13,11 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-<<<<<<< HEAD
-.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-levels bench-fleet e2e check lint publish vulnerabilities golden
-=======
-.PHONY: help demo test test-all terraform cases sweep simulate bench bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden
->>>>>>> engines
+.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
