@@ -38,7 +38,11 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 	r.result.Current = current
 	r.result.Hosts = newHosts(ready)
 	r.noticeHolder(ctx)
-	_, _ = r.commander().queryHosts(ctx, r.result.Hosts, true) // a host that cannot answer is shown as such
+	_, err = r.commander().queryHosts(ctx, r.result.Hosts, true) // a host that cannot answer is shown as such
+	answered := slices.ContainsFunc(r.result.Hosts, func(h *Host) bool { return h.Report != nil })
+	if err != nil && !answered {
+		return err
+	}
 	if err := r.checkKnown(r.result.Hosts); err != nil {
 		return err
 	}

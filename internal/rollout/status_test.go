@@ -84,3 +84,17 @@ func TestStatusWithoutARecordOrWithAFailedUnitIsNotInSync(t *testing.T) {
 		}
 	})
 }
+
+func TestStatusFailsIfNoInstanceCanBeAsked(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, _ := f.addHosts(2, "0.1.29-dev")
+		f.AddFault(localaws.Fault{Operation: "ssm:SendCommand", Times: 10, Error: &localaws.Error{Status: 400, Code: "AccessDeniedException", Message: "not authorized to perform: ssm:SendCommand"}})
+		plan := f.plan("0.1.29-dev", ids...)
+		plan.Operation = rollout.Status
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "not authorized to perform: ssm:SendCommand")
+		if result.Status == rollout.OutcomeSuccess {
+			t.Error(result.Status)
+		}
+	})
+}

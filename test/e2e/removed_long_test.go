@@ -1,3 +1,5 @@
+//go:build long
+
 package e2e
 
 import (
@@ -61,7 +63,7 @@ func TestRunWithoutAPermissionNamesIt(t *testing.T) {
 		"deploy": {forAll + "s3:PutObject ecr:GetAuthorizationToken ecr:BatchGetImage ecr:InitiateLayerUpload ecr:UploadLayerPart ecr:CompleteLayerUpload ecr:PutImage",
 			"version=0.1.1-dev"},
 		"rollback": {forAll + "s3:PutObject", "image="},
-		"status":   {forAll, "fail-on-drift=true"}, // otherwise, a status that gets no answer is a success
+		"status":   {forAll, "image="},
 	} {
 		for permission := range strings.FieldsSeq(test.permissions) {
 			t.Run(operation+" "+permission, func(t *testing.T) {
