@@ -46,3 +46,15 @@ func TestCaseAJobWhoseContainerIsGoneIsSeenInTheEventsOfEachEngine(t *testing.T)
 		})
 	}
 }
+
+func TestCaseAByteOrderMarkIsNotAPartOfANameForPodman(t *testing.T) {
+	t.Parallel()
+	m := bootEngine(t, "podman")
+	m.write("opt/atta/.env", "\xef\xbb\xbfGREETING=good day\n", 0o600)
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev"), "refused", deploy.ExitPreflight, "/opt/atta/.env, line 1: docker takes KEY=value only")
+	})
+	m.write("opt/atta/.env", "GREETING=good day\n", 0o600)
+	m.deployed("0.1.1-dev")
+	m.wantOutput("good day from 0.1.1-dev\n")
+}
