@@ -58,3 +58,18 @@ func TestCaseAByteOrderMarkIsNotAPartOfANameForPodman(t *testing.T) {
 	m.deployed("0.1.1-dev")
 	m.wantOutput("good day from 0.1.1-dev\n")
 }
+
+func TestOldReleasesLeaveNoImageOnAnyEngine(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"containerd", "podman"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			m := bootEngine(t, kind)
+			for _, version := range []string{"0.1.1-dev", "0.1.2-dev", "0.1.3-dev"} {
+				m.deployed(version, parameter("keep-releases", "1"))
+			}
+			m.wantKept("0.1.1-dev", "0.1.2-dev", "0.1.3-dev")
+			m.want("docker images --quiet --no-trunc | sort -u | wc -l", "3")
+		})
+	}
+}
