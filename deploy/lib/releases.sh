@@ -53,8 +53,10 @@ remove_release() {
   mv -T -- "$BASE/releases/$1" "$BASE/.dropped" || return
   log_note "removed the release $1"
   docker rm --volumes "$SERVICE-$1" >&2 || true
-  if [[ -n $image ]] && ! docker image rm "${image%@*}:$tag" >&2 && ! grep -qsxF "IMAGE=$image" "$BASE"/releases/*/release.env; then
-    docker image rm "$image" >&2 || true # pulled, and refused before it had a tag
+  if [[ -n $image ]]; then
+    docker image rm "${image%@*}:$tag" >&2 || true
+    # Podman keeps what still has its digest, and an image that was refused before it had a tag has nothing else.
+    ! query_docker image inspect "$image" >/dev/null 2>&1 || grep -qsxF "IMAGE=$image" "$BASE"/releases/*/release.env || docker image rm "$image" >&2 || true
   fi
   rm -rf -- "$BASE/.dropped"
 }

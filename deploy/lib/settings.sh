@@ -16,7 +16,10 @@ read_settings() {
     [[ -e $file ]] || continue
     while IFS= read -r line || [[ -n $line ]]; do
       number=$((number + 1))
-      ((number > 1)) || line=${line#$'\xef\xbb\xbf'}
+      if ((number == 1)) && [[ $line == $'\xef\xbb\xbf'* ]]; then
+        line=${line#$'\xef\xbb\xbf'}
+        [[ -z ${STORE:-} ]] || INVALID=1 # podman takes it for a part of the name
+      fi
       line=${line%$'\r'}
       line=${line#"${line%%[![:space:]]*}"}
       [[ -n $line && $line != '#'* ]] || continue
@@ -73,5 +76,5 @@ check_settings() {
 # refuse_invalid_line FILE: the line itself may be a secret.
 refuse_invalid_line() {
   ((INVALID == 0)) || ! docker_reads_settings .env ||
-    refuse settings-invalid "$1, line $INVALID: docker takes KEY=value only, without export, blanks around the name, or a value of several lines"
+    refuse settings-invalid "$1, line $INVALID: docker takes KEY=value only, without export, blanks around the name, a value of several lines or, on podman, a byte order mark"
 }

@@ -70,12 +70,13 @@ func Start(ctx context.Context, image string, o Options) (*Container, error) {
 	return c, nil
 }
 
-// wait returns when systemd has booted and Docker answers.
+// wait returns when systemd has booted and the engine answers. Podman answers before, and systemctl
+// does not wait while D-Bus is not up.
 func (c *Container) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	for {
-		_, err := docker(ctx, nil, "exec", c.name, "sh", "-c", "systemctl is-system-running --wait; docker info")
+		_, err := docker(ctx, nil, "exec", c.name, "sh", "-c", "case $(systemctl is-system-running --wait) in running | degraded) docker info ;; *) exit 1 ;; esac")
 		if err == nil {
 			return nil
 		}

@@ -34,6 +34,7 @@ var (
 	Bullseye = Recipe{Name: "bullseye", Suite: "bullseye", Packages: "docker.io"}
 	Docker29 = Recipe{Name: "docker-29", Suite: "bookworm", Packages: "runc",
 		Programs: "github.com/moby/moby/v2/cmd/dockerd@v2.0.0-beta.24" +
+			" github.com/moby/moby/v2/cmd/docker-proxy@v2.0.0-beta.24" +
 			" github.com/containerd/containerd/v2/cmd/containerd@v2.2.9" +
 			" github.com/containerd/containerd/v2/cmd/containerd-shim-runc-v2@v2.2.9"}
 	Podman = Recipe{Name: "podman", Suite: "bookworm", Packages: "podman podman-docker crun netavark aardvark-dns catatonit"}

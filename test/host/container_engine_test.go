@@ -25,11 +25,11 @@ func TestE2EOldReleasesLeaveNoImage(t *testing.T) {
 		m.deployed(fmt.Sprintf("0.0.%d-dev", i+1), parameter("keep-releases", "1"))
 		if i == 2 {
 			m.output("docker image prune --all --force")
-			m.want(images, "2")
+			m.want(images, "3")
 		}
 	}
-	m.want(images, "2")
-	m.want("docker ps --all --format '{{.Names}}' | sort | xargs", "atta atta-0.0.4-dev atta-0.0.5-dev")
+	m.want(images, "3")
+	m.want("docker ps --all --format '{{.Names}}' | sort | xargs", "atta atta-0.0.3-dev atta-0.0.4-dev atta-0.0.5-dev")
 	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.0.4-dev is installed")
 	m.output("systemctl start $s")
 	m.want("cat /opt/$s/output/greeting.txt", "hello from 0.0.4-dev")

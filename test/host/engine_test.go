@@ -46,3 +46,30 @@ func TestCaseAJobWhoseContainerIsGoneIsSeenInTheEventsOfEachEngine(t *testing.T)
 		})
 	}
 }
+
+func TestCaseAByteOrderMarkIsNotAPartOfANameForPodman(t *testing.T) {
+	t.Parallel()
+	m := bootEngine(t, "podman")
+	m.write("opt/atta/.env", "\xef\xbb\xbfGREETING=good day\n", 0o600)
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev"), "refused", deploy.ExitPreflight, "/opt/atta/.env, line 1: docker takes KEY=value only")
+	})
+	m.write("opt/atta/.env", "GREETING=good day\n", 0o600)
+	m.deployed("0.1.1-dev")
+	m.wantOutput("good day from 0.1.1-dev\n")
+}
+
+func TestOldReleasesLeaveNoImageOnAnyEngine(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"containerd", "podman"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			m := bootEngine(t, kind)
+			for _, version := range []string{"0.1.1-dev", "0.1.2-dev", "0.1.3-dev"} {
+				m.deployed(version, parameter("keep-releases", "1"))
+			}
+			m.wantKept("0.1.1-dev", "0.1.2-dev", "0.1.3-dev")
+			m.want("docker images --quiet --no-trunc | sort -u | wc -l", "3")
+		})
+	}
+}

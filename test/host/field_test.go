@@ -24,11 +24,12 @@ func (m machine) settings(text string) {
 func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 	onEachMachine(t, func(t *testing.T, m machine) {
 		m.deployed("0.0.1-dev")
-		for name, c := range map[string]struct {
+		type refused = struct {
 			version, example, settings string
 			reason                     deploy.Reason
 			message                    string
-		}{
+		}
+		cases := map[string]refused{
 			"CR at the end":      {"0.0.2-dev", "TOKEN=\r\n", "TOKEN=\r\n", deploy.ReasonSettingsMissing, ".env lacks TOKEN, which"},
 			"the last of two":    {"0.0.3-dev", "TOKEN=\n", "TOKEN=abc\nTOKEN=\n", deploy.ReasonSettingsMissing, ".env lacks TOKEN, which"},
 			"names with . and -": {"0.0.4-dev", "my.token=\nMY-KEY=\n", "my_token=1\n", deploy.ReasonSettingsMissing, ".env lacks my.token MY-KEY, which"},
@@ -37,7 +38,14 @@ func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 			"several lines":      {"0.0.7-dev", "", "KEY=-----BEGIN KEY-----\nsecret\n-----END KEY-----\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 3: docker takes"},
 			"no name":            {"0.0.8-dev", "", "=secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 1: docker takes"},
 			"not UTF-8":          {"0.0.9-dev", "", "A=1\nB=\xfe\xfd\n", deploy.ReasonSettingsInvalid, "docker does not take /opt/atta/.env: docker: "},
-		} {
+		}
+		mark := "\xef\xbb\xbf"
+		if m.isPodman() { // which takes any bytes, and a byte order mark for a part of the name
+			delete(cases, "not UTF-8")
+			cases["byte order mark"] = refused{"0.0.10-dev", "", mark + "TOKEN=1\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 1: docker takes"}
+			mark = ""
+		}
+		for name, c := range cases {
 			m.settings(c.settings)
 			before := m.snapshot()
 			a := m.deploy(c.version, own(".env.example", c.example))
@@ -49,8 +57,8 @@ func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 			}
 			m.same(before, m.snapshot())
 		}
-		m.settings("\xef\xbb\xbfTOKEN=\r\n \t OTHER=  x\nGREETING=one\nTOKEN=good day\n#NONE=\nALONE\n\nGREETING=good day\r\n")
-		m.deployed("0.1.0-dev", own(".env.example", "\xef\xbb\xbf TOKEN=\r\nOTHER=\n"))
+		m.settings(mark + "TOKEN=\r\n \t OTHER=  x\nGREETING=one\nTOKEN=good day\n#NONE=\nALONE\n\nGREETING=good day\r\n")
+		m.deployed("0.1.0-dev", own(".env.example", mark+" TOKEN=\r\nOTHER=\n"))
 		m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "good day from 0.1.0-dev")
 		if kept := m.output("docker inspect $s-0.1.0-dev"); strings.Contains(kept, "good day") {
 			t.Errorf("the container that keeps the image has the settings:\n%s", kept)

@@ -19,13 +19,14 @@ install -m 0755 "$here/boot" "$root/sbin/boot"
 install -m 0755 "$here/agent" "$root/usr/local/sbin/agent"
 # Another address range than the outer engine's; the registry of the local AWS is plain HTTP.
 mkdir -p "$root/etc/docker" "$root/etc/containers"
-printf '{"bip":"192.168.213.1/24","insecure-registries":["172.16.0.0/12"],"log-driver":"json-file"}\n' >"$root/etc/docker/daemon.json"
-
+features=
 if [[ -d $here/programs ]]; then
+  features=',"features":{"time-namespaces":false}' # which Debian's runc does not know
   install -m 0755 "$here"/programs/* "$root/usr/bin/"
   install -D -m 0644 "$here/containerd.toml" "$root/etc/containerd/config.toml"
   install -m 0644 "$here/containerd.service" "$here/docker.service" "$root/etc/systemd/system/"
   chroot "$root" systemctl enable containerd docker >&2
 fi
+printf '{"bip":"192.168.213.1/24","insecure-registries":["172.16.0.0/12"],"log-driver":"json-file"%s}\n' "$features" >"$root/etc/docker/daemon.json"
 
 tar -C "$root" -c . | docker import --change 'CMD ["/sbin/boot"]' - "$1"

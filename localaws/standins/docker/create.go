@@ -179,7 +179,7 @@ func (e *engine) imageToRun(ref, policy string) (image, error) {
 func (e *engine) containerEnv(img image, options instance.Options) ([]string, error) {
 	env := slices.Clone(img.Config.Env)
 	for _, path := range options["env-file"] {
-		lines, err := envFile(e.call.Path(path))
+		lines, err := envFile(e.call.Path(path), e.kind() == kindPodman)
 		if err != nil {
 			return nil, err
 		}
@@ -199,8 +199,10 @@ func (e *engine) containerEnv(img image, options instance.Options) ([]string, er
 }
 
 // envFile reads an env file as docker does: no quoting, values are taken as they are.
+// Podman takes a byte order mark for a part of the first name, and any bytes.
 // https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
-func envFile(path string) ([]string, error) {
+// https://github.com/containers/podman/blob/main/pkg/env/env.go
+func envFile(path string, podman bool) ([]string, error) {
 	file, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -210,10 +212,10 @@ func envFile(path string) ([]string, error) {
 	lines := bufio.NewScanner(file)
 	for number := 1; lines.Scan(); number++ {
 		line := lines.Text()
-		if !utf8.ValidString(line) {
+		if !podman && !utf8.ValidString(line) {
 			return nil, fmt.Errorf("invalid env file (%s): invalid utf8 bytes at line %d: %v", path, number, lines.Bytes())
 		}
-		if number == 1 {
+		if number == 1 && !podman {
 			line = strings.TrimPrefix(line, "\uFEFF")
 		}
 		line = strings.TrimLeftFunc(line, unicode.IsSpace)

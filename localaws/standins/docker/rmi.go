@@ -44,7 +44,10 @@ func (e *engine) removeImage(ref string, force bool) error {
 		if err != nil {
 			return err
 		}
-		drop = img.goesWith(familiarName(parsed))
+		drop = []string{familiarName(parsed)}
+		if e.kind() != kindPodman { // which takes a digest for a name like others
+			drop = img.goesWith(drop[0])
+		}
 	case running:
 		return daemonError("conflict: unable to delete %s (cannot be forced) - image is being used by running container %s", img.shortID(), user.Id[:12])
 	case !force && len(img.names) > 0 && !img.hasOneName():
