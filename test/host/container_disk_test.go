@@ -45,7 +45,7 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 		{"docker create *", fill, "refused", 10, "nothing was changed"},
 		{"systemctl stop SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
 		{"systemctl start SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is installed"},
-		{"docker pull *", "mount -t tmpfs -o size=1m tmpfs " + store.pulling, "refused", 10, "no space left on device"},
+		{"docker pull *", fillStore(store.pulling), "refused", 10, "no space left on device"},
 	}
 	for i, c := range someOf(cases, 1, 3, 4) {
 		version := fmt.Sprintf("0.1.%d-dev", i)

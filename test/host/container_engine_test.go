@@ -13,8 +13,14 @@ import (
 var stores = map[string]struct{ images, pulling string }{
 	container.Bookworm.Name: {"/var/lib/docker", "/var/lib/docker/tmp"},
 	container.Bullseye.Name: {"/var/lib/docker", "/var/lib/docker/tmp"},
-	container.Docker29.Name: {"/var/lib/containerd", "/var/lib/containerd/io.containerd.content.v1.content/ingest"},
+	container.Docker29.Name: {"/var/lib/containerd", "/var/lib/containerd/io.containerd.content.v1.content"},
 	container.Podman.Name:   {"/var/lib/containers/storage", "/var/tmp"},
+}
+
+// fillStore is a script that leaves an engine no space for what it pulls. Containerd moves that from one
+// folder to the other.
+func fillStore(folder string) string {
+	return "mount -t tmpfs -o size=1m tmpfs " + folder + " && mkdir -p " + folder + "/ingest " + folder + "/blobs/sha256"
 }
 
 func TestE2EOldReleasesLeaveNoImage(t *testing.T) {

@@ -1,0 +1,28 @@
+package deploy_test
+
+import (
+	"io/fs"
+	"regexp"
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+)
+
+// Podman is the engine itself. What it mounts for a container would be seen in the unit only,
+// and `podman ps` fails where a container's network namespace is not seen.
+func TestBuiltInUnitsHaveNoMountNamespace(t *testing.T) {
+	hidden := regexp.MustCompile(`(?m)^(Private(Tmp|Devices|Mounts|Network|Users)|Protect\w+|ReadOnly\w+|Inaccessible\w+|Bind\w+Paths|TemporaryFileSystem|MountFlags|Root\w+)=`)
+	units, err := fs.Glob(deploy.Files, "systemd/*.service")
+	if err != nil || len(units) != 2 {
+		t.Fatalf("%v, %v", units, err)
+	}
+	for _, unit := range units {
+		text, err := fs.ReadFile(deploy.Files, unit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if found := hidden.Find(text); found != nil {
+			t.Errorf("%s sets %s", unit, found)
+		}
+	}
+}
