@@ -2,7 +2,10 @@
 // there, as data, and the Go types that speak with them. It knows neither AWS nor GitHub.
 package deploy
 
-import "embed"
+import (
+	"embed"
+	"regexp"
+)
 
 var (
 	//go:embed bootstrap/1_main.sh
@@ -25,9 +28,12 @@ var (
 	bootstrapReport string
 )
 
-// Bootstrap is the constant script that an SSM command carries, bootstrap.sh. Script puts its
-// quoted parameters in front of it.
-var Bootstrap = bootstrapMain + bootstrapParameters + bootstrapSteps + bootstrapStatus + ambient + identity + judge + unitFile + bootstrapReport
+// Bootstrap is the constant script that an SSM command carries, bootstrap.sh without its comments. Script
+// puts its quoted parameters in front of it.
+var Bootstrap = commentLine.ReplaceAllString(
+	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+identity+judge+unitFile+bootstrapReport, "")
+
+var commentLine = regexp.MustCompile(`(?m)^[ \t]*#(?:[^!\n].*)?\n`)
 
 // Files are the defaults of a bundle, which a repository's own files replace: ec2_deploy.sh
 // with its lib, .env.example, and two units of which a bundle holds one, under the service's
