@@ -18,7 +18,7 @@ func (m standin) heldInHealth(version string) (ended <-chan answer) {
 	go func() {
 		answers <- m.attempt(version, daemon(), parameter("min-healthy-time", "600"), parameter("health-timeout", "900"), parameter("deployment", "held"))
 	}()
-	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(m.text("opt/atta/state"), "\nREACHED=health\n"); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); !strings.Contains(m.text("opt/atta/state"), "\nREACHED=health\n"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			m.t.Fatal("the deploy never reached its health phase")
 		}

@@ -24,7 +24,7 @@ func (m standin) offline() {
 // appears returns when something is there under that path.
 func (m standin) appears(path string) {
 	m.t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !m.exists(path); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); !m.exists(path); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			m.t.Fatalf("there is still no %s", path)
 		}
