@@ -30,7 +30,7 @@ func TestACommandThatComesTwiceIsCarriedOutOnceAndAnsweredTwice(t *testing.T) {
 		m.untouched(func() {
 			second := m.deploy(version, same...)
 			m.expect(second, c.outcome, c.code, "")
-			if second.stdout != first.stdout {
+			if resultLine(second) != resultLine(first) {
 				t.Errorf("the second answer is %q, the first was %q", second.stdout, first.stdout)
 			}
 		})
@@ -109,4 +109,10 @@ func TestAGenerationOnlyRises(t *testing.T) {
 		t.Errorf("without a generation: %+v", a.Report)
 	}
 	m.expect(m.deploy("0.0.5-dev", generation("9")), "refused", 50, "this host has seen 10")
+}
+
+// resultLine is the first line of an answer; after a failure, the end of the log follows it.
+func resultLine(a answer) string {
+	line, _, _ := strings.Cut(a.stdout, "\n")
+	return line
 }
