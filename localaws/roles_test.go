@@ -121,7 +121,7 @@ func TestCallsNeedThePermissionOfTheRole(t *testing.T) {
 	if diff := cmp.Diff(want, last.Permissions); diff != "" || last.Role != "deploy" {
 		t.Errorf("role %s\n%s", last.Role, diff)
 	}
-	if _, err := ecr.NewFromConfig(once(s)).GetAuthorizationToken(t.Context(), nil); err != nil { // the runner is no role
+	if _, err := ecr.NewFromConfig(once(s)).GetAuthorizationToken(t.Context(), nil); err != nil { // the runner has no role
 		t.Error(err)
 	}
 }

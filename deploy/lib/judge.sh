@@ -47,7 +47,7 @@ is_success_status() {
   ! grep -qvE '^[@:+!|]*-' <<<"$REPLY"
 }
 
-# has_finished: the last run of a job came to its own end. One that is stopped in the middle can exit with
+# has_finished: the last run of a job ended without being stopped. One that is stopped in the middle can exit with
 # 0 as well; systemd then writes no message that it has finished. Before systemd 232 a run has no id.
 # https://github.com/systemd/systemd/blob/main/src/systemd/sd-messages.h (SD_MESSAGE_UNIT_STARTED)
 has_finished() {

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// progressInterval is how often progress is logged where there is no terminal.
+// progressInterval is how often progress is logged outside a terminal.
 const progressInterval = 5 * time.Second
 
 // maxProgress is a width that terminals have.

@@ -92,9 +92,9 @@ func (a *artifacts) closeSource() error {
 
 func (a *artifacts) pushImage(ctx context.Context) error {
 	meter := &pushMeter{began: time.Now()}
-	stop := meter.show(a.console)
+	stop := meter.showOn(a.console)
 	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.PushOptions{
-		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(), Refuse: a.checkQuarantine, Progress: meter.update,
+		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(), Refuse: a.checkQuarantine, Progress: meter.setLatest,
 	})
 	stop()
 	if err != nil {

@@ -113,7 +113,7 @@ func (c *commander) runCommand(ctx context.Context, request deploy.Request, want
 	var problems []error
 	shown := map[*Host]string{}
 	saved := 0
-	follower := c.log.follow(ctx)
+	follower := c.log.followCommands(ctx)
 	answers, err := c.sendCommand(ctx, request, instancesOf(hosts), func(commands []string, states fleet.States, ended []fleet.Result) {
 		for _, id := range commands[saved:] {
 			c.console.Info("command %s", id)
@@ -129,14 +129,14 @@ func (c *commander) runCommand(ctx context.Context, request deploy.Request, want
 			}
 		}
 	})
-	follower.finish(ctx, answers)
+	follower.keepWholeLogs(ctx, answers)
 	for i, answer := range answers {
 		hosts[i].applyAnswer(want, answer)
 	}
 	problems = append(problems, err, c.resolveUnknown(ctx, want, hosts))
 	for _, host := range hosts {
 		c.showHost(host, len(hosts), shown)
-		if !host.hasRelease() && !c.log.has(host) {
+		if !host.hasRelease() && !c.log.hasLog(host) {
 			c.console.Untrusted(host.Log)
 		}
 	}

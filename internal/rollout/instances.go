@@ -22,7 +22,7 @@ type openInstances struct {
 	state string
 }
 
-func (o *openInstances) set(open []fleet.Instance, states fleet.States) {
+func (o *openInstances) setOpen(open []fleet.Instance, states fleet.States) {
 	var names []string
 	for _, instance := range open[:min(len(open), maxNamed)] {
 		names = append(names, instance.String())
@@ -35,7 +35,7 @@ func (o *openInstances) set(open []fleet.Instance, states fleet.States) {
 	o.state = fmt.Sprintf("%s (%s)", strings.Join(names, ", "), formatStates(states))
 }
 
-func (o *openInstances) describe() string {
+func (o *openInstances) describeOpen() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.state
@@ -44,13 +44,13 @@ func (o *openInstances) describe() string {
 // waitForCommand runs a command, and names those that it waits for.
 func (c *commander) waitForCommand(ctx context.Context, command fleet.Command, on []fleet.Instance, progress fleet.Progress) (fleet.Run, error) {
 	var open openInstances
-	open.set(on, fleet.States{string(fleet.StatusNotSent): len(on)})
-	defer c.console.beginWait(time.Now().Add(c.delivery+command.Timeout+answerGrace), open.describe)()
+	open.setOpen(on, fleet.States{string(fleet.StatusNotSent): len(on)})
+	defer c.console.beginWait(time.Now().Add(c.delivery+command.Timeout+answerGrace), open.describeOpen)()
 	return c.fleet.Run(ctx, command, on, func(commands []string, states fleet.States, ended []fleet.Result) {
 		on = slices.DeleteFunc(slices.Clone(on), func(i fleet.Instance) bool {
 			return slices.ContainsFunc(ended, func(r fleet.Result) bool { return r.Instance.ID == i.ID })
 		})
-		open.set(on, states)
+		open.setOpen(on, states)
 		if progress != nil {
 			progress(commands, states, ended)
 		}

@@ -49,8 +49,8 @@ type logFollower struct {
 	commands []string
 }
 
-// follow shows the log of the commands of the follower that it returns, until finish is called. Both may be nil.
-func (l *liveLog) follow(ctx context.Context) *logFollower {
+// followCommands shows the log of the commands of the follower that it returns, until keepWholeLogs is called. Both may be nil.
+func (l *liveLog) followCommands(ctx context.Context) *logFollower {
 	if l == nil {
 		return nil
 	}
@@ -121,9 +121,9 @@ func (l *liveLog) showLines(lines []string) {
 	}
 }
 
-// finish stops following, and keeps the whole log of each host. Its end may appear a few seconds after that of the command,
+// keepWholeLogs stops following, and keeps the whole log of each host. Its end may appear a few seconds after that of the command,
 // like the answer on stdout: one more read after all answers are there has it. A run that was cancelled does not wait for it.
-func (f *logFollower) finish(ctx context.Context, answers []answer) {
+func (f *logFollower) keepWholeLogs(ctx context.Context, answers []answer) {
 	if f == nil {
 		return
 	}

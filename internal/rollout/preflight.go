@@ -155,7 +155,7 @@ func (r *run) noticeHolder(ctx context.Context) {
 
 // acquireLease waits for the lease of the service in its environment.
 func (r *run) acquireLease(ctx context.Context) error {
-	until := earliest(time.Now().Add(r.plan.Time.Lock), r.plan.Deadline)
+	until := earlierTime(time.Now().Add(r.plan.Time.Lock), r.plan.Deadline)
 	defer r.console.beginWait(until, func() string { return "the deploy lock" })()
 	held, err := r.services.Lease.Acquire(ctx, r.plan.Holder, r.plan.Time.Lock, func(by *lease.HeldError) {
 		r.console.Info("waiting for up to %s, until %s: %v", r.plan.Time.Lock, formatTime(until), by)

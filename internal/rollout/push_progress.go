@@ -1,7 +1,6 @@
 package rollout
 
 import (
-	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -9,7 +8,7 @@ import (
 	"github.com/org/atta-deploy-action/internal/image"
 )
 
-// progressInterval is how often the console gets the progress of a push. It shows less of it where there is no terminal.
+// progressInterval is how often the console gets the progress of a push. It shows less of it outside a terminal.
 const progressInterval = 500 * time.Millisecond
 
 // pushMeter is how far a push has come.
@@ -21,31 +20,23 @@ type pushMeter struct {
 	advanced time.Time // when latest was read
 }
 
-// update implements image.Progress.
-func (m *pushMeter) update(latest image.PushProgress) {
+// setLatest implements image.Progress.
+func (m *pushMeter) setLatest(latest image.PushProgress) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.latest, m.advanced = latest, time.Now()
 }
 
-// show shows the progress on the console until the function that it returns is called.
-func (m *pushMeter) show(console Console) (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var showing sync.WaitGroup
-	showing.Go(func() {
-		for sleepContext(ctx, progressInterval) {
-			m.mu.Lock()
-			latest, took := m.latest, m.advanced.Sub(m.began)
-			m.mu.Unlock()
-			if latest.Done > 0 {
-				console.Progress(formatPush(latest, took))
-			}
+// showOn shows the progress on the console until the function that it returns is called.
+func (m *pushMeter) showOn(console Console) (stop func()) {
+	return repeatInBackground(func() time.Duration { return progressInterval }, func() {
+		m.mu.Lock()
+		latest, took := m.latest, m.advanced.Sub(m.began)
+		m.mu.Unlock()
+		if latest.Done > 0 {
+			console.Progress(formatPush(latest, took))
 		}
 	})
-	return func() {
-		cancel()
-		showing.Wait()
-	}
 }
 
 // formatPush describes a push that took so long to get so far. What was reused took no time, and says nothing about the rest.

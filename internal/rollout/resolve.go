@@ -46,7 +46,8 @@ type apply func(host *Host, report *deploy.Report, silence string)
 // is known, or until the time limit.
 func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, limit time.Duration, apply apply) error {
 	until := time.Now().Add(limit)
-	defer c.console.beginWait(until, func() string { return "instances that do not answer" })()
+	lastAnswer := until.Add(c.delivery + statusTimeout + answerGrace) // of a command that is sent just before
+	defer c.console.beginWait(lastAnswer, func() string { return "instances that do not answer" })()
 	for {
 		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
 			return err
@@ -55,10 +56,8 @@ func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, l
 		if len(hosts) == 0 || !time.Now().Before(until) {
 			return nil
 		}
-		select {
-		case <-ctx.Done():
+		if !sleepContext(ctx, resolveInterval) {
 			return context.Cause(ctx)
-		case <-time.After(resolveInterval):
 		}
 	}
 }

@@ -35,7 +35,7 @@ func (n *narrator) beginWait(until time.Time, what func() string) (end func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if len(n.waits) > 0 {
-		until = earliest(until, n.waits[len(n.waits)-1].until)
+		until = earlierTime(until, n.waits[len(n.waits)-1].until)
 	}
 	n.waits = append(n.waits, &wait{what, until})
 	return func() {
@@ -45,26 +45,16 @@ func (n *narrator) beginWait(until time.Time, what func() string) (end func()) {
 	}
 }
 
-// start makes the narrator speak, until the function that it returns is called.
-func (n *narrator) start() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var speaking sync.WaitGroup
-	speaking.Go(func() {
-		for sleepContext(ctx, time.Until(n.nextAt())) {
-			n.announceWait()
-		}
-	})
-	return func() {
-		cancel()
-		speaking.Wait()
-	}
+// announceWaits logs waits until the function that it returns is called.
+func (n *narrator) announceWaits() (stop func()) {
+	return repeatInBackground(n.timeToNext, n.announceWait)
 }
 
-// nextAt is when the silence is too long.
-func (n *narrator) nextAt() time.Time {
+// timeToNext is how long the silence may still last.
+func (n *narrator) timeToNext() time.Duration {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.loggedAt.Add(waitInterval)
+	return time.Until(n.loggedAt.Add(waitInterval))
 }
 
 // announceWait logs the innermost wait, unless something was logged since.
@@ -112,11 +102,26 @@ func (n *narrator) Progress(text string) {
 // formatTime names a time of the next hours.
 func formatTime(t time.Time) string { return t.UTC().Format("15:04:05 UTC") }
 
-func earliest(a, b time.Time) time.Time {
+func earlierTime(a, b time.Time) time.Time {
 	if b.Before(a) {
 		return b
 	}
 	return a
+}
+
+// repeatInBackground calls f again and again, each time after an interval, until the function that it returns is called.
+func repeatInBackground(interval func() time.Duration, f func()) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() {
+		for sleepContext(ctx, interval()) {
+			f()
+		}
+	})
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // sleepContext waits for d, and reports whether ctx has not ended by then.

@@ -11,16 +11,16 @@ const (
 	maxLogBytes  = 1 << 17 // of a host
 )
 
-// has reports whether the whole log of a host is known.
-func (l *liveLog) has(host *Host) bool { return l != nil && l.texts[host.ID] != "" }
+// hasLog reports whether the whole log of a host is known.
+func (l *liveLog) hasLog(host *Host) bool { return l != nil && l.texts[host.ID] != "" }
 
-// showLogs shows the whole log of each host in a group of its own, those that failed first, and forgets the logs. The log of a
+// showLogs shows the whole log of each host in a separate group, those that failed first, and forgets the logs. The log of a
 // host that has none otherwise is also its end in the summary.
 func (l *liveLog) showLogs(hosts []*Host) {
 	if l == nil {
 		return
 	}
-	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return !l.has(h) })
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return !l.hasLog(h) })
 	slices.SortStableFunc(hosts, func(a, b *Host) int { return rankByFailure(a) - rankByFailure(b) })
 	for _, host := range hosts[:min(len(hosts), maxLogGroups-l.groups)] {
 		l.showLog(host)

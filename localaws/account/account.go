@@ -19,7 +19,7 @@ import (
 type Module struct {
 	Service, Environment string
 	Repository, Bucket   string
-	Document             string // that every role sends; empty: each has one of its own
+	Document             string // that every role sends; empty: each has a separate one
 	LogGroup             string // empty: none
 }
 

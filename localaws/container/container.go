@@ -1,5 +1,5 @@
 // Package container is an instance that is a container: real systemd as PID 1, a
-// real container engine of its own and the real AWS CLI. It needs Linux, root, a
+// real, separate container engine and the real AWS CLI. It needs Linux, root, a
 // Docker engine and debootstrap.
 package container
 

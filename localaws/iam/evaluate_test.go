@@ -36,7 +36,7 @@ func TestStatementsApplyAsInAWS(t *testing.T) {
 		"another action":               {`{"Effect":"Allow","Action":"s3:PutObject","Resource":"*"}`, read, iam.NotAllowed},
 		"another resource":             {`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/dev/other/*"}`, read, iam.NotAllowed},
 		"resources do not ignore case": {`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::B/*"}`, read, iam.NotAllowed},
-		"a prefix is no match":         {`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/dev"}`, read, iam.NotAllowed},
+		"a prefix does not match":      {`{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/dev"}`, read, iam.NotAllowed},
 		"one of several":               {`{"Effect":"Allow","Action":["s3:PutObject","s3:GetObject"],"Resource":["x","*"]}`, read, iam.Allowed},
 		"deny wins":                    {`{"Effect":"Deny","Action":"s3:*","Resource":"*"},{"Effect":"Allow","Action":"*","Resource":"*"}`, read, iam.Denied},
 		"NotAction":                    {`{"Effect":"Deny","NotAction":"s3:GetObject","Resource":"*"},{"Effect":"Allow","NotAction":"iam:*","Resource":"*"}`, read, iam.Allowed},

@@ -193,7 +193,7 @@ func TestSecretsAreNotDisclosed(t *testing.T) {
 		known = strings.Replace(known, operation, "", 1)
 	}
 	if left := regexp.MustCompile(`[a-z]{3,}`).FindString(strings.ReplaceAll(known, "want", "")); left != "" {
-		t.Errorf("%s is no operation of this test: %s", left, refused)
+		t.Errorf("this test does not run the operation %s: %s", left, refused)
 	}
 }
 

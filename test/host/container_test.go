@@ -92,7 +92,7 @@ func bootWith(t *testing.T, recipe string, key aws.Credentials) guest {
 	t.Helper()
 	build, ok := images[recipe]
 	if !ok {
-		t.Fatalf("there is no instance %q", recipe)
+		t.Fatalf("unknown instance %q", recipe)
 	}
 	image, err := build()
 	if err != nil {

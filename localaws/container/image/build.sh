@@ -2,7 +2,7 @@
 #
 # build.sh TAG SUITE PACKAGE…: makes the Docker image of an instance: a Debian with
 # systemd as PID 1, the AWS CLI, the packages of a container engine and, if there is a
-# folder programs next to this script, an engine that is no package of Debian. Needs
+# folder programs next to this script, an engine that Debian does not package. Needs
 # root, debootstrap and a Docker engine.
 
 set -euo pipefail
