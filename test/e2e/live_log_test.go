@@ -34,8 +34,7 @@ func TestLiveLogIsShownAsTextWhileTheInstanceWorks(t *testing.T) {
 	shown := filepath.Join(t.TempDir(), "shown")
 	command := "echo '::error::forged'; echo '##[add-mask]forged'; echo '::stop-commands::forged'; until test -e " + shown + "; do sleep 0.1; done"
 	p := s.step("log-group=/deploy/atta-dev", "health-timeout=50s", "health-command="+command)
-	live := instanceID + " | ::error::forged\n" + instanceID + " | ##[add-mask]forged\n" + instanceID + " | ::stop-commands::forged\n"
-	p.Stdout = &watchedLog{log: &p.log, want: live, seen: func() {
+	p.Stdout = &watchedLog{log: &p.log, want: instanceID + " | ::stop-commands::forged\n", seen: func() {
 		if err := os.WriteFile(shown, nil, 0o600); err != nil {
 			t.Error(err)
 		}
@@ -43,6 +42,9 @@ func TestLiveLogIsShownAsTextWhileTheInstanceWorks(t *testing.T) {
 	p.Stderr = p.Stdout
 	out := p.run()
 	out.wants("success")
+	for _, line := range []string{"::error::forged", "##[add-mask]forged", "::stop-commands::forged"} { // which may appear one by one
+		out.wantAsText("\n" + instanceID + " | " + line + "\n")
+	}
 	out.wantAsText("\n::error::forged\n##[add-mask]forged\n::stop-commands::forged\n") // the whole log
 	groups := ""
 	for _, c := range commandsIn(out.log) {
