@@ -82,7 +82,7 @@ observe_container() {
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   while IFS= read -r line; do
     [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,NRestarts,InvocationID,ExecMainStartTimestamp "$SERVICE.service" 2>/dev/null)
+  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,NRestarts,InvocationID,ExecMainStartTimestampMonotonic "$SERVICE.service" 2>/dev/null)
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")
@@ -93,6 +93,7 @@ observe_container() {
   STARTED=$(date -d "${started//\"/}" +%s 2>/dev/null) || STARTED=0
   if [[ $image == "$IMAGE_ID" ]]; then
     judge_container "$state" "$status" "$unseen"
+    disregard_stopped_run "$HOME_OF_SERVICE/current"
   else
     EVIDENCE=other-image SEEN="the container $SERVICE has another image ($image)"
   fi
@@ -111,7 +112,6 @@ confirm_release() {
   [[ $BUSY == false ]] && [[ -f $release/installed || -f $release/failed ]] || return 0
   case ${PROPERTY[Result]:-}:$EVIDENCE in
     success:succeeded)
-      has_finished || return 0
       rm -f -- "$release/failed"
       [[ ! -f $release/installed ]] || printf 'succeeded later\n' >"$release/verified"
       ;;

@@ -34,6 +34,12 @@ observe_container() {
   fi
 }
 
+# observe_release VERSION: the same, of a release whose last run nobody may have watched.
+observe_release() {
+  observe_container
+  disregard_stopped_run "$BASE/releases/$1"
+}
+
 # observe_events: the same of a container that was removed when it had ended, from the engine's
 # events since the start. They name the image as the unit did.
 observe_events() {

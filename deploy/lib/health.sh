@@ -99,7 +99,7 @@ is_healthy() {
     oneshot:*)
       UNWELL="$UNIT failed: $REPLY"
       [[ ${PROPERTY[Result]:-}:${PROPERTY[ActiveState]:-} =~ ^success:(inactive|active)$ ]] || return 1
-      if ((START_CODE != 0)) && ! { ((START_CODE == 124)) && { has_finished || { sleep 1 && has_finished; }; }; }; then
+      if ((START_CODE != 0)) && ! { ((START_CODE == 124)) && has_finished; }; then
         UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30 UNWELL_REASON=stopped
         return 1
       fi

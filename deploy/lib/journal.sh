@@ -115,8 +115,9 @@ finish_change() {
   if [[ $OUTCOME == deployed ]]; then
     set_previous || log_note "the link previous cannot be set"
     lift_quarantine || log_note "the quarantine of $TO cannot be lifted"
-  elif [[ -n $TO && ! -f $BASE/releases/$TO/verified && ! -f $BASE/releases/$TO/installed ]]; then
-    query_docker rm --volumes "$SERVICE-$TO" >&2 || true
+  else
+    restore_settings || log_note "the settings that $TO had before cannot be restored"
+    [[ -z $TO || -f $BASE/releases/$TO/verified || -f $BASE/releases/$TO/installed ]] || query_docker rm --volumes "$SERVICE-$TO" >&2 || true
   fi
   end_phase
   PHASE=${FAILED_IN:-$PHASE}
@@ -150,10 +151,9 @@ verify_current() {
   local version=${FROM:-none}
   [[ -f $BASE/releases/$version/installed || -f $BASE/releases/$version/failed ]] || return 0
   load_release "$version"
-  query_properties && observe_container
+  query_properties && observe_release "$version"
   case ${PROPERTY[Result]:-}:$EVIDENCE in
     success:succeeded)
-      has_finished || { load_release "$OWN" && return 0; }
       rm -f -- "$BASE/releases/$version/failed"
       [[ ! -f $BASE/releases/$version/installed ]] || printf 'succeeded later\n' >"$BASE/releases/$version/verified"
       ;;

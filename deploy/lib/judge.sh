@@ -48,10 +48,24 @@ is_success_status() {
 }
 
 # has_finished: the last run of a job ended without being stopped. One that is stopped in the middle can exit with
-# 0 as well; systemd then writes no message that it has finished. Before systemd 232 a run has no id.
+# 0 as well; systemd then writes no message that it has finished. Before systemd 232 a run has no id, and
+# the message must be later than its start. journald may be a moment behind.
 # https://github.com/systemd/systemd/blob/main/src/systemd/sd-messages.h (SD_MESSAGE_UNIT_STARTED)
 has_finished() {
-  local -a run=("--since=${PROPERTY[ExecMainStartTimestamp]:-now}" "UNIT=$SERVICE.service")
-  [[ -z ${PROPERTY[InvocationID]:-} ]] || run=("INVOCATION_ID=${PROPERTY[InvocationID]}")
-  [[ $(journalctl --quiet --no-pager --output=cat --lines=1 "${run[@]}" MESSAGE_ID=39f53479d3a045ac8e11786248231fbf _PID=1 2>/dev/null) ]]
+  local wait line start=${PROPERTY[ExecMainStartTimestampMonotonic]:-0} run=${PROPERTY[InvocationID]:-}
+  ((start > 0)) || return 1
+  for wait in 1 0; do
+    line=$(journalctl --quiet --no-pager --boot --output=short-monotonic --lines=1 \
+      MESSAGE_ID=39f53479d3a045ac8e11786248231fbf _PID=1 "UNIT=$SERVICE.service" ${run:+"INVOCATION_ID=$run"} 2>/dev/null) || line=''
+    ! [[ $line =~ ^\[\ *([0-9]+)\.([0-9]{6})] ]] || ((10#${BASH_REMATCH[1]}${BASH_REMATCH[2]} < start)) || return 0
+    sleep "$wait"
+  done
+  return 1
+}
+
+# disregard_stopped_run FOLDER: a run that was stopped does not speak for a release that waits for one that
+# succeeds.
+disregard_stopped_run() {
+  [[ $EVIDENCE == succeeded ]] && [[ -f $1/failed || (-f $1/installed && ! -f $1/verified) ]] || return 0
+  has_finished || { EVIDENCE=not-run SEEN="the last run of $SERVICE was stopped before its end"; }
 }

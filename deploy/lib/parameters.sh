@@ -87,8 +87,10 @@ install_settings() {
   flush_to_disk "${own%/*}"
 }
 
-# restore_settings: those that the release had before the change.
+# restore_settings: those that the release had before the change. They are kept until it has ended, so this can be
+# done twice. Neither mv nor ln takes two names of one file.
 restore_settings() {
   local own=$BASE/releases/$TO/settings.env
-  [[ ! -e $own.before ]] || mv -T -- "$own.before" "$own"
+  [[ -e $own.before && ! $own.before -ef $own ]] || return 0
+  rm -f -- "$own.new" && ln -- "$own.before" "$own.new" && mv -T -- "$own.new" "$own"
 }

@@ -135,6 +135,7 @@ end_if_running_already() {
     log_note "$TO runs, but is not healthy, and is deployed again: $UNWELL"
     return 0
   fi
+  [[ -f $BASE/releases/$TO/verified ]] || healthy="$TO is installed already, and no run of it has succeeded yet"
   [[ $EVIDENCE != at-work ]] || healthy="$TO is at work already; whether this run succeeds is not known yet"
   end_unchanged unchanged 0 "" "$healthy"
 }
@@ -148,7 +149,7 @@ is_running_already() {
     [[ $unit != *.timer ]] || unit_is ActiveState active "$unit" || return 1
   done
   query_properties || return 1
-  observe_container
+  observe_release "$TO"
   is_marked || [[ $EVIDENCE == at-work ]] || return 1
   case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
     oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;

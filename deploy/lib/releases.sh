@@ -56,7 +56,7 @@ remove_release() {
   if [[ -n $image ]]; then
     docker image rm "${image%@*}:$tag" >&2 || true
     # Podman keeps what still has its digest, and an image that was refused before it had a tag has nothing else.
-    ! query_docker image inspect "$image" >/dev/null 2>&1 || grep -qsxF "IMAGE=$image" "$BASE"/releases/*/release.env || docker image rm "$image" >&2 || true
+    ! query_docker image inspect "$image" >/dev/null 2>&1 || grep -qsxF "IMAGE=$image" "$ROOT"/opt/*/releases/*/release.env || docker image rm "$image" >&2 || true
   fi
   rm -rf -- "$BASE/.dropped"
 }

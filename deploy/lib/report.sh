@@ -124,7 +124,7 @@ format_report() {
   read_generation && generation=$REPLY
   query_properties || true
   # A success is reported with what it was seen by: a timer may have begun the next run since.
-  [[ -z $version || $1:$RECOVERING == deployed:no ]] || observe_container
+  [[ -z $version || $1:$RECOVERING == deployed:no ]] || observe_release "$version"
   number_or "${PROPERTY[ExecMainStatus]:-}" 0 && status=$REPLY
   json_string "$DEPLOYMENT" && deployment=$REPLY
   json_string "$4" && message=$REPLY

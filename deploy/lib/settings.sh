@@ -61,9 +61,10 @@ check_settings() {
     log_note "made $BASE/.env from $example"
   fi
   read_settings "$BASE/.env"
+  refuse_invalid_line "/opt/$SERVICE/.env"
+  ((INVALID == 0)) || NAMES=("${#NAMES[@]} names") # one may be a line of a secret
   [[ $ALLOW_ENV_FILE != false || $ACTION == rollback ]] || ((${#NAMES[@]} == 0)) ||
     refuse settings-forbidden "/opt/$SERVICE/.env sets ${NAMES[*]}, and allow-env-file is false: remove these lines on the host and deploy again"
-  refuse_invalid_line "/opt/$SERVICE/.env"
   read_settings "$SETTINGS" "$BASE/.env"
   for name in ${needed[@]+"${needed[@]}"}; do
     [[ -n ${SETTING[${name%%=*}]:-} || (-n ${name#*=} && -n ${SETTING[${name%%=*}]+set}) ]] || missing+=("${name%%=*}")

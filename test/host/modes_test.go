@@ -38,25 +38,40 @@ func TestAJobThatIsNotToRunOnDeployIsInstalledOnly(t *testing.T) {
 	})
 }
 
-// A program that is stopped may exit with 0 although it has not done its work.
+// A program that is stopped may exit with 0 although it has not done its work. Before systemd 232 a run has
+// no id.
 func TestAJobThatIsStoppedIsNotVerified(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	later := parameter("run-on-deploy", "false")
-	m.write("opt/atta/.env", "GRACEFUL=yes\nSLEEP=60s\nGREETING=hello\n", 0o600)
-	m.deployed("0.0.1-dev", later)
-	m.sh(`systemctl start --no-block atta; until docker logs atta 2>&1 | grep -q sample; do sleep 0.1; done; systemctl stop atta`)
-	if a := m.ask(); a.Verified || a.Evidence != deploy.EvidenceSucceeded {
-		t.Errorf("after a run that was stopped: %+v", a.Report)
-	}
-	m.deployed("0.0.2-dev", later)
-	if m.exists("opt/atta/releases/0.0.1-dev/verified") {
-		t.Error("the next deploy has verified the run that was stopped")
-	}
-	m.write("opt/atta/.env", "GREETING=hello\n", 0o600)
-	m.sh("systemctl start atta")
-	if a := m.ask(); !a.Verified {
-		t.Errorf("after a run that came to its end: %+v", a.Report)
+	for name, hasID := range map[string]bool{"a run has an id": true, "it has none": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			if !hasID {
+				m.replace("systemctl", `case $1 in show) `+m.passOn("systemctl")+` | sed '/^InvocationID=/d' ;; *) `+m.passOn("systemctl")+` ;; esac`)
+			}
+			later := parameter("run-on-deploy", "false")
+			m.write("opt/atta/.env", "GRACEFUL=yes\nSLEEP=60s\nGREETING=hello\n", 0o600)
+			m.deployed("0.0.1-dev", later)
+			m.sh(`systemctl start --no-block atta; until docker logs atta 2>&1 | grep -q sample; do sleep 0.1; done; systemctl stop atta`)
+			if a := m.ask(); a.Verified || a.Evidence != deploy.EvidenceNotRun || len(a.Drift) > 0 {
+				t.Errorf("after a run that was stopped: %+v", a.Report)
+			}
+			a := m.deploy("0.0.1-dev", later)
+			m.expect(a, "unchanged", 0, "0.0.1-dev is installed already, and no run of it has succeeded yet")
+			if a.Verified || a.Evidence != deploy.EvidenceNotRun {
+				t.Errorf("deployed again after a run that was stopped: %+v", a.Report)
+			}
+			m.deployed("0.0.2-dev", later)
+			if m.exists("opt/atta/releases/0.0.1-dev/verified") {
+				t.Error("the next deploy has verified the run that was stopped")
+			}
+			m.write("opt/atta/.env", "GREETING=hello\n", 0o600)
+			m.sh("systemctl start atta")
+			if a := m.ask(); !a.Verified || a.Evidence != deploy.EvidenceSucceeded {
+				t.Errorf("after a run that came to its end: %+v", a.Report)
+			}
+			m.expect(m.deploy("0.0.2-dev", later), "unchanged", 0, "0.0.2-dev runs already and was seen healthy")
+		})
 	}
 }
 

@@ -67,6 +67,23 @@ func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testin
 			more:    parameter("allow-env-file", "false"),
 			reason:  deploy.ReasonSettingsForbidden, message: "/opt/atta/.env sets TOKEN LEVEL, and allow-env-file is false",
 		},
+		"what may be lines of a secret": {
+			prepare: func(m standin, _ string) {
+				m.write("opt/atta/.env", "-----BEGIN secret-----\nsecretAAAA==\n-----END-----\n", 0o600)
+			},
+			more:   parameter("allow-env-file", "false"),
+			reason: deploy.ReasonSettingsInvalid, message: "/opt/atta/.env, line 1: docker takes KEY=value only",
+		},
+		"the same, for a unit that has no .env": {
+			prepare: func(m standin, _ string) {
+				m.write("opt/atta/.env", "-----BEGIN secret-----\nsecretAAAA==\n-----END-----\n", 0o600)
+			},
+			more: func(a *attempt) {
+				parameter("allow-env-file", "false")(a)
+				own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/current/settings.env ${IMAGE}\n")(a)
+			},
+			reason: deploy.ReasonSettingsForbidden, message: "/opt/atta/.env sets 1 names, and allow-env-file is false",
+		},
 		"a script that ignores them": {
 			prepare: func(standin, string) {},
 			more:    own("ec2_deploy.sh", "#!/bin/sh\ntouch $ATTA_ROOT/ran\n"),
@@ -99,6 +116,7 @@ func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testin
 			if m.exists("run/atta-deploy/atta.settings") {
 				t.Error("the settings that were read are still there")
 			}
+			m.write("opt/atta/.env", "", 0o600)
 			m.expect(m.rollbackTo("0.0.1-dev"), "unchanged", 0, "runs already")
 		})
 	}
@@ -207,17 +225,52 @@ func TestKilledWhileItsSettingsAreReplacedTheReleaseHasTheEarlierOnes(t *testing
 	before := release()
 	m.setParameter("LEVEL", "new")
 	k := m.withHook()
-	for _, command := range []string{`ln -- "$own"`, "install -T -m 0600", `mv -T -- "$own.new"`, "systemctl daemon-reload", "systemctl start"} {
-		m.watcher(false)
-		a := m.attempt("0.0.1-dev", daemon(), m.fromParameters(), environment(k.before(command)))
-		if a.exit == 0 || !m.exists("opt/atta/recover") {
-			t.Fatalf("not killed before %s: %s", command, a.stdout)
+	for i, command := range []string{`ln -- "$own" `, "install -T -m 0600", `mv -T -- "$own.new"`, "systemctl daemon-reload", "systemctl start"} {
+		for _, recovery := range []string{"boot", "itself", "command"} {
+			if !long && recovery != []string{"boot", "itself", "command"}[(i+2)%3] {
+				continue
+			}
+			m.watcher(recovery == "itself")
+			a := m.attempt("0.0.1-dev", daemon(), m.fromParameters(), environment(k.before(command)))
+			if a.exit == 0 {
+				t.Fatalf("not killed before %s: %s", command, a.stdout)
+			}
+			m.recovered(recovery)
+			m.same(before, release())
+			if state := m.text("opt/atta/state"); !strings.Contains(state, "\nOUTCOME=rolled-back\n") {
+				t.Errorf("killed before %s, after its %s:\n%s", command, recovery, state)
+			}
+			m.want("timeout 300 sh -c 'until systemctl is-active atta; do sleep 0.1; done' | tail -n 1", "active")
 		}
-		m.recovered("boot")
-		m.same(before, release())
 	}
+	m.watcher(true)
 	m.deployed("0.0.1-dev", daemon(), m.fromParameters())
 	if got := m.text("opt/atta/current/settings.env"); !strings.HasSuffix(got, "\nLEVEL=new\n") {
 		t.Errorf("in the end the release has %q", got)
 	}
+}
+
+// What fails with new settings worked with the earlier ones.
+func TestAJobThatFailsWithOtherSettingsIsRolledBackToItsOwn(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("LEVEL", "old")
+	job := oneshot("EnvironmentFile=/opt/atta/current/settings.env\n", `[ "$LEVEL" = old ]`)
+	m.deployed("0.0.1-dev", job, m.fromParameters())
+	before := m.tree("opt/atta/releases/0.0.1-dev/settings.env")
+	m.setParameter("LEVEL", "new")
+	m.expect(m.deploy("0.0.1-dev", job, m.fromParameters()), "rolled-back", 40, "0.0.1-dev is installed")
+	m.same(before, m.tree("opt/atta/releases/0.0.1-dev/settings.env", "opt/atta/releases/0.0.1-dev/settings.env.before"))
+}
+
+func TestAfterARollbackThatFailsAReleaseHasItsEarlierSettings(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("LEVEL", "old")
+	m.deployed("0.0.1-dev", daemon(), m.fromParameters())
+	before := m.tree("opt/atta/releases/0.0.1-dev/settings.env")
+	m.setParameter("LEVEL", "new")
+	m.replace("systemctl", `case "$*" in "start atta.service") touch $ATTA_ROOT/started ;; "stop atta.service") test ! -e $ATTA_ROOT/started || exit 1 ;; esac; `+m.passOn("systemctl"))
+	m.expect(m.deploy("0.0.1-dev", daemon(), m.fromParameters(), parameter("health-command", "false"), parameter("health-timeout", "2")), "rollback-failed", 41, "the rollback to 0.0.1-dev failed")
+	m.same(before, m.tree("opt/atta/releases/0.0.1-dev/settings.env", "opt/atta/releases/0.0.1-dev/settings.env.before"))
 }

@@ -99,6 +99,9 @@ func Journalctl(call *instance.Call) int {
 				return false
 			}
 		}
+		if options.Has("boot") && r.Time.Before(m.bootTime()) {
+			return false
+		}
 		return (options.Last("unit") == "" || r.Unit == unitName(options.Last("unit"))) && !r.Time.Before(since)
 	})
 	if err != nil {
@@ -112,7 +115,7 @@ func Journalctl(call *instance.Call) int {
 		fmt.Println("-- No entries --")
 	}
 	for _, r := range records {
-		fmt.Println(r.formatRecord(options.Last("output")))
+		fmt.Println(m.formatRecord(r, options.Last("output")))
 	}
 	return 0
 }
@@ -139,16 +142,19 @@ func (r record) fields() map[string]string {
 	return fields
 }
 
-func (r record) formatRecord(style string) string {
-	stamp := "Jan 02 15:04:05"
+func (m *manager) formatRecord(r record, style string) string {
+	stamp := r.Time.Format("Jan 02 15:04:05")
 	switch style {
 	case "cat":
 		return r.Message
 	case "short-iso":
-		stamp = "2006-01-02T15:04:05-0700"
+		stamp = r.Time.Format("2006-01-02T15:04:05-0700")
+	case "short-monotonic":
+		up := r.Time.Sub(m.bootTime())
+		stamp = fmt.Sprintf("[%5d.%06d]", int64(up.Seconds()), up.Microseconds()%1e6)
 	}
 	host, _ := os.Hostname()
-	return fmt.Sprintf("%s %s %s[%d]: %s", r.Time.Format(stamp), host, r.Identifier, r.PID, r.Message)
+	return fmt.Sprintf("%s %s %s[%d]: %s", stamp, host, r.Identifier, r.PID, r.Message)
 }
 
 // parseTime reads the times of systemd.time(7) that scripts use.

@@ -36,7 +36,7 @@ func (m *manager) printStatus(name string, options instance.Options) error {
 	}
 	fmt.Println()
 	for _, r := range records[max(0, len(records)-10):] {
-		fmt.Println(r.formatRecord(options.Last("output")))
+		fmt.Println(m.formatRecord(r, options.Last("output")))
 	}
 	if s.Active != "active" {
 		return status(notActive)
