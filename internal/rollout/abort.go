@@ -92,8 +92,11 @@ func (r *run) abortRollout(ctx context.Context, wave []*Host, cause error) error
 		}
 	}
 	for _, host := range r.result.Hosts {
-		if host.State == NotStarted {
+		switch {
+		case host.State == NotStarted:
 			unhealthy.Untouched++
+		case host.State == Unknown && !slices.Contains(unhealthy.Hosts, host):
+			unhealthy.Hosts = append(unhealthy.Hosts, host)
 		}
 	}
 	return errors.Join(cause, err)
@@ -111,7 +114,8 @@ func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
 	}
 	for _, host := range hosts {
 		switch {
-		case !host.hasRelease() && host.State != Drifted || !host.Changed:
+		case !host.hasRelease() && host.State != Drifted && host.State != Unknown || !host.Changed:
+		case host.Report.Version != r.plan.Release.Version.String(): // somebody has rolled it back
 		case host.Before == "":
 			host.Message += "; it ran nothing before, so there is nothing to roll back to"
 		case host.Before == r.plan.Release.Version.String():
@@ -146,13 +150,19 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 				cause[host] = host.Message + "; "
 			}
 		}
-		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, hosts)
+		silent := unknownHosts(hosts)
+		for _, host := range silent {
+			cause[host] = host.Message + "; "
+		}
+		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, commander.dropUnreachable(ctx, hosts))
 		for _, host := range hosts {
 			switch version := r.plan.Release.Version.String(); {
 			case host.hasRelease() && host.Report.Version == version:
 				host.State, host.Message = RollbackFailed, "still runs "+version+": it has no earlier release to roll back to"
 			case host.hasRelease(): // it has what it was told to
 				host.State, host.Message = RolledBack, cmp.Or(cause[host], "ran the release, and ")+"was rolled back"
+			case host.State == NotDeployed && slices.Contains(silent, host):
+				host.State, host.Message = Unknown, cause[host]+"it was not rolled back: "+host.Message
 			case host.State == RolledBack || host.State == NotDeployed:
 				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", version, host.Message)
 			}

@@ -23,6 +23,9 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 	return nil
 }
 
+// restartWindow is how long a host reports that its container was started again.
+const restartWindow = time.Minute
+
 // recheckHosts asks hosts that have got the release in an earlier wave whether they still run it. One that
 // does not is an error. One that does not answer within the limit is left as unknown: that says nothing
 // about the release, so nothing is rolled back for it, and the run fails at its end.
@@ -31,6 +34,24 @@ func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Durati
 		return nil
 	}
 	return r.runGroup(ctx, "Check earlier waves: "+Instances(len(hosts)), func(ctx context.Context) error {
+		err := r.askEarlierHosts(ctx, hosts, limit)
+		if err != nil && !isDone(ctx) {
+			r.console.Info("not asked again: %v", err)
+			err = nil
+		}
+		failed := driftedHosts(hosts)
+		for _, host := range failed {
+			r.console.Info("%s: %s", host.Instance, host.Message)
+		}
+		return errors.Join(err, unhealthyError(failed, len(r.result.Hosts)))
+	})
+}
+
+// askEarlierHosts asks the hosts, and those that seem not to run the release once more: a program that was
+// started again may be up by then. One that only was started again has a while to stay up.
+func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
+	started := time.Now()
+	for look := 1; ; look++ {
 		for _, host := range hosts {
 			host.State, host.Message = Unknown, "it was healthy, and could not be asked again"
 		}
@@ -41,27 +62,52 @@ func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Durati
 			}
 			host.applyRecheck(report)
 		})
-		if err != nil && !isDone(ctx) {
-			r.console.Info("not asked again: %v", err)
-			err = nil
+		if err != nil {
+			return err
 		}
-		failed := slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State != Drifted })
-		for _, host := range failed {
-			r.console.Info("%s: %s", host.Instance, host.Message)
+		hosts = slices.DeleteFunc(driftedHosts(hosts), func(h *Host) bool {
+			switch {
+			case slices.Contains(h.Drift, "version") || slices.Contains(h.Drift, "digest"):
+				return true
+			case len(h.Drift) == 1 && h.Drift[0] == "restarts":
+				return time.Since(started) > restartWindow
+			}
+			return look > 1
+		})
+		if len(hosts) == 0 {
+			return nil
 		}
-		return errors.Join(err, unhealthyError(failed, len(r.result.Hosts)))
-	})
+		if !sleepContext(ctx, resolveInterval) {
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func driftedHosts(hosts []*Host) []*Host {
+	return slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State != Drifted })
 }
 
 // applyRecheck compares a later status with what the host has proved. A host that still has the release
-// keeps its report.
+// keeps its report. A timer or a unit file that was changed, or the failure of a run before the rollback, says
+// nothing about what runs, and neither does an engine that does not answer.
 func (h *Host) applyRecheck(report *deploy.Report) {
+	seen := *report
+	seen.Drift = slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool {
+		return word == "timer" || word == "unit-file" || word == "last-run"
+	})
+	if seen.Evidence == deploy.EvidenceNotRun {
+		seen.Unit = unitInactive
+	}
 	now := *h
-	now.Report = report
+	now.Report = &seen
 	now.compareWith(lease.Current{Version: h.Report.Version, Digest: h.Report.Digest})
 	switch now.State {
 	case Drifted:
 		now.Message = "it was healthy, and now it " + now.Message
+		if slices.Contains(now.Drift, "engine") || slices.Contains(now.Drift, "image") {
+			h.Message = now.Message
+			return
+		}
 		*h = now
 	case Busy:
 		h.Message = "it was healthy, and now another deploy is at work there"

@@ -99,3 +99,112 @@ func TestAFailedRequestForEarlierWavesRollsNothingBack(t *testing.T) {
 		}
 	})
 }
+
+// What is seen once, or says nothing about the program, condemns no release.
+func TestWhatAnInstanceOfAnEarlierWaveMayStillSay(t *testing.T) {
+	for name, test := range map[string]struct {
+		drift []string
+		lasts time.Duration
+		want  string // in the error; empty: the run succeeds
+	}{
+		"a timer that was stopped":         {[]string{"timer", "unit-file", "last-run"}, time.Hour, ""},
+		"an engine that is silent":         {[]string{"engine"}, time.Minute, ""},
+		"an engine that stays silent":      {[]string{"engine"}, time.Hour, "every other instance runs 0.1.30-dev, and keeps it: 1 of 2 instances are not known to run the release\ninstance i-01 (name-of-i-01): unknown: it was healthy, and now it runs 0.1.30-dev"},
+		"a program that was started again": {[]string{"inactive"}, 15 * time.Second, ""},
+		"one that stays down":              {[]string{"inactive"}, time.Hour, "rolled-back: it was healthy, and now it runs 0.1.30-dev"},
+		"one that stays up since":          {[]string{"restarts"}, time.Minute, ""},
+		"one that is started all the time": {[]string{"restarts"}, time.Hour, "differs in restarts; was rolled back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(2, "0.1.29-dev")
+				hosts[1].NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Duration: 30 * time.Second} }
+				time.AfterFunc(20*time.Second, func() { hosts[0].SetDrift(test.drift...) })
+				time.AfterFunc(20*time.Second+test.lasts, func() { hosts[0].SetDrift() })
+				_, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+				if test.want != "" {
+					wantErrorParts(t, err, strings.Split(test.want, "\n")...)
+				} else if err != nil {
+					t.Error(err)
+				}
+				want := "0.1.30 0.1.30"
+				if strings.Contains(test.want, "rolled") {
+					want = "0.1.29 0.1.29"
+				}
+				if got := installedVersions(hosts); got != want {
+					t.Errorf("the hosts run %s, want %s", got, want)
+				}
+			})
+		})
+	}
+}
+
+// Who has rolled an instance back by hand does not want it rolled back further.
+func TestInstanceThatWasRolledBackByHandStaysThere(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(3, "0.1.28-dev")
+		f.deployVersions(ids, "0.1.29-dev")
+		hosts[1].NextBehavior = slowly
+		time.AfterFunc(30*time.Second, func() { hosts[0].SetInstalled("0.1.29-dev", hosts[2].State().Digest) })
+		plan := f.plan("0.1.30-dev", ids...)
+		plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
+		_, err := f.runPlan(plan)
+		wantErrorParts(t, err, "instance i-01 (name-of-i-01): drifted: it was healthy, and now it runs 0.1.29-dev", "1 instance that ran it rolled back", "1 instance not touched")
+		if got := installedVersions(hosts); got != "0.1.29 0.1.29 0.1.29" {
+			t.Errorf("the hosts run %s", got)
+		}
+	})
+}
+
+// The last run of the release to go back to may have failed: that is no news.
+func TestRollbackInWavesToAJobWhoseLastRunFailed(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "")
+		f.deployVersions(ids, "0.1.28-dev", "0.1.29-dev")
+		for _, host := range hosts {
+			host.NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{NotRun: true, Duration: time.Minute} }
+		}
+		time.AfterFunc(90*time.Second, func() {
+			hosts[0].SetDrift("last-run")
+			hosts[0].SetUnitFailed()
+		})
+		plan := f.rollbackPlan("", ids...)
+		plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Percent: 100}}
+		if _, err := f.runPlan(plan); err != nil {
+			t.Error(err)
+		}
+		if got := installedVersions(hosts); got != "0.1.28 0.1.28" {
+			t.Errorf("the hosts run %s", got)
+		}
+	})
+}
+
+// A later wave fails while an instance that has the release is silent.
+func TestSilentInstanceIsRolledBackAsWellOrNamed(t *testing.T) {
+	for name, back := range map[string]bool{"for good": false, "for a while": true} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(3, "0.1.29-dev")
+				hosts[1].NextBehavior = slowly
+				hosts[2].NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Unhealthy: true, Duration: 2 * time.Minute} }
+				time.AfterFunc(30*time.Second, func() {
+					f.AddInstance(localaws.Instance{ID: ids[0], Name: "name-of-i-01", PingStatus: "ConnectionLost", Machine: hosts[0]})
+				})
+				if back {
+					time.AfterFunc(2*time.Minute, func() { f.AddInstance(localaws.Instance{ID: ids[0], Name: "name-of-i-01", Machine: hosts[0]}) })
+				}
+				plan := f.plan("0.1.30-dev", ids...)
+				plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
+				result, err := f.runPlan(plan)
+				want, parts := "0.1.29 0.1.29 0.1.29", []string{"2 instances that ran it rolled back"}
+				if !back {
+					want, parts = "0.1.30 0.1.29 0.1.29", []string{"1 instance that ran it rolled back", "instance i-01 (name-of-i-01): unknown: it was healthy, and now it is not online", "it was not rolled back: "}
+				}
+				wantErrorParts(t, err, parts...)
+				if got := installedVersions(hosts); got != want {
+					t.Errorf("the hosts run %s, want %s: %s", got, want, states(result))
+				}
+			})
+		})
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
@@ -64,13 +65,11 @@ func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, l
 
 // askOnce asks each of the hosts that can be reached.
 func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, apply apply) error {
-	ids := make([]string, len(hosts))
 	byID := map[string]*Host{}
-	for i, host := range hosts {
-		ids[i] = host.ID
+	for _, host := range hosts {
 		byID[host.ID] = host
 	}
-	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: ids})
+	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: instanceIDs(hosts)})
 	if err != nil {
 		return err
 	}
@@ -94,4 +93,30 @@ func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, ap
 		host.Log = cmp.Or(answer.log, host.Log)
 	}
 	return err
+}
+
+// dropUnreachable are the hosts without those to which SSM delivers nothing now, which say so: one of them would
+// keep a command from all others.
+// https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html (InvalidInstanceId)
+func (c *commander) dropUnreachable(ctx context.Context, hosts []*Host) []*Host {
+	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: instanceIDs(hosts)})
+	if err != nil {
+		c.console.Info("not known who can be reached: %v", err)
+		return hosts
+	}
+	for _, problem := range unready {
+		host := hosts[slices.IndexFunc(hosts, func(h *Host) bool { return h.ID == problem.Instance.ID })]
+		host.State, host.Message = NotDeployed, problem.Reason
+	}
+	return slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool {
+		return !slices.ContainsFunc(ready, func(i fleet.Instance) bool { return i.ID == h.ID })
+	})
+}
+
+func instanceIDs(hosts []*Host) []string {
+	ids := make([]string, len(hosts))
+	for i, host := range hosts {
+		ids[i] = host.ID
+	}
+	return ids
 }

@@ -60,13 +60,15 @@ func (n *narrator) timeToNext() time.Duration {
 // announceWait logs the innermost wait, unless something was logged since.
 func (n *narrator) announceWait() {
 	n.mu.Lock()
-	silent, waits := time.Since(n.loggedAt) >= waitInterval, n.waits
-	if silent {
+	var last *wait
+	if time.Since(n.loggedAt) >= waitInterval {
 		n.loggedAt = time.Now()
+		if len(n.waits) > 0 {
+			last = n.waits[len(n.waits)-1]
+		}
 	}
 	n.mu.Unlock()
-	if silent && len(waits) > 0 {
-		last := waits[len(waits)-1]
+	if last != nil {
 		n.Console.Info("waiting for %s, until %s at the latest", last.what(), formatTime(last.until))
 	}
 }
