@@ -5,12 +5,12 @@ package e2e
 import (
 	"encoding/json"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // withoutPermission removes an action from a role of the module: of the statement with this Sid, or wherever it is.
@@ -68,7 +68,7 @@ func TestRunWithoutAPermissionNamesIt(t *testing.T) {
 		"status":   {forAll, "image="},
 	} {
 		for permission := range strings.FieldsSeq(test.permissions) {
-			if os.Getenv("SAMPLE_CASES") != "" && rand.IntN(3) > 0 {
+			if tier.Sampled && rand.IntN(3) > 0 {
 				continue // a third of them, another one each time
 			}
 			t.Run(operation+" "+permission, func(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // A moment is a command before which a deploy is cut off.
@@ -29,7 +30,7 @@ var moments = []moment{
 
 // someOf are the cases with these indices, and in the long tests all cases.
 func someOf[T any](cases []T, indices ...int) []T {
-	if long {
+	if tier.Long {
 		return cases
 	}
 	var few []T

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // The sweep of the deploy package, at a few of its places, with real systemd and Docker:
@@ -18,7 +19,7 @@ import (
 func TestE2EKillPointsLeaveTheHostAsBeforeOrAsIntended(t *testing.T) {
 	t.Parallel()
 	places := 2
-	if long {
+	if tier.Long {
 		places = 12
 	}
 	hook, err := os.ReadFile("../../test/host/testdata/kill_point.sh")

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/org/atta-deploy-action/localaws/container"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // counter makes names that are used once.
@@ -67,7 +68,7 @@ func onEachMachine(t *testing.T, scenario func(t *testing.T, m machine)) {
 func onEach(t *testing.T, test func(t *testing.T, m guest)) {
 	t.Parallel() // or each test would wait for the previous one
 	recipes := []string{usual}
-	if long && os.Getenv("INSTANCE") == "" {
+	if tier.Long && os.Getenv("INSTANCE") == "" {
 		recipes = append(recipes, container.Bullseye.Name)
 	}
 	for _, recipe := range recipes {

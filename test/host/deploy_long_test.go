@@ -41,14 +41,14 @@ func TestARunningServiceIsUnchangedAndStartedAgainOnceItIsDown(t *testing.T) {
 func TestAChangeWhoseJournalCannotBeWrittenRollsBack(t *testing.T) {
 	t.Parallel()
 	const full = "ln -sfn /dev/full $ATTA_ROOT/opt/atta/.state.new"
-	for name, c := range representatives(map[string]struct {
+	for name, c := range sampleOf(map[string]struct {
 		at      string // the call of systemctl
 		message string
 	}{
 		"at the switch": {"daemon-reload", "start: "},
 		"at the start":  {"start atta.service", "health: "},
 		"at the end":    {"start atta.timer", "the success cannot be recorded"},
-	}, "at the end") {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := boot(t)

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // The SSM agent gives 168, 169 and 194 a meaning of their own, and takes 137 for a timeout.
@@ -23,7 +24,7 @@ func TestOnEachMachineAFailedJobIsRolledBackWhole(t *testing.T) {
 		before := m.snapshot()
 		boot := m.output("cat /proc/1/stat")
 		codes := []int{194}
-		if long {
+		if tier.Long {
 			codes = []int{1, 137, 168, 169, 194}
 		}
 		for _, code := range codes {

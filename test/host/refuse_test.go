@@ -82,7 +82,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		"systemd does not answer": {prepare: func(m standin) { m.replace("systemctl", "echo 'Failed to connect to bus' >&2; exit 1") }, message: "systemd does not answer"},
 		"failed tag":              {prepare: func(m standin) { m.replace("docker", "case $1 in tag) exit 194 ;; esac\n"+m.passOn("docker")) }, message: "ended with 194"},
 	}
-	for name, c := range representatives(cases, "bundle denied", "damaged unit", "Docker does not answer") {
+	for name, c := range sampleOf(cases, "bundle denied", "damaged unit", "Docker does not answer") {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := bootDeployed(t, "0.1.0-dev")

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // oneshot is a unit whose job is a shell command.
@@ -32,7 +33,7 @@ func TestAFailedJobIsRolledBack(t *testing.T) {
 	m.deployed("0.0.2-dev")
 	before, images := m.live(), m.sh("docker images --digests | grep -w 0.0.2-dev").stdout
 	codes := []int{194, 1, 137, 168, 169}
-	if !long {
+	if tier.Sampled {
 		codes = codes[:2]
 	}
 	for i, code := range codes {
@@ -76,11 +77,11 @@ func TestAStartWithoutARunIsRolledBack(t *testing.T) {
 
 func TestAFailedStepIsRolledBack(t *testing.T) {
 	t.Parallel()
-	for name, c := range representatives(map[string]struct{ script, message string }{
+	for name, c := range sampleOf(map[string]struct{ script, message string }{
 		"stop":   {"case $1 in stop) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "stop: 'systemctl stop atta.service' ended with 194"},
 		"switch": {"case $1 in daemon-reload) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 194; } ;; esac", "switch: 'systemctl daemon-reload' ended with 194"},
 		"enable": {"case $1 in enable) test -e $ATTA_ROOT/once || { touch $ATTA_ROOT/once; exit 137; } ;; esac", "switch: 'systemctl enable atta.service' ended with 137"},
-	}, "switch") {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := bootServing(t, "0.0.1-dev")
@@ -126,11 +127,11 @@ func TestTheFirstReleaseEverFailsBeforeItsUnitIsThere(t *testing.T) {
 
 func TestABlockedRollbackIsReported(t *testing.T) {
 	t.Parallel()
-	for name, block := range representatives(map[string]string{
+	for name, block := range sampleOf(map[string]string{
 		"unit folder":   "mkdir -p $ATTA_ROOT/etc/systemd/system/atta.service.new",
 		"systemd":       "touch $ATTA_ROOT/blocked",
 		"release moved": "mv $ATTA_ROOT/opt/atta/releases/0.0.1-dev/deploy $ATTA_ROOT/opt/atta/away",
-	}, "release moved") {
+	}) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := bootDeployed(t, "0.0.1-dev")

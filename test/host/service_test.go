@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 func TestOnEachMachineAServiceThatDoesNotStayUpIsRolledBack(t *testing.T) {
@@ -24,7 +25,7 @@ func TestOnEachMachineAServiceThatDoesNotStayUpIsRolledBack(t *testing.T) {
 			"0.1.1-dev": {[]change{serving(m.port), image(sample.WithCmd("-sleep", "5s"), sample.WithExitCode(3)), parameter("min-healthy-time", "8")}, "did not stay up: "},
 			"0.1.2-dev": {[]change{serving("8082"), parameter("health-url", "http://127.0.0.1:"+m.port+"/health")}, "http://127.0.0.1:" + m.port + "/health did not answer"},
 		} {
-			if version == "0.1.0-dev" && !long {
+			if version == "0.1.0-dev" && !tier.Long {
 				continue // as the next one, and each takes half a minute on a real machine
 			}
 			a := m.deploy(version, append(c.changes, parameter("health-timeout", "15"))...)

@@ -10,6 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testing.T) {
@@ -227,7 +228,7 @@ func TestKilledWhileItsSettingsAreReplacedTheReleaseHasTheEarlierOnes(t *testing
 	k := m.withHook()
 	for i, command := range []string{`ln -- "$own" `, "install -T -m 0600", `mv -T -- "$own.new"`, "systemctl daemon-reload", "systemctl start"} {
 		for _, recovery := range []string{"boot", "itself", "command"} {
-			if !long && recovery != []string{"boot", "itself", "command"}[(i+2)%3] {
+			if tier.Sampled && recovery != []string{"boot", "itself", "command"}[(i+2)%3] {
 				continue
 			}
 			m.watcher(recovery == "itself")

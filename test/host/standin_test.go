@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/localaws/host"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // standin is an instance in a folder, with stand-ins for docker, systemctl and aws.
@@ -53,6 +54,7 @@ func prepareMachines(ctx context.Context, dir string) (listen string, stop func(
 
 func boot(t *testing.T) standin {
 	t.Helper()
+	tier.Choose(t, quick)
 	key, err := cloud.Config().Credentials.Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // swept counts the kill points of all sweeps, for the line that `make sweep` ends with.
@@ -36,7 +37,7 @@ func TestKilledAnywhereTheHostIsAsBeforeOrAsIntended(t *testing.T) {
 	timer := own("systemd/atta.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
 	report := own("systemd/atta-report.timer", "[Timer]\nOnActiveSec=1h\n[Install]\nWantedBy=timers.target\n")
 	job := own("systemd/atta-report.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n")
-	for name, s := range representatives(map[string]sweep{
+	for name, s := range sampleOf(map[string]sweep{
 		"a service": {
 			before: func(m standin) {
 				m.deployed("0.0.1-dev", daemon())
@@ -120,7 +121,7 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 	switch {
 	case sweepAll:
 		stride = workers
-	case long:
+	case tier.Long:
 		stride = 48
 	}
 	for at := 1 + worker; at <= len(points); at += stride {

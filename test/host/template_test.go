@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // templates are the disks of instances after their first deploys, one for each list of
@@ -34,6 +36,7 @@ func bootServing(t *testing.T, versions ...string) standin {
 
 func bootTemplate(t *testing.T, kind string, versions []string, changes ...change) standin {
 	t.Helper()
+	tier.Choose(t, quick)
 	name := kind + "-" + strings.Join(versions, "-")
 	templates.Lock()
 	if templates.made[name] == nil {

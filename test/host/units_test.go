@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // timer is a timer of that name, and other a job beside the service's own unit.
@@ -39,7 +40,7 @@ func TestAUnitOfAnotherNameIsRefused(t *testing.T) {
 	m := bootDeployed(t, "0.0.1-dev")
 	image := parameter("image", m.push())
 	names := []string{"atta-recover.service", "attax.service", "sshd.service", "atta-.service", "other-atta.timer", "atta-x@y.timer"}
-	if !long {
+	if tier.Sampled {
 		names = names[:2]
 	}
 	for _, name := range names {
