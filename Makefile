@@ -28,7 +28,7 @@ test-all: ## Run the quick tests and the long ones: every case on the stand-in h
 	go test -tags=long -shuffle=on -count=1 -timeout=45m $$(go list ./... | grep -v /internal/) ./internal/rollout
 	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/...
 
-cases: ## Run the inputs and surroundings that people have reported, and their like (also part of make test-all)
+cases: ## Run the inputs and surroundings that people have reported, and their like (part of make test-all)
 	go test -tags=long -run=Case -count=1 -timeout=15m ./...
 
 terraform: ## Check and test the Terraform module (TERRAFORM_PLUGINS=folder with a mirror of the AWS provider)
