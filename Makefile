@@ -13,7 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden
+.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ simulate: ## Deploy to N random fleets with random faults, on virtual time (N=10
 
 bench-fleet: ## Deploy to fleets of 1 to 10,000 simulated instances and rewrite the table in docs/benchmarks.md
 	go test -tags=bench ./internal/rollout -count=1 -timeout=30m -run=TestTableOfFleets
+
+bench-deploy: ## Deploy to a container with systemd and Docker, measure what users wait for, and rewrite the table in docs/benchmarks.md (needs what make e2e needs)
+	go test -tags=bench,e2e ./test/host -count=1 -timeout=60m -run=TestTableOfDeploys
 
 bench-levels: ## Compress a layer at every level over links of several speeds and rewrite the table in docs/benchmarks.md
 	go test -tags=bench ./internal/image -count=1 -run=TestTableOfLevels

@@ -22,6 +22,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	wan "github.com/org/atta-deploy-action/test/bench/link"
+	"github.com/org/atta-deploy-action/test/table"
 )
 
 // programs returns a tar of programs and libraries of this machine.
@@ -82,12 +83,12 @@ func TestTableOfLevels(t *testing.T) {
 	plain := digestOf(data)
 	server := httptest.NewServer(http.HandlerFunc(counts))
 	defer server.Close()
-	var table strings.Builder
-	fmt.Fprintf(&table, "A layer of %d MB of programs, on %d cores with %s, to a registry that only counts.\n\n| level | size |", len(data)/1e6, runtime.GOMAXPROCS(0), runtime.Version())
+	var text strings.Builder
+	fmt.Fprintf(&text, "A layer of %d MB of programs, on %d cores with %s, to a registry that only counts.\n\n| level | size |", len(data)/1e6, runtime.GOMAXPROCS(0), runtime.Version())
 	for _, l := range links {
-		fmt.Fprintf(&table, " %s |", l.name)
+		fmt.Fprintf(&text, " %s |", l.name)
 	}
-	table.WriteString("\n|---|---:|" + strings.Repeat("---:|", len(links)) + "\n")
+	text.WriteString("\n|---|---:|" + strings.Repeat("---:|", len(links)) + "\n")
 	ours, frames := gzipCompress, zstdCompress
 	defer func() { gzipCompress, zstdCompress = ours, frames }()
 	for _, level := range levels {
@@ -111,15 +112,9 @@ func TestTableOfLevels(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		fmt.Fprintf(&table, "| %s | %.1f %% |%s\n", level.name, 100*float64(size)/float64(len(data)), times.String())
+		fmt.Fprintf(&text, "| %s | %.1f %% |%s\n", level.name, 100*float64(size)/float64(len(data)), times.String())
 	}
-	const file = "../../docs/benchmarks.md"
-	before, rest, ok := strings.Cut(string(must(os.ReadFile(file))), "<!-- levels -->\n")
-	_, after, closed := strings.Cut(rest, "<!-- /levels -->")
-	if !ok || !closed {
-		t.Fatal("docs/benchmarks.md has no marks for the table")
-	}
-	if err := os.WriteFile(file, []byte(before+"<!-- levels -->\n"+table.String()+"<!-- /levels -->"+after), 0o644); err != nil {
+	if err := table.Rewrite("../../docs/benchmarks.md", "levels", text.String()); err != nil {
 		t.Fatal(err)
 	}
 }

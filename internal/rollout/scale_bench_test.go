@@ -17,10 +17,8 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
 	"github.com/org/atta-deploy-action/localaws/simhost"
+	"github.com/org/atta-deploy-action/test/table"
 )
-
-// benchmarks is the document that holds the table.
-const benchmarks = "../../docs/benchmarks.md"
 
 // programMemory is the most memory, in MiB, that the action's own program takes for a whole
 // deploy to so many instances of a loopback AWS, which change at once.
@@ -85,21 +83,12 @@ func TestTableOfFleets(t *testing.T) {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Each instance takes %s to change; one wave. Time is virtual and requests are the SDK's own; memory is that of the action's own program, which deploys to as many simulated instances of a loopback AWS in real time, on %s.\n\n", changeTime, runtime.Version())
 	b.WriteString("| instances | requests | SendCommand | ListCommands | ListCommandInvocations | DescribeInstanceInformation | S3 | time added | peak memory |\n|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n")
-	for _, hosts := range []int{1, 100, 1000, 10000} {
+	for _, hosts := range []int{1, 10, 100, 1000, 10000} {
 		m := measureDeploy(t, hosts)
 		fmt.Fprintf(&b, "| %d | %d | %d | %d | %d | %d | %d | %.1f s | %d MiB |\n", hosts, m.totalCalls(), m.calls["ssm:SendCommand"], m.calls["ssm:ListCommands"],
 			m.calls["ssm:ListCommandInvocations"], m.calls["ssm:DescribeInstanceInformation"], m.calls["s3:GetObject"]+m.calls["s3:PutObject"], m.added.Seconds(), programMemory(t, hosts))
 	}
-	text, err := os.ReadFile(benchmarks)
-	if err != nil {
-		t.Fatal(err)
-	}
-	begin, end := bytes.Index(text, []byte("<!-- fleet -->")), bytes.Index(text, []byte("<!-- /fleet -->"))
-	if begin < 0 || end < begin {
-		t.Fatalf("%s has no markers for the table", benchmarks)
-	}
-	whole := string(text[:begin]) + "<!-- fleet -->\n" + b.String() + string(text[end:])
-	if err := os.WriteFile(benchmarks, []byte(whole), 0o644); err != nil {
+	if err := table.Rewrite("../../docs/benchmarks.md", "fleet", b.String()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/org/atta-deploy-action/internal/image"
 	"github.com/org/atta-deploy-action/test/bench/link"
+	"github.com/org/atta-deploy-action/test/table"
 )
 
 // main is also this action's side of the comparison, so that it is measured as a process like the others: push IMAGE HOST
@@ -60,7 +61,7 @@ type scenario struct {
 }
 
 func bench(ctx context.Context) (err error) {
-	table := flag.String("table", "", "rewrite the table of pushes in this file")
+	file := flag.String("table", "", "rewrite the table of pushes in this file")
 	rounds := flag.Int("rounds", 5, "number of rounds, in which every tool takes its turn")
 	size := flag.Int("size", 485, "size of the image in MiB")
 	only := flag.String("only", "", "measure only those whose scenario, link and tool match, as in 'OCI.*loopback: (this|crane)'")
@@ -133,8 +134,8 @@ func bench(ctx context.Context) (err error) {
 	}
 	b.WriteString("\n" + toolVersions(ctx))
 	fmt.Print(b.String())
-	if *table == "" {
+	if *file == "" {
 		return nil
 	}
-	return rewriteTable(*table, b.String())
+	return table.Rewrite(*file, "push", b.String())
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -77,17 +76,4 @@ func toolVersions(ctx context.Context) string {
 		}
 	}
 	return "Versions: " + strings.Join(append(list, runtime.Version()), "; ") + ".\n"
-}
-
-func rewriteTable(file, text string) error {
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return err
-	}
-	before, rest, ok := strings.Cut(string(content), "<!-- push -->\n")
-	_, after, closed := strings.Cut(rest, "<!-- /push -->")
-	if !ok || !closed {
-		return fmt.Errorf("%s has no place for the table", filepath.Base(file))
-	}
-	return os.WriteFile(file, []byte(before+"<!-- push -->\n"+text+"<!-- /push -->"+after), 0o600) //nolint:gosec // whoever runs the benchmark names the file
 }

@@ -39,12 +39,20 @@ func newSite(t *testing.T) site {
 // deploy runs the action, which makes the image of the program, and returns its log and its outputs.
 func (s site) deploy(version string, variables ...string) (log string, outputs map[string]string, err error) {
 	s.t.Helper()
+	return s.runAction(version, variables)
+}
+
+func (s site) runAction(version string, variables []string, flags ...string) (log string, outputs map[string]string, err error) {
+	s.t.Helper()
 	file := filepath.Join(s.folder, version+".outputs")
-	action := exec.Command(filepath.Join(s.folder, "atta-deploy-action"), "--environment=dev", "--version="+version, "--service=atta",
-		"--image=scratch", "--image-files=app:/app/", "--image-platforms=linux/"+runtime.GOARCH, `--image-entrypoint=["/app/app"]`,
-		"--image-workdir=/app", "--image-env="+strings.Join(append(variables, "VERSION="+version), "\n"),
-		"--aws-region=us-east-1", "--ecr-registry="+cloud.RegistryHost(), "--ecr-repository="+s.name,
-		"--deploy-bucket="+s.name, "--instance-ids="+instanceID)
+	_ = os.Remove(file)
+	args := []string{"--environment=dev", "--service=atta", "--aws-region=us-east-1", "--ecr-registry=" + cloud.RegistryHost(), "--ecr-repository=" + s.name,
+		"--deploy-bucket=" + s.name, "--instance-ids=" + instanceID}
+	if version != "" {
+		args = append(args, "--version="+version, "--image=scratch", "--image-files=app:/app/", "--image-platforms=linux/"+runtime.GOARCH, `--image-entrypoint=["/app/app"]`,
+			"--image-workdir=/app", "--image-env="+strings.Join(append(variables, "VERSION="+version), "\n"))
+	}
+	action := exec.Command(filepath.Join(s.folder, "atta-deploy-action"), append(args, flags...)...)
 	action.Dir = s.folder
 	action.Env = append(cloud.Env(), "PATH=/nowhere", "GITHUB_OUTPUT="+file)
 	text, err := action.CombinedOutput()
