@@ -131,21 +131,20 @@ func (s *simulation) checkLockIsFree() {
 }
 
 // lastSeen is when the run began to ask a host of an earlier wave for the last time, or earlier; zero: it did
-// not ask again. A run that succeeds does so after its last wave.
+// not ask again. It asks after each later wave, and one that succeeds ends with that.
 func lastSeen(result rollout.Result, host *rollout.Host) (seen time.Time) {
-	title, lastWave := "Check earlier waves", 0
-	if result.Status == rollout.OutcomeSuccess {
-		title = "Roll out"
-	}
-	for _, other := range result.Hosts {
-		if other.State != rollout.NotStarted {
-			lastWave = max(lastWave, other.Wave)
-		}
-	}
+	later := time.Time{} // when the latest wave after that of the host began
 	for _, step := range result.Steps {
-		if strings.HasPrefix(step.Title, title) && host.Wave < lastWave && step.Began.After(host.Ended) && !host.Ended.IsZero() {
+		switch {
+		case host.Ended.IsZero() || !step.Began.After(host.Ended):
+		case strings.HasPrefix(step.Title, "Roll out"):
+			later = step.Began
+		case strings.HasPrefix(step.Title, "Check earlier waves") && !later.IsZero():
 			seen = step.Began
 		}
+	}
+	if result.Status == rollout.OutcomeSuccess {
+		return later
 	}
 	return seen
 }
