@@ -13,7 +13,7 @@ import (
 
 // The parts of a failure are bounded; the log has them whole.
 const (
-	maxNamedHosts  = 5
+	maxNamedHosts  = 3
 	maxCauses      = 8
 	maxCause       = 2000 // characters of one cause
 	maxLogs        = 3    // hosts whose last lines are shown
@@ -32,11 +32,7 @@ func describeFailedRun(result rollout.Result, err error) string {
 	if running := describeRunning(result); running != "" && result.Plan.Operation != rollout.Doctor {
 		fmt.Fprintf(&b, "**What runs now:** %s\n\n", running)
 	}
-	var actions []string
-	for _, remedy := range findRemedies(result, err) {
-		actions = append(actions, remedy.markdown())
-	}
-	writeList(&b, "What to do", actions)
+	writeActions(&b, result, err)
 	logged := slices.DeleteFunc(failedHostsOf(result), func(h *rollout.Host) bool { return h.Log == "" })
 	for i, host := range logged[:min(len(logged), maxLogs)] {
 		open := ""
@@ -47,6 +43,15 @@ func describeFailedRun(result rollout.Result, err error) string {
 		fmt.Fprintf(&b, "<details%s><summary>%s %s</summary>\n\n<samp>%s</samp>\n\n</details>\n\n", open, title, escapeCell(host.String()), lines)
 	}
 	return b.String()
+}
+
+// writeActions writes what to do about an error.
+func writeActions(b *strings.Builder, result rollout.Result, err error) {
+	var actions []string
+	for _, remedy := range findRemedies(result, err) {
+		actions = append(actions, remedy.markdown())
+	}
+	writeList(b, "What to do", actions)
 }
 
 // writeList writes what there is under a title, as a list if it is more than one thing.

@@ -108,23 +108,6 @@ func cancelled() (rollout.Result, error) {
 	return result, errors.Join(fmt.Errorf("follow command %s: %w", result.CommandIDs[0], context.Canceled), err)
 }
 
-func many() (rollout.Result, error) {
-	var hosts []*rollout.Host
-	for n := range 500 {
-		h := host(fmt.Sprintf("i-%03d", n), rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "0.1.30-dev runs")
-		if n%50 == 49 {
-			h = host(h.ID, rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
-		}
-		hosts = append(hosts, timed(h, 10+n/50, 20+n/25, map[string]int64{"pull": int64(n) * 10, "health": 2000}))
-	}
-	result, err := unhealthy(finished(hosts...), rollout.OutcomeFailed)
-	titles, seconds := []string{"Read", "Preflight"}, []int{1, 4}
-	for n := range 40 {
-		titles, seconds = append(titles, fmt.Sprintf("Roll out, wave %d of 40: 12 instances", n+1)), append(seconds, 5)
-	}
-	return withSteps(result, true, titles, seconds...), err
-}
-
 const untrustedText = "a|b `c` <script>alert(1)</script> @user $x$ *d* _e_ [f](http://g) \\ #1 </pre>\n::error::x\r\n| h |"
 
 func hostile() (rollout.Result, error) {
@@ -151,25 +134,4 @@ func timed(h *rollout.Host, sent, ended int, millis map[string]int64) *rollout.H
 	h.CommandID, h.Sent, h.Ended = "01234567-89ab-cdef-0123-456789abcdef", began.Add(time.Duration(sent)*time.Second), began.Add(time.Duration(ended)*time.Second)
 	h.Report.Millis = millis
 	return h
-}
-
-// failedCanary returns a deploy to ten hosts that ended with the first.
-func failedCanary() (rollout.Result, error) {
-	canary := host("i-0", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
-	canary.Wave, canary.Report.Reason, canary.Report.Exit = 1, deploy.ReasonUnhealthy, 3
-	canary.Log = strings.Join([]string{
-		"2026-01-02T03:04:22Z 0.1.30-dev: start", "Job for atta.service failed.", "2026-01-02T03:04:30Z 0.1.30-dev: health",
-		"Traceback (most recent call last):", `  File "/app/main.py", line 12, in <module>`, "    raise SystemExit(3)", "atta.service: Main process exited, code=exited, status=3/n/a",
-		"2026-01-02T03:04:31Z 0.1.30-dev: rollback", "atta-0.1.30-dev", "failed to run commands: exit status 40",
-	}, "\n")
-	hosts := []*rollout.Host{timed(canary, 14, 40, map[string]int64{"preflight": 800, "pull": 6100, "open": 90, "stop": 1200, "start": 7400, "health": 2600, "rollback": 3300})}
-	for n := range 9 {
-		waiting := host(fmt.Sprintf("i-%d", n+1), rollout.NotStarted, "0.1.29-dev", "0.1.29-dev", "")
-		waiting.Wave = 2
-		hosts = append(hosts, waiting)
-	}
-	result, err := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
-	result.Plan.Holder.RunURL, result.Plan.Holder.Actor = "https://github.com/org/atta/actions/runs/42", "mona"
-	result.Plan.Commit, result.Current.Commit, result.Current.Version = strings.Repeat("d", 40), strings.Repeat("e", 40), "0.1.29-dev"
-	return withSteps(result, true, []string{"Read", "Preflight", "Push image", "Upload bundle", "Check: 10 instances", "Roll out, wave 1 of 2: 1 instance"}, 1, 3, 6, 1, 3, 27), err
 }

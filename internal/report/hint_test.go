@@ -118,7 +118,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "rolled-back: the instance has the previous release again; its message says so if that was down before the deploy. The end of its log is in the log of this step, and the whole log on the instance: journalctl -u atta and /var/log/atta-deploy.log."
+		back    = "rolled-back: the instance runs the previous release again, unless its message says that this was down before. Its whole log is on the instance: journalctl -u atta and /var/log/atta-deploy.log."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(

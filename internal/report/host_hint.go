@@ -18,7 +18,7 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "rolled-back: the instance has the previous release again; its message says so if that was down before the deploy. The end of its log is in the log of this step, and the whole log on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+		remedy: "rolled-back: the instance runs the previous release again, unless its message says that this was down before. Its whole log is on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {

@@ -29,7 +29,14 @@ func groupHosts(hosts []*rollout.Host, key func(*rollout.Host) string) (groups [
 	return groups
 }
 
+// differ reports whether the hosts have more than one value of a key.
+func differ(hosts []*rollout.Host, key func(*rollout.Host) string) bool {
+	return slices.ContainsFunc(hosts, func(h *rollout.Host) bool { return key(h) != key(hosts[0]) })
+}
+
 func hostMessage(host *rollout.Host) string { return host.Message }
+
+func versionBefore(host *rollout.Host) string { return host.Before }
 
 func codeID(host *rollout.Host) string { return codeSpan(host.ID) }
 
@@ -37,13 +44,17 @@ func codeID(host *rollout.Host) string { return codeSpan(host.ID) }
 func hostGroups(result rollout.Result) string {
 	var b strings.Builder
 	rows := maxSummaryRows
-	for _, state := range stateOrder {
-		group := slices.DeleteFunc(slices.Clone(result.Hosts), func(h *rollout.Host) bool { return h.State != state })
-		if len(group) == 0 || state == rollout.NotStarted && onlyAsks(result.Plan.Operation) {
+	for _, group := range groupHosts(sortByUrgency(result.Hosts), stateLabel) {
+		first := group[0]
+		if first.State == rollout.NotStarted && onlyAsks(result.Plan.Operation) {
 			continue
 		}
-		heading := fmt.Sprintf("%s: %s", stateLabel(state), rollout.Instances(len(group)))
-		calm := isHealthy(group[0]) || state == rollout.NotStarted
+		label := stateLabel(first)
+		if result.Plan.Operation == rollout.Doctor {
+			label = "❌ not fit for a deploy"
+		}
+		heading := fmt.Sprintf("%s: %s", label, rollout.Instances(len(group)))
+		calm := isHealthy(first) || first.State == rollout.NotStarted || wasRolledBackByRun(first)
 		switch {
 		case calm && len(group) > maxCalmRows:
 			fmt.Fprintf(&b, "**%s**\n\n", heading)
@@ -64,44 +75,53 @@ func hostGroups(result rollout.Result) string {
 	return b.String()
 }
 
-// hostTable returns a row for each instance, with the wave if there were several, and with the
-// previous version unless the run only asked.
+// hostTable returns a row for each instance, after a message that all of them share. It has no
+// column for what the rest of the summary says already.
 func hostTable(result rollout.Result, hosts []*rollout.Host) string {
-	var b strings.Builder
-	waves := slices.ContainsFunc(result.Hosts, func(h *rollout.Host) bool { return h.Wave > 1 })
-	line := func(instance, wave, runs, before string, cells ...string) {
-		if !onlyAsks(result.Plan.Operation) {
-			cells = slices.Insert(cells, 0, before)
-		}
-		cells = slices.Insert(cells, 0, runs)
-		if waves {
-			cells = slices.Insert(cells, 0, wave)
-		}
-		b.WriteString("| " + strings.Join(slices.Insert(cells, 0, instance), " | ") + " |\n")
+	type column struct {
+		title string
+		shown bool
+		cell  func(*rollout.Host) string
 	}
-	line("Instance", "Wave", "Running", "Previous", "Unit", "Message")
-	line("---", "---", "---", "---", "---", "---")
+	wave := func(h *rollout.Host) string { return strings.TrimPrefix(strconv.Itoa(h.Wave), "0") }
+	message := func(h *rollout.Host) string { return escapeCell(truncateText(h.Message, maxRowMessage)) }
+	changes, shared := !onlyAsks(result.Plan.Operation), len(hosts) > 1 && !differ(hosts, message)
+	columns := slices.DeleteFunc([]column{
+		{"Instance", true, func(h *rollout.Host) string { return instanceLink(result, h) }},
+		{"Wave", differ(result.Hosts, wave), wave},
+		{"Running", changes && differ(result.Hosts, runningNow), func(h *rollout.Host) string { return codeSpan(h.Runs()) }},
+		{"Previous", changes && differ(result.Hosts, versionBefore), func(h *rollout.Host) string { return codeSpan(h.Before) }},
+		{"Message", !shared, message},
+	}, func(c column) bool { return !c.shown })
+	var b strings.Builder
+	if shared && hosts[0].Message != "" {
+		b.WriteString(message(hosts[0]) + "\n\n")
+	}
+	line := func(cell func(column) string) {
+		for _, c := range columns {
+			b.WriteString("| " + cell(c) + " ")
+		}
+		b.WriteString("|\n")
+	}
+	line(func(c column) string { return c.title })
+	line(func(column) string { return "---" })
 	for _, host := range hosts {
-		unit, wave := "", ""
-		if host.Report != nil {
-			unit = host.Report.Unit
-		}
-		if host.Wave > 0 {
-			wave = strconv.Itoa(host.Wave)
-		}
-		line(instanceLink(result, host), wave, codeSpan(host.Runs()), codeSpan(host.Before), escapeCell(unit), escapeCell(truncateText(host.Message, maxRowMessage)))
+		line(func(c column) string { return c.cell(host) })
 	}
 	return b.String()
 }
 
-func stateLabel(state rollout.State) string {
-	switch state {
+func stateLabel(host *rollout.Host) string {
+	switch host.State {
 	case rollout.Deployed, rollout.InSync:
-		return "✅ " + string(state)
+		return "✅ " + string(host.State)
 	case rollout.Running, rollout.Installed, rollout.Busy:
-		return "⏳ " + string(state)
+		return "⏳ " + string(host.State)
 	case rollout.NotStarted:
 		return "⚪ not started"
 	}
-	return "❌ " + string(state)
+	if wasRolledBackByRun(host) {
+		return "↩️ rolled back by the run"
+	}
+	return "❌ " + string(host.State)
 }

@@ -82,12 +82,16 @@ var stateOrder = []rollout.State{
 	rollout.NotStarted, rollout.Running, rollout.Installed, rollout.Deployed, rollout.InSync,
 }
 
-// sortByUrgency sorts the instances by their states.
+// sortByUrgency sorts the instances by their states; those that the run rolled back need no attention.
 func sortByUrgency(hosts []*rollout.Host) []*rollout.Host {
+	rank := func(h *rollout.Host) int {
+		if wasRolledBackByRun(h) {
+			return slices.Index(stateOrder, rollout.NotStarted)
+		}
+		return slices.Index(stateOrder, h.State)
+	}
 	list := slices.Clone(hosts)
-	slices.SortStableFunc(list, func(a, b *rollout.Host) int {
-		return slices.Index(stateOrder, a.State) - slices.Index(stateOrder, b.State)
-	})
+	slices.SortStableFunc(list, func(a, b *rollout.Host) int { return rank(a) - rank(b) })
 	return list
 }
 

@@ -77,8 +77,12 @@ func TestPublishReportsOneErrorForTheRunAndOneForEachHost(t *testing.T) {
 }
 
 func TestInstancesWithTheSameMessageShareAnAnnotation(t *testing.T) {
-	result, err := many()
-	want := []report.Error{{Title: "i-049, i-099, i-149, i-199, i-249, and 5 more: rolled-back", Message: "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"}}
+	var hosts []*rollout.Host
+	for n := range 5 {
+		hosts = append(hosts, host(fmt.Sprintf("i-%d", n), rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "exit status 3"))
+	}
+	result, err := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
+	want := []report.Error{{Title: "i-0, i-1, i-2, and 2 more: rolled-back", Message: "exit status 3"}}
 	if diff := cmp.Diff(want, report.HostErrors(err)); diff != "" {
 		t.Errorf("of %d instances: %s", len(result.Hosts), diff)
 	}

@@ -20,11 +20,16 @@ func Summary(result rollout.Result, err error) string {
 	}
 	switch {
 	case result.Plan.Operation == rollout.Status:
-		fmt.Fprintf(&b, "Should run: %s\n\n", cmp.Or(codeSpan(result.Current.Version), "nothing is recorded"))
+		fmt.Fprintf(&b, "**Should run:** %s\n\n", cmp.Or(codeSpan(result.Current.Version), "nothing is recorded"))
+		if outOfSync := failedHostsOf(result); err == nil && len(outOfSync) > 0 {
+			writeActions(&b, result, &rollout.DriftError{Hosts: outOfSync, Of: len(result.Hosts)})
+		}
 		b.WriteString(hostGroups(result))
 	case result.Status == rollout.OutcomePlanned:
 		b.WriteString(changeLine(result))
 		b.WriteString(plannedWaves(result))
+	case result.Plan.Operation == rollout.Doctor:
+		b.WriteString(hostGroups(result))
 	default:
 		b.WriteString(changeLine(result))
 		if chart := timelineChart(result); chart != "" {
@@ -39,7 +44,7 @@ func Summary(result rollout.Result, err error) string {
 func changeLine(result rollout.Result) string {
 	from, to := result.Previous(), result.Plan.Release.Version.String()
 	before := codeSpan(from)
-	if from == "" && slices.ContainsFunc(result.Hosts, func(h *rollout.Host) bool { return h.Before != "" }) {
+	if differ(result.Hosts, versionBefore) {
 		before = "different versions"
 	}
 	parts := []string{strings.Trim(before+" → "+codeSpan(to), " →"), compareLink(result, from, to)}

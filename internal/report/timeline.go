@@ -13,10 +13,14 @@ import (
 
 // The timeline stays readable for any number of waves and hosts.
 const (
-	maxTimelineSteps = 20
-	maxTimelineHosts = 4
-	minTimelineBar   = 50 // as a part of the whole: a shorter phase of a host is left out, unless it failed
+	maxTimelineSteps = 12
+	maxTimelineHosts = 2
+	minTimelineBar   = 20 // as a part of the whole: a shorter phase of a host is left out, unless it failed
 )
+
+// timelineLayout makes room for the ID of an instance.
+// https://mermaid.js.org/config/schema-docs/config-defs-gantt-diagram-config.html
+const timelineLayout = "---\nconfig:\n  gantt:\n    leftPadding: 175\n---\n"
 
 // timelineChart returns the run as a Gantt chart, in UTC: its steps, and the phases of the slowest hosts.
 // https://mermaid.js.org/syntax/gantt.html
@@ -27,7 +31,7 @@ func timelineChart(result rollout.Result) string {
 	}
 	whole := steps[len(steps)-1].Ended.Sub(steps[0].Began)
 	b := &strings.Builder{}
-	b.WriteString("```mermaid\ngantt\n    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat %H:%M:%S\n    todayMarker off\n    section Run\n")
+	b.WriteString("```mermaid\n" + timelineLayout + "gantt\n    dateFormat YYYY-MM-DD HH:mm:ss.SSS\n    axisFormat %H:%M:%S\n    todayMarker off\n    section Run\n")
 	if more := len(steps) - maxTimelineSteps; more > 0 {
 		left := steps[maxTimelineSteps/2:][:more]
 		joined := rollout.Step{Title: fmt.Sprintf("%d more steps", more), Began: left[0].Began, Ended: left[more-1].Ended}
@@ -74,7 +78,7 @@ func writeHost(b *strings.Builder, host *rollout.Host, shortest time.Duration) {
 		begin = host.Sent
 	}
 	if begin.After(host.Sent) {
-		writeBar(b, "SSM", "active", host.Sent, begin)
+		writeBar(b, "SSM", "done", host.Sent, begin)
 	}
 	for _, phase := range deploy.Phases() {
 		took := phaseTime(host, phase)

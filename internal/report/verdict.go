@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -15,9 +16,9 @@ func runVerdict(result rollout.Result, err error) string {
 	name := fmt.Sprintf("%s %s", rel.Service, rel.Version)
 	switch {
 	case result.Status == rollout.OutcomePlanned && result.Plan.Operation == rollout.Rollback:
-		return fmt.Sprintf("📋 rollback of %s in %s: planned, nothing was changed", strings.TrimSpace(name), rel.Environment)
+		return fmt.Sprintf("📋 rollback of %s in %s: planned, nothing was changed%s", strings.TrimSpace(name), rel.Environment, planSuffix(result))
 	case result.Status == rollout.OutcomePlanned:
-		return fmt.Sprintf("📋 %s to %s: planned, nothing was changed", name, rel.Environment)
+		return fmt.Sprintf("📋 %s to %s: planned, nothing was changed%s", name, rel.Environment, planSuffix(result))
 	case err != nil || result.Status != rollout.OutcomeSuccess:
 		return "❌ " + failureVerdict(result, err)
 	case result.Plan.Operation == rollout.Doctor:
@@ -32,6 +33,15 @@ func runVerdict(result rollout.Result, err error) string {
 		return fmt.Sprintf("✅ The image of %s is ready", name)
 	}
 	return fmt.Sprintf("✅ The bundle of %s is ready", name)
+}
+
+// planSuffix says how far a planned run would go, such as "; 12 instances in 3 waves".
+func planSuffix(result rollout.Result) string {
+	if len(result.Hosts) == 0 {
+		return ""
+	}
+	last := slices.MaxFunc(result.Hosts, func(a, b *rollout.Host) int { return a.Wave - b.Wave })
+	return strings.TrimSuffix(fmt.Sprintf("; %s in %d waves", rollout.Instances(len(result.Hosts)), last.Wave), " in 1 waves")
 }
 
 // onlyAsks reports whether an operation changes nothing on instances.
@@ -52,7 +62,11 @@ func countStates(hosts []*rollout.Host) map[rollout.State]int {
 // run, has proved nothing yet.
 func rolloutVerdict(result rollout.Result) string {
 	states := countStates(result.Hosts)
-	verdict := fmt.Sprintf("✅ %s %s runs on %s of %s", result.Plan.Release.Service, result.Plan.Release.Version, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
+	verdict := "✅ "
+	if result.Plan.Operation == rollout.Rollback {
+		verdict += "Rolled back: "
+	}
+	verdict += fmt.Sprintf("%s %s runs on %s of %s", result.Plan.Release.Service, result.Plan.Release.Version, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
 	switch running, installed := states[rollout.Running], states[rollout.Installed]; {
 	case installed == len(result.Hosts):
 		return strings.Replace(verdict, " runs on ", " is installed, and was not run yet, on ", 1)
@@ -92,6 +106,9 @@ func failureVerdict(result rollout.Result, err error) string {
 		failure := describeFailure(failed[0])
 		if result.Plan.Operation == rollout.Doctor {
 			failure = strings.Replace(failure, "refused the release", "is not fit for a deploy", 1)
+			if problems := len(joinedErrors(err)); problems > 1 {
+				failure += fmt.Sprintf(", %d problems in all", problems)
+			}
 		}
 		verdict += fmt.Sprintf(": %s %s", failed[0].ID, failure)
 		if more := len(failed) - 1; more > 0 {
@@ -194,7 +211,7 @@ func describeFailure(host *rollout.Host) string {
 // progressSuffix says how far an unsuccessful run got, such as "; 9 of 10 instances were not
 // touched"; empty for a single host that was.
 func progressSuffix(result rollout.Result) string {
-	states, of, with := countStates(result.Hosts), rollout.Instances(len(result.Hosts)), 0
+	states, of, with := countStates(result.Hosts), " of "+rollout.Instances(len(result.Hosts)), 0
 	for _, host := range result.Hosts {
 		if wasRolledBackByRun(host) {
 			with++
@@ -221,7 +238,8 @@ func progressSuffix(result rollout.Result) string {
 			part.text = strings.NewReplacer("run ", "runs ", "are ", "is ", "were ", "was ").Replace(part.text)
 		}
 		if part.count > 0 {
-			list = append(list, fmt.Sprintf("%d of %s %s", part.count, of, part.text))
+			list = append(list, fmt.Sprintf("%d%s %s", part.count, of, part.text))
+			of = ""
 		}
 	}
 	if len(list) == 0 || len(result.Hosts) == 1 {

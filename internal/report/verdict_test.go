@@ -28,18 +28,18 @@ func TestVerdictSaysWhatTheWorstInstanceDid(t *testing.T) {
 	drifted := host("i-1", rollout.Drifted, "", "0.1.29-dev", "")
 	drifted.Drift = []string{"version", "unit-file"}
 	for want, hosts := range map[string][]*rollout.Host{
-		"i-1 exited with status 3":                                                                           {exited("i-1")},
-		"i-1 exited with status 3, and 1 more instance failed":                                               {exited("i-1"), exited("i-2")},
-		"i-1 exited with status 3; 1 of 2 instances was rolled back with it":                                 {exited("i-1"), undone},
-		"i-2 could not roll back, and 1 more instance failed":                                                {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
-		"i-1 was not healthy; 1 of 2 instances runs the release":                                             {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
-		"i-1 could not start the release":                                                                    {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
-		"i-1 failed (not seen)":                                                                              {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
-		"i-1 refused the release (no space); 1 of 2 instances was not touched":                               {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
-		"i-1 did not run the command":                                                                        {host("i-1", rollout.NotDeployed, "", "", "")},
-		"i-1 did not report its result; 1 of 3 instances runs the release, 1 of 3 instances was not touched": {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
-		"i-1 differs in version, unit-file":                                                                  {drifted},
-		"i-1 is busy":                                                                                        {host("i-1", rollout.Busy, "", "", "")},
+		"i-1 exited with status 3":                                                            {exited("i-1")},
+		"i-1 exited with status 3, and 1 more instance failed":                                {exited("i-1"), exited("i-2")},
+		"i-1 exited with status 3; 1 of 2 instances was rolled back with it":                  {exited("i-1"), undone},
+		"i-2 could not roll back, and 1 more instance failed":                                 {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
+		"i-1 was not healthy; 1 of 2 instances runs the release":                              {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
+		"i-1 could not start the release":                                                     {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
+		"i-1 failed (not seen)":                                                               {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
+		"i-1 refused the release (no space); 1 of 2 instances was not touched":                {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 did not run the command":                                                         {host("i-1", rollout.NotDeployed, "", "", "")},
+		"i-1 did not report its result; 1 of 3 instances runs the release, 1 was not touched": {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 differs in version, unit-file":                                                   {drifted},
+		"i-1 is busy":                                                                         {host("i-1", rollout.Busy, "", "", "")},
 	} {
 		result, err := unhealthy(finished(hosts...), rollout.OutcomeFailed)
 		if verdict := verdictOf(result, err); !strings.HasSuffix(verdict, ": "+want) {
@@ -113,7 +113,7 @@ func TestTimelineContainsNoTextThatMermaidInterprets(t *testing.T) {
 	result, err := failedCanary()
 	result.Hosts[0].ID = "i-0\n    section x:y;#%%{init}"
 	result.Hosts[0].Report.Millis = map[string]int64{"pull": 1 << 62, "health": -5}
-	_, chart, _ := strings.Cut(report.Summary(result, err), "```mermaid\n")
+	_, chart, _ := strings.Cut(report.Summary(result, err), "\ngantt\n")
 	chart, _, _ = strings.Cut(chart, "```")
 	if strings.Count(chart, "section") != 3 || strings.ContainsAny(strings.Replace(chart, "%H:%M:%S", "", 1), ";#%{}") || !strings.Contains(chart, "    section i-0 section x,y init, wave 1\n") {
 		t.Errorf("the chart is\n%s", chart)
