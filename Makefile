@@ -13,7 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden
+.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden screenshots
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -85,6 +85,13 @@ vulnerabilities: ## Check the dependencies against the Go vulnerability database
 
 golden: ## Rewrite the golden files, terraform/document.json and the tables of README.md, docs/inputs.md and docs/troubleshooting.md from the code
 	go test ./internal/report . -update
+
+screenshots: tools/web/node_modules ## Render the summaries in internal/report/testdata/scenes as GitHub does, and rewrite those in docs/screenshots (Debian: chromium pngquant fonts-liberation fonts-noto-color-emoji nodejs npm)
+	node tools/web/screenshots.js .cache/screenshots internal/report/testdata/scenes/*.md
+	for image in docs/screenshots/*.png; do cp .cache/screenshots/$${image##*/} $$image; done
+
+tools/web/node_modules: tools/web/package-lock.json
+	npm --prefix tools/web ci --ignore-scripts --no-audit --no-fund && touch $@
 
 $(BIN)/golangci-lint: Makefile
 	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT) && touch $@

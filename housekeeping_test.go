@@ -29,7 +29,7 @@ func TestDependabotUpdatesEveryFolder(t *testing.T) {
 			t.Errorf("each update of %s is a separate pull request", entry.Ecosystem)
 		}
 	}
-	for pattern, ecosystem := range map[string]string{"go.mod": "gomod", "Dockerfile": "docker", "action.yml": "github-actions"} {
+	for pattern, ecosystem := range map[string]string{"go.mod": "gomod", "Dockerfile": "docker", "action.yml": "github-actions", "package.json": "npm"} {
 		for _, file := range trackedFiles(t, pattern, "*/"+pattern) {
 			if folder := strings.TrimSuffix("/"+filepath.Dir(file), "."); !slices.Contains(covered[ecosystem], folder) {
 				t.Errorf(".github/dependabot.yml does not update %s", file)

@@ -9,7 +9,7 @@ import (
 )
 
 var (
-	link    = regexp.MustCompile(`\]\(([^)\s]+)\)`)
+	link    = regexp.MustCompile(`(?:\]\(|src="|srcset=")([^)"\s]+)[)"]`)
 	heading = regexp.MustCompile(`(?m)^#+ (.*)$`)
 )
 
@@ -35,6 +35,22 @@ func TestLinksInDocsHaveTargets(t *testing.T) {
 	}
 	if checked < 40 {
 		t.Errorf("the docs have %d links into this repository", checked)
+	}
+}
+
+func TestEveryScreenshotIsShown(t *testing.T) {
+	var all strings.Builder
+	for _, text := range documents(t) {
+		all.WriteString(text)
+	}
+	images := trackedFiles(t, "docs/screenshots")
+	for _, image := range images {
+		if !strings.Contains(all.String(), "screenshots/"+filepath.Base(image)+`"`) {
+			t.Errorf("no page shows %s", image)
+		}
+	}
+	if len(images) < 4 {
+		t.Errorf("there are %d screenshots", len(images))
 	}
 }
 
