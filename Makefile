@@ -13,7 +13,7 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden screenshots
+.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden screenshots site
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -89,6 +89,9 @@ golden: ## Rewrite the golden files, terraform/document.json and the tables of R
 screenshots: tools/web/node_modules ## Render the summaries in internal/report/testdata/scenes as GitHub does, and rewrite those in docs/screenshots (Debian: chromium pngquant fonts-liberation fonts-noto-color-emoji nodejs npm)
 	node tools/web/screenshots.js .cache/screenshots internal/report/testdata/scenes/*.md
 	for image in docs/screenshots/*.png; do cp .cache/screenshots/$${image##*/} $$image; done
+
+site: tools/web/node_modules ## Build README.md and docs/ into a site with search in .cache/site, and test it in a browser (Debian: chromium nodejs npm)
+	cd tools/web && node_modules/.bin/vitepress build && node --test site.test.js
 
 tools/web/node_modules: tools/web/package-lock.json
 	npm --prefix tools/web ci --ignore-scripts --no-audit --no-fund && touch $@
