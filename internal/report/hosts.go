@@ -89,7 +89,7 @@ func hostTable(result rollout.Result, hosts []*rollout.Host) string {
 	columns := slices.DeleteFunc([]column{
 		{"Instance", true, func(h *rollout.Host) string { return instanceLink(result, h) }},
 		{"Wave", differ(result.Hosts, wave), wave},
-		{"Running", changes && differ(result.Hosts, runningNow), func(h *rollout.Host) string { return codeSpan(h.Runs()) }},
+		{"Running", changes && differ(result.Hosts, runningNow), runningNow},
 		{"Previous", changes && differ(result.Hosts, versionBefore), func(h *rollout.Host) string { return codeSpan(h.Before) }},
 		{"Message", !shared, message},
 	}, func(c column) bool { return !c.shown })
