@@ -1,6 +1,8 @@
 module github.com/org/atta-deploy-action
 
-go 1.26
+go 1.26.0
+
+toolchain go1.26.8
 
 require (
 	al.essio.dev/pkg/shellescape v1.6.1
@@ -21,6 +23,7 @@ require (
 	github.com/rogpeppe/go-internal v1.14.1
 	github.com/sethvargo/go-githubactions v1.3.1
 	go.yaml.in/yaml/v3 v3.0.4
+	golang.org/x/crypto/x509roots/fallback v0.0.0-20261030153154-30a33513ff6d
 	golang.org/x/sync v0.22.0
 	golang.org/x/time v0.14.0
 )

@@ -51,15 +51,18 @@ func command(t *testing.T, dir, name string, args ...string) string {
 	return string(out)
 }
 
-// bases makes the images that the Dockerfile starts from under their names: nothing is pulled. Both are the instance's
-// Debian, one with this machine's Go and the modules of go.mod.
-func bases(t *testing.T) {
+// golang is an image with this machine's Go and the modules of go.mod.
+const golang = "atta-golang"
+
+// replaceBases replaces the images that a Dockerfile starts from: nothing is pulled. Both are the instance's Debian, one
+// with Go.
+func replaceBases(t *testing.T, file string) {
 	t.Helper()
 	debian, err := images[container.Bookworm.Name]()
 	if err != nil {
 		t.Fatal(err)
 	}
-	command(t, ".", "docker", "tag", debian, "busybox:1.37")
+	command(t, ".", "sed", "--in-place", "s|^FROM golang.* AS build$|FROM "+golang+" AS build|; s|^FROM busybox.*|FROM "+debian+"|", file)
 	context := t.TempDir()
 	goroot := strings.TrimSpace(command(t, root, "go", "env", "GOROOT"))
 	proxy := strings.TrimSpace(command(t, root, "go", "env", "GOPROXY"))
@@ -71,7 +74,7 @@ func bases(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	command(t, context, "docker", "build", "--quiet", "--tag", "golang:1.26", ".")
+	command(t, context, "docker", "build", "--quiet", "--tag", golang, ".")
 }
 
 func newConsumer(t *testing.T) consumer {
@@ -83,8 +86,6 @@ func newConsumer(t *testing.T) consumer {
 		t.Fatal(err)
 	}
 	cloud.AddInstance(localaws.Instance{ID: home, Name: "workflows", Machine: c.Container, Tags: map[string]string{"Environment": "dev", "Service": "atta"}})
-	bases(t)
-
 	// The one step that cannot be done here is the build, which pulls its base and needs buildx.
 	command(t, root, "git", "clone", "--quiet", ".", c.action)
 	command(t, root, "sh", "-c", "git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --target-directory="+c.action)
@@ -93,6 +94,7 @@ func newConsumer(t *testing.T) consumer {
 		"          cp \"/images/$GITHUB_REF_NAME.tar\" image.tar # in place of the build\n")
 	// act does not know queue: https://github.com/nektos/act/blob/v0.2.89/pkg/schema/workflow_schema.json
 	command(t, c.action, "sed", "--in-place", "/^ *queue: max$/d", ".github/workflows/deploy.yml")
+	replaceBases(t, filepath.Join(c.action, "Dockerfile"))
 	command(t, c.action, "git", "add", "--all")
 	command(t, c.action, "git", "commit", "--quiet", "--allow-empty", "--message=As it is here")
 	command(t, c.action, "git", "tag", "--force", "v1")
@@ -122,7 +124,7 @@ func (c consumer) publish() (image string) {
 	c.t.Cleanup(server.Close)
 	command(c.t, c.action, "sh", "-c", `printf '\n## 999.0.0\n' >>CHANGELOG.md`)
 	command(c.t, c.action, "git", "commit", "--quiet", "--all", "--message=What is new")
-	command(c.t, c.action, "go", "run", "./tools/publish", "-version=999.0.0", "-base="+base, "-platforms=linux/"+runtime.GOARCH,
+	command(c.t, c.action, "env", "CGO_ENABLED=0", "go", "run", "-trimpath", "./tools/publish", "-version=999.0.0", "-base="+base, "-platforms=linux/"+runtime.GOARCH,
 		"-repository="+strings.TrimPrefix(server.URL, "http://")+"/org/atta-deploy-action")
 	command(c.t, c.action, "git", "commit", "--quiet", "--message=Release", "action.yml")
 	command(c.t, c.action, "git", "tag", "--force", "v1")

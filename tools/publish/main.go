@@ -1,6 +1,6 @@
-// Command publish (make publish) builds and pushes the image of this action with internal/image, and writes its
-// digest into action.yml, so that runners pull it instead of building the Dockerfile. It needs Go, but neither Docker nor
-// root.
+// Command publish (make publish) builds and pushes the image of this action with internal/image, attaches an SBOM and a
+// provenance statement to it, and writes its digest into action.yml, so that runners pull it instead of building the
+// Dockerfile. It needs Go, but neither Docker nor root. The same sources, Go toolchain and base give the same image.
 package main
 
 import (
@@ -10,7 +10,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
@@ -31,17 +30,20 @@ const program = "/atta-deploy-action"
 type publication struct {
 	version    string // 1.2.3
 	repository string // host/name
-	base       string // the base image of the Dockerfile
+	base       string // base image; empty: that of the Dockerfile
 	platforms  []string
-	root       string // the root of this repository
+	root       string  // the root of this repository
+	builder    builder // empty: not in a workflow, so there is no provenance
+	dryRun     bool    // build the image and pin it, but push nothing
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	p := publication{root: "."}
+	p := publication{root: ".", builder: builderOf(os.Environ())}
 	flag.StringVar(&p.version, "version", "", "version to publish, which CHANGELOG.md must describe, such as 1.2.3")
 	flag.StringVar(&p.repository, "repository", "", "repository to push to, such as ghcr.io/org/atta-deploy-action")
-	flag.StringVar(&p.base, "base", "index.docker.io/library/busybox:1.37", "base image, which must have a shell")
+	flag.StringVar(&p.base, "base", "", "base image, which must have sh, env and tail; by default, that of the Dockerfile")
+	flag.BoolVar(&p.dryRun, "dry-run", false, "build the image and set it in action.yml, but push nothing")
 	platforms := flag.String("platforms", "linux/amd64,linux/arm64", "platforms to build for, of those the base image has")
 	flag.Parse()
 	p.platforms = strings.Split(*platforms, ",")
@@ -61,10 +63,11 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 	if err != nil {
 		err = fmt.Errorf("repository %q: %w", p.repository, err)
 	}
-	if err := errors.Join(p.checkVersion(), err); err != nil {
+	base, baseErr := p.baseImage()
+	if err := errors.Join(p.checkVersion(), err, baseErr); err != nil {
 		return "", err
 	}
-	folder, err := p.buildLayers(ctx)
+	folder, err := p.buildPrograms(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -77,7 +80,7 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 		labels["org.opencontainers.image.source"] = "https://github.com/" + repository.RepositoryStr()
 	}
 	src, err := image.Make(ctx, inputs.Recipe{
-		Base: p.base, Workspace: folder, Files: []inputs.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
+		Base: base, Workspace: folder, Files: []inputs.File{{Path: folder + "/$TARGETARCH", To: "/"}}, Platforms: p.platforms,
 		// Root, because only root may write the runner's files:
 		// https://docs.github.com/en/actions/reference/workflows-and-actions/dockerfile-support#user
 		Entrypoint: []string{program}, User: "0:0",
@@ -87,11 +90,20 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 		return "", err
 	}
 	defer src.Close()
+	registry := repository.RegistryStr()
+	if p.dryRun {
+		host, closeRegistry, err := serveRegistry(ctx)
+		if err != nil {
+			return "", err
+		}
+		defer func() { _ = closeRegistry() }()
+		registry = host
+	}
 	auth, err := keychain.Resolve(repository)
 	if err != nil {
 		return "", err
 	}
-	to, err := image.NewRepository(repository.RegistryStr(), repository.RepositoryStr(), auth)
+	to, err := image.NewRepository(registry, repository.RepositoryStr(), auth)
 	if err != nil {
 		return "", err
 	}
@@ -99,15 +111,28 @@ func (p publication) publishImage(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	// Runners of other users pull without credentials.
+	published := repository.Digest(pushed.Digest)
+	if !p.dryRun {
+		if err := checkPublic(ctx, repository, pushed); err != nil {
+			return "", err
+		}
+		if err := p.attachStatements(ctx, published, base, folder, auth); err != nil {
+			return "", err
+		}
+	}
+	return published.Name(), p.pinImage(published.Name())
+}
+
+// checkPublic checks that runners of other users, who pull without credentials, can pull the image.
+func checkPublic(ctx context.Context, repository name.Repository, pushed image.Pushed) error {
 	anonymous, err := image.NewRepository(repository.RegistryStr(), repository.RepositoryStr(), authn.Anonymous)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if _, err := anonymous.Resolve(ctx, pushed.Digest); err != nil {
-		return "", fmt.Errorf("%s was pushed, but cannot be pulled without a login; make the package public and run publish again: %w", pushed.URI, err)
+		return fmt.Errorf("%s was pushed, but cannot be pulled without a login; make the package public and run publish again: %w", pushed.URI, err)
 	}
-	return pushed.URI, p.pinImage(pushed.URI)
+	return nil
 }
 
 // checkVersion reports everything that prevents publishing the version.
@@ -120,42 +145,6 @@ func (p publication) checkVersion() (err error) {
 		readErr = fmt.Errorf("CHANGELOG.md has no heading ## %s", p.version)
 	}
 	return errors.Join(err, readErr)
-}
-
-// buildLayers writes the files to add to the base image, in a folder for each architecture, and returns the parent folder.
-func (p publication) buildLayers(ctx context.Context) (string, error) {
-	folder := filepath.Join(p.root, ".cache", "publish")
-	if err := os.RemoveAll(folder); err != nil {
-		return "", err
-	}
-	certificates, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-	if err != nil {
-		return "", err
-	}
-	for _, platform := range p.platforms {
-		system, arch, _ := strings.Cut(platform, "/")
-		top := filepath.Join(folder, arch)
-		certs := filepath.Join(top, "etc/ssl/certs")
-		if err := errors.Join(
-			os.MkdirAll(certs, 0o700),
-			os.WriteFile(filepath.Join(certs, "ca-certificates.crt"), certificates, 0o600), //nolint:gosec // the folder is chosen by the person who publishes
-			// Under this name the program runs as the post step.
-			os.Symlink(program, filepath.Join(top, program+"-post")),
-		); err != nil {
-			return "", err
-		}
-		out, err := filepath.Abs(filepath.Join(top, program))
-		if err != nil {
-			return "", err
-		}
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags=-s -w", "-o", out, ".")
-		build.Dir = p.root
-		build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system, "GOARCH="+arch)
-		if text, err := build.CombinedOutput(); err != nil {
-			return "", fmt.Errorf("build for %s: %w: %s", platform, err, text)
-		}
-	}
-	return folder, nil
 }
 
 // pinImage writes the image into action.yml.

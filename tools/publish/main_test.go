@@ -100,7 +100,7 @@ func TestPublishBuildsAnImageForEachPlatformAndPinsItInActionYML(t *testing.T) {
 	}
 	p.repository = strings.TrimSuffix(p.repository, "action") + "private"
 	if _, err := p.publishImage(t.Context()); err == nil || !strings.Contains(err.Error(), "make the package public") {
-		t.Errorf("an image that anonymouss cannot pull: %v", err)
+		t.Errorf("an image that cannot be pulled without a login: %v", err)
 	}
 	if now := string(must(os.ReadFile(filepath.Join(p.root, "action.yml")))); now != text {
 		t.Errorf("action.yml is\n%s", now)
