@@ -10,40 +10,67 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
+// releases is a repository with what a release needs, and its remote.
+type releases struct {
+	t   *testing.T
+	dir string
+}
+
+func newReleases(t *testing.T) releases {
+	t.Helper()
+	r := releases{t, t.TempDir()}
+	r.git("init", "--quiet", "--initial-branch=main")
+	for _, file := range []string{"action.yml", deployWorkflow, ".ci/commit_release", ".ci/move_major"} {
+		if err := os.MkdirAll(filepath.Dir(filepath.Join(r.dir, file)), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(r.dir, file), readFile(t, file))
+	}
+	r.git("add", "--all")
+	r.git("commit", "--quiet", "--message=Begin")
+	remote := t.TempDir()
+	r.git("init", "--quiet", "--bare", remote)
+	r.git("remote", "add", "origin", remote)
+	return r
+}
+
+func (r releases) git(args ...string) string {
+	r.t.Helper()
+	return r.run("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+}
+
+func (r releases) run(name string, args ...string) string {
+	r.t.Helper()
+	command := exec.CommandContext(r.t.Context(), name, args...)
+	command.Dir = r.dir
+	out, err := command.CombinedOutput()
+	if err != nil {
+		r.t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+const releasedImage = "docker://ghcr.io/org/atta-deploy-action@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+
+// release commits a release on top of main, and returns its commit.
+func (r releases) release(version string) string {
+	r.t.Helper()
+	r.git("checkout", "--quiet", "--detach", "main")
+	write(r.t, filepath.Join(r.dir, "action.yml"), strings.Replace(readFile(r.t, "action.yml"), "image: Dockerfile", "image: "+releasedImage, 1))
+	r.run("bash", ".ci/commit_release", version)
+	return r.git("rev-parse", "HEAD")
+}
+
 // Whoever pins deploy.yml to the commit of a release runs only what this commit determines, also where an organisation
 // demands full commit hashes: https://github.com/bazel-contrib/publish-to-bcr/issues/404
 func TestReleasePinsWhatDeployWorkflowUses(t *testing.T) {
-	dir := t.TempDir()
-	git := func(args ...string) string {
-		t.Helper()
-		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir, "-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			t.Fatalf("git %v: %v\n%s", args, err, out)
-		}
-		return strings.TrimSpace(string(out))
-	}
-	git("init", "--quiet")
-	for _, file := range []string{"action.yml", deployWorkflow, ".ci/commit_release"} {
-		if err := os.MkdirAll(filepath.Dir(filepath.Join(dir, file)), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		write(t, filepath.Join(dir, file), readFile(t, file))
-	}
-	git("add", "--all")
-	git("commit", "--quiet", "--message=Begin")
-	image := "docker://ghcr.io/org/atta-deploy-action@sha256:" + strings.Repeat("a", 64)
-	write(t, filepath.Join(dir, "action.yml"), strings.Replace(readFile(t, "action.yml"), "image: Dockerfile", "image: "+image, 1))
-	script := exec.CommandContext(t.Context(), "bash", filepath.Join(dir, ".ci/commit_release"), "1.2.3")
-	script.Env = append(os.Environ(), "GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com")
-	if out, err := script.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	r := newReleases(t)
+	r.release("1.2.3")
 	var released yaml.Node
-	if err := yaml.Unmarshal([]byte(git("show", "HEAD:"+deployWorkflow)), &released); err != nil {
+	if err := yaml.Unmarshal([]byte(r.git("show", "HEAD:"+deployWorkflow)), &released); err != nil {
 		t.Fatal(err)
 	}
-	action := "org/atta-deploy-action@" + git("rev-parse", "HEAD~")
+	action := "org/atta-deploy-action@" + r.git("rev-parse", "HEAD~")
 	counted := 0
 	for _, u := range uses(&released) {
 		if u.Uses == action {
@@ -52,7 +79,40 @@ func TestReleasePinsWhatDeployWorkflowUses(t *testing.T) {
 			t.Errorf("the release uses %s", u.Uses)
 		}
 	}
-	if counted != 4 || !strings.Contains(git("show", "HEAD~:action.yml"), "image: "+image) || git("status", "--porcelain") != "" {
+	if counted != 4 || !strings.Contains(r.git("show", "HEAD~:action.yml"), "image: "+releasedImage) || r.git("status", "--porcelain") != "" {
 		t.Errorf("%d steps use %s", counted, action)
+	}
+}
+
+// So a tag can be verified by making it again, and a second attempt of a release pushes the same tag.
+func TestReleaseOfTheSameSourcesIsTheSameCommit(t *testing.T) {
+	r := newReleases(t)
+	first := r.release("1.2.3")
+	t.Setenv("GIT_COMMITTER_NAME", "somebody else")
+	t.Setenv("GIT_AUTHOR_DATE", "2001-01-01T00:00:00Z")
+	if second := r.release("1.2.3"); second != first {
+		t.Errorf("released %s, then %s", first, second)
+	}
+	if other := r.release("1.2.4"); other == first {
+		t.Errorf("two versions are %s", other)
+	}
+}
+
+func TestMajorTagMovesToTheNewestReleaseOnly(t *testing.T) {
+	r := newReleases(t)
+	for _, step := range []struct{ version, major, want string }{
+		{"1.9.0", "v1", "v1.9.0"},
+		{"1.10.0", "v1", "v1.10.0"},
+		{"1.9.1", "v1", "v1.10.0"}, // a fix of an older version
+		{"2.0.0", "v2", "v2.0.0"},
+		{"1.10.1", "v1", "v1.10.1"},
+	} {
+		r.release(step.version)
+		r.git("push", "--quiet", "origin", "HEAD:refs/tags/v"+step.version)
+		r.run("bash", ".ci/move_major", step.version)
+		moved, _, _ := strings.Cut(r.git("ls-remote", "origin", "refs/tags/"+step.major), "\t")
+		if want, _, _ := strings.Cut(r.git("ls-remote", "origin", "refs/tags/"+step.want), "\t"); moved != want {
+			t.Errorf("after %s, %s is %s, want %s of %s", step.version, step.major, moved, want, step.want)
+		}
 	}
 }
