@@ -9,11 +9,11 @@ REGCTL := v0.11.7
 ORAS := v1.3.6
 
 BIN := $(CURDIR)/.cache/bin
-SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') .ci/run .ci/commit_release
+SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') .ci/run .ci/commit_release .ci/move_major .ci/verify_release
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet e2e engines check lint publish vulnerabilities golden screenshots site
+.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet bench-start e2e engines check lint publish verify-release try-release vulnerabilities golden screenshots site
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ bench-deploy: ## Deploy to a container with systemd and Docker, measure what use
 bench-levels: ## Compress a layer at every level over links of several speeds and rewrite the table in docs/benchmarks.md
 	go test -tags=bench ./internal/image -count=1 -run=TestTableOfLevels
 
+bench-start: ## Start the published image and node, and rewrite the table in docs/benchmarks.md, as root (Debian: docker.io; BASE=base image)
+	BASE="$(BASE)" go test -tags=bench ./tools/publish -count=1 -timeout=30m -run=TestTableOfStarts
+
 bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
 	PATH=$(BIN):$$PATH go run ./test/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
@@ -61,7 +64,7 @@ e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli sk
 
 engines: ## Run the tests of the host scripts on a real Docker 29 and a real podman 4, as root, in about an hour (INSTANCE= for one)
 	for instance in $(or $(INSTANCE),docker-29 podman); do \
-		INSTANCE=$$instance go test -tags=e2e,long -shuffle=on -count=1 -timeout=90m -run='E2E|OnEachMachine' -skip=Workflows ./test/host || exit; done
+		INSTANCE=$$instance go test -tags=e2e,long -shuffle=on -count=1 -timeout=90m -run='E2E|OnEachMachine' -skip=Workflow ./test/host || exit; done
 
 check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats busybox)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
@@ -77,8 +80,14 @@ check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shell
 lint: $(BIN)/golangci-lint ## Run golangci-lint, which takes minutes to compile
 	$(BIN)/golangci-lint run
 
-publish: ## Build the action's image, push it to REPOSITORY as VERSION and set it in action.yml: no Docker, no root
-	go run ./tools/publish -version="$$VERSION" -repository="$$REPOSITORY"
+publish: ## Build the action's image, push it to REPOSITORY as VERSION and set it in action.yml: no Docker, no root (DRY_RUN=1: push nothing)
+	@GOTOOLCHAIN=$$(sed -n 's/^toolchain //p' go.mod) CGO_ENABLED=0 go run -trimpath ./tools/publish -version="$$VERSION" -repository="$$REPOSITORY" $(if $(DRY_RUN),-dry-run)
+
+verify-release: ## Check that VERSION is what its sources give: rebuild the image and the commits of the tag, and compare them
+	.ci/verify_release "$$VERSION"
+
+try-release: $(BIN)/act ## Deploy to an emulated AWS with the released action of VERSION, under act: needs Docker
+	CGO_ENABLED=0 GOFLAGS=-trimpath go run ./localaws/tryrelease -version="$$VERSION" -act=$(BIN)/act
 
 vulnerabilities: ## Check the dependencies against the Go vulnerability database (needs the network)
 	go run golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK) ./...
