@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
 	"github.com/org/atta-deploy-action/localaws/container"
+	"github.com/org/atta-deploy-action/test/table"
 )
 
 const startRounds = 40
@@ -54,21 +55,15 @@ func TestTableOfStarts(t *testing.T) {
 			starts[i].times = append(starts[i].times, timeFirstLine(t, starts[i].command))
 		}
 	}
-	var table strings.Builder
-	fmt.Fprintf(&table, "Medians of %d starts, which take turns, on a machine with %d cores; %s; node %s. The image is on the engine. As it is pulled, it has %s.\n\n",
+	var text strings.Builder
+	fmt.Fprintf(&text, "Medians of %d starts, which take turns, on a machine with %d cores; %s; node %s. The image is on the engine. As it is pulled, it has %s.\n\n",
 		startRounds, runtime.NumCPU(), firstLine(t, "dockerd", "--version"), firstLine(t, "node", "--version"), describeSizes(image))
-	table.WriteString("| start | median | fastest | slowest |\n|---|---:|---:|---:|\n")
+	text.WriteString("| start | median | fastest | slowest |\n|---|---:|---:|---:|\n")
 	for _, s := range starts {
 		slices.Sort(s.times)
-		fmt.Fprintf(&table, "| %s | %d ms | %d ms | %d ms |\n", s.name, s.times[len(s.times)/2].Milliseconds(), s.times[0].Milliseconds(), s.times[len(s.times)-1].Milliseconds())
+		fmt.Fprintf(&text, "| %s | %d ms | %d ms | %d ms |\n", s.name, s.times[len(s.times)/2].Milliseconds(), s.times[0].Milliseconds(), s.times[len(s.times)-1].Milliseconds())
 	}
-	const file = "../../docs/benchmarks.md"
-	before, rest, ok := strings.Cut(string(must(os.ReadFile(file))), "<!-- start -->\n")
-	_, after, closed := strings.Cut(rest, "<!-- /start -->")
-	if !ok || !closed {
-		t.Fatal("docs/benchmarks.md has no marks for the table")
-	}
-	if err := os.WriteFile(file, []byte(before+"<!-- start -->\n"+table.String()+"<!-- /start -->"+after), 0o644); err != nil {
+	if err := table.Rewrite("../../docs/benchmarks.md", "start", text.String()); err != nil {
 		t.Fatal(err)
 	}
 }
