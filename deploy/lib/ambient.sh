@@ -6,9 +6,12 @@
 # other tools, so a deploy does too. Proxies and AWS_… are the host's way to AWS, and stay.
 # The agent's PATH lacks /usr/local/bin, where AWS CLI 2 is installed.
 # https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html
+# Before 5.1, bash writes here-documents to files: not to /tmp, which others may have filled.
+# https://github.com/SUSE/SAPHanaSR-ScaleOut/pull/96
 ignore_ambient_settings() {
   set +o noclobber
   export LC_ALL=C DOCKER_CONTEXT=default
-  unset DOCKER_HOST DOCKER_DEFAULT_PLATFORM CONTAINER_HOST GREP_OPTIONS TAR_OPTIONS GZIP POSIXLY_CORRECT CDPATH
+  unset DOCKER_HOST DOCKER_DEFAULT_PLATFORM CONTAINER_HOST GREP_OPTIONS TAR_OPTIONS GZIP POSIXLY_CORRECT CDPATH TMPDIR
+  TMPDIR=${ATTA_ROOT:-}/run
   [[ -n ${ATTA_ROOT:-} ]] || PATH+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 }

@@ -58,7 +58,7 @@ var reasonHints = []hint{
 	forReason(deploy.ReasonBusy, "", "Another deploy was running on the instance: start the run again when it has ended.", ""),
 	forReason(deploy.ReasonNoSpace, "", "Free disk space on the instance, or lower `keep-releases`.", ""),
 	forReason(deploy.ReasonArchitecture, "", "Build the image for the architecture that the message names, or for several: `docker buildx build --platform linux/amd64,linux/arm64`.", ""),
-	forReason(deploy.ReasonToolMissing, "", "Install what the message names on the instance, which needs bash, Docker, systemd, the AWS CLI, tar and util-linux. See [the requirements](instance.md#requirements).", ""),
+	forReason(deploy.ReasonToolMissing, "", "Install what the message names on the instance, which needs bash, Docker, systemd, the AWS CLI, tar, gzip, findutils, diffutils and util-linux. See [the requirements](instance.md#requirements).", ""),
 	forReason(deploy.ReasonEngineUnfit, "", "Install Docker as a package of the instance's system: https://docs.docker.com/engine/install/. See [the requirements](instance.md#requirements).",
 		"Docker is a snap, rootless, or has no unit on this host."),
 	forReason(deploy.ReasonEngineUnavailable, "", "Docker or systemd does not answer on the instance: `systemctl status docker`.", ""),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,27 @@ func (m standin) wrap(command, script string) {
 // passOn is a command's stand-in, from within a script that takes its place.
 func (m standin) passOn(command string) string {
 	return `exec "` + filepath.Join(tools, "standins") + `" standin "` + m.Path("..", "bin", command) + `" "$@"`
+}
+
+// without returns a PATH with all commands of the instance and of this machine but these.
+func (m standin) without(missing ...string) change {
+	m.t.Helper()
+	bin := filepath.Join(m.t.TempDir(), "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	for _, folder := range []string{m.Path("..", "bin"), "/usr/bin", "/bin"} {
+		files, err := os.ReadDir(folder)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for _, file := range files {
+			if !slices.Contains(missing, file.Name()) {
+				_ = os.Symlink(filepath.Join(folder, file.Name()), filepath.Join(bin, file.Name()))
+			}
+		}
+	}
+	return env("PATH=" + bin)
 }
 
 func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
@@ -159,24 +181,8 @@ func TestABundleWithoutTheUnitIsRefused(t *testing.T) {
 func TestAMissingToolIsNamed(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.1.0-dev")
-	// A PATH of links to everything but two of the tools.
-	bin := filepath.Join(t.TempDir(), "bin")
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, folder := range []string{m.Path("..", "bin"), "/usr/bin", "/bin"} {
-		files, err := os.ReadDir(folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if file.Name() != "docker" && file.Name() != "flock" {
-				_ = os.Symlink(filepath.Join(folder, file.Name()), filepath.Join(bin, file.Name()))
-			}
-		}
-	}
 	m.untouched(func() {
-		m.expect(m.deploy("0.1.1-dev", env("PATH="+bin)), "refused", 10, "not installed on this host: docker flock")
+		m.expect(m.deploy("0.1.1-dev", m.without("docker", "flock")), "refused", 10, "not installed on this host: docker flock")
 	})
 }
 
