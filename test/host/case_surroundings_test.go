@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -42,4 +43,37 @@ func TestCaseADeployNeedsNoTemporaryFolder(t *testing.T) {
 		a := m.deploy("0.1.4-dev", environment(full), holding(t, tar.Header{Name: "deploy/link", Typeflag: tar.TypeSymlink, Linkname: "/etc/passwd", Mode: 0o777}))
 		m.expect(a, "refused", deploy.ExitIntegrity, "holds more than plain files")
 	})
+}
+
+// What hides systemd's messages about a unit hides that its run has finished:
+// https://github.com/systemd/systemd/issues/9328, https://github.com/systemd/systemd/issues/1291
+func TestCaseAJournalWithoutSystemdsMessagesDoesNotSpeakAgainstARun(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct{ setting, hide string }{
+		"LogLevelMax=":                  {"LogLevelMax=notice", "true"},
+		"the journal is not kept":       {"Nice=1", "rm $ATTA_ROOT/var/log/journal/journal.json"},
+		"messages of other units alone": {"Nice=1", `sed -i '/"Unit":"atta.service"/d' $ATTA_ROOT/var/log/journal/journal.json`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.1.0-dev", own("systemd/atta.service", unitWith(t, c.setting)), parameter("run-on-deploy", "false"))
+			m.output("systemctl start $s; " + c.hide)
+			if a := m.status(); a.Evidence != deploy.EvidenceSucceeded || !a.Verified {
+				t.Errorf("%s, verified %t: %s", a.Evidence, a.Verified, a.Message)
+			}
+			m.deployed("0.1.1-dev", parameter("run-on-deploy", "false"))
+			m.expect(m.send([]string{"rollback", "--service=atta", "--deployment=back", "--not-after=99999999999"}), "deployed", deploy.ExitOK, "0.1.0-dev")
+		})
+	}
+}
+
+// unitWith returns the built-in unit of a job with one more setting.
+func unitWith(t *testing.T, setting string) string {
+	t.Helper()
+	unit, err := deploy.Files.ReadFile("systemd/atta.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Replace(string(unit), "[Service]\n", "[Service]\n"+setting+"\n", 1)
 }
