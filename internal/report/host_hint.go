@@ -48,7 +48,7 @@ var reasonHints = []hint{
 	forReason(deploy.ReasonUnitInvalid, "", "Correct the unit as the message says, and release it as {next}.",
 		"systemd would not start the release's unit, or a deploy could not see what it runs; the message names both."),
 	forReason(deploy.ReasonImageUnavailable, "`the credentials of this host are those of …`", "Docker's or the AWS CLI's message says why the image is not available. The instance's role needs [these permissions](permissions.md#the-instances-role).",
-		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names."),
+		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names. A subnet without internet access needs [endpoints](instance.md#requirements)."),
 	forReason(deploy.ReasonBundleUnavailable, "`cannot be downloaded`", "The message of the AWS CLI says why the bundle is not available. The instance's role needs [these permissions](permissions.md#the-instances-role).",
 		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names."),
 	forReason(deploy.ReasonBundleInvalid, "", "The bundle is not what this action wrote, or holds what it must not: release {next}, and check who else may write to the bucket.", ""),

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // Amazon Linux 2023's minimal images have no find, Photon and Flatcar had releases without cmp:
@@ -76,4 +77,57 @@ func unitWith(t *testing.T, setting string) string {
 		t.Fatal(err)
 	}
 	return strings.Replace(string(unit), "[Service]\n", "[Service]\n"+setting+"\n", 1)
+}
+
+// ECR throttles when many instances pull at once: https://github.com/mitogen-hq/mitogen/pull/790
+func TestCaseAThrottledPullIsTriedAgain(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.1.0-dev")
+	m.write("var/lib/docker/throttled", "once\ntwice\n", 0o644)
+	m.deployed("0.1.1-dev")
+	m.write("var/lib/docker/throttled", strings.Repeat("always\n", 9), 0o644)
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.2-dev"), "refused", deploy.ExitPreflight, "toomanyrequests: Rate exceeded")
+	})
+	m.write("var/lib/docker/throttled", "", 0o644)
+	m.replace("docker", "case $1 in pull) echo pull >>$ATTA_ROOT/pulls; echo 'Error response from daemon: manifest unknown' >&2; exit 1 ;; esac\n"+m.passOn("docker"))
+	m.expect(m.deploy("0.1.3-dev"), "refused", deploy.ExitPreflight, "manifest unknown")
+	if pulls := m.text("pulls"); pulls != "pull\n" {
+		t.Errorf("what no attempt changes was tried again: %q", pulls)
+	}
+}
+
+// Containerd may list an image whose content is gone: https://github.com/moby/moby/issues/46077
+func TestCaseAnImageOfWhichContainerdHasLostContentIsPulledAgain(t *testing.T) {
+	t.Parallel()
+	m := bootEngine(t, "containerd")
+	m.deployed("0.1.1-dev")
+	m.output("rm -r $ATTA_ROOT/var/lib/docker/images/*/rootfs")
+	m.deployed("0.1.2-dev", image(sample.WithVersion("0.1.1-dev")))
+	m.expect(m.send([]string{"rollback", "--service=atta", "--deployment=back", "--not-after=99999999999"}), "deployed", deploy.ExitOK, "0.1.1-dev")
+}
+
+// The layers of ECR are in a bucket of S3, which a policy of the VPC endpoint may not allow:
+// https://github.com/awsdocs/amazon-ecr-user-guide/issues/8, https://github.com/aws/amazon-vpc-cni-k8s/issues/917
+func TestCaseAPullThatIsDeniedLayersNamesTheirBucket(t *testing.T) {
+	t.Parallel()
+	for name, said := range map[string]string{
+		"docker":     `error pulling image configuration: error parsing HTTP 403 response body: invalid character '<' looking for beginning of value: "<?xml version=\"1.0\"?>\n<Error><Code>AccessDenied</Code></Error>"`,
+		"containerd": "failed to copy: httpReadSeeker: failed open: unexpected status code https://prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com/ab/cd?X-Amz-Security-Token=secret&X-Amz-Signature=secret: 403 Forbidden",
+		"no route":   `Get "https://prod-us-east-1-starport-layer-bucket.s3.us-east-1.amazonaws.com/ab/cd?X-Amz-Security-Token=secret&X-Amz-Signature=secret": dial tcp 52.1.2.3:443: i/o timeout`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := bootDeployed(t, "0.1.0-dev")
+			m.write("said", said, 0o644)
+			m.replace("docker", `case $1 in pull) printf 'Error response from daemon: ' >&2; cat "$ATTA_ROOT/said" >&2; exit 1 ;; esac`+"\n"+m.passOn("docker"))
+			m.untouched(func() {
+				a := m.deploy("0.1.1-dev")
+				m.expect(a, "refused", deploy.ExitPreflight, "this host has to reach s3://prod-us-east-1-starport-layer-bucket")
+				if strings.Contains(a.Message, "secret") || strings.Contains(a.Message, "credentials of this host") {
+					t.Error(a.Message)
+				}
+			})
+		})
+	}
 }

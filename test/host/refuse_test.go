@@ -80,7 +80,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		message string
 	}{
 		"no such bundle": {change: parameter("bundle", "s3://nowhere/x.tar.gz"), message: "s3://nowhere/x.tar.gz cannot be downloaded"},
-		"bundle denied":  {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") }, message: "AccessDenied"},
+		"bundle denied":  {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") }, message: "(403) when calling the HeadObject operation: Forbidden"},
 		"bundle denied to another role": {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") },
 			message: "the credentials of this host are those of arn:aws:iam::123456789012:user/runner"},
 		"image denied to another role": {prepare: func(m standin) {
