@@ -131,3 +131,15 @@ func TestCaseAPullThatIsDeniedLayersNamesTheirBucket(t *testing.T) {
 		})
 	}
 }
+
+// A file of credentials comes before the instance's role, and S3 does not say in a HEAD that a key is invalid:
+// https://github.com/aws/amazon-ssm-agent/issues/526, https://github.com/aws/amazon-ssm-agent/issues/157
+func TestCaseOldCredentialsOfRootAreNamed(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.1.0-dev")
+	m.write("root/.aws/credentials", "[default]\n", 0o600)
+	m.replace("aws", strings.Replace(m.awsWithKeys(), " AWS_ACCESS_KEY_ID=", " AWS_ACCESS_KEY_ID=AKIAOLD", 1))
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev"), "refused", deploy.ExitPreflight, "Forbidden; the credentials of this host are not valid (/root/.aws/credentials comes before the instance's role): An error occurred (InvalidClientTokenId)")
+	})
+}
