@@ -79,6 +79,23 @@ func unitWith(t *testing.T, setting string) string {
 	return strings.Replace(string(unit), "[Service]\n", "[Service]\n"+setting+"\n", 1)
 }
 
+// With userns-remap, root in a container has other IDs on the host: https://github.com/moby/moby/issues/21130
+func TestCaseTheOutputFolderBelongsToTheRemappedUser(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root gives files away")
+	}
+	for _, c := range []struct{ user, want string }{{"", "165536:231072:750"}, {"1234:5678", "166770:236750:750"}, {"sample", "166536:232073:750"}} {
+		t.Run(c.user, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.write("var/lib/docker/userns", "165536.231072", 0o644)
+			m.deployed("0.1.0-dev", image(sample.WithUser(c.user)))
+			m.want("stat -c %u:%g:%a $ATTA_ROOT/opt/$s/output", c.want)
+		})
+	}
+}
+
 // ECR throttles when many instances pull at once: https://github.com/mitogen-hq/mitogen/pull/790
 func TestCaseAThrottledPullIsTriedAgain(t *testing.T) {
 	t.Parallel()
