@@ -160,3 +160,12 @@ func TestCaseOldCredentialsOfRootAreNamed(t *testing.T) {
 		m.expect(m.deploy("0.1.1-dev"), "refused", deploy.ExitPreflight, "Forbidden; the credentials of this host are not valid (/root/.aws/credentials comes before the instance's role): An error occurred (InvalidClientTokenId)")
 	})
 }
+
+// Only Ubuntu puts the folder of snaps on everybody's PATH: https://github.com/aws/aws-cli/issues/9765
+func TestCaseTheAWSCLIMayBeASnap(t *testing.T) {
+	t.Parallel()
+	out, err := exec.Command("env", "-i", "PATH=/usr/bin:/bin", "bash", "-c", "source ../../deploy/lib/ambient.sh; ignore_ambient_settings; echo $PATH").CombinedOutput()
+	if err != nil || !strings.HasSuffix(string(out), ":/bin:/snap/bin\n") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
