@@ -47,7 +47,7 @@
 # do. Every step of that can be repeated. No trap is needed for it: SIGKILL and a power cut
 # end a deploy as well as anything.
 #
-# Needs bash 4.2, coreutils 8.22, GNU sed and grep, util-linux (flock, setsid), systemd
+# Needs bash 4.2, coreutils 8.22, GNU sed and grep, findutils, diffutils, util-linux (flock, setsid), systemd
 # 219 or later, Docker 20.10 or later or podman-docker, the AWS CLI 1 or 2. Amazon Linux 2
 # or bash 4.2 lacks "${empty[@]}" under set -u, ${x@Q}, local -n, systemctl --value and the
 # options of sync; a host need not have curl, jq or python.

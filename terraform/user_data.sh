@@ -4,5 +4,5 @@
 
 set -euo pipefail
 
-dnf install -y docker awscli-2 tar gzip util-linux
+dnf install -y docker awscli-2 tar gzip findutils diffutils util-linux
 systemctl enable --now docker

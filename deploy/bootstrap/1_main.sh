@@ -20,7 +20,8 @@
 # at the same time to standard error.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-rc-setting-up-logging.html
 #
-# Needs bash 4.2, coreutils 8.22, GNU tar 1.26, util-linux flock, the AWS CLI (1 or 2).
+# Needs bash 4.2, coreutils 8.22, GNU tar 1.26, gzip, findutils, diffutils, util-linux flock,
+# the AWS CLI (1 or 2).
 # ATTA_ROOT, when set, is put before every path of the host (as DESTDIR is).
 # ATTA_LOCK_WAIT is how many seconds to wait for another deploy to end (60).
 

@@ -3,7 +3,7 @@
 
 require_tools() {
   local tool missing=()
-  for tool in aws docker systemctl tar sha256sum flock setsid timeout; do
+  for tool in aws docker systemctl tar gzip sha256sum find xargs cmp diff flock setsid timeout; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   ((${#missing[@]} == 0)) || reject_command tool-missing "not installed on this host: ${missing[*]}"
@@ -131,12 +131,12 @@ unpack_bundle() {
   (($(gzip -dc -- "$archive" 2>>"$LOG" | head -c $((MAX_BUNDLE + 1)) | wc -c) <= MAX_BUNDLE)) ||
     abort_command 20 integrity bundle-invalid "$BUNDLE has more than $((MAX_BUNDLE >> 20)) MB unpacked"
   types=$(tar -tvzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"
-  odd=$(grep -Ev '^(-[rwx-]{9}|d[rwx-]{9}) ' <<<"$types") || odd=''
+  odd=$(printf '%s\n' "$types" | grep -Ev '^(-[rwx-]{9}|d[rwx-]{9}) ') || odd=''
   [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds more than plain files: ${odd%%$'\n'*}"
   names=$(tar -tzf "$archive" 2>>"$LOG") || abort_command 20 integrity bundle-invalid "$BUNDLE is not a readable tar.gz"
-  odd=$(grep -Ev '^(VERSION|deploy(/[A-Za-z0-9._+@ -]+)*/?)$' <<<"$names") || odd=''
+  odd=$(printf '%s\n' "$names" | grep -Ev '^(VERSION|deploy(/[A-Za-z0-9._+@ -]+)*/?)$') || odd=''
   [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE holds more than VERSION and deploy/: ${odd%%$'\n'*}"
-  odd=$(grep -E '/\.\.?(/|$)' <<<"$names") || odd=''
+  odd=$(printf '%s\n' "$names" | grep -E '/\.\.?(/|$)') || odd=''
   [[ -z $odd ]] || abort_command 20 integrity bundle-invalid "$BUNDLE leaves its folder: ${odd%%$'\n'*}"
 
   tar -xzf "$archive" --no-same-owner --no-same-permissions -C "$INCOMING/tree" >>"$LOG" 2>&1 || abort_command 10 unpack bundle-unavailable "$BUNDLE cannot be unpacked: $(last_log_line)"

@@ -44,18 +44,27 @@ keep_image() {
   ! docker_reads_settings current/settings.env || files+=(--env-file="$SETTINGS")
   ! docker_reads_settings .env || files+=(--env-file="$BASE/.env")
   if ((${#files[@]} > 0)); then
-    if ! problem=$(create_keeper "${files[@]}" 2>&1); then
-      problem=$(last_engine_error <<<"$problem")
-      create_keeper && refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
+    if ! try_keeper "${files[@]}"; then
+      problem=$(last_engine_error <<<"$REPLY")
+      try_keeper && refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
       refuse image-unavailable "the image of $TO cannot be kept: $problem"
     fi
     docker rm --volumes "$SERVICE-$TO" >/dev/null
   fi
-  create_keeper || refuse image-unavailable "the image of $TO cannot be kept: $(last_engine_error <"$LOG")"
+  try_keeper || refuse image-unavailable "the image of $TO cannot be kept: $(last_engine_error <<<"$REPLY")"
 }
 
-create_keeper() {
-  docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$@" "$IMAGE" never-started >/dev/null
+# try_keeper ARGUMENT…: creates that container, or sets REPLY to what docker says, which may be a line of the settings. After a
+# power failure containerd may list an image of which it has lost a part; a pull brings that again.
+# https://github.com/moby/moby/issues/46077
+try_keeper() {
+  local try
+  for try in 1 2; do
+    REPLY=$(docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$@" "$IMAGE" never-started 2>&1) && return 0
+    [[ $try == 1 && $REPLY == *'content digest '*': not found'* ]] || return 1
+    log_note "a part of the image is not on this host any more, and it is pulled again"
+    pull_image
+  done
 }
 
 # is_ecr_host HOST ENDPOINT: it is the registry that AWS names, or another one of ECR, and so may get this
@@ -78,7 +87,7 @@ pull_image() {
   REGISTRY_AUTH_FILE=$DOCKER_CONFIG/config.json
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
   printf '{"%s":{"%s":{}}}\n' auths "$registry" >"$REGISTRY_AUTH_FILE"
-  answer=$(aws ecr get-authorization-token --region "$region" --query 'authorizationData[0].[proxyEndpoint,authorizationToken]' --output text) || answer=''
+  answer=$(AWS_MAX_ATTEMPTS=${AWS_MAX_ATTEMPTS:-10} aws ecr get-authorization-token --region "$region" --query 'authorizationData[0].[proxyEndpoint,authorizationToken]' --output text) || answer=''
   endpoint=${answer%%[[:space:]]*} token=${answer##*[[:space:]]} # a here-string would be a file for a moment
   if [[ -z $answer ]]; then
     problem=$(last_log_line)
@@ -87,11 +96,32 @@ pull_image() {
     problem="$registry is not an ECR registry, so it does not get the password for ECR; AWS names $endpoint"
   elif ! printf '%s' "$token" | base64 -d | sed 's/^AWS://' | docker login --username AWS --password-stdin "$registry" >&2; then
     problem="log in to $registry: $(last_engine_error <"$LOG")"
-  elif ! docker pull --quiet "$IMAGE" >&2; then
-    problem=$(last_engine_error <"$LOG")
-    problem=$(name_identity "pull $IMAGE: $problem" "$region")
+  elif ! pull_with_retries; then
+    problem="pull $IMAGE: $(last_engine_error <"$LOG")"
+    if [[ $problem =~ starport-layer-bucket|'HTTP 403 response body: invalid character' ]]; then
+      problem+="; the layers are in S3, and this host has to reach s3://prod-$region-starport-layer-bucket: allow it in the policy of the VPC endpoint for S3, or in the proxy"
+    else
+      problem=$(name_identity "$problem" "$region")
+    fi
   fi
   rm -rf -- "$DOCKER_CONFIG"
   unset DOCKER_CONFIG REGISTRY_AUTH_FILE
   [[ -z $problem ]] || refuse image-unavailable "$problem"
+}
+
+# pull_with_retries: ECR throttles when many instances pull at once, and docker tries again only while it downloads a
+# layer. Whoever has the URL of a layer, which docker prints if that fails, can read the layer.
+# https://docs.aws.amazon.com/AmazonECR/latest/userguide/common-errors.html
+pull_with_retries() {
+  local try said
+  for try in 1 2 3 4; do
+    if docker pull --quiet "$IMAGE" 2>&1 | sed -u 's/?[^" ]*X-Amz-[^" ]*//g' >&2; then
+      return 0
+    fi
+    said=$(last_engine_error <"$LOG")
+    [[ $said =~ toomanyrequests|'Rate exceeded'|EOF|'reset by peer'|'TLS handshake timeout'|' '50[0234]' ' ]] || return 1
+    ((try < 4)) || return 1
+    log_note "the pull is tried again: $said"
+    sleep $((2 ** try + RANDOM % 3))
+  done
 }

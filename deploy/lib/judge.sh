@@ -49,18 +49,26 @@ is_success_status() {
 
 # has_finished: the last run of a job ended without being stopped. One that is stopped in the middle can exit with
 # 0 as well; systemd then writes no message that it has finished. Before systemd 232 a run has no id, and
-# the message must be later than its start. journald may be a moment behind.
-# https://github.com/systemd/systemd/blob/main/src/systemd/sd-messages.h (SD_MESSAGE_UNIT_STARTED)
+# the message must be later than its start. journald may be a moment behind. Where the journal does not even have the
+# message that the run was started (LogLevelMax=, LogLevel=, Storage=none), the missing one says nothing.
+# https://github.com/systemd/systemd/blob/main/src/systemd/sd-messages.h (SD_MESSAGE_UNIT_STARTED, _STARTING)
 has_finished() {
-  local wait line start=${PROPERTY[ExecMainStartTimestampMonotonic]:-0} run=${PROPERTY[InvocationID]:-}
+  local wait line start=${PROPERTY[ExecMainStartTimestampMonotonic]:-0}
   ((start > 0)) || return 1
   for wait in 1 0; do
-    line=$(journalctl --quiet --no-pager --boot --output=short-monotonic --lines=1 \
-      MESSAGE_ID=39f53479d3a045ac8e11786248231fbf _PID=1 "UNIT=$SERVICE.service" ${run:+"INVOCATION_ID=$run"} 2>/dev/null) || line=''
+    line=$(last_message 39f53479d3a045ac8e11786248231fbf)
     ! [[ $line =~ ^\[\ *([0-9]+)\.([0-9]{6})] ]] || ((10#${BASH_REMATCH[1]}${BASH_REMATCH[2]} < start)) || return 0
     sleep "$wait"
   done
-  return 1
+  line=$(last_message 7d4958e842da4a758f6c1cdc7b36dcc5)
+  [[ -z $line ]]
+}
+
+# last_message ID: prints the last message of this kind that systemd has written about the unit's last run.
+last_message() {
+  local run=${PROPERTY[InvocationID]:-}
+  journalctl --quiet --no-pager --boot --output=short-monotonic --lines=1 \
+    "MESSAGE_ID=$1" _PID=1 "UNIT=$SERVICE.service" ${run:+"INVOCATION_ID=$run"} 2>/dev/null || true
 }
 
 # disregard_stopped_run FOLDER: a run that was stopped does not speak for a release that waits for one that

@@ -118,7 +118,8 @@ switch_release() {
 }
 
 # make_output: the folder belongs to the user that the image names, with its group, so that a program
-# that is not root can write there.
+# that is not root can write there. With userns-remap, Docker's folder is named after root's IDs, and all others are
+# counted from there: https://docs.docker.com/engine/security/userns-remap/
 make_output() {
   local user group='' entry
   user=$(query_docker image inspect --format '{{.Config.User}}' "$IMAGE" 2>/dev/null) || user=''
@@ -130,6 +131,9 @@ make_output() {
   fi
   if [[ -n $group && ! $group =~ ^[0-9]+$ ]]; then
     group=$(read_from_image group | grep -aE "^$group:" | cut -d : -f 3) || group=0
+  fi
+  if [[ ${user:-0}:${group:-0} =~ ^[0-9]+:[0-9]+$ && ${ENGINE:-} =~ /([0-9]+)\.([0-9]+)\ .*name=userns ]]; then
+    user=$((user + BASH_REMATCH[1])) group=$((group + BASH_REMATCH[2]))
   fi
   install -d -m 0750 "$BASE/output"
   [[ $EUID != 0 || ! $user:$group =~ ^[0-9]+:[0-9]+$ ]] || chown "$user:$group" "$BASE/output"

@@ -2,11 +2,15 @@ package image
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -15,6 +19,7 @@ import (
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
+	ggcr "github.com/google/go-containerregistry/pkg/registry"
 	ocilayout "github.com/google/go-containerregistry/pkg/v1/layout"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
@@ -152,4 +157,38 @@ func forbidden(w http.ResponseWriter, r *http.Request) bool {
 	}
 	refuse(w, http.StatusForbidden, "DENIED")
 	return true
+}
+
+// Go reads SSL_CERT_FILE once in a process, so the image is read in another one. A container action has the CAs of its image
+// only: https://github.com/EnricoMi/publish-unit-test-result-action/issues/637
+func TestCaseTheCAOfACompanyIsReadFromSSLCertFile(t *testing.T) {
+	if ref := os.Getenv("IMAGE_BEHIND_TLS"); ref != "" {
+		if _, err := Open(t.Context(), ref, authn.NewMultiKeychain()); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	s := httptest.NewTLSServer(ggcr.New(ggcr.Logger(log.New(io.Discard, "", 0))))
+	defer s.Close()
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	ref := s.Listener.Addr().String() + "/app:1"
+	if err := remote.Write(must(name.ParseReference(ref)), randomImage(1), remote.WithTransport(s.Client().Transport)); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for ca, known := range map[string]bool{file: true, os.DevNull: false} {
+		read := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$")
+		read.Env = append(os.Environ(), "IMAGE_BEHIND_TLS="+ref, "SSL_CERT_FILE="+ca)
+		out, err := read.CombinedOutput()
+		if known != (err == nil) || !known && !strings.Contains(string(out), "certificate signed by unknown authority") {
+			t.Errorf("with %s: %v\n%s", ca, err, out)
+		}
+	}
+	_, err := http.Get(s.URL)
+	if err == nil || (&client{}).isRetryable(err) {
+		t.Errorf("a push would try again after %v", err)
+	}
 }

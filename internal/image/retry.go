@@ -2,6 +2,7 @@ package image
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"math/rand/v2"
@@ -53,7 +54,7 @@ func isHangUp(err error) bool {
 // isRetryable reports whether another attempt may succeed; if the registry rejected the token, it is renewed first. An error
 // that is neither a response of the registry nor a content error is a network error.
 func (c *client) isRetryable(err error) bool {
-	if errors.As(err, new(contentError)) || errors.Is(err, errInternalTarget) {
+	if errors.As(err, new(contentError)) || errors.Is(err, errInternalTarget) || errors.As(err, new(*tls.CertificateVerificationError)) {
 		return false
 	}
 	ofSource := errors.As(err, new(sourceError))

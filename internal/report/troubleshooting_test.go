@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -70,6 +71,7 @@ var examples = map[string]error{
 	"has SSM agent":                      &fleet.NotReadyError{Problem: fleet.OldAgent, Reason: "has SSM agent 2.0.0"},
 	"no running instance":                fleet.ErrNoInstance,
 	"min-instances is":                   &rollout.TooFewError{Want: 2},
+	"x509: certificate":                  x509.UnknownAuthorityError{},
 	"ec2imds: GetMetadata":               &smithy.OperationError{ServiceID: "ec2imds", OperationName: "GetMetadata", Err: fmt.Errorf("request canceled, %w", context.DeadlineExceeded)},
 	"no EC2 IMDS role found":             &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity", Err: errors.New("get credentials: no EC2 IMDS role found")},
 	"DurationSeconds exceeds":            call("STS", "AssumeRole", "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."),

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +50,27 @@ func (m standin) passOn(command string) string {
 	return `exec "` + filepath.Join(tools, "standins") + `" standin "` + m.Path("..", "bin", command) + `" "$@"`
 }
 
+// without returns a PATH with all commands of the instance and of this machine but these.
+func (m standin) without(missing ...string) change {
+	m.t.Helper()
+	bin := filepath.Join(m.t.TempDir(), "bin")
+	if err := os.Mkdir(bin, 0o755); err != nil {
+		m.t.Fatal(err)
+	}
+	for _, folder := range []string{m.Path("..", "bin"), "/usr/bin", "/bin"} {
+		files, err := os.ReadDir(folder)
+		if err != nil {
+			m.t.Fatal(err)
+		}
+		for _, file := range files {
+			if !slices.Contains(missing, file.Name()) {
+				_ = os.Symlink(filepath.Join(folder, file.Name()), filepath.Join(bin, file.Name()))
+			}
+		}
+	}
+	return env("PATH=" + bin)
+}
+
 func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 	t.Parallel()
 	const elsewhere = "/atta@sha256:0000000000000000000000000000000000000000000000000000000000000000"
@@ -58,7 +80,7 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		message string
 	}{
 		"no such bundle": {change: parameter("bundle", "s3://nowhere/x.tar.gz"), message: "s3://nowhere/x.tar.gz cannot be downloaded"},
-		"bundle denied":  {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") }, message: "AccessDenied"},
+		"bundle denied":  {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") }, message: "(403) when calling the HeadObject operation: Forbidden"},
 		"bundle denied to another role": {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") },
 			message: "the credentials of this host are those of arn:aws:iam::123456789012:user/runner"},
 		"image denied to another role": {prepare: func(m standin) {
@@ -159,24 +181,8 @@ func TestABundleWithoutTheUnitIsRefused(t *testing.T) {
 func TestAMissingToolIsNamed(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.1.0-dev")
-	// A PATH of links to everything but two of the tools.
-	bin := filepath.Join(t.TempDir(), "bin")
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	for _, folder := range []string{m.Path("..", "bin"), "/usr/bin", "/bin"} {
-		files, err := os.ReadDir(folder)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, file := range files {
-			if file.Name() != "docker" && file.Name() != "flock" {
-				_ = os.Symlink(filepath.Join(folder, file.Name()), filepath.Join(bin, file.Name()))
-			}
-		}
-	}
 	m.untouched(func() {
-		m.expect(m.deploy("0.1.1-dev", env("PATH="+bin)), "refused", 10, "not installed on this host: docker flock")
+		m.expect(m.deploy("0.1.1-dev", m.without("docker", "flock")), "refused", 10, "not installed on this host: docker flock")
 	})
 }
 

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
@@ -28,6 +30,9 @@ func copyObject(ctx context.Context, config aws.Config, given instance.Options, 
 		err = uploadObject(ctx, client, given, from, to)
 	default:
 		return exitError{usageError, errors.New("usage: aws s3 cp <LocalPath> <S3Uri> or <S3Uri> <LocalPath>")}
+	}
+	if err != nil && strings.HasPrefix(err.Error(), "fatal error: ") { // before the transfer begins
+		return exitError{transferFailed, err}
 	}
 	if err != nil {
 		return exitError{transferFailed, fmt.Errorf("%s failed: %s to %s %w", verb, from, to, err)}
@@ -49,6 +54,9 @@ func downloadObject(ctx context.Context, client *s3.Client, from, to string) (st
 	if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
 		// The CLI asks with HEAD first, whose answer has no code but the status.
 		return to, fmt.Errorf("fatal error: An error occurred (404) when calling the HeadObject operation: Key %q does not exist", *key)
+	}
+	if answer := (*awshttp.ResponseError)(nil); errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusForbidden {
+		return to, errors.New("fatal error: An error occurred (403) when calling the HeadObject operation: Forbidden")
 	}
 	if err != nil {
 		return to, apiError("GetObject", err)

@@ -124,6 +124,9 @@ func (e *engine) createFiles(c *container, img image, cidfile string) error {
 	if e.isDiskFull() {
 		return daemonError("mkdir %s: %w", filepath.Join(e.dir, "overlay2", c.Id+"-init"), syscall.ENOSPC)
 	}
+	if !isComplete(e.imageDir(img.Id)) {
+		return daemonError("failed to read config content: content digest %s: not found", img.Id)
+	}
 	rootfs := filepath.Join(e.containerDir(c.Id), "rootfs")
 	if err := os.CopyFS(rootfs, os.DirFS(filepath.Join(e.imageDir(img.Id), "rootfs"))); err != nil {
 		return err

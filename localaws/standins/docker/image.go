@@ -65,6 +65,13 @@ func (e *engine) listStoredImages() ([]image, error) {
 	return images, nil
 }
 
+// isComplete reports whether the content of an image is there. Containerd may list an image whose content it has lost,
+// as after a power failure: https://github.com/moby/moby/issues/46077, https://github.com/containerd/containerd/issues/12302
+func isComplete(dir string) bool {
+	_, err := os.Stat(filepath.Join(dir, "rootfs"))
+	return err == nil
+}
+
 func loadImage(dir string, refs map[string]string) (image, error) {
 	var config v1.ConfigFile
 	body, err := os.ReadFile(filepath.Join(dir, "config.json"))
@@ -94,6 +101,9 @@ func loadImage(dir string, refs map[string]string) (image, error) {
 	slices.Sort(img.RepoTags)
 	slices.Sort(img.RepoDigests)
 	img.names = slices.Concat(img.RepoTags, img.RepoDigests)
+	if !isComplete(dir) {
+		return img, nil
+	}
 	err = filepath.WalkDir(filepath.Join(dir, "rootfs"), func(_ string, entry fs.DirEntry, err error) error {
 		if err != nil || !entry.Type().IsRegular() {
 			return err

@@ -46,6 +46,15 @@ func (e *engine) printInfo(args []string) error {
 		SecurityOptions                                                                 []string
 		DriverStatus                                                                    [][2]string
 	}{machine, "linux", e.dir, version, "standin", "json-file", "standin", len(images), []string{"name=seccomp,profile=builtin"}, [][2]string{{"Backing Filesystem", "extfs"}}}
+	if remapped, _ := os.ReadFile(filepath.Join(e.dir, "userns")); len(remapped) > 0 {
+		// With userns-remap, the folder is named after the IDs of root in a container:
+		// https://docs.docker.com/engine/security/userns-remap/
+		info.DockerRootDir = filepath.Join(e.dir, strings.TrimSpace(string(remapped)))
+		info.SecurityOptions = append(info.SecurityOptions, "name=userns")
+		if err := os.MkdirAll(info.DockerRootDir, 0o710); err != nil {
+			return err
+		}
+	}
 	if e.kind() == kindContainerd {
 		info.DriverStatus = [][2]string{{"driver-type", "io.containerd.snapshotter.v1"}}
 	}

@@ -46,6 +46,9 @@ func (e *engine) pull(args []string) error {
 		}
 		platform = *parsed
 	}
+	if e.isThrottled() {
+		return daemonError("toomanyrequests: Rate exceeded")
+	}
 	digest, fresh, err := e.fetch(ref, platform)
 	if err != nil {
 		return err
@@ -59,6 +62,18 @@ func (e *engine) pull(args []string) error {
 	}
 	fmt.Println(ref.Name())
 	return nil
+}
+
+// isThrottled reports whether the registry is to refuse this pull, as ECR does when many instances pull at once: once for
+// each line of a file (https://github.com/mitogen-hq/mitogen/pull/790).
+func (e *engine) isThrottled() bool {
+	file := filepath.Join(e.dir, "throttled")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	_, left, found := strings.Cut(string(text), "\n")
+	return found && os.WriteFile(file, []byte(left), 0o644) == nil
 }
 
 // fetch brings an image from its registry. Blobs are checked before anything is
@@ -85,8 +100,11 @@ func (e *engine) fetch(ref name.Reference, platform v1.Platform) (digest v1.Hash
 	if e.isDiskFull() {
 		return v1.Hash{}, false, fmt.Errorf("failed to register layer: write /app: %w", syscall.ENOSPC)
 	}
-	if _, err := os.Stat(e.imageDir(id.String())); err != nil {
+	if dir := e.imageDir(id.String()); !isComplete(dir) {
 		fresh = true
+		if err := os.RemoveAll(dir); err != nil {
+			return v1.Hash{}, false, err
+		}
 		if err := e.store(img, id); err != nil {
 			return v1.Hash{}, false, pullError(ref, err)
 		}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -120,9 +121,19 @@ func Journalctl(call *instance.Call) int {
 	return 0
 }
 
-// unitStarted is the id of the message that a unit is started, or that the run of a job has finished:
+// The ids of the messages that a unit is being started, and that it is started or the run of a job has finished:
 // https://github.com/systemd/systemd/blob/main/src/systemd/sd-messages.h
-const unitStarted = "39f53479d3a045ac8e11786248231fbf"
+const (
+	unitStarting = "7d4958e842da4a758f6c1cdc7b36dcc5"
+	unitStarted  = "39f53479d3a045ac8e11786248231fbf"
+)
+
+// isInfo reports whether systemd writes a message at the level info, which LogLevelMax= of the unit may hide since systemd
+// 249: https://github.com/systemd/systemd/issues/9328
+func isInfo(message string) bool {
+	word, _, _ := strings.Cut(message, " ")
+	return slices.Contains([]string{"Starting", "Started", "Finished", "Stopping", "Stopped"}, word) || strings.HasSuffix(message, ": Deactivated successfully.")
+}
 
 // fields are those that journalctl can match. systemd.journal-fields(7) tells a unit's own messages from
 // those of systemd about it.
@@ -136,7 +147,10 @@ func (r record) fields() map[string]string {
 		return fields
 	}
 	fields["INVOCATION_ID"], fields["UNIT"] = r.Invocation, r.Unit
-	if strings.HasPrefix(r.Message, "Started ") || strings.HasPrefix(r.Message, "Finished ") {
+	switch word, _, _ := strings.Cut(r.Message, " "); word {
+	case "Starting":
+		fields["MESSAGE_ID"] = unitStarting
+	case "Started", "Finished":
 		fields["MESSAGE_ID"] = unitStarted
 	}
 	return fields

@@ -1,8 +1,10 @@
 package systemd
 
 import (
+	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -247,5 +249,8 @@ func startTimer(d time.Duration) (<-chan time.Time, func()) {
 
 // logMessage puts a message of systemd's own into the journal.
 func (s *supervisor) logMessage(format string, args ...any) {
+	if slices.Contains([]string{"emerg", "alert", "crit", "err", "warning", "notice"}, s.u.lastValue("Service.LogLevelMax")) && isInfo(fmt.Sprintf(format, args...)) {
+		return
+	}
 	s.manager.logMessage(s.u.name, s.state.Invocation, format, args...)
 }
