@@ -68,7 +68,7 @@ func playWithScripts(t *testing.T) *stage {
 }
 
 // quick are the tests of `make test` whose instance runs the scripts.
-var quick = []string{"TestDoctorChecksTheHost", "TestFailedFirstDeployLeavesNothingInstalled", "TestUnhealthyReleaseRollsBackWithADocument"}
+var quick = []string{"TestFailedFirstDeployLeavesNothingInstalled", "TestUnhealthyReleaseRollsBackWithADocument"}
 
 func begin(t *testing.T, withScripts bool, options localaws.Options) *stage {
 	t.Helper()

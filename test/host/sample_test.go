@@ -18,14 +18,11 @@ import (
 var quick = []string{
 	"TestADamagedBundleIsRefusedBeforeItIsUnpacked",
 	"TestADeployIsRolledBackWhenTheWholeAgentIsKilled",
-	"TestAFullDiskUnderTheLogDoesNotStopTheRollback",
 	"TestAJobInFlightIsWaitedFor",
 	"TestALateCommandIsRefused",
 	"TestALateDuplicateGetsTheAnswerOfTheFirst",
 	"TestAReleaseReplacesThePreviousOne",
-	"TestARollbackToAnUnverifiedReleaseIsRefused",
 	"TestAServiceIsStartedAgainByARollback",
-	"TestAServiceThatRunsAnotherImageIsRolledBack",
 	"TestAVersionIsNeverReused",
 	"TestAnImageThatDoesNotFitIsRefusedBeforeItIsPulled",
 	"TestAnOperatorIsToldHowToAsk",
@@ -34,7 +31,6 @@ var quick = []string{
 	"TestStatusSaysWhatRuns",
 	"TestTheFirstReleaseEverFailsBeforeItsUnitIsThere",
 	"TestTheLogIsSeenWhileTheJobIsAtWork",
-	"TestThrottledParametersAreReadAgain",
 	"TestWhatIsNotFitIsRefusedAndNothingChanges",
 }
 
