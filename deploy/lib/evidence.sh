@@ -88,8 +88,17 @@ is_soon_evident() {
   return 1
 }
 
-# forget_container: what runs from here on is evidence of the next release.
-forget_container() { query_docker rm --force --volumes "$SERVICE" >/dev/null 2>&1 || true; }
+# forget_container: what runs from here on is evidence of the next release. While docker still removes a container in
+# the background, rm fails at once, and the name is taken: https://github.com/moby/moby/issues/37698
+forget_container() {
+  local wait
+  for wait in {1..60}; do
+    ! query_docker rm --force --volumes "$SERVICE" >/dev/null 2>&1 || return 0
+    query_docker container inspect "$SERVICE" >/dev/null 2>&1 || return 0
+    ((wait > 1)) || log_note "waiting for the container $SERVICE to be removed"
+    sleep 0.5
+  done
+}
 
 # check_container: the unit's container is removed and looked at by its name, so it must be this
 # service's: made by a built-in unit, or with the image of a release that is here.

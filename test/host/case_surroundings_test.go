@@ -169,3 +169,14 @@ func TestCaseTheAWSCLIMayBeASnap(t *testing.T) {
 		t.Errorf("%v: %s", err, out)
 	}
 }
+
+// Docker may remove a container in the background, and its name is taken until then: https://github.com/moby/moby/issues/37698
+func TestCaseTheNameOfAContainerThatIsBeingRemovedIsWaitedFor(t *testing.T) {
+	t.Parallel()
+	m := bootServing(t, "0.1.0-dev")
+	m.write("var/lib/docker/slow-removal", strings.Repeat("not yet\n", 5), 0o644)
+	m.deployed("0.1.1-dev", daemon())
+	if m.text("var/lib/docker/slow-removal") != "" {
+		t.Error("no container was being removed")
+	}
+}

@@ -160,7 +160,7 @@ func (e *engine) waitUntilEnded(c *container, limit time.Duration) (state, bool)
 		if err != nil { // removed when it ended
 			return state{Status: "removed"}, true
 		}
-		if now.State.Status == "exited" && !instance.Locked(filepath.Join(e.containerDir(c.Id), "shim.lock")) {
+		if (now.State.Status == "exited" || now.State.Status == "removing") && !instance.Locked(filepath.Join(e.containerDir(c.Id), "shim.lock")) {
 			return now.State, true
 		}
 	}
@@ -257,6 +257,9 @@ func (e *engine) removeContainers(args []string) error {
 		}
 		if err != nil {
 			return err
+		}
+		if c.State.Status == "removing" && e.takeFault("slow-removal") { // https://github.com/moby/moby/issues/37698
+			return daemonError("removal of container %s is already in progress", ref)
 		}
 		if c.State.Running && !force {
 			return daemonError("cannot remove container %q: container is running: stop the container before removing or force remove", c.Name)

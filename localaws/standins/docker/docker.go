@@ -129,6 +129,17 @@ func (e *engine) isDiskFull() bool {
 	return err == nil
 }
 
+// takeFault reports whether a fault is to happen now: once for each line of the file of its name.
+func (e *engine) takeFault(name string) bool {
+	file := filepath.Join(e.dir, name)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	_, left, found := strings.Cut(string(text), "\n")
+	return found && os.WriteFile(file, []byte(left), 0o644) == nil
+}
+
 func (e *engine) printVersion(args []string) error {
 	options, _, err := parseOptions(args, "format,f=", true)
 	if err != nil {

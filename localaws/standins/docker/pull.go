@@ -46,7 +46,7 @@ func (e *engine) pull(args []string) error {
 		}
 		platform = *parsed
 	}
-	if e.isThrottled() {
+	if e.takeFault("throttled") { // as ECR does when many instances pull at once: https://github.com/mitogen-hq/mitogen/pull/790
 		return daemonError("toomanyrequests: Rate exceeded")
 	}
 	digest, fresh, err := e.fetch(ref, platform)
@@ -62,18 +62,6 @@ func (e *engine) pull(args []string) error {
 	}
 	fmt.Println(ref.Name())
 	return nil
-}
-
-// isThrottled reports whether the registry is to refuse this pull, as ECR does when many instances pull at once: once for
-// each line of a file (https://github.com/mitogen-hq/mitogen/pull/790).
-func (e *engine) isThrottled() bool {
-	file := filepath.Join(e.dir, "throttled")
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return false
-	}
-	_, left, found := strings.Cut(string(text), "\n")
-	return found && os.WriteFile(file, []byte(left), 0o644) == nil
 }
 
 // fetch brings an image from its registry. Blobs are checked before anything is

@@ -91,6 +91,10 @@ func (e *engine) recordEnd(c *container, status int, message string) error {
 	if err := e.recordEvent(c, "die", map[string]string{"exitCode": strconv.Itoa(status)}); err != nil {
 		return err
 	}
+	if c.HostConfig.AutoRemove && e.takeFault("slow-removal") {
+		c.State.Status, c.State.Running = "removing", false
+		return e.saveContainer(c)
+	}
 	if c.HostConfig.AutoRemove {
 		return os.RemoveAll(e.containerDir(c.Id))
 	}
