@@ -2,18 +2,19 @@
 # identity.sh: whose credentials this host has. Part of ec2_deploy.sh and of bootstrap.sh.
 
 # name_identity PROBLEM REGION: prints PROBLEM, and if AWS denied access without a name, whose credentials this host has: they
-# need not be those of its instance profile. S3 does not say in a HEAD that they are not valid, and root's file of credentials,
-# which the agent of a hybrid machine writes, comes before the profile.
+# need not be those of its instance profile. S3 does not say in a HEAD what it denies or that they are not valid, and root's file of
+# credentials, which the agent of a hybrid machine writes, comes before the profile.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
 # https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html
 name_identity() {
-  local identity file=''
+  local identity file='' need=''
   printf '%s' "$1"
   [[ $1 =~ [Dd]enied|Forbidden|'Bad Request'|InvalidClientTokenId|InvalidAccessKeyId|InvalidToken|ExpiredToken|UnrecognizedClient|SignatureDoesNotMatch &&
     $1 != *'User: arn:'* ]] || return 0
   [[ ! -f $ROOT/root/.aws/credentials ]] || file=" (/root/.aws/credentials comes before the instance's role)"
+  [[ $1 != *HeadObject*Forbidden* ]] || need=", which need s3:GetObject there"
   if identity=$(timeout --foreground -k 5 20 aws sts get-caller-identity --region "$2" --query Arn --output text 2>&1); then
-    printf '%s' "; the credentials of this host are those of ${identity##*$'\n'}$file"
+    printf '%s' "; the credentials of this host are those of ${identity##*$'\n'}$file$need"
   elif [[ $identity == *'An error occurred'* ]]; then
     printf '%s' "; the credentials of this host are not valid$file: ${identity##*$'\n'}"
   fi
