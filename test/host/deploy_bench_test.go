@@ -4,6 +4,7 @@ package host_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -91,6 +92,9 @@ func (s site) silence(action func()) (took, longest time.Duration) {
 func TestTableOfDeploys(t *testing.T) {
 	const minHealthy = 5 * time.Second
 	s := newSite(t)
+	if err := errors.Join(os.Mkdir(filepath.Join(s.folder, "deploy"), 0o755), os.WriteFile(filepath.Join(s.folder, "deploy", "docker.env"), []byte("DOCKER_ARGS=--network=host\n"), 0o644)); err != nil {
+		t.Fatal(err)
+	}
 	host := &measured{Machine: s.Container}
 	cloud.AddInstance(localaws.Instance{ID: instanceID, Name: "bench", Machine: host})
 	flags := []string{"--mode=service", `--image-command=["--serve"]`, "--health-url=http://127.0.0.1:8080/health", "--min-healthy-time=" + minHealthy.String()}
