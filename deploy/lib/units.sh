@@ -135,8 +135,9 @@ make_output() {
   if [[ ${user:-0}:${group:-0} =~ ^[0-9]+:[0-9]+$ && ${ENGINE:-} =~ /([0-9]+)\.([0-9]+)\ .*name=userns ]]; then
     user=$((user + BASH_REMATCH[1])) group=$((group + BASH_REMATCH[2]))
   fi
-  install -d -m 0750 "$BASE/output"
-  [[ $EUID != 0 || ! $user:$group =~ ^[0-9]+:[0-9]+$ ]] || chown "$user:$group" "$BASE/output"
+  install -d -m 0750 "$BASE/.output.new" # the name comes last, so no deploy that is cut off leaves it to root
+  [[ ! $user:$group =~ ^[0-9]+:[0-9]+$ ]] || chown "$user:$group" "$BASE/.output.new" || [[ -n $ROOT ]]
+  mv -T -- "$BASE/.output.new" "$BASE/output"
 }
 
 # read_from_image FILE: prints /etc/FILE of the image, from the container that keeps it.

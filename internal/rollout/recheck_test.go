@@ -156,7 +156,7 @@ func TestInstanceThatWasRolledBackByHandStaysThere(t *testing.T) {
 	})
 }
 
-// The last run of the release to go back to may have failed: that is no news.
+// The last run of the previous release may have failed long ago.
 func TestRollbackInWavesToAJobWhoseLastRunFailed(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(2, "")

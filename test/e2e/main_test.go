@@ -19,6 +19,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 var (
@@ -32,7 +33,30 @@ func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
 
+// slow are tests whose instance runs the scripts, but for two that `make test` has.
+var slow = []string{
+	"TestCommandTextDiffersOnlyInItsParameters",
+	"TestDeployInEveryPartition",
+	"TestDeployWithOIDCRole",
+	"TestDoctorChecksTheHost",
+	"TestFailedDeployIsRolledBack",
+	"TestIndexKeepsAllPlatforms",
+	"TestKilledRunLeavesItsRecord",
+	"TestLiveLogIsShownAsTextWhileTheInstanceWorks",
+	"TestOperationsRunTheScriptsOfTheirDocuments",
+	"TestOutputOfAJobIsShownAsText",
+	"TestSameVersionIsReusedWithoutRunningTheJobAgain",
+	"TestSecretsAreNotDisclosed",
+	"TestSettingsFromParameterStoreAreThoseOfTheRelease",
+	"TestStatusReportsWhatRunsAndWhetherItIsInSync",
+	"TestThreeJobsPassDigestAndChecksum",
+}
+
 func buildAndRun(m *testing.M) int {
+	if err := tier.Slow(slow...); err != nil {
+		log.Print(err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "programs-")
 	if err != nil {
 		log.Print(err)

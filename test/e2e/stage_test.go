@@ -12,7 +12,6 @@ import (
 
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
-	"github.com/org/atta-deploy-action/test/tier"
 )
 
 const (
@@ -67,15 +66,9 @@ func playWithScripts(t *testing.T) *stage {
 	return begin(t, true, localaws.Options{})
 }
 
-// quick are the tests of `make test` whose instance runs the scripts.
-var quick = []string{"TestFailedFirstDeployLeavesNothingInstalled", "TestUnhealthyReleaseRollsBackWithADocument"}
-
 func begin(t *testing.T, withScripts bool, options localaws.Options) *stage {
 	t.Helper()
 	t.Parallel()
-	if withScripts {
-		tier.Choose(t, quick)
-	}
 	s := newStage(t, withScripts, options)
 	t.Cleanup(s.close)
 	return s

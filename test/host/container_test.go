@@ -88,13 +88,9 @@ func bootOf(t *testing.T, recipe string) guest {
 	return bootWith(t, recipe, key)
 }
 
-// always are the tests of which a sample would not be enough.
-var always = []string{"TestE2EADeployOnRealSystemdAndDocker", "TestE2EKillPointsLeaveTheHostAsBeforeOrAsIntended", "TestE2EWorkflowsFromALaptopToTheInstance"}
-
 // bootWith starts an instance with credentials.
 func bootWith(t *testing.T, recipe string, key aws.Credentials) guest {
 	t.Helper()
-	tier.Sample(t, 2, always)
 	build, ok := images[recipe]
 	if !ok {
 		t.Fatalf("unknown instance %q", recipe)

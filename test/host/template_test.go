@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // templates are the disks of instances after their first deploys, one for each list of
@@ -36,7 +34,6 @@ func bootServing(t *testing.T, versions ...string) standin {
 
 func bootTemplate(t *testing.T, kind string, versions []string, changes ...change) standin {
 	t.Helper()
-	tier.Choose(t, quick)
 	name := kind + "-" + strings.Join(versions, "-")
 	templates.Lock()
 	if templates.made[name] == nil {

@@ -1,38 +1,62 @@
-// Package tier decides which tests run: `make test` has the quick ones, and `make test-all` the long ones as
-// well. CI, which sets SAMPLE_CASES, has a random sample of the long ones and of `make e2e`.
+// Package tier decides which tests of a package run: `make test` has the quick ones, `make test-all` the slow
+// ones as well, and CI, which sets SAMPLE_CASES, a random third of those. Tests that are asked for with -run do.
 package tier
 
 import (
-	"hash/maphash"
+	"flag"
+	"fmt"
+	"math/rand/v2"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
-	"testing"
 )
 
-// Sampled makes a random sample of the tests, and half of the cases of each, enough.
+// Sampled makes a random third of the slow tests, and half of the cases of each, enough.
 var Sampled = os.Getenv("SAMPLE_CASES") != ""
 
-var seed = maphash.MakeSeed()
+// Quick makes all other tests of the package slow. To be called before m.Run; the working directory has the package's files.
+func Quick(names ...string) error { return choose(names, false) }
 
-// Choose skips a test that is not to run now. The quick ones always do.
-func Choose(t *testing.T, quick []string) {
-	t.Helper()
-	if !Long && !slices.Contains(quick, testName(t)) {
-		t.Skip("a long test: make test-all")
+// Slow makes these tests slow.
+func Slow(names ...string) error { return choose(names, true) }
+
+var testFunc = regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(t `)
+
+func choose(names []string, slow bool) error {
+	files, err := filepath.Glob("*_test.go")
+	if err != nil {
+		return err
 	}
-	Sample(t, 3, quick)
-}
-
-// Sample skips a test unless it is always to run, or belongs to a random sample, which has one of so many.
-func Sample(t *testing.T, of uint64, always []string) {
-	t.Helper()
-	if Sampled && !slices.Contains(always, testName(t)) && maphash.String(seed, testName(t))%of > 0 {
-		t.Skip("not in the sample")
+	var all, left []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		for _, found := range testFunc.FindAllSubmatch(text, -1) {
+			all = append(all, string(found[1]))
+		}
 	}
-}
-
-func testName(t *testing.T) string {
-	name, _, _ := strings.Cut(t.Name(), "/")
-	return name
+	for _, name := range names {
+		if !slices.Contains(all, name) {
+			return fmt.Errorf("there is no test %s", name)
+		}
+	}
+	for _, name := range all {
+		if slices.Contains(names, name) == slow {
+			left = append(left, name)
+		}
+	}
+	flag.Parse()
+	if Long {
+		rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
+		left = left[len(left)/3:]
+	}
+	if Long && !Sampled || len(left) == 0 || flag.Lookup("test.run").Value.String() != "" {
+		return nil
+	}
+	fmt.Printf("%d of %d tests are left to make test-all without SAMPLE_CASES\n", len(left), len(all))
+	return flag.Set("test.skip", "^("+strings.Join(left, "|")+")$")
 }

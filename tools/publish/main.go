@@ -33,7 +33,7 @@ type publication struct {
 	base       string // base image; empty: that of the Dockerfile
 	platforms  []string
 	root       string  // the root of this repository
-	builder    builder // empty: not in a workflow, so there is no provenance
+	builder    builder // empty: not in a workflow, which provenance needs
 	dryRun     bool    // build the image and pin it, but push nothing
 }
 
