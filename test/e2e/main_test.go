@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	os.Exit(buildAndRun(m))
 }
 
-// slow are tests whose instance runs the scripts, but for two that `make test` has.
+// slow are the tests whose instance runs the scripts, but for two that `make test` has, and one that tries every operation.
 var slow = []string{
 	"TestCommandTextDiffersOnlyInItsParameters",
 	"TestDeployInEveryPartition",
@@ -43,6 +43,7 @@ var slow = []string{
 	"TestIndexKeepsAllPlatforms",
 	"TestKilledRunLeavesItsRecord",
 	"TestLiveLogIsShownAsTextWhileTheInstanceWorks",
+	"TestModuleGrantsWhatOperationsNeedAndNoMore",
 	"TestOperationsRunTheScriptsOfTheirDocuments",
 	"TestOutputOfAJobIsShownAsText",
 	"TestSameVersionIsReusedWithoutRunningTheJobAgain",
