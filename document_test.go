@@ -26,12 +26,12 @@ func TestDocumentFileIsUpToDate(t *testing.T) {
 // The module repeats these values, since Terraform cannot ask the code.
 func TestModuleLimitsItsDocumentsAsTheCodeDoes(t *testing.T) {
 	module := readFile(t, "terraform/documents.tf")
-	limits := regexp.MustCompile(`(\w+) += \{ commands = "(.+)", health_command = "(.+)" \}`).FindAllStringSubmatch(module, -1)
+	limits := regexp.MustCompile(`(\w+) += \{ commands = "(.+)", health_command = "(.+)", generation = "(.+)" \}`).FindAllStringSubmatch(module, -1)
 	if len(limits) != 3 {
 		t.Fatalf("terraform/documents.tf has the limits %q", limits)
 	}
 	for _, limit := range limits {
-		content := strings.NewReplacer("${service}", "atta", "${commands}", limit[2], "${health_command}", limit[3]).Replace(readFile(t, documentFile))
+		content := strings.NewReplacer("${service}", "atta", "${commands}", limit[2], "${health_command}", limit[3], "${generation}", limit[4]).Replace(readFile(t, documentFile))
 		if use := deploy.DocumentUseOf(content, "atta"); string(use) != limit[1] {
 			t.Errorf("the document that the module creates for %s is one for %q", limit[1], use)
 		}

@@ -26,15 +26,17 @@ const (
 type documentLimits struct {
 	commands      string // alternatives
 	healthCommand string // how many characters: any number, or none
+	generation    string // how many: one or none, or none
 }
 
 // limitsByUse are the limits of each use. A rollback may have to bring a release to a host that lacks it. It may not
-// name a health command, which a host runs as root.
+// name a health command, which a host runs as root. A status may not name a generation, with which a host refuses the
+// commands of earlier ones.
 func limitsByUse() map[DocumentUse]documentLimits {
 	return map[DocumentUse]documentLimits{
-		DocumentForDeploy:   {"deploy|check|rollback|status|doctor", "*"},
-		DocumentForRollback: {"deploy|rollback|status|doctor", "{0}"},
-		DocumentForStatus:   {"status|doctor", "{0}"},
+		DocumentForDeploy:   {"deploy|check|rollback|status|doctor", "*", "?"},
+		DocumentForRollback: {"deploy|rollback|status|doctor", "{0}", "?"},
+		DocumentForStatus:   {"status|doctor", "{0}", "{0}"},
 	}
 }
 
@@ -43,7 +45,8 @@ func limitsByUse() map[DocumentUse]documentLimits {
 // https://docs.aws.amazon.com/systems-manager/latest/userguide/sysman-doc-syntax.html
 func Document(service string, use DocumentUse) string {
 	limits := limitsByUse()[use]
-	return strings.NewReplacer("${service}", service, "${commands}", limits.commands, "${health_command}", limits.healthCommand).Replace(DocumentTemplate())
+	return strings.NewReplacer("${service}", service, "${commands}", limits.commands, "${health_command}", limits.healthCommand,
+		"${generation}", limits.generation).Replace(DocumentTemplate())
 }
 
 // DocumentUseOf returns the use of a document's content; empty: it is not a document of this version for the service.
@@ -140,7 +143,7 @@ type (
 	}
 )
 
-// DocumentTemplate returns Document with the placeholders ${service}, ${commands} and ${health_command}.
+// DocumentTemplate returns Document with the placeholders ${service}, ${commands}, ${health_command} and ${generation}.
 var DocumentTemplate = sync.OnceValue(func() string {
 	empty, hour := "", "3600"
 	parameters := map[string]documentParameter{
@@ -155,8 +158,11 @@ var DocumentTemplate = sync.OnceValue(func() string {
 			parameter.AllowedPattern = "^[A-Za-z0-9+/=]" + length + "$"
 			reference = `"--` + name + "=$(printf %s '{{ " + documentName(name) + ` }}' | base64 -d)"`
 		}
-		if name == "service" {
+		switch name {
+		case "service":
 			parameter.Default, parameter.AllowedPattern = nil, "^(${service})$"
+		case "generation":
+			parameter.AllowedPattern = "^(" + forms()[name] + ")${generation}$"
 		}
 		parameters[documentName(name)] = parameter
 		line += " " + reference

@@ -245,6 +245,9 @@ func TestDocumentLimitsWhatItsSenderCanDo(t *testing.T) {
 	release := requests()[0].(deploy.ReleaseRequest)
 	unchecked := release
 	unchecked.Policy.HealthCommand, unchecked.Policy.HealthURL = "", ""
+	fenced, unfenced := requests()[3].(deploy.StatusRequest), requests()[3].(deploy.StatusRequest)
+	doctor := requests()[4].(deploy.DoctorRequest)
+	fenced.Generation, unfenced.Generation, doctor.Generation = 7, 0, 0
 	other := requests()[2].(deploy.RollbackRequest)
 	other.Service = "web"
 	for _, test := range []struct {
@@ -258,11 +261,12 @@ func TestDocumentLimitsWhatItsSenderCanDo(t *testing.T) {
 		{"a rollback that brings a release", deploy.DocumentForRollback, unchecked, true},
 		{"a rollback with a health command", deploy.DocumentForRollback, release, false},
 		{"a rollback", deploy.DocumentForRollback, requests()[2], true},
-		{"a status for a rollback", deploy.DocumentForRollback, requests()[3], true},
+		{"a status for a rollback", deploy.DocumentForRollback, fenced, true},
 		{"a deploy", deploy.DocumentForStatus, unchecked, false},
 		{"a rollback", deploy.DocumentForStatus, requests()[2], false},
-		{"a status", deploy.DocumentForStatus, requests()[3], true},
-		{"a doctor", deploy.DocumentForStatus, requests()[4], true},
+		{"a status", deploy.DocumentForStatus, unfenced, true},
+		{"a status that refuses the commands of a deploy", deploy.DocumentForStatus, fenced, false},
+		{"a doctor", deploy.DocumentForStatus, doctor, true},
 	} {
 		_, err := sendDocument(t, s, machine, test.use, test.request)
 		if test.allowed != (err == nil) || test.allowed != (len(machine.scripts) == 1) || !test.allowed && !strings.Contains(err.Error(), "InvalidParameters") {

@@ -6,11 +6,12 @@ locals {
   # Documents of AWS, whose names alone may begin with AWS, belong to no account.
   document_owner = startswith(coalesce(var.document_name, "-"), "AWS-") ? "" : local.account
 
-  # What differs between the documents: the commands, and how many characters a health command may have.
+  # What differs between the documents: the commands, and how many characters of a health command and how many
+  # generations there may be.
   document_limits = {
-    deploy   = { commands = "deploy|check|rollback|status|doctor", health_command = "*" }
-    rollback = { commands = "deploy|rollback|status|doctor", health_command = "{0}" }
-    status   = { commands = "status|doctor", health_command = "{0}" }
+    deploy   = { commands = "deploy|check|rollback|status|doctor", health_command = "*", generation = "?" }
+    rollback = { commands = "deploy|rollback|status|doctor", health_command = "{0}", generation = "?" }
+    status   = { commands = "status|doctor", health_command = "{0}", generation = "{0}" }
   }
 }
 
@@ -21,6 +22,7 @@ resource "aws_ssm_document" "operation" {
   document_format = "JSON"
 
   # templatefile would take the script's own $${NAME} for placeholders.
-  content = replace(replace(replace(file("${path.module}/document.json"),
-  "$${service}", var.service), "$${commands}", each.value.commands), "$${health_command}", each.value.health_command)
+  content = replace(replace(replace(replace(file("${path.module}/document.json"),
+    "$${service}", var.service), "$${commands}", each.value.commands), "$${health_command}", each.value.health_command),
+  "$${generation}", each.value.generation)
 }

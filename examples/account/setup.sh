@@ -4,7 +4,8 @@
 #
 #   ./setup.sh SERVICE ENVIRONMENT ORG/REPO OWNER_ID REPOSITORY_ID
 #
-# in the account and the region of your AWS credentials, with the log group LOG_GROUP if that is set. It can be repeated. docs/setup.md explains it.
+# in the account and the region of your AWS credentials, with the log group LOG_GROUP if that is set, and a role for plans
+# in the GitHub environment PLAN_ENVIRONMENT if that is set. It can be repeated. docs/setup.md explains it.
 # The instances may read parameters below SETTINGS_PATH (/SERVICE/ENVIRONMENT); SETTINGS_KEY_ARN is your KMS key, if
 # these are encrypted with one.
 
@@ -24,6 +25,9 @@ die() {
 [[ $3 =~ ^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$ ]] || die "ORG/REPO must name a repository"
 [[ $4 =~ ^[0-9]+$ ]] || die "OWNER_ID must be a number: gh api repos/$3 --jq .owner.id"
 [[ ${LOG_GROUP:--} =~ ^[A-Za-z0-9_./#-]{1,512}$ ]] || die "LOG_GROUP must be the name of a log group, such as /deploy/$1-$2"
+plan_environment=${PLAN_ENVIRONMENT:-}
+[[ -z $plan_environment || $plan_environment =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ && $plan_environment != "$2" ]] ||
+  die "PLAN_ENVIRONMENT must be another GitHub environment than ENVIRONMENT, such as $2-plan"
 [[ $5 =~ ^[0-9]+$ ]] || die "REPOSITORY_ID must be a number: gh api repos/$3 --jq .id"
 settings_path=${SETTINGS_PATH:-/$1/$2} settings_key=${SETTINGS_KEY_ARN:-}
 [[ $settings_path =~ ^(/[A-Za-z0-9_.-]+){1,14}$ ]] || die "SETTINGS_PATH must be a path without a slash at its end, such as /atta/dev"
@@ -40,7 +44,7 @@ declare -A names=(
   [account]=$account [partition]=$partition [region]=$region
   [service]=$1 [environment]=$2 [repository]=$1-$2 [bucket]=$1-$2-deploy-$account
   [document_owner]=$account [log_group]=${LOG_GROUP:-} [settings_path]=$settings_path [settings_key]=$settings_key
-  [github_owner]=${3%/*} [github_name]=${3#*/} [github_owner_id]=$4 [github_repository_id]=$5
+  [github_environment]=$2 [github_owner]=${3%/*} [github_name]=${3#*/} [github_owner_id]=$4 [github_repository_id]=$5
 )
 
 # render FILE: prints a file of the module, relative to its policies, with these names.
@@ -79,10 +83,10 @@ create_oidc_provider() {
     aws iam create-open-id-connect-provider --url https://token.actions.githubusercontent.com --client-id-list sts.amazonaws.com
 }
 
-# create_role NAME TRUST POLICY: POLICY is also the name of the role's policy.
+# create_role NAME TRUST POLICY: TRUST is the text of a policy, POLICY is also the name of the role's policy.
 create_role() {
-  aws iam get-role --role-name "$1" >/dev/null 2>&1 || aws iam create-role --role-name "$1" --assume-role-policy-document "$(render "$2")"
-  aws iam update-assume-role-policy --role-name "$1" --policy-document "$(render "$2")"
+  aws iam get-role --role-name "$1" >/dev/null 2>&1 || aws iam create-role --role-name "$1" --assume-role-policy-document "$2"
+  aws iam update-assume-role-policy --role-name "$1" --policy-document "$2"
   put_policy "$1" "$3"
 }
 
@@ -121,14 +125,18 @@ create_roles() {
   for operation in deploy rollback status; do
     names[document_name]=$operation-${names[service]}-${names[environment]}
     case $operation in # as in documents.tf of the module
-      deploy) names[commands]='deploy|check|rollback|status|doctor' names[health_command]='*' ;;
-      rollback) names[commands]='deploy|rollback|status|doctor' names[health_command]='{0}' ;;
-      status) names[commands]='status|doctor' names[health_command]='{0}' ;;
+      deploy) names[commands]='deploy|check|rollback|status|doctor' names[health_command]='*' names[generation]='?' ;;
+      rollback) names[commands]='deploy|rollback|status|doctor' names[health_command]='{0}' names[generation]='?' ;;
+      status) names[commands]='status|doctor' names[health_command]='{0}' names[generation]='{0}' ;;
     esac
     create_document
-    create_role "${names[service]}-$operation-${names[environment]}" trust.json "$operation.json"
+    create_role "${names[service]}-$operation-${names[environment]}" "$(render trust.json)" "$operation.json"
   done
-  create_role "$instance" instance-trust.json instance.json
+  # A plan sends the last document, that of a status.
+  names[github_environment]=$plan_environment
+  [[ -z $plan_environment ]] ||
+    create_role "${names[service]}-plan-${names[environment]}" "$(render trust.json)" plan.json
+  create_role "$instance" "$(render instance-trust.json)" instance.json
   [[ -z $settings_key ]] || aws iam put-role-policy --role-name "$instance" --policy-name settings-key --policy-document "$(render settings-key.json)"
   aws iam attach-role-policy --role-name "$instance" --policy-arn "arn:$partition:iam::aws:policy/AmazonSSMManagedInstanceCore"
   if ! aws iam get-instance-profile --instance-profile-name "$instance" >/dev/null 2>&1; then
@@ -139,14 +147,22 @@ create_roles() {
 
 # print_commands: the same as the module's output commands.
 print_commands() {
-  local path=repos/${names[github_owner]}/${names[github_name]}/environments/${names[environment]}
-  local role=arn:$partition:iam::$account:role/${names[service]}
-  printf '%s\n' "gh api --silent $path 2>/dev/null || gh api --silent --method PUT $path"
-  printf "gh variable set %s --env ${names[environment]} --repo ${names[github_owner]}/${names[github_name]} --body '%s'\n" \
+  local role=arn:$partition:iam::$account:role/${names[service]} documents=${names[service]}-${names[environment]}
+  print_environment "${names[environment]}" \
     AWS_REGION "$region" AWS_ROLE_ARN "$role-deploy-${names[environment]}" AWS_ROLLBACK_ROLE_ARN "$role-rollback-${names[environment]}" \
     AWS_STATUS_ROLE_ARN "$role-status-${names[environment]}" DEPLOY_BUCKET "${names[bucket]}" ECR_REPOSITORY "${names[repository]}" ${names[log_group]:+LOG_GROUP "${names[log_group]}"} \
-    SSM_DOCUMENT "deploy-${names[service]}-${names[environment]}" SSM_ROLLBACK_DOCUMENT "rollback-${names[service]}-${names[environment]}" \
-    SSM_STATUS_DOCUMENT "status-${names[service]}-${names[environment]}"
+    SSM_DOCUMENT "deploy-$documents" SSM_ROLLBACK_DOCUMENT "rollback-$documents" SSM_STATUS_DOCUMENT "status-$documents"
+  [[ -z $plan_environment ]] || print_environment "$plan_environment" \
+    AWS_REGION "$region" AWS_ROLE_ARN "$role-plan-${names[environment]}" DEPLOY_BUCKET "${names[bucket]}" ECR_REPOSITORY "${names[repository]}" SSM_DOCUMENT "status-$documents"
+}
+
+# print_environment ENVIRONMENT VARIABLE VALUE...
+print_environment() {
+  local environment=$1 repository=${names[github_owner]}/${names[github_name]}
+  local path=repos/$repository/environments/$environment
+  shift
+  printf '%s\n' "gh api --silent $path 2>/dev/null || gh api --silent --method PUT $path"
+  printf "gh variable set %s --env $environment --repo $repository --body '%s'\n" "$@"
 }
 
 {
