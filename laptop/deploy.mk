@@ -2,6 +2,7 @@
 #
 #   make deploy-dev              tag the next version of dev and push it with its branch
 #   make tag SUFFIX=dev          create the tag only, without pushing it
+#   make next-version ENV=dev    print the next version, which deploy-dev would propose
 #   make rollback ENV=dev        start rollback.yml; VERSION=0.1.29-dev rolls back to that version
 #   make status ENV=dev          start status.yml
 #
@@ -52,6 +53,7 @@ main() {
       tag
       push
       ;;
+    next-version) read_remote && propose && echo "$proposed" ;;
     rollback)
       [ -z "$wanted" ] || check_form "$wanted"
       start rollback.yml
@@ -72,7 +74,7 @@ check_remote() {
 tag() {
   check_head
   check_tree
-  list_remote || die "$remote does not answer; to see why, run: git ls-remote $remote"
+  read_remote
   check_branch_of_remote
   propose
   choose
@@ -114,6 +116,8 @@ check_tree() {
 list_remote() {
   refs=$(git ls-remote --refs "$remote" "refs/heads/$branch" "refs/tags/*-$suffix")
 }
+
+read_remote() { list_remote || die "$remote does not answer; to see why, run: git ls-remote $remote"; }
 
 remote_id() {
   printf '%s\n' "$refs" | awk -v ref="$1" '$2 == ref { print $1 }'
@@ -272,7 +276,7 @@ export DEPLOY_MK := $(value deploy_mk)
 # Restored below, so that the makefile that includes this file keeps its default goal.
 deploy_mk_goal := $(.DEFAULT_GOAL)
 
-.PHONY: tag rollback status deploy-always
+.PHONY: tag next-version rollback status deploy-always
 
 # A pattern rule cannot be phony, but one that depends on a phony target always runs.
 deploy-%: deploy-always ## Deploy to an environment: tag its next version and push it with its branch
@@ -282,6 +286,9 @@ deploy-always:
 
 tag: ## Tag the next version, without pushing it (SUFFIX=dev)
 	@sh -c "$$DEPLOY_MK" deploy.mk '$(strip $(REMOTE))' tag '$(strip $(SUFFIX))' '$(strip $(or $(BRANCH_$(SUFFIX)),$(SUFFIX)))'
+
+next-version: ## Print the next version, which a deploy would propose (ENV=dev)
+	@sh -c "$$DEPLOY_MK" deploy.mk '$(strip $(REMOTE))' next-version '$(strip $(ENV))' ''
 
 rollback: ## Roll back to the previous version, or to VERSION (ENV=dev)
 	@sh -c "$$DEPLOY_MK" deploy.mk '$(strip $(REMOTE))' rollback '$(strip $(ENV))' ''

@@ -26,6 +26,16 @@ load deploy_mk
   git rev-parse --verify refs/tags/0.1.11-dev
 }
 
+@test "make next-version prints the next version, in a shallow checkout without a branch too" {
+  released 0.1.9-dev
+  git tag 0.1.10-dev
+  [ "$(make --no-print-directory next-version ENV=dev)" = 0.1.11-dev ]
+  git clone --quiet --depth 1 "file://$PWD/../origin.git" ../shallow
+  cd ../shallow
+  git checkout --quiet --detach
+  [ "$(make --no-print-directory next-version ENV=dev)" = 0.1.10-dev ]
+}
+
 @test "it shows the last five versions in order and asks for the next" {
   released 0.1.8-dev 0.1.10-dev 0.1.9-dev 0.1.7-dev 0.1.11-dev 0.1.6-dev
   run make deploy-dev <<<''
