@@ -12,7 +12,7 @@ import (
 // exampleNames are the values of the policies' placeholders in the documentation.
 var exampleNames = map[string]string{
 	"account": "123456789012", "bucket": "atta-dev-deploy-123456789012", "document_owner": "123456789012",
-	"environment": "dev", "github_name": "atta", "github_owner": "org", "github_owner_id": "1234567", "github_repository_id": "987654321",
+	"environment": "dev", "github_environment": "dev", "github_name": "atta", "github_owner": "org", "github_owner_id": "1234567", "github_repository_id": "987654321",
 	"log_group": "/deploy/atta-dev", "partition": "aws", "region": "us-east-1", "repository": "atta-dev", "service": "atta", "settings_path": "/atta/dev",
 	"settings_key": "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab",
 }
@@ -23,7 +23,7 @@ var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
 func policies(t *testing.T) map[string]string {
 	t.Helper()
 	files, err := filepath.Glob("terraform/policies/*.json")
-	if err != nil || len(files) != 10 {
+	if err != nil || len(files) != 11 {
 		t.Fatal(err, files)
 	}
 	found := map[string]string{}
@@ -31,7 +31,8 @@ func policies(t *testing.T) map[string]string {
 		found[filepath.Base(file)] = placeholder.ReplaceAllStringFunc(readFile(t, file), func(name string) string {
 			value, ok := exampleNames[placeholder.FindStringSubmatch(name)[1]]
 			if name == "${document_name}" {
-				value, ok = strings.TrimSuffix(filepath.Base(file), ".json")+"-atta-dev", true
+				operation := strings.TrimSuffix(filepath.Base(file), ".json")
+				value, ok = strings.Replace(operation, "plan", "status", 1)+"-atta-dev", true // a plan only asks
 			}
 			if !ok {
 				t.Errorf("%s has the placeholder %s", file, name)

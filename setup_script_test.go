@@ -117,6 +117,24 @@ func TestSetupScriptCreatesWhatTheModuleCreates(t *testing.T) {
 	}
 }
 
+func TestSetupScriptCreatesTheRoleOfAPlan(t *testing.T) {
+	calls, printed := runSetupScript(t, "", "PLAN_ENVIRONMENT=dev-plan")
+	trusted, wanted := option(calls["iam create-role atta-plan-dev"], "--assume-role-policy-document")+"\n", policies(t)
+	if trusted != strings.ReplaceAll(wanted["trust.json"], ":environment:dev\"", ":environment:dev-plan\"") || trusted == wanted["trust.json"] {
+		t.Errorf("the role of a plan trusts\n%s", trusted)
+	}
+	if got := option(calls["iam put-role-policy atta-plan-dev"], "--policy-document") + "\n"; got != wanted["plan.json"] {
+		t.Errorf("the policy of a plan is\n%s", got)
+	}
+	if got := option(calls["iam create-role atta-deploy-dev"], "--assume-role-policy-document") + "\n"; got != wanted["trust.json"] {
+		t.Errorf("the role of a deploy trusts\n%s", got)
+	}
+	test := strings.NewReplacer("Org/atta-jobs", "org/atta", "\n      ", "\n").Replace(readFile(t, "terraform/tests/plan.tftest.hcl"))
+	if _, printed, _ = strings.Cut(printed, "status-atta-dev'\n"); printed == "" || !strings.Contains(test, printed) {
+		t.Errorf("for the plan, the script prints other commands than the module:\n%s", printed)
+	}
+}
+
 func TestSetupScriptGrantsTheKeyOfTheSettings(t *testing.T) {
 	t.Setenv("SETTINGS_KEY_ARN", exampleNames["settings_key"])
 	calls, _ := runSetupScript(t, "")

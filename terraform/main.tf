@@ -1,4 +1,4 @@
-# What one service needs in one environment: a repository, a bucket, three roles for GitHub Actions and one for the
+# What one service needs in one environment: a repository, a bucket, roles for GitHub Actions and one for the
 # instances. docs/setup.md uses it; docs/permissions.md explains each permission.
 
 data "aws_caller_identity" "current" {}
@@ -20,6 +20,7 @@ locals {
     account              = local.account
     bucket               = local.bucket
     environment          = var.environment
+    github_environment   = var.environment
     github_owner         = split("/", var.github_repository)[0]
     github_owner_id      = var.github_owner_id
     github_name          = split("/", var.github_repository)[1]

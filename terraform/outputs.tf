@@ -1,6 +1,6 @@
 output "role_arns" {
-  description = "Roles of GitHub Actions, by operation. The deploy role is also that of a plan."
-  value       = { for operation in local.operations : operation => aws_iam_role.operation[operation].arn }
+  description = "Roles of GitHub Actions, by operation."
+  value       = merge({ for operation, role in aws_iam_role.operation : operation => role.arn }, { for role in aws_iam_role.plan : "plan" => role.arn })
 }
 
 output "document_names" {
@@ -38,29 +38,38 @@ output "instance_id" {
 }
 
 output "commands" {
-  description = "Commands that create the GitHub environment and set its variables."
-  value = join("", concat(
+  description = "Commands that create the GitHub environments and set their variables."
+  value = join("", flatten([for environment, variables in local.variables : [
     # Only if it does not exist: PUT would remove its protection rules.
-    ["gh api --silent ${local.environment_path} 2>/dev/null || gh api --silent --method PUT ${local.environment_path}\n"],
-    [for name, value in local.variables : "gh variable set ${name} --env ${var.environment} --repo ${var.github_repository} --body '${value}'\n" if value != null],
-  ))
+    "gh api --silent ${local.environments}/${environment} 2>/dev/null || gh api --silent --method PUT ${local.environments}/${environment}\n",
+    [for name, value in variables : "gh variable set ${name} --env ${environment} --repo ${var.github_repository} --body '${value}'\n" if value != null],
+  ]]))
 }
 
 locals {
-  environment_path = "repos/${var.github_repository}/environments/${var.environment}"
+  environments = "repos/${var.github_repository}/environments"
 
   # docs/workflows.md lists which input each of them sets.
-  variables = {
-    AWS_REGION            = local.region
-    AWS_ROLE_ARN          = aws_iam_role.operation["deploy"].arn
-    AWS_ROLLBACK_ROLE_ARN = aws_iam_role.operation["rollback"].arn
-    AWS_STATUS_ROLE_ARN   = aws_iam_role.operation["status"].arn
-    DEPLOY_BUCKET         = local.bucket
-    EC2_INSTANCE_ID       = one(aws_instance.ready[*].id)
-    ECR_REPOSITORY        = local.repository
-    LOG_GROUP             = one(aws_cloudwatch_log_group.deploys[*].name)
-    SSM_DOCUMENT          = local.document_names["deploy"]
-    SSM_ROLLBACK_DOCUMENT = local.document_names["rollback"]
-    SSM_STATUS_DOCUMENT   = local.document_names["status"]
-  }
+  variables = merge({
+    (var.environment) = {
+      AWS_REGION            = local.region
+      AWS_ROLE_ARN          = aws_iam_role.operation["deploy"].arn
+      AWS_ROLLBACK_ROLE_ARN = aws_iam_role.operation["rollback"].arn
+      AWS_STATUS_ROLE_ARN   = aws_iam_role.operation["status"].arn
+      DEPLOY_BUCKET         = local.bucket
+      EC2_INSTANCE_ID       = one(aws_instance.ready[*].id)
+      ECR_REPOSITORY        = local.repository
+      LOG_GROUP             = one(aws_cloudwatch_log_group.deploys[*].name)
+      SSM_DOCUMENT          = local.document_names["deploy"]
+      SSM_ROLLBACK_DOCUMENT = local.document_names["rollback"]
+      SSM_STATUS_DOCUMENT   = local.document_names["status"]
+    }
+    }, { for role in aws_iam_role.plan : var.plan_environment => {
+      AWS_REGION      = local.region
+      AWS_ROLE_ARN    = role.arn
+      DEPLOY_BUCKET   = local.bucket
+      EC2_INSTANCE_ID = one(aws_instance.ready[*].id)
+      ECR_REPOSITORY  = local.repository
+      SSM_DOCUMENT    = local.document_names["status"]
+  } })
 }

@@ -28,6 +28,26 @@ resource "aws_iam_role_policy" "operation" {
   }))
 }
 
+# The role of a plan, for jobs without a say in what is deployed, such as those of pull requests.
+resource "aws_iam_role" "plan" {
+  count              = var.plan_environment == null ? 0 : 1
+  name               = "${var.service}-plan-${var.environment}"
+  description        = "operation: plan of ${var.service} in ${var.environment}, from ${var.github_repository}"
+  assume_role_policy = templatefile("${path.module}/policies/trust.json", merge(local.names, { github_environment = var.plan_environment }))
+
+  depends_on = [aws_iam_openid_connect_provider.github]
+}
+
+resource "aws_iam_role_policy" "plan" {
+  count = var.plan_environment == null ? 0 : 1
+  name  = "plan"
+  role  = aws_iam_role.plan[0].name
+  policy = templatefile("${path.module}/policies/plan.json", merge(local.names, {
+    document_name  = local.document_names["status"]
+    document_owner = local.document_owner
+  }))
+}
+
 resource "aws_iam_role" "instance" {
   name               = "${var.service}-instance-${var.environment}"
   description        = "Instances of ${var.service} in ${var.environment}"

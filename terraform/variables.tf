@@ -64,6 +64,17 @@ variable "create_oidc_provider" {
   default     = true
 }
 
+variable "plan_environment" {
+  description = "GitHub environment whose jobs, such as those of pull requests, get a role for operation: plan, such as dev-plan. null: none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.plan_environment == null || can(regex("^[a-z][a-z0-9]*(-[a-z0-9]+)*$", var.plan_environment)) && var.plan_environment != var.environment
+    error_message = "plan_environment must be lower-case letters, digits and single dashes, starting with a letter, such as dev-plan, and not the environment itself."
+  }
+}
+
 variable "document_name" {
   description = "SSM document that the roles may send to the instances instead of those that the module creates: AWS-RunShellScript, or one of this account."
   type        = string

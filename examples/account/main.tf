@@ -20,10 +20,11 @@ module "deploy" {
   create_oidc_provider = var.create_oidc_provider
   create_instance      = var.create_instance
   log_group            = var.log_group
+  plan_environment     = var.plan_environment
 }
 
 output "commands" {
-  description = "Commands that create the GitHub environment and set its variables: terraform output -raw commands | sh"
+  description = "Commands that create the GitHub environments and set their variables: terraform output -raw commands | sh"
   value       = module.deploy.commands
 }
 

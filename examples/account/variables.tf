@@ -35,6 +35,12 @@ variable "create_oidc_provider" {
   default     = true
 }
 
+variable "plan_environment" {
+  description = "GitHub environment of workflows that show a plan on pull requests, such as dev-plan. null: none."
+  type        = string
+  default     = null
+}
+
 variable "create_instance" {
   description = "false if you deploy to instances of your own."
   type        = bool

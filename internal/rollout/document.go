@@ -48,10 +48,11 @@ func (r *run) checkDocument(ctx context.Context) error {
 
 // documentUse is the use of the document that the operation requires.
 func (r *run) documentUse() deploy.DocumentUse {
-	switch r.plan.Operation {
-	case Deploy:
+	switch {
+	case r.plan.DryRun: // only asks
+	case r.plan.Operation == Deploy:
 		return deploy.DocumentForDeploy
-	case Rollback:
+	case r.plan.Operation == Rollback:
 		return deploy.DocumentForRollback
 	}
 	return deploy.DocumentForStatus

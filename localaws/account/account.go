@@ -33,7 +33,7 @@ func (m Module) Create(s *localaws.Server) error {
 	if m.Document == "" {
 		problems = append(problems, m.CreateDocuments(s))
 	}
-	for _, name := range append(Operations, "instance") {
+	for _, name := range append(Operations, "plan", "instance") {
 		role, err := m.Role(s.Options(), name)
 		if err == nil {
 			err = s.CreateRole(role)
@@ -70,17 +70,21 @@ func (m Module) DocumentName(operation string) string {
 	if m.Document != "" {
 		return m.Document
 	}
+	if operation == "plan" { // only asks, as a status does
+		operation = "status"
+	}
 	return operation + "-" + m.Service + "-" + m.Environment
 }
 
 // RoleName returns the name of the role of an operation, or of the instances.
 func (m Module) RoleName(name string) string { return m.Service + "-" + name + "-" + m.Environment }
 
-// Role returns the role of an operation, or of the instances, as the module creates it.
+// Role returns the role of an operation, or of the instances, as the module creates it. That of a plan is for the GitHub
+// environment <environment>-plan.
 func (m Module) Role(o localaws.Options, name string) (localaws.Role, error) {
 	trust := "trust"
-	if name == "instance" {
-		trust = "instance-trust"
+	if name == "instance" || name == "plan" {
+		trust = name + "-trust"
 	}
 	trusted, err := m.Policy(o, trust)
 	if err != nil {
@@ -89,7 +93,7 @@ func (m Module) Role(o localaws.Options, name string) (localaws.Role, error) {
 	role := localaws.Role{Name: m.RoleName(name), Trust: trusted}
 	files := []string{name}
 	switch {
-	case m.LogGroup == "" || name == "status":
+	case m.LogGroup == "" || name == "status" || name == "plan":
 	case name == "instance":
 		files = append(files, "log-write")
 	default:
@@ -107,8 +111,13 @@ func (m Module) Role(o localaws.Options, name string) (localaws.Role, error) {
 
 var placeholder = regexp.MustCompile(`\$\{([a-z_]+)\}`)
 
-// Policy returns a policy of terraform/policies, as Terraform's templatefile fills it in.
+// Policy returns a policy of terraform/policies, as Terraform's templatefile fills it in; plan-trust is trust for the GitHub
+// environment of plans.
 func (m Module) Policy(o localaws.Options, name string) (text string, err error) {
+	trusted := m.Environment
+	if name == "plan-trust" {
+		name, trusted = "trust", m.Environment+"-plan"
+	}
 	folder, err := policyFolder()
 	if err != nil {
 		return "", err
@@ -120,7 +129,7 @@ func (m Module) Policy(o localaws.Options, name string) (text string, err error)
 	values := map[string]string{
 		"account": o.Account, "partition": o.Partition, "region": o.Region,
 		"service": m.Service, "environment": m.Environment, "repository": m.Repository, "bucket": m.Bucket,
-		"github_owner": "org", "github_owner_id": "1234567", "github_name": "atta", "github_repository_id": "987654321",
+		"github_environment": trusted, "github_owner": "org", "github_owner_id": "1234567", "github_name": "atta", "github_repository_id": "987654321",
 		"document_name": m.DocumentName(name), "document_owner": o.Account,
 		"log_group": m.LogGroup, "settings_path": "/" + m.Service + "/" + m.Environment,
 	}

@@ -21,7 +21,7 @@ const (
 	document   = "arn:aws:ssm:us-east-1:123456789012:document/"
 	instance   = "arn:aws:ec2:us-east-1:123456789012:instance/i-1"
 	parameter  = "arn:aws:ssm:us-east-1:123456789012:parameter/"
-	all        = "deploy rollback status instance"
+	all        = "deploy rollback status plan instance"
 )
 
 func policyOf(t *testing.T, name string) iam.Policy {
@@ -49,48 +49,49 @@ func TestRolesAreDenied(t *testing.T) {
 		allowed                     string // empty: the roles may do nothing of the kind
 		allowedKeys                 map[string]string
 	}{
-		{"another repository", "deploy rollback instance", "ecr:BatchGetImage", repository + "atta-prod", nil, repository + "atta-dev", nil},
+		{"another repository", "deploy rollback plan instance", "ecr:BatchGetImage", repository + "atta-prod", nil, repository + "atta-dev", nil},
 		{"push to another repository", "deploy", "ecr:PutImage", repository + "other-dev", nil, repository + "atta-dev", nil},
-		{"push", "rollback status instance", "ecr:PutImage", repository + "atta-dev", nil, "", nil},
-		{"start an upload", "rollback status instance", "ecr:InitiateLayerUpload", repository + "atta-dev", nil, "", nil},
+		{"push", "rollback status plan instance", "ecr:PutImage", repository + "atta-dev", nil, "", nil},
+		{"start an upload", "rollback status plan instance", "ecr:InitiateLayerUpload", repository + "atta-dev", nil, "", nil},
 		{"read images", "status", "ecr:BatchGetImage", repository + "atta-dev", nil, "", nil},
+		{"read layers", "rollback status plan", "ecr:GetDownloadUrlForLayer", repository + "atta-dev", nil, "", nil},
 		{"delete images", all, "ecr:BatchDeleteImage", repository + "atta-dev", nil, "", nil},
 		{"create a repository", all, "ecr:CreateRepository", repository + "atta-dev", nil, "", nil},
 		{"change the repository", all, "ecr:PutImageTagMutability", repository + "atta-dev", nil, "", nil},
 
-		{"bundles of another environment", "deploy rollback instance", "s3:GetObject", objects + "bundles/prod/atta/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
-		{"bundles of another service", "deploy rollback instance", "s3:GetObject", objects + "bundles/dev/other/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
+		{"bundles of another environment", "deploy rollback plan instance", "s3:GetObject", objects + "bundles/prod/atta/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
+		{"bundles of another service", "deploy rollback plan instance", "s3:GetObject", objects + "bundles/dev/other/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
 		{"bundles of a service whose name begins alike", "deploy rollback instance", "s3:GetObject", objects + "bundles/dev/atta2/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
 		{"write bundles of another service", "deploy", "s3:PutObject", objects + "bundles/dev/other/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
-		{"write bundles", "rollback status instance", "s3:PutObject", objects + "bundles/dev/atta/b.tar.gz", nil, "", nil},
+		{"write bundles", "rollback status plan instance", "s3:PutObject", objects + "bundles/dev/atta/b.tar.gz", nil, "", nil},
 		{"read bundles", "status", "s3:GetObject", objects + "bundles/dev/atta/b.tar.gz", nil, "", nil},
-		{"the state of another service", "deploy rollback status", "s3:GetObject", objects + "deployments/dev/other/lock.json", nil, objects + "deployments/dev/atta/lock.json", nil},
+		{"the state of another service", "deploy rollback status plan", "s3:GetObject", objects + "deployments/dev/other/lock.json", nil, objects + "deployments/dev/atta/lock.json", nil},
 		{"write the state of another environment", "deploy rollback", "s3:PutObject", objects + "deployments/prod/atta/lock.json", nil, objects + "deployments/dev/atta/lock.json", nil},
-		{"write the state", "status instance", "s3:PutObject", objects + "deployments/dev/atta/lock.json", nil, "", nil},
+		{"write the state", "status plan instance", "s3:PutObject", objects + "deployments/dev/atta/lock.json", nil, "", nil},
 		{"read the state", "instance", "s3:GetObject", objects + "deployments/dev/atta/lock.json", nil, "", nil},
 		{"record an image", "rollback", "s3:PutObject", objects + "deployments/dev/atta/images/0.1.0-dev.json", nil, objects + "deployments/dev/atta/history/x.json", nil},
-		{"read the history", "status", "s3:GetObject", objects + "deployments/dev/atta/history/x.json", nil, objects + "deployments/dev/atta/current.json", nil},
+		{"read the history", "status plan", "s3:GetObject", objects + "deployments/dev/atta/history/x.json", nil, objects + "deployments/dev/atta/current.json", nil},
 		{"delete an object", all, "s3:DeleteObject", objects + "deployments/dev/atta/lock.json", nil, "", nil},
-		{"another bucket", "deploy rollback", "s3:GetObject", "arn:aws:s3:::artifacts2/bundles/dev/atta/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
-		{"list another bucket", "deploy rollback status", "s3:ListBucket", "arn:aws:s3:::artifacts2", nil, "arn:aws:s3:::artifacts", nil},
+		{"another bucket", "deploy rollback plan", "s3:GetObject", "arn:aws:s3:::artifacts2/bundles/dev/atta/b.tar.gz", nil, objects + "bundles/dev/atta/b.tar.gz", nil},
+		{"list another bucket", "deploy rollback status plan", "s3:ListBucket", "arn:aws:s3:::artifacts2", nil, "arn:aws:s3:::artifacts", nil},
 		{"list the bucket", "instance", "s3:ListBucket", "arn:aws:s3:::artifacts", nil, "", nil},
 		{"earlier versions of objects", all, "s3:GetObjectVersion", objects + "deployments/dev/atta/lock.json", nil, "", nil},
 		{"change the bucket", all, "s3:PutBucketPolicy", "arn:aws:s3:::artifacts", nil, "", nil},
 
 		{"a document of another service", "deploy", "ssm:SendCommand", document + "deploy-other-dev", nil, document + "deploy-atta-dev", nil},
 		{"a document of another environment", "rollback", "ssm:SendCommand", document + "rollback-atta-prod", nil, document + "rollback-atta-dev", nil},
-		{"the document of a deploy", "rollback status", "ssm:SendCommand", document + "deploy-atta-dev", nil, "", nil},
-		{"the document of a rollback", "status", "ssm:SendCommand", document + "rollback-atta-dev", nil, document + "status-atta-dev", nil},
+		{"the document of a deploy", "rollback status plan", "ssm:SendCommand", document + "deploy-atta-dev", nil, "", nil},
+		{"the document of a rollback", "status plan", "ssm:SendCommand", document + "rollback-atta-dev", nil, document + "status-atta-dev", nil},
 		{"the document that runs anything", all, "ssm:SendCommand", "arn:aws:ssm:us-east-1::document/AWS-RunShellScript", nil, "", nil},
-		{"an untagged instance", "deploy rollback status", "ssm:SendCommand", instance, nil, instance, tagged},
-		{"an instance of another environment", "deploy rollback status", "ssm:SendCommand", instance, keys("prod", "atta"), instance, tagged},
-		{"an instance of another service", "deploy rollback status", "ssm:SendCommand", instance, keys("dev", "other"), instance, tagged},
-		{"an instance without the second tag", "deploy rollback status", "ssm:SendCommand", instance, map[string]string{"ssm:resourcetag/environment": "dev"}, instance, tagged},
+		{"an untagged instance", "deploy rollback status plan", "ssm:SendCommand", instance, nil, instance, tagged},
+		{"an instance of another environment", "deploy rollback status plan", "ssm:SendCommand", instance, keys("prod", "atta"), instance, tagged},
+		{"an instance of another service", "deploy rollback status plan", "ssm:SendCommand", instance, keys("dev", "other"), instance, tagged},
+		{"an instance without the second tag", "deploy rollback status plan", "ssm:SendCommand", instance, map[string]string{"ssm:resourcetag/environment": "dev"}, instance, tagged},
 		{"commands from an instance", "instance", "ssm:SendCommand", instance, tagged, "", nil},
 		{"change a document", all, "ssm:UpdateDocument", document + "deploy-atta-dev", nil, "", nil},
 		{"open a session", all, "ssm:StartSession", instance, tagged, "", nil},
 		{"a parameter", all, "ssm:GetParameter", parameter + "atta/dev/token", nil, "", nil},
-		{"parameters by path", "deploy rollback status", "ssm:GetParametersByPath", parameter + "atta/dev", nil, "", nil},
+		{"parameters by path", "deploy rollback status plan", "ssm:GetParametersByPath", parameter + "atta/dev", nil, "", nil},
 		{"parameters of another path", "instance", "ssm:GetParametersByPath", parameter + "atta/prod", nil, parameter + "atta/dev", nil},
 		{"assume a role", all, "sts:AssumeRole", "arn:aws:iam::123456789012:role/atta-deploy-dev", nil, "", nil},
 		{"change a role", all, "iam:PutRolePolicy", "arn:aws:iam::123456789012:role/atta-deploy-dev", nil, "", nil},
@@ -158,7 +159,11 @@ func TestRolesTrustOneEnvironmentOfOneRepository(t *testing.T) {
 		if got := iam.Evaluate(request, policyOf(t, "trust")); got != want {
 			t.Errorf("%s: the decision is %d", subject, got)
 		}
-		request.Keys[provider+":aud"] = "elsewhere"
+		request.Keys[provider+":sub"] = strings.Replace(subject, ":dev", ":dev-plan", 1)
+		if got := iam.Evaluate(request, policyOf(t, "plan-trust")); got != want {
+			t.Errorf("%s: the decision for a plan is %d", request.Keys[provider+":sub"], got)
+		}
+		request.Keys[provider+":sub"], request.Keys[provider+":aud"] = subject, "elsewhere"
 		if iam.Evaluate(request, policyOf(t, "trust")) == iam.Allowed {
 			t.Errorf("%s: another audience is trusted", subject)
 		}

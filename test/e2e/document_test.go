@@ -58,7 +58,7 @@ func TestOperationsRunTheScriptsOfTheirDocuments(t *testing.T) {
 		t.Errorf("the instance runs %s", s.runs())
 	}
 	s.run("operation=status", "version=", "image=", "fail-on-drift=true", "document-name=status-atta-dev").wants("success")
-	if out := s.run("operation=plan", "version=0.1.2-dev", "image=", "document-name=deploy-atta-dev"); out.code != 0 || out.outputs["status"] != "planned" {
+	if out := s.run("operation=plan", "version=0.1.2-dev", "image=", "document-name=status-atta-dev"); out.code != 0 || out.outputs["status"] != "planned" {
 		t.Errorf("a plan is %s:\n%s", out.outputs["status"], out.log)
 	}
 	if got := s.documents(); !slices.Equal(got, []string{"deploy-atta-dev", "rollback-atta-dev", "status-atta-dev"}) {

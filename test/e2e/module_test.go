@@ -16,7 +16,7 @@ var usualModule = account.Module{Service: "atta", Environment: "dev", Repository
 func (s *stage) roleEnv(inputs map[string]string) []string {
 	s.t.Helper()
 	module := moduleFor(inputs)
-	for _, name := range append(account.Operations, "instance") {
+	for _, name := range append(account.Operations, "plan", "instance") {
 		role, err := module.Role(s.aws.Options(), name)
 		if err != nil {
 			s.t.Fatal(err)
@@ -37,7 +37,9 @@ func (s *stage) roleEnv(inputs map[string]string) []string {
 // roleOf returns the name of the role that an operation needs: docs/permissions.md#what-each-permission-is-for.
 func roleOf(inputs map[string]string) string {
 	switch operation := inputs["operation"]; {
-	case operation == "rollback", operation == "doctor" && inputs["ecr-repository"] != "":
+	case operation == "plan", operation == "doctor" && inputs["ecr-repository"] != "":
+		return "plan"
+	case operation == "rollback":
 		return "rollback"
 	case operation == "status", operation == "doctor":
 		return "status"

@@ -16,6 +16,7 @@ import (
 var tolerated = map[string]string{
 	"deploy: s3:GetObject atta-deploy-artifacts/bundles/dev/deploy-bundle-*":   "the key of earlier versions of this action, for roles with a wider policy",
 	"rollback: s3:GetObject atta-deploy-artifacts/bundles/dev/deploy-bundle-*": "as for deploy",
+	"plan: s3:GetObject atta-deploy-artifacts/bundles/dev/deploy-bundle-*":     "as for deploy",
 }
 
 const logGroup = "/deploy/atta-dev"
@@ -23,10 +24,10 @@ const logGroup = "/deploy/atta-dev"
 // operationSettings are the inputs of each operation with the module's documents.
 var operationSettings = map[string][]string{
 	"deploy":   {"document-name=deploy-atta-dev"},
-	"plan":     {"document-name=deploy-atta-dev", "operation=plan"},
+	"plan":     {"document-name=status-atta-dev", "operation=plan"},
 	"rollback": {"document-name=rollback-atta-dev", "operation=rollback", "version=", "image=", "image-tags=none"},
 	"status":   {"document-name=status-atta-dev", "operation=status", "version=", "image="},
-	"doctor":   {"document-name=rollback-atta-dev", "operation=doctor", "version=", "image="},
+	"doctor":   {"document-name=status-atta-dev", "operation=doctor", "version=", "image="},
 }
 
 // runOperation runs an operation with the module's role and document for it.
@@ -80,7 +81,8 @@ func runEverything(t *testing.T) map[string][]localaws.Permission {
 	s.build("0.1.0-dev")
 	s.runOperation("deploy").wants("success")
 	s.build("0.1.1-dev")
-	s.runOperation("plan", "version=0.1.1-dev")
+	s.runOperation("plan", "version=0.1.0-dev") // whose image has been pushed
+	s.exercise("plan", "version=0.1.1-dev")
 	s.exercise("deploy", "version=0.1.1-dev", "log-group="+logGroup)
 	s.exercise("status")
 
@@ -104,7 +106,7 @@ func runEverything(t *testing.T) map[string][]localaws.Permission {
 
 func TestModuleGrantsWhatOperationsNeedAndNoMore(t *testing.T) {
 	used := runEverything(t)
-	for _, name := range append(account.Operations, "instance") {
+	for _, name := range append(account.Operations, "plan", "instance") {
 		grants, role := grantsOf(t, name), "atta-"+name+"-dev"
 		for _, p := range used[role] {
 			short := shortenGrant(name, iam.Grant{Action: p.Action, Resource: p.Resource})
