@@ -34,7 +34,7 @@ observe_container() {
   fi
 }
 
-# observe_release VERSION: the same, of a release whose last run nobody may have watched.
+# observe_release VERSION: the same, but a run that was stopped in the meantime does not count as a success.
 observe_release() {
   observe_container
   disregard_stopped_run "$BASE/releases/$1"
