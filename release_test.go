@@ -98,6 +98,16 @@ func TestReleaseOfTheSameSourcesIsTheSameCommit(t *testing.T) {
 	}
 }
 
+func TestVerifyReleaseLeavesNoFolderBehindWithoutTheTag(t *testing.T) {
+	folder := t.TempDir()
+	verify := exec.CommandContext(t.Context(), "bash", ".ci/verify_release", "0.0.0")
+	verify.Env = append(os.Environ(), "TMPDIR="+folder)
+	out, err := verify.CombinedOutput()
+	if left, readErr := os.ReadDir(folder); err == nil || readErr != nil || len(left) > 0 {
+		t.Errorf("%v, %v: %v is left\n%s", err, readErr, left, out)
+	}
+}
+
 func TestMajorTagMovesToTheNewestReleaseOnly(t *testing.T) {
 	r := newReleases(t)
 	for _, step := range []struct{ version, major, want string }{
