@@ -43,7 +43,7 @@ func prepareMachines(ctx context.Context, dir string) (listen string, stop func(
 			return "", nil, err
 		}
 	}
-	if err := tier.Quick(quick...); err != nil {
+	if err := tier.MarkQuick(quick...); err != nil {
 		return "", nil, err
 	}
 	tools, err = host.BuildStandins(ctx, dir)

@@ -1,5 +1,5 @@
-// Package tier decides which tests of a package run: `make test` has the quick ones, `make test-all` the slow
-// ones as well, and CI, which sets SAMPLE_CASES, a random third of those. Tests that are asked for with -run do.
+// Package tier decides which tests of a package run: in `make test` the quick ones, in `make test-all` the slow
+// ones as well, and in CI, which sets SAMPLE_CASES, a random third of the slow ones. A test that -run names always runs.
 package tier
 
 import (
@@ -13,23 +13,24 @@ import (
 	"strings"
 )
 
-// Sampled makes a random third of the slow tests, and half of the cases of each, enough.
+// Sampled reports whether a random third of the slow tests, and half of the cases of each, are enough.
 var Sampled = os.Getenv("SAMPLE_CASES") != ""
 
-// Quick makes all other tests of the package slow. To be called before m.Run; the working directory has the package's files.
-func Quick(names ...string) error { return choose(names, false) }
+// MarkQuick makes all other tests of the package slow. Call it before m.Run, in the folder of the package.
+func MarkQuick(names ...string) error { return skipSlow(names, false) }
 
-// Slow makes these tests slow.
-func Slow(names ...string) error { return choose(names, true) }
+// MarkSlow makes these tests slow. Call it before m.Run, in the folder of the package.
+func MarkSlow(names ...string) error { return skipSlow(names, true) }
 
 var testFunc = regexp.MustCompile(`(?m)^func (Test[A-Z]\w*)\(t `)
 
-func choose(names []string, slow bool) error {
+// skipSlow skips the tests that are slow, if they are not wanted: those with these names, or all others.
+func skipSlow(names []string, slow bool) error {
 	files, err := filepath.Glob("*_test.go")
 	if err != nil {
 		return err
 	}
-	var all, left []string
+	var all, skipped []string
 	for _, file := range files {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -46,17 +47,17 @@ func choose(names []string, slow bool) error {
 	}
 	for _, name := range all {
 		if slices.Contains(names, name) == slow {
-			left = append(left, name)
+			skipped = append(skipped, name)
 		}
 	}
 	flag.Parse()
 	if Long {
-		rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
-		left = left[len(left)/3:]
+		rand.Shuffle(len(skipped), func(i, j int) { skipped[i], skipped[j] = skipped[j], skipped[i] })
+		skipped = skipped[len(skipped)/3:]
 	}
-	if Long && !Sampled || len(left) == 0 || flag.Lookup("test.run").Value.String() != "" {
+	if Long && !Sampled || len(skipped) == 0 || flag.Lookup("test.run").Value.String() != "" {
 		return nil
 	}
-	fmt.Printf("%d of %d tests are left to make test-all without SAMPLE_CASES\n", len(left), len(all))
-	return flag.Set("test.skip", "^("+strings.Join(left, "|")+")$")
+	fmt.Printf("%d of %d tests are skipped; make test-all without SAMPLE_CASES runs them\n", len(skipped), len(all))
+	return flag.Set("test.skip", "^("+strings.Join(skipped, "|")+")$")
 }
