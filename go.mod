@@ -4,6 +4,8 @@ go 1.26.0
 
 toolchain go1.26.8
 
+godebug x509usefallbackroots=1 // internal/clients adds the roots of the system
+
 require (
 	al.essio.dev/pkg/shellescape v1.6.1
 	github.com/Masterminds/semver/v3 v3.5.0

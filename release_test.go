@@ -10,15 +10,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// releases is a repository with what a release needs, and its remote.
-type releases struct {
+// releaseRepository has the files that a release changes, and a remote.
+type releaseRepository struct {
 	t   *testing.T
 	dir string
 }
 
-func newReleases(t *testing.T) releases {
+func newReleaseRepository(t *testing.T) releaseRepository {
 	t.Helper()
-	r := releases{t, t.TempDir()}
+	r := releaseRepository{t, t.TempDir()}
 	r.git("init", "--quiet", "--initial-branch=main")
 	for _, file := range []string{"action.yml", deployWorkflow, ".ci/commit_release", ".ci/move_major"} {
 		if err := os.MkdirAll(filepath.Dir(filepath.Join(r.dir, file)), 0o755); err != nil {
@@ -34,12 +34,12 @@ func newReleases(t *testing.T) releases {
 	return r
 }
 
-func (r releases) git(args ...string) string {
+func (r releaseRepository) git(args ...string) string {
 	r.t.Helper()
 	return r.run("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
 }
 
-func (r releases) run(name string, args ...string) string {
+func (r releaseRepository) run(name string, args ...string) string {
 	r.t.Helper()
 	command := exec.CommandContext(r.t.Context(), name, args...)
 	command.Dir = r.dir
@@ -53,7 +53,7 @@ func (r releases) run(name string, args ...string) string {
 const releasedImage = "docker://ghcr.io/org/atta-deploy-action@sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 
 // release commits a release on top of main, and returns its commit.
-func (r releases) release(version string) string {
+func (r releaseRepository) release(version string) string {
 	r.t.Helper()
 	r.git("checkout", "--quiet", "--detach", "main")
 	write(r.t, filepath.Join(r.dir, "action.yml"), strings.Replace(readFile(r.t, "action.yml"), "image: Dockerfile", "image: "+releasedImage, 1))
@@ -64,7 +64,7 @@ func (r releases) release(version string) string {
 // Whoever pins deploy.yml to the commit of a release runs only what this commit determines, also where an organisation
 // demands full commit hashes: https://github.com/bazel-contrib/publish-to-bcr/issues/404
 func TestReleasePinsWhatDeployWorkflowUses(t *testing.T) {
-	r := newReleases(t)
+	r := newReleaseRepository(t)
 	r.release("1.2.3")
 	var released yaml.Node
 	if err := yaml.Unmarshal([]byte(r.git("show", "HEAD:"+deployWorkflow)), &released); err != nil {
@@ -86,7 +86,7 @@ func TestReleasePinsWhatDeployWorkflowUses(t *testing.T) {
 
 // So a tag can be verified by making it again, and a second attempt of a release pushes the same tag.
 func TestReleaseOfTheSameSourcesIsTheSameCommit(t *testing.T) {
-	r := newReleases(t)
+	r := newReleaseRepository(t)
 	first := r.release("1.2.3")
 	t.Setenv("GIT_COMMITTER_NAME", "somebody else")
 	t.Setenv("GIT_AUTHOR_DATE", "2001-01-01T00:00:00Z")
@@ -98,8 +98,18 @@ func TestReleaseOfTheSameSourcesIsTheSameCommit(t *testing.T) {
 	}
 }
 
+func TestVerifyReleaseLeavesNoFolderBehindWithoutTheTag(t *testing.T) {
+	folder := t.TempDir()
+	verify := exec.CommandContext(t.Context(), "bash", ".ci/verify_release", "0.0.0")
+	verify.Env = append(os.Environ(), "TMPDIR="+folder)
+	out, err := verify.CombinedOutput()
+	if left, readErr := os.ReadDir(folder); err == nil || readErr != nil || len(left) > 0 {
+		t.Errorf("%v, %v: %v is left\n%s", err, readErr, left, out)
+	}
+}
+
 func TestMajorTagMovesToTheNewestReleaseOnly(t *testing.T) {
-	r := newReleases(t)
+	r := newReleaseRepository(t)
 	for _, step := range []struct{ version, major, want string }{
 		{"1.9.0", "v1", "v1.9.0"},
 		{"1.10.0", "v1", "v1.10.0"},

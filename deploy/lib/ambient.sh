@@ -13,6 +13,6 @@ ignore_ambient_settings() {
   set +o noclobber
   export LC_ALL=C DOCKER_CONTEXT=default
   unset DOCKER_HOST DOCKER_DEFAULT_PLATFORM CONTAINER_HOST GREP_OPTIONS TAR_OPTIONS GZIP POSIXLY_CORRECT CDPATH TMPDIR
-  TMPDIR=${ATTA_ROOT:-}/run
+  TMPDIR=${ATTA_ROOT:-}/run # of this shell alone, since it is not exported
   [[ -n ${ATTA_ROOT:-} ]] || PATH+=:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin
 }

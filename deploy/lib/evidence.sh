@@ -34,7 +34,7 @@ observe_container() {
   fi
 }
 
-# observe_release VERSION: the same, of a release whose last run nobody may have watched.
+# observe_release VERSION: the same, but a run that was stopped in the meantime does not count as a success.
 observe_release() {
   observe_container
   disregard_stopped_run "$BASE/releases/$1"
@@ -91,11 +91,12 @@ is_soon_evident() {
 # forget_container: what runs from here on is evidence of the next release. While docker still removes a container in
 # the background, rm fails at once, and the name is taken: https://github.com/moby/moby/issues/37698
 forget_container() {
-  local wait
-  for wait in {1..60}; do
-    ! query_docker rm --force --volumes "$SERVICE" >/dev/null 2>&1 || return 0
+  local end=$((SECONDS + 30)) waits=no
+  until query_docker rm --force --volumes "$SERVICE" >/dev/null 2>&1; do
     query_docker container inspect "$SERVICE" >/dev/null 2>&1 || return 0
-    ((wait > 1)) || log_note "waiting for the container $SERVICE to be removed"
+    ((SECONDS < end)) || return 0
+    [[ $waits == yes ]] || log_note "waiting for the container $SERVICE to be removed"
+    waits=yes
     sleep 0.5
   done
 }

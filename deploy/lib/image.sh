@@ -44,20 +44,20 @@ keep_image() {
   ! docker_reads_settings current/settings.env || files+=(--env-file="$SETTINGS")
   ! docker_reads_settings .env || files+=(--env-file="$BASE/.env")
   if ((${#files[@]} > 0)); then
-    if ! try_keeper "${files[@]}"; then
+    if ! create_keeper "${files[@]}"; then
       problem=$(last_engine_error <<<"$REPLY")
-      try_keeper && refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
+      create_keeper && refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
       refuse image-unavailable "the image of $TO cannot be kept: $problem"
     fi
     docker rm --volumes "$SERVICE-$TO" >/dev/null
   fi
-  try_keeper || refuse image-unavailable "the image of $TO cannot be kept: $(last_engine_error <<<"$REPLY")"
+  create_keeper || refuse image-unavailable "the image of $TO cannot be kept: $(last_engine_error <<<"$REPLY")"
 }
 
-# try_keeper ARGUMENT…: creates that container, or sets REPLY to what docker says, which may be a line of the settings. After a
-# power failure containerd may list an image of which it has lost a part; a pull brings that again.
+# create_keeper ARGUMENT…: creates the container that keeps the image, or sets REPLY to the message of docker, which may quote a
+# line of the settings. After a power failure containerd may list an image of which it has lost a part, which a pull restores.
 # https://github.com/moby/moby/issues/46077
-try_keeper() {
+create_keeper() {
   local try
   for try in 1 2; do
     REPLY=$(docker create --pull=never --network=none --name="$SERVICE-$TO" --label="keeps-image-of=$SERVICE" "$@" "$IMAGE" never-started 2>&1) && return 0

@@ -60,8 +60,7 @@ has_finished() {
     ! [[ $line =~ ^\[\ *([0-9]+)\.([0-9]{6})] ]] || ((10#${BASH_REMATCH[1]}${BASH_REMATCH[2]} < start)) || return 0
     sleep "$wait"
   done
-  line=$(last_message 7d4958e842da4a758f6c1cdc7b36dcc5)
-  [[ -z $line ]]
+  [[ -z $(last_message 7d4958e842da4a758f6c1cdc7b36dcc5) ]]
 }
 
 # last_message ID: prints the last message of this kind that systemd has written about the unit's last run.
@@ -71,8 +70,7 @@ last_message() {
     "MESSAGE_ID=$1" _PID=1 "UNIT=$SERVICE.service" ${run:+"INVOCATION_ID=$run"} 2>/dev/null || true
 }
 
-# disregard_stopped_run FOLDER: a run that was stopped does not speak for a release that waits for one that
-# succeeds.
+# disregard_stopped_run FOLDER: a run that was stopped is no evidence of a release that has yet to succeed.
 disregard_stopped_run() {
   [[ $EVIDENCE == succeeded ]] && [[ -f $1/failed || (-f $1/installed && ! -f $1/verified) ]] || return 0
   has_finished || { EVIDENCE=not-run SEEN="the last run of $SERVICE was stopped before its end"; }

@@ -12,7 +12,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/signin"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/google/go-containerregistry/pkg/authn"
-	_ "golang.org/x/crypto/x509roots/fallback" // the action's image has no certificates
 
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/fleet"

@@ -96,7 +96,7 @@ func TestHints(t *testing.T) {
 			[]string{"Set deploy-bucket to a bucket in us-east-1, or aws-region to eu-west-1: the bucket, the registry and the instances are in one region."}},
 		"unknown CA": {&smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity", Err: fmt.Errorf("get credentials: %w",
 			&url.Error{Op: "Post", URL: "https://sts.us-east-1.amazonaws.com/", Err: &tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}})},
-			[]string{"The server, or a proxy that inspects TLS, has a CA that this action does not know: copy its certificate into the workspace, and set SSL_CERT_FILE: ${{ github.workspace }}/ca.pem in the env of this step. See workflows.md (" + docs + "workflows.md#a-ca-of-your-own)."}},
+			[]string{"The server, or a proxy that inspects TLS, has a CA that this action does not know: copy its certificate into the workspace, and set SSL_CERT_FILE: ${{ github.workspace }}/ca.pem in the env of this step. See workflows.md (" + docs + "workflows.md#a-custom-ca)."}},
 		"no bundle":        {call("S3", "HeadObject", "NotFound", "no"), []string{noBundle}},
 		"no bundle on GET": {call("S3", "GetObject", "NoSuchKey", "no"), []string{noBundle}},
 		"expired":          {call("STS", "GetCallerIdentity", "ExpiredToken", "no"), []string{notValid}},

@@ -29,8 +29,8 @@ func groupHosts(hosts []*rollout.Host, key func(*rollout.Host) string) (groups [
 	return groups
 }
 
-// differ reports whether the hosts have more than one value of a key.
-func differ(hosts []*rollout.Host, key func(*rollout.Host) string) bool {
+// valuesDiffer reports whether the hosts have more than one value of a key.
+func valuesDiffer(hosts []*rollout.Host, key func(*rollout.Host) string) bool {
 	return slices.ContainsFunc(hosts, func(h *rollout.Host) bool { return key(h) != key(hosts[0]) })
 }
 
@@ -85,12 +85,12 @@ func hostTable(result rollout.Result, hosts []*rollout.Host) string {
 	}
 	wave := func(h *rollout.Host) string { return strings.TrimPrefix(strconv.Itoa(h.Wave), "0") }
 	message := func(h *rollout.Host) string { return escapeCell(truncateText(h.Message, maxRowMessage)) }
-	changes, shared := !onlyAsks(result.Plan.Operation), len(hosts) > 1 && !differ(hosts, message)
+	changes, shared := !onlyAsks(result.Plan.Operation), len(hosts) > 1 && !valuesDiffer(hosts, message)
 	columns := slices.DeleteFunc([]column{
 		{"Instance", true, func(h *rollout.Host) string { return instanceLink(result, h) }},
-		{"Wave", differ(result.Hosts, wave), wave},
-		{"Running", changes && differ(result.Hosts, runningNow), runningNow},
-		{"Previous", changes && differ(result.Hosts, versionBefore), func(h *rollout.Host) string { return codeSpan(h.Before) }},
+		{"Wave", valuesDiffer(result.Hosts, wave), wave},
+		{"Running", changes && valuesDiffer(result.Hosts, runningNow), runningNow},
+		{"Previous", changes && valuesDiffer(result.Hosts, versionBefore), func(h *rollout.Host) string { return codeSpan(h.Before) }},
 		{"Message", !shared, message},
 	}, func(c column) bool { return !c.shown })
 	var b strings.Builder

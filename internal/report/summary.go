@@ -44,7 +44,7 @@ func Summary(result rollout.Result, err error) string {
 func changeLine(result rollout.Result) string {
 	from, to := result.Previous(), result.Plan.Release.Version.String()
 	before := codeSpan(from)
-	if differ(result.Hosts, versionBefore) {
+	if valuesDiffer(result.Hosts, versionBefore) {
 		before = "different versions"
 	}
 	parts := []string{strings.Trim(before+" → "+codeSpan(to), " →"), compareLink(result, from, to)}

@@ -77,12 +77,7 @@ func rolloutVerdict(result rollout.Result) string {
 }
 
 func statusVerdict(result rollout.Result) string {
-	outOfSync, states := 0, countStates(result.Hosts)
-	for _, host := range result.Hosts {
-		if !isHealthy(host) {
-			outOfSync++
-		}
-	}
+	outOfSync, states := len(failedHostsOf(result)), countStates(result.Hosts)
 	service := result.Plan.Release.Service + " in " + result.Plan.Release.Environment
 	if outOfSync > 0 {
 		return fmt.Sprintf("⚠️ %s: %d of %s out of sync", service, outOfSync, rollout.Instances(len(result.Hosts)))
@@ -159,13 +154,10 @@ func describeOutcome(result rollout.Result) string {
 }
 
 // failedHostsOf returns the hosts on which a run has failed, those that need attention first.
-func failedHostsOf(result rollout.Result) (list []*rollout.Host) {
-	for _, host := range sortByUrgency(result.Hosts) {
-		if !isHealthy(host) && host.State != rollout.NotStarted && !wasRolledBackByRun(host) {
-			list = append(list, host)
-		}
-	}
-	return list
+func failedHostsOf(result rollout.Result) []*rollout.Host {
+	return slices.DeleteFunc(sortByUrgency(result.Hosts), func(h *rollout.Host) bool {
+		return isHealthy(h) || h.State == rollout.NotStarted || wasRolledBackByRun(h)
+	})
 }
 
 // wasRolledBackByRun reports whether a host had the release, and the run rolled it back because of another one.

@@ -127,7 +127,7 @@ func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
 	return list
 }
 
-// rollbackSuffix is what the id of a rollback has more than that of the deploy before it.
+// rollbackSuffix is what the id of a rollback has more than that of its deploy.
 const rollbackSuffix = "-back"
 
 // rollBackHosts makes hosts run their previous verified release, each its own.
@@ -144,14 +144,9 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 		commander := r.commander()
 		commander.header.DeploymentID += rollbackSuffix
 		want := expectation{deployment: commander.header.DeploymentID, service: r.plan.Release.Service}
-		cause := map[*Host]string{} // of those that are to blame
-		for _, host := range hosts {
-			if host.State == Drifted {
-				cause[host] = host.Message + "; "
-			}
-		}
-		silent := unknownHosts(hosts)
-		for _, host := range silent {
+		drifted, silent := hostsIn(hosts, Drifted), hostsIn(hosts, Unknown)
+		cause := map[*Host]string{}
+		for _, host := range slices.Concat(drifted, silent) {
 			cause[host] = host.Message + "; "
 		}
 		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, commander.dropUnreachable(ctx, hosts))

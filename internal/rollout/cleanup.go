@@ -45,7 +45,7 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 		return fmt.Errorf("%w: deployment %s belongs to %q", errOtherRun, left.Deployment, owner.RunURL)
 	}
 	r.restoreRecord(record)
-	if !found || record.Status != OutcomeRunning && len(unknownHosts(r.result.Hosts)) == 0 {
+	if !found || record.Status != OutcomeRunning && len(hostsIn(r.result.Hosts, Unknown)) == 0 {
 		r.console.Info("the state of every instance is known; the lock is released")
 		r.result.Idle, r.result.Status = true, record.Status
 		return nil
@@ -70,7 +70,7 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	}
 	r.result.Status = record.Status
 	record.Hosts = recordHosts(r.result.Hosts)
-	return errors.Join(problem, unhealthyError(unknownHosts(r.result.Hosts), len(r.result.Hosts)), r.services.Lease.WriteRecord(ctx, left.Deployment, record))
+	return errors.Join(problem, unhealthyError(hostsIn(r.result.Hosts, Unknown), len(r.result.Hosts)), r.services.Lease.WriteRecord(ctx, left.Deployment, record))
 }
 
 // restoreRecord takes the run's own record as what is known.

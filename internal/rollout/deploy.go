@@ -47,7 +47,7 @@ func (r *run) runWaves(ctx context.Context) error {
 	if err := r.deployToNewInstances(ctx); err != nil {
 		return err
 	}
-	if silent := unknownHosts(r.result.Hosts); len(silent) > 0 {
+	if silent := hostsIn(r.result.Hosts, Unknown); len(silent) > 0 {
 		if err := r.recheckHosts(ctx, silent, resolveTimeLimit); err != nil {
 			return r.abortRollout(ctx, r.wavesOf(silent), err)
 		}

@@ -226,13 +226,9 @@ func fleetOutcome(ctx context.Context, hosts []*Host, err error) Outcome {
 	return OutcomeFailed
 }
 
-func unknownHosts(hosts []*Host) (list []*Host) {
-	for _, host := range hosts {
-		if host.State == Unknown {
-			list = append(list, host)
-		}
-	}
-	return list
+// hostsIn returns the hosts in a state.
+func hostsIn(hosts []*Host, state State) []*Host {
+	return slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State != state })
 }
 
 func instancesOf(hosts []*Host) []fleet.Instance {

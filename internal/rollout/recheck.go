@@ -39,7 +39,7 @@ func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Durati
 			r.console.Info("not asked again: %v", err)
 			err = nil
 		}
-		failed := driftedHosts(hosts)
+		failed := hostsIn(hosts, Drifted)
 		for _, host := range failed {
 			r.console.Info("%s: %s", host.Instance, host.Message)
 		}
@@ -47,11 +47,11 @@ func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Durati
 	})
 }
 
-// askEarlierHosts asks the hosts, and those that seem not to run the release once more: a program that was
-// started again may be up by then. One that only was started again has a while to stay up.
+// askEarlierHosts asks the hosts, and once more those that seem not to run the release: a program that was
+// started again may be up by then. One that only was started again has until the end of restartWindow to stay up.
 func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
 	started := time.Now()
-	for look := 1; ; look++ {
+	for polls := 1; ; polls++ {
 		for _, host := range hosts {
 			host.State, host.Message = Unknown, "it was healthy, and could not be asked again"
 		}
@@ -65,14 +65,14 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 		if err != nil {
 			return err
 		}
-		hosts = slices.DeleteFunc(driftedHosts(hosts), func(h *Host) bool {
+		hosts = slices.DeleteFunc(hostsIn(hosts, Drifted), func(h *Host) bool {
 			switch {
 			case slices.Contains(h.Drift, "version") || slices.Contains(h.Drift, "digest"):
 				return true
 			case len(h.Drift) == 1 && h.Drift[0] == "restarts":
 				return time.Since(started) > restartWindow
 			}
-			return look > 1
+			return polls > 1
 		})
 		if len(hosts) == 0 {
 			return nil
@@ -81,10 +81,6 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 			return context.Cause(ctx)
 		}
 	}
-}
-
-func driftedHosts(hosts []*Host) []*Host {
-	return slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State != Drifted })
 }
 
 // applyRecheck compares a later status with what the host has proved. A host that still has the release

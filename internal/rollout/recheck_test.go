@@ -100,8 +100,7 @@ func TestAFailedRequestForEarlierWavesRollsNothingBack(t *testing.T) {
 	})
 }
 
-// What is seen once, or says nothing about the program, condemns no release.
-func TestWhatAnInstanceOfAnEarlierWaveMayStillSay(t *testing.T) {
+func TestOnlyDriftThatLastsOnAnEarlierWaveRollsItBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		drift []string
 		lasts time.Duration
@@ -139,7 +138,7 @@ func TestWhatAnInstanceOfAnEarlierWaveMayStillSay(t *testing.T) {
 	}
 }
 
-// Who has rolled an instance back by hand does not want it rolled back further.
+// Somebody who has rolled an instance back by hand does not want it rolled back further.
 func TestInstanceThatWasRolledBackByHandStaysThere(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(3, "0.1.28-dev")

@@ -69,7 +69,7 @@ func (r *run) finishRun(ctx context.Context) {
 	if released != nil {
 		r.console.Warning("The deploy lock was not released", "it expires in about two minutes: %v; see %s", released, leftoverPage)
 	}
-	if recorded == nil && released == nil && len(unknownHosts(r.result.Hosts)) == 0 {
+	if recorded == nil && released == nil && len(hostsIn(r.result.Hosts, Unknown)) == 0 {
 		_ = r.console.SaveState(stateFinished, "true") // otherwise the post step checks again, and finds nothing to do
 	}
 }

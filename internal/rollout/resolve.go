@@ -21,7 +21,7 @@ const (
 // limit. Before that it fences them, so that a command that is still on its way is refused
 // and "it never came" stays true.
 func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts []*Host) error {
-	open := unknownHosts(hosts)
+	open := hostsIn(hosts, Unknown)
 	if len(open) == 0 || isDone(ctx) {
 		return nil
 	}
@@ -53,7 +53,7 @@ func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, l
 		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
 			return err
 		}
-		hosts = slices.DeleteFunc(unknownHosts(hosts), func(h *Host) bool { return h.resolved })
+		hosts = slices.DeleteFunc(hostsIn(hosts, Unknown), func(h *Host) bool { return h.resolved })
 		if len(hosts) == 0 || !time.Now().Before(until) {
 			return nil
 		}
@@ -95,8 +95,8 @@ func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, ap
 	return err
 }
 
-// dropUnreachable are the hosts without those to which SSM delivers nothing now, which say so: one of them would
-// keep a command from all others.
+// dropUnreachable returns the hosts that SSM can reach now, and makes the others not deployed: one of them would keep
+// a command from all.
 // https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html (InvalidInstanceId)
 func (c *commander) dropUnreachable(ctx context.Context, hosts []*Host) []*Host {
 	ready, unready, err := c.fleet.Find(ctx, inputs.Targets{InstanceIDs: instanceIDs(hosts)})

@@ -44,12 +44,12 @@ func (r release) deploy(ctx context.Context, act, folder string, t *target) (log
 		{"-c", "user.name=try", "-c", "user.email=try@example.com", "commit", "--quiet", "--no-gpg-sign", "--message=Begin"},
 		{"remote", "add", "origin", "https://github.com/org/atta.git"}, // where act reads the repository's name
 	} {
-		if _, err := output(ctx, repository, "git", args...); err != nil {
+		if _, err := commandOutput(ctx, repository, "git", args...); err != nil {
 			return "", err
 		}
 	}
 	// act does not know queue: https://github.com/nektos/act/blob/v0.2.89/pkg/schema/workflow_schema.json
-	if _, err := output(ctx, r.tagFolder(), "sed", "--in-place", "/^ *queue: max$/d", ".github/workflows/deploy.yml"); err != nil {
+	if _, err := commandOutput(ctx, r.tagFolder(), "sed", "--in-place", "/^ *queue: max$/d", ".github/workflows/deploy.yml"); err != nil {
 		return "", err
 	}
 	args := []string{

@@ -22,7 +22,7 @@ func main() {
 	version := flag.String("version", "", "version to try, whose tag v1.2.3 this clone has")
 	act := flag.String("act", "act", "path of act")
 	flag.Parse()
-	err := try(ctx, *version, *act)
+	err := tryRelease(ctx, *version, *act)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "tryrelease:", err)
@@ -30,7 +30,8 @@ func main() {
 	}
 }
 
-func try(ctx context.Context, version, act string) (err error) {
+// tryRelease deploys with the released action and checks what ran.
+func tryRelease(ctx context.Context, version, act string) (err error) {
 	folder, err := os.MkdirTemp("", "tryrelease-")
 	if err != nil {
 		return err
@@ -59,12 +60,12 @@ func try(ctx context.Context, version, act string) (err error) {
 		return err
 	}
 	if !strings.Contains(log, "docker run image="+r.image) {
-		return fmt.Errorf("what ran is not %s, the image of v%s", r.image, version)
+		return fmt.Errorf("another image than %s, that of v%s, was run", r.image, version)
 	}
 	return t.checkDeployed()
 }
 
-// release is a released action as GitHub would find it.
+// release is a released action, checked out as GitHub would do it.
 type release struct {
 	version string
 	commit  string // which deploy.yml of the tag names
@@ -75,30 +76,30 @@ type release struct {
 func (r release) tagFolder() string    { return filepath.Join(r.folder, "tag") }
 func (r release) commitFolder() string { return filepath.Join(r.folder, "commit") }
 
-// checkOut checks out the tag and the commit before it, which sets the image (.ci/commit_release).
+// checkOut checks out the tag and its parent, the commit that sets the image (.ci/commit_release).
 func checkOut(ctx context.Context, version, folder string) (r release, err error) {
 	r = release{version: version, folder: folder}
 	for revision, path := range map[string]string{"v" + version: r.tagFolder(), "v" + version + "~": r.commitFolder()} {
-		if _, err := output(ctx, ".", "git", "worktree", "add", "--force", "--detach", path, revision); err != nil {
+		if _, err := commandOutput(ctx, ".", "git", "worktree", "add", "--force", "--detach", path, revision); err != nil {
 			return release{}, errors.Join(err, r.remove())
 		}
 	}
-	if r.commit, err = output(ctx, r.commitFolder(), "git", "rev-parse", "HEAD"); err != nil {
+	if r.commit, err = commandOutput(ctx, r.commitFolder(), "git", "rev-parse", "HEAD"); err != nil {
 		return release{}, errors.Join(err, r.remove())
 	}
-	if r.image, err = output(ctx, r.commitFolder(), "sed", "--quiet", "s|^  image: docker://||p", "action.yml"); err != nil || r.image == "" {
+	if r.image, err = commandOutput(ctx, r.commitFolder(), "sed", "--quiet", "s|^  image: docker://||p", "action.yml"); err != nil || r.image == "" {
 		return release{}, errors.Join(fmt.Errorf("the action.yml of v%s names no published image", version), err, r.remove())
 	}
 	return r, nil
 }
 
-// remove removes the worktrees that there are.
+// remove removes the worktrees.
 func (r release) remove() (err error) {
 	for _, path := range []string{r.tagFolder(), r.commitFolder()} {
 		if _, missing := os.Stat(path); missing != nil {
 			continue
 		}
-		_, problem := output(context.Background(), ".", "git", "worktree", "remove", "--force", path)
+		_, problem := commandOutput(context.Background(), ".", "git", "worktree", "remove", "--force", path)
 		err = errors.Join(err, problem)
 	}
 	return err
@@ -106,11 +107,12 @@ func (r release) remove() (err error) {
 
 // pull pulls the image as runners of other users do, without a login.
 func (r release) pull(ctx context.Context, folder string) error {
-	_, err := output(ctx, ".", "docker", "--config", filepath.Join(folder, "no-login"), "pull", "--quiet", r.image)
+	_, err := commandOutput(ctx, ".", "docker", "--config", filepath.Join(folder, "no-login"), "pull", "--quiet", r.image)
 	return err
 }
 
-func output(ctx context.Context, dir, name string, args ...string) (string, error) {
+// commandOutput returns the output of a command without surrounding space.
+func commandOutput(ctx context.Context, dir, name string, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, name, args...)
 	command.Dir = dir
 	var problem strings.Builder

@@ -85,11 +85,11 @@ func (t *target) close() (err error) {
 	return err
 }
 
-// checkDeployed is an error unless the instance runs the version.
+// checkDeployed checks that the instance runs the version.
 func (t *target) checkDeployed() error {
 	current, err := os.Readlink(t.host.Path("opt", module.Service, "current"))
-	if err != nil || filepath.Base(current) != deployed {
-		return fmt.Errorf("the instance runs %q instead of %s: %w", current, deployed, err)
+	if err == nil && filepath.Base(current) != deployed {
+		err = fmt.Errorf("the instance runs %q instead of %s", current, deployed)
 	}
-	return nil
+	return err
 }

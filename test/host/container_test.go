@@ -49,7 +49,7 @@ var sampled = []string{
 }
 
 func prepareMachines(ctx context.Context, _ string) (listen string, stop func() error, err error) {
-	if err := tier.Sample(sampled...); err != nil {
+	if err := tier.MarkSampled(sampled...); err != nil {
 		return "", nil, err
 	}
 	stop, err = container.Engine(ctx)

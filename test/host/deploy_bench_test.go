@@ -22,13 +22,13 @@ import (
 
 const benchRounds = 5
 
-// measured is a machine that counts the time in which it runs commands.
-type measured struct {
+// timedMachine is a machine that counts the time in which it runs commands.
+type timedMachine struct {
 	localaws.Machine
 	busy time.Duration
 }
 
-func (m *measured) Run(ctx context.Context, script string, env []string) localaws.Exit {
+func (m *timedMachine) Run(ctx context.Context, script string, env []string) localaws.Exit {
 	began := time.Now()
 	defer func() { m.busy += time.Since(began) }()
 	return m.Machine.Run(ctx, script, env)
@@ -45,8 +45,8 @@ const probe = `while :; do
   read -r -t 0.01 <> <(:)
 done`
 
-// silence runs an action and returns how long it takes and the longest time in which the service did not answer meanwhile.
-func (s site) silence(action func()) (took, longest time.Duration) {
+// measureOutage runs an action, and returns how long it took and the longest time in which the service did not answer.
+func (s site) measureOutage(action func()) (took, outage time.Duration) {
 	s.t.Helper()
 	log := filepath.Join(s.folder, "answers")
 	file, err := os.Create(log)
@@ -78,14 +78,14 @@ func (s site) silence(action func()) (took, longest time.Duration) {
 			s.t.Fatal(err)
 		}
 		if last > 0 {
-			longest = max(longest, time.Duration((at-last)*1e9))
+			outage = max(outage, time.Duration((at-last)*1e9))
 		}
 		last = at
 	}
 	if last == 0 {
 		s.t.Fatal("the service has never answered")
 	}
-	return took, longest
+	return took, outage
 }
 
 // The table of docs/benchmarks.md: make bench-deploy.
@@ -95,7 +95,7 @@ func TestTableOfDeploys(t *testing.T) {
 	if err := errors.Join(os.Mkdir(filepath.Join(s.folder, "deploy"), 0o755), os.WriteFile(filepath.Join(s.folder, "deploy", "docker.env"), []byte("DOCKER_ARGS=--network=host\n"), 0o644)); err != nil {
 		t.Fatal(err)
 	}
-	host := &measured{Machine: s.Container}
+	host := &timedMachine{Machine: s.Container}
 	cloud.AddInstance(localaws.Instance{ID: instanceID, Name: "bench", Machine: host})
 	flags := []string{"--mode=service", `--image-command=["--serve"]`, "--health-url=http://127.0.0.1:8080/health", "--min-healthy-time=" + minHealthy.String()}
 	rows := []string{"deploy of a service, until it is verified", "  of that the instance's own work", "  of that its minimum healthy time", "  the rest: push, bundle, requests, waiting for SSM",
@@ -110,13 +110,13 @@ func TestTableOfDeploys(t *testing.T) {
 	for round := range benchRounds {
 		version := fmt.Sprintf("0.1.%d-dev", round+1)
 		host.busy = 0
-		took, silent := s.silence(func() { deploy(version) })
-		back, silentBack := s.silence(func() {
+		took, outage := s.measureOutage(func() { deploy(version) })
+		back, outageBack := s.measureOutage(func() {
 			if log, outputs, err := s.runAction("", nil, "--operation=rollback"); err != nil || outputs["status"] != "success" {
 				t.Fatalf("%v, %v\n%s", err, outputs, log)
 			}
 		})
-		for i, d := range []time.Duration{took, host.busy, minHealthy, took - host.busy, silent, back, silentBack} {
+		for i, d := range []time.Duration{took, host.busy, minHealthy, took - host.busy, outage, back, outageBack} {
 			times[i] = append(times[i], d)
 		}
 	}

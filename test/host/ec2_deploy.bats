@@ -273,6 +273,14 @@ release() {
   [ "$LOOKED" = 3 ]
 }
 
+@test "a removal that hangs is not tried for longer than half a minute" {
+  local SERVICE=atta tries=0
+  log_note() { :; }
+  query_docker() { [[ $1 == container ]] || { tries=$((tries + 1)) SECONDS=$((SECONDS + 65)); false; }; }
+  forget_container
+  [ "$tries" = 1 ]
+}
+
 @test "a trap runs a hundred times of a hundred while systemd is asked again and again" {
   local script=$BATS_TEST_TMPDIR/asks.sh try pid line
   printf '%s\n' "source $BATS_TEST_DIRNAME/../../deploy/ec2_deploy.sh" 'systemctl() { sleep 0.01; echo running; }' \

@@ -33,7 +33,7 @@ func (r rebooting) Reboot(context.Context) error { return r.Host.Reboot() }
 var tools string
 
 func prepareMachines(ctx context.Context, dir string) (listen string, stop func() error, err error) {
-	if err := tier.Quick(quick...); err != nil {
+	if err := tier.MarkQuick(quick...); err != nil {
 		return "", nil, err
 	}
 	tools, err = host.BuildStandins(ctx, dir)

@@ -1,5 +1,5 @@
-// Package tier decides which tests of a package run: `make test` has the quick ones, `make test-all` the slow
-// ones as well, and CI, which sets SAMPLE_CASES, a random share of those.
+// Package tier decides which tests of a package run: in `make test` the quick ones, in `make test-all` the slow
+// ones as well, and in CI, which sets SAMPLE_CASES, a random third of the slow ones.
 package tier
 
 import (
@@ -13,61 +13,61 @@ import (
 	"strings"
 )
 
-// Sampled makes a random third of the slow tests, and half of the cases of each, enough.
+// Sampled reports whether a random third of the slow tests, and half of the cases of each, are enough.
 var Sampled = os.Getenv("SAMPLE_CASES") != ""
 
-// Quick makes all other tests of the package slow. To be called before m.Run; the working directory has the package's files.
-func Quick(names ...string) error {
+// MarkQuick makes all other tests of the package slow. Call it before m.Run, in the folder of the package.
+func MarkQuick(names ...string) error {
 	all, err := findTests(names)
 	if err != nil {
 		return err
 	}
-	return leaveSlow(len(all), slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(names, name) }))
+	return skipSlow(len(all), slices.DeleteFunc(slices.Clone(all), func(name string) bool { return slices.Contains(names, name) }))
 }
 
-// Slow makes these tests slow.
-func Slow(names ...string) error {
+// MarkSlow makes these tests slow. Call it before m.Run, in the folder of the package.
+func MarkSlow(names ...string) error {
 	all, err := findTests(names)
 	if err != nil {
 		return err
 	}
-	return leaveSlow(len(all), names)
+	return skipSlow(len(all), names)
 }
 
-// leaveSlow leaves slow tests out, unless -run asks for tests.
-func leaveSlow(all int, slow []string) error {
+// skipSlow skips slow tests that are not wanted, unless -run asks for tests.
+func skipSlow(all int, slow []string) error {
 	flag.Parse()
 	if Long && !Sampled || flag.Lookup("test.run").Value.String() != "" {
 		return nil
 	}
 	if Long {
-		return leaveMost(all, slow)
+		return skipMost(all, slow)
 	}
-	return leaveOut(all, slow)
+	return skip(all, slow)
 }
 
-// Sample makes a random third of these tests enough where SAMPLE_CASES is set, also if -run asks for them.
-func Sample(names ...string) error {
+// MarkSampled makes a random third of these tests enough where SAMPLE_CASES is set, also if -run asks for them.
+func MarkSampled(names ...string) error {
 	all, err := findTests(names)
 	if err != nil || !Sampled {
 		return err
 	}
 	flag.Parse()
-	return leaveMost(len(all), names)
+	return skipMost(len(all), names)
 }
 
-// leaveMost leaves a random two thirds of the tests out.
-func leaveMost(all int, names []string) error {
-	left := slices.Clone(names)
-	rand.Shuffle(len(left), func(i, j int) { left[i], left[j] = left[j], left[i] })
-	return leaveOut(all, left[len(left)/3:])
+// skipMost skips a random two thirds of the tests.
+func skipMost(all int, names []string) error {
+	skipped := slices.Clone(names)
+	rand.Shuffle(len(skipped), func(i, j int) { skipped[i], skipped[j] = skipped[j], skipped[i] })
+	return skip(all, skipped[len(skipped)/3:])
 }
 
-func leaveOut(all int, names []string) error {
+func skip(all int, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	fmt.Printf("%d of %d tests are left to make test-all and make e2e without SAMPLE_CASES\n", len(names), all)
+	fmt.Printf("%d of %d tests are skipped; make test-all and make e2e without SAMPLE_CASES run them\n", len(names), all)
 	return flag.Set("test.skip", "^("+strings.Join(names, "|")+")$")
 }
 

@@ -101,5 +101,5 @@ type artifact []byte
 // RawManifest implements remote.Taggable.
 func (a artifact) RawManifest() ([]byte, error) { return a, nil }
 
-// MediaType is for the registry.
+// MediaType is the content type with which remote.Put sends the manifest.
 func (a artifact) MediaType() (types.MediaType, error) { return types.OCIManifestSchema1, nil }
