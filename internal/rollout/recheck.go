@@ -50,9 +50,13 @@ func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Durati
 // askEarlierHosts asks the hosts, and those that seem not to run the release once more: a program that was
 // started again may be up by then. One that only was started again has a while to stay up.
 func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
-	started := time.Now()
+	started, healthy := time.Now(), map[*Host]Host{}
+	for _, host := range hosts {
+		healthy[host] = *host
+	}
 	for look := 1; ; look++ {
 		for _, host := range hosts {
+			*host = healthy[host]
 			host.State, host.Message = Unknown, "it was healthy, and could not be asked again"
 		}
 		err := r.commander().askAgain(ctx, "", hosts, limit, func(host *Host, report *deploy.Report, silence string) {
