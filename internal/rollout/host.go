@@ -141,6 +141,9 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 			return
 		}
 		h.State, h.Changed = stateOf(report), report.Outcome == deploy.OutcomeDeployed
+		if h.Changed && want.version != "" {
+			h.Before = cmp.Or(report.Before, h.Before) // a deploy may have been at work when it was asked
+		}
 	case deploy.OutcomeRefused:
 		h.State = NotDeployed
 	case deploy.OutcomeRolledBack:
