@@ -154,8 +154,16 @@ func (r *run) findNewInstances(ctx context.Context) ([]*Host, error) {
 	var problems []error
 	first := len(r.result.Hosts)
 	for _, instance := range ready {
-		if !known[instance.ID] {
-			r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotDeployed, Message: "new since the run began"})
+		if known[instance.ID] {
+			continue
+		}
+		message := "new since the run began"
+		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotDeployed, Message: message})
+	}
+	for _, host := range r.left {
+		known[host.ID] = true
+		if i := slices.IndexFunc(r.left, func(h *Host) bool { return h.ID == instance.ID }); i >= 0 {
+			r.left, message = slices.Delete(r.left, i, i+1), "left out when the run began"
 		}
 	}
 	for _, problem := range unready {
