@@ -170,13 +170,13 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 			h.Message = "asked again: " + problem
 			return
 		}
-		h.State, h.Changed, h.Message = stateOf(report), deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
-	case deploy.OutcomeRefused:
-		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
 		if drift := driftOfRelease(report); len(drift) > 0 {
 			h.Message = fmt.Sprintf("asked again: it has %s, and differs in %s", report.Version, strings.Join(drift, ", "))
 			return
 		}
+		h.State, h.Changed, h.Message = stateOf(report), deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
+	case deploy.OutcomeRefused:
+		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
 	case deploy.OutcomeRolledBack:
 		h.setRolledBack("its answer was lost; asked again, it reports that it rolled back")
 	case deploy.OutcomeRollbackFailed:
@@ -198,9 +198,6 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	}
 }
 
-// stateOf is the state of a host that has a release, without contradiction. A job that is not
-// run now was seen to succeed before, or not yet.
-func stateOf(report *deploy.Report) State {
 // setRolledBack sets the state of a host that has rolled back, by its own later report: what is not up again is
 // unknown, unless it was down before.
 func (h *Host) setRolledBack(how string) {
@@ -215,6 +212,9 @@ func (h *Host) setRolledBack(how string) {
 	}
 }
 
+// stateOf is the state of a host that has a release, without contradiction. A job that is not
+// run now was seen to succeed before, or not yet.
+func stateOf(report *deploy.Report) State {
 	switch {
 	case report.Evidence == deploy.EvidenceAtWork:
 		return Running

@@ -132,6 +132,7 @@ func driftOfRelease(report *deploy.Report) []string {
 // keepRelease records the release as current although the run fails: what is wrong with a few hosts, which the
 // error names, says nothing about it.
 func (r *run) keepRelease(ctx context.Context, cause error) error {
+	cause = errors.Join(cause, unhealthyError(r.result.Hosts, len(r.result.Hosts)))
 	return fmt.Errorf("every other instance runs %s, and keeps it: %w", r.plan.Release.Version, errors.Join(cause, r.setCurrent(r.leaseContext(ctx))))
 }
 
