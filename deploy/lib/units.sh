@@ -19,13 +19,11 @@ list_units() {
 declare -gA PROPERTY=()
 readonly PROPERTIES=Type,RemainAfterExit,ActiveState,SubState,Result,ExecMainStatus,InvocationID,ExecMainStartTimestampMonotonic,UnitFileState,FragmentPath
 query_properties() {
-  local text line wait
+  local text wait
   PROPERTY=()
   for wait in 0.5 1 0; do
     if text=$(systemctl show --property="$PROPERTIES" "${1:-$UNIT}"); then
-      while IFS= read -r line; do
-        [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-      done <<<"$text"
+      read_properties <<<"$text"
       return 0
     fi
     sleep "$wait"
