@@ -78,11 +78,9 @@ raise_fence() {
 # observe_container: sets EVIDENCE and SEEN to what the engine shows of the unit's container, and
 # IMAGE_ID to the id of the release's image.
 observe_container() {
-  local line answer image state status started unseen=none IMAGE
+  local answer image state status started unseen=none IMAGE
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
-  while IFS= read -r line; do
-    [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-  done < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,NRestarts,InvocationID,ExecMainStartTimestampMonotonic "$SERVICE.service" 2>/dev/null)
+  read_properties < <(systemctl show --property=Type,RemainAfterExit,ActiveState,Result,NRestarts,InvocationID,ExecMainStartTimestampMonotonic "$SERVICE.service" 2>/dev/null)
   [[ ${PROPERTY[Type]:-} != oneshot ]] || unseen=not-run
   EVIDENCE=$unseen SEEN="no container is named $SERVICE"
   IMAGE=$(sed -n 's/^IMAGE=//p' "$HOME_OF_SERVICE/current/release.env")

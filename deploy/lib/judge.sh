@@ -10,6 +10,16 @@
 #   succeeded    it has ended with exit status 0, or another one that the unit takes for success
 #   failed       it has ended with another one, or runs only now and then
 
+# read_properties: adds to PROPERTY what systemctl has printed. A unit that reads its configuration again is up.
+# https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html (ActiveState)
+read_properties() {
+  local line
+  while IFS= read -r line; do
+    [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
+  done
+  [[ ! ${PROPERTY[ActiveState]:-} =~ ^re(loading|freshing)$ ]] || PROPERTY[ActiveState]=active
+}
+
 # judge_container STATE STATUS UNSEEN: sets EVIDENCE and, in words, SEEN, for a container that has
 # the release's image. STATE is in the words of Docker or podman, STATUS what the program exited
 # with, and UNSEEN the evidence when it has not been started. PROPERTY must be about the unit.

@@ -19,13 +19,11 @@ list_units() {
 declare -gA PROPERTY=()
 readonly PROPERTIES=Type,RemainAfterExit,ActiveState,SubState,Result,ExecMainStatus,InvocationID,ExecMainStartTimestampMonotonic,UnitFileState,FragmentPath
 query_properties() {
-  local text line wait
+  local text wait
   PROPERTY=()
   for wait in 0.5 1 0; do
     if text=$(systemctl show --property="$PROPERTIES" "${1:-$UNIT}"); then
-      while IFS= read -r line; do
-        [[ $line != ?*=* ]] || PROPERTY[${line%%=*}]=${line#*=}
-      done <<<"$text"
+      read_properties <<<"$text"
       return 0
     fi
     sleep "$wait"
@@ -51,8 +49,25 @@ drain_jobs() {
     [[ $unit != *.timer ]] || ! unit_is ActiveState active "$unit" || run_systemctl stop "$unit"
   done
   [[ $ON_RUNNING == kill ]] || wait_for_jobs
+  note_late_start
   read_generation
   ((REPLY <= GENERATION)) || roll_back 50 stale "a later run, of generation $REPLY, has started since"
+}
+
+# note_late_start: what was being started or stopped when the change was opened may be up by now, a job that stays up or
+# a service that somebody restarts. A rollback starts it again.
+note_late_start() {
+  if unit_is ActiveState deactivating; then
+    while unit_is ActiveState deactivating; do
+      sleep 0.2
+    done
+    sleep 0.2 # until the second half of a restart
+    query_properties
+  fi
+  case ${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-} in
+    oneshot:activating) ;;
+    *:active | *:activating) was_up "$UNIT" || UP+="${UP:+ }$UNIT" ;;
+  esac
 }
 
 wait_for_jobs() {

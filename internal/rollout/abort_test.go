@@ -158,3 +158,27 @@ func TestHostThatHasNoEarlierReleaseIsNotRolledBack(t *testing.T) {
 		}
 	})
 }
+
+// The deploy of a run that was killed is still at work, and is rolled back before this run deploys the same version.
+func TestHostIsRolledBackToWhatItRanWhenItsDeployBegan(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		deploys := 0
+		hosts[0].NextBehavior = func(string) simhost.Behavior {
+			if deploys++; deploys == 1 {
+				return simhost.Behavior{Unhealthy: true, Duration: 20 * time.Second}
+			}
+			return simhost.Behavior{}
+		}
+		hosts[1].NextBehavior = unhealthy
+		go hosts[0].Run(context.WithoutCancel(t.Context()), deadDeploy(t, "0.1.30-dev"), nil)
+		time.Sleep(time.Second)
+		plan := f.plan("0.1.30-dev", ids...)
+		plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Percent: 100}}
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "instance i-02 (name-of-i-02): rolled-back: unhealthy", "1 instance that ran it rolled back to the previous release")
+		if deploys < 2 || installedVersions(hosts) != "0.1.29 0.1.29" || result.Hosts[0].Before != "0.1.29-dev" {
+			t.Errorf("the hosts run %s: %s, %s", installedVersions(hosts), states(result), result.Hosts[0].Message)
+		}
+	})
+}

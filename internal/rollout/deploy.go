@@ -52,8 +52,8 @@ func (r *run) runWaves(ctx context.Context) error {
 			return r.abortRollout(ctx, r.wavesOf(silent), err)
 		}
 	}
-	if err := unhealthyError(r.result.Hosts, len(r.result.Hosts)); err != nil {
-		return r.keepRelease(ctx, err)
+	if unhealthyError(r.result.Hosts, len(r.result.Hosts)) != nil {
+		return r.keepRelease(ctx, nil)
 	}
 	return r.setCurrent(r.leaseContext(ctx))
 }
@@ -124,10 +124,7 @@ func (r *run) deployToNewInstances(ctx context.Context) error {
 	}
 	for round := 0; ; round++ {
 		added, err := r.findNewInstances(ctx)
-		if err == nil && round == maxNewInstanceRounds {
-			err = unhealthyError(added, len(r.result.Hosts))
-		}
-		if err != nil {
+		if err != nil || round == maxNewInstanceRounds && len(added) > 0 {
 			return r.keepRelease(ctx, err)
 		}
 		if len(added) == 0 {
@@ -154,9 +151,17 @@ func (r *run) findNewInstances(ctx context.Context) ([]*Host, error) {
 	var problems []error
 	first := len(r.result.Hosts)
 	for _, instance := range ready {
-		if !known[instance.ID] {
-			r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotDeployed, Message: "new since the run began"})
+		if known[instance.ID] {
+			continue
 		}
+		message := "new since the run began"
+		if i := slices.IndexFunc(r.left, func(h *Host) bool { return h.ID == instance.ID }); i >= 0 {
+			r.left, message = slices.Delete(r.left, i, i+1), "left out when the run began"
+		}
+		r.result.Hosts = append(r.result.Hosts, &Host{Instance: instance, State: NotDeployed, Message: message})
+	}
+	for _, host := range r.left {
+		known[host.ID] = true
 	}
 	for _, problem := range unready {
 		if !known[problem.Instance.ID] {

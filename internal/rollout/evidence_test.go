@@ -74,15 +74,7 @@ func TestRollbackWaitsForAHostThatIsBusyOrIsRed(t *testing.T) {
 					}
 					return simhost.Behavior{}
 				}
-				lines, err := deploy.Script(deploy.ReleaseRequest{
-					Header:  deploy.Header{Service: "atta", DeploymentID: "dead", Generation: 2, NotAfter: time.Now().Add(time.Hour)},
-					Version: "0.1.31-dev", Image: "registry/atta@" + digestOf("0.1.31-dev"), Region: "us-east-1", BundleURI: "s3://artifacts/key",
-					BundleSHA256: strings.Repeat("0", 64), Policy: defaultPolicy,
-				})
-				if err != nil {
-					t.Fatal(err)
-				}
-				go hosts[0].Run(context.WithoutCancel(t.Context()), strings.Join(lines, "\n"), nil)
+				go hosts[0].Run(context.WithoutCancel(t.Context()), deadDeploy(t, "0.1.31-dev"), nil)
 				time.Sleep(time.Second)
 				result, err := f.runPlan(f.rollbackPlan("0.1.30-dev", ids...))
 				if got := result.Hosts[0]; got.State != test.state || (err == nil) != (test.state == rollout.Deployed) {
@@ -95,4 +87,18 @@ func TestRollbackWaitsForAHostThatIsBusyOrIsRed(t *testing.T) {
 			})
 		})
 	}
+}
+
+// deadDeploy is the command of a run that has died since.
+func deadDeploy(t *testing.T, version string) string {
+	t.Helper()
+	lines, err := deploy.Script(deploy.ReleaseRequest{
+		Header:  deploy.Header{Service: "atta", DeploymentID: "dead", Generation: 2, NotAfter: time.Now().Add(time.Hour)},
+		Version: version, Image: "registry/atta@" + digestOf(version), Region: "us-east-1", BundleURI: "s3://artifacts/key",
+		BundleSHA256: strings.Repeat("0", 64), Policy: defaultPolicy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Join(lines, "\n")
 }

@@ -29,6 +29,7 @@ type Host struct {
 	CommandID   string    // of its latest command that may have changed something; empty: none
 	Sent, Ended time.Time // of that command; zero: not known
 
+	wasDown  bool // its release did not run when the run began
 	answered bool // it, or SSM for it, has reported that the command ran
 	resolved bool // asking again would reveal nothing more
 }
@@ -140,6 +141,9 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 			return
 		}
 		h.State, h.Changed = stateOf(report), report.Outcome == deploy.OutcomeDeployed
+		if h.Changed && want.version != "" {
+			h.Before = cmp.Or(report.Before, h.Before) // a deploy may have been at work when it was asked
+		}
 	case deploy.OutcomeRefused:
 		h.State = NotDeployed
 	case deploy.OutcomeRolledBack:
@@ -159,18 +163,22 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	switch deploy.Outcome(outcome) {
 	case deploy.OutcomeDeployed, deploy.OutcomeUnchanged:
 		if h.Before != "" && want.version != "" && report.Version == h.Before && report.Version != want.version {
-			h.State, h.Message = RolledBack, "it was rolled back since, and runs "+report.Version
+			h.setRolledBack("it was rolled back since")
 			return
 		}
 		if problem := want.mismatch(report); problem != "" {
 			h.Message = "asked again: " + problem
 			return
 		}
+		if drift := driftOfRelease(report); len(drift) > 0 {
+			h.Message = fmt.Sprintf("asked again: it has %s, and differs in %s", report.Version, strings.Join(drift, ", "))
+			return
+		}
 		h.State, h.Changed, h.Message = stateOf(report), deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
 	case deploy.OutcomeRefused:
 		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
 	case deploy.OutcomeRolledBack:
-		h.State, h.Message = RolledBack, "its answer was lost; asked again, it reports that it rolled back, and runs "+runsOrNothing(report)
+		h.setRolledBack("its answer was lost; asked again, it reports that it rolled back")
 	case deploy.OutcomeRollbackFailed:
 		h.State, h.Message = RollbackFailed, "its answer was lost; asked again, it reports that it could not roll back"
 	case deploy.AboutBegun:
@@ -187,6 +195,20 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 		h.resolved, h.Message = true, "its deploy was cut off, and nobody on it waits to roll it back: the next deploy does, or its next boot"
 	default:
 		h.Message = fmt.Sprintf("asked again, it answers %q", report.About)
+	}
+}
+
+// setRolledBack sets the state of a host that has rolled back, by its own later report: what is not up again is
+// unknown, unless it was down before.
+func (h *Host) setRolledBack(how string) {
+	drift := driftOfRelease(h.Report)
+	switch version := runsOrNothing(h.Report); {
+	case len(drift) == 0:
+		h.State, h.Message = RolledBack, how+", and runs "+version
+	case h.wasDown:
+		h.State, h.Message = RolledBack, how+", and has "+version+", which was down before"
+	default:
+		h.Message = how + ", has " + version + ", and differs in " + strings.Join(drift, ", ")
 	}
 }
 

@@ -50,9 +50,13 @@ func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Durati
 // askEarlierHosts asks the hosts, and once more those that seem not to run the release: a program that was
 // started again may be up by then. One that only was started again has until the end of restartWindow to stay up.
 func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
-	started := time.Now()
+	started, healthy := time.Now(), map[*Host]Host{}
+	for _, host := range hosts {
+		healthy[host] = *host
+	}
 	for polls := 1; ; polls++ {
 		for _, host := range hosts {
+			*host = healthy[host]
 			host.State, host.Message = Unknown, "it was healthy, and could not be asked again"
 		}
 		err := r.commander().askAgain(ctx, "", hosts, limit, func(host *Host, report *deploy.Report, silence string) {
@@ -84,14 +88,12 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 }
 
 // applyRecheck compares a later status with what the host has proved. A host that still has the release
-// keeps its report. A timer or a unit file that was changed, or the failure of a run before the rollback, says
-// nothing about what runs, and neither does an engine that does not answer.
+// keeps its report. The failure of a run before the rollback says nothing about what runs, and neither does an
+// engine that does not answer.
 func (h *Host) applyRecheck(report *deploy.Report) {
 	seen := *report
-	seen.Drift = slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool {
-		return word == "timer" || word == "unit-file" || word == "last-run"
-	})
-	if seen.Evidence == deploy.EvidenceNotRun {
+	seen.Drift = driftOfRelease(report)
+	if seen.Evidence == deploy.EvidenceNotRun && h.Report.Evidence == deploy.EvidenceNotRun {
 		seen.Unit = unitInactive
 	}
 	now := *h
@@ -107,16 +109,26 @@ func (h *Host) applyRecheck(report *deploy.Report) {
 		*h = now
 	case Busy:
 		h.Message = "it was healthy, and now another deploy is at work there"
-	case InSync:
-		h.State, h.Message = Deployed, h.Report.Message
 	default:
-		h.State, h.Message = now.State, h.Report.Message
+		h.State, h.Message = stateOf(h.Report), h.Report.Message
+		if later := stateOf(report); h.State != Deployed && h.State != later { // a job has gone on
+			h.State, h.Message = later, now.Message
+		}
 	}
 }
 
-// keepRelease records the release as current although the run fails: what is wrong with a few hosts says
-// nothing about it.
+// driftOfRelease is how a host differs from its release. A timer or a unit file that was changed, or a mark of an
+// earlier failure, says nothing about what runs.
+func driftOfRelease(report *deploy.Report) []string {
+	return slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool {
+		return word == "timer" || word == "unit-file" || word == "last-run"
+	})
+}
+
+// keepRelease records the release as current although the run fails: what is wrong with a few hosts, which the
+// error names, says nothing about it.
 func (r *run) keepRelease(ctx context.Context, cause error) error {
+	cause = errors.Join(cause, unhealthyError(r.result.Hosts, len(r.result.Hosts)))
 	return fmt.Errorf("every other instance runs %s, and keeps it: %w", r.plan.Release.Version, errors.Join(cause, r.setCurrent(r.leaseContext(ctx))))
 }
 

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
@@ -202,6 +203,34 @@ func TestSilentInstanceIsRolledBackAsWellOrNamed(t *testing.T) {
 				wantErrorParts(t, err, parts...)
 				if got := installedVersions(hosts); got != want {
 					t.Errorf("the hosts run %s, want %s: %s", got, want, states(result))
+				}
+			})
+		})
+	}
+}
+
+// What was seen once, and is over, says nothing about an instance: neither alone nor when it is rolled back with others.
+func TestInstanceThatRunsAgainIsNotSaidToDiffer(t *testing.T) {
+	for name, test := range map[string]struct {
+		last  func(string) simhost.Behavior
+		state rollout.State
+		says  string
+	}{
+		"all are healthy":    {healthy, rollout.Deployed, "0.1.30-dev runs"},
+		"a later wave fails": {unhealthy, rollout.RolledBack, "ran the release, and was rolled back"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(3, "0.1.29-dev")
+				hosts[1].NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Duration: 30 * time.Second} }
+				hosts[2].NextBehavior = test.last
+				time.AfterFunc(20*time.Second, func() { hosts[0].SetDrift("inactive") })
+				time.AfterFunc(35*time.Second, func() { hosts[0].SetDrift() })
+				plan := f.plan("0.1.30-dev", ids...)
+				plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
+				result, _ := f.runPlan(plan)
+				if got := result.Hosts[0]; got.State != test.state || got.Message != test.says || len(got.Drift) > 0 || got.Report.Outcome != deploy.OutcomeDeployed {
+					t.Errorf("%s: %s, drift %q, %+v", got.State, got.Message, got.Drift, got.Report)
 				}
 			})
 		})

@@ -2,12 +2,15 @@ package rollout_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
 	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 func TestRollbackGoesOnWithoutInstancesThatCannotBeReached(t *testing.T) {
@@ -29,6 +32,41 @@ func TestRollbackGoesOnWithoutInstancesThatCannotBeReached(t *testing.T) {
 			t.Errorf("%+v, %v", current, err)
 		}
 	})
+}
+
+// It had the tags before, and is rolled back as well if it returns.
+func TestInstanceThatARollbackHasLeftOutIsNotNew(t *testing.T) {
+	for name, back := range map[string]bool{"for good": false, "for a while": true} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(2, "0.1.28-dev")
+				f.deployVersions(ids, "0.1.29-dev")
+				set := func(i int, status string) {
+					f.AddInstance(localaws.Instance{ID: ids[i], PingStatus: status, Machine: hosts[i], Tags: map[string]string{"Environment": "dev"}})
+				}
+				set(0, "Online")
+				set(1, "ConnectionLost")
+				hosts[0].NextBehavior = func(string) simhost.Behavior {
+					if back {
+						set(1, "Online")
+					}
+					return simhost.Behavior{}
+				}
+				plan := f.rollbackPlan("")
+				plan.Image.Tags = nil // the images are not in the registry
+				plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+				result, err := f.runPlan(plan)
+				wantStates, wantVersions := "i-01 deployed, i-02 deployed", "0.1.28 0.1.28"
+				if !back {
+					wantStates, wantVersions = "i-01 deployed, i-02 not-started", "0.1.28 0.1.29"
+					wantErrorParts(t, err, "1 of 2 instances are not known to run the release", "instance i-02: not-started: is not online")
+				}
+				if got := states(result); got != wantStates || (err == nil) != back || err != nil && strings.Contains(err.Error(), "new instance") || installedVersions(hosts) != wantVersions {
+					t.Errorf("%s, the hosts run %s: %v", got, installedVersions(hosts), err)
+				}
+			})
+		})
+	}
 }
 
 func TestRollbackNeedsAnInstanceThatCanBeReached(t *testing.T) {

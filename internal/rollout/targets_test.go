@@ -74,6 +74,25 @@ func TestDeployFailsWhenANewInstanceIsOffline(t *testing.T) {
 	})
 }
 
+// One of an earlier wave is silent as well, and the error ends the run before it is asked again.
+func TestErrorAboutANewInstanceNamesThoseThatAreSilent(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		dev := map[string]string{"Environment": "dev"}
+		first, second := simhost.New("0.1.29-dev", digestOf("x")), simhost.New("0.1.29-dev", digestOf("x"))
+		second.NextBehavior = func(string) simhost.Behavior {
+			f.AddInstance(localaws.Instance{ID: "i-1", PingStatus: "ConnectionLost", Machine: first, Tags: dev})
+			f.AddInstance(localaws.Instance{ID: "i-3", PingStatus: "Inactive", Tags: dev})
+			return simhost.Behavior{}
+		}
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
+		f.AddInstance(localaws.Instance{ID: "i-2", Machine: second, Tags: dev})
+		plan := f.planInWaves("0.1.30-dev")
+		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+		_, err := f.runPlan(plan)
+		wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it: ", "new instance: instance i-3 is not online", "instance i-1: unknown: it was healthy, and now it is not online")
+	})
+}
+
 // wantKept checks that a run failed, moved no tag and left its release on the host.
 func (f *fixture) wantKept(result rollout.Result, host *simhost.Host) {
 	f.t.Helper()

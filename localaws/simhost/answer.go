@@ -188,7 +188,7 @@ func (h *Host) resultLine(c call, v verdict, more map[string]any) localaws.Exit 
 		"v": 1, "deployment": c.parameters["deployment"], "service": c.parameters["service"], "phase": c.command,
 		"outcome": v.outcome, "code": v.code, "reason": v.reason, "message": v.message,
 		"wanted": c.parameters["version"], "version": h.installed.version, "digest": h.installed.digest, "verified": h.installed.verified, "evidence": h.currentEvidence(),
-		"generation": h.generation, "unit": unit,
+		"before": h.before, "generation": h.generation, "unit": unit,
 	}
 	maps.Copy(result, more)
 	text, _ := json.Marshal(result) // plain values always encode

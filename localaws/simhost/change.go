@@ -25,6 +25,7 @@ func (h *Host) changeRelease(ctx context.Context, c call) localaws.Exit {
 	if ctx.Err() != nil {
 		return killed
 	}
+	h.before = h.installed.version
 	for i, e := range h.history {
 		if e.deployment == c.parameters["deployment"] && i == len(h.history)-1 {
 			return e.answer

@@ -38,6 +38,7 @@ type Host struct {
 	busy         string        // the deployment in progress; empty: none
 	turnReleased chan struct{} // closed when that deployment has ended
 	installed    release
+	before       string // installed when the latest command began
 	previous     string
 	releases     []release // what it can roll back to, the oldest first
 	quarantine   map[string]bool

@@ -146,3 +146,22 @@ func TestARollbackRestoresUnitScriptAndFiles(t *testing.T) {
 		m.same(before, m.live())
 	}
 }
+
+// At a boot the service is only started, since to wait for it would be to wait for oneself.
+func TestAStatusAfterABootThatHasRolledBackSaysWhatRuns(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
+	m.watcher(false)
+	ended := m.heldInHealth("0.0.2-dev")
+	if err := m.KillAgent(); err != nil {
+		t.Fatal(err)
+	}
+	m.write("broken", "", 0o644)
+	<-ended
+	m.recovered("boot")
+	a := m.ask("--about=held")
+	if a.About != "rolled-back:30" || a.Version != "0.0.1-dev" || strings.Join(a.Drift, " ") != "inactive" {
+		t.Errorf("%+v", a.Report)
+	}
+}

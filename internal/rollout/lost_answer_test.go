@@ -1,0 +1,41 @@
+package rollout
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+)
+
+// The report of what a deployment came to is old by the time a host is asked for it: the host may have been
+// rolled back at its boot, which waits for no service.
+func TestALostAnswerIsReplacedOnlyByWhatRuns(t *testing.T) {
+	for name, test := range map[string]struct {
+		about, version string
+		evidence       deploy.Evidence
+		drift          []string
+		wasDown        bool
+		state          State
+		message        string
+	}{
+		"it runs":                          {"deployed:0", "0.1.30-dev", "running", nil, false, Deployed, "it runs 0.1.30-dev"},
+		"it has ended since":               {"deployed:0", "0.1.30-dev", "succeeded", []string{"inactive"}, false, Unknown, "has 0.1.30-dev, and differs in inactive"},
+		"it is started again and again":    {"deployed:0", "0.1.30-dev", "running", []string{"restarts"}, false, Unknown, "has 0.1.30-dev, and differs in restarts"},
+		"its timer was stopped":            {"deployed:0", "0.1.30-dev", "running", []string{"timer"}, false, Deployed, "it runs 0.1.30-dev"},
+		"rolled back":                      {"rolled-back:30", "0.1.29-dev", "running", nil, false, RolledBack, "rolled back, and runs 0.1.29-dev"},
+		"rolled back to what is down":      {"rolled-back:30", "0.1.29-dev", "none", []string{"inactive"}, false, Unknown, "rolled back, has 0.1.29-dev, and differs in inactive"},
+		"rolled back to what was down":     {"rolled-back:30", "0.1.29-dev", "none", []string{"inactive"}, true, RolledBack, "rolled back, and has 0.1.29-dev, which was down before"},
+		"rolled back to nothing":           {"rolled-back:30", "", "", nil, false, RolledBack, "rolled back, and runs nothing"},
+		"rolled back, an engine is silent": {"rolled-back:30", "0.1.29-dev", "", []string{"engine"}, false, Unknown, "differs in engine"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := Host{State: Unknown, Before: "0.1.29-dev", wasDown: test.wasDown}
+			host.applyStatus(wanted, successAnswer(func(a *answer) {
+				a.report.About, a.report.Version, a.report.Evidence, a.report.Drift = test.about, test.version, test.evidence, test.drift
+			}).report)
+			if host.State != test.state || !strings.Contains(host.Message, test.message) {
+				t.Errorf("%s: %s", host.State, host.Message)
+			}
+		})
+	}
+}
