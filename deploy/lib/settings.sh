@@ -44,7 +44,7 @@ docker_reads_settings() {
 # check_settings: the settings must have what .env.example asks for: for KEY=value a line of that name,
 # for KEY= one with a value. A rollback reads no parameters: the release has its own.
 check_settings() {
-  local release=$BASE/releases/$TO example name needed=() missing=() place=/opt/$SERVICE/.env
+  local release=$BASE/releases/$TO example name found needed=() missing=() place=/opt/$SERVICE/.env
   SETTINGS=$release/settings.env
   [[ $ACTION == rollback ]] || stage_settings
   example=$release/deploy/.env.example
@@ -62,9 +62,11 @@ check_settings() {
   fi
   read_settings "$BASE/.env"
   refuse_invalid_line "/opt/$SERVICE/.env"
-  ((INVALID == 0)) || NAMES=("${#NAMES[@]} names") # one may be a line of a secret
-  [[ $ALLOW_ENV_FILE != false || $ACTION == rollback ]] || ((${#NAMES[@]} == 0)) ||
-    refuse settings-forbidden "/opt/$SERVICE/.env sets ${NAMES[*]}, and allow-env-file is false: remove these lines on the host and deploy again"
+  if ((${#NAMES[@]} > 0)) && [[ $ALLOW_ENV_FILE == false && $ACTION != rollback ]]; then
+    found="sets ${NAMES[*]}"
+    ((INVALID == 0)) || found="has settings" # a name may be a line of a secret
+    refuse settings-forbidden "$place $found, and allow-env-file is false: remove these lines on the host and deploy again"
+  fi
   read_settings "$SETTINGS" "$BASE/.env"
   for name in ${needed[@]+"${needed[@]}"}; do
     [[ -n ${SETTING[${name%%=*}]:-} || (-n ${name#*=} && -n ${SETTING[${name%%=*}]+set}) ]] || missing+=("${name%%=*}")

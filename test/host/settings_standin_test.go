@@ -83,7 +83,7 @@ func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testin
 				parameter("allow-env-file", "false")(a)
 				own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/current/settings.env ${IMAGE}\n")(a)
 			},
-			reason: deploy.ReasonSettingsForbidden, message: "/opt/atta/.env sets 1 names, and allow-env-file is false",
+			reason: deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
 		},
 		"a script that ignores them": {
 			prepare: func(standin, string) {},
@@ -249,6 +249,15 @@ func TestKilledWhileItsSettingsAreReplacedTheReleaseHasTheEarlierOnes(t *testing
 	if got := m.text("opt/atta/current/settings.env"); !strings.HasSuffix(got, "\nLEVEL=new\n") {
 		t.Errorf("in the end the release has %q", got)
 	}
+}
+
+func TestAFileOfTheOperatorThatSetsNothingIsAllowed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("GREETING", "hello")
+	m.write("opt/atta/.env", "not a setting\n", 0o600)
+	unit := strings.Replace(unitWith(t, "Nice=1"), " --env-file=/opt/%N/.env", "", 1)
+	m.deployed("0.0.1-dev", m.fromParameters(), parameter("allow-env-file", "false"), own("systemd/atta.service", unit))
 }
 
 // What fails with new settings worked with the earlier ones.
