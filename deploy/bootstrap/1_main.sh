@@ -7,7 +7,7 @@
 #   bootstrap.sh check --service=NAME …                                   its preflight alone
 #   bootstrap.sh rollback --service=NAME --deployment=ID [--version=V] …  to a release that is here
 #   bootstrap.sh status --service=NAME [--about=ID] …                     changes nothing that runs
-#   bootstrap.sh doctor --service=NAME --region=REGION …                  whether the host is fit for a deploy
+#   bootstrap.sh doctor --service=NAME --region=REGION …                  whether the host is ready for a deploy
 #
 # It downloads the release's bundle, checks that it is the right one, and hands over to the
 # release's own deploy/ec2_deploy.sh. Its text is constant: the caller only puts validated,
@@ -82,7 +82,7 @@ run_doctor() {
   [[ -f $HOME_OF_SERVICE/.env ]] || settings=", no $HOME_OF_SERVICE/.env"
   [[ -z $SETTINGS_FROM ]] || count_parameters
   trap - EXIT
-  print_report ready 0 "" preflight "fit for a deploy: ${free// /} MB free in $folder, credentials of $identity$settings"
+  print_report ready 0 "" preflight "ready for a deploy: ${free// /} MB free in $folder, credentials of $identity$settings"
 }
 
 # count_parameters: names alone are printed, and decrypting the values proves that the role may.

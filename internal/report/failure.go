@@ -111,7 +111,7 @@ func describePlace(result rollout.Result) string {
 		place = append(place, step)
 	}
 	if failed := failedHostsOf(result); len(failed) > 0 {
-		place = append(place, nameHosts(failed, func(h *rollout.Host) string {
+		place = append(place, nameHosts(oneOfEachMessage(failed), func(h *rollout.Host) string {
 			text := instanceLink(result, h)
 			if links := hostLinks(result, h); links != "" {
 				text += " (" + links + ")"
@@ -120,6 +120,19 @@ func describePlace(result rollout.Result) string {
 		}))
 	}
 	return strings.Join(place, ": ")
+}
+
+// oneOfEachMessage returns the hosts, those first whose message none before has.
+func oneOfEachMessage(hosts []*rollout.Host) (list []*rollout.Host) {
+	groups := groupHosts(hosts, hostMessage)
+	for i := 0; len(list) < len(hosts); i++ {
+		for _, same := range groups {
+			if i < len(same) {
+				list = append(list, same[i])
+			}
+		}
+	}
+	return list
 }
 
 // describeRunning returns how many hosts run which version.

@@ -126,6 +126,7 @@ func withSteps(result rollout.Result, failed bool, titles []string, seconds ...i
 		result.Steps = append(result.Steps, rollout.Step{Title: title, Began: at, Ended: end, Failed: failed && i == len(titles)-1})
 		at = end
 	}
+	result.Elapsed = at.Sub(began)
 	return result
 }
 

@@ -23,6 +23,7 @@ type hint struct {
 	// either, it is only on the page, since the message itself says what to do.
 	onError func(error) values
 	onHost  func(*rollout.Host) bool
+	named   bool // the remedy is preceded by the hosts that it is for, if others have other causes
 }
 
 // values are what a remedy may name; not nil.
@@ -66,9 +67,15 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 	for _, part := range joinedErrors(err) {
 		hosts := failedHosts(part)
 		for _, hint := range hostHints {
-			if i := slices.IndexFunc(hosts, hint.onHost); i >= 0 {
-				add(hint.remedy, values{"instance": hosts[i].ID})
+			found := slices.DeleteFunc(slices.Clone(hosts), func(h *rollout.Host) bool { return !hint.onHost(h) })
+			if len(found) == 0 {
+				continue
 			}
+			text := hint.remedy
+			if hint.named && len(found) < len(hosts) {
+				text = "{instances}: " + text
+			}
+			add(text, values{"instance": found[0].ID, "instances": nameHosts(found, func(h *rollout.Host) string { return h.ID })})
 		}
 		for _, hint := range errorHints {
 			if hint.onError == nil {

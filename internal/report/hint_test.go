@@ -124,7 +124,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "rolled-back: the instance runs the previous release again, unless its message says that this was down before. Its whole log is on the instance: journalctl -u atta and /var/log/atta-deploy.log."
+		back    = "rolled-back: the previous release is back; if it was down before the deploy, it still is, and the message says so. The whole log is on the instance: journalctl -u atta and /var/log/atta-deploy.log."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(
@@ -141,8 +141,8 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{
 		failed,
-		"Free disk space on the instance, or lower keep-releases.",
-		"The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted.",
+		"i-1, i-3: Free disk space on the instance, or lower keep-releases.",
+		"i-2: The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted.",
 	}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)
 	}

@@ -18,7 +18,7 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "rolled-back: the instance runs the previous release again, unless its message says that this was down before. Its whole log is on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+		remedy: "rolled-back: the previous release is back; if it was down before the deploy, it still is, and the message says so. The whole log is on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
@@ -31,7 +31,7 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: see its last lines, and release the fix as {next}.",
+	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next}, or correct the settings and set `allow-quarantined: true`.",
 		"The image is quarantined, unless it is healthy on other instances."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
@@ -67,7 +67,7 @@ var reasonHints = []hint{
 	forReason(deploy.ReasonOtherEnvironment, "", "The instance runs a release of another environment: check `environment`, and `instance-ids` or `target-tags`.", ""),
 	forReason(deploy.ReasonForeignContainer, "", "A container of the service's name exists that no release made: remove it, or choose another `service`.", ""),
 	forReason(deploy.ReasonForeignUnit, "", "A unit of that name exists that was not installed by a release: remove it, or choose another `service`.", ""),
-	forReason(deploy.ReasonUnsafeFolder, "", "Others may write to the service's folder, from which root runs scripts: change its owner and mode as the message says.", ""),
+	forReason(deploy.ReasonUnsafeFolder, "", "Run the command at the end of the message on the instance: root runs scripts from this folder, so nobody else may own it or write to it.", ""),
 	forReason(deploy.ReasonNotInstalled, "", "No release of `{service}` is installed on the instance: deploy one, or check `service`.", ""),
 	forReason(deploy.ReasonNoPrevious, "", "No earlier release was healthy on the instance: set `version`, or deploy.", ""),
 	forReason(deploy.ReasonNotVerified, "", "That release was never healthy on the instance: set `version` to one that the message lists, or deploy it.", ""),
@@ -85,5 +85,5 @@ func forReason(reason deploy.Reason, message, remedy, more string) hint {
 	if message != "" {
 		sign += ": " + message
 	}
-	return hint{sign: sign, remedy: remedy, more: more, onHost: func(h *rollout.Host) bool { return h.Report != nil && h.Report.Reason == reason }}
+	return hint{sign: sign, remedy: remedy, more: more, named: true, onHost: func(h *rollout.Host) bool { return h.Report != nil && h.Report.Reason == reason }}
 }

@@ -50,8 +50,11 @@ func hostGroups(result rollout.Result) string {
 			continue
 		}
 		label := stateLabel(first)
-		if result.Plan.Operation == rollout.Doctor {
-			label = "❌ not fit for a deploy"
+		switch {
+		case result.Plan.Operation == rollout.Doctor:
+			label = "❌ not ready for a deploy"
+		case result.Plan.Operation == rollout.Rollback && first.State == rollout.Deployed:
+			label = "✅ rolled back"
 		}
 		heading := fmt.Sprintf("%s: %s", label, rollout.Instances(len(group)))
 		calm := isHealthy(first) || first.State == rollout.NotStarted || wasRolledBackByRun(first)
@@ -118,10 +121,10 @@ func stateLabel(host *rollout.Host) string {
 	case rollout.Running, rollout.Installed, rollout.Busy:
 		return "⏳ " + string(host.State)
 	case rollout.NotStarted:
-		return "⚪ not started"
+		return "⚪ not touched"
 	}
 	if wasRolledBackByRun(host) {
-		return "↩️ rolled back by the run"
+		return "↩️ rolled back as well"
 	}
-	return "❌ " + string(host.State)
+	return "❌ " + strings.Replace(string(host.State), "rolled-back", "failed, and rolled back", 1)
 }

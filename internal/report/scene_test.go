@@ -62,7 +62,7 @@ func exitedWith3(h *rollout.Host, sent int) {
 	h.Report = &deploy.Report{Version: "0.1.29-dev", Digest: oldDigest, Outcome: deploy.OutcomeRolledBack, Reason: deploy.ReasonUnhealthy, Exit: 3}
 	h.Log = strings.Join([]string{
 		"2026-01-02T03:04:22Z 0.1.30-dev: start", "Job for atta.service failed.", "2026-01-02T03:04:30Z 0.1.30-dev: health",
-		"Traceback (most recent call last):", `  File "/app/main.py", line 12, in <module>`, `    url = os.environ["DATABASE_URL"]`, "KeyError: 'DATABASE_URL'",
+		"Traceback (most recent call last):", `  File "/app/main.py", line 12, in <module>`, `    sys.exit(connect(os.environ["DATABASE_URL"]))`, "ConnectionError: db.internal refused the connection",
 		"atta.service: Main process exited, code=exited, status=3/n/a",
 		"2026-01-02T03:04:31Z 0.1.30-dev: rollback", "atta-0.1.30-dev", "failed to run commands: exit status 40",
 	}, "\n")
@@ -146,20 +146,20 @@ func planOfTwelve() (rollout.Result, error) {
 }
 
 func doctorWithoutProblems() (rollout.Result, error) {
-	return asked(rollout.Doctor, instances(0, 12, 0, rollout.NotStarted, "", "", "fit for a deploy")...), nil
+	return asked(rollout.Doctor, instances(0, 12, 0, rollout.NotStarted, "", "", "ready for a deploy")...), nil
 }
 
 func doctorWithProblems() (rollout.Result, error) {
-	hosts := instances(0, 11, 0, rollout.NotStarted, "", "", "fit for a deploy")
+	hosts := instances(0, 11, 0, rollout.NotStarted, "", "", "ready for a deploy")
 	unfit := hosts[3]
-	unfit.State, unfit.Message = rollout.NotDeployed, "/opt/atta is not owned by root, or others may write to it: chown root:root /opt/atta, chmod go-w /opt/atta"
+	unfit.State, unfit.Message = rollout.NotDeployed, "/opt/atta is not owned by root, or others may write to it, and scripts below it are run as root: chown root /opt/atta && chmod go-w /opt/atta"
 	unfit.Report = &deploy.Report{Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonUnsafeFolder}
-	result := asked(rollout.Doctor, hosts...)
+	offline := instance(11, rollout.NotDeployed, "", "", "is not online: the SSM agent's status is ConnectionLost, last heartbeat at 2026-01-02T03:04:05Z")
+	result := asked(rollout.Doctor, append(hosts, offline)...)
 	result.Status = rollout.OutcomeFailed
-	offline := instance(11, rollout.NotStarted, "", "", "")
 	return result, errors.Join(
 		fmt.Errorf("check 123456789012.dkr.ecr.us-east-1.amazonaws.com/atta: %w", image.ErrNoRepository),
-		&fleet.NotReadyError{Instance: offline.Instance, Problem: fleet.NotOnline, Reason: "is not online: the SSM agent's status is ConnectionLost, last heartbeat at 2026-01-02T03:04:05Z"},
+		&fleet.NotReadyError{Instance: offline.Instance, Problem: fleet.NotOnline, Reason: offline.Message},
 		&rollout.UnhealthyError{Hosts: []*rollout.Host{unfit}},
 	)
 }

@@ -55,7 +55,7 @@ func changeLine(result rollout.Result) string {
 		parts = append(parts, fmt.Sprintf("[command](%s)", url))
 	}
 	if url := result.Plan.Holder.RunURL; url != "" {
-		parts = append(parts, fmt.Sprintf("[run](%s) of %s", url, escapeCell(cmp.Or(result.Plan.Holder.Actor, "the workflow"))))
+		parts = append(parts, fmt.Sprintf("[run](%s) by %s", url, escapeCell(cmp.Or(result.Plan.Holder.Actor, "the workflow"))))
 	}
 	parts = append(parts, formatDuration(result.Elapsed))
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " · ") + "\n\n"

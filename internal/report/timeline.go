@@ -83,10 +83,10 @@ func writeHost(b *strings.Builder, host *rollout.Host, shortest time.Duration) {
 	for _, phase := range deploy.Phases() {
 		took := phaseTime(host, phase)
 		tag := "done"
-		if !isHealthy(host) && phase == "health" || phase == "rollback" {
+		if !isHealthy(host) && phase == "health" || phase == "rollback" && host.State == rollout.RollbackFailed {
 			tag = "crit"
 		}
-		if took > 0 && (took >= shortest || tag == "crit") {
+		if took > 0 && (took >= shortest || tag == "crit" || phase == "rollback") {
 			writeBar(b, phase, tag, begin, begin.Add(took))
 		}
 		begin = begin.Add(took)

@@ -22,7 +22,7 @@ func runVerdict(result rollout.Result, err error) string {
 	case err != nil || result.Status != rollout.OutcomeSuccess:
 		return "❌ " + failureVerdict(result, err)
 	case result.Plan.Operation == rollout.Doctor:
-		return fmt.Sprintf("✅ %s in %s: no problem found, %s fit for a deploy", rel.Service, rel.Environment, rollout.Instances(len(result.Hosts)))
+		return fmt.Sprintf("✅ %s in %s: no problems found, %s ready for a deploy", rel.Service, rel.Environment, rollout.Instances(len(result.Hosts)))
 	case result.Plan.Operation == rollout.Status:
 		return statusVerdict(result)
 	case result.Plan.Phases.Rollout:
@@ -62,11 +62,14 @@ func countStates(hosts []*rollout.Host) map[rollout.State]int {
 // run, has proved nothing yet.
 func rolloutVerdict(result rollout.Result) string {
 	states := countStates(result.Hosts)
-	verdict := "✅ "
+	what := " "
 	if result.Plan.Operation == rollout.Rollback {
-		verdict += "Rolled back: "
+		what = " was rolled back to "
 	}
-	verdict += fmt.Sprintf("%s %s runs on %s of %s", result.Plan.Release.Service, result.Plan.Release.Version, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
+	verdict := fmt.Sprintf("✅ %s%s%s runs on %s of %s", result.Plan.Release.Service, what, result.Plan.Release.Version, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
+	if result.Plan.Operation == rollout.Rollback {
+		verdict = strings.Replace(verdict, " runs on ", ", which runs on ", 1)
+	}
 	switch running, installed := states[rollout.Running], states[rollout.Installed]; {
 	case installed == len(result.Hosts):
 		return strings.Replace(verdict, " runs on ", " is installed, and was not run yet, on ", 1)
@@ -97,17 +100,14 @@ func failureVerdict(result rollout.Result, err error) string {
 	verdict := describeOutcome(result)
 	failed := failedHostsOf(result)
 	switch {
-	case len(failed) > 0:
-		failure := describeFailure(failed[0])
+	case result.Plan.Operation == rollout.Doctor && len(describeCauses(err)) > 1:
+		verdict += fmt.Sprintf(": %d problems", len(describeCauses(err)))
+	case len(failed) > 1:
+		verdict += fmt.Sprintf(": %d instances failed (%s %s)", len(failed), failed[0].ID, describeFailure(failed[0]))
+	case len(failed) == 1:
+		verdict += fmt.Sprintf(": %s %s", failed[0].ID, describeFailure(failed[0]))
 		if result.Plan.Operation == rollout.Doctor {
-			failure = strings.Replace(failure, "refused the release", "is not fit for a deploy", 1)
-			if problems := len(joinedErrors(err)); problems > 1 {
-				failure += fmt.Sprintf(", %d problems in all", problems)
-			}
-		}
-		verdict += fmt.Sprintf(": %s %s", failed[0].ID, failure)
-		if more := len(failed) - 1; more > 0 {
-			verdict += fmt.Sprintf(", and %s failed", strings.Replace(rollout.Instances(more), " ", " more ", 1))
+			verdict = strings.Replace(verdict, "refused the release", "is not ready", 1)
 		}
 	case err != nil:
 		line, _, _ := strings.Cut(err.Error(), "\n")
@@ -125,7 +125,7 @@ func describeOutcome(result rollout.Result) string {
 	name, deploys := strings.TrimSpace(rel.Service+" "+rel.Version.String()), true
 	switch result.Plan.Operation {
 	case rollout.Doctor:
-		name, deploys = fmt.Sprintf("The check of %s in %s", rel.Service, rel.Environment), false
+		return fmt.Sprintf("%s in %s is not ready for a deploy", rel.Service, rel.Environment)
 	case rollout.Status:
 		name, deploys = fmt.Sprintf("The status of %s in %s", rel.Service, rel.Environment), false
 	case rollout.Rollback:
@@ -211,7 +211,7 @@ func progressSuffix(result rollout.Result) string {
 	}
 	untouched, apart := states[rollout.NotStarted], "were not touched"
 	if result.Plan.Operation == rollout.Doctor {
-		apart = "are fit for a deploy"
+		apart = "are ready"
 	}
 	if untouched == len(result.Hosts) && !onlyAsks(result.Plan.Operation) {
 		return "; no instance was touched"
@@ -222,7 +222,7 @@ func progressSuffix(result rollout.Result) string {
 		text  string
 	}{
 		{states[rollout.Deployed] + states[rollout.Running] + states[rollout.Installed], "run the release"},
-		{with, "were rolled back with it"},
+		{with, "were rolled back as well"},
 		{states[rollout.InSync], "are in sync"},
 		{untouched, apart},
 	} {

@@ -2,6 +2,7 @@ package report_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,9 +30,9 @@ func TestVerdictSaysWhatTheWorstInstanceDid(t *testing.T) {
 	drifted.Drift = []string{"version", "unit-file"}
 	for want, hosts := range map[string][]*rollout.Host{
 		"i-1 exited with status 3":                                                            {exited("i-1")},
-		"i-1 exited with status 3, and 1 more instance failed":                                {exited("i-1"), exited("i-2")},
-		"i-1 exited with status 3; 1 of 2 instances was rolled back with it":                  {exited("i-1"), undone},
-		"i-2 could not roll back, and 1 more instance failed":                                 {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
+		"2 instances failed (i-1 exited with status 3)":                                       {exited("i-1"), exited("i-2")},
+		"i-1 exited with status 3; 1 of 2 instances was rolled back as well":                  {exited("i-1"), undone},
+		"2 instances failed (i-2 could not roll back)":                                        {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
 		"i-1 was not healthy; 1 of 2 instances runs the release":                              {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
 		"i-1 could not start the release":                                                     {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
 		"i-1 failed (not seen)":                                                               {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
@@ -128,11 +129,24 @@ func TestTimelineContainsNoTextThatMermaidInterprets(t *testing.T) {
 func TestDoctorNamesTheInstanceThatIsNotFit(t *testing.T) {
 	unfit := host("i-2", rollout.NotDeployed, "", "", "the Docker engine does not answer")
 	unfit.Report = &deploy.Report{Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonEngineUnavailable}
-	result := finished(host("i-1", rollout.NotStarted, "", "", "fit for a deploy"), unfit)
+	result := finished(host("i-1", rollout.NotStarted, "", "", "ready for a deploy"), unfit)
 	result.Plan.Operation = rollout.Doctor
 	result.Status = rollout.OutcomeFailed
 	summary := report.Summary(result, &rollout.UnhealthyError{Hosts: []*rollout.Host{unfit}})
-	if want := "The check of atta in dev failed: i-2 is not fit for a deploy (engine unavailable); 1 of 2 instances is fit for a deploy\n"; !strings.Contains(summary, want) || strings.Contains(summary, "not started") || strings.Contains(summary, "not touched") {
+	if want := "atta in dev is not ready for a deploy: i-2 is not ready (engine unavailable); 1 of 2 instances is ready\n"; !strings.Contains(summary, want) || strings.Contains(summary, "not started") || strings.Contains(summary, "not touched") {
 		t.Errorf("no %q in\n%s", want, summary)
+	}
+}
+
+// What to do about one cause is not for the instances that failed for another.
+func TestRemediesNameTheInstancesOfTheirCause(t *testing.T) {
+	full, exited := host("i-1", rollout.NotDeployed, "", "", "no room"), host("i-2", rollout.RolledBack, "", "", "exited")
+	full.Report = &deploy.Report{Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonNoSpace}
+	exited.Report = &deploy.Report{Outcome: deploy.OutcomeRolledBack, Reason: deploy.ReasonUnhealthy, Exit: 3}
+	for want, hosts := range map[string][]*rollout.Host{"Free disk space on": {full}, "i-1: Free disk space on": {full, exited}} {
+		result, err := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
+		if hints := report.Hints(result, err); !slices.ContainsFunc(hints, func(hint string) bool { return strings.HasPrefix(hint, want) }) {
+			t.Errorf("no hint begins with %q: %q", want, hints)
+		}
 	}
 }

@@ -41,6 +41,7 @@ func (r *run) diagnoseDeploy(ctx context.Context, account Account) error {
 	note("instances", fmt.Sprintf("%d found, %d ready", len(ready)+len(unready), len(ready)), err)
 	for _, problem := range unready {
 		note("instance", "", problem)
+		r.result.Hosts = append(r.result.Hosts, &Host{Instance: problem.Instance, State: NotDeployed, Message: problem.Reason})
 	}
 	if unusable == nil && len(ready) > 0 {
 		problems = append(problems, r.diagnoseHosts(ctx, ready))
@@ -68,16 +69,17 @@ func (r *run) describeDocument() string {
 	return fmt.Sprintf("%s, version %s", r.document.Name, r.document.Version)
 }
 
-// diagnoseHosts asks hosts whether they are fit for a deploy.
+// diagnoseHosts asks hosts whether they are ready for a deploy.
 func (r *run) diagnoseHosts(ctx context.Context, ready []fleet.Instance) error {
-	r.result.Hosts = newHosts(ready)
+	hosts := newHosts(ready)
+	r.result.Hosts = append(r.result.Hosts, hosts...)
 	c := r.commander()
 	header := c.fencedHeader()
 	header.NotAfter = time.Time{}
 	answers, err := c.sendCommand(ctx, deploy.DoctorRequest{Header: header, Region: r.plan.Region, SettingsFrom: r.plan.Rollout.Policy.SettingsFrom}, ready, nil)
 	problem := &UnhealthyError{}
 	for i, answer := range answers {
-		host := r.result.Hosts[i]
+		host := hosts[i]
 		host.Report, host.Log, host.Status = answer.report, answer.log, answer.Status
 		mark := "✓"
 		if why := c.noAnswerReason(answer); why != "" {

@@ -28,7 +28,7 @@ func TestDoctorFindsNothingWrongBeforeTheFirstDeploy(t *testing.T) {
 		log := strings.Join(f.console.log, "\n")
 		for _, line := range []string{
 			"✓ repository  has no tag latest-dev yet", "✓ bucket      should run: nothing yet", "✓ document    status-atta-dev, version 1", "✓ instances   2 found, 2 ready",
-			"✓ instance    i-01 (name-of-i-01) fit for a deploy", "✓ instance    i-02 (name-of-i-02) fit for a deploy",
+			"✓ instance    i-01 (name-of-i-01) ready for a deploy", "✓ instance    i-02 (name-of-i-02) ready for a deploy",
 		} {
 			if !strings.Contains(log, line) {
 				t.Errorf("no line %q in\n%s", line, log)
@@ -61,7 +61,7 @@ func TestDoctorReportsEveryProblemAtOnce(t *testing.T) {
 		if strings.Count(log, "✗") != 4 || !strings.Contains(log, "✓ document    AWS-RunShellScript: whoever may send it is root on the instances") {
 			t.Errorf("the log is\n%s", log)
 		}
-		if states(result) != "i-01 not-started, i-02 not-deployed, i-03 not-started, i-06 not-deployed" {
+		if states(result) != "i-05 not-deployed, i-01 not-started, i-02 not-deployed, i-03 not-started, i-06 not-deployed" {
 			t.Error(states(result))
 		}
 	})

@@ -129,12 +129,12 @@ func (h *Host) answerCheck(c call) localaws.Exit {
 	return h.resultLine(c, verdict{outcome: deploy.OutcomeReady, message: "it can be deployed"}, nil)
 }
 
-// answerDoctor answers whether the host is fit for a deploy.
+// answerDoctor answers whether the host is ready for a deploy.
 func (h *Host) answerDoctor(c call) localaws.Exit {
 	if h.Unfit != "" {
 		return h.resultLine(c, refused(deploy.ExitPreflight, deploy.ReasonEngineUnavailable, h.Unfit), nil)
 	}
-	return h.resultLine(c, verdict{outcome: deploy.OutcomeReady, message: "fit for a deploy"}, nil)
+	return h.resultLine(c, verdict{outcome: deploy.OutcomeReady, message: "ready for a deploy"}, nil)
 }
 
 // answerCommand returns a result line. If remember is set, a copy of the command gets the same

@@ -53,7 +53,7 @@ func TestADoctorSaysWhatTheHostLacks(t *testing.T) {
 		return m.send([]string{"doctor", "--service=atta", "--deployment=d-doctor", "--region=us-east-1"})
 	}
 	m.untouched(func() {
-		m.expect(examine(), "ready", 0, "fit for a deploy: ")
+		m.expect(examine(), "ready", 0, "ready for a deploy: ")
 		m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
 		m.expect(examine(), "refused", 10, "the Docker engine does not answer")
 		m.replace("docker", m.passOn("docker"))
