@@ -22,10 +22,10 @@ demo: ## Deploy to ten instances on this machine, fail and roll back: no account
 	go run ./localaws/demo $(if $(INSTANCES),-instances=$(INSTANCES))
 
 test: ## Run the quick tests, which need nothing but Go
-	go test -shuffle=on -count=1 -timeout=15m ./...
+	go test -p 4 -shuffle=on -count=1 -timeout=15m ./...
 
 test-all: ## Run the quick tests and the long ones: every case on the stand-in host, sampled sweep, simulation, race detector
-	go test -tags=long -shuffle=on -count=1 -timeout=45m $$(go list ./... | grep -v /internal/) ./internal/rollout
+	go test -tags=long -shuffle=on -count=1 -timeout=45m $$(go list ./... | grep -v /internal/) ./internal/rollout ./internal/bundle
 	go test $(RACE) -shuffle=on -count=1 -timeout=30m ./internal/...
 
 cases: ## Run the inputs and surroundings that people have reported, and their like (part of make test-all)

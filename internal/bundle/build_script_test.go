@@ -11,6 +11,7 @@ import (
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // script builds a bundle with deploy/build_bundle.sh, and returns it and the script's output.
@@ -43,7 +44,11 @@ func TestBuildScriptBuildsTheIdenticalBundle(t *testing.T) {
 	}}
 	// The length of the archive, a multiple of 512, is then just below or above a multiple of the length of a stored block.
 	base := len(build(t, folder(t)).Content)
-	for _, size := range []int{130_560, 131_072, 196_096, 196_608} {
+	sizes, modes := []int{131_072}, []string{"job"}
+	if tier.Long {
+		sizes, modes = []int{130_560, 131_072, 196_096, 196_608}, []string{"", "job", "service"}
+	}
+	for _, size := range sizes {
 		for _, n := range []int{size - base - 512, size - base} {
 			trees[fmt.Sprintf("a file of %d bytes", n)] = []own{{"big", strings.Repeat("0123456789abcdef", n/16+1)[:max(n, 0)], 0o644}}
 		}
@@ -52,7 +57,7 @@ func TestBuildScriptBuildsTheIdenticalBundle(t *testing.T) {
 		same(t, name, "", files)
 	}
 	units := []own{{"systemd/atta.timer", "", 0o644}, {"systemd/atta-x.timer", "[Timer]\nUnit= atta-y.service \r\n", 0o644}, {"systemd/atta-y.service", job, 0o644}}
-	for _, mode := range []string{"", "job", "service"} {
+	for _, mode := range modes {
 		same(t, "defaults, mode "+mode, mode, nil)
 		same(t, "timers, mode "+mode, mode, units)
 		same(t, "copies of the defaults, mode "+mode, mode, []own{{deploy.JobUnit, builtIn(t, deploy.JobUnit), 0o755}, {deploy.ServiceUnit, builtIn(t, deploy.ServiceUnit), 0o644}})
@@ -84,7 +89,7 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", filepath.Join(linked, "link")); err != nil {
 		t.Fatal(err)
 	}
-	for want, arguments := range map[string][]string{
+	for want, arguments := range tier.Some(map[string][]string{
 		"only regular files":   {"0.1.30-dev", "--path=" + linked},
 		"setuid":               {"0.1.30-dev", "--path=" + folder(t, own{"su", "", 0o755 | os.ModeSetuid})},
 		"settings and secrets": {"0.1.30-dev", "--path=" + folder(t, own{"sub/.env", "", 0o600})},
@@ -104,7 +109,7 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 		"give one version":                                   {"0.1.30-dev", "0.1.31-dev"},
 		"unknown option: --speed=fast":                       {"0.1.30-dev", "--speed=fast"},
 		"not a service name: Web":                            {"0.1.30-dev", "--service=Web"},
-	} {
+	}) {
 		if _, printed, err := script(t, arguments...); err == nil || !strings.Contains(printed, want) {
 			t.Errorf("%v: %v: %s", arguments, err, printed)
 		}

@@ -23,6 +23,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/host"
 	"github.com/org/atta-deploy-action/localaws/sample"
+	"github.com/org/atta-deploy-action/test/tier"
 )
 
 // Built once for all tests.
@@ -37,7 +38,14 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// slow are tests of the real AWS CLI, which takes a second to start, and one that kills at every point.
+var slow = []string{"TestAPullKilledAnywhereLeavesNoImage", "TestEveryAWSCLIPrintsParametersAlike", "TestRealAWSCLIIsUsedWhenInstalled"}
+
 func run(m *testing.M) int {
+	if err := tier.MarkSlow(slow...); err != nil {
+		log.Print(err)
+		return 1
+	}
 	dir, err := os.MkdirTemp("", "sample-")
 	if err != nil {
 		log.Fatal(err)

@@ -5,6 +5,7 @@ package tier
 import (
 	"flag"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -15,6 +16,17 @@ import (
 
 // Sampled reports whether a random third of the slow tests, and half of the cases of each, are enough.
 var Sampled = os.Getenv("SAMPLE_CASES") != ""
+
+// Some returns all cases or, where the slow tests are not wanted, a random eight of them.
+func Some[K comparable, V any](cases map[K]V) map[K]V {
+	some := maps.Clone(cases)
+	for key := range some { // in a random order
+		if !Long && len(some) > 8 {
+			delete(some, key)
+		}
+	}
+	return some
+}
 
 // MarkQuick makes all other tests of the package slow. Call it before m.Run, in the folder of the package.
 func MarkQuick(names ...string) error {
