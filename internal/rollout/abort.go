@@ -149,15 +149,19 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 		for _, host := range slices.Concat(drifted, silent) {
 			cause[host] = host.Message + "; "
 		}
-		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, commander.dropUnreachable(ctx, hosts))
+		reachable := commander.dropUnreachable(ctx, hosts)
+		err := commander.runCommand(ctx, commander.rollbackRequest(""), want, reachable)
 		for _, host := range hosts {
 			switch version := r.plan.Release.Version.String(); {
 			case host.hasRelease() && host.Report.Version == version:
 				host.State, host.Message = RollbackFailed, "still runs "+version+": it has no earlier release to roll back to"
 			case host.hasRelease(): // it has what it was told to
 				host.State, host.Message = RolledBack, cmp.Or(cause[host], "ran the release, and ")+"was rolled back"
-			case host.State == NotDeployed && slices.Contains(silent, host):
-				host.State, host.Message = Unknown, cause[host]+"it was not rolled back: "+host.Message
+				if now := host.Report.Version; now != host.Before {
+					host.Message += " to " + now + ", which was seen to work last; it had " + host.Before + " before"
+				}
+			case host.State == NotDeployed && (slices.Contains(silent, host) || !slices.Contains(reachable, host)):
+				host.State, host.Message = Unknown, cmp.Or(cause[host], "it was healthy; ")+"it was not rolled back: "+host.Message
 			case host.State == RolledBack || host.State == NotDeployed:
 				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", version, host.Message)
 			}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
@@ -155,6 +156,44 @@ func TestHostThatHasNoEarlierReleaseIsNotRolledBack(t *testing.T) {
 		wantErrorParts(t, err, "instance i-01 (name-of-i-01): rollback-failed: still runs 0.1.30-dev: it has no earlier release to roll back to")
 		if got := states(result); got != "i-01 rollback-failed, i-02 rolled-back" {
 			t.Error(got)
+		}
+	})
+}
+
+// What cannot be asked is not known, also if it was healthy a moment ago.
+func TestInstanceThatCannotBeToldToRollBackIsUnknown(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[1].NextBehavior = func(string) simhost.Behavior {
+			f.AddInstance(localaws.Instance{ID: ids[0], Name: "name-of-i-01", Stopped: true, Machine: hosts[0]})
+			return simhost.Behavior{Unhealthy: true}
+		}
+		result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+		wantErrorParts(t, err, "instance i-01 (name-of-i-01): unknown: it was healthy; it was not rolled back: is stopped, or not managed by SSM")
+		if got := states(result); got != "i-01 unknown, i-02 rolled-back" || result.Status != rollout.OutcomeUnknown {
+			t.Errorf("%s: %s", result.Status, got)
+		}
+	})
+}
+
+// A job that was only installed, and never seen to run, is nothing to roll back to if there is better.
+func TestRollbackFurtherBackThanBeforeIsNamed(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "")
+		f.deployVersions(ids, "0.1.28-dev")
+		hosts[0].NextBehavior = func(version string) simhost.Behavior { return simhost.Behavior{NotRun: version == "0.1.29-dev"} }
+		f.buildImage("program of 0.1.29-dev")
+		plan := f.plan("0.1.29-dev", ids...)
+		plan.Rollout.Policy.RunOnDeploy = false
+		if _, err := f.runPlan(plan); err != nil {
+			t.Fatal(err)
+		}
+		hosts[1].NextBehavior = unhealthy
+		f.buildImage("program of 0.1.30-dev")
+		result, _ := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+		if got := result.Hosts[0]; installedVersions(hosts) != "0.1.28 0.1.29" || got.State != rollout.RolledBack ||
+			got.Message != "ran the release, and was rolled back to 0.1.28-dev, which was seen to work last; it had 0.1.29-dev before" {
+			t.Errorf("the hosts run %s: %s: %s", installedVersions(hosts), states(result), got.Message)
 		}
 	})
 }

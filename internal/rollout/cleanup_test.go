@@ -12,6 +12,7 @@ import (
 
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
 // runPostStep runs the post step with the state that the main step has saved.
@@ -53,6 +54,35 @@ func TestPostStepResolvesACancelledRun(t *testing.T) {
 		var record rollout.Record
 		if found, err := f.locks.ReadRecord(t.Context(), "d-0-1-30-dev", &record); !found || err != nil || record.Status != rollout.OutcomeCancelled || record.Hosts[1].State != rollout.RolledBack {
 			t.Errorf("%+v, %v", record, err)
+		}
+	})
+}
+
+// The rollback of an instance is cut off as well, which takes that back.
+func TestPostStepWaitsForAnInstanceThatIsAtWork(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		started := make(chan struct{}, 1)
+		back := neverEnding(started)
+		hosts[0].NextBehavior = func(version string) simhost.Behavior {
+			if version == "0.1.29-dev" {
+				return back(version)
+			}
+			return simhost.Behavior{}
+		}
+		hosts[1].NextBehavior = unhealthy
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-started
+			cancel()
+		}()
+		result, _ := rollout.Run(ctx, f.planInWaves("0.1.30-dev", ids...), f, f.console)
+		if states(result) != "i-01 unknown, i-02 rolled-back" {
+			t.Fatal(states(result))
+		}
+		result, err := f.runPostStep()
+		if err != nil || states(result) != "i-01 deployed, i-02 rolled-back" || installedVersions(hosts) != "0.1.30 0.1.29" {
+			t.Errorf("%s: %s, the hosts run %s: %v", states(result), result.Hosts[0].Message, installedVersions(hosts), err)
 		}
 	})
 }

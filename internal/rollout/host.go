@@ -160,6 +160,10 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	h.Report = report
 	outcome, _, _ := strings.Cut(report.About, ":")
+	if report.Busy && outcome != report.About && outcome != string(deploy.OutcomeRefused) { // that one has ended
+		h.Message = "another deploy is at work there"
+		return
+	}
 	switch deploy.Outcome(outcome) {
 	case deploy.OutcomeDeployed, deploy.OutcomeUnchanged:
 		if h.Before != "" && want.version != "" && report.Version == h.Before && report.Version != want.version {
