@@ -82,6 +82,16 @@ func (e *ecr) addRepository(name, mutability string, movable ...string) *reposit
 	return r
 }
 
+// ExpireImage removes the image that a tag names, with all of its tags, as a lifecycle policy does. Its layers stay.
+func (s *Server) ExpireImage(name, tag string) {
+	r, _ := s.ecr.findRepository(name)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	digest := r.tags[tag]
+	delete(r.images, digest)
+	maps.DeleteFunc(r.tags, func(_, named string) bool { return named == digest })
+}
+
 func (e *ecr) findRepository(name string) (*repository, bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

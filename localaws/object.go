@@ -18,10 +18,12 @@ type storedObject struct {
 	modified  time.Time
 	header    http.Header
 	checksums http.Header // returned on request
+	class     string      // of an archive; empty: it can be read
 }
 
 var (
 	noSuchKey    = &Error{Status: http.StatusNotFound, Code: "NoSuchKey", Message: "The specified key does not exist."}
+	archived     = &Error{Status: http.StatusForbidden, Code: "InvalidObjectState", Message: "The operation is not valid for the object's storage class"}
 	preCondition = &Error{Status: http.StatusPreconditionFailed, Code: "PreconditionFailed", Message: "At least one of the pre-conditions you specified did not hold"}
 )
 
@@ -146,6 +148,12 @@ func getObject(w http.ResponseWriter, r *request, b *bucket, key string) error {
 	}
 	if err := checkIfMatch(r, o, true); err != nil {
 		return err
+	}
+	if o.class != "" {
+		if r.Method == http.MethodGet {
+			return archived
+		}
+		w.Header().Set("X-Amz-Storage-Class", o.class)
 	}
 	ranged := r.Header.Get("Range")
 	var first int

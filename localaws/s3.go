@@ -86,6 +86,16 @@ func (s *Server) Object(bucket, key string) ([]byte, bool) {
 	return o.content, ok
 }
 
+// ArchiveObject moves an object to an archive, as a lifecycle rule does, or back if class is empty: its properties can be read, and its
+// content cannot. https://docs.aws.amazon.com/AmazonS3/latest/userguide/storage-class-intro.html#sc-glacier
+func (s *Server) ArchiveObject(bucket, key, class string) {
+	s.s3.mu.Lock()
+	defer s.s3.mu.Unlock()
+	o := s.s3.buckets[bucket].objects[key]
+	o.class = class
+	s.s3.buckets[bucket].objects[key] = o
+}
+
 func (s *s3) name(r *request) (string, string) {
 	bucket, key := bucketAndKey(r)
 	query := r.URL.Query()

@@ -231,3 +231,21 @@ deploys_with() {
   deploys_with busybox "$(command -v busybox)"
   [ "$(on_remote)" = $'0.1.0-dev\n0.1.1-dev\n0.1.2-dev' ]
 }
+
+# https://github.com/release-it/release-it/issues/36
+@test "case: versions are looked up where they are pushed, when that is another URL" {
+  git clone --quiet --bare ../origin.git ../pushed.git
+  git remote set-url --push origin "$PWD/../pushed.git"
+  make deploy-dev YES=1
+  git tag --delete 0.1.0-dev
+  run make deploy-dev YES=1
+  echo "$output"
+  [ "$status" -eq 0 ]
+  [[ $output == *"0.1.1-dev is pushed; its deploy is at $PWD/../pushed.git"* ]]
+  [ "$(git ls-remote --tags --refs ../pushed.git | sed 's|.*refs/tags/||')" = $'0.1.0-dev\n0.1.1-dev' ]
+  [ -z "$(on_remote)" ]
+  git -C ../theirs remote set-url origin ../pushed.git
+  commit ../theirs theirs
+  git -C ../theirs push --quiet
+  refuses "run: git pull --ff-only $PWD/../pushed.git dev" make deploy-dev YES=1
+}

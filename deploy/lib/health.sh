@@ -178,14 +178,16 @@ stays_up() {
 }
 
 passes_checks() {
-  local code=0 state=''
+  local code=0 state='' interval=30
   if [[ $EVIDENCE == running && ${PROPERTY[Type]:-} != oneshot ]]; then
-    state=$(query_docker container inspect --format '{{json .State}}' "$SERVICE" 2>/dev/null) ||
+    state=$(query_docker container inspect --format '{{json .Config.Healthcheck}} {{json .State}}' "$SERVICE" 2>/dev/null) ||
       find_unwell 30 not-seen "the Docker engine does not answer" || return 1
+    [[ ! $state =~ \"Interval\":([0-9]+)[0-9]{9}[,}] ]] || interval=${BASH_REMATCH[1]}
     if [[ $state =~ \"Health(check)?\":\{\"Status\":\"([a-z]*)\" ]]; then state=${BASH_REMATCH[2]}; else state=''; fi # podman 3: Healthcheck
   fi
   case $state in # of the HEALTHCHECK that the image may have
-    starting) find_unwell 30 not-seen "the HEALTHCHECK of the container $SERVICE has not passed yet" || return 1 ;;
+    # The first check comes after a whole interval: https://github.com/docker/compose/issues/12782
+    starting) find_unwell 30 not-seen "the HEALTHCHECK of the container $SERVICE has not passed within $HEALTH_TIMEOUT s; the engine runs it every $interval s" || return 1 ;;
     unhealthy) find_unwell 40 unhealthy "the container $SERVICE is unhealthy, by its HEALTHCHECK" || return 1 ;;
   esac
   if [[ -n $HEALTH_COMMAND ]]; then

@@ -4,11 +4,16 @@
 # name_identity PROBLEM REGION: prints PROBLEM, and if AWS denied access without a name, whose credentials this host has: they
 # need not be those of its instance profile. S3 does not say in a HEAD what it denies or that they are not valid, and root's file of
 # credentials, which the agent of a hybrid machine writes, comes before the profile.
+# A command has the environment of the agent's unit, and that is not a login's: https://github.com/aws/amazon-ssm-agent/issues/427
+# https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/fleet-manager-default-host-management-configuration.html
 # https://docs.aws.amazon.com/cli/latest/userguide/cli-chap-authentication.html
 name_identity() {
   local identity file='' need=''
   printf '%s' "$1"
+  if [[ $1 == *'endpoint URL'* && -z ${https_proxy:-}${HTTPS_PROXY:-} ]] && grep -qsiE '^[^#]*https_proxy=' "$ROOT/etc/environment"; then
+    printf '%s' "; a command of SSM does not see the proxy in /etc/environment: set it in drop-ins of the units of the agent and of Docker"
+  fi
   [[ $1 =~ [Dd]enied|Forbidden|'Bad Request'|InvalidClientTokenId|InvalidAccessKeyId|InvalidToken|ExpiredToken|UnrecognizedClient|SignatureDoesNotMatch &&
     $1 != *'User: arn:'* ]] || return 0
   [[ ! -f $ROOT/root/.aws/credentials ]] || file=" (/root/.aws/credentials comes before the instance's role)"

@@ -69,6 +69,9 @@ check_remote() {
   git rev-parse --git-dir >/dev/null || die "git cannot use this repository, for the reason above"
   git remote get-url "$remote" >/dev/null 2>&1 ||
     die "the remote $remote does not exist; to use one of these, add REMOTE=<name>:" "$(git remote)"
+  # What is pushed to another URL than the remote's is looked up there as well: https://github.com/release-it/release-it/issues/36
+  url=$(git remote get-url --push "$remote") from=$remote
+  [ "$(git remote get-url "$remote")" = "$url" ] || from=$url
 }
 
 tag() {
@@ -114,29 +117,27 @@ check_tree() {
 # Lists the remote's branch and versions. Fetching the tags would follow the user's settings:
 # with fetch.prune, git deletes those that are not pushed: https://git-scm.com/docs/git-fetch#_pruning
 list_remote() {
-  refs=$(git ls-remote --refs "$remote" "refs/heads/$branch" "refs/tags/*-$suffix")
+  refs=$(git ls-remote --refs "$from" "refs/heads/$branch" "refs/tags/*-$suffix")
 }
 
-read_remote() { list_remote || die "$remote does not answer; to see why, run: git ls-remote $remote"; }
+read_remote() { list_remote || die "$remote does not answer; to see why, run: git ls-remote $from"; }
 
-remote_id() {
-  printf '%s\n' "$refs" | awk -v ref="$1" '$2 == ref { print $1 }'
-}
+remote_id() { printf '%s\n' "$refs" | awk -v ref="$1" '$2 == ref { print $1 }'; }
 
 # Fetches the commits only: whatever the settings are, no ref and no tag is written or deleted.
 check_branch_of_remote() {
   [ -n "$(remote_id "refs/heads/$branch")" ] || return 0
-  git fetch --quiet --no-tags --no-prune --refmap= --no-recurse-submodules "$remote" "refs/heads/$branch" ||
+  git fetch --quiet --no-tags --no-prune --refmap= --no-recurse-submodules "$from" "refs/heads/$branch" ||
     die "$branch could not be fetched from $remote"
   theirs=$(git rev-parse FETCH_HEAD)
   if git merge-base --is-ancestor "$theirs" HEAD; then
     return 0
   elif git merge-base --is-ancestor HEAD "$theirs"; then
-    die "$branch is behind $remote; run: git pull --ff-only $remote $branch"
+    die "$branch is behind $remote; run: git pull --ff-only $from $branch"
   elif [ "$(git rev-parse --is-shallow-repository)" = true ]; then
-    die "this clone is shallow, so it cannot be compared with $branch on $remote; run: git fetch --unshallow $remote"
+    die "this clone is shallow, so it cannot be compared with $branch on $remote; run: git fetch --unshallow $from"
   fi
-  die "$branch has diverged from $remote; run: git pull --rebase $remote $branch"
+  die "$branch has diverged from $remote; run: git pull --rebase $from $branch"
 }
 
 # versions: prints the versions with the suffix, here or on the remote, without the suffix, highest last.
@@ -237,13 +238,12 @@ start() {
 # page: prints the URL of the repository's workflows, or the URL of a remote that is a folder.
 page() {
   in=$(repository)
-  if [ -n "$in" ]; then echo "https://$in/actions"; else git remote get-url "$remote"; fi
+  if [ -n "$in" ]; then echo "https://$in/actions"; else echo "$url"; fi
 }
 
 # repository: prints host/owner/name, from git@host:owner/name.git, ssh://git@host:22/owner/name.git
 # or https://user:secret@host/owner/name.git, and nothing for a folder.
 repository() {
-  url=$(git remote get-url "$remote")
   case $url in
     https://* | http://*) path=$(printf '%s\n' "$url" | sed -E 's|^https?://([^/@]*@)?||') host=${path%%/*} ;;
     file://* | [/.]*) return ;;

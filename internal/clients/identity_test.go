@@ -2,6 +2,7 @@ package clients
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
 
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
@@ -72,6 +74,58 @@ func TestReplyThatNeverEndsIsGivenUp(t *testing.T) {
 		defer reply.Body.Close()
 		if _, err := io.ReadAll(reply.Body); err == nil || time.Since(began) != attemptTimeout {
 			t.Errorf("%v after %s", err, time.Since(began))
+		}
+	})
+}
+
+// unreachable is a client that nothing answers: each of its attempts to connect ends with the client's own time limit.
+func unreachable(dialed func()) *awshttp.BuildableClient {
+	client := newHTTPClient()
+	limit := client.GetDialer().Timeout
+	return client.WithTransportOptions(func(tr *http.Transport) {
+		tr.DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, cmp.Or(limit, time.Hour))
+			defer cancel()
+			<-ctx.Done()
+			dialed()
+			return nil, &net.OpError{Op: "dial", Net: network, Err: os.ErrDeadlineExceeded}
+		}
+	})
+}
+
+// issued are the times at which tokens were issued.
+type issued []time.Time
+
+func (*issued) HasIDToken() bool { return true }
+
+func (i *issued) IDToken(context.Context, string) (string, error) {
+	*i = append(*i, time.Now())
+	return "token", nil
+}
+
+// GitHub's token is valid for minutes, and attempts to connect that last as long leave none for the one that succeeds:
+// https://github.com/aws-actions/configure-aws-credentials/issues/1848
+func TestCaseNoTokenIsUsedForLongWhileSTSCannotBeReached(t *testing.T) {
+	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
+		t.Setenv(name, os.DevNull)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		cfg, err := loadConfig(t.Context(), inputs.Identity{Region: "us-east-1"}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var tokens issued
+		cfg.HTTPClient = unreachable(func() {
+			if age := time.Since(tokens[len(tokens)-1]); age > 2*time.Minute {
+				t.Errorf("a token was used after %s", age)
+			}
+		})
+		who := inputs.Identity{Region: "us-east-1", Role: "arn:aws:iam::123456789012:role/atta", SessionName: "atta", SessionDuration: time.Hour}
+		cfg.Credentials = aws.NewCredentialsCache(newWebIdentity(t.Context(), sts.NewFromConfig(cfg), who, &tokens))
+		began := time.Now()
+		_, _, err = callerAccount(t.Context(), cfg, nil)
+		if took := time.Since(began); err == nil || len(tokens) < 2 || took > 5*time.Minute || !strings.Contains(err.Error(), "https://sts.us-east-1.amazonaws.com/") {
+			t.Errorf("%v after %d tokens and %s", err, len(tokens), took)
 		}
 	})
 }

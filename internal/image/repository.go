@@ -79,7 +79,7 @@ func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
 }
 
 // Size returns how many bytes a host downloads for the image: its config and its layers, as stored in the registry. For
-// several platforms it is the size of the largest image.
+// several platforms it is the size of the largest image for Linux.
 func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
 	return r.downloadSize(ctx, digest, visited{})
 }
@@ -105,6 +105,9 @@ func (r *Repository) downloadSize(ctx context.Context, digest string, v visited)
 		size += layer.Size
 	}
 	for _, platform := range m.Manifests {
+		if p := platform.Platform; p != nil && p.OS != "" && p.OS != "linux" {
+			continue // no host pulls the attestations and the images for Windows, whose layers are large
+		}
 		fresh, err := v.markRead(platform.Digest)
 		if err != nil {
 			return 0, fmt.Errorf("read %s: %w", reference, err)

@@ -77,6 +77,8 @@ var errorHints = []hint{
 			return values{"here": e.Region, "there": e.Actual}
 		}),
 	},
+	{sign: "`it is archived`, `InvalidObjectState`", onError: forError(storage.ErrArchived),
+		remedy: "A lifecycle rule of the bucket has archived the object that the message names: restore it (`aws s3api restore-object`), and exclude `bundle-prefix` and `deployments/` from the rule."},
 	{sign: "an `AccessDenied` error of S3", onError: func(err error) values { return deniedCall(err, true) },
 		remedy: "Grant {permission} to the deploying role. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
 	{sign: "another `AccessDenied` error", onError: func(err error) values { return deniedCall(err, false) },
@@ -114,7 +116,7 @@ var errorHints = []hint{
 		},
 	},
 	{sign: "`not in the registry`", onError: forError(image.ErrNotFound),
-		remedy: "The image is not in the repository: run the image phase, or check `ecr-repository` and `image-digest`."},
+		remedy: "The image is not in the repository: run the image phase, or check `ecr-repository` and `image-digest`. If a lifecycle policy has expired it, push it again as {next}, and let the policy keep the images of versions."},
 	{sign: "`this image is quarantined in …`", onError: forType(func(*rollout.QuarantineError) values { return values{} }),
 		remedy: "Release the fix as {next}, or set `allow-quarantined: true` if the image was not the cause."},
 	{sign: "`neither a file or folder nor a full registry reference`", onError: forError(fs.ErrNotExist),

@@ -37,7 +37,7 @@ var reasonHints = []hint{
 		"The image is not quarantined."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
 	forReason(deploy.ReasonCutOff, "", "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.", ""),
-	forReason(deploy.ReasonNotSeen, "", "The engine showed no container of the release's image under the unit's name: the unit has to run `${IMAGE}` with `--name=%N`. See [instance.md](instance.md#your-deploy-folder).", ""),
+	forReason(deploy.ReasonNotSeen, "", "The engine did not show what the message names: the unit has to run `${IMAGE}` with `--name=%N` ([instance.md](instance.md#your-deploy-folder)), and the image's HEALTHCHECK, if it has one, to pass within `health-timeout`. Docker runs it for the first time after its interval, 30 seconds by default.", ""),
 	forReason(deploy.ReasonSettingsMissing, "`/opt/<service>/.env lacks …`", "Add the missing settings to `/opt/{service}/.env` on the instance or, with `settings-from`, to Parameter Store, then start the run again.",
 		"The release's `.env.example` names keys that the instance's settings do not have."),
 	forReason(deploy.ReasonSettingsInvalid, "", "Correct that line of `/opt/{service}/.env` on the instance, or the parameters that the message names, then start the run again.",

@@ -82,6 +82,7 @@ var examples = map[string]error{
 	"not authorized to perform: ":        call("STS", "AssumeRole", "AccessDenied", "User: x is not authorized to perform: sts:AssumeRole on resource: y"),
 	"the bucket … does not":              &storage.UnusableError{Bucket: "b", Region: "us-east-1"},
 	"the bucket … is in":                 &storage.UnusableError{Bucket: "b", Region: "us-east-1", Actual: "eu-west-1"},
+	"it is archived":                     fmt.Errorf("%w: %w", storage.ErrArchived, call("S3", "GetObject", "InvalidObjectState", "")),
 	"an `AccessDenied` error of S3":      call("S3", "PutObject", "AccessDenied", "Access Denied"),
 	"another `AccessDenied`":             call("SSM", "SendCommand", "AccessDeniedException", "no"),
 	"ExpiredToken":                       errors.Join(call("S3", "PutObject", "ExpiredToken", ""), call("SSM", "SendCommand", "UnrecognizedClientException", ""), call("S3", "PutObject", "SignatureDoesNotMatch", "")),

@@ -168,7 +168,12 @@ func (a *artifacts) moveTags(ctx context.Context) error {
 			a.plan.Release.Version, nameHosts(unproved))
 		return nil
 	}
-	if err := a.services.Repository.Tag(ctx, a.result.Image.Digest, a.plan.Image.Tags...); err != nil {
+	err := a.services.Repository.Tag(ctx, a.result.Image.Digest, a.plan.Image.Tags...)
+	if a.plan.Operation == Rollback && errors.Is(err, image.ErrNotFound) {
+		a.console.Warning("No tag was moved", "the image of %s is not in the registry any more, so an instance that does not hold it cannot get it: %v", a.plan.Release.Version, err)
+		return nil
+	}
+	if err != nil {
 		return fmt.Errorf("every instance runs %s, but its image tags were not moved: %w", a.plan.Release.Version, err)
 	}
 	for _, tag := range a.plan.Image.Tags {

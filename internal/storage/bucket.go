@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
@@ -48,11 +49,14 @@ func (b *Bucket) Get(ctx context.Context, key string) (*s3.GetObjectOutput, erro
 	return out, b.explainError("read", key, err)
 }
 
-// Head returns the properties of an object, with its checksums.
+// Head returns the properties of an object, with its checksums, or ErrArchived.
 func (b *Bucket) Head(ctx context.Context, key string) (*s3.HeadObjectOutput, error) {
 	out, err := b.api.HeadObject(ctx, &s3.HeadObjectInput{
 		Bucket: &b.location.Bucket, Key: &key, ExpectedBucketOwner: &b.location.Owner, ChecksumMode: types.ChecksumModeEnabled,
 	})
+	if err == nil && isArchived(out) {
+		err = fmt.Errorf("%w, in the storage class %s", ErrArchived, out.StorageClass)
+	}
 	return out, b.explainError("read", key, err)
 }
 
@@ -93,4 +97,11 @@ func (b *Bucket) explainError(verb, key string, err error) error {
 		return nil
 	}
 	return fmt.Errorf("%s %s: %w", verb, b.URI(key), explainBucket(b.location, err))
+}
+
+// isArchived reports whether the content of an object has to be restored before it can be read:
+// https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html#API_HeadObject_ResponseSyntax
+func isArchived(o *s3.HeadObjectOutput) bool {
+	slow := o.StorageClass == types.StorageClassGlacier || o.StorageClass == types.StorageClassDeepArchive || o.ArchiveStatus != ""
+	return slow && !strings.Contains(aws.ToString(o.Restore), `ongoing-request="false"`)
 }

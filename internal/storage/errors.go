@@ -24,12 +24,15 @@ func (e *UnusableError) Error() string {
 
 func (e *UnusableError) Unwrap() error { return e.cause }
 
-// explainBucket returns an UnusableError for the answers of S3 that mean one, and any other error as it is. S3 names the
+// explainBucket returns an UnusableError or ErrArchived for the answers of S3 that mean one, and any other error as it is. S3 names the
 // region of a bucket that is addressed in another one, and the SDK does not follow:
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/Redirects.html#RESTRedirect
 func explainBucket(l Location, err error) error {
 	if errorCode(err) == "NoSuchBucket" {
 		return &UnusableError{Bucket: l.Bucket, Region: l.Region, cause: err}
+	}
+	if errorCode(err) == "InvalidObjectState" {
+		return fmt.Errorf("%w: %w", ErrArchived, err)
 	}
 	var response *smithyhttp.ResponseError
 	if !errors.As(err, &response) || response.Response == nil {
@@ -40,6 +43,9 @@ func explainBucket(l Location, err error) error {
 	}
 	return err
 }
+
+// ErrArchived is returned for an object whose content cannot be read, because a lifecycle rule has moved it to an archive.
+var ErrArchived = errors.New("it is archived")
 
 const conflict = "ConditionalRequestConflict"
 

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws/sample"
@@ -113,5 +116,39 @@ func TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault(t *testing.
 		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null || true", "")
 		m.expect(m.deploy("0.0.3-dev", daemon(), bad), "rolled-back", deploy.ExitStart, "the engine did not start the container: "+said)
 		m.deployed("0.0.4-dev")
+	})
+}
+
+// A unit that has been started too often is not started any more, by nobody, until its counter is reset:
+// https://github.com/systemd/systemd/issues/10529
+func TestOnEachMachineCaseAUnitAtItsStartLimitIsStarted(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		limited := []change{
+			own("systemd/atta.service", "[Unit]\nStartLimitIntervalSec=1h\nStartLimitBurst=2\n[Service]\nEnvironmentFile=/opt/%N/current/release.env\nRestart=on-failure\nRestartSec=200ms\n"+
+				"ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --rm --pull=never --name=%N ${IMAGE}\n[Install]\nWantedBy=multi-user.target\n"),
+			image(sample.WithCmd("-sleep", "1h")),
+		}
+		m.deployed("0.0.1-dev", limited...)
+		exhaust := "while systemctl restart $s; do sleep 0.2; done; systemctl show --property=ActiveState,Result $s"
+		m.want(exhaust, "Result=start-limit-hit\nActiveState=failed")
+		m.deployed("0.0.2-dev", limited...)
+		a := m.deploy("0.0.3-dev", append(limited, image(sample.WithCmd("-sleep", "0s"), sample.WithExitCode(3)))...)
+		m.expect(a, "rolled-back", deploy.ExitUnhealthy, "did not stay up")
+		m.want("systemctl is-active $s", "active")
+		m.want(exhaust, "Result=start-limit-hit\nActiveState=failed")
+		m.expect(m.parse(m.byHand("rollback")), "deployed", deploy.ExitOK, "0.0.1-dev runs")
+	})
+}
+
+// Docker makes the first check when an interval is over, whatever the image asks for at the start:
+// https://github.com/docker/compose/issues/12782
+func TestOnEachMachineCaseAHealthcheckThatHasNotRunYetIsNamed(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		m.deployed("0.0.1-dev", serving(m.port))
+		rare := image(sample.WithHealthCheck(), func(c *v1.ConfigFile) { c.Config.Healthcheck.Interval = 5 * time.Minute })
+		a := m.deploy("0.0.2-dev", serving(m.port), rare, parameter("health-timeout", "8"))
+		m.expect(a, "rolled-back", deploy.ExitStart, "the HEALTHCHECK of the container "+m.service+" has not passed within 8 s; the engine runs it every 300 s")
+		m.isServing("0.0.1-dev")
+		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null | wc -l", "0")
 	})
 }

@@ -1,0 +1,34 @@
+//go:build !e2e
+
+package host_test
+
+import (
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+)
+
+// A command sees the environment of the agent, and so neither HOME nor what /etc/environment sets for logins, such as a proxy:
+// https://github.com/aws/amazon-ssm-agent/issues/427, https://github.com/aprin-labs/archimedes/pull/426
+func TestCaseAProxyThatOnlyLoginsKnowIsNamed(t *testing.T) {
+	t.Parallel()
+	const proxy = "https_proxy=http://proxy.example:3128"
+	m := bootServing(t, "0.1.0-dev")
+	m.write("etc/environment", "PATH=/usr/bin\n# "+proxy+"\n", 0o644)
+	m.deployed("0.1.1-dev", daemon(), parameter("health-command", `[ -z "${HOME:-}" ]`))
+	aws := m.awsWithKeys()
+	m.replace("aws", `[ -n "$https_proxy" ] || { echo 'fatal error: Could not connect to the endpoint URL: "https://bucket.s3.us-east-1.amazonaws.com/key"' >&2; exit 1; }`+"\n"+aws)
+	m.untouched(func() {
+		a := m.deploy("0.1.2-dev", daemon())
+		m.expect(a, "refused", deploy.ExitPreflight, `cannot be downloaded, or has more than 32 MB: fatal error: Could not connect to the endpoint URL: "https://bucket.s3.us-east-1.amazonaws.com/key"`)
+		if len(a.Message) == 0 || a.Message[len(a.Message)-1] != '"' {
+			t.Errorf("a proxy is named that is not set: %s", a.Message)
+		}
+	})
+	m.write("etc/environment", "PATH=/usr/bin\nHTTPS_PROXY=\"http://ada:secret@proxy.example:3128\"\n", 0o644)
+	m.untouched(func() {
+		a := m.deploy("0.1.3-dev", daemon())
+		m.expect(a, "refused", deploy.ExitPreflight, "; a command of SSM does not see the proxy in /etc/environment: set it in drop-ins of the units of the agent and of Docker")
+	})
+	m.deployed("0.1.4-dev", daemon(), env(proxy))
+}
