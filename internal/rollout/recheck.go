@@ -12,10 +12,17 @@ import (
 )
 
 // deployWave deploys to some hosts at once, and asks those of earlier waves whether they still run the
-// release. When one of either does not, the rollout is aborted.
+// release. When one of either does not, the rollout is aborted. A host that has disappeared since the first wave
+// says nothing about the release: it is left out, and the run fails at its end.
 func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Host) error {
-	if err := r.runWave(ctx, title, wave); err != nil {
-		return r.abortRollout(ctx, wave, err)
+	reachable := wave
+	if len(earlier) > 0 {
+		reachable = r.commander().dropUnreachable(ctx, wave)
+	}
+	if len(reachable) > 0 {
+		if err := r.runWave(ctx, title, reachable); err != nil {
+			return r.abortRollout(ctx, wave, err)
+		}
 	}
 	if err := r.recheckHosts(ctx, earlier, 0); err != nil {
 		return r.abortRollout(ctx, r.wavesOf(earlier), err)
