@@ -30,7 +30,7 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 	return nil
 }
 
-// restartWindow is how long a host reports that its container was started again.
+// restartWindow is how long a host reports that its container was started again, and more than most take to boot.
 const restartWindow = time.Minute
 
 // recheckHosts asks hosts that have got the release in an earlier wave whether they still run it. One that
@@ -55,7 +55,8 @@ func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Durati
 }
 
 // askEarlierHosts asks the hosts, and once more those that seem not to run the release: a program that was
-// started again may be up by then. One that only was started again has until the end of restartWindow to stay up.
+// started again may be up by then. One that is down, perhaps since its host reboots, or only was started again has
+// until the end of restartWindow to be up and stay so.
 func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
 	started, healthy := time.Now(), map[*Host]Host{}
 	for _, host := range hosts {
@@ -80,7 +81,7 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 			switch {
 			case slices.Contains(h.Drift, "version") || slices.Contains(h.Drift, "digest"):
 				return true
-			case len(h.Drift) == 1 && h.Drift[0] == "restarts":
+			case len(h.Drift) == 1 && (h.Drift[0] == "restarts" || h.Drift[0] == "inactive"):
 				return time.Since(started) > restartWindow
 			}
 			return polls > 1

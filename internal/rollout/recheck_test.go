@@ -111,6 +111,7 @@ func TestOnlyDriftThatLastsOnAnEarlierWaveRollsItBack(t *testing.T) {
 		"an engine that is silent":         {[]string{"engine"}, time.Minute, ""},
 		"an engine that stays silent":      {[]string{"engine"}, time.Hour, "every other instance runs 0.1.30-dev, and keeps it: 1 of 2 instances are not known to run the release\ninstance i-01 (name-of-i-01): unknown: it was healthy, and now it runs 0.1.30-dev"},
 		"a program that was started again": {[]string{"inactive"}, 15 * time.Second, ""},
+		"a host that reboots":              {[]string{"inactive"}, 70 * time.Second, ""},
 		"one that stays down":              {[]string{"inactive"}, time.Hour, "rolled-back: it was healthy, and now it runs 0.1.30-dev"},
 		"one that stays up since":          {[]string{"restarts"}, time.Minute, ""},
 		"one that is started all the time": {[]string{"restarts"}, time.Hour, "differs in restarts; was rolled back"},
