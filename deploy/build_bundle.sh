@@ -134,7 +134,7 @@ check_units() {
   while IFS= read -r name; do
     [[ $name != "$SERVICE-recover.service" ]] || die "a name that is reserved for the deploy: systemd/$name"
     [[ $name =~ ^$SERVICE(-[A-Za-z0-9_.-]+)?\.(service|timer)$ ]] ||
-      [[ ! $name =~ \.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$ ]] ||
+      [[ ! $name =~ \.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)(\.d/.*)?$ ]] ||
       die "this unit would not be installed, name it $SERVICE.service, $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer: systemd/$name"
   done < <(cd "$units" && find . -type f | sed 's|^\./||')
   if [[ -n $MODE && -f $STAGE/own/systemd/$unit ]]; then

@@ -96,6 +96,7 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 		"mode is job, but systemd/atta.service is a service": {"0.1.30-dev", "--mode=job", "--path=" + folder(t, fixed...)},
 		"mode is service, but systemd/atta.service is a job": {"0.1.30-dev", "--mode=service", "--path=" + folder(t, own{"systemd/atta.service", job, 0o644})},
 		"would not be installed":                             {"0.1.30-dev", "--path=" + folder(t, own{"systemd/web.service", job, 0o644})},
+		"systemd/atta.service.d/limits.conf":                 {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta.service.d/limits.conf", "", 0o644})},
 		"systemd/x/atta.service":                             {"0.1.30-dev", "--path=" + folder(t, own{"systemd/x/atta.service", job, 0o644})},
 		"systemd/daemon.service":                             {"0.1.30-dev", "--path=" + folder(t, own{"systemd/daemon.service", job, 0o644})},
 		"that is reserved for the deploy":                    {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta-recover.service", job, 0o644})},

@@ -27,9 +27,9 @@ func isDefaultUnit(name string, content []byte) bool {
 	return err == nil && string(unit) == string(content)
 }
 
-// unitFile matches the files that systemd treats as units:
+// unitFile matches the files that systemd treats as units, and their drop-ins:
 // https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html
-var unitFile = regexp.MustCompile(`^systemd/.*\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)$`)
+var unitFile = regexp.MustCompile(`^systemd/.*\.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)(\.d/.*)?$`)
 
 // misplacedReason returns why a unit would not be installed, or "".
 func misplacedReason(name, service string) string {

@@ -100,7 +100,7 @@ func TestBuildReportsAllUnitsThatWouldNotBeInstalledAtOnce(t *testing.T) {
 	var files []own
 	var reasons []string
 	for _, name := range []string{
-		"atta.service", "daemon.service", "web.socket", "web.path", "web.target", "webshop.service", "web-.timer", "web@.service", "web-a b.service", "x/web.service", ".timer",
+		"atta.service", "daemon.service", "web.socket", "web.path", "web.target", "webshop.service", "web-.timer", "web@.service", "web-a b.service", "x/web.service", ".timer", "web.service.d/limits.conf",
 	} {
 		files = append(files, own{"systemd/" + name, "changed", 0o644})
 		reasons = append(reasons, `"systemd/`+name+`" would not be installed`)
