@@ -13,13 +13,16 @@ SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') 
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet bench-start e2e engines check lint publish verify-release try-release vulnerabilities golden screenshots site
+.PHONY: help demo local test test-all terraform cases fuzz sweep simulate bench bench-deploy bench-levels bench-fleet bench-start e2e engines check lint publish verify-release try-release vulnerabilities golden screenshots site
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9%-]+:.*## / { sub(/%/, "<env>", $$1); printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: ## Deploy to ten instances on this machine, fail and roll back: no account, no Docker, no root
 	go run ./localaws/demo $(if $(INSTANCES),-instances=$(INSTANCES))
+
+local: ## Start an emulated AWS with one instance on this machine, and print how to deploy to it from another shell (INSTANCES=3)
+	go run ./localaws/demo -serve -instances=$(or $(INSTANCES),1)
 
 test: ## Run the quick tests, which need nothing but Go
 	go test -p 4 -shuffle=on -count=1 -timeout=15m ./...

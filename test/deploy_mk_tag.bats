@@ -135,7 +135,7 @@ load deploy_mk
 }
 
 @test "the branch of an environment has its name or is BRANCH_<environment>" {
-  refuses "prod is deployed from main; run: git checkout main" make deploy-prod YES=1
+  refuses "prod is deployed from main; run: git checkout -b main, or set BRANCH_prod in your Makefile" make deploy-prod YES=1
   git checkout --quiet -b main
   make deploy-prod YES=1
   [ "$(git ls-remote origin main | cut -f 1)" = "$(git rev-parse main)" ]

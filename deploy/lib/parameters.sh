@@ -62,7 +62,7 @@ fetch_parameters() {
     found=yes value=${line#*$'\t'*$'\t'} name=${line%"$value"}
     name=${name##*/} name=${name%$'\t'}
     if [[ $line == True* ]]; then
-      invalid+=("the value of $name has several lines")
+      invalid+=("the value of $name contains a newline")
     elif [[ $value == *$'\r' ]]; then
       invalid+=("the value of $name ends with a carriage return")
     elif [[ ! $name =~ ^[A-Za-z_] ]]; then

@@ -12,7 +12,6 @@
 # the git remote, origin by default.
 #
 # To use it in another repository, copy this file and include it:
-#
 #   BRANCH_prod := main
 #   include deploy.mk
 #
@@ -100,12 +99,14 @@ check_head() {
     die "this is the branch ${on#refs/heads/}, and $suffix is deployed from $branch; $(show_checkout)"
 }
 
-# Git refuses to check out a branch in two worktrees.
+# Git refuses to check out a branch in two worktrees, or one that does not exist.
 show_checkout() {
-  git worktree list --porcelain | awk -v branch="$branch" '
+  checkout="-b $branch, or set BRANCH_$suffix in your Makefile"
+  [ -z "$(git for-each-ref "refs/heads/$branch" "refs/remotes/$remote/$branch")" ] || checkout=$branch
+  git worktree list --porcelain | awk -v branch="$branch" -v checkout="$checkout" '
     $1 == "worktree" { path = substr($0, 10) }
     $0 == "branch refs/heads/" branch { there = path }
-    END { print there == "" ? "run: git checkout " branch : "it is checked out in " there ", so run make there" }'
+    END { print there == "" ? "run: git checkout " checkout : "it is checked out in " there ", so run make there" }'
 }
 
 check_tree() {

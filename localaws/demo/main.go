@@ -1,7 +1,7 @@
 // Command demo deploys a sample image to ten simulated instances on this machine, with the
 // real action and an emulated AWS: a first version, a broken version that the first wave
 // stops, a fixed version with the live log of a slow instance, a status and a rollback. It needs Linux and Go, but no AWS account,
-// no Docker and no root.
+// no Docker and no root. With -serve, it only starts these instances, for the action in another shell.
 package main
 
 import (
@@ -28,12 +28,19 @@ import (
 // module names what the Terraform module would create in an account: each operation runs with its role and its document.
 var module = account.Module{Service: "atta", Environment: "demo", Repository: "atta-demo", Bucket: "atta-demo-deploy-123456789012", LogGroup: "/deploy/atta-demo"}
 
-var instanceCount = flag.Int("instances", 10, "how many instances to deploy to")
+var (
+	instanceCount = flag.Int("instances", 10, "how many instances to deploy to")
+	serveOnly     = flag.Bool("serve", false, "deploy nothing, and wait for deploys from another shell")
+)
 
 func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := runDemo(ctx)
+	run := runDemo
+	if *serveOnly {
+		run = serve
+	}
+	err := run(ctx)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
@@ -253,15 +260,21 @@ func (s *stage) runAction(ctx context.Context, operation, step string, env ...st
 		"PATH=" + os.Getenv("PATH"),
 		"GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=org/atta", "GITHUB_WORKSPACE=" + s.workspaceDir(),
 		"GITHUB_OUTPUT=" + outputs, "GITHUB_STEP_SUMMARY=" + summary,
-		"AWS_ENDPOINT_URL=" + s.aws.URL(),
-		"INPUT_ENVIRONMENT=demo", "INPUT_AWS-REGION=us-east-1", "INPUT_ECR-REGISTRY=" + s.aws.RegistryHost(),
-		"INPUT_ROLE-TO-ASSUME=arn:aws:iam::123456789012:role/" + module.RoleName(operation), "INPUT_DOCUMENT-NAME=" + module.DocumentName(operation),
-		"INPUT_DEPLOY-BUCKET=" + module.Bucket, "INPUT_TARGET-TAGS=Environment=demo\nService=atta",
-	}, s.aws.OIDCEnv(), env)
+	}, s.actionEnv(operation), env)
 	problem := action.Run()
 	printFile("Step summary", summary)
 	if problem == nil {
 		printOutputs(outputs)
 	}
 	return problem
+}
+
+// actionEnv returns the inputs of the demo's environment, with the role of an operation, and how to reach the emulated AWS.
+func (s *stage) actionEnv(operation string) []string {
+	return append([]string{
+		"AWS_ENDPOINT_URL=" + s.aws.URL(),
+		"INPUT_ENVIRONMENT=demo", "INPUT_AWS-REGION=us-east-1", "INPUT_ECR-REGISTRY=" + s.aws.RegistryHost(),
+		"INPUT_ROLE-TO-ASSUME=arn:aws:iam::123456789012:role/" + module.RoleName(operation), "INPUT_DOCUMENT-NAME=" + module.DocumentName(operation),
+		"INPUT_DEPLOY-BUCKET=" + module.Bucket, "INPUT_TARGET-TAGS=Environment=demo\nService=atta",
+	}, s.aws.OIDCEnv()...)
 }

@@ -52,7 +52,7 @@ func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testin
 				m.setParameter("WINDOWS", "secret\r")
 			},
 			reason: deploy.ReasonSettingsInvalid,
-			message: "docker does not take these parameters in PATH as settings: 1ST does not begin with a letter or _; the value of PEM has several lines; " +
+			message: "docker does not take these parameters in PATH as settings: 1ST does not begin with a letter or _; the value of PEM contains a newline; " +
 				"the value of WINDOWS ends with a carriage return",
 		},
 		"keys missing": {

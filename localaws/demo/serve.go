@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"al.essio.dev/pkg/shellescape"
+
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+// serve offers the environment of the demo to other shells until it is interrupted.
+func serve(ctx context.Context) error {
+	s, err := newStage(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := s.prepareShell(); err != nil {
+		return err
+	}
+	fmt.Printf(`
+Instances of the service atta in the environment demo: %d. In another shell, in your repository or an empty folder:
+
+  cp %s .
+  %[3]s --version=0.1.0-demo --image=image.tar
+  %[3]s --operation=status
+
+The root folder of the first instance is %s. Ctrl-C ends this, and removes everything.
+`, len(s.hosts), filepath.Join(s.folder, "image.tar"), s.commandPath(), s.hosts[0].Root())
+	<-ctx.Done()
+	return nil
+}
+
+func (s *stage) commandPath() string { return filepath.Join(s.folder, "action") }
+
+// prepareShell writes an image of the sample job, and the action as a command: a script that sets the inputs of this
+// environment, and takes the others as flags.
+func (s *stage) prepareShell() error {
+	image, err := sample.NewImage(filepath.Join(s.workspaceDir(), "app"))
+	if err != nil {
+		return err
+	}
+	if err := sample.SaveDockerArchive(filepath.Join(s.folder, "image.tar"), image, "atta:sample"); err != nil {
+		return err
+	}
+	words := append([]string{"env", "GITHUB_REPOSITORY=org/atta", "INPUT_ECR-REPOSITORY=" + module.Repository}, s.actionEnv("deploy")...)
+	script := "#!/bin/sh\nexec " + shellescape.QuoteCommand(append(words, s.program)) + ` "$@"` + "\n"
+	if err := os.WriteFile(s.commandPath(), []byte(script), 0o755); err != nil {
+		return fmt.Errorf("write command: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,44 @@
+//go:build long
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+func TestTheCommandDeploysFromAnotherFolder(t *testing.T) {
+	t.Chdir("../..") // where make runs it
+	*instanceCount = 1
+	s, err := newStage(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.close()
+	if err := s.prepareShell(); err != nil {
+		t.Fatal(err)
+	}
+	repository := t.TempDir()
+	if err := os.Link(filepath.Join(s.folder, "image.tar"), filepath.Join(repository, "image.tar")); err != nil {
+		t.Fatal(err)
+	}
+	examples, err := filepath.Abs("examples/batch/deploy")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.CopyFS(filepath.Join(repository, "deploy"), os.DirFS(examples)); err != nil {
+		t.Fatal(err)
+	}
+	for _, flags := range [][]string{{"--version=0.1.0-demo", "--image=image.tar"}, {"--operation=status", "--fail-on-drift=true"}} {
+		action := exec.CommandContext(t.Context(), s.commandPath(), flags...)
+		action.Dir = repository
+		if out, err := action.CombinedOutput(); err != nil {
+			t.Fatalf("%s: %v\n%s", flags, err, out)
+		}
+	}
+	if err := s.checkAllRun("0.1.0-demo"); err != nil {
+		t.Error(err)
+	}
+}
