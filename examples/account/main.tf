@@ -1,4 +1,4 @@
-# From an empty account to the first deploy: docs/setup.md. In a folder of your own, the source is
+# From an empty account to the first deploy: docs/setup.md. In a folder of your own, the module's source is
 # github.com/org/atta-deploy-action//terraform?ref=v1
 
 terraform {

@@ -17,6 +17,7 @@ die() {
   exit 2
 }
 
+((BASH_VERSINFO[0] * 100 + BASH_VERSINFO[1] >= 404)) || die "bash $BASH_VERSION is too old: use 4.4 or later"
 (($# == 5)) || die "usage: $0 SERVICE ENVIRONMENT ORG/REPO OWNER_ID REPOSITORY_ID"
 [[ $1 =~ ^[a-z][a-z0-9]*(-[a-z0-9]+)*$ ]] || die "SERVICE must be lower-case letters, digits and single dashes, starting with a letter"
 [[ ! $1 =~ ^[0-9a-f]+$ ]] || die "docker would take SERVICE for the beginning of a container ID: add a dash, or a letter after f"
