@@ -107,7 +107,7 @@ func TestTagTargetsSkipOfflineInstances(t *testing.T) {
 	}
 	in.Targets = target("tag:Environment", "prod")
 	id = send(t, s, in)
-	for deadline := time.Now().Add(5 * time.Second); *describeCommand(t, s, id).StatusDetails != "NoInstancesInTag"; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); *describeCommand(t, s, id).StatusDetails != "NoInstancesInTag"; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("parent is %+v", describeCommand(t, s, id))
 		}

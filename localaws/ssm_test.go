@@ -68,7 +68,7 @@ func describeCommand(t *testing.T, s *localaws.Server, id string) types.Command 
 // waitForDetails polls until every invocation has one of the given details.
 func waitForDetails(t *testing.T, s *localaws.Server, id string, details ...string) []types.CommandInvocation {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(5 * time.Millisecond) {
 		all := invocations(t, s, id)
 		waiting := slices.ContainsFunc(all, func(i types.CommandInvocation) bool { return !slices.Contains(details, *i.StatusDetails) })
 		if len(all) > 0 && !waiting {

@@ -49,7 +49,7 @@ func newStore(client *s3.Client, options ...func(*storage.Location)) *bundle.Sto
 
 func put(t *testing.T, client *s3.Client, b bundle.Bundle) (bundle.Stored, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	return newStore(client).Put(ctx, atta(t), b)
 }

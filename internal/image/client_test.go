@@ -150,7 +150,7 @@ func TestRefusedUploadDoesNotWaitForSource(t *testing.T) {
 		}
 		return r.Method == http.MethodPatch
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	if _, err := to.repository(t, "prod").Push(ctx, src, "1", PushOptions{}); err == nil || !strings.Contains(err.Error(), "DENIED") {
 		t.Errorf("error is %v", err)

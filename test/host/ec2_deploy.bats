@@ -291,7 +291,7 @@ release() {
   for try in {1..100}; do
     sleep "0.00$((try % 10))"
     kill -TERM "$pid"
-    read -r -t 20 -u "${asks[0]}" line
+    read -r -t 300 -u "${asks[0]}" line
     [ "$line" = trapped ]
   done
   kill -KILL "$pid"

@@ -160,7 +160,7 @@ func TestEveryJobOfTheReleaseIsWaitedForAndNoTimerStartsOne(t *testing.T) {
 	}
 	answers := make(chan answer)
 	go func() { answers <- m.attempt("0.0.3-dev", release...) }()
-	for deadline := time.Now().Add(20 * time.Second); m.sh("systemctl is-active --quiet atta-x.timer").exit == 0; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); m.sh("systemctl is-active --quiet atta-x.timer").exit == 0; time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the timer still runs")
 		}

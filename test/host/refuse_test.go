@@ -204,7 +204,7 @@ func TestOneDeployAtATime(t *testing.T) {
 		defer close(holder)
 		m.sh("flock $ATTA_ROOT/run/atta-deploy/atta.lock sh -c 'touch $ATTA_ROOT/held; until test -e $ATTA_ROOT/enough; do sleep 0.1; done'")
 	}()
-	for deadline := time.Now().Add(20 * time.Second); !m.exists("held"); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); !m.exists("held"); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("the lock is not held")
 		}

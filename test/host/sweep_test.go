@@ -135,7 +135,7 @@ func (s sweep) part(t *testing.T, worker, workers int) {
 		s.run(m, k.env(at))
 		atRest := m.recovered(recovery)
 		got := m.whole()
-		for deadline := time.Now().Add(10 * time.Second); !cmp.Equal(got, old) && !cmp.Equal(got, wanted) && time.Now().Before(deadline); got = m.whole() {
+		for deadline := time.Now().Add(5 * time.Minute); !cmp.Equal(got, old) && !cmp.Equal(got, wanted) && time.Now().Before(deadline); got = m.whole() {
 			time.Sleep(50 * time.Millisecond) // a service is only just being started again
 		}
 		if cmp.Equal(got, old) || cmp.Equal(got, wanted) {
@@ -182,7 +182,7 @@ func (m standin) recovered(by string) bool {
 			" --allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=20 --run-on-deploy=true"+
 			" --health-timeout=20 --min-healthy-time=1 --keep-releases=5")), "refused", 10, "cannot be downloaded")
 	}
-	for deadline := time.Now().Add(20 * time.Second); m.exists("opt/atta/recover"); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); m.exists("opt/atta/recover"); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			m.t.Errorf("after its %s the host still has a deploy under way:\n%s", by, m.sh("cat $ATTA_ROOT/opt/atta/state; tail -n 30 $ATTA_ROOT/var/log/atta-deploy.log").stdout)
 			return false
@@ -195,7 +195,7 @@ func (m standin) recovered(by string) bool {
 // active a moment before its container is there.
 func (m standin) atRest() map[string]string {
 	m.t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(5 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
 		all := m.whole()
 		if !strings.Contains(all["units"], "activating") && strings.Contains(all["units"], "SubState=running") == (all["containers"] != "") {
 			return all
