@@ -117,7 +117,7 @@ func TestDoctorChecksTheHost(t *testing.T) {
 	s.createDocuments()
 	out := s.run("operation=doctor", "version=", "image=", "ecr-repository=", "document-name=status-atta-dev")
 	out.wants("success")
-	if !strings.Contains(out.log, "ready for a deploy: ") || !strings.Contains(out.log, "credentials of arn:aws:") || !strings.Contains(out.summary, "no problem found, 1 instance ready for a deploy") {
+	if !strings.Contains(out.log, "ready for a deploy: ") || !strings.Contains(out.log, "credentials of arn:aws:") || !strings.Contains(out.summary, "no problems found, 1 instance ready for a deploy") {
 		t.Errorf("the log is\n%s", out.log)
 	}
 	s.deployed("0.1.0-dev")
