@@ -4,11 +4,8 @@ import (
 	"context"
 	"encoding/base64"
 	"errors"
-	"flag"
 	"log"
 	"os"
-	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -35,14 +32,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// A deploy waits half of its time, so twice as many tests as processors run at once.
 func run(ctx context.Context, m *testing.M) (code int, err error) {
-	flag.Parse()
-	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
-		if err := parallel.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0))); err != nil {
-			return 0, err
-		}
-	}
 	dir, err := os.MkdirTemp("", "sample-")
 	if err != nil {
 		return 0, err

@@ -6,11 +6,14 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"flag"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -32,7 +35,14 @@ func (r rebooting) Reboot(context.Context) error { return r.Host.Reboot() }
 // tools does the work of docker, systemctl and aws.
 var tools string
 
+// A deploy waits half of its time, so twice as many tests as processors run at once.
 func prepareMachines(ctx context.Context, dir string) (listen string, stop func() error, err error) {
+	flag.Parse()
+	if parallel := flag.Lookup("test.parallel"); parallel.Value.String() == parallel.DefValue {
+		if err := parallel.Value.Set(strconv.Itoa(2 * runtime.GOMAXPROCS(0))); err != nil {
+			return "", nil, err
+		}
+	}
 	if err := tier.MarkQuick(quick...); err != nil {
 		return "", nil, err
 	}
