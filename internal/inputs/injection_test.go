@@ -10,7 +10,12 @@ import (
 	"github.com/org/atta-deploy-action/internal/inputs"
 )
 
-// plain matches every text in Inputs except Image.Source, Image.Recipe, Bundle.Path, Rollout.HealthCommand and Rollout.HealthURL.
+// logGroup matches the names of log groups, which may have a # and are never part of a script:
+// https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_CreateLogGroup.html
+var logGroup = regexp.MustCompile(`^[A-Za-z0-9_./#-]*$`)
+
+// plain matches every text in Inputs except Image.Source, Image.Recipe, Bundle.Path, Reporting.LogGroup, Rollout.HealthCommand and
+// Rollout.HealthURL.
 var plain = regexp.MustCompile(`^[A-Za-z0-9_+=,.@:/-]*$`)
 
 // injected sets every input to value in turn, and fails unless it is refused by name or is harmless data.
@@ -46,7 +51,10 @@ func injected(t *testing.T, value string) {
 				t.Errorf("%s %q left %q in the recipe", input.Name, value, text)
 			}
 		}
-		got.Image.Recipe = inputs.Recipe{}
+		if !logGroup.MatchString(got.Reporting.LogGroup) {
+			t.Errorf("log-group %q arrived as %q", value, got.Reporting.LogGroup)
+		}
+		got.Image.Recipe, got.Reporting.LogGroup = inputs.Recipe{}, ""
 		got.Image.Source, got.Bundle.Path, got.Rollout.Policy.HealthCommand, got.Rollout.Policy.HealthURL = "", "", "", ""
 		for _, text := range texts(reflect.ValueOf(got)) {
 			if !plain.MatchString(text) {
