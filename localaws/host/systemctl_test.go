@@ -114,7 +114,7 @@ func TestServiceIsRestartedUpToTheStartLimit(t *testing.T) {
 	m.unit("web.service", "[Unit]\nStartLimitBurst=3\n[Service]\nExecStart=/bin/false\nRestart=always\nRestartSec=20ms\n")
 	m.Run(t.Context(), "systemctl start web", nil)
 	m.eventually("systemctl is-failed --quiet web")
-	m.want(0, "systemctl show -p NRestarts -p Result --value web", "start-limit-hit\n2")
+	m.want(0, "systemctl show -p NRestarts -p Result --value web", "exit-code\n2")
 	m.wantPart(1, "systemctl start web", "attempted too often")
 	m.sh(0, "systemctl reset-failed web; systemctl start web")
 }

@@ -261,7 +261,7 @@ func (c consumer) run(ref, event, workflow string, payload map[string]any) (stri
 	act := exec.Command(bin, args...)
 	act.Dir = checkout
 	act.Env = append(os.Environ(), "HOME="+c.t.TempDir(), "XDG_CACHE_HOME="+c.t.TempDir())
-	out, err := act.CombinedOutput()
+	out, err := withoutOtherAct(act.CombinedOutput)
 	return string(out), err
 }
 

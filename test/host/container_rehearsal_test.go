@@ -227,7 +227,7 @@ func (r *rehearsal) runJob(j job, workflowEnv map[string]string, version string)
 				}))
 			}
 		}
-		out, err := script.CombinedOutput()
+		out, err := withoutOtherAct(script.CombinedOutput)
 		r.log += string(out)
 		if err != nil {
 			return err

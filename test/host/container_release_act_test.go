@@ -10,11 +10,22 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
+
+var actRuns sync.Mutex
+
+// withoutOtherAct runs a command while no other act does: act names its containers after workflows and jobs, and removes
+// those that have such a name.
+func withoutOtherAct(run func() ([]byte, error)) ([]byte, error) {
+	actRuns.Lock()
+	defer actRuns.Unlock()
+	return run()
+}
 
 // referrers returns what is attached to an image, by type.
 func (r *rehearsal) referrers(image string) map[string]string {

@@ -27,7 +27,7 @@ func (s *supervisor) finishRun() (again bool) {
 				return true
 			}
 			s.logMessage("%s: Start request repeated too quickly.", s.u.name)
-			s.state.Result = "start-limit-hit"
+			s.state.hitStartLimit()
 		}
 	}
 	s.state.Supervisor, s.state.MainPID = 0, 0

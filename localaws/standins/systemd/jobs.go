@@ -96,9 +96,9 @@ func (m *manager) beginStart(u *unit) (invocation, queued string, err error) {
 // wait: the unit is up at once, or its conditions do not hold.
 func (m *manager) launchUnit(u *unit, s state) (invocation string, supervised *exec.Cmd, err error) {
 	if s.exceedsStartLimit(u) {
-		s.Result = "start-limit-hit"
+		s.hitStartLimit()
 		s.enterState("failed", "failed")
-		return "", nil, errors.Join(m.saveState(u.name, s), startError(u.name, s.Result))
+		return "", nil, errors.Join(m.saveState(u.name, s), startError(u.name, startLimitHit))
 	}
 	s.Unmet = m.hasUnmetCondition(u)
 	if s.Unmet {

@@ -112,6 +112,16 @@ func (s *state) exceedsStartLimit(u *unit) bool {
 	return false
 }
 
+const startLimitHit = "start-limit-hit"
+
+// hitStartLimit gives a unit that is started once too often its result, unless an earlier failure has given it one:
+// https://github.com/systemd/systemd/blob/v252/src/core/service.c (service_enter_dead)
+func (s *state) hitStartLimit() {
+	if s.Result == "" || s.Result == "success" {
+		s.Result = startLimitHit
+	}
+}
+
 // unitName completes a name as systemctl does.
 func unitName(name string) string {
 	for _, suffix := range []string{".service", ".timer", ".target", ".socket", ".path", ".mount", ".slice"} {
