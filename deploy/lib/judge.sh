@@ -80,7 +80,7 @@ last_message() {
     "MESSAGE_ID=$1" _PID=1 "UNIT=$SERVICE.service" ${run:+"INVOCATION_ID=$run"} 2>/dev/null || true
 }
 
-# disregard_stopped_run FOLDER: a run that was stopped is no evidence of a release that has yet to succeed.
+# disregard_stopped_run FOLDER: a run that was stopped does not prove a release that has yet to succeed.
 disregard_stopped_run() {
   [[ $EVIDENCE == succeeded ]] && [[ -f $1/failed || (-f $1/installed && ! -f $1/verified) ]] || return 0
   has_finished || { EVIDENCE=not-run SEEN="the last run of $SERVICE was stopped before its end"; }

@@ -102,7 +102,7 @@ func findTests(names []string) (all []string, err error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, fmt.Errorf("there is no test %s", name)
+			return nil, fmt.Errorf("the package has no test %s", name)
 		}
 	}
 	return all, nil
