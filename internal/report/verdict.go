@@ -62,19 +62,17 @@ func countStates(hosts []*rollout.Host) map[rollout.State]int {
 // run, has proved nothing yet.
 func rolloutVerdict(result rollout.Result) string {
 	states := countStates(result.Hosts)
-	what := " "
-	if result.Plan.Operation == rollout.Rollback {
-		what = " was rolled back to "
+	running, installed := states[rollout.Running], states[rollout.Installed]
+	subject, verb := result.Plan.Release.Service+" "+result.Plan.Release.Version.String(), "runs"
+	if installed == len(result.Hosts) {
+		verb = "is installed, and was not run yet,"
 	}
-	verdict := fmt.Sprintf("✅ %s%s%s runs on %s of %s", result.Plan.Release.Service, what, result.Plan.Release.Version, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
 	if result.Plan.Operation == rollout.Rollback {
-		verdict = strings.Replace(verdict, " runs on ", ", which runs on ", 1)
+		subject, verb = fmt.Sprintf("%s was rolled back to %s,", result.Plan.Release.Service, result.Plan.Release.Version), "which "+verb
 	}
-	switch running, installed := states[rollout.Running], states[rollout.Installed]; {
-	case installed == len(result.Hosts):
-		return strings.Replace(verdict, " runs on ", " is installed, and was not run yet, on ", 1)
-	case running+installed > 0:
-		return fmt.Sprintf("%s: %d deployed, %d running, %d installed", verdict, states[rollout.Deployed], running, installed)
+	verdict := fmt.Sprintf("✅ %s %s on %s of %s", subject, verb, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)
+	if running+installed > 0 && installed < len(result.Hosts) {
+		verdict += fmt.Sprintf(": %d deployed, %d running, %d installed", states[rollout.Deployed], running, installed)
 	}
 	return verdict
 }

@@ -95,7 +95,7 @@ func (r *run) abortRollout(ctx context.Context, wave []*Host, cause error) error
 		switch {
 		case host.State == NotStarted:
 			unhealthy.Untouched++
-		case host.State == Unknown && !slices.Contains(unhealthy.Hosts, host):
+		case (host.State == Unknown || host.State == NotDeployed) && !slices.Contains(unhealthy.Hosts, host):
 			unhealthy.Hosts = append(unhealthy.Hosts, host)
 		}
 	}

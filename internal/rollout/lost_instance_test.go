@@ -28,3 +28,20 @@ func TestInstanceThatDisappearsBeforeItsWaveRollsNothingBack(t *testing.T) {
 		})
 	}
 }
+
+// A wave that fails names the instance that has disappeared from it as well.
+func TestInstanceThatDisappearsBeforeAWaveThatFailsIsNamed(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(3, "0.1.29-dev")
+		hosts[0].NextBehavior = func(string) simhost.Behavior {
+			f.AddInstance(localaws.Instance{ID: ids[1], Name: "name-of-i-02", Stopped: true, Machine: hosts[1]})
+			return simhost.Behavior{}
+		}
+		hosts[2].NextBehavior = unhealthy
+		result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+		wantErrorParts(t, err, "instance i-03 (name-of-i-03): rolled-back", "instance i-02 (name-of-i-02): not-deployed: is stopped, or not managed by SSM")
+		if got := states(result); got != "i-01 rolled-back, i-02 not-deployed, i-03 rolled-back" {
+			t.Error(got)
+		}
+	})
+}
