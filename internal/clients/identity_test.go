@@ -39,7 +39,9 @@ func silentAfter(reply string, dialed *int) *awshttp.BuildableClient {
 	})
 }
 
-func TestSilentServiceIsRetriedAndReported(t *testing.T) {
+// onFakeTime calls a test with the configuration of a region, without this machine's files.
+func onFakeTime(t *testing.T, do func(*testing.T, aws.Config)) {
+	t.Helper()
 	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
 		t.Setenv(name, os.DevNull)
 	}
@@ -48,11 +50,17 @@ func TestSilentServiceIsRetriedAndReported(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		do(t, cfg)
+	})
+}
+
+func TestSilentServiceIsRetriedAndReported(t *testing.T) {
+	onFakeTime(t, func(t *testing.T, cfg aws.Config) {
 		var dialed int
 		cfg.Credentials, cfg.BaseEndpoint = credentials.NewStaticCredentialsProvider("key", "secret", ""), aws.String("http://sts.example")
 		cfg.HTTPClient = silentAfter("", &dialed)
 		began := time.Now()
-		_, _, err = callerAccount(t.Context(), cfg, nil)
+		_, _, err := callerAccount(t.Context(), cfg, nil)
 		if took := time.Since(began); err == nil || dialed < 2 || took > time.Duration(dialed+1)*responseTimeout || !strings.Contains(err.Error(), "get AWS caller identity") {
 			t.Errorf("%v after %d connections and %s", err, dialed, took)
 		}
@@ -106,14 +114,7 @@ func (i *issued) IDToken(context.Context, string) (string, error) {
 // GitHub's token is valid for minutes, and attempts to connect that last as long leave none for the one that succeeds:
 // https://github.com/aws-actions/configure-aws-credentials/issues/1848
 func TestCaseNoTokenIsUsedForLongWhileSTSCannotBeReached(t *testing.T) {
-	for _, name := range []string{"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"} {
-		t.Setenv(name, os.DevNull)
-	}
-	synctest.Test(t, func(t *testing.T) {
-		cfg, err := loadConfig(t.Context(), inputs.Identity{Region: "us-east-1"}, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+	onFakeTime(t, func(t *testing.T, cfg aws.Config) {
 		var tokens issued
 		cfg.HTTPClient = unreachable(func() {
 			if age := time.Since(tokens[len(tokens)-1]); age > 2*time.Minute {
@@ -123,7 +124,7 @@ func TestCaseNoTokenIsUsedForLongWhileSTSCannotBeReached(t *testing.T) {
 		who := inputs.Identity{Region: "us-east-1", Role: "arn:aws:iam::123456789012:role/atta", SessionName: "atta", SessionDuration: time.Hour}
 		cfg.Credentials = aws.NewCredentialsCache(newWebIdentity(t.Context(), sts.NewFromConfig(cfg), who, &tokens))
 		began := time.Now()
-		_, _, err = callerAccount(t.Context(), cfg, nil)
+		_, _, err := callerAccount(t.Context(), cfg, nil)
 		if took := time.Since(began); err == nil || len(tokens) < 2 || took > 5*time.Minute || !strings.Contains(err.Error(), "https://sts.us-east-1.amazonaws.com/") {
 			t.Errorf("%v after %d tokens and %s", err, len(tokens), took)
 		}
