@@ -70,6 +70,25 @@ func TestCaseManifestJSONDecidesOverAWrongIndex(t *testing.T) {
 	}
 }
 
+// Compressed layers in another order than in the config are found without unpacking them.
+func TestCaseManifestJSONDecidesOverAWrongOrderOfCompressedLayers(t *testing.T) {
+	image := randomImage(2)
+	files := withManifestJSON(t, layoutOf(t, image))
+	bad := changeLayout(t, files, wrongIndexes["layers in wrong order"])
+	s := newServer(t)
+	got, err := s.repository(t, "app").Push(t.Context(), opened(t, bad.folder(t)), "1", PushOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.checkPushed(t, "app:1", got)
+	have, want := must(pulled(t, s.checkIntact(t, "app:1")).Manifest()), must(image.Manifest())
+	for i, layer := range want.Layers {
+		if have.Layers[i].Digest != layer.Digest {
+			t.Errorf("layer %d is %s, want %s", i+1, have.Layers[i].Digest, layer.Digest)
+		}
+	}
+}
+
 // LayerSources, which Docker 25 writes for each layer, and names that nobody knows are ignored.
 func TestCaseManifestJSONMayHaveMoreFields(t *testing.T) {
 	files := modernDockerSaveOf(randomImage(1))
@@ -157,6 +176,9 @@ func TestCaseLayersThatDifferFromTheConfigAreRefused(t *testing.T) {
 			"bytes, not":                   wrongIndexes["wrong size"],
 			"index.json lists no image":    wrongIndexes["manifests null"],
 		} {
+			if want == "as in the config" && name != "plain" {
+				continue // the engine that pulls the image unpacks its layers, and refuses it
+			}
 			t.Run(name+"/"+want, func(t *testing.T) {
 				bad := changeLayout(t, files.clone(), change)
 				for _, ref := range []string{write(t, bad.tar()), bad.folder(t)} {
@@ -166,18 +188,5 @@ func TestCaseLayersThatDifferFromTheConfigAreRefused(t *testing.T) {
 				}
 			})
 		}
-	}
-}
-
-// The check of a layer against the config does not depend on whether the repository has the layer.
-func TestCaseAWrongOrderOfLayersInTheRepositoryIsRefused(t *testing.T) {
-	s, files := newServer(t), layoutOf(t, randomImage(2))
-	repo := s.repository(t, "app")
-	if _, err := repo.Push(t.Context(), opened(t, files.folder(t)), "1", PushOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	bad := changeLayout(t, files, wrongIndexes["layers in wrong order"])
-	if _, err := repo.Push(t.Context(), opened(t, bad.folder(t)), "2", PushOptions{Recent: []string{"1"}}); err == nil || !strings.Contains(err.Error(), "as in the config") {
-		t.Errorf("error is %v", err)
 	}
 }

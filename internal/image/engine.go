@@ -170,22 +170,20 @@ func (e *engine) pushBlobs(ctx context.Context, m *manifest) error {
 	return e.putManifests(ctx, m)
 }
 
-// pushOrVerifyAll uploads the blobs that are missing, and in parallel verifies the layers that no upload compares with the
-// config: those whose content the repository has, and those that are uploaded unchanged. The two have separate limits, so that neither delays the other.
+// pushOrVerifyAll uploads the blobs that are missing, and in parallel verifies the layers whose content the repository has.
+// The two have separate limits, so that neither delays the other.
 func (e *engine) pushOrVerifyAll(ctx context.Context, blobs []*blob) error {
-	var missing, toVerify []*blob
+	var missing, known []*blob
 	for _, b := range blobs {
-		reused := e.hasDiffID(b)
-		if !reused {
+		if e.hasDiffID(b) {
+			known = append(known, b)
+		} else {
 			missing = append(missing, b)
-		}
-		if reused || b.unchanged && b.diffID != (v1.Hash{}) && e.layers[b.diffID].Digest != b.Digest {
-			toVerify = append(toVerify, b)
 		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return runParallel(ctx, missing, e.pushBlob) })
-	group.Go(func() error { return runParallel(ctx, toVerify, e.verifyContent) })
+	group.Go(func() error { return runParallel(ctx, known, e.verifyContent) })
 	return group.Wait()
 }
 

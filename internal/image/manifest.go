@@ -74,7 +74,7 @@ func (m *manifest) visitImages(yield func(*manifest) bool) bool {
 func (m *manifest) hasPlainLayer() bool {
 	for image := range m.images() {
 		for _, b := range image.blobs {
-			if b.MediaType == types.OCIUncompressedLayer || b.MediaType == types.DockerUncompressedLayer {
+			if isPlain(b.Descriptor) {
 				return true
 			}
 		}
@@ -82,13 +82,30 @@ func (m *manifest) hasPlainLayer() bool {
 	return false
 }
 
-// hasAll reports whether each of the images in manifest.json is among those of m.
+// isPlain reports whether a layer is stored without compression.
+func isPlain(layer v1.Descriptor) bool {
+	return layer.MediaType == types.OCIUncompressedLayer || layer.MediaType == types.DockerUncompressedLayer
+}
+
+// hasAll reports whether each of the images in manifest.json is among those of m, with its layers in the same order.
 func (m *manifest) hasAll(saved []savedImage) bool {
-	have := map[string]bool{}
-	for image := range m.images() {
-		have[image.blobs[0].Digest.Hex] = true
+	have := slices.Collect(m.images())
+	return !slices.ContainsFunc(saved, func(s savedImage) bool {
+		return !slices.ContainsFunc(have, func(image *manifest) bool { return image.isSaved(s) })
+	})
+}
+
+// isSaved reports whether m is s. Layers that are not distributable are only in s.
+func (m *manifest) isSaved(s savedImage) bool {
+	names := append([]string{s.Config}, s.Layers...)
+	for _, b := range m.blobs {
+		i := slices.IndexFunc(names, func(name string) bool { return hexDigest.FindString(name) == b.Digest.Hex })
+		if i < 0 {
+			return false
+		}
+		names = names[i+1:]
 	}
-	return !slices.ContainsFunc(saved, func(s savedImage) bool { return !have[hexDigest.FindString(s.Config)] })
+	return true
 }
 
 // checkRunnable returns an error unless m is an image for Linux, or has one.
@@ -195,8 +212,9 @@ func (m *manifest) readImage(ctx context.Context, s store) error {
 // unknownOS is the OS of an attestation in an index: https://docs.docker.com/build/metadata/attestations/attestation-storage/
 const unknownOS = "unknown"
 
-// matchConfig assigns the layers of the manifest to the diffIDs in the config. Without them, every engine would refuse the
-// image, and so after the push.
+// matchConfig compares the layers with the diffIDs in the config: their number, and the content of those that are not
+// compressed. That of the others is compared by every engine that pulls the image:
+// https://github.com/opencontainers/image-spec/blob/main/config.md#layer-diffid
 func (m *manifest) matchConfig(ctx context.Context, layers []v1.Descriptor) error {
 	config, _, err := m.blobs[0].readConfig(ctx)
 	if err != nil {
@@ -207,15 +225,10 @@ func (m *manifest) matchConfig(ctx context.Context, layers []v1.Descriptor) erro
 	if have, want := len(layers), len(diffIDs); have != want {
 		return fmt.Errorf("manifest %s lists %d layers, its config %d", m.Digest, have, want)
 	}
-	distributable := m.blobs[1:]
-	for i, desc := range layers {
-		if !desc.MediaType.IsDistributable() {
-			continue
+	for i, layer := range layers {
+		if isPlain(layer) && layer.Digest != diffIDs[i] {
+			return fmt.Errorf("layer %d of %d: its content has the digest %s, not %s as in the config", i+1, len(layers), layer.Digest, diffIDs[i])
 		}
-		if layer := distributable[0]; layer.unchanged {
-			layer.diffID = diffIDs[i]
-		}
-		distributable = distributable[1:]
 	}
 	return nil
 }
