@@ -1,5 +1,5 @@
 // Package tier decides which tests of a package run: in `make test` the quick ones, in `make test-all` the slow
-// ones as well, and in CI, which sets SAMPLE_CASES, a random third of the slow ones.
+// ones as well, and in CI, which sets SAMPLE_CASES, a random quarter of the slow ones.
 package tier
 
 import (
@@ -14,7 +14,7 @@ import (
 	"strings"
 )
 
-// Sampled reports whether a random third of the slow tests, and half of the cases of each, are enough.
+// Sampled reports whether a random quarter of the slow tests, and half of the cases of each, are enough.
 var Sampled = os.Getenv("SAMPLE_CASES") != ""
 
 // Some returns all cases or, where the slow tests are not wanted, a random eight of them.
@@ -58,7 +58,7 @@ func skipSlow(all int, slow []string) error {
 	return skip(all, slow)
 }
 
-// MarkSampled makes a random third of these tests enough where SAMPLE_CASES is set, also if -run asks for them.
+// MarkSampled makes a random quarter of these tests enough where SAMPLE_CASES is set, also if -run asks for them.
 func MarkSampled(names ...string) error {
 	all, err := findTests(names)
 	if err != nil || !Sampled {
@@ -68,11 +68,11 @@ func MarkSampled(names ...string) error {
 	return skipMost(len(all), names)
 }
 
-// skipMost skips a random two thirds of the tests.
+// skipMost skips three quarters of the tests, at random.
 func skipMost(all int, names []string) error {
 	skipped := slices.Clone(names)
 	rand.Shuffle(len(skipped), func(i, j int) { skipped[i], skipped[j] = skipped[j], skipped[i] })
-	return skip(all, skipped[len(skipped)/3:])
+	return skip(all, skipped[len(skipped)/4:])
 }
 
 func skip(all int, names []string) error {
