@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -25,7 +26,7 @@ const (
 // lines of the programs that failed.
 func describeFailedRun(result rollout.Result, err error) string {
 	var b strings.Builder
-	writeList(&b, "Cause", describeCauses(err))
+	writeList(&b, "Cause", describeCauses(err, result.Plan.Release.Service))
 	if where := describePlace(result); where != "" {
 		fmt.Fprintf(&b, "**Where:** %s\n\n", where)
 	}
@@ -66,7 +67,7 @@ func writeList(b *strings.Builder, title string, items []string) {
 }
 
 // describeCauses returns the causes of an error in Markdown: of hosts, each message once.
-func describeCauses(err error) (causes []string) {
+func describeCauses(err error, service string) (causes []string) {
 	for _, part := range joinedErrors(err) {
 		var (
 			hosts     []*rollout.Host
@@ -82,7 +83,7 @@ func describeCauses(err error) (causes []string) {
 			causes = append(causes, escapeCell(truncateText(part.Error(), maxCause)))
 		}
 		for _, same := range groupHosts(hosts, hostMessage) {
-			causes = append(causes, nameHosts(same, codeID)+": "+escapeCell(same[0].Message))
+			causes = append(causes, nameHosts(same, codeID)+": "+describeCause(same[0], service))
 		}
 	}
 	if more := len(causes) - maxCauses; more > 0 {
@@ -169,10 +170,24 @@ func runningNow(host *rollout.Host) string {
 // scriptNote matches a line that the scripts on a host write about a phase.
 var scriptNote = regexp.MustCompile(`^20\d\d-\d\d-\d\dT[0-9:]+Z \S+: (.*)$`)
 
-// lastLines returns the last lines of the program that failed, or else of the log, in Markdown, and
-// what they are. They wrap, and are shown literally.
-func lastLines(log string) (title, text string) {
-	var program, all []string
+// describeCause returns what a host says of a failure in Markdown, after the last line of the program that failed.
+func describeCause(host *rollout.Host, service string) string {
+	message := escapeCell(host.Message)
+	if host.Report == nil || host.Report.Reason != deploy.ReasonUnhealthy {
+		return message
+	}
+	program, _ := programLines(host.Log)
+	program = slices.DeleteFunc(program, func(line string) bool {
+		return strings.TrimSpace(line) == "" || strings.Contains(line, service+".service") // what systemd writes of the unit
+	})
+	if len(program) == 0 {
+		return message
+	}
+	return fmt.Sprintf("<samp>%s</samp> (%s)", escapeCell(truncateText(strings.TrimSpace(program[len(program)-1]), maxLogLineSize)), message)
+}
+
+// programLines returns the lines of a host's log that are the program's, and all of them.
+func programLines(log string) (program, all []string) {
 	phase := ""
 	for line := range strings.SplitSeq(strings.TrimSpace(log), "\n") {
 		if note := scriptNote.FindStringSubmatch(line); note != nil {
@@ -182,6 +197,13 @@ func lastLines(log string) (title, text string) {
 		}
 		all = append(all, line)
 	}
+	return program, all
+}
+
+// lastLines returns the last lines of the program that failed, or else of the log, in Markdown, and
+// what they are. They wrap, and are shown literally.
+func lastLines(log string) (title, text string) {
+	program, all := programLines(log)
 	title = "Last lines of the program on"
 	if len(program) == 0 {
 		title, program = "Last lines of the log of", all

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
@@ -75,7 +76,11 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 			if hint.named && len(found) < len(hosts) {
 				text = "{instances}: " + text
 			}
-			add(text, values{"instance": found[0].ID, "instances": nameHosts(found, func(h *rollout.Host) string { return h.ID })})
+			names := found[0].ID
+			if more := len(found) - 1; more > 0 {
+				names += fmt.Sprintf(" and %d more", more)
+			}
+			add(text, values{"instance": found[0].ID, "instances": names})
 		}
 		for _, hint := range errorHints {
 			if hint.onError == nil {

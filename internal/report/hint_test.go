@@ -125,7 +125,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "rolled-back: the previous release is back; if it was down before the deploy, it still is, and the message says so. The whole log is on the instance: journalctl -u atta and /var/log/atta-deploy.log."
+		back    = "The whole logs are on the instance: journalctl -u atta of the program, /var/log/atta-deploy.log of the deploy."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(
@@ -142,7 +142,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{
 		failed,
-		"i-1, i-3: Free disk space on the instance, or lower keep-releases.",
+		"i-1 and 1 more: Free disk space on the instance, or lower keep-releases.",
 		"i-2: The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted.",
 	}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)

@@ -18,7 +18,8 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "rolled-back: the previous release is back; if it was down before the deploy, it still is, and the message says so. The whole log is on the instance: `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+		remedy: "The whole logs are on the instance: `journalctl -u {service}` of the program, `/var/log/{service}-deploy.log` of the deploy.",
+		more:   "The previous release is back. If it was down before the deploy, it still is, and the message says so."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
@@ -31,8 +32,8 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next}, or correct the settings and set `allow-quarantined: true`.",
-		"The image is quarantined, unless it is healthy on other instances."),
+	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next} or, if the image is not the cause, correct the settings and set `allow-quarantined: true`.",
+		"The image is quarantined, unless it is healthy on other instances: look then for what the instance has of its own."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),

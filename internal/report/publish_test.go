@@ -65,7 +65,7 @@ func TestPublishReportsOneErrorForTheRunAndOneForEachHost(t *testing.T) {
 	want := []string{
 		"error i-2: unknown: 100%d sure",
 		"error i-3: not-deployed: SSM did not deliver the command: Undeliverable",
-		"fail atta 0.1.30-dev ended with an unknown result: 2 instances failed (i-2 did not report its result); 1 of 3 instances runs the release: follow command x: refused\n" +
+		"fail atta 0.1.30-dev ended in dev with an unknown result: 1 instance did not report a result, 1 instance did not run the command; 1 of 3 instances runs the release: follow command x: refused\n" +
 			"2 of 3 instances are not known to run the release\n" +
 			"instance i-2 (ip-10-0-0-2): unknown: 100%d sure\n" +
 			"instance i-3 (ip-10-0-0-3): not-deployed: SSM did not deliver the command: Undeliverable\n" +

@@ -57,8 +57,16 @@ func changeLine(result rollout.Result) string {
 	if url := result.Plan.Holder.RunURL; url != "" {
 		parts = append(parts, fmt.Sprintf("[run](%s) by %s", url, escapeCell(cmp.Or(result.Plan.Holder.Actor, "the workflow"))))
 	}
-	parts = append(parts, formatDuration(result.Elapsed))
+	parts = append(parts, formatDuration(result.Elapsed), beganAt(result))
 	return strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " · ") + "\n\n"
+}
+
+// beganAt returns when a run began, to the minute.
+func beganAt(result rollout.Result) string {
+	if len(result.Steps) == 0 {
+		return ""
+	}
+	return result.Steps[0].Began.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // plannedWaves returns the hosts of each wave with what would change.
@@ -85,7 +93,7 @@ func plannedWaves(result rollout.Result) string {
 // runDetails returns what identifies the run and its artifacts, folded.
 func runDetails(result rollout.Result) string {
 	var b strings.Builder
-	b.WriteString("<details><summary>Details</summary>\n\n| | |\n|---|---|\n")
+	b.WriteString("<details><summary>Names, IDs and commands</summary>\n\n| | |\n|---|---|\n")
 	row := func(name, value string) {
 		if value != "" {
 			fmt.Fprintf(&b, "| %s | %s |\n", name, value)
@@ -115,6 +123,7 @@ func runDetails(result rollout.Result) string {
 		commands = append(commands, fmt.Sprintf("and %d more", more))
 	}
 	row("Commands", strings.Join(commands, "<br>"))
+	row("Began", beganAt(result))
 	row("Duration", result.Elapsed.Round(time.Second).String())
 	return b.String() + "\n</details>\n"
 }

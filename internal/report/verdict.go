@@ -93,17 +93,15 @@ func statusVerdict(result rollout.Result) string {
 // maxVerdictCause limits the characters of a cause in the verdict; the whole cause follows it.
 const maxVerdictCause = 160
 
-// failureVerdict says how the run ended, what the worst of the hosts did, and how far the others are.
+// failureVerdict says how the run ended, what the hosts did, the worst first, and how far the others are.
 func failureVerdict(result rollout.Result, err error) string {
 	verdict := describeOutcome(result)
 	failed := failedHostsOf(result)
 	switch {
-	case result.Plan.Operation == rollout.Doctor && len(describeCauses(err)) > 1:
-		verdict += fmt.Sprintf(": %d problems", len(describeCauses(err)))
-	case len(failed) > 1:
-		verdict += fmt.Sprintf(": %d instances failed (%s %s)", len(failed), failed[0].ID, describeFailure(failed[0]))
-	case len(failed) == 1:
-		verdict += fmt.Sprintf(": %s %s", failed[0].ID, describeFailure(failed[0]))
+	case result.Plan.Operation == rollout.Doctor && len(describeCauses(err, result.Plan.Release.Service)) > 1:
+		verdict += fmt.Sprintf(": %d problems", len(describeCauses(err, result.Plan.Release.Service)))
+	case len(failed) > 0:
+		verdict += ": " + describeFailures(failed)
 		if result.Plan.Operation == rollout.Doctor {
 			verdict = strings.Replace(verdict, "refused the release", "is not ready", 1)
 		}
@@ -117,38 +115,38 @@ func failureVerdict(result rollout.Result, err error) string {
 	return verdict + progressSuffix(result)
 }
 
-// describeOutcome says how a run ended that is not a success, such as "atta 0.1.30-dev was rolled back".
+// describeOutcome says how a run ended that is not a success, such as "atta 0.1.30-dev was rolled back in dev".
 func describeOutcome(result rollout.Result) string {
 	rel := result.Plan.Release
-	name, deploys := strings.TrimSpace(rel.Service+" "+rel.Version.String()), true
+	name, deploys, in := strings.TrimSpace(rel.Service+" "+rel.Version.String()), true, " in "+rel.Environment
 	switch result.Plan.Operation {
 	case rollout.Doctor:
 		return fmt.Sprintf("%s in %s is not ready for a deploy", rel.Service, rel.Environment)
 	case rollout.Status:
-		name, deploys = fmt.Sprintf("The status of %s in %s", rel.Service, rel.Environment), false
+		name, deploys = "The status of "+rel.Service, false
 	case rollout.Rollback:
 		name, deploys = fmt.Sprintf("The rollback of %s to %s", rel.Service, cmp.Or(rel.Version.String(), "the previous version")), false
 	}
 	states := countStates(result.Hosts)
 	switch result.Status {
 	case rollout.OutcomeCancelled:
-		return name + " was cancelled"
+		return name + " was cancelled" + in
 	case rollout.OutcomeRolledBack:
-		return name + " was rolled back"
+		return name + " was rolled back" + in
 	case rollout.OutcomeRollbackFailed:
-		return name + " failed, and could not be rolled back"
+		return name + " failed" + in + ", and could not be rolled back"
 	case rollout.OutcomeUnknown:
-		return name + " ended with an unknown result"
+		return name + " ended" + in + " with an unknown result"
 	}
 	switch done := states[rollout.Deployed] + states[rollout.Running] + states[rollout.Installed]; {
 	case !deploys || !result.Plan.Phases.Rollout:
-		return name + " failed"
+		return name + " failed" + in
 	case done == 0:
-		return name + " was not deployed"
+		return name + " was not deployed" + in
 	case done == len(result.Hosts):
-		return name + " was deployed, but the run failed"
+		return name + " was deployed" + in + ", but the run failed"
 	}
-	return name + " was not deployed everywhere"
+	return name + " was not deployed everywhere" + in
 }
 
 // failedHostsOf returns the hosts on which a run has failed, those that need attention first.
@@ -163,8 +161,29 @@ func wasRolledBackByRun(host *rollout.Host) bool {
 	return host.State == rollout.RolledBack && len(host.Drift) == 0 && host.Report != nil && (host.Report.Outcome == deploy.OutcomeDeployed || host.Report.Outcome == deploy.OutcomeUnchanged)
 }
 
-// describeFailure says what a host did, such as "exited with status 3".
-func describeFailure(host *rollout.Host) string {
+// describeFailures says what hosts did, such as "the program exited with status 3 on i-1", each failure once.
+func describeFailures(hosts []*rollout.Host) string {
+	var list []string
+	groups := groupHosts(hosts, func(h *rollout.Host) string { return describeFailure(h, "") })
+	for _, same := range groups[:min(len(groups), maxNamedHosts)] {
+		who := rollout.Instances(len(same))
+		if len(hosts) == 1 {
+			who = same[0].ID
+		}
+		text := describeFailure(same[0], who)
+		if len(same) > 1 {
+			text = strings.NewReplacer(" differs ", " differ ", " is ", " are ").Replace(text)
+		}
+		list = append(list, text)
+	}
+	if more := groups[len(list):]; len(more) > 0 {
+		list = append(list, rollout.Instances(len(slices.Concat(more...)))+" failed otherwise")
+	}
+	return strings.Join(list, ", ")
+}
+
+// describeFailure says what a host did, such as "the program exited with status 3 on i-1", where it is called who.
+func describeFailure(host *rollout.Host, who string) string {
 	reason := deploy.ReasonNone
 	if host.Report != nil {
 		reason = host.Report.Reason
@@ -175,27 +194,27 @@ func describeFailure(host *rollout.Host) string {
 	}
 	switch {
 	case host.State == rollout.Unknown:
-		return "did not report its result"
+		return who + " did not report a result"
 	case host.State == rollout.RollbackFailed:
-		return "could not roll back" + because
+		return who + " could not roll back" + because
 	case host.State == rollout.RolledBack && len(host.Drift) > 0:
-		return "no longer ran it (" + strings.Join(host.Drift, ", ") + ")"
+		return who + " no longer ran it (" + strings.Join(host.Drift, ", ") + ")"
 	case host.State == rollout.Drifted && len(host.Drift) > 0:
-		return "differs in " + strings.Join(host.Drift, ", ")
+		return who + " differs in " + strings.Join(host.Drift, ", ")
 	case host.State == rollout.Drifted || host.State == rollout.Busy:
-		return "is " + string(host.State)
+		return who + " is " + string(host.State)
 	case host.State == rollout.NotDeployed && reason == deploy.ReasonNone:
-		return "did not run the command"
+		return who + " did not run the command"
 	case host.State == rollout.NotDeployed:
-		return "refused the release" + because
+		return who + " refused the release" + because
 	case reason == deploy.ReasonUnhealthy && host.Report.Exit > 0:
-		return fmt.Sprintf("exited with status %d", host.Report.Exit)
+		return fmt.Sprintf("the program exited with status %d on %s", host.Report.Exit, who)
 	case reason == deploy.ReasonUnhealthy:
-		return "was not healthy"
+		return "the program was not healthy on " + who
 	case reason == deploy.ReasonStartFailed:
-		return "could not start the release"
+		return who + " could not start the release"
 	}
-	return "failed" + because
+	return who + " failed" + because
 }
 
 // progressSuffix says how far an unsuccessful run got, such as "; 9 of 10 instances were not

@@ -29,18 +29,22 @@ func TestVerdictSaysWhatTheWorstInstanceDid(t *testing.T) {
 	drifted := host("i-1", rollout.Drifted, "", "0.1.29-dev", "")
 	drifted.Drift = []string{"version", "unit-file"}
 	for want, hosts := range map[string][]*rollout.Host{
-		"i-1 exited with status 3":                                                            {exited("i-1")},
-		"2 instances failed (i-1 exited with status 3)":                                       {exited("i-1"), exited("i-2")},
-		"i-1 exited with status 3; 1 of 2 instances was rolled back as well":                  {exited("i-1"), undone},
-		"2 instances failed (i-2 could not roll back)":                                        {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
-		"i-1 was not healthy; 1 of 2 instances runs the release":                              {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
-		"i-1 could not start the release":                                                     {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
-		"i-1 failed (not seen)":                                                               {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
-		"i-1 refused the release (no space); 1 of 2 instances was not touched":                {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
-		"i-1 did not run the command":                                                         {host("i-1", rollout.NotDeployed, "", "", "")},
-		"i-1 did not report its result; 1 of 3 instances runs the release, 1 was not touched": {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
-		"i-1 differs in version, unit-file":                                                   {drifted},
-		"i-1 is busy":                                                                         {host("i-1", rollout.Busy, "", "", "")},
+		"the program exited with status 3 on i-1":                                           {exited("i-1")},
+		"the program exited with status 3 on 2 instances":                                   {exited("i-1"), exited("i-2")},
+		"the program exited with status 3 on i-1; 1 of 2 instances was rolled back as well": {exited("i-1"), undone},
+		"1 instance could not roll back, the program exited with status 3 on 1 instance":    {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
+		"the program was not healthy on i-1; 1 of 2 instances runs the release":             {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
+		"i-1 could not start the release":                                                   {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
+		"i-1 failed (not seen)":                                                             {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
+		"i-1 refused the release (no space); 1 of 2 instances was not touched":              {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 did not run the command":                                                       {host("i-1", rollout.NotDeployed, "", "", "")},
+		"i-1 did not report a result; 1 of 3 instances runs the release, 1 was not touched": {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 differs in version, unit-file":                                                 {drifted},
+		"2 instances differ in version, unit-file":                                          {drifted, drifted},
+		"i-1 is busy":          {host("i-1", rollout.Busy, "", "", "")},
+		"2 instances are busy": {host("i-1", rollout.Busy, "", "", ""), host("i-2", rollout.Busy, "", "", "")},
+		"1 instance could not roll back, 1 instance did not report a result, 1 instance failed (not seen), 1 instance failed otherwise": {
+			host("i-1", rollout.RollbackFailed, "", "", ""), host("i-2", rollout.Unknown, "", "", ""), reasoned("i-3", rollout.RolledBack, deploy.ReasonNotSeen), reasoned("i-4", rollout.NotDeployed, deploy.ReasonNoSpace)},
 	} {
 		result, err := unhealthy(finished(hosts...), rollout.OutcomeFailed)
 		if verdict := verdictOf(result, err); !strings.HasSuffix(verdict, ": "+want) {
@@ -61,13 +65,13 @@ func TestVerdictSaysHowTheRunEnded(t *testing.T) {
 		return result
 	}
 	for want, ended := range map[string]rollout.Result{
-		"❌ atta 0.1.30-dev was cancelled: broken; no instance was touched":                result(rollout.Deploy, rollout.OutcomeCancelled, rollout.NotStarted, rollout.NotStarted),
-		"❌ atta 0.1.30-dev was not deployed: broken; no instance was touched":             result(rollout.Deploy, rollout.OutcomeFailed),
-		"❌ atta 0.1.30-dev was deployed, but the run failed: broken":                      result(rollout.Deploy, rollout.OutcomeFailed, rollout.Deployed),
-		"❌ The rollback of atta to 0.1.30-dev failed: broken; no instance was touched":    result(rollout.Rollback, rollout.OutcomeFailed),
-		"❌ The status of atta in dev failed: broken":                                      result(rollout.Status, rollout.OutcomeFailed),
-		"❌ atta 0.1.30-dev failed, and could not be rolled back: i-1 could not roll back": result(rollout.Deploy, rollout.OutcomeRollbackFailed, rollout.RollbackFailed),
-		"❌ atta 0.1.30-dev ended with an unknown result: i-1 did not report its result":   result(rollout.Deploy, rollout.OutcomeUnknown, rollout.Unknown),
+		"❌ atta 0.1.30-dev was cancelled in dev: broken; no instance was touched":                result(rollout.Deploy, rollout.OutcomeCancelled, rollout.NotStarted, rollout.NotStarted),
+		"❌ atta 0.1.30-dev was not deployed in dev: broken; no instance was touched":             result(rollout.Deploy, rollout.OutcomeFailed),
+		"❌ atta 0.1.30-dev was deployed in dev, but the run failed: broken":                      result(rollout.Deploy, rollout.OutcomeFailed, rollout.Deployed),
+		"❌ The rollback of atta to 0.1.30-dev failed in dev: broken; no instance was touched":    result(rollout.Rollback, rollout.OutcomeFailed),
+		"❌ The status of atta failed in dev: broken":                                             result(rollout.Status, rollout.OutcomeFailed),
+		"❌ atta 0.1.30-dev failed in dev, and could not be rolled back: i-1 could not roll back": result(rollout.Deploy, rollout.OutcomeRollbackFailed, rollout.RollbackFailed),
+		"❌ atta 0.1.30-dev ended in dev with an unknown result: i-1 did not report a result":     result(rollout.Deploy, rollout.OutcomeUnknown, rollout.Unknown),
 	} {
 		if verdict := verdictOf(ended, broken); verdict != want {
 			t.Errorf("the verdict is %q, want %q", verdict, want)

@@ -21,7 +21,7 @@ func TestFailedDeployIsRolledBack(t *testing.T) {
 		t.Errorf("outputs are %q", out.outputs)
 	}
 	for _, text := range []string{
-		"## ❌ atta 0.1.1-dev was rolled back: " + instanceID + " exited with status 3\n", "**What runs now:** `0.1.0-dev` on `" + instanceID + "`\n", "0.1.0-dev is installed",
+		"## ❌ atta 0.1.1-dev was rolled back in dev: the program exited with status 3 on " + instanceID + "\n", "**What runs now:** `0.1.0-dev` on `" + instanceID + "`\n", "0.1.0-dev is installed",
 		"<samp>", "<br>done, exit 3<br>", "    Roll out (", "    rollback (",
 	} {
 		if !strings.Contains(out.summary, text) {

@@ -113,7 +113,7 @@ func TestPostStepCleansUpAfterAKilledRun(t *testing.T) {
 	}
 	p.done()
 	out := p.after().run()
-	if out.code != 0 || !strings.Contains(out.summary, "## ❌ atta 0.1.0-dev was cancelled") || !strings.Contains(out.log, "(one): rolled-back: its answer was lost; asked again, it reports that it rolled back, and runs nothing") {
+	if out.code != 0 || !strings.Contains(out.summary, "## ❌ atta 0.1.0-dev was cancelled in dev") || !strings.Contains(out.log, "(one): rolled-back: its answer was lost; asked again, it reports that it rolled back, and runs nothing") {
 		t.Errorf("%d\n%s\n%s", out.code, out.log, out.summary)
 	}
 	if cancels := s.calls(0, "ssm:CancelCommand"); len(cancels) != 1 || s.runs() != "" {

@@ -145,7 +145,7 @@ func (o outcome) wants(status string) {
 	}
 	verdict, _, _ := strings.Cut(o.summary, "\n")
 	words := map[string]string{
-		"rolled-back": " was rolled back: ", "rollback-failed": ", and could not be rolled back", "unknown": " with an unknown result", "cancelled": " was cancelled", "failed": "❌ ",
+		"rolled-back": " was rolled back in dev: ", "rollback-failed": " failed in dev, and could not be rolled back", "unknown": " ended in dev with an unknown result", "cancelled": " was cancelled in dev", "failed": "❌ ",
 	}
 	if good := strings.HasPrefix(verdict, "## ✅ "); good != (code == 0) || !strings.Contains(verdict, words[status]) {
 		o.t.Errorf("the summary of %s begins with %q", status, verdict)
