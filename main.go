@@ -34,11 +34,11 @@ func main() {
 
 // run runs the operation in the inputs, or the post step, and reports its error once.
 func run(ctx context.Context, gh *github.Action, environ, args []string) error {
-	actionYML, err := inputs.ParseDefinition(definition)
-	if err != nil {
-		gh.Fail("Invalid action.yml", "%v", err)
-		return err
+	post := strings.HasSuffix(args[0], "-post")
+	if post && rollout.NothingToCleanUp(gh) {
+		return nil
 	}
+	actionYML := inputs.MustParseDefinition(definition)
 	in, err := actionYML.Read(environ, args[1:])
 	if errors.Is(err, inputs.ErrHelp) {
 		fmt.Print(actionYML.Help())
@@ -55,6 +55,6 @@ func run(ctx context.Context, gh *github.Action, environ, args []string) error {
 		gh.Fail("Invalid AWS configuration", "%v", err)
 		return err
 	}
-	result, err := rollout.Run(ctx, rollout.NewPlan(in, gh, strings.HasSuffix(args[0], "-post")), account, gh)
+	result, err := rollout.Run(ctx, rollout.NewPlan(in, gh, post), account, gh)
 	return errors.Join(err, report.Publish(gh, result, err, in.Reporting.StepSummary))
 }

@@ -31,6 +31,15 @@ type Output struct {
 	Description string
 }
 
+// MustParseDefinition is ParseDefinition for the action's own action.yml, which the tests read, too.
+func MustParseDefinition(actionYML []byte) Definition {
+	d, err := ParseDefinition(actionYML)
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
 // ParseDefinition reads action.yml.
 func ParseDefinition(actionYML []byte) (Definition, error) {
 	var file struct {

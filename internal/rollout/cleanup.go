@@ -18,7 +18,7 @@ func (r *run) cleanUp(ctx context.Context, account Account) error {
 	left := r.plan.Leftover
 	r.plan.DeploymentID, r.plan.Release.Version = left.Deployment, release.Version{}
 	r.result.Plan, r.result.CommandIDs = r.plan, left.Commands
-	if left.Finished || left.Deployment == "" {
+	if left.isEmpty() {
 		r.console.Info("nothing to clean up")
 		r.result.Idle = true
 		return nil

@@ -51,6 +51,27 @@ type Leftover struct {
 	Finished   bool     // nothing is left to do
 }
 
+func readLeftover(by Workflow) Leftover {
+	return Leftover{
+		Deployment: by.State(stateDeployment), Lock: by.State(stateLock), Finished: by.State(stateFinished) == "true",
+		Commands: strings.FieldsFunc(by.State(stateCommands), func(c rune) bool { return c == ',' }),
+	}
+}
+
+func (l Leftover) isEmpty() bool { return l.Finished || l.Deployment == "" }
+
+// NothingToCleanUp reports whether the main step has left nothing for the post step, and says so in the log.
+func NothingToCleanUp(step interface {
+	Workflow
+	Console
+}) bool {
+	empty := readLeftover(step).isEmpty()
+	if empty {
+		step.Info("nothing to clean up")
+	}
+	return empty
+}
+
 // Workflow names who started the run, as far as that is known.
 type Workflow interface {
 	Repository() string
@@ -85,10 +106,7 @@ func NewPlan(in inputs.Inputs, by Workflow, post bool) Plan {
 	}
 	if post {
 		plan.Operation = CleanUp
-		plan.Leftover = Leftover{
-			Deployment: by.State(stateDeployment), Lock: by.State(stateLock), Finished: by.State(stateFinished) == "true",
-			Commands: strings.FieldsFunc(by.State(stateCommands), func(c rune) bool { return c == ',' }),
-		}
+		plan.Leftover = readLeftover(by)
 	}
 	return plan
 }

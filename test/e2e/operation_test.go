@@ -127,7 +127,7 @@ func TestPostStepCleansUpAfterAKilledRun(t *testing.T) {
 func TestPostStepDoesNothingAfterACompleteRun(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")
-	for _, settings := range [][]string{nil, {"image=missing.tar"}, {"allowed-account-ids=999999999999"}} {
+	for _, settings := range [][]string{nil, {"image=missing.tar"}, {"allowed-account-ids=999999999999"}, {"timeout=never"}} {
 		p := s.step(settings...)
 		p.run()
 		from := len(s.aws.Calls())
