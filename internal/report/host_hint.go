@@ -32,7 +32,7 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next} or, if the image is not the cause, correct the settings and set `allow-quarantined: true`.",
+	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next} or, if the image is not the cause, correct the settings and lift the image's quarantine with `allow-quarantined: true`.",
 		"The image is quarantined, unless it is healthy on other instances: look then for what the instance has of its own."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
