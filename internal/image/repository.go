@@ -16,7 +16,7 @@ import (
 var (
 	// ErrNotFound is returned for a tag or digest that is not in the repository.
 	ErrNotFound = errors.New("not in the registry")
-	// ErrNoLogin is returned if a registry refuses to show an image to somebody who has not logged in.
+	// ErrNoLogin is returned if a registry refuses to show an image, or one more, to somebody who has not logged in.
 	ErrNoLogin = errors.New("not logged in to the registry, which refuses anonymous requests")
 	// ErrNoRepository is returned if the repository does not exist and the registry does not create it on demand.
 	ErrNoRepository = errors.New("the repository does not exist")
