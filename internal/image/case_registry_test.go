@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -171,6 +172,31 @@ func limitedTo(paths ...string) func(http.ResponseWriter, *http.Request) bool {
 		}
 		refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS")
 		return true
+	}
+}
+
+// ECR refuses a manifest or a tag too many with the words that it also has for a missing permission:
+// https://github.com/medic/cht-core/issues/11099, https://github.com/semaphoreci/docs/issues/404
+func TestCaseAQuotaOfECRIsNoMatterOfCredentials(t *testing.T) {
+	for said, path := range map[string]string{
+		"Adding tag '1' to an image in the repository with name 'app' in registry with id '1' exceeds the maximum allowed number of tags per image which is '1000'": "/manifests/1",
+		"The repository with name 'app' in registry with id '1' already has the maximum allowed number of images which is '10000'":                                  "/manifests/sha256:",
+	} {
+		s := newServer(t)
+		s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, path) {
+				return false
+			}
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = fmt.Fprintf(w, `{"errors":[{"code":"DENIED","message":%q}]}`, said)
+			return true
+		})
+		repository := s.repository(t, "app")
+		repository.client.backoff = time.Hour
+		_, err := repository.Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", PushOptions{})
+		if !errors.Is(err, ErrQuota) || !strings.Contains(err.Error(), said) || strings.Contains(err.Error(), "credentials") {
+			t.Errorf("error is %v", err)
+		}
 	}
 }
 
