@@ -80,7 +80,7 @@ var errorHints = []hint{
 	{sign: "`it is archived`, `InvalidObjectState`", onError: forError(storage.ErrArchived),
 		remedy: "A lifecycle rule of the bucket has archived the object that the message names: restore it (`aws s3api restore-object`), and exclude `bundle-prefix` and `deployments/` from the rule."},
 	{sign: "an `AccessDenied` error of S3", onError: func(err error) values { return deniedCall(err, true) },
-		remedy: "Grant {permission} to the deploying role. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
+		remedy: "Grant {permission} to the deploying role and, if a key of yours encrypts the bucket, `kms:GenerateDataKey` and `kms:Decrypt` on the key. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
 	{sign: "another `AccessDenied` error", onError: func(err error) values { return deniedCall(err, false) },
 		remedy: "Grant {permission} to the deploying role, and check that the resource belongs to this account. The whole policy is in [permissions.md](permissions.md#the-deploying-role)."},
 	{
