@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -184,6 +185,8 @@ func describeFailure(host *rollout.Host) string {
 		return "differs in " + strings.Join(host.Drift, ", ")
 	case host.State == rollout.Drifted || host.State == rollout.Busy:
 		return "is " + string(host.State)
+	case host.State == rollout.NotDeployed && host.Status == fleet.StatusExecutionTimedOut:
+		return "took longer than command-timeout"
 	case host.State == rollout.NotDeployed && reason == deploy.ReasonNone:
 		return "did not run the command"
 	case host.State == rollout.NotDeployed:

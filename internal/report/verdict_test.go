@@ -38,6 +38,7 @@ func TestVerdictSaysWhatTheWorstInstanceDid(t *testing.T) {
 		"i-1 failed (not seen)":                                                               {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
 		"i-1 refused the release (no space); 1 of 2 instances was not touched":                {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
 		"i-1 did not run the command":                                                         {host("i-1", rollout.NotDeployed, "", "", "")},
+		"i-1 took longer than command-timeout":                                                {hasRunOutOfTime(host("i-1", rollout.NotDeployed, "", "0.1.29-dev", ""))},
 		"i-1 did not report its result; 1 of 3 instances runs the release, 1 was not touched": {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
 		"i-1 differs in version, unit-file":                                                   {drifted},
 		"i-1 is busy":                                                                         {host("i-1", rollout.Busy, "", "", "")},
