@@ -54,3 +54,12 @@ func TestCaseAContainerThatIgnoresSIGTERMIsReplaced(t *testing.T) {
 	m.deployed("0.1.1-dev", short, deaf)
 	m.want("kill -0 "+pid+" 2>/dev/null && echo alive; docker ps --quiet | wc -l; cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null || true", "1")
 }
+
+// Units and settings work with the line ends of Windows: https://github.com/AcademySoftwareFoundation/OpenColorIO/pull/1139
+func TestCaseUnitsAndSettingsMayHaveTheLineEndsOfWindows(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	crlf := func(file, text string) change { return own(file, strings.ReplaceAll(text, "\n", "\r\n")) }
+	m.deployed("0.1.0-dev", crlf("systemd/atta.service", unitWith(t, "Nice=1")), crlf("docker.env", "DOCKER_ARGS=--env=GREETING=crlf\n"), crlf(".env.example", "A=1\n"))
+	m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "crlf from 0.1.0-dev")
+}
