@@ -28,6 +28,7 @@ type workflowFile struct {
 		If          string
 		Environment yaml.Node
 		Concurrency yaml.Node
+		Outputs     map[string]string
 		Steps       []workflowStep
 	}
 }
@@ -97,6 +98,25 @@ func TestDeploysAndRollbacksQueue(t *testing.T) {
 	}
 	if counted < 5 {
 		t.Errorf("%d jobs deploy or roll back", counted)
+	}
+}
+
+// GitHub empties an output of a job that has the text of a secret, as a URI has those of a repository and a region:
+// https://github.com/harvard-lil/h2o/pull/2145
+func TestCaseNoJobPassesAnOutputThatMayHaveTheTextOfASecret(t *testing.T) {
+	passed := 0
+	for file, document := range workflows(t) {
+		for name, job := range decodeWorkflow(t, document).Jobs {
+			for output := range job.Outputs {
+				passed++
+				if strings.HasSuffix(output, "-uri") || slices.Contains([]string{"results", "failed-instances", "console-url", "command-ids"}, output) {
+					t.Errorf("job %s of %s passes %s", name, file, output)
+				}
+			}
+		}
+	}
+	if passed < 4 {
+		t.Errorf("%d outputs are passed", passed)
 	}
 }
 

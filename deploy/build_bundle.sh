@@ -107,12 +107,25 @@ copy_own_files() {
   [[ -z $unfit ]] || die "a file name in a bundle may contain only letters, digits, spaces and . _ + @ -: $unfit"
   cp -Rp -- "$OWN/." "$STAGE/own/"
   rm -f -- "$STAGE/own/deploy.mk"
+  prepare_scripts
   # An unchanged copy of a built-in unit is not the repository's own.
   local unit
   for unit in systemd/atta.service systemd/daemon.service; do
     ! cmp -s -- "$DEFAULTS/$unit" "$STAGE/own/$unit" || rm -- "$STAGE/own/$unit"
   done
   cp -Rp -- "$STAGE/own/." "$STAGE/tree/deploy/"
+}
+
+# Makes files that begin with #! executable, since workflow artifacts lose the bit, and refuses scripts with CR LF.
+prepare_scripts() {
+  local file start
+  while IFS= read -r file; do
+    IFS= read -r -n 2 start <"$file" || true
+    [[ $start != '#!' ]] || chmod u+x -- "$file"
+    [[ $start == '#!' || $file == *.sh ]] || continue
+    ! grep -q $'\r$' -- "$file" ||
+      die "line ends of Windows (CR LF), with which a script does not run; put '*.sh text eol=lf' into .gitattributes: ${file#"$STAGE/own/"}"
+  done < <(find "$STAGE/own" -type f)
 }
 
 # Refuses files named like keys, passwords or the settings of one environment, except examples and public keys.

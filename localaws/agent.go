@@ -25,8 +25,9 @@ type DeliveryFault struct {
 	Code        int           // response code to report with Status
 	Stdout      string        // output to report with Status
 	Stderr      string
-	Runs        int  // how often the machine runs the script; 0: once, or never with a Status
-	StatusFirst bool // with a Status: report it at once, and run the script after Delay
+	AgentError  string // what lists show instead of the output, when the agent itself failed
+	Runs        int    // how often the machine runs the script; 0: once, or never with a Status
+	StatusFirst bool   // with a Status: report it at once, and run the script after Delay
 }
 
 // Exit codes that have a meaning for the agent
@@ -144,7 +145,7 @@ func (a *ssm) reportResult(i *invocation, v DeliveryFault) {
 	defer a.mu.Unlock()
 	if !i.hasEnded() {
 		i.setStatus(plainStatus(v.Status), v.Status, a.options.Now())
-		i.code, i.stdout, i.stderr = v.Code, v.Stdout, v.Stderr
+		i.code, i.stdout, i.stderr, i.agentError = v.Code, v.Stdout, v.Stderr, v.AgentError
 	}
 }
 

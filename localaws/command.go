@@ -28,6 +28,7 @@ type invocation struct {
 	started, finished time.Time
 	code              int
 	stdout, stderr    string
+	agentError        string
 }
 
 // setStatus sets a status, which need not be final.

@@ -143,8 +143,11 @@ func getObject(w http.ResponseWriter, r *request, b *bucket, key string) error {
 		}
 		return noSuchKey
 	}
-	if err := authorizeKey(r, o.header, "kms:Decrypt"); err != nil {
-		return err
+	// https://docs.aws.amazon.com/AmazonS3/latest/API/API_HeadObject.html#API_HeadObject_RequestSyntax
+	if r.Method == http.MethodGet || r.Header.Get("X-Amz-Checksum-Mode") == "ENABLED" {
+		if err := authorizeKey(r, o.header, "kms:Decrypt"); err != nil {
+			return err
+		}
 	}
 	if err := checkIfMatch(r, o, true); err != nil {
 		return err

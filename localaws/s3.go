@@ -23,7 +23,8 @@ type bucket struct {
 	arn           string
 	owner, region string
 	policy        iam.Policy
-	locked        bool // Object Lock with a default retention
+	locked        bool   // Object Lock with a default retention
+	key           string // of KMS, for writes that ask for no encryption
 	objects       map[string]storedObject
 }
 
@@ -55,6 +56,10 @@ func RequireEncryption(algorithm string) BucketOption {
 		})
 	}
 }
+
+// EncryptedBy gives the bucket a key of KMS for writes that ask for no encryption:
+// https://docs.aws.amazon.com/AmazonS3/latest/userguide/bucket-encryption.html
+func EncryptedBy(key string) BucketOption { return func(b *bucket) { b.key = key } }
 
 // WithObjectLock gives the bucket versions and a default retention, with which a write needs a checksum:
 // https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock-managing.html#object-lock-put-object

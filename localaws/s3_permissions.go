@@ -27,6 +27,10 @@ func authorizeBucket(r *request, b *bucket, key string) error {
 			return err
 		}
 	}
+	if b.key != "" && r.Header.Get(encryption) == "" {
+		r.Header.Set(encryption, "aws:kms")
+		r.Header.Set(encryption+"-Aws-Kms-Key-Id", b.key)
+	}
 	return authorizeKey(r, r.Header, "kms:GenerateDataKey")
 }
 

@@ -146,7 +146,7 @@ func (i *invocation) describeInvocation(details bool) object {
 	if details {
 		step := object{
 			"Name": plugin, "Status": i.status, "StatusDetails": i.details, "ResponseCode": i.code,
-			"Output": summarizeOutput(i.stdout, i.stderr), "StandardOutputUrl": "", "StandardErrorUrl": "",
+			"Output": cmp.Or(i.agentError, summarizeOutput(i.stdout, i.stderr)), "StandardOutputUrl": "", "StandardErrorUrl": "",
 		}
 		if !i.started.IsZero() && !i.finished.IsZero() {
 			step["ResponseStartDateTime"], step["ResponseFinishDateTime"] = unixSeconds(i.started), unixSeconds(i.finished)

@@ -249,3 +249,12 @@ deploys_with() {
   git -C ../theirs push --quiet
   refuses "run: git pull --ff-only $PWD/../pushed.git dev" make deploy-dev YES=1
 }
+
+# A checkout of Windows, used from WSL: https://github.com/AcademySoftwareFoundation/OpenColorIO/pull/1139
+@test "case: the line ends of Windows do not matter" {
+  sed 's/$/\r/' deploy.mk >crlf && mv crlf deploy.mk
+  git commit --quiet --all --message "a checkout of Windows"
+  run make deploy-dev YES=1
+  [ "$status" -eq 0 ]
+  [[ $output == *"0.1.0-dev is pushed"* ]]
+}

@@ -5,6 +5,14 @@
 # is in this script's process group and ends with it. Else it would hold the lock for longer.
 query_docker() { timeout --foreground -k 5 60 docker "$@"; }
 
+# ask_aws COMMAND…: prints the answer of AWS. Without one, the last line of the log says why.
+ask_aws() {
+  local code=0
+  PYTHONIOENCODING=utf-8 AWS_MAX_ATTEMPTS=${AWS_MAX_ATTEMPTS:-10} timeout --foreground -k 5 120 aws "$@" || code=$?
+  ((code != 124 && code != 137)) || log_note "aws did not answer within 120 s"
+  return "$code"
+}
+
 # has_image: reports whether the image is on this host, and sets IMAGE_ID and ARCHITECTURE to its own.
 has_image() {
   local answer
@@ -87,7 +95,7 @@ pull_image() {
   REGISTRY_AUTH_FILE=$DOCKER_CONFIG/config.json
   export DOCKER_CONFIG REGISTRY_AUTH_FILE
   printf '{"%s":{"%s":{}}}\n' auths "$registry" >"$REGISTRY_AUTH_FILE"
-  answer=$(AWS_MAX_ATTEMPTS=${AWS_MAX_ATTEMPTS:-10} aws ecr get-authorization-token --region "$region" --query 'authorizationData[0].[proxyEndpoint,authorizationToken]' --output text) || answer=''
+  answer=$(ask_aws ecr get-authorization-token --region "$region" --query 'authorizationData[0].[proxyEndpoint,authorizationToken]' --output text) || answer=''
   endpoint=${answer%%[[:space:]]*} token=${answer##*[[:space:]]} # a here-string would be a file for a moment
   if [[ -z $answer ]]; then
     problem=$(last_log_line)

@@ -48,12 +48,10 @@ check_settings_reach() {
 # CLI reads every page. A line tells first whether its value has several, since what follows would then
 # look like lines of their own. A value that ends with CR would lose it, as in a file from Windows.
 fetch_parameters() {
-  local answer code=0 line name value found=no invalid=() row=$'^(True|False)\t'"$SETTINGS_FROM"$'/[A-Za-z0-9_.-]+\t'
-  answer=$(PYTHONIOENCODING=utf-8 AWS_MAX_ATTEMPTS=${AWS_MAX_ATTEMPTS:-10} timeout --foreground -k 5 120 aws ssm get-parameters-by-path --region "$REGION" \
-    --path "$SETTINGS_FROM" --with-decryption --output text --query "Parameters[].[contains(Value, \`\"\\n\"\`), Name, Value]") || code=$?
-  if ((code != 0)); then
-    answer="aws did not answer within 120 s"
-    ((code == 124 || code == 137)) || answer=$(last_log_line)
+  local answer line name value found=no invalid=() row=$'^(True|False)\t'"$SETTINGS_FROM"$'/[A-Za-z0-9_.-]+\t'
+  if ! answer=$(ask_aws ssm get-parameters-by-path --region "$REGION" --path "$SETTINGS_FROM" --with-decryption --output text \
+    --query "Parameters[].[contains(Value, \`\"\\n\"\`), Name, Value]"); then
+    answer=$(last_log_line)
     answer=$(name_identity "$answer" "$REGION")
     refuse settings-unavailable "the parameters in $SETTINGS_FROM cannot be read: $answer"
   fi

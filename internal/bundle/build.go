@@ -2,6 +2,7 @@
 package bundle
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
@@ -136,13 +137,17 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 			return fmt.Errorf("bundle-path %s contains more than %d MB; programs belong in the image", folder, deploy.MaxBundle>>20)
 		}
 		content, err := root.ReadFile(inside)
+		isProgram := bytes.HasPrefix(content, []byte("#!"))
 		switch problem := misplacedReason(inside, service); {
 		case isDefaultUnit(inside, content):
 		case problem != "":
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
+		case (isProgram || path.Ext(inside) == ".sh") && bytes.Contains(content, []byte("\r\n")):
+			problems = append(problems, fmt.Errorf("bundle-path %s: %q has the line ends of Windows (CR LF), with which a script does not run; put \"*.sh text eol=lf\" into .gitattributes", folder, inside))
 		default:
-			// Git stores only the executable bit of a file's mode; the rest depends on the umask at checkout.
-			files["deploy/"+inside] = file{content, info.Mode()&0o100 != 0}
+			// Git stores only the executable bit of a file's mode, the rest depends on the umask at checkout, and
+			// workflow artifacts lose that bit as well.
+			files["deploy/"+inside] = file{content, isProgram || info.Mode()&0o100 != 0}
 		}
 		return err
 	})

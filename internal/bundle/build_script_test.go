@@ -38,7 +38,7 @@ func script(t *testing.T, arguments ...string) ([]byte, string, error) {
 func TestBuildScriptBuildsTheIdenticalBundle(t *testing.T) {
 	t.Parallel()
 	trees := map[string][]own{"defaults": nil, "own": fixed, "modes": {
-		{"run", "x", 0o700}, {"group only", "x", 0o654}, {"read only", "x", 0o444}, {"a/.hidden", "x", 0o777}, {"a.b", "", 0o600}, {"a-b", "", 0o644}, {"-x", "", 0o644},
+		{"run", "x", 0o700}, {"group only", "x", 0o654}, {"read only", "x", 0o444}, {"a/.hidden", "x", 0o777}, {"a.b", "", 0o600}, {"a-b", "", 0o644}, {"-x", "", 0o644}, {"tidy", "#!/bin/sh\n", 0o644},
 	}, "long names": {
 		{strings.Repeat("d/", 60) + "file", "x", 0o644}, {strings.Repeat("long-folder/", 10) + strings.Repeat("n", 90), "x", 0o644},
 	}}
@@ -104,6 +104,7 @@ func TestBuildScriptRefusesWhatBuildRefuses(t *testing.T) {
 		"systemd/atta.timer starts atta-b.service":           {"0.1.30-dev", "--path=" + folder(t, own{"systemd/atta.timer", "[Timer]\nUnit=atta-b.service", 0o644})},
 		"not a mode, job or service: daemon":                 {"0.1.30-dev", "--mode=daemon"},
 		"a file name in a bundle":                            {"0.1.30-dev", "--path=" + folder(t, own{"odd\nname", "", 0o600})},
+		"line ends of Windows (CR LF), with which a script":  {"0.1.30-dev", "--path=" + folder(t, own{"sub/tidy", "#!/bin/sh\r\n", 0o755})},
 		"no such folder: nowhere":                            {"0.1.30-dev", "--path=nowhere"},
 		"not a version like":                                 {"0.1.30"},
 		"none given":                                         {},

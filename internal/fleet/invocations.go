@@ -90,6 +90,9 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 	run.logsRead++
 	result.ExitCode = int(invoked.ResponseCode)
 	result.Stdout, result.Stderr = aws.ToString(invoked.StandardOutputContent), aws.ToString(invoked.StandardErrorContent)
+	if result.Stdout+result.Stderr == "" && len(invocation.CommandPlugins) == 1 && aws.ToString(invocation.CommandPlugins[0].Output) != "" {
+		result.Stderr = *invocation.CommandPlugins[0].Output + " (the error of the SSM agent itself: is the disk full or read-only?)"
+	}
 	result.decideOutcome(invoked.Status)
 	return true, nil
 }

@@ -61,6 +61,8 @@ const (
 
 	// StatusDeliveryTimedOut means that the agent did not fetch the command in time.
 	StatusDeliveryTimedOut Status = "DeliveryTimedOut"
+	// StatusExecutionTimedOut means that the agent killed the script when its time was over.
+	StatusExecutionTimedOut Status = "ExecutionTimedOut"
 )
 
 // statusOf returns the status details, which SSM writes with or without spaces, or else the status.
@@ -83,7 +85,7 @@ func (s Status) IsUndelivered() bool {
 // IsOpen reports whether a command with this status may still run, or may have completed without SSM's knowledge.
 func (s Status) IsOpen() bool {
 	switch s {
-	case StatusNotSent, StatusPending, "InProgress", "Delayed", StatusDeliveryTimedOut, "ExecutionTimedOut", "Cancelling", "Cancelled":
+	case StatusNotSent, StatusPending, "InProgress", "Delayed", StatusDeliveryTimedOut, StatusExecutionTimedOut, "Cancelling", "Cancelled":
 		return true
 	}
 	return false

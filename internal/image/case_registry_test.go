@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -104,13 +106,16 @@ func TestCaseAnImageInARegistryThatLacksLayersIsRefused(t *testing.T) {
 
 // A container action does not see the docker login of an earlier step, unless both get the same DOCKER_CONFIG:
 // https://github.com/docker/login-action/issues/147
+// Docker Hub lets whoever has not logged in read a few images only: https://github.com/actions/runner-images/issues/1445
 func TestCaseAPrivateSourceImageNeedsALoginThatTheContainerSees(t *testing.T) {
-	s, image := newServer(t), randomImage(1)
+	s, image := newServer(t), twoPlatforms()
 	ref := s.host + "/app:1"
-	if err := remote.Write(must(name.ParseReference(ref)), image); err != nil {
+	if err := remote.WriteIndex(must(name.ParseReference(ref)), image); err != nil {
 		t.Fatal(err)
 	}
-	for scheme, intercept := range map[string]func(http.ResponseWriter, *http.Request) bool{"401": basicOnly, "403": forbidden} {
+	for scheme, intercept := range map[string]func(http.ResponseWriter, *http.Request) bool{
+		"401": basicOnly, "403": forbidden, "429": limitedTo("/v2/"), "429 for an image of the index": limitedTo("/v2/", "/v2/app/manifests/1"),
+	} {
 		t.Run(scheme, func(t *testing.T) {
 			s.interceptWith(intercept)
 			t.Setenv("DOCKER_CONFIG", t.TempDir())
@@ -157,6 +162,42 @@ func forbidden(w http.ResponseWriter, r *http.Request) bool {
 	}
 	refuse(w, http.StatusForbidden, "DENIED")
 	return true
+}
+
+// limitedTo refuses every request for another path, since the client has read too much.
+func limitedTo(paths ...string) func(http.ResponseWriter, *http.Request) bool {
+	return func(w http.ResponseWriter, r *http.Request) bool {
+		if slices.Contains(paths, r.URL.Path) {
+			return false
+		}
+		refuse(w, http.StatusTooManyRequests, "TOOMANYREQUESTS")
+		return true
+	}
+}
+
+// ECR refuses a manifest or a tag too many with the words that it also has for a missing permission:
+// https://github.com/medic/cht-core/issues/11099, https://github.com/semaphoreci/docs/issues/404
+func TestCaseAQuotaOfECRIsNoMatterOfCredentials(t *testing.T) {
+	for said, path := range map[string]string{
+		"Adding tag '1' to an image in the repository with name 'app' in registry with id '1' exceeds the maximum allowed number of tags per image which is '1000'": "/manifests/1",
+		"The repository with name 'app' in registry with id '1' already has the maximum allowed number of images which is '10000'":                                  "/manifests/sha256:",
+	} {
+		s := newServer(t)
+		s.interceptWith(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.Method != http.MethodPut || !strings.Contains(r.URL.Path, path) {
+				return false
+			}
+			w.WriteHeader(http.StatusForbidden)
+			_, _ = fmt.Fprintf(w, `{"errors":[{"code":"DENIED","message":%q}]}`, said)
+			return true
+		})
+		repository := s.repository(t, "app")
+		repository.client.backoff = time.Hour
+		_, err := repository.Push(t.Context(), opened(t, write(t, layoutOf(t, twoPlatforms()).tar())), "1", PushOptions{})
+		if !errors.Is(err, ErrQuota) || !strings.Contains(err.Error(), said) || strings.Contains(err.Error(), "credentials") {
+			t.Errorf("error is %v", err)
+		}
+	}
 }
 
 // Go reads SSL_CERT_FILE once in a process, so the image is read in another one. A container action has the CAs of its image

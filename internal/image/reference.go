@@ -16,8 +16,9 @@ import (
 
 // registry is the store of an image that is copied unchanged from a registry.
 type registry struct {
-	repo   name.Repository
-	puller *remote.Puller
+	repo      name.Repository
+	puller    *remote.Puller
+	anonymous bool // nobody has logged in
 }
 
 func readReference(ctx context.Context, ref name.Reference, keychain authn.Keychain) (*manifest, error) {
@@ -25,20 +26,24 @@ func readReference(ctx context.Context, ref name.Reference, keychain authn.Keych
 	if err != nil {
 		return nil, err
 	}
+	r := registry{ref.Context(), puller, isAnonymous(ctx, keychain, ref.Context())}
 	desc, err := puller.Get(ctx, ref)
-	if isRefused(err) && isAnonymous(ctx, keychain, ref.Context()) {
-		return nil, fmt.Errorf("%w: %w", ErrNoLogin, err)
-	}
 	if err != nil {
-		return nil, explainError(err)
+		return nil, r.explainError(err)
 	}
-	return walkManifests(ctx, registry{ref.Context(), puller}, desc.Descriptor)
+	return walkManifests(ctx, r, desc.Descriptor)
 }
 
-// isRefused reports whether a registry has refused access.
-func isRefused(err error) bool {
+// explainError names a missing login, without which a registry may show nothing, or too few images.
+func (r registry) explainError(err error) error {
 	var answer *transport.Error
-	return errors.As(err, &answer) && (answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusForbidden)
+	if r.anonymous && errors.As(err, &answer) {
+		switch answer.StatusCode {
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests:
+			return fmt.Errorf("%w: %w", ErrNoLogin, err)
+		}
+	}
+	return explainError(err)
 }
 
 // isAnonymous reports whether keychain has no login for a repository.
@@ -50,7 +55,7 @@ func isAnonymous(ctx context.Context, keychain authn.Keychain, repo name.Reposit
 func (r registry) readManifest(ctx context.Context, desc v1.Descriptor) ([]byte, error) {
 	found, err := r.puller.Get(ctx, r.repo.Digest(desc.Digest.String()))
 	if err != nil {
-		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, explainError(err))
+		return nil, fmt.Errorf("manifest %s: %w", desc.Digest, r.explainError(err))
 	}
 	return found.Manifest, nil
 }
@@ -64,13 +69,13 @@ func (r registry) openBlob(desc v1.Descriptor) (*blob, error) {
 		open: func(ctx context.Context) (io.ReadCloser, error) {
 			layer, err := r.puller.Layer(ctx, ref)
 			if err != nil {
-				return nil, explainError(err)
+				return nil, r.explainError(err)
 			}
-			r, err := layer.Compressed()
+			content, err := layer.Compressed()
 			if err != nil {
-				return nil, explainError(err)
+				return nil, r.explainError(err)
 			}
-			return r, nil
+			return content, nil
 		},
 	}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -16,10 +17,12 @@ import (
 var (
 	// ErrNotFound is returned for a tag or digest that is not in the repository.
 	ErrNotFound = errors.New("not in the registry")
-	// ErrNoLogin is returned if a registry refuses to show an image to somebody who has not logged in.
+	// ErrNoLogin is returned if a registry refuses to show an image, or one more, to somebody who has not logged in.
 	ErrNoLogin = errors.New("not logged in to the registry, which refuses anonymous requests")
 	// ErrNoRepository is returned if the repository does not exist and the registry does not create it on demand.
 	ErrNoRepository = errors.New("the repository does not exist")
+	// ErrQuota is returned if the repository has as many images, or the image as many tags, as ECR allows.
+	ErrQuota = errors.New("a quota of ECR is reached")
 	// ErrHungUp is returned if the registry closes the connection instead of answering the start of an upload. ECR does so
 	// for a repository that does not exist, and without ecr:InitiateLayerUpload:
 	// https://github.com/aws/containers-roadmap/issues/1970
@@ -172,6 +175,9 @@ func explainError(err error) error {
 		}
 		return ErrNotFound
 	case http.StatusUnauthorized, http.StatusForbidden:
+		if strings.Contains(err.Error(), "the maximum allowed number of") {
+			return fmt.Errorf("%w: %w", ErrQuota, err)
+		}
 		return fmt.Errorf("the registry refuses the credentials: %w", err)
 	}
 	return err

@@ -28,7 +28,7 @@ func (r *Repository) ServerSign(ctx context.Context, digest string) (string, err
 	if err != nil {
 		return "", fmt.Errorf("read %s: %w", reference, explainError(err))
 	}
-	root, err := walkManifests(ctx, registry{r.name, puller}, desc.Descriptor)
+	root, err := walkManifests(ctx, registry{repo: r.name, puller: puller}, desc.Descriptor)
 	if err != nil {
 		return "", err
 	}

@@ -80,7 +80,7 @@ var errorHints = []hint{
 	{sign: "`it is archived`, `InvalidObjectState`", onError: forError(storage.ErrArchived),
 		remedy: "A lifecycle rule of the bucket has archived the object that the message names: restore it (`aws s3api restore-object`), and exclude `bundle-prefix` and `deployments/` from the rule."},
 	{sign: "an `AccessDenied` error of S3", onError: func(err error) values { return deniedCall(err, true) },
-		remedy: "Grant {permission} to the deploying role. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
+		remedy: "Grant {permission} to the deploying role and, if a key of yours encrypts the bucket, `kms:GenerateDataKey` and `kms:Decrypt` on the key. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
 	{sign: "another `AccessDenied` error", onError: func(err error) values { return deniedCall(err, false) },
 		remedy: "Grant {permission} to the deploying role, and check that the resource belongs to this account. The whole policy is in [permissions.md](permissions.md#the-deploying-role)."},
 	{
@@ -96,6 +96,8 @@ var errorHints = []hint{
 		remedy: "Does the repository exist, and may the deploying role push to it? If not, ECR closes the connection: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
 	{sign: "`the repository does not exist`", onError: forError(image.ErrNoRepository),
 		remedy: "Create the repository in ECR first, with immutable tags except `latest-*`, or set `create-repository: true`."},
+	{sign: "`a quota of ECR is reached`", onError: forError(image.ErrQuota),
+		remedy: "The repository has as many images, or this image as many tags, as ECR allows. Delete images that nothing runs, or have [the quota](https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html) raised; for tags, change the image, for example with a label."},
 	{
 		sign:   "`tag …:latest-… already names …`",
 		remedy: "Exclude `latest-*` from the tag immutability of the ECR repository, or set `image-tags: none`.",

@@ -26,6 +26,8 @@ var stateHints = []hint{
 		return h.Status == fleet.StatusDeliveryTimedOut && h.State == rollout.Unknown
 	},
 		remedy: "The SSM agent does not run: `systemctl restart amazon-ssm-agent`."},
+	{sign: "`ExecutionTimedOut`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusExecutionTimedOut },
+		remedy: "The command took longer than `command-timeout`: its log, also in `/var/log/{service}-deploy.log`, ends with the step. In the step `pull`, Docker or the instance's network hangs (`systemctl restart docker`), or the image is large: raise `command-timeout`."},
 	{sign: "`a deploy was cut off`", onHost: func(h *rollout.Host) bool { return h.Report != nil && slices.Contains(h.Report.Drift, "cut-off") },
 		remedy: "A deploy was cut off on the instance: deploy again, which rolls it back first, or run `/opt/{service}/recover recover` on the instance."},
 }

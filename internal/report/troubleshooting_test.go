@@ -89,6 +89,7 @@ var examples = map[string]error{
 	"the registry closes":                image.ErrHungUp,
 	"the SSM document":                   &rollout.DocumentError{Name: "atta-dev", Problem: "has another content in version 3, does not exist, is for operation: status"},
 	"the repository does not":            image.ErrNoRepository,
+	"a quota of ECR":                     image.ErrQuota,
 	"tag …:latest-… already":             &image.TagConflictError{Ref: "r/atta:latest-dev"},
 	"tag … already":                      &image.TagConflictError{Ref: "r/atta:0.1.30-dev"},
 	"holds another bundle":               &bundle.ConflictError{},
@@ -106,6 +107,7 @@ var examples = map[string]error{
 	"… out of sync":                      &rollout.DriftError{},
 	"SSM did not deliver":                hostError(denied(host("i-1", rollout.NotDeployed, "", "", "SSM did not deliver the command: AccessDenied"))),
 	"the command ended as DeliveryTimed": hostError(timedOut(host("i-1", rollout.Unknown, "", "", "the command ended as DeliveryTimedOut"))),
+	"ExecutionTimedOut":                  hostError(hasRunOutOfTime(host("i-1", rollout.NotDeployed, "", "", "the command (ExecutionTimedOut in SSM) reached it"))),
 	"a deploy was cut off":               hostError(cutOff(host("i-1", rollout.Unknown, "", "0.1.29-dev", "a deploy was cut off"))),
 	"status `rolled-back`":               hostError(host("i-1", rollout.RolledBack, "", "", "x")),
 	"status `rollback-failed`":           hostError(host("i-1", rollout.RollbackFailed, "", "", "x")),
@@ -118,6 +120,11 @@ func hostError(h *rollout.Host) error {
 
 func timedOut(h *rollout.Host) *rollout.Host {
 	h.Status = fleet.StatusDeliveryTimedOut
+	return h
+}
+
+func hasRunOutOfTime(h *rollout.Host) *rollout.Host {
+	h.Status = fleet.StatusExecutionTimedOut
 	return h
 }
 

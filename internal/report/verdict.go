@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -203,6 +204,8 @@ func describeFailure(host *rollout.Host, who string) string {
 		return who + " differs in " + strings.Join(host.Drift, ", ")
 	case host.State == rollout.Drifted || host.State == rollout.Busy:
 		return who + " is " + string(host.State)
+	case host.State == rollout.NotDeployed && host.Status == fleet.StatusExecutionTimedOut:
+		return who + " took longer than command-timeout"
 	case host.State == rollout.NotDeployed && reason == deploy.ReasonNone:
 		return who + " did not run the command"
 	case host.State == rollout.NotDeployed:

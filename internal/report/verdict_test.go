@@ -45,6 +45,7 @@ func TestVerdictSaysWhatTheWorstInstanceDid(t *testing.T) {
 		"2 instances are busy": {host("i-1", rollout.Busy, "", "", ""), host("i-2", rollout.Busy, "", "", "")},
 		"1 instance could not roll back, 1 instance did not report a result, 1 instance failed (not seen), 1 instance failed otherwise": {
 			host("i-1", rollout.RollbackFailed, "", "", ""), host("i-2", rollout.Unknown, "", "", ""), reasoned("i-3", rollout.RolledBack, deploy.ReasonNotSeen), reasoned("i-4", rollout.NotDeployed, deploy.ReasonNoSpace)},
+		"i-1 took longer than command-timeout": {hasRunOutOfTime(host("i-1", rollout.NotDeployed, "", "0.1.29-dev", ""))},
 	} {
 		result, err := unhealthy(finished(hosts...), rollout.OutcomeFailed)
 		if verdict := verdictOf(result, err); !strings.HasSuffix(verdict, ": "+want) {

@@ -186,7 +186,7 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	case deploy.OutcomeRollbackFailed:
 		h.State, h.Message = RollbackFailed, "its answer was lost; asked again, it reports that it could not roll back"
 	case deploy.AboutBegun:
-		h.State, h.Message = NotDeployed, "the command reached it and ended before it changed anything; it runs "+runsOrNothing(report)
+		h.State, h.Message = NotDeployed, fmt.Sprintf("the command (%s in SSM) reached it and ended before it changed anything; it runs %s", h.Status, runsOrNothing(report))
 	case deploy.AboutNone:
 		if h.answered { // two answers that cannot both be true
 			h.resolved, h.Message = true, h.Message+"; asked again, it knows nothing of the deployment, and runs "+runsOrNothing(report)

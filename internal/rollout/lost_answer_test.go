@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/internal/fleet"
 )
 
 // The report of what a deployment came to is old by the time a host is asked for it: the host may have been
@@ -37,5 +38,17 @@ func TestALostAnswerIsReplacedOnlyByWhatRuns(t *testing.T) {
 				t.Errorf("%s: %s", host.State, host.Message)
 			}
 		})
+	}
+}
+
+// A pull or a login may hang until the command's time is over: https://github.com/moby/moby/issues/42312,
+// https://github.com/buildkite-plugins/ecr-buildkite-plugin/issues/66
+func TestCaseACommandWhoseTimeWasOverBeforeAChange(t *testing.T) {
+	host := Host{State: Unknown, Before: "0.1.29-dev", Status: fleet.StatusExecutionTimedOut}
+	host.applyStatus(wanted, successAnswer(func(a *answer) {
+		a.report.About, a.report.Version = deploy.AboutBegun, "0.1.29-dev"
+	}).report)
+	if want := "the command (ExecutionTimedOut in SSM) reached it and ended before it changed anything; it runs 0.1.29-dev"; host.State != NotDeployed || host.Message != want {
+		t.Errorf("%s: %s", host.State, host.Message)
 	}
 }

@@ -74,23 +74,28 @@ func TestPreflightRefusesAnInstanceThatCannotReportItsVersion(t *testing.T) {
 		f.AddInstance(localaws.Instance{ID: "i-8", InjectFault: func(localaws.Invocation) *localaws.DeliveryFault {
 			return &localaws.DeliveryFault{Status: "DeliveryTimedOut", Code: -1}
 		}})
+		// Without a plugin, as on a full disk, only the list has the agent's error: https://github.com/aws/amazon-ssm-agent/issues/90
+		f.AddInstance(localaws.Instance{ID: "i-9", InjectFault: func(localaws.Invocation) *localaws.DeliveryFault {
+			return &localaws.DeliveryFault{Status: "Failed", Code: 1, AgentError: "Plugin with name aws:runShellScript not found. Step name: aws:runShellScript"}
+		}})
 		f.addHost("i-4", "1.0.0-dev")
 		f.addHost("i-5", "by hand")
 		f.addHost("i-6", "0.1.1-prod")
-		result, err := f.runPlan(f.plan("0.1.30-dev", "i-1", "i-2", "i-3", "i-4", "i-5", "i-6", "i-7", "i-8"))
+		result, err := f.runPlan(f.plan("0.1.30-dev", "i-1", "i-2", "i-3", "i-4", "i-5", "i-6", "i-7", "i-8", "i-9"))
 		wantErrorParts(t, err,
 			"instance i-2 cannot report what it runs: the command ended as Success with exit code 0 and no result line",
 			"instance i-3 cannot report what it runs: SSM did not deliver the command: AccessDenied",
 			"instance i-7 cannot report what it runs: the command ended as Failed with exit code 1 and no result line; its last line is: bash: cannot create temp file: No space left on device",
 			"instance i-8 cannot report what it runs: the command ended as DeliveryTimedOut: is the SSM agent running?",
+			"instance i-9 cannot report what it runs: the command ended as Failed with exit code 1 and no result line; its last line is: Plugin with name aws:runShellScript not found. Step name: aws:runShellScript (the error of the SSM agent itself: is the disk full or read-only?)",
 			"0.1.30-dev is older than 1.0.0-dev, which runs on i-4 (name-of-i-4); set allow-downgrade: true",
 			"instance i-5 cannot report what it runs: the command ended as Success with exit code 0 and malformed result line",
 			"instance i-6 (name-of-i-6) runs 0.1.1-prod, which belongs to environment prod; is it the right instance?",
 		)
-		if host.State().Changes != 0 || result.Status != rollout.OutcomeFailed || f.console.values["instance-count"] != "8" {
+		if host.State().Changes != 0 || result.Status != rollout.OutcomeFailed || f.console.values["instance-count"] != "9" {
 			t.Errorf("%d deploys, %s, outputs %v", host.State().Changes, result.Status, f.console.values)
 		}
-		wantLines(t, "changes", f.mutatingRequests(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5,i-6,i-7,i-8")
+		wantLines(t, "changes", f.mutatingRequests(), "ssm:SendCommand i-1,i-2,i-3,i-4,i-5,i-6,i-7,i-8,i-9")
 	})
 }
 

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -198,4 +199,29 @@ func TestBucketOfAnotherAccountIsRefused(t *testing.T) {
 	if _, ok := s.aws.Object("theirs", "bundles/dev/atta/deploy-bundle-0.1.0-dev.tar.gz"); ok || len(s.deploys()) > 0 {
 		t.Errorf("written is %t, deploys are %d", ok, len(s.deploys()))
 	}
+}
+
+// A bucket may encrypt with a key of the user's, on which each role needs permissions as well:
+// https://github.com/aws/aws-cdk/issues/14045, https://github.com/boto/boto3/issues/2952
+func TestCaseTheKeyThatEncryptsTheBucketIsNamed(t *testing.T) {
+	s := playWithScripts(t)
+	const key = "arn:aws:kms:us-east-1:123456789012:key/4711"
+	s.aws.CreateBucket(bucket, localaws.EncryptedBy(key))
+	out := s.deploy("0.1.0-dev")
+	out.wants("failed")
+	out.says("is not authorized to perform: kms:GenerateDataKey on resource: "+key, "if a key of yours encrypts the bucket, kms:GenerateDataKey and kms:Decrypt on the key")
+	if pushed := s.calls(0, "registry:PUT"); len(pushed) > 0 {
+		t.Errorf("pushed %v", pushed)
+	}
+	allowed := []string{usualModule.RoleName("deploy")}
+	s.changeRole = func(r *localaws.Role) {
+		if slices.Contains(allowed, r.Name) {
+			r.Policies = append(r.Policies, `{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["kms:GenerateDataKey","kms:Decrypt"],"Resource":"`+key+`"}]}`)
+		}
+	}
+	out = s.deploy("0.1.0-dev")
+	out.wants("failed")
+	out.says("An error occurred (AccessDenied) when calling the GetObject operation: User: arn:aws:sts::123456789012:assumed-role/atta-instance-dev/" + instanceID + " is not authorized to perform: kms:Decrypt on resource: " + key)
+	allowed = append(allowed, usualModule.RoleName("instance"))
+	s.deployed("0.1.0-dev")
 }

@@ -119,6 +119,17 @@ func TestCaseAThrottledPullIsTriedAgain(t *testing.T) {
 	}
 }
 
+// The login to ECR may hang: https://github.com/buildkite-plugins/ecr-buildkite-plugin/issues/66
+func TestCaseALoginThatHangsIsRefused(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.1.0-dev")
+	m.replace("aws", `[ "$1" != ecr ] || exec sleep 9`+"\n"+m.awsWithKeys())
+	m.wrap("timeout", `case "$*" in *" 120 aws ecr "*) exec /usr/bin/timeout --foreground 1 aws ecr ;; esac`)
+	m.untouched(func() {
+		m.expect(m.deploy("0.1.1-dev"), "refused", deploy.ExitPreflight, "aws did not answer within 120 s")
+	})
+}
+
 // Containerd may list an image whose content is gone: https://github.com/moby/moby/issues/46077
 func TestCaseAnImageOfWhichContainerdHasLostContentIsPulledAgain(t *testing.T) {
 	t.Parallel()

@@ -56,6 +56,9 @@ func downloadObject(ctx context.Context, client *s3.Client, from, to string) (st
 		return to, fmt.Errorf("fatal error: An error occurred (404) when calling the HeadObject operation: Key %q does not exist", *key)
 	}
 	if answer := (*awshttp.ResponseError)(nil); errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusForbidden {
+		if _, hidden := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: key}); hidden == nil {
+			return to, apiError("GetObject", err) // the key of KMS is denied
+		}
 		return to, errors.New("fatal error: An error occurred (403) when calling the HeadObject operation: Forbidden")
 	}
 	if err != nil {
