@@ -209,7 +209,7 @@ func (h *Host) setRolledBack(how string) {
 	switch version := runsOrNothing(h.Report); {
 	case len(drift) == 0:
 		h.State, h.Message = RolledBack, how+", and runs "+version
-	case h.wasDown:
+	case h.wasDown && h.Report.Version == h.Before:
 		h.State, h.Message = RolledBack, how+", and has "+version+", which was down before"
 	default:
 		h.Message = how + ", has " + version + ", and differs in " + strings.Join(drift, ", ")
