@@ -15,7 +15,7 @@ check_folders() {
   local found home=$HOME_OF_SERVICE
   [[ -e $home ]] || return 0
   found=$(find "$home" "$home/releases" "$home"/releases/* -maxdepth 0 ! -type l '(' ! -uid "$EUID" -o -perm /022 ')' 2>/dev/null) || true
-  found=${found%%$'\n'*}
+  [[ -z $found ]] || printf -v found %q "${found%%$'\n'*}" # its name may be of whoever may write there
   [[ -z $found ]] ||
     reject_command unsafe-folder "$found is not owned by root, or others may write to it, and scripts below it are run as root: chown root $found && chmod go-w $found"
   [[ ! -e $home/current || $(readlink -- "$home/current") =~ ^releases/[A-Za-z0-9.-]+$ ]] ||
