@@ -59,6 +59,7 @@ func (r *run) finishRun(ctx context.Context) {
 	}
 	recording, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer stop()
+	_ = r.console.SaveState(stateEnded, string(r.result.Status)) // otherwise the post step takes the run for one that was cut off
 	recorded := r.writeRecord(recording, r.result.Status)
 	if recorded != nil {
 		r.console.Warning("The run is not in the history", "%v; see %s", recorded, leftoverPage)
