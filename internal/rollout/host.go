@@ -30,6 +30,7 @@ type Host struct {
 	Sent, Ended time.Time // of that command; zero: not known
 
 	wasDown  bool // its release did not run when the run began
+	wasBusy  bool // a deploy was at work or cut off there, so Before need not be what this run replaces
 	answered bool // it, or SSM for it, has reported that the command ran
 	resolved bool // asking again would reveal nothing more
 }
@@ -141,8 +142,8 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 			return
 		}
 		h.State, h.Changed = stateOf(report), report.Outcome == deploy.OutcomeDeployed
-		if h.Changed && want.version != "" {
-			h.Before = cmp.Or(report.Before, h.Before) // a deploy may have been at work when it was asked
+		if h.Changed && want.version != "" && (report.Before != "" || h.wasBusy) {
+			h.Before = report.Before
 		}
 	case deploy.OutcomeRefused:
 		h.State = NotDeployed
@@ -179,6 +180,9 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 			return
 		}
 		h.State, h.Changed, h.Message = stateOf(report), deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
+		if h.Changed && want.version != "" && h.wasBusy {
+			h.Before = report.Previous
+		}
 	case deploy.OutcomeRefused:
 		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
 	case deploy.OutcomeRolledBack:
