@@ -176,7 +176,8 @@ func (h *Host) foundUnhealthy() bool {
 	if h.State != RolledBack && h.State != RollbackFailed || h.Report == nil {
 		return false
 	}
-	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
+	later := fmt.Sprintf("%s:%d", deploy.OutcomeRolledBack, deploy.ExitUnhealthy) // when its answer was lost
+	return h.Report.Code == deploy.ExitUnhealthy || h.Report.About == later || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
 }
 
 // quarantineImage keeps an image that was found unhealthy from being deployed again. An image

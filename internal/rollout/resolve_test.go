@@ -57,6 +57,18 @@ func TestHostIsAskedAgainWhenItsAnswerIsLost(t *testing.T) {
 	}
 }
 
+func TestImageIsQuarantinedAlsoWhenTheAnswerIsLost(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
+		host.NextBehavior = unhealthy
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: loseAnswers(1)})
+		result, _ := f.runPlan(f.plan("0.1.30-dev", "i-1"))
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || current.FindQuarantine(result.Image.Digest) == nil {
+			t.Errorf("%s: %+v, %v", states(result), current, err)
+		}
+	})
+}
+
 // An instance is down after its rollback. What it said before the run tells whether it was so then.
 func TestOnlyWhatDidNotRunBeforeIsSaidToHaveBeenDown(t *testing.T) {
 	for word, state := range map[string]rollout.State{
