@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/org/atta-deploy-action/internal/inputs"
@@ -28,6 +29,23 @@ func TestInstanceThatDisappearsBeforeItsWaveRollsNothingBack(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What is wrong with the record says nothing of the instances.
+func TestARecordThatCannotBeWrittenIsNotSaidToBeOfEveryInstance(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[0].NextBehavior = func(string) simhost.Behavior {
+			f.AddInstance(localaws.Instance{ID: ids[1], Stopped: true, Machine: hosts[1]})
+			f.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "current.json", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "denied"}})
+			return simhost.Behavior{}
+		}
+		_, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+		wantErrorParts(t, err, "instance i-02 (name-of-i-02): not-deployed", "0.1.30-dev runs, and was not recorded as current: write s3://")
+		if strings.Contains(err.Error(), "every instance runs") {
+			t.Error(err)
+		}
+	})
 }
 
 // A wave that fails names the instance that has disappeared from it as well.
