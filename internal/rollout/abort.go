@@ -161,7 +161,7 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 					host.Message += " to " + now + ", which was seen to work last; it had " + host.Before + " before"
 				}
 			case host.State == NotDeployed && (slices.Contains(silent, host) || !slices.Contains(reachable, host)):
-				host.State, host.Message = Unknown, cmp.Or(cause[host], "it was healthy; ")+"it was not rolled back: "+host.Message
+				host.State, host.Message, host.stale = Unknown, cmp.Or(cause[host], "it was healthy; ")+"it was not rolled back: "+host.Message, true
 			case host.State == RolledBack || host.State == NotDeployed:
 				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", version, host.Message)
 			}

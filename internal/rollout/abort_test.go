@@ -170,8 +170,8 @@ func TestInstanceThatCannotBeToldToRollBackIsUnknown(t *testing.T) {
 		}
 		result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
 		wantErrorParts(t, err, "instance i-01 (name-of-i-01): unknown: it was healthy; it was not rolled back: is stopped, or not managed by SSM")
-		if got := states(result); got != "i-01 unknown, i-02 rolled-back" || result.Status != rollout.OutcomeUnknown {
-			t.Errorf("%s: %s", result.Status, got)
+		if got, runs := states(result), result.Hosts[0].Runs(); got != "i-01 unknown, i-02 rolled-back" || result.Status != rollout.OutcomeUnknown || runs != "" {
+			t.Errorf("%s: %s, %q", result.Status, got, runs)
 		}
 	})
 }

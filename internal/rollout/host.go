@@ -31,6 +31,7 @@ type Host struct {
 
 	wasDown  bool // its release did not run when the run began
 	wasBusy  bool // a deploy was at work or cut off there, so Before need not be what this run replaces
+	stale    bool // it does not answer since its report
 	answered bool // it, or SSM for it, has reported that the command ran
 	resolved bool // asking again would reveal nothing more
 }
@@ -63,6 +64,8 @@ func (h *Host) hasRelease() bool {
 // known.
 func (h *Host) Runs() string {
 	switch {
+	case h.stale:
+		return ""
 	case h.Report != nil && h.Report.Version != "":
 		return h.Report.Version
 	case h.State == NotStarted || h.State == NotDeployed:
@@ -120,7 +123,7 @@ func lastWords(log string) string {
 func (h *Host) applyAnswer(want expectation, a answer) {
 	h.Log, h.Report, h.Message, h.Status = a.log, a.report, a.Reason, a.Status
 	h.CommandID, h.Sent, h.Ended = a.CommandID, a.Sent, a.Ended
-	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false
+	h.answered, h.resolved, h.stale = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false, false
 	switch a.Outcome {
 	case fleet.NotDelivered:
 		h.State = NotDeployed

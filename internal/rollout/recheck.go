@@ -72,7 +72,7 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 	for polls := 1; ; polls++ {
 		for _, host := range hosts {
 			*host = healthy[host]
-			host.State, host.Message = Unknown, "it was healthy, and could not be asked again"
+			host.State, host.Message, host.stale = Unknown, "it was healthy, and could not be asked again", true
 		}
 		err := r.commander().askAgain(ctx, "", hosts, limit, func(host *Host, report *deploy.Report, silence string) {
 			if report == nil {
@@ -106,6 +106,7 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 // keeps its report. The failure of a run before the rollback says nothing about what runs, and neither does an
 // engine that does not answer.
 func (h *Host) applyRecheck(report *deploy.Report) {
+	h.stale = false
 	seen := *report
 	seen.Drift = driftOfRelease(report)
 	if seen.Evidence == deploy.EvidenceNotRun && h.Report.Evidence == deploy.EvidenceNotRun {

@@ -75,6 +75,9 @@ func TestInstanceOfAnEarlierWaveThatFallsSilentIsNamed(t *testing.T) {
 				}
 				if !back {
 					wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it", "1 of 4 instances", "instance i-01 (name-of-i-01): unknown: it was healthy, and now it is not online")
+					if runs := result.Hosts[0].Runs(); runs != "" {
+						t.Errorf("a silent instance is said to run %s", runs)
+					}
 				}
 				for i, host := range hosts {
 					if got := host.State().Version; got != "0.1.30-dev" {

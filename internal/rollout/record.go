@@ -104,7 +104,7 @@ func recordHosts(hosts []*Host) []HostRecord {
 		record := HostRecord{
 			Instance: host.ID, Name: host.Name, State: host.State, Wave: host.Wave, Before: host.Before, Runs: host.Runs(), Says: host.Message,
 		}
-		if host.Report != nil {
+		if host.Report != nil && !host.stale {
 			record.Digest = host.Report.Digest
 		}
 		list = append(list, record)
