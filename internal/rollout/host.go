@@ -31,7 +31,7 @@ type Host struct {
 
 	wasDown  bool // its release did not run when the run began
 	wasBusy  bool // a deploy was at work or cut off there, so Before need not be what this run replaces
-	stale    bool // it does not answer since its report
+	stale    bool // it does not answer, or not since its report
 	answered bool // it, or SSM for it, has reported that the command ran
 	resolved bool // asking again would reveal nothing more
 }
@@ -73,6 +73,9 @@ func (h *Host) Runs() string {
 	}
 	return ""
 }
+
+// IsSilent reports whether nobody knows what it runs now, since it does not answer.
+func (h *Host) IsSilent() bool { return h.stale || h.State == Unknown && h.Report == nil }
 
 // runsOrNothing names the installed version for a message.
 func runsOrNothing(report *deploy.Report) string { return cmp.Or(report.Version, "nothing") }

@@ -23,7 +23,7 @@ func TestInstanceThatDisappearsBeforeItsWaveRollsNothingBack(t *testing.T) {
 				result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
 				wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it", "instance i-02 (name-of-i-02): not-deployed: is stopped, or not managed by SSM")
 				want := "i-01 deployed, i-02 not-deployed, i-03 deployed"[:len("i-01 deployed, i-02 not-deployed")+(count-2)*len(", i-03 deployed")]
-				if got := states(result); got != want || result.Status != rollout.OutcomeFailed {
+				if got := states(result); got != want || result.Status != rollout.OutcomeFailed || result.Hosts[0].IsSilent() || !result.Hosts[1].IsSilent() {
 					t.Errorf("%s: %s, want %s", result.Status, got, want)
 				}
 			})
