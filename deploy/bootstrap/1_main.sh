@@ -47,6 +47,7 @@ run_check() {
   begin_command
   bring_release
   if ! grep -q '^ *check)' "$RELEASE/deploy/ec2_deploy.sh"; then
+    restore_rollout
     trap - EXIT
     print_report ready 0 "" preflight "the script of $VERSION has no check, so its deploy will find out"
     return
@@ -110,8 +111,10 @@ bring_release() {
   fetch_bundle
   unpack_bundle
   install_release
-  [[ -z $SETTINGS_FROM ]] || grep -q -e 'lib/parameters\.sh' -e SETTINGS_FROM "$RELEASE/deploy/ec2_deploy.sh" ||
+  [[ -z $SETTINGS_FROM ]] || grep -q -e 'lib/parameters\.sh' -e SETTINGS_FROM "$RELEASE/deploy/ec2_deploy.sh" || {
+    restore_rollout
     abort_command 10 preflight bad-parameter "the script of $VERSION does not know settings-from, so the release would lack its settings"
+  }
 }
 
 # What runs here, and with --about the result of that deployment, with the end of its log unless

@@ -15,7 +15,7 @@ check_folders() {
   local found home=$HOME_OF_SERVICE
   [[ -e $home ]] || return 0
   found=$(find "$home" "$home/releases" "$home"/releases/* -maxdepth 0 ! -type l '(' ! -uid "$EUID" -o -perm /022 ')' 2>/dev/null) || true
-  found=${found%%$'\n'*}
+  [[ -z $found ]] || printf -v found %q "${found%%$'\n'*}" # its name may be of whoever may write there
   [[ -z $found ]] ||
     reject_command unsafe-folder "$found is not owned by root, or others may write to it, and scripts below it are run as root: chown root $found && chmod go-w $found"
   [[ ! -e $home/current || $(readlink -- "$home/current") =~ ^releases/[A-Za-z0-9.-]+$ ]] ||
@@ -159,11 +159,13 @@ install_release() {
   : >"$tree/settings.env"                             # the release's script writes it
   chmod 0600 "$tree/rollout.env" "$tree/settings.env" # they may hold more than others should read
   find "$tree" -print0 | xargs -0 sync 2>/dev/null || sync
+  rm -f -- "$RUN/$SERVICE.rollout"
   if [[ -e $RELEASE ]]; then
     cmp -s "$tree/release.env" "$RELEASE/release.env" ||
       abort_command 20 integrity release-changed "$RELEASE was made from another bundle or image; a version is never reused"
     if diff -r --exclude=verified --exclude=installed --exclude=failed --exclude=rollout.env --exclude='settings.env*' "$tree" "$RELEASE" >>"$LOG" 2>&1; then
       log_line "$RELEASE is already here"
+      [[ ! -f $RELEASE/rollout.env ]] || install -T -m 0600 "$RELEASE/rollout.env" "$RUN/$SERVICE.rollout"
       mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
     elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then
       abort_command 20 integrity release-changed "$RELEASE was changed on this host, and it is what runs: restore it, or deploy the next version"
@@ -174,6 +176,13 @@ install_release() {
   [[ -e $RELEASE ]] || mv -T -- "$tree" "$RELEASE"
   flush_to_disk "$HOME_OF_SERVICE/releases"
   rm -rf -- "$HOME_OF_SERVICE/incoming"
+}
+
+# restore_rollout: a release keeps the rollout settings of its last deploy that succeeded: a rollback is judged by them.
+restore_rollout() {
+  [[ ! -f $RUN/$SERVICE.rollout ]] ||
+    { install -T -m 0600 "$RUN/$SERVICE.rollout" "$HOME_OF_SERVICE/.rollout.new" && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$RELEASE/rollout.env"; } ||
+    log_line "the rollout settings that $VERSION had before cannot be restored"
 }
 
 # hand_over SCRIPT ARGUMENT…: the release's own script may print anything and exit with any
@@ -192,6 +201,8 @@ hand_over() {
     line=$(print_report unknown 30 script-failed hand-over "$1 ended with $code and no result line, so nobody knows how far it got")
     code=30
   fi
+  [[ $COMMAND != check && ! $COMMAND:$line =~ ^deploy:.*\"outcome\":\"(refused|roll) ]] || restore_rollout
+  rm -f -- "$RUN/$SERVICE.rollout"
   line=${line:0:2000}
   printf '%s\n' "$line"
   # The result of a deploy that was cut off is recorded by its recovery.

@@ -5,9 +5,9 @@ MORE='' ABOUT='' INSTALLED='' BUSY=false CUT_OFF=false EVIDENCE='' SEEN='' IMAGE
 declare -A PROPERTY=()
 readonly OPEN='{''{' # which SSM would take for a parameter of its document
 
-# look_up_deployment: sets ABOUT to the result of the deployment that is asked about, from the history. A
-# deploy is under way while somebody holds the host's lock, or waits to roll back one that was cut
-# off. Status commands share the lock, so that nothing changes while they look.
+# look_up_deployment: sets ABOUT to the result of the deployment that is asked about, from the history or, of the
+# last change, from its journal. A deploy is under way while somebody holds the host's lock, or waits to roll back one
+# that was cut off. Status commands share the lock, so that nothing changes while they look.
 look_up_deployment() {
   local about=${GIVEN[about]:-} line found='' watched=0 home=$HOME_OF_SERVICE
   if [[ -e $LOCK ]]; then
@@ -20,6 +20,9 @@ look_up_deployment() {
   fi
   if [[ -n $about ]]; then
     line=$(grep -sF "\"deployment\":\"$about\"" "$home/history" | tail -n 1) || line=''
+    if [[ -z $line && $BUSY == false && $CUT_OFF == false ]] && grep -qsxF "DEPLOYMENT=$about" "$home/state"; then # the history could not be written
+      line=$(sed -n -e 's/^OUTCOME=\(..*\)/"outcome":"\1"/p' -e 's/^CODE=\(..*\)/"code":\1, /p' "$home/state")
+    fi
     found=none
     ! grep -qsF " bootstrap: deployment $about: " "$LOG" "$LOG.1" || found=begun
     [[ $BUSY == false ]] || found=under-way

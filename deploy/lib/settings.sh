@@ -62,9 +62,9 @@ check_settings() {
   fi
   read_settings "$BASE/.env"
   refuse_invalid_line "/opt/$SERVICE/.env"
-  if ((${#NAMES[@]} > 0)) && [[ $ALLOW_ENV_FILE == false && $ACTION != rollback ]]; then
-    found="sets ${NAMES[*]}"
-    ((INVALID == 0)) || found="has settings" # a name may be a line of a secret
+  if [[ $ALLOW_ENV_FILE == false && $ACTION != rollback ]] && grep -q '^[^#]*=' "$BASE/.env"; then
+    found="sets ${NAMES[*]-}"
+    ((INVALID == 0 && ${#NAMES[@]} > 0)) || found="has settings" # a name may be a line of a secret
     refuse settings-forbidden "$place $found, and allow-env-file is false: remove these lines on the host and deploy again"
   fi
   read_settings "$SETTINGS" "$BASE/.env"

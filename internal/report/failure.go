@@ -161,7 +161,7 @@ func runningNow(host *rollout.Host) string {
 	switch {
 	case host.State == rollout.RollbackFailed:
 		return "**perhaps nothing**"
-	case host.State == rollout.Unknown && host.Report == nil:
+	case host.IsSilent():
 		return "**not known**"
 	}
 	return cmp.Or(codeSpan(host.Runs()), "nothing")

@@ -67,7 +67,7 @@ func encodeResults(hosts []*rollout.Host) string {
 	}
 	for _, host := range hosts {
 		r := row{Instance: host.ID, State: host.State, Version: host.Runs(), Before: host.Before, Wave: host.Wave, Drift: host.Drift}
-		if host.Report != nil {
+		if host.Report != nil && r.Version != "" {
 			r.Digest = host.Report.Digest
 		}
 		rows = append(rows, r)

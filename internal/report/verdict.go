@@ -159,7 +159,8 @@ func failedHostsOf(result rollout.Result) []*rollout.Host {
 
 // wasRolledBackByRun reports whether a host had the release, and the run rolled it back because of another one.
 func wasRolledBackByRun(host *rollout.Host) bool {
-	return host.State == rollout.RolledBack && len(host.Drift) == 0 && host.Report != nil && (host.Report.Outcome == deploy.OutcomeDeployed || host.Report.Outcome == deploy.OutcomeUnchanged)
+	return host.State == rollout.RolledBack && len(host.Drift) == 0 &&
+		(host.Changed || host.Report != nil && (host.Report.Outcome == deploy.OutcomeDeployed || host.Report.Outcome == deploy.OutcomeUnchanged))
 }
 
 // describeFailures says what hosts did, such as "the program exited with status 3 on i-1", each failure once.

@@ -25,22 +25,25 @@ func TestVerdictSaysWhatTheWorstInstanceDid(t *testing.T) {
 	}
 	undone := reasoned("i-9", rollout.RolledBack, deploy.ReasonNone)
 	undone.Report.Outcome = deploy.OutcomeDeployed
+	asked := reasoned("i-7", rollout.RolledBack, deploy.ReasonNone) // its answer to the rollback was lost
+	asked.Report.Outcome, asked.Changed = deploy.OutcomeStatus, true
 	ok := host("i-8", rollout.Deployed, "", "0.1.30-dev", "")
 	drifted := host("i-1", rollout.Drifted, "", "0.1.29-dev", "")
 	drifted.Drift = []string{"version", "unit-file"}
 	for want, hosts := range map[string][]*rollout.Host{
-		"the program exited with status 3 on i-1":                                           {exited("i-1")},
-		"the program exited with status 3 on 2 instances":                                   {exited("i-1"), exited("i-2")},
-		"the program exited with status 3 on i-1; 1 of 2 instances was rolled back as well": {exited("i-1"), undone},
-		"1 instance could not roll back, the program exited with status 3 on 1 instance":    {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
-		"the program was not healthy on i-1; 1 of 2 instances runs the release":             {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
-		"i-1 could not start the release":                                                   {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
-		"i-1 failed (not seen)":                                                             {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
-		"i-1 refused the release (no space); 1 of 2 instances was not touched":              {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
-		"i-1 did not run the command":                                                       {host("i-1", rollout.NotDeployed, "", "", "")},
-		"i-1 did not report a result; 1 of 3 instances runs the release, 1 was not touched": {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
-		"i-1 differs in version, unit-file":                                                 {drifted},
-		"2 instances differ in version, unit-file":                                          {drifted, drifted},
+		"the program exited with status 3 on i-1":                                            {exited("i-1")},
+		"the program exited with status 3 on 2 instances":                                    {exited("i-1"), exited("i-2")},
+		"the program exited with status 3 on i-1; 1 of 2 instances was rolled back as well":  {exited("i-1"), undone},
+		"the program exited with status 3 on i-1; 2 of 3 instances were rolled back as well": {exited("i-1"), undone, asked},
+		"1 instance could not roll back, the program exited with status 3 on 1 instance":     {exited("i-1"), host("i-2", rollout.RollbackFailed, "", "", "")},
+		"the program was not healthy on i-1; 1 of 2 instances runs the release":              {reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), ok},
+		"i-1 could not start the release":                                                    {reasoned("i-1", rollout.RolledBack, deploy.ReasonStartFailed)},
+		"i-1 failed (not seen)":                                                              {reasoned("i-1", rollout.RolledBack, deploy.ReasonNotSeen)},
+		"i-1 refused the release (no space); 1 of 2 instances was not touched":               {reasoned("i-1", rollout.NotDeployed, deploy.ReasonNoSpace), host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 did not run the command":                                                        {host("i-1", rollout.NotDeployed, "", "", "")},
+		"i-1 did not report a result; 1 of 3 instances runs the release, 1 was not touched":  {host("i-1", rollout.Unknown, "", "", ""), ok, host("i-2", rollout.NotStarted, "", "", "")},
+		"i-1 differs in version, unit-file":                                                  {drifted},
+		"2 instances differ in version, unit-file":                                           {drifted, drifted},
 		"i-1 is busy":          {host("i-1", rollout.Busy, "", "", "")},
 		"2 instances are busy": {host("i-1", rollout.Busy, "", "", ""), host("i-2", rollout.Busy, "", "", "")},
 		"1 instance could not roll back, 1 instance did not report a result, 1 instance failed (not seen), 1 instance failed otherwise": {

@@ -161,7 +161,7 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 					host.Message += " to " + now + ", which was seen to work last; it had " + host.Before + " before"
 				}
 			case host.State == NotDeployed && (slices.Contains(silent, host) || !slices.Contains(reachable, host)):
-				host.State, host.Message = Unknown, cmp.Or(cause[host], "it was healthy; ")+"it was not rolled back: "+host.Message
+				host.State, host.Message, host.stale = Unknown, cmp.Or(cause[host], "it was healthy; ")+"it was not rolled back: "+host.Message, true
 			case host.State == RolledBack || host.State == NotDeployed:
 				host.State, host.Message = RollbackFailed, fmt.Sprintf("still runs %s: %s", version, host.Message)
 			}
@@ -176,7 +176,8 @@ func (h *Host) foundUnhealthy() bool {
 	if h.State != RolledBack && h.State != RollbackFailed || h.Report == nil {
 		return false
 	}
-	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
+	later := fmt.Sprintf("%s:%d", deploy.OutcomeRolledBack, deploy.ExitUnhealthy) // when its answer was lost
+	return h.Report.Code == deploy.ExitUnhealthy || h.Report.About == later || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
 }
 
 // quarantineImage keeps an image that was found unhealthy from being deployed again. An image

@@ -170,8 +170,8 @@ func TestInstanceThatCannotBeToldToRollBackIsUnknown(t *testing.T) {
 		}
 		result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
 		wantErrorParts(t, err, "instance i-01 (name-of-i-01): unknown: it was healthy; it was not rolled back: is stopped, or not managed by SSM")
-		if got := states(result); got != "i-01 unknown, i-02 rolled-back" || result.Status != rollout.OutcomeUnknown {
-			t.Errorf("%s: %s", result.Status, got)
+		if got, runs := states(result), result.Hosts[0].Runs(); got != "i-01 unknown, i-02 rolled-back" || result.Status != rollout.OutcomeUnknown || runs != "" {
+			t.Errorf("%s: %s, %q", result.Status, got, runs)
 		}
 	})
 }
@@ -200,24 +200,38 @@ func TestRollbackFurtherBackThanBeforeIsNamed(t *testing.T) {
 
 // The deploy of a run that was killed is still at work, and is rolled back before this run deploys the same version.
 func TestHostIsRolledBackToWhatItRanWhenItsDeployBegan(t *testing.T) {
-	onFixture(t, func(t *testing.T, f *fixture) {
-		ids, hosts := f.addHosts(2, "0.1.29-dev")
-		deploys := 0
-		hosts[0].NextBehavior = func(string) simhost.Behavior {
-			if deploys++; deploys == 1 {
-				return simhost.Behavior{Unhealthy: true, Duration: 20 * time.Second}
-			}
-			return simhost.Behavior{}
-		}
-		hosts[1].NextBehavior = unhealthy
-		go hosts[0].Run(context.WithoutCancel(t.Context()), deadDeploy(t, "0.1.30-dev"), nil)
-		time.Sleep(time.Second)
-		plan := f.plan("0.1.30-dev", ids...)
-		plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Percent: 100}}
-		result, err := f.runPlan(plan)
-		wantErrorParts(t, err, "instance i-02 (name-of-i-02): rolled-back: unhealthy", "1 instance that ran it rolled back to the previous release")
-		if deploys < 2 || installedVersions(hosts) != "0.1.29 0.1.29" || result.Hosts[0].Before != "0.1.29-dev" {
-			t.Errorf("the hosts run %s: %s, %s", installedVersions(hosts), states(result), result.Hosts[0].Message)
-		}
-	})
+	for name, test := range map[string]struct {
+		before string
+		lost   bool
+		says   string
+	}{
+		"a release":                     {"0.1.29-dev", false, "ran the release, and was rolled back"},
+		"a release, the answer is lost": {"0.1.29-dev", true, "ran the release, and was rolled back"},
+		"nothing":                       {"", false, "it ran nothing before, so there is nothing to roll back to"},
+		"nothing, the answer is lost":   {"", true, "it ran nothing before, so there is nothing to roll back to"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(2, test.before)
+				deploys := 0
+				hosts[0].NextBehavior = func(string) simhost.Behavior {
+					if deploys++; deploys == 1 {
+						return simhost.Behavior{Unhealthy: true, Duration: 20 * time.Second}
+					}
+					return simhost.Behavior{}
+				}
+				hosts[1].NextBehavior = unhealthy
+				if test.lost {
+					f.AddInstance(localaws.Instance{ID: ids[0], Machine: hosts[0], InjectFault: loseAnswers(1)})
+				}
+				go hosts[0].Run(context.WithoutCancel(t.Context()), deadDeploy(t, "0.1.30-dev"), nil)
+				time.Sleep(time.Second)
+				result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
+				wantErrorParts(t, err, "instance i-02 (name-of-i-02): rolled-back: unhealthy")
+				if got := result.Hosts[0]; deploys < 2 || got.Before != test.before || !strings.HasSuffix(got.Message, test.says) || (test.before != "") != (hosts[0].State().Version == test.before) {
+					t.Errorf("the hosts run %s: %s, %q: %s", installedVersions(hosts), states(result), got.Before, got.Message)
+				}
+			})
+		})
+	}
 }

@@ -44,6 +44,9 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	if owner := record.Holder; found && (owner.Deployment != left.Deployment || owner.RunURL != r.plan.Holder.RunURL) {
 		return fmt.Errorf("%w: deployment %s belongs to %q", errOtherRun, left.Deployment, owner.RunURL)
 	}
+	if !found && len(left.Commands) > 0 && (left.Ended == "" || left.Ended == OutcomeUnknown || left.Ended == OutcomeCancelled) {
+		return fmt.Errorf("the history has no record of deployment %s: its commands (%s) were not cancelled, and no instance was asked for its result", left.Deployment, joinIDs(left.Commands))
+	}
 	r.restoreRecord(record)
 	if !found || record.Status != OutcomeRunning && len(hostsIn(r.result.Hosts, Unknown)) == 0 {
 		r.console.Info("the state of every instance is known; the lock is released")
@@ -66,11 +69,23 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 		}
 	}
 	if record.Status == OutcomeRunning {
-		record.Status = OutcomeCancelled
+		record.Status = left.outcome(ctx, r.result.Hosts, problem)
 	}
 	r.result.Status = record.Status
 	record.Hosts = recordHosts(r.result.Hosts)
 	return errors.Join(problem, unhealthyError(hostsIn(r.result.Hosts, Unknown), len(r.result.Hosts)), r.services.Lease.WriteRecord(ctx, left.Deployment, record))
+}
+
+// outcome is that of a run whose end is not in the history. Its word for a success counts as far as the hosts bear
+// it out.
+func (l Leftover) outcome(ctx context.Context, hosts []*Host, problem error) Outcome {
+	switch l.Ended {
+	case OutcomeSuccess:
+		return fleetOutcome(ctx, hosts, problem)
+	case OutcomeFailed, OutcomeRolledBack, OutcomeRollbackFailed, OutcomeUnknown:
+		return l.Ended
+	}
+	return OutcomeCancelled
 }
 
 // restoreRecord takes the run's own record as what is known.

@@ -171,7 +171,9 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 			unanswered = append(unanswered, fmt.Errorf("instance %s cannot report what it runs: %s", host.ID, why))
 			continue
 		}
-		host.Before, host.Report, host.wasDown = answer.report.Version, answer.report, len(driftOfRelease(answer.report)) > 0
+		host.Before, host.Report = answer.report.Version, answer.report
+		host.wasBusy = answer.report.Busy || slices.Contains(answer.report.Drift, "cut-off")
+		host.wasDown = slices.Contains(answer.report.Drift, "inactive") || slices.Contains(answer.report.Drift, "container")
 		highest = max(highest, answer.report.Generation)
 		if len(hosts) <= maxListed {
 			c.console.Info("%s runs %s", host.Instance, cmp.Or(host.Before, "nothing yet"))

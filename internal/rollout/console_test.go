@@ -66,7 +66,7 @@ func (c *console) Output(name, value string) error {
 func (c *console) leftover() rollout.Leftover {
 	return rollout.Leftover{
 		Deployment: c.saved["deployment"], Lock: c.saved["lock"], Finished: c.saved["finished"] == "true",
-		Commands: strings.FieldsFunc(c.saved["commands"], func(r rune) bool { return r == ',' }),
+		Commands: strings.FieldsFunc(c.saved["commands"], func(r rune) bool { return r == ',' }), Ended: rollout.Outcome(c.saved["ended"]),
 	}
 }
 

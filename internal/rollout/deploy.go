@@ -235,7 +235,7 @@ func (r *run) setCurrent(ctx context.Context) error {
 		c.Deployment, c.Since = r.plan.DeploymentID, time.Now().UTC().Truncate(time.Second)
 	})
 	if err != nil {
-		return fmt.Errorf("every instance runs %s, but it was not recorded as current: %w", version, err)
+		return fmt.Errorf("%s runs, and was not recorded as current: %w", version, err)
 	}
 	return nil
 }

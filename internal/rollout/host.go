@@ -30,6 +30,8 @@ type Host struct {
 	Sent, Ended time.Time // of that command; zero: not known
 
 	wasDown  bool // its release did not run when the run began
+	wasBusy  bool // a deploy was at work or cut off there, so Before need not be what this run replaces
+	stale    bool // it does not answer, or not since its report
 	answered bool // it, or SSM for it, has reported that the command ran
 	resolved bool // asking again would reveal nothing more
 }
@@ -62,6 +64,8 @@ func (h *Host) hasRelease() bool {
 // known.
 func (h *Host) Runs() string {
 	switch {
+	case h.stale:
+		return ""
 	case h.Report != nil && h.Report.Version != "":
 		return h.Report.Version
 	case h.State == NotStarted || h.State == NotDeployed:
@@ -69,6 +73,9 @@ func (h *Host) Runs() string {
 	}
 	return ""
 }
+
+// IsSilent reports whether nobody knows what it runs now, since it does not answer.
+func (h *Host) IsSilent() bool { return h.stale || h.State == Unknown && h.Report == nil }
 
 // runsOrNothing names the installed version for a message.
 func runsOrNothing(report *deploy.Report) string { return cmp.Or(report.Version, "nothing") }
@@ -119,7 +126,7 @@ func lastWords(log string) string {
 func (h *Host) applyAnswer(want expectation, a answer) {
 	h.Log, h.Report, h.Message, h.Status = a.log, a.report, a.Reason, a.Status
 	h.CommandID, h.Sent, h.Ended = a.CommandID, a.Sent, a.Ended
-	h.answered, h.resolved = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false
+	h.answered, h.resolved, h.stale = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false, false
 	switch a.Outcome {
 	case fleet.NotDelivered:
 		h.State = NotDeployed
@@ -141,8 +148,8 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 			return
 		}
 		h.State, h.Changed = stateOf(report), report.Outcome == deploy.OutcomeDeployed
-		if h.Changed && want.version != "" {
-			h.Before = cmp.Or(report.Before, h.Before) // a deploy may have been at work when it was asked
+		if h.Changed && want.version != "" && (report.Before != "" || h.wasBusy) {
+			h.Before = report.Before
 		}
 	case deploy.OutcomeRefused:
 		h.State = NotDeployed
@@ -179,6 +186,9 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 			return
 		}
 		h.State, h.Changed, h.Message = stateOf(report), deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
+		if h.Changed && want.version != "" && h.wasBusy {
+			h.Before = report.Previous
+		}
 	case deploy.OutcomeRefused:
 		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
 	case deploy.OutcomeRolledBack:
@@ -209,7 +219,7 @@ func (h *Host) setRolledBack(how string) {
 	switch version := runsOrNothing(h.Report); {
 	case len(drift) == 0:
 		h.State, h.Message = RolledBack, how+", and runs "+version
-	case h.wasDown:
+	case h.wasDown && h.Report.Version == h.Before:
 		h.State, h.Message = RolledBack, how+", and has "+version+", which was down before"
 	default:
 		h.Message = how + ", has " + version + ", and differs in " + strings.Join(drift, ", ")

@@ -26,6 +26,7 @@ func TestALostAnswerIsReplacedOnlyByWhatRuns(t *testing.T) {
 		"rolled back":                      {"rolled-back:30", "0.1.29-dev", "running", nil, false, RolledBack, "rolled back, and runs 0.1.29-dev"},
 		"rolled back to what is down":      {"rolled-back:30", "0.1.29-dev", "none", []string{"inactive"}, false, Unknown, "rolled back, has 0.1.29-dev, and differs in inactive"},
 		"rolled back to what was down":     {"rolled-back:30", "0.1.29-dev", "none", []string{"inactive"}, true, RolledBack, "rolled back, and has 0.1.29-dev, which was down before"},
+		"back to what the run brought":     {"rolled-back:40", "0.1.30-dev", "none", []string{"inactive"}, true, Unknown, "rolled back, has 0.1.30-dev, and differs in inactive"},
 		"rolled back to nothing":           {"rolled-back:30", "", "", nil, false, RolledBack, "rolled back, and runs nothing"},
 		"rolled back, an engine is silent": {"rolled-back:30", "0.1.29-dev", "", []string{"engine"}, false, Unknown, "differs in engine"},
 	} {

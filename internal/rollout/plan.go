@@ -48,13 +48,14 @@ type Leftover struct {
 	Deployment string
 	Lock       string   // the token of the lease
 	Commands   []string // the ids of those it has sent
+	Ended      Outcome  // of a run that came to its end
 	Finished   bool     // nothing is left to do
 }
 
 func readLeftover(by Workflow) Leftover {
 	return Leftover{
 		Deployment: by.State(stateDeployment), Lock: by.State(stateLock), Finished: by.State(stateFinished) == "true",
-		Commands: strings.FieldsFunc(by.State(stateCommands), func(c rune) bool { return c == ',' }),
+		Commands: strings.FieldsFunc(by.State(stateCommands), func(c rune) bool { return c == ',' }), Ended: Outcome(by.State(stateEnded)),
 	}
 }
 
@@ -116,5 +117,6 @@ const (
 	stateDeployment = "deployment"
 	stateLock       = "lock"
 	stateCommands   = "commands"
+	stateEnded      = "ended"
 	stateFinished   = "finished"
 )

@@ -11,9 +11,10 @@ import (
 	"github.com/org/atta-deploy-action/internal/lease"
 )
 
-// deployWave deploys to some hosts at once, and asks those of earlier waves whether they still run the
-// release. When one of either does not, the rollout is aborted. A host that has disappeared since the first wave
-// says nothing about the release: it is left out, and the run fails at its end.
+// deployWave deploys to some hosts at once, and asks those that have answered before, in an earlier wave or long
+// before the end of this one, whether they still run the release. When one of either does not, the rollout is
+// aborted. A host that has disappeared since the first wave says nothing about the release: it is left out, and the
+// run fails at its end.
 func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Host) error {
 	reachable := wave
 	if len(earlier) > 0 {
@@ -24,6 +25,10 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 			return r.abortRollout(ctx, wave, err)
 		}
 	}
+	early := slices.DeleteFunc(slices.Clone(reachable), func(h *Host) bool {
+		return time.Since(h.Ended) <= restartWindow || h.Report.Outcome == deploy.OutcomeStatus // it was asked again
+	})
+	earlier = slices.Concat(earlier, early)
 	if err := r.recheckHosts(ctx, earlier, 0); err != nil {
 		return r.abortRollout(ctx, r.wavesOf(earlier), err)
 	}
@@ -33,14 +38,16 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 // restartWindow is how long a host reports that its container was started again, and more than most take to boot.
 const restartWindow = time.Minute
 
-// recheckHosts asks hosts that have got the release in an earlier wave whether they still run it. One that
+// recheckHosts asks hosts that have got the release whether they still run it. One that
 // does not is an error. One that does not answer within the limit is left as unknown: that says nothing
-// about the release, so nothing is rolled back for it, and the run fails at its end.
+// about the release, so nothing is rolled back for it, and the run fails at its end. One that missed its wave has
+// nothing to be asked about.
 func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State == NotDeployed })
 	if len(hosts) == 0 {
 		return nil
 	}
-	return r.runGroup(ctx, "Check earlier waves: "+Instances(len(hosts)), func(ctx context.Context) error {
+	return r.runGroup(ctx, "Check again: "+Instances(len(hosts)), func(ctx context.Context) error {
 		err := r.askEarlierHosts(ctx, hosts, limit)
 		if err != nil && !isDone(ctx) {
 			r.console.Info("not asked again: %v", err)
@@ -65,7 +72,7 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 	for polls := 1; ; polls++ {
 		for _, host := range hosts {
 			*host = healthy[host]
-			host.State, host.Message = Unknown, "it was healthy, and could not be asked again"
+			host.State, host.Message, host.stale = Unknown, "it was healthy, and could not be asked again", true
 		}
 		err := r.commander().askAgain(ctx, "", hosts, limit, func(host *Host, report *deploy.Report, silence string) {
 			if report == nil {
@@ -99,6 +106,7 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 // keeps its report. The failure of a run before the rollback says nothing about what runs, and neither does an
 // engine that does not answer.
 func (h *Host) applyRecheck(report *deploy.Report) {
+	h.stale = false
 	seen := *report
 	seen.Drift = driftOfRelease(report)
 	if seen.Evidence == deploy.EvidenceNotRun && h.Report.Evidence == deploy.EvidenceNotRun {

@@ -75,6 +75,9 @@ func TestInstanceOfAnEarlierWaveThatFallsSilentIsNamed(t *testing.T) {
 				}
 				if !back {
 					wantErrorParts(t, err, "every other instance runs 0.1.30-dev, and keeps it", "1 of 4 instances", "instance i-01 (name-of-i-01): unknown: it was healthy, and now it is not online")
+					if runs := result.Hosts[0].Runs(); runs != "" {
+						t.Errorf("a silent instance is said to run %s", runs)
+					}
 				}
 				for i, host := range hosts {
 					if got := host.State().Version; got != "0.1.30-dev" {
@@ -236,4 +239,20 @@ func TestInstanceThatRunsAgainIsNotSaidToDiffer(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The answer of an instance is old when another one of its wave has waited long for a job.
+func TestInstanceThatFailsBeforeItsWaveHasEnded(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[0].NextBehavior = failsAfter(time.Minute)
+		hosts[1].NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Drain: 5 * time.Minute} }
+		plan := f.plan("0.1.30-dev", ids...)
+		plan.Time.Command = 10 * time.Minute
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "instance i-01 (name-of-i-01): rolled-back: it was healthy, and now it runs 0.1.30-dev", "1 instance that ran it rolled back")
+		if got := states(result); got != "i-01 rolled-back, i-02 rolled-back" || installedVersions(hosts) != "0.1.29 0.1.29" {
+			t.Errorf("%s: %s, the hosts run %s", result.Status, got, installedVersions(hosts))
+		}
+	})
 }

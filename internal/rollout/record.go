@@ -59,6 +59,7 @@ func (r *run) finishRun(ctx context.Context) {
 	}
 	recording, stop := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer stop()
+	_ = r.console.SaveState(stateEnded, string(r.result.Status)) // otherwise the post step takes the run for one that was cut off
 	recorded := r.writeRecord(recording, r.result.Status)
 	if recorded != nil {
 		r.console.Warning("The run is not in the history", "%v; see %s", recorded, leftoverPage)
@@ -103,7 +104,7 @@ func recordHosts(hosts []*Host) []HostRecord {
 		record := HostRecord{
 			Instance: host.ID, Name: host.Name, State: host.State, Wave: host.Wave, Before: host.Before, Runs: host.Runs(), Says: host.Message,
 		}
-		if host.Report != nil {
+		if host.Report != nil && !host.stale {
 			record.Digest = host.Report.Digest
 		}
 		list = append(list, record)

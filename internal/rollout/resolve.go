@@ -106,7 +106,7 @@ func (c *commander) dropUnreachable(ctx context.Context, hosts []*Host) []*Host 
 	}
 	for _, problem := range unready {
 		host := hosts[slices.IndexFunc(hosts, func(h *Host) bool { return h.ID == problem.Instance.ID })]
-		host.State, host.Message = NotDeployed, problem.Reason
+		host.State, host.stale, host.Message = NotDeployed, true, problem.Reason
 	}
 	return slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool {
 		return !slices.ContainsFunc(ready, func(i fleet.Instance) bool { return i.ID == h.ID })

@@ -57,6 +57,40 @@ func TestHostIsAskedAgainWhenItsAnswerIsLost(t *testing.T) {
 	}
 }
 
+func TestImageIsQuarantinedAlsoWhenTheAnswerIsLost(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
+		host.NextBehavior = unhealthy
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: loseAnswers(1)})
+		result, _ := f.runPlan(f.plan("0.1.30-dev", "i-1"))
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || current.FindQuarantine(result.Image.Digest) == nil {
+			t.Errorf("%s: %+v, %v", states(result), current, err)
+		}
+	})
+}
+
+// An instance is down after its rollback. What it said before the run tells whether it was so then.
+func TestOnlyWhatDidNotRunBeforeIsSaidToHaveBeenDown(t *testing.T) {
+	for word, state := range map[string]rollout.State{
+		"inactive": rollout.RolledBack, "container": rollout.RolledBack,
+		"restarts": rollout.Unknown, "engine": rollout.Unknown, "cut-off": rollout.Unknown,
+	} {
+		t.Run(word, func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
+				host.NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Unhealthy: true, Duration: time.Minute} }
+				host.SetDrift(word)
+				time.AfterFunc(30*time.Second, func() { host.SetDrift("inactive") })
+				f.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: loseAnswers(1)})
+				result, _ := f.runPlan(f.plan("0.1.30-dev", "i-1"))
+				if got := result.Hosts[0]; got.State != state || (state == rollout.RolledBack) != strings.Contains(got.Message, "has 0.1.29-dev, which was down before") {
+					t.Errorf("%s: %s", got.State, got.Message)
+				}
+			})
+		})
+	}
+}
+
 // A command whose delivery timed out reaches the host after the status command.
 func TestLateCommandIsRefusedAfterAStatusCommand(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {

@@ -54,7 +54,7 @@ func TestRollbackGoesToThePreviousVersionInWaves(t *testing.T) {
 			t.Fatalf("%s, the hosts run %s: %v", result.Status, installedVersions(hosts), err)
 		}
 		wantLines(t, "groups", f.console.groups, "Preflight", "Roll out, wave 1 of 2: 1 instance", "Roll out, wave 2 of 2: 3 instances",
-			"Check earlier waves: 1 instance", "Move tags")
+			"Check again: 1 instance", "Move tags")
 		for _, call := range f.Calls()[from:] {
 			if strings.Contains(call.Resource, "bundles/") || strings.HasPrefix(call.Operation, "registry:") && strings.Contains(call.Resource, "0.1.29") {
 				t.Errorf("%s %s", call.Operation, call.Resource)

@@ -42,8 +42,8 @@ func TestRolloutRunsInWaves(t *testing.T) {
 			t.Fatal(err)
 		}
 		wantLines(t, "groups", f.console.groups, "Read", "Preflight", "Push image", "Upload bundle", "Check: 10 instances",
-			"Roll out, wave 1 of 3: 1 instance", "Roll out, wave 2 of 3: 2 instances", "Check earlier waves: 1 instance",
-			"Roll out, wave 3 of 3: 7 instances", "Check earlier waves: 3 instances", "Move tags")
+			"Roll out, wave 1 of 3: 1 instance", "Roll out, wave 2 of 3: 2 instances", "Check again: 1 instance",
+			"Roll out, wave 3 of 3: 7 instances", "Check again: 3 instances", "Move tags")
 		for _, host := range result.Hosts {
 			order = append(order, fmt.Sprint(host.Wave))
 		}

@@ -139,7 +139,7 @@ func lastSeen(result rollout.Result, host *rollout.Host) (seen time.Time) {
 		case host.Ended.IsZero() || !step.Began.After(host.Ended):
 		case strings.HasPrefix(step.Title, "Roll out"):
 			later = step.Began
-		case strings.HasPrefix(step.Title, "Check earlier waves") && !later.IsZero():
+		case strings.HasPrefix(step.Title, "Check again") && !later.IsZero():
 			seen = step.Began
 		}
 	}

@@ -68,3 +68,18 @@ func TestADoctorSaysWhatTheHostLacks(t *testing.T) {
 	m.replace("aws", "echo 'Unable to locate credentials' >&2; exit 253")
 	m.expect(examine(), "refused", 10, "this host has no credentials to download with: Unable to locate credentials")
 }
+
+// What a check, or a deploy that is refused or fails, was sent with says nothing about the release that is there.
+func TestARollbackIsJudgedByTheChecksOfTheDeployThatSucceeded(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.write("opt/atta/.env", "LEVEL=1\n", 0o600)
+	others := []change{daemon(), parameter("health-command", "exit 7"), parameter("health-timeout", "3"), parameter("min-healthy-time", "1")}
+	m.untouched(func() {
+		m.expect(m.check("0.0.1-dev", others...), "ready", 0, "")
+		m.expect(m.deploy("0.0.1-dev", append(others, parameter("allow-env-file", "false"))...), "refused", 10, "LEVEL")
+	})
+	m.expect(m.deploy("0.0.1-dev", others...), "rollback-failed", 41, "health-command ended with 7")
+	m.expect(m.deploy("0.0.2-dev", daemon(), parameter("health-command", "exit 1"), parameter("health-timeout", "3")), "rolled-back", 40, "0.0.1-dev is installed")
+}

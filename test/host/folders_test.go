@@ -20,8 +20,9 @@ func TestNothingIsRunFromAFolderThatOthersMayChange(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
 	for spoil, c := range map[string]struct{ repair, message string }{
-		"chmod o+w $ATTA_ROOT/opt/atta":          {"chmod o-w $ATTA_ROOT/opt/atta", "/opt/atta is not owned by root, or others may write to it"},
-		"chmod g+w $ATTA_ROOT/opt/atta/releases": {"chmod g-w $ATTA_ROOT/opt/atta/releases", "/opt/atta/releases is not owned by root, or others may write to it"},
+		"chmod o+w $ATTA_ROOT/opt/atta":                             {"chmod o-w $ATTA_ROOT/opt/atta", "/opt/atta is not owned by root, or others may write to it"},
+		"chmod g+w $ATTA_ROOT/opt/atta/releases":                    {"chmod g-w $ATTA_ROOT/opt/atta/releases", "/opt/atta/releases is not owned by root, or others may write to it"},
+		`mkdir -m o+w "$ATTA_ROOT/opt/atta/releases/\$(touch ran)"`: {`rmdir "$ATTA_ROOT/opt/atta/releases/\$(touch ran)"`, `/opt/atta/releases/\$\(touch\ ran\) && chmod go-w `},
 		"ln -s /tmp/evil.sh $ATTA_ROOT/opt/atta/recover; echo '#!/bin/sh\ntouch '$ATTA_ROOT'/ran' >$ATTA_ROOT/evil; chmod +x $ATTA_ROOT/evil; ln -sfn $ATTA_ROOT/evil $ATTA_ROOT/opt/atta/recover": {
 			"rm $ATTA_ROOT/opt/atta/recover", "/opt/atta/recover does not lead to a release's script"},
 	} {

@@ -85,6 +85,19 @@ func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testin
 			},
 			reason: deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
 		},
+		"lines of a shell, for a unit that has no .env": {
+			prepare: func(m standin, _ string) { m.write("opt/atta/.env", "export TOKEN=secret\n", 0o600) },
+			more: func(a *attempt) {
+				parameter("allow-env-file", "false")(a)
+				own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/current/settings.env ${IMAGE}\n")(a)
+			},
+			reason: deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
+		},
+		"a name that is no variable of a shell": {
+			prepare: func(m standin, _ string) { m.write("opt/atta/.env", "1=secret\n", 0o600) },
+			more:    parameter("allow-env-file", "false"),
+			reason:  deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
+		},
 		"a script that ignores them": {
 			prepare: func(standin, string) {},
 			more:    own("ec2_deploy.sh", "#!/bin/sh\ntouch $ATTA_ROOT/ran\n"),

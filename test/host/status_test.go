@@ -49,6 +49,21 @@ func (m standin) ask(more ...string) answer {
 	return m.send(append([]string{"status", "--service=atta", "--deployment=ask"}, more...))
 }
 
+// The last change is in the journal as well.
+func TestStatusReportsTheOutcomeOfADeploymentThatIsNotInTheHistory(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.sh("mkdir -p $ATTA_ROOT/opt/atta/history")
+	m.deployed("0.0.1-dev", parameter("deployment", "good"))
+	if a := m.ask("--about=good"); a.About != "deployed:0" {
+		t.Errorf("about a deploy that succeeded: %q", a.About)
+	}
+	m.expect(m.deploy("0.0.2-dev", parameter("deployment", "bad"), oneshot("", "exit 3")), "rolled-back", 40, "")
+	if a := m.ask("--about=bad"); a.About != "rolled-back:40" {
+		t.Errorf("about one that failed: %q", a.About)
+	}
+}
+
 func TestStatusReportsTheOutcomeOfADeployment(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

@@ -1,0 +1,72 @@
+package rollout_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/internal/rollout"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/simhost"
+)
+
+// denyHistory makes S3 refuse every write to the history.
+func (f *fixture) denyHistory() {
+	f.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "denied"}})
+}
+
+// Without a record nobody knows which instances a killed run was about.
+func TestPostStepClaimsNothingWithoutARecord(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		started := make(chan struct{}, 2)
+		hosts[0].NextBehavior = neverEnding(started)
+		f.denyHistory()
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			<-started
+			time.Sleep(time.Second)
+			cancel()
+		}()
+		_, _ = rollout.Run(ctx, f.plan("0.1.30-dev", ids...), f, f.console)
+		result, err := f.runPostStep()
+		wantErrorParts(t, err, "the history has no record of deployment d-0-1-30-dev")
+		if held, err := f.locks.CurrentHolder(t.Context()); result.Idle || held != nil || err != nil {
+			t.Errorf("%s: %s, the lock: %v, %v", result.Status, states(result), held, err)
+		}
+	})
+}
+
+func TestPostStepDoesNothingAfterACompletedRunThatIsNotRecorded(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, _ := f.addHosts(1, "0.1.29-dev")
+		f.denyHistory()
+		if _, err := f.runPlan(f.plan("0.1.30-dev", ids...)); err != nil {
+			t.Fatal(err)
+		}
+		if result, err := f.runPostStep(); err != nil || !result.Idle {
+			t.Errorf("%s: %v", states(result), err)
+		}
+	})
+}
+
+// Its end could not be written, and what the post step writes is what the run has come to.
+func TestPostStepRecordsTheEndOfARunThatCouldNot(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[0].NextBehavior = func(string) simhost.Behavior {
+			f.denyHistory()
+			return simhost.Behavior{}
+		}
+		if _, err := f.runPlan(f.plan("0.1.30-dev", ids...)); err != nil {
+			t.Fatal(err)
+		}
+		f.ClearFaults()
+		result, err := f.runPostStep()
+		var record rollout.Record
+		found, problem := f.locks.ReadRecord(t.Context(), "d-0-1-30-dev", &record)
+		if err != nil || problem != nil || !found || result.Status != rollout.OutcomeSuccess || record.Status != rollout.OutcomeSuccess {
+			t.Errorf("%s: %s, the record says %s: %v, %v", result.Status, states(result), record.Status, err, problem)
+		}
+	})
+}
