@@ -55,7 +55,7 @@ var reasonHints = []hint{
 	forReason(deploy.ReasonBundleInvalid, "", "The bundle is not what this action wrote, or holds what it must not: release {next}, and check who else may write to the bucket.", ""),
 	forReason(deploy.ReasonReleaseChanged, "", "The release's folder on the instance was changed, or is from another bundle or image: restore it, or release {next}.", ""),
 	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was found unhealthy on the instance before: release the fix as {next}, or set `allow-quarantined: true` if the image was not the cause.", ""),
-	forReason(deploy.ReasonJobRunning, "`a run of … has not ended within`", "A job was running on the instance: start the run again when it has ended, raise `drain-timeout`, or set `on-running: kill`.", ""),
+	forReason(deploy.ReasonJobRunning, "`a run of … has not ended within`", "A job was running on the instance: start the run again when it has ended, raise `drain-timeout`, or set `on-running: kill`. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.", ""),
 	forReason(deploy.ReasonBusy, "", "Another deploy was running on the instance: start the run again when it has ended.", ""),
 	forReason(deploy.ReasonNoSpace, "", "Free disk space on the instance, or lower `keep-releases`.", ""),
 	forReason(deploy.ReasonArchitecture, "", "Build the image for the architecture that the message names, or for several: `docker buildx build --platform linux/amd64,linux/arm64`.", ""),
