@@ -32,7 +32,7 @@ func call(service, operation, code, message string) error {
 const (
 	docs       = "https://github.com/org/atta-deploy-action/blob/v1/docs/"
 	ownAccount = ", and check that the resource belongs to this account. The whole policy is in permissions.md (" + docs + "permissions.md#the-deploying-role)."
-	ofS3       = " to the deploying role. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption. See permissions.md (" +
+	ofS3       = " to the deploying role, or set service to the one that the role was created for. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption. See permissions.md (" +
 		docs + "permissions.md#the-repository-and-the-bucket)."
 	notValid   = "The AWS credentials are invalid or have expired."
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
