@@ -18,8 +18,8 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "The whole logs are on the instance: `journalctl -u {service}` of the program, `/var/log/{service}-deploy.log` of the deploy.",
-		more:   "The previous release is back. If it was down before the deploy, it still is, and the message says so."},
+		remedy: "The instance has what it had before the run; a rollback would go further back. The whole logs are on the instance: `journalctl -u {service}` of the program, `/var/log/{service}-deploy.log` of the deploy.",
+		more:   "A service that was down before the deploy still is, and the message says so."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
