@@ -121,6 +121,11 @@ with_settings() {
   [ "$status" -ne 0 ]
   [[ $output == *"the remote origin does not exist"*REMOTE=*github* ]]
   make deploy-dev YES=1 REMOTE=github
+  git remote remove github
+  run make deploy-dev YES=1
+  echo "$output"
+  [ "$status" -ne 0 ]
+  [[ $output == *"run: git remote add origin <URL>"* ]]
 }
 
 @test "a shallow clone deploys, and one that cannot be compared is told so" {

@@ -67,7 +67,7 @@ main() {
 check_remote() {
   git rev-parse --git-dir >/dev/null || die "git cannot use this repository, for the reason above"
   git remote get-url "$remote" >/dev/null 2>&1 ||
-    die "the remote $remote does not exist; to use one of these, add REMOTE=<name>:" "$(git remote)"
+    die "the remote $remote does not exist; run: git remote add $remote <URL>, or add REMOTE=<name> to use one of these:" "$(git remote)"
   # What is pushed to another URL than the remote's is looked up there as well: https://github.com/release-it/release-it/issues/36
   url=$(git remote get-url --push "$remote") from=$remote
   [ "$(git remote get-url "$remote")" = "$url" ] || from=$url

@@ -80,7 +80,7 @@ var errorHints = []hint{
 	{sign: "`it is archived`, `InvalidObjectState`", onError: forError(storage.ErrArchived),
 		remedy: "A lifecycle rule of the bucket has archived the object that the message names: restore it (`aws s3api restore-object`), and exclude `bundle-prefix` and `deployments/` from the rule."},
 	{sign: "an `AccessDenied` error of S3", onError: func(err error) values { return deniedCall(err, true) },
-		remedy: "Grant {permission} to the deploying role and, if a key of yours encrypts the bucket, `kms:GenerateDataKey` and `kms:Decrypt` on the key. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
+		remedy: "Grant {permission} to the deploying role, or set `service` to the one that the role was created for; if a key of yours encrypts the bucket, the role needs `kms:GenerateDataKey` and `kms:Decrypt` on it. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
 	{sign: "another `AccessDenied` error", onError: func(err error) values { return deniedCall(err, false) },
 		remedy: "Grant {permission} to the deploying role, and check that the resource belongs to this account. The whole policy is in [permissions.md](permissions.md#the-deploying-role)."},
 	{
@@ -91,7 +91,7 @@ var errorHints = []hint{
 		},
 	},
 	{sign: "`the SSM document … has another content`, `… does not exist`, `… is for operation: …`", onError: forType(func(e *rollout.DocumentError) values { return values{"document": e.Name} }),
-		remedy: "The document is that of another version of the action, of another region or of another operation. With the Terraform module of this version: `terraform init -upgrade && terraform apply`; without Terraform, run its `examples/account/setup.sh` again, which calls `aws ssm create-document` or `update-document` for `{document}` ([permissions.md](permissions.md#the-ssm-document)). Or leave `document-name` empty to use `AWS-RunShellScript`, if the role may send that."},
+		remedy: "The document is that of another version of the action, of another service, of another region or of another operation. With the Terraform module of this version: `terraform init -upgrade && terraform apply`; without Terraform, run its `examples/account/setup.sh` again, which calls `aws ssm create-document` or `update-document` for `{document}` ([permissions.md](permissions.md#the-ssm-document)). Or leave `document-name` empty to use `AWS-RunShellScript`, if the role may send that."},
 	{sign: "`the registry closes the connection when an upload starts`", onError: forError(image.ErrHungUp),
 		remedy: "Does the repository exist, and may the deploying role push to it? If not, ECR closes the connection: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
 	{sign: "`the repository does not exist`", onError: forError(image.ErrNoRepository),

@@ -32,7 +32,7 @@ func call(service, operation, code, message string) error {
 const (
 	docs       = "https://github.com/org/atta-deploy-action/blob/v1/docs/"
 	ownAccount = ", and check that the resource belongs to this account. The whole policy is in permissions.md (" + docs + "permissions.md#the-deploying-role)."
-	ofS3       = " to the deploying role and, if a key of yours encrypts the bucket, kms:GenerateDataKey and kms:Decrypt on the key. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption. See permissions.md (" +
+	ofS3       = " to the deploying role, or set service to the one that the role was created for; if a key of yours encrypts the bucket, the role needs kms:GenerateDataKey and kms:Decrypt on it. If the bucket belongs to another account, set bucket-owner; if its policy requires encryption, set server-side-encryption. See permissions.md (" +
 		docs + "permissions.md#the-repository-and-the-bucket)."
 	notValid   = "The AWS credentials are invalid or have expired."
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
@@ -125,7 +125,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "The whole logs are on the instance: journalctl -u atta of the program, /var/log/atta-deploy.log of the deploy."
+		back    = "The instance has what it had before the run; a rollback would go further back. Both logs are on the instance: journalctl -u atta of the program, /var/log/atta-deploy.log of the deploy."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(

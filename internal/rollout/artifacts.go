@@ -164,7 +164,7 @@ func (a *artifacts) uploadBundle(ctx context.Context) error {
 // healthy on every instance.
 func (a *artifacts) moveTags(ctx context.Context) error {
 	if unproved := slices.DeleteFunc(slices.Clone(a.result.Hosts), func(h *Host) bool { return h.State == Deployed }); len(unproved) > 0 {
-		a.console.Notice("No tag was moved", "%s was not seen to succeed on %s; deploy it again when it was, or look at the status",
+		a.console.Notice("No tag was moved", "%s was not seen to succeed on %s; deploy it again when it was, or look at the status; a program that is to stay up needs mode: service",
 			a.plan.Release.Version, nameHosts(unproved))
 		return nil
 	}
