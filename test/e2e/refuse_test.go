@@ -209,7 +209,7 @@ func TestCaseTheKeyThatEncryptsTheBucketIsNamed(t *testing.T) {
 	s.aws.CreateBucket(bucket, localaws.EncryptedBy(key))
 	out := s.deploy("0.1.0-dev")
 	out.wants("failed")
-	out.says("is not authorized to perform: kms:GenerateDataKey on resource: "+key, "if a key of yours encrypts the bucket, kms:GenerateDataKey and kms:Decrypt on the key")
+	out.says("is not authorized to perform: kms:GenerateDataKey on resource: "+key, "if a key of yours encrypts the bucket, the role needs kms:GenerateDataKey and kms:Decrypt on it")
 	if pushed := s.calls(0, "registry:PUT"); len(pushed) > 0 {
 		t.Errorf("pushed %v", pushed)
 	}

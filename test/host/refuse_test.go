@@ -80,8 +80,8 @@ func TestWhatIsNotFitIsRefusedAndNothingChanges(t *testing.T) {
 		message string
 	}{
 		"no such bundle": {change: parameter("bundle", "s3://nowhere/x.tar.gz"), message: "s3://nowhere/x.tar.gz cannot be downloaded"},
-		"bundle denied":  {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") }, message: "(403) when calling the HeadObject operation: Forbidden"},
-		"bundle denied to another role": {prepare: func(m standin) { m.fault("s3:GetObject", "AccessDenied") },
+		"bundle denied":  {prepare: func(m standin) { m.fault("s3:HeadObject", "AccessDenied") }, message: "(403) when calling the HeadObject operation: Forbidden"},
+		"bundle denied to another role": {prepare: func(m standin) { m.fault("s3:HeadObject", "AccessDenied") },
 			message: "the credentials of this host are those of arn:aws:iam::123456789012:user/runner, which need s3:GetObject there"},
 		"image denied to another role": {prepare: func(m standin) {
 			m.replace("docker", "case $1 in pull) echo denied: requested access to the resource is denied >&2; exit 1 ;; esac\n"+m.passOn("docker"))

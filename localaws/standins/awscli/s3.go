@@ -50,17 +50,17 @@ func bucketKey(uri string) (bucket, key *string) {
 
 func downloadObject(ctx context.Context, client *s3.Client, from, to string) (string, error) {
 	bucket, key := bucketKey(from)
-	out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, ChecksumMode: types.ChecksumModeEnabled})
-	if missing := (*types.NoSuchKey)(nil); errors.As(err, &missing) {
-		// The CLI asks with HEAD first, whose answer has no code but the status.
-		return to, fmt.Errorf("fatal error: An error occurred (404) when calling the HeadObject operation: Key %q does not exist", *key)
-	}
-	if answer := (*awshttp.ResponseError)(nil); errors.As(err, &answer) && answer.HTTPStatusCode() == http.StatusForbidden {
-		if _, hidden := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: key}); hidden == nil {
-			return to, apiError("GetObject", err) // the key of KMS is denied
+	// The CLI asks with HEAD first, whose answer has no code but the status.
+	_, err := client.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: key})
+	if answer := (*awshttp.ResponseError)(nil); errors.As(err, &answer) {
+		switch answer.HTTPStatusCode() {
+		case http.StatusNotFound:
+			return to, fmt.Errorf("fatal error: An error occurred (404) when calling the HeadObject operation: Key %q does not exist", *key)
+		case http.StatusForbidden:
+			return to, errors.New("fatal error: An error occurred (403) when calling the HeadObject operation: Forbidden")
 		}
-		return to, errors.New("fatal error: An error occurred (403) when calling the HeadObject operation: Forbidden")
 	}
+	out, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: key, ChecksumMode: types.ChecksumModeEnabled})
 	if err != nil {
 		return to, apiError("GetObject", err)
 	}
