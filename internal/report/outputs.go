@@ -26,7 +26,7 @@ func Outputs(result rollout.Result) []Output {
 	}
 	var failed []string
 	for _, host := range result.Hosts {
-		if !isHealthy(host) && host.State != rollout.NotStarted {
+		if !isHealthy(host) && (host.State != rollout.NotStarted || host.IsSilent()) {
 			failed = append(failed, host.ID)
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/localaws"
 )
 
 func TestRollbackToThePreviousVersion(t *testing.T) {
@@ -26,6 +28,14 @@ func TestRollbackToThePreviousVersion(t *testing.T) {
 	out = s.run("operation=rollback", "version=0.0.9-dev", "image=")
 	out.wants("failed")
 	out.says("0.0.9-dev is not among the releases of 1 instance", "cannot be deployed there")
+
+	const offline = "i-0000000000000000b"
+	s.aws.AddInstance(localaws.Instance{ID: offline, PingStatus: "ConnectionLost"})
+	out = s.run("operation=rollback", "version=", "image=", "instance-ids="+instanceID+","+offline)
+	out.wants("failed")
+	if s.runs() != "0.1.0-dev" || out.outputs["failed-instances"] != offline {
+		t.Errorf("the instance runs %s, outputs are %q", s.runs(), out.outputs)
+	}
 }
 
 func TestStatusReportsWhatRunsAndWhetherItIsInSync(t *testing.T) {
