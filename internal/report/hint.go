@@ -18,6 +18,7 @@ import (
 type hint struct {
 	sign   string // what people see, as the page shows it: messages, a status or a reason
 	remedy string // in Markdown, with links as on the page, and {names} of values
+	others string // the remedy where other instances had the release; only in a run
 	more   string // that only the page says
 
 	// What the hint is for: an error, whose values the remedy may name, or a host. Without
@@ -25,6 +26,12 @@ type hint struct {
 	onError func(error) values
 	onHost  func(*rollout.Host) bool
 	named   bool // the remedy is preceded by the hosts that it is for, if others have other causes
+}
+
+// elsewhere sets the remedy where other instances had the release.
+func (h hint) elsewhere(remedy string) hint {
+	h.others = remedy
+	return h
 }
 
 // values are what a remedy may name; not nil.
@@ -65,7 +72,9 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 	case errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, lease.ErrLost) && !isMetadataCall(innermostCall(err)):
 		add("If the run exceeded the input `timeout`, start it again, which continues with what is left, or raise `timeout`.", nil)
 	}
-	for _, part := range joinedErrors(err) {
+	others := len(slices.DeleteFunc(slices.Clone(result.Hosts), func(h *rollout.Host) bool { return !isHealthy(h) && !wasRolledBackByRun(h) }))
+	parts := joinedErrors(err)
+	for _, part := range parts {
 		hosts := failedHosts(part)
 		for _, hint := range hostHints {
 			found := slices.DeleteFunc(slices.Clone(hosts), func(h *rollout.Host) bool { return !hint.onHost(h) })
@@ -73,14 +82,17 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 				continue
 			}
 			text := hint.remedy
-			if hint.named && len(found) < len(hosts) {
+			if hint.others != "" && others > 0 {
+				text = hint.others
+			}
+			if hint.named && (len(found) < len(hosts) || len(parts) > 1) {
 				text = "{instances}: " + text
 			}
 			names := found[0].ID
 			if more := len(found) - 1; more > 0 {
 				names += fmt.Sprintf(" and %d more", more)
 			}
-			add(text, values{"instance": found[0].ID, "instances": names})
+			add(text, values{"instance": found[0].ID, "instances": names, "others": rollout.Instances(others)})
 		}
 		for _, hint := range errorHints {
 			if hint.onError == nil {

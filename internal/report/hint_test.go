@@ -125,7 +125,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "The instance has what it had before the run; a rollback would go further back. Both logs are on the instance: journalctl -u atta of the program, /var/log/atta-deploy.log of the deploy."
+		back    = "No rollback is needed: what was there before is back, and a rollback would go further back. Both logs are on the instance: journalctl -u atta of the program, /var/log/atta-deploy.log of the deploy."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(

@@ -18,7 +18,7 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "The instance has what it had before the run; a rollback would go further back. Both logs are on the instance: `journalctl -u {service}` of the program, `/var/log/{service}-deploy.log` of the deploy.",
+		remedy: "No rollback is needed: what was there before is back, and a rollback would go further back. Both logs are on the instance: `journalctl -u {service}` of the program, `/var/log/{service}-deploy.log` of the deploy.",
 		more:   "A service that was down before the deploy still is, and the message says so."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
@@ -34,8 +34,8 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next} or, if the image is not the cause, correct the settings and lift the image's quarantine with `allow-quarantined: true`.",
-		"The image is quarantined, unless it is healthy on other instances: look then for what the instance has of its own."),
+	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next}. The image is quarantined: if it is not the cause, correct the settings and run again with `allow-quarantined: true`.",
+		"An image that is healthy on other instances is not quarantined: look for what this one has of its own.").elsewhere("The release came up on {others}, so look first for what is different here: the last lines of the program say what failed. Then run again with `allow-quarantined: true`; if it is the program, release the fix as {next}."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),

@@ -60,7 +60,7 @@ func hostGroups(result rollout.Result) string {
 		calm := isHealthy(first) || first.State == rollout.NotStarted || wasRolledBackByRun(first)
 		switch {
 		case calm && len(group) > maxCalmRows:
-			fmt.Fprintf(&b, "**%s**\n\n", heading)
+			fmt.Fprintf(&b, "**%s%s**\n\n", heading, wavesOf(group))
 		case calm:
 			fmt.Fprintf(&b, "<details><summary><b>%s</b></summary>\n\n%s\n</details>\n\n", heading, hostTable(result, group))
 		default:
@@ -76,6 +76,18 @@ func hostGroups(result rollout.Result) string {
 		}
 	}
 	return b.String()
+}
+
+// wavesOf returns the waves of hosts, such as " (waves 1 to 13)"; nothing of a single one.
+func wavesOf(hosts []*rollout.Host) string {
+	first, last := hosts[0].Wave, hosts[0].Wave
+	for _, host := range hosts {
+		first, last = min(first, host.Wave), max(last, host.Wave)
+	}
+	if first == last {
+		return ""
+	}
+	return fmt.Sprintf(" (waves %d to %d)", first, last)
 }
 
 // hostTable returns a row for each instance, after a message that all of them share. It has no

@@ -123,8 +123,8 @@ func rollbackOfTwelve() (rollout.Result, error) {
 func asked(operation rollout.Operation, hosts ...*rollout.Host) rollout.Result {
 	result := finished(hosts...)
 	result.Plan.Operation, result.Plan.Release.Version, result.Current.Version = operation, release.Version{}, "0.1.30-dev"
-	result.Image, result.Bundle, result.CommandIDs, result.Elapsed = image.Pushed{}, bundle.Stored{}, nil, 4*time.Second
-	return result
+	result.Image, result.Bundle, result.CommandIDs = image.Pushed{}, bundle.Stored{}, nil
+	return withSteps(result, false, []string{"Preflight"}, 4)
 }
 
 func statusWithDrift() (rollout.Result, error) {
@@ -141,8 +141,8 @@ func planOfTwelve() (rollout.Result, error) {
 	last := hosts[11]
 	last.Wave, last.Before, last.Message = 3, "0.1.30-dev", "runs 0.1.30-dev already: it would be checked, and deployed again if it is not healthy"
 	result := ofWorkflow(finished(hosts...))
-	result.Plan.DryRun, result.Status, result.CommandIDs, result.Elapsed = true, rollout.OutcomePlanned, nil, 5*time.Second
-	return result, nil
+	result.Plan.DryRun, result.Status, result.CommandIDs = true, rollout.OutcomePlanned, nil
+	return withSteps(result, false, []string{"Preflight"}, 5), nil
 }
 
 func doctorWithoutProblems() (rollout.Result, error) {

@@ -18,6 +18,9 @@ func Summary(result rollout.Result, err error) string {
 	if err != nil {
 		b.WriteString(describeFailedRun(result, err))
 	}
+	if at := beganAt(result); at != "" && onlyAsks(result.Plan.Operation) {
+		fmt.Fprintf(&b, "**Asked:** %s\n\n", at)
+	}
 	switch {
 	case result.Plan.Operation == rollout.Status:
 		fmt.Fprintf(&b, "**Should run:** %s\n\n", cmp.Or(codeSpan(result.Current.Version), "nothing is recorded"))
