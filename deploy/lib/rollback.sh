@@ -42,7 +42,8 @@ end_rollback() {
 
 # describe_restored: sets REPLY to what a rollback has left. A service that was down before stays down.
 describe_restored() {
-  REPLY="${FROM:-nothing, as before,} is installed"
+  REPLY=${FROM:+$FROM is back}
+  REPLY=${REPLY:-nothing, as before, is installed}
   [[ -n $FROM ]] && ! was_up "$UNIT" && query_properties || return 0
   [[ ${PROPERTY[Type]:-} == oneshot ]] || REPLY+="; it was not running before"
 }

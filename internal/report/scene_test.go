@@ -58,7 +58,7 @@ func oneHost() (rollout.Result, error) {
 
 // exitedWith3 makes a host one on which the release exited with status 3, and was rolled back.
 func exitedWith3(h *rollout.Host, sent int) {
-	h.State, h.Message = rollout.RolledBack, "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"
+	h.State, h.Message = rollout.RolledBack, "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is back"
 	h.Report = &deploy.Report{Version: "0.1.29-dev", Digest: oldDigest, Outcome: deploy.OutcomeRolledBack, Reason: deploy.ReasonUnhealthy, Exit: 3}
 	h.Log = strings.Join([]string{
 		"2026-01-02T03:04:22Z 0.1.30-dev: start", "Job for atta.service failed.", "2026-01-02T03:04:30Z 0.1.30-dev: health",

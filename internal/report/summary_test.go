@@ -31,7 +31,7 @@ func TestSummary(t *testing.T) {
 			), nil
 		},
 		"waves": func() (rollout.Result, error) {
-			canary := host("i-3", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed")
+			canary := host("i-3", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is back")
 			canary.Wave, canary.Report.Reason, canary.Report.Exit = 1, deploy.ReasonUnhealthy, 3
 			next := host("i-1", rollout.NotStarted, "0.1.29-dev", "", "")
 			next.Wave = 2
@@ -44,7 +44,7 @@ func TestSummary(t *testing.T) {
 		},
 		"rolled-back": func() (rollout.Result, error) {
 			return unhealthy(finished(
-				host("i-1", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
+				host("i-1", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is back"),
 			), rollout.OutcomeRolledBack)
 		},
 		"unknown": func() (rollout.Result, error) {
@@ -57,7 +57,7 @@ func TestSummary(t *testing.T) {
 		"rollback-failed": func() (rollout.Result, error) {
 			return unhealthy(finished(
 				host("i-1", rollout.RollbackFailed, "0.1.29-dev", "0.1.30-dev", "atta.service failed: result exit-code, exit status 3; rollback: 'start_release' ended with 1"),
-				host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is installed"),
+				host("i-2", rollout.RolledBack, "0.1.29-dev", "0.1.29-dev", "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is back"),
 			), rollout.OutcomeRollbackFailed)
 		},
 		"tags": func() (rollout.Result, error) {

@@ -19,7 +19,7 @@ func TestRolloutStopsAfterAnUnhealthyCanary(t *testing.T) {
 		ids, hosts := f.addHosts(20, "0.1.29-dev")
 		hosts[0].NextBehavior = unhealthy
 		result, err := f.runPlan(f.planInWaves("0.1.30-dev", ids...))
-		wantErrorParts(t, err, "1 of 20 instances are not known to run the release", "instance i-01 (name-of-i-01): rolled-back: unhealthy; 0.1.29-dev is installed", "19 instances not touched")
+		wantErrorParts(t, err, "1 of 20 instances are not known to run the release", "instance i-01 (name-of-i-01): rolled-back: unhealthy; 0.1.29-dev is back", "19 instances not touched")
 		if got := changedHosts(hosts); fmt.Sprint(got) != "[1]" || hosts[0].State().Version != "0.1.29-dev" || result.Status != rollout.OutcomeRolledBack || f.latestDigest() != "" {
 			t.Errorf("%s, changed are %v, i-01 runs %s", result.Status, got, hosts[0].State().Version)
 		}

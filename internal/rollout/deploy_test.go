@@ -98,7 +98,7 @@ func TestDeployMovesTagsOnlyWhenEveryInstanceIsHealthy(t *testing.T) {
 		bad := f.addHost("i-2", "0.1.29-dev")
 		bad.NextBehavior = unhealthy
 		result, err := f.runPlan(f.plan("0.1.30-dev", "i-1", "i-2"))
-		wantErrorParts(t, err, "1 of 2 instances are not known to run the release", "instance i-2 (name-of-i-2): rolled-back: unhealthy; 0.1.29-dev is installed")
+		wantErrorParts(t, err, "1 of 2 instances are not known to run the release", "instance i-2 (name-of-i-2): rolled-back: unhealthy; 0.1.29-dev is back")
 		if result.Status != rollout.OutcomeRolledBack || states(result) != "i-1 rolled-back, i-2 rolled-back" || f.latestDigest() != "" {
 			t.Errorf("%s: %s, latest-dev is %q", result.Status, states(result), f.latestDigest())
 		}

@@ -178,7 +178,7 @@ func TestFailedRollbackStopsAndKeepsEarlierWaves(t *testing.T) {
 		plan := f.rollbackPlan("", ids...)
 		plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
 		result, err := f.runPlan(plan)
-		wantErrorParts(t, err, "instance i-02 (name-of-i-02): rolled-back: unhealthy; 0.1.29-dev is installed", "1 instance not touched")
+		wantErrorParts(t, err, "instance i-02 (name-of-i-02): rolled-back: unhealthy; 0.1.29-dev is back", "1 instance not touched")
 		if installedVersions(hosts) != "0.1.28 0.1.29 0.1.29" || result.Status == rollout.OutcomeSuccess {
 			t.Errorf("%s, the hosts run %s", result.Status, installedVersions(hosts))
 		}

@@ -1,7 +1,6 @@
 package simhost
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -170,7 +169,11 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 		if !slices.ContainsFunc(h.releases, func(r release) bool { return r.verified && r.digest == target.digest }) {
 			h.quarantine[target.digest] = true
 		}
-		return h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitUnhealthy, deploy.ReasonUnhealthy, "unhealthy; " + cmp.Or(from.version, "nothing") + " is installed"}, true)
+		left := "nothing is installed"
+		if from.version != "" {
+			left = from.version + " is back"
+		}
+		return h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitUnhealthy, deploy.ReasonUnhealthy, "unhealthy; " + left}, true)
 	}
 	switch {
 	case behavior.NotRun:

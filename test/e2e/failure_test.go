@@ -13,7 +13,7 @@ func TestFailedDeployIsRolledBack(t *testing.T) {
 	first := s.deployed("0.1.0-dev").outputs["image-digest"]
 	out := s.deploy("0.1.1-dev", sample.WithExitCode(3))
 	out.wants("rolled-back")
-	out.says("instance "+instanceID, "exit status 3", "0.1.0-dev is installed")
+	out.says("instance "+instanceID, "exit status 3", "0.1.0-dev is back")
 	if s.runs() != "0.1.0-dev" || s.tag("latest-dev") != first {
 		t.Errorf("the instance runs %s, latest-dev is %s", s.runs(), s.tag("latest-dev"))
 	}
@@ -21,7 +21,7 @@ func TestFailedDeployIsRolledBack(t *testing.T) {
 		t.Errorf("outputs are %q", out.outputs)
 	}
 	for _, text := range []string{
-		"## ❌ atta 0.1.1-dev was rolled back in dev: the program exited with status 3 on " + instanceID + "\n", "**What runs now:** `0.1.0-dev` on `" + instanceID + "`\n", "0.1.0-dev is installed",
+		"## ❌ atta 0.1.1-dev was rolled back in dev: the program exited with status 3 on " + instanceID + "\n", "**What runs now:** `0.1.0-dev` on `" + instanceID + "`\n", "0.1.0-dev is back",
 		"<samp>", "<br>done, exit 3<br>", "    Roll out (", "    rollback (",
 	} {
 		if !strings.Contains(out.summary, text) {

@@ -51,7 +51,7 @@ func TestARollbackDoesNotHideThatTheJobBeforeHadFailed(t *testing.T) {
 	m.deployed("0.0.1-dev", job)
 	m.write("broken", "", 0o644)
 	m.sh("systemctl start atta")
-	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.1-dev is back")
 	if a := m.ask(); !slices.Contains(a.Drift, "last-run") {
 		t.Errorf("drift %q", a.Drift)
 	}
@@ -124,7 +124,7 @@ func TestARollbackSaysThatTheServiceWasDownBefore(t *testing.T) {
 	m.write("broken", "", 0o644)
 	m.sh("systemctl restart atta; sleep 1")
 	a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "1s"), sample.WithExitCode(3)), parameter("min-healthy-time", "3"))
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed; it was not running before")
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is back; it was not running before")
 }
 
 func TestARecoveryProvesWhatItRestores(t *testing.T) {
@@ -157,7 +157,7 @@ func TestARollbackLeavesTheFailureToTheReleaseThatFailed(t *testing.T) {
 	if a := m.ask(); len(a.Drift) > 0 || a.Unit == "failed" {
 		t.Errorf("%s, drift %q", a.Unit, a.Drift)
 	}
-	m.expect(m.deploy("0.0.3-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.3-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.1-dev is back")
 	if a := m.ask(); len(a.Drift) > 0 {
 		t.Errorf("drift %q", a.Drift)
 	}
@@ -194,7 +194,7 @@ func TestAServiceWhoseHealthcheckFailsIsRolledBack(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.0.1-dev", daemon(sample.WithHealthCheck()))
 	short := parameter("health-timeout", "15")
-	m.expect(m.deploy("0.0.2-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "the container atta is unhealthy, by its HEALTHCHECK; 0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.2-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "the container atta is unhealthy, by its HEALTHCHECK; 0.0.1-dev is back")
 	m.deployed("0.0.3-dev", daemon(sample.WithHealthCheck("-exit", "3")), own("docker.env", "DOCKER_ARGS=--no-healthcheck\n"))
 	m.replace("docker", `case "$*" in *"json .State}}"*) test -e $ATTA_ROOT/asked || { touch $ATTA_ROOT/asked; exit 1; } ;; esac; `+m.passOn("docker"))
 	m.expect(m.deploy("0.0.4-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "is unhealthy, by its HEALTHCHECK")

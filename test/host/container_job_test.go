@@ -60,7 +60,7 @@ func TestE2EATimerComesAndGoesWithItsRelease(t *testing.T) {
 
 	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.0.1-dev is installed")
 	m.want(states, timed)
-	m.expect(m.deploy("0.0.3-dev", image(sample.WithExitCode(1))), "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.3-dev", image(sample.WithExitCode(1))), "rolled-back", 40, "0.0.1-dev is back")
 	m.want(states, timed)
 
 	if err := m.Reboot(t.Context()); err != nil {

@@ -16,7 +16,7 @@ func TestE2EOperatorRollsBackTwiceWithoutANetwork(t *testing.T) {
 		for _, version := range []string{"0.0.1-dev", "0.0.2-dev", "0.0.3-dev"} {
 			m.deployed(version, serving("8081"))
 		}
-		m.expect(m.deploy("0.0.4-dev", image(sample.WithExitCode(9))), "rolled-back", 40, "0.0.3-dev is installed")
+		m.expect(m.deploy("0.0.4-dev", image(sample.WithExitCode(9))), "rolled-back", 40, "0.0.3-dev is back")
 		if err := m.Unplug(t.Context()); err != nil {
 			t.Fatal(err)
 		}

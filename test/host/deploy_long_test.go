@@ -57,7 +57,7 @@ func TestAChangeWhoseJournalCannotBeWrittenRollsBack(t *testing.T) {
 			before := m.live()
 			m.replace("systemctl", `case "$*" in "`+c.at+`") `+full+` ;; esac; `+m.passOn("systemctl"))
 			a := m.deploy("0.0.2-dev", daemon(), timer)
-			m.expect(a, "rolled-back", 30, "0.0.1-dev is installed")
+			m.expect(a, "rolled-back", 30, "0.0.1-dev is back")
 			if !strings.Contains(a.Message, c.message) || a.Unit != "active" {
 				t.Errorf("unit %s: %s", a.Unit, a.Message)
 			}
@@ -75,7 +75,7 @@ func TestAHistoryThatCannotBeWrittenStopsNothing(t *testing.T) {
 	m.write("opt/atta/history/in-the-way", "", 0o644)
 	m.deployed("0.0.1-dev")
 	m.deployed("0.0.2-dev")
-	m.expect(m.deploy("0.0.3-dev", oneshot("", "exit 3")), "rolled-back", 40, "0.0.2-dev is installed")
+	m.expect(m.deploy("0.0.3-dev", oneshot("", "exit 3")), "rolled-back", 40, "0.0.2-dev is back")
 	if a := m.rollback(""); a.exit != 0 || a.Version != "0.0.1-dev" {
 		t.Errorf("%+v", a)
 	}
@@ -134,7 +134,7 @@ func TestAReleaseThatCannotBeMarkedIsRolledBack(t *testing.T) {
 	job := oneshot("", "true")
 	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next), parameter("drain-timeout", "0")), "refused", 51, "")
 	m.sh("rm $ATTA_ROOT/slow; systemctl stop atta; mkdir $ATTA_ROOT/opt/atta/releases/0.0.2-dev/verified")
-	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next)), "rolled-back", 30, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.2-dev", job, parameter("image", next)), "rolled-back", 30, "0.0.1-dev is back")
 }
 
 func TestAUnitThatWasStartedTooOftenCanBeReplaced(t *testing.T) {

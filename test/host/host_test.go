@@ -12,9 +12,9 @@ func TestAServiceThatCrashesIsRolledBack(t *testing.T) {
 	m := bootServing(t, "0.0.1-dev")
 	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7' --name=%N ${IMAGE}\n")
 	a := m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "3"))
-	m.expect(a, "rolled-back", 40, "atta.service did not stay up: result exit-code, exit status 7; 0.0.1-dev is installed")
+	m.expect(a, "rolled-back", 40, "atta.service did not stay up: result exit-code, exit status 7; 0.0.1-dev is back")
 	restarts := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7' --name=%N ${IMAGE}\nRestart=always\nRestartSec=0\n")
-	m.expect(m.deploy("0.0.3-dev", restarts, parameter("min-healthy-time", "3")), "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.3-dev", restarts, parameter("min-healthy-time", "3")), "rolled-back", 40, "0.0.1-dev is back")
 }
 
 func TestAnotherEnvironmentsReleaseIsNotReplaced(t *testing.T) {

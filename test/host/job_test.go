@@ -30,7 +30,7 @@ func TestOnEachMachineAFailedJobIsRolledBackWhole(t *testing.T) {
 		for _, code := range codes {
 			version := fmt.Sprintf("0.1.%d-dev", code)
 			a := m.deploy(version, image(sample.WithExitCode(code)), own("extra.txt", version))
-			m.expect(a, "rolled-back", 40, fmt.Sprintf("result exit-code, exit status %d; 0.0.2-dev is installed", code))
+			m.expect(a, "rolled-back", 40, fmt.Sprintf("result exit-code, exit status %d; 0.0.2-dev is back", code))
 			if !strings.Contains(a.stdout, fmt.Sprintf("done, exit %d", code)) {
 				t.Errorf("the job's own words are missing:\n%s", a.stdout)
 			}

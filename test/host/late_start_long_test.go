@@ -19,7 +19,7 @@ func TestAServiceThatIsBeingRestartedWasUp(t *testing.T) {
 	go func() { answers <- m.attempt("0.0.2-dev", daemon(), parameter("health-command", "false")) }()
 	m.output("until grep -q ' 0.0.2-dev: drain$' $ATTA_ROOT/var/log/atta-deploy.log; do sleep 0.1; done; sleep 1; rm $ATTA_ROOT/slow")
 	a := m.parse(<-answers)
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
 	if a.Unit != "active" || strings.Contains(a.Message, "not running") {
 		t.Errorf("unit %s: %s", a.Unit, a.Message)
 	}
@@ -35,7 +35,7 @@ func TestAJobThatIsAboutToStayUpIsStartedAgainByARollback(t *testing.T) {
 	go func() { answers <- m.attempt("0.0.2-dev", oneshot("", "exit 3")) }()
 	m.output("until grep -q 'waiting for a run of atta.service to end' $ATTA_ROOT/var/log/atta-deploy.log; do sleep 0.1; done; rm $ATTA_ROOT/slow")
 	a := m.parse(<-answers)
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
 	if got := m.text("journal"); a.Unit != "active" || got != "up\nup\nup\n" {
 		t.Errorf("unit %s, journal %q", a.Unit, got)
 	}

@@ -59,7 +59,7 @@ func TestAJobThatStaysUpIsStartedAgainByARollback(t *testing.T) {
 	}
 	m.deployed("0.0.1-dev", up("1"))
 	a := m.deploy("0.0.2-dev", oneshot("", "exit 3"))
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
 	if got := m.text("journal"); a.Unit != "active" || got != "up 1\ndown\nup 1\n" {
 		t.Errorf("unit %s, journal %q", a.Unit, got)
 	}
@@ -124,7 +124,7 @@ func TestCaseAHealthURLMustAnswerWell(t *testing.T) {
 	lost := map[string][2]string{"0.1.0-dev": {server.URL + "/lost", "answered 404, not 2xx or 3xx"}, "0.1.1-dev": {"http://127.0.0.1:1", "did not answer"}, "0.1.2-dev": {"http://nowhere.invalid/", "did not answer"}}
 	for version, c := range sampleOf(lost) {
 		a := m.deploy(version, daemon(), parameter("health-url", c[0]), parameter("health-timeout", "20"))
-		m.expect(a, "rolled-back", 40, c[0]+" "+c[1]+"; 0.0.2-dev is installed")
+		m.expect(a, "rolled-back", 40, c[0]+" "+c[1]+"; 0.0.2-dev is back")
 	}
 }
 
@@ -139,7 +139,7 @@ func TestAnEngineThatDoesNotAnswerOnceCondemnsNothing(t *testing.T) {
 	}
 	m.replace("docker", `case "$1 $2" in "image inspect") test ! -e $ATTA_ROOT/hiccup || { rm $ATTA_ROOT/hiccup; echo "Cannot connect to the Docker daemon" >&2; exit 1; } ;; esac; `+m.passOn("docker"))
 	a := m.deploy("0.0.3-dev", oneshot("", "touch $ATTA_ROOT/hiccup; exit 3"))
-	m.expect(a, "rolled-back", 40, "exit status 3; 0.0.2-dev is installed")
+	m.expect(a, "rolled-back", 40, "exit status 3; 0.0.2-dev is back")
 	if a.Unit != "active" {
 		t.Errorf("what was up is %s", a.Unit)
 	}

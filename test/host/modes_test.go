@@ -108,13 +108,13 @@ func TestAHealthCommandDecides(t *testing.T) {
 		t.Errorf("the command saw %q", got)
 	}
 	a := m.deploy("0.0.2-dev", noted("true"), parameter("health-command", "echo the queue is full >&2; exit 194"))
-	m.expect(a, "rolled-back", 40, "health-command ended with 194; 0.0.1-dev is installed")
+	m.expect(a, "rolled-back", 40, "health-command ended with 194; 0.0.1-dev is back")
 	if !strings.Contains(m.text("var/log/atta-deploy.log"), "the queue is full") {
 		t.Error("the log lacks the command's own words")
 	}
 	m.deployed("0.0.3-dev", daemon(), parameter("health-command", "test -e $ATTA_ROOT/warm || { touch $ATTA_ROOT/warm; exit 1; }"))
 	a = m.deploy("0.0.4-dev", daemon(), parameter("health-command", "false"), parameter("health-timeout", "3"))
-	m.expect(a, "rolled-back", 40, "health-command ended with 1; 0.0.3-dev is installed")
+	m.expect(a, "rolled-back", 40, "health-command ended with 1; 0.0.3-dev is back")
 	if a.Unit != "active" {
 		t.Errorf("unit %s", a.Unit)
 	}

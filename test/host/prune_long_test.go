@@ -58,7 +58,7 @@ func TestFailedReleasesDoNotPushOutTheGoodOne(t *testing.T) {
 	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev")
 	few := parameter("keep-releases", "1")
 	for i := range 3 {
-		m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i), few, image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.2-dev is installed")
+		m.expect(m.deploy(fmt.Sprintf("0.1.%d-dev", i), few, image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.2-dev is back")
 	}
 	m.wantInstalled("0.0.2-dev", "0.0.1-dev")
 	m.sh("docker image prune --force --all")

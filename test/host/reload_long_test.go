@@ -29,7 +29,7 @@ func TestAServiceThatReloadsIsUp(t *testing.T) {
 			t.Errorf("drift %q", a.Drift)
 		}
 		a := m.deploy("0.0.2-dev", daemon(), parameter("health-command", "false"))
-		m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+		m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
 		if a.Unit != "active" || strings.Contains(a.Message, "not running") {
 			t.Errorf("unit %s: %s", a.Unit, a.Message)
 		}

@@ -18,7 +18,7 @@ func TestARollbackToAReleaseThatIsUnhealthyNowKeepsTheCurrentOne(t *testing.T) {
 	m.write("broken", "", 0o644)
 	before := m.live()
 	a := m.rollback("")
-	m.expect(a, "rolled-back", 40, "0.0.2-dev is installed")
+	m.expect(a, "rolled-back", 40, "0.0.2-dev is back")
 	m.same(before, m.live())
 	if a.Unit != "active" || m.exists("opt/atta/quarantine") {
 		t.Errorf("unit %s, quarantine %q", a.Unit, m.text("opt/atta/quarantine"))

@@ -38,7 +38,7 @@ func TestAFailedJobIsRolledBack(t *testing.T) {
 	}
 	for i, code := range codes {
 		a := m.deploy(fmt.Sprintf("0.1.%d-dev", i), image(sample.WithExitCode(code)))
-		m.expect(a, "rolled-back", 40, fmt.Sprintf("atta.service failed: result exit-code, exit status %d; 0.0.2-dev is installed", code))
+		m.expect(a, "rolled-back", 40, fmt.Sprintf("atta.service failed: result exit-code, exit status %d; 0.0.2-dev is back", code))
 		if a.Phase != "health" || a.Version != "0.0.2-dev" || a.Before != "0.0.2-dev" || a.Exit != code || !a.Verified {
 			t.Errorf("%+v", a.Report)
 		}
@@ -60,7 +60,7 @@ func TestAServiceIsStartedAgainByARollback(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
 	a := m.deploy("0.0.2-dev", image(sample.WithExitCode(1)))
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
 	if a.Unit != "active" {
 		t.Error("unit", a.Unit)
 	}

@@ -19,7 +19,7 @@ func TestAJobStillAtWorkWhenTheTimeIsOverIsNotVerified(t *testing.T) {
 		t.Errorf("%+v", a.Report)
 	}
 	a = m.deploy("0.0.2-dev", image(sample.WithCmd("-sleep", "60s")), parameter("health-timeout", "1"), parameter("on-running", "kill"), parameter("health-command", "false"))
-	m.expect(a, "rolled-back", 40, "health-command ended with 1; 0.0.1-dev is installed")
+	m.expect(a, "rolled-back", 40, "health-command ended with 1; 0.0.1-dev is back")
 	m.sh("systemctl stop atta")
 }
 

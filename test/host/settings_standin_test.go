@@ -282,7 +282,7 @@ func TestAJobThatFailsWithOtherSettingsIsRolledBackToItsOwn(t *testing.T) {
 	m.deployed("0.0.1-dev", job, m.fromParameters())
 	before := m.tree("opt/atta/releases/0.0.1-dev/settings.env")
 	m.setParameter("LEVEL", "new")
-	m.expect(m.deploy("0.0.1-dev", job, m.fromParameters()), "rolled-back", 40, "0.0.1-dev is installed")
+	m.expect(m.deploy("0.0.1-dev", job, m.fromParameters()), "rolled-back", 40, "0.0.1-dev is back")
 	m.same(before, m.tree("opt/atta/releases/0.0.1-dev/settings.env", "opt/atta/releases/0.0.1-dev/settings.env.before"))
 }
 
