@@ -34,8 +34,8 @@ var stateHints = []hint{
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "The program failed or did not become healthy: its last lines say why. Release the fix as {next}. The image is quarantined: if it is not the cause, correct the settings and run again with `allow-quarantined: true`.",
-		"An image that is healthy on other instances is not quarantined: look for what this one has of its own.").elsewhere("The release came up on {others}, so look first for what is different here: the last lines of the program say what failed. Then run again with `allow-quarantined: true`; if it is the program, release the fix as {next}."),
+	forReason(deploy.ReasonUnhealthy, "", "Read the last lines of the program. If they name what it needs, such as a database or a setting, repair that, then run again with `allow-quarantined: true`, since the image is quarantined. If it is the program itself, release the fix as {next}.",
+		"An image that is healthy on other instances is not quarantined: look for what this one has of its own.").elsewhere("The release came up on {others}, so look first at what these instances have of their own, and at what all share, such as the connections of a database. Once that is repaired, run again with `allow-quarantined: true`. If it is the program itself, release the fix as {next}."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),

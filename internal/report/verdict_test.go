@@ -164,8 +164,8 @@ func TestRemedyLooksAtTheInstanceIfOthersHadTheRelease(t *testing.T) {
 	failed, undone := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), reasoned("i-2", rollout.RolledBack, deploy.ReasonNone)
 	undone.Report.Outcome = deploy.OutcomeDeployed
 	for want, hosts := range map[string][]*rollout.Host{
-		"Release the fix as 0.1.31-dev. The image is quarantined": {failed, host("i-2", rollout.NotStarted, "", "", "")},
-		"The release came up on 2 instances, so look first":       {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
+		"Read the last lines of the program.":               {failed, host("i-2", rollout.NotStarted, "", "", "")},
+		"The release came up on 2 instances, so look first": {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
 	} {
 		result, _ := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
 		if hints := strings.Join(report.Hints(result, &rollout.UnhealthyError{Hosts: hosts[:1], Of: len(hosts)}), "\n"); !strings.Contains(hints, want) {
