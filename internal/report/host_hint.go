@@ -35,7 +35,7 @@ var stateHints = []hint{
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
 	forReason(deploy.ReasonUnhealthy, "", "Read the last lines of the program. If they name what it needs, such as a database or a setting, repair that, then run again with `allow-quarantined: true`, since the image is quarantined. If it is the program itself, release the fix as {next}.",
-		"An image that is healthy on other instances is not quarantined: look for what this one has of its own.").elsewhere("The release came up on {others}, so look first at what these instances have of their own, and at what all share, such as the connections of a database. Once that is repaired, run again with `allow-quarantined: true`. If it is the program itself, release the fix as {next}."),
+		"An image that is healthy on other instances is not quarantined: look for what is different on this one.").elsewhere("The release came up on {others}, so look first at what is different on these instances, and at what all share, such as the connections of a database. Once that is repaired, run again with `allow-quarantined: true`. If it is the program itself, release the fix as {next}."),
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),

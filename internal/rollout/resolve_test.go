@@ -69,7 +69,7 @@ func TestImageIsQuarantinedAlsoWhenTheAnswerIsLost(t *testing.T) {
 	})
 }
 
-// An instance is down after its rollback. What it said before the run tells whether it was so then.
+// An instance is down after its rollback. Its report from before the run says if it was down then, too.
 func TestOnlyWhatDidNotRunBeforeIsSaidToHaveBeenDown(t *testing.T) {
 	for word, state := range map[string]rollout.State{
 		"inactive": rollout.RolledBack, "container": rollout.RolledBack,

@@ -13,6 +13,12 @@ import (
 	"github.com/org/atta-deploy-action/test/tier"
 )
 
+// withoutEnvFile forbids .env for a unit that does not read it.
+func withoutEnvFile(a *attempt) {
+	parameter("allow-env-file", "false")(a)
+	own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/current/settings.env ${IMAGE}\n")(a)
+}
+
 func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -79,21 +85,15 @@ func TestParametersThatCannotBeSettingsAreRefusedBeforeAnythingChanges(t *testin
 			prepare: func(m standin, _ string) {
 				m.write("opt/atta/.env", "-----BEGIN secret-----\nsecretAAAA==\n-----END-----\n", 0o600)
 			},
-			more: func(a *attempt) {
-				parameter("allow-env-file", "false")(a)
-				own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/current/settings.env ${IMAGE}\n")(a)
-			},
+			more:   withoutEnvFile,
 			reason: deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
 		},
 		"lines of a shell, for a unit that has no .env": {
 			prepare: func(m standin, _ string) { m.write("opt/atta/.env", "export TOKEN=secret\n", 0o600) },
-			more: func(a *attempt) {
-				parameter("allow-env-file", "false")(a)
-				own("systemd/atta.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker run --name=%N --env-file=/opt/%N/current/settings.env ${IMAGE}\n")(a)
-			},
-			reason: deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
+			more:    withoutEnvFile,
+			reason:  deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
 		},
-		"a name that is no variable of a shell": {
+		"a name that is not a variable of a shell": {
 			prepare: func(m standin, _ string) { m.write("opt/atta/.env", "1=secret\n", 0o600) },
 			more:    parameter("allow-env-file", "false"),
 			reason:  deploy.ReasonSettingsForbidden, message: "/opt/atta/.env has settings, and allow-env-file is false",
