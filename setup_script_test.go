@@ -135,6 +135,37 @@ func TestSetupScriptCreatesTheRoleOfAPlan(t *testing.T) {
 	}
 }
 
+// The rules of an environment that exists are the user's.
+func TestPrintedCommandsLimitOnlyANewEnvironment(t *testing.T) {
+	_, printed := runSetupScript(t, "")
+	for exists, want := range map[string][]string{
+		"true": {"api --silent repos/org/atta/environments/dev"},
+		"false": {
+			"api --silent repos/org/atta/environments/dev",
+			"api --silent --method PUT repos/org/atta/environments/dev -F deployment_branch_policy[protected_branches]=false -F deployment_branch_policy[custom_branch_policies]=true",
+			"api --silent repos/org/atta/environments/dev/deployment-branch-policies -f type=tag -f name=*-dev",
+			"api repos/org/atta --jq .default_branch",
+			"api --silent repos/org/atta/environments/dev/deployment-branch-policies -f type=branch -f name=main",
+		},
+	} {
+		dir := t.TempDir()
+		gh := "#!/bin/sh\necho \"$*\" >>" + dir + "/calls\ncase $* in *--jq*) echo main ;; *environments/dev) " + exists + " ;; esac\n"
+		if err := os.WriteFile(filepath.Join(dir, "gh"), []byte(gh), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		sh := exec.CommandContext(t.Context(), "sh")
+		sh.Env, sh.Stdin = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH")), strings.NewReader(printed)
+		if out, err := sh.CombinedOutput(); err != nil {
+			t.Fatal(err, string(out))
+		}
+		calls := strings.Split(strings.TrimSpace(readFile(t, filepath.Join(dir, "calls"))), "\n")
+		calls = slices.DeleteFunc(calls, func(call string) bool { return strings.HasPrefix(call, "variable set ") })
+		if !slices.Equal(calls, want) {
+			t.Errorf("if that the environment exists is %s, gh is called with\n%s", exists, strings.Join(calls, "\n"))
+		}
+	}
+}
+
 func TestSetupScriptGrantsTheKeyOfTheSettings(t *testing.T) {
 	t.Setenv("SETTINGS_KEY_ARN", exampleNames["settings_key"])
 	calls, _ := runSetupScript(t, "")

@@ -41,13 +41,24 @@ output "commands" {
   description = "Commands that create the GitHub environments and set their variables."
   value = join("", flatten([for environment, variables in local.variables : [
     # Only if it does not exist: PUT would remove its protection rules.
-    "gh api --silent ${local.environments}/${environment} 2>/dev/null || gh api --silent --method PUT ${local.environments}/${environment}\n",
+    "if ! gh api --silent ${local.environments}/${environment} 2>/dev/null; then\n",
+    environment == var.environment ? local.create_limited : ["  gh api --silent --method PUT ${local.environments}/${environment}\n"],
+    "fi\n",
     [for name, value in variables : "gh variable set ${name} --env ${environment} --repo ${var.github_repository} --body '${value}'\n" if value != null],
   ]]))
 }
 
 locals {
   environments = "repos/${var.github_repository}/environments"
+
+  # What tags start is deployed, and workflows of the default branch roll back and show the status
+  # (https://docs.github.com/en/rest/deployments/branch-policies). A plan runs for every pull request.
+  limited = "${local.environments}/${var.environment}"
+  create_limited = [
+    "  gh api --silent --method PUT ${local.limited} -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'\n",
+    "  gh api --silent ${local.limited}/deployment-branch-policies -f type=tag -f 'name=*-${var.environment}'\n",
+    "  gh api --silent ${local.limited}/deployment-branch-policies -f type=branch -f \"name=$(gh api repos/${var.github_repository} --jq .default_branch)\"\n",
+  ]
 
   # docs/workflows.md lists which input each of them sets.
   variables = merge({

@@ -162,7 +162,15 @@ print_environment() {
   local environment=$1 repository=${names[github_owner]}/${names[github_name]}
   local path=repos/$repository/environments/$environment
   shift
-  printf '%s\n' "gh api --silent $path 2>/dev/null || gh api --silent --method PUT $path"
+  printf '%s\n' "if ! gh api --silent $path 2>/dev/null; then"
+  if [[ $environment == "$plan_environment" ]]; then
+    printf '  %s\n' "gh api --silent --method PUT $path"
+  else # limited to these tags, and to the default branch
+    printf '  %s\n' "gh api --silent --method PUT $path -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'" \
+      "gh api --silent $path/deployment-branch-policies -f type=tag -f 'name=*-$environment'" \
+      "gh api --silent $path/deployment-branch-policies -f type=branch -f \"name=\$(gh api repos/$repository --jq .default_branch)\""
+  fi
+  printf 'fi\n'
   printf "gh variable set %s --env $environment --repo $repository --body '%s'\n" "$@"
 }
 

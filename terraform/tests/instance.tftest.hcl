@@ -39,7 +39,11 @@ run "no_instance_by_default" {
   }
   assert {
     condition     = output.commands == <<-EOT
-      gh api --silent repos/Org/atta-jobs/environments/dev 2>/dev/null || gh api --silent --method PUT repos/Org/atta-jobs/environments/dev
+      if ! gh api --silent repos/Org/atta-jobs/environments/dev 2>/dev/null; then
+        gh api --silent --method PUT repos/Org/atta-jobs/environments/dev -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'
+        gh api --silent repos/Org/atta-jobs/environments/dev/deployment-branch-policies -f type=tag -f 'name=*-dev'
+        gh api --silent repos/Org/atta-jobs/environments/dev/deployment-branch-policies -f type=branch -f "name=$(gh api repos/Org/atta-jobs --jq .default_branch)"
+      fi
       gh variable set AWS_REGION --env dev --repo Org/atta-jobs --body 'us-east-1'
       gh variable set AWS_ROLE_ARN --env dev --repo Org/atta-jobs --body 'arn:aws:iam::123456789012:role/atta-deploy-dev'
       gh variable set AWS_ROLLBACK_ROLE_ARN --env dev --repo Org/atta-jobs --body 'arn:aws:iam::123456789012:role/atta-rollback-dev'

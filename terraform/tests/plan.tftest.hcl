@@ -62,7 +62,9 @@ run "role" {
   }
   assert {
     condition = endswith(output.commands, <<-EOT
-      gh api --silent repos/Org/atta-jobs/environments/dev-plan 2>/dev/null || gh api --silent --method PUT repos/Org/atta-jobs/environments/dev-plan
+      if ! gh api --silent repos/Org/atta-jobs/environments/dev-plan 2>/dev/null; then
+        gh api --silent --method PUT repos/Org/atta-jobs/environments/dev-plan
+      fi
       gh variable set AWS_REGION --env dev-plan --repo Org/atta-jobs --body 'us-east-1'
       gh variable set AWS_ROLE_ARN --env dev-plan --repo Org/atta-jobs --body 'arn:aws:iam::123456789012:role/atta-plan-dev'
       gh variable set DEPLOY_BUCKET --env dev-plan --repo Org/atta-jobs --body 'atta-dev-deploy-123456789012'
