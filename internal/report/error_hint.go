@@ -120,7 +120,7 @@ var errorHints = []hint{
 	{sign: "`not in the registry`", onError: forError(image.ErrNotFound),
 		remedy: "The image is not in the repository: run the image phase, or check `ecr-repository` and `image-digest`. If a lifecycle policy has expired it, push it again as {next}, and let the policy keep the images of versions."},
 	{sign: "`this image is quarantined in …`", onError: forType(func(*rollout.QuarantineError) values { return values{} }),
-		remedy: "Release the fix as {next}, or set `allow-quarantined: true` if the image was not the cause."},
+		remedy: "Release the fix as {next}, or [deploy this version with `allow-quarantined: true`](workflows.md#quarantine) if the image was not the cause."},
 	{sign: "`neither a file or folder nor a full registry reference`", onError: forError(fs.ErrNotExist),
 		remedy: "Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only `runner.temp`, and only in an input that begins with it."},
 	{sign: "`is a link to …, which this action cannot see`",

@@ -11,12 +11,15 @@ import (
 // Error is one error annotation.
 type Error struct{ Title, Message string }
 
+// maxAnnotation limits the characters of an annotation to what GitHub shows, so that a long error does not cost its remedies.
+const maxAnnotation = 4000
+
 // Failure returns the error annotation of a run: what went wrong and what to do about it.
 func Failure(result rollout.Result, err error) Error {
-	lines := append([]string{err.Error()}, Hints(result, err)...)
+	hints := strings.Join(append([]string{""}, Hints(result, err)...), "\n")
 	return Error{
 		Title:   failureVerdict(result, err),
-		Message: strings.Join(lines, "\n"),
+		Message: truncateText(err.Error(), max(maxVerdictCause, maxAnnotation-len(hints))) + hints,
 	}
 }
 

@@ -19,6 +19,7 @@ type hint struct {
 	sign   string // what people see, as the page shows it: messages, a status or a reason
 	remedy string // in Markdown, with links as on the page, and {names} of values
 	others string // the remedy where other instances had the release; only in a run
+	before string // the remedy where the previous version is at work again; only in a run
 	more   string // that only the page says
 
 	// What the hint is for: an error, whose values the remedy may name, or a host. Without
@@ -28,11 +29,18 @@ type hint struct {
 	named   bool // the remedy is preceded by the hosts that it is for, if others have other causes
 }
 
-// elsewhere sets the remedy where other instances had the release.
-func (h hint) elsewhere(remedy string) hint {
-	h.others = remedy
-	return h
+// remedyFor returns the remedy for a host of a run in which others had the release.
+func (h hint) remedyFor(host *rollout.Host, others int) string {
+	switch {
+	case h.others != "" && others > 0:
+		return h.others
+	case h.before != "" && host.State == rollout.RolledBack && host.Runs() != "" && host.Report.Unit == unitActive:
+		return h.before
+	}
+	return h.remedy
 }
+
+const unitActive = "active" // systemd's ActiveState of what is up
 
 // values are what a remedy may name; not nil.
 type values map[string]string
@@ -81,10 +89,7 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 			if len(found) == 0 {
 				continue
 			}
-			text := hint.remedy
-			if hint.others != "" && others > 0 {
-				text = hint.others
-			}
+			text := hint.remedyFor(found[0], others)
 			if hint.named && (len(found) < len(hosts) || len(parts) > 1) {
 				text = "{instances}: " + text
 			}
@@ -92,7 +97,7 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 			if more := len(found) - 1; more > 0 {
 				names += fmt.Sprintf(" and %d more", more)
 			}
-			add(text, values{"instance": found[0].ID, "instances": names, "others": rollout.Instances(others)})
+			add(text, values{"instance": found[0].ID, "instances": names, "others": rollout.Instances(others), "before": versionBack(found)})
 		}
 		for _, hint := range errorHints {
 			if hint.onError == nil {
@@ -105,6 +110,15 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 		}
 	}
 	return list
+}
+
+// versionBack returns the version to which hosts were rolled back.
+func versionBack(hosts []*rollout.Host) string {
+	version := hosts[0].Runs()
+	if version == "" || slices.ContainsFunc(hosts, func(h *rollout.Host) bool { return h.Runs() != version }) {
+		return "what was there before"
+	}
+	return version
 }
 
 // failedHosts returns the hosts that an error lists.

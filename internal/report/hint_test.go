@@ -66,7 +66,7 @@ func TestHints(t *testing.T) {
 		"not ready":     {&fleet.NotReadyError{Instance: fleet.Instance{ID: "i-1"}, Problem: fleet.NotListed}, []string{online}},
 		"too few":       {fmt.Errorf("find: %w", &rollout.TooFewError{}), []string{tags}},
 		"none":          {fmt.Errorf("find: %w", fleet.ErrNoInstance), []string{tags}},
-		"in quarantine": {&rollout.QuarantineError{}, []string{"Release the fix as 0.1.31-dev, or set allow-quarantined: true if the image was not the cause."}},
+		"in quarantine": {&rollout.QuarantineError{}, []string{"Release the fix as 0.1.31-dev, or deploy this version with allow-quarantined: true (https://github.com/org/atta-deploy-action/blob/v1/docs/workflows.md#quarantine) if the image was not the cause."}},
 		"drift":         {&rollout.DriftError{}, []string{"Deploy a version again: instances that are in sync and healthy stay as they are."}},
 		"no file":       {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only runner.temp, and only in an input that begins with it."}},
 		"no login":      {fmt.Errorf("read image: %w", image.ErrNoLogin), []string{"A docker login of an earlier step is not visible to a container action, unless both steps set DOCKER_CONFIG to ${{ runner.temp }}/docker. Or pull and docker save the image in an earlier step, and set image to the archive. See images.md (" + docs + "images.md#where-the-image-comes-from)."}},
@@ -125,7 +125,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "No rollback is needed: what was there before is back, and a rollback would go further back. Both logs are on the instance: journalctl -u atta of the program, /var/log/atta-deploy.log of the deploy."
+		back    = "Do not roll back by hand: what was there before is back, and a rollback would install an earlier version. On the instance, journalctl -u atta shows the program's log, and /var/log/atta-deploy.log is that of the deploy."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(

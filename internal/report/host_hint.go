@@ -18,7 +18,7 @@ var stateHints = []hint{
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "No rollback is needed: what was there before is back, and a rollback would go further back. Both logs are on the instance: `journalctl -u {service}` of the program, `/var/log/{service}-deploy.log` of the deploy.",
+		remedy: "Do not roll back by hand: {before} is back, and a rollback would install an earlier version. On the instance, `journalctl -u {service}` shows the program's log, and `/var/log/{service}-deploy.log` is that of the deploy.",
 		more:   "A service that was down before the deploy still is, and the message says so."},
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
@@ -32,10 +32,20 @@ var stateHints = []hint{
 		remedy: "A deploy was cut off on the instance: deploy again, which rolls it back first, or run `/opt/{service}/recover recover` on the instance."},
 }
 
+// unhealthyHint is for a release that came up unhealthy: whether the release or what it depends on is at fault, only
+// a comparison shows.
+var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(deploy.ReasonUnhealthy),
+	remedy: "The last lines of the program name what failed. " + afterRepair,
+	before: "If {before}, which is up again, logs the same error (`journalctl -u {service}` on {instance}), the cause is outside of the release, such as a database. Otherwise it is what the release changes, or a setting that it needs. " + afterRepair,
+	others: "The release came up on {others}, so look first at what is different on these instances, and at what all share, such as the connections of a database. " + afterRepair,
+	more:   "An image that is healthy on other instances is not quarantined: look for what is different on this one.",
+}
+
+const afterRepair = "Release a fix of the program as {next}; after another repair, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is refused otherwise."
+
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
-	forReason(deploy.ReasonUnhealthy, "", "Read the last lines of the program. If they name what it needs, such as a database or a setting, repair that, then run again with `allow-quarantined: true`, since the image is quarantined. If it is the program itself, release the fix as {next}.",
-		"An image that is healthy on other instances is not quarantined: look for what is different on this one.").elsewhere("The release came up on {others}, so look first at what is different on these instances, and at what all share, such as the connections of a database. Once that is repaired, run again with `allow-quarantined: true`. If it is the program itself, release the fix as {next}."),
+	unhealthyHint,
 	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
 		"The image is not quarantined."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
@@ -56,7 +66,7 @@ var reasonHints = []hint{
 		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names."),
 	forReason(deploy.ReasonBundleInvalid, "", "The bundle is not what this action wrote, or holds what it must not: release {next}, and check who else may write to the bucket.", ""),
 	forReason(deploy.ReasonReleaseChanged, "", "The release's folder on the instance was changed, or is from another bundle or image: restore it, or release {next}.", ""),
-	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was found unhealthy on the instance before: release the fix as {next}, or set `allow-quarantined: true` if the image was not the cause.", ""),
+	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was found unhealthy on the instance before: release the fix as {next}, or [deploy it with `allow-quarantined: true`](workflows.md#quarantine) if the image was not the cause.", ""),
 	forReason(deploy.ReasonJobRunning, "`a run of … has not ended within`", "A job was running on the instance: start the run again when it has ended, raise `drain-timeout`, or set `on-running: kill`. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.", ""),
 	forReason(deploy.ReasonBusy, "", "Another deploy was running on the instance: start the run again when it has ended.", ""),
 	forReason(deploy.ReasonNoSpace, "", "Free disk space on the instance, or lower `keep-releases`.", ""),
@@ -82,11 +92,15 @@ func hasState(state rollout.State) func(*rollout.Host) bool {
 	return func(h *rollout.Host) bool { return h.State == state }
 }
 
+func hasReason(reason deploy.Reason) func(*rollout.Host) bool {
+	return func(h *rollout.Host) bool { return h.Report != nil && h.Report.Reason == reason }
+}
+
 // forReason returns the hint for a reason, whose message is mostly the given one.
 func forReason(reason deploy.Reason, message, remedy, more string) hint {
 	sign := "`" + string(reason) + "`"
 	if message != "" {
 		sign += ": " + message
 	}
-	return hint{sign: sign, remedy: remedy, more: more, named: true, onHost: func(h *rollout.Host) bool { return h.Report != nil && h.Report.Reason == reason }}
+	return hint{sign: sign, remedy: remedy, more: more, named: true, onHost: hasReason(reason)}
 }

@@ -56,14 +56,14 @@ func oneHost() (rollout.Result, error) {
 	return withSteps(ofWorkflow(finished(hosts...)), false, []string{"Read", "Preflight", "Push image", "Upload bundle", "Roll out", "Move tags"}, 1, 3, 7, 1, 29, 1), nil
 }
 
-// exitedWith3 makes a host one on which the release exited with status 3, and was rolled back.
-func exitedWith3(h *rollout.Host, sent int) {
-	h.State, h.Message = rollout.RolledBack, "atta.service failed: result exit-code, exit status 3; 0.1.29-dev is back"
-	h.Report = &deploy.Report{Version: "0.1.29-dev", Digest: oldDigest, Outcome: deploy.OutcomeRolledBack, Reason: deploy.ReasonUnhealthy, Exit: 3}
+// exitedWith1 makes a host one on which the release, of a service, exited with status 1, and was rolled back.
+func exitedWith1(h *rollout.Host, sent int) {
+	h.State, h.Message = rollout.RolledBack, "atta.service failed: result exit-code, exit status 1; 0.1.29-dev is back"
+	h.Report = &deploy.Report{Version: "0.1.29-dev", Digest: oldDigest, Outcome: deploy.OutcomeRolledBack, Reason: deploy.ReasonUnhealthy, Exit: 1, Unit: "active"}
 	h.Log = strings.Join([]string{
 		"2026-01-02T03:04:22Z 0.1.30-dev: start", "Job for atta.service failed.", "2026-01-02T03:04:30Z 0.1.30-dev: health",
-		"Traceback (most recent call last):", `  File "/app/main.py", line 12, in <module>`, `    sys.exit(connect(os.environ["DATABASE_URL"]))`, "ConnectionError: db.internal refused the connection",
-		"atta.service: Main process exited, code=exited, status=3/n/a",
+		"Traceback (most recent call last):", `  File "/app/main.py", line 12, in <module>`, `    serve(connect(os.environ["DATABASE_URL"]))`, "ConnectionError: db.internal refused the connection",
+		"atta.service: Main process exited, code=exited, status=1/FAILURE",
 		"2026-01-02T03:04:31Z 0.1.30-dev: rollback", "atta-0.1.30-dev", "failed to run commands: exit status 40",
 	}, "\n")
 	timed(h, sent, sent+26, map[string]int64{"preflight": 800, "pull": 6100, "open": 90, "stop": 1200, "start": 7400, "health": 2600, "rollback": 3300})
@@ -72,7 +72,7 @@ func exitedWith3(h *rollout.Host, sent int) {
 // failedCanary returns a deploy to twelve hosts that ended with the first.
 func failedCanary() (rollout.Result, error) {
 	hosts := append(instances(0, 1, 1, rollout.Deployed, "0.1.29-dev", "", ""), instances(1, 12, 2, rollout.NotStarted, "0.1.29-dev", "0.1.29-dev", "")...)
-	exitedWith3(hosts[0], 14)
+	exitedWith1(hosts[0], 14)
 	result, err := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
 	return withSteps(ofWorkflow(result), true, []string{"Read", "Preflight", "Push image", "Upload bundle", "Check: 12 instances", "Roll out, wave 1 of 2: 1 instance"}, 1, 3, 6, 1, 3, 27), err
 }
@@ -97,7 +97,7 @@ func threeHundredHosts() (rollout.Result, error) {
 	}
 	last := hosts[perWave*(failedWave-1) : perWave*failedWave]
 	for _, n := range []int{2, 5, 9} {
-		exitedWith3(last[n], 21+30*(failedWave-1))
+		exitedWith1(last[n], 21+30*(failedWave-1))
 	}
 	last[7].State, last[7].Message = rollout.NotDeployed, "not enough room for the image: /var/lib/docker has 212 MB free, 1310 MB are needed"
 	last[7].Report = &deploy.Report{Version: "0.1.29-dev", Digest: oldDigest, Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonNoSpace}

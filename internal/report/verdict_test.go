@@ -159,12 +159,16 @@ func TestRemediesNameTheInstancesOfTheirCause(t *testing.T) {
 	}
 }
 
-// What several instances run is hardly the cause of a failure on one.
-func TestRemedyLooksAtTheInstanceIfOthersHadTheRelease(t *testing.T) {
+// What several instances run is hardly the cause of a failure on one; what the previous version lacks as well is not the
+// fault of the next.
+func TestRemedyLooksFirstAtWhatTellsTheReleaseFromItsSurroundings(t *testing.T) {
 	failed, undone := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), reasoned("i-2", rollout.RolledBack, deploy.ReasonNone)
 	undone.Report.Outcome = deploy.OutcomeDeployed
+	up := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)
+	up.Report.Version, up.Report.Unit = "0.1.29-dev", "active"
 	for want, hosts := range map[string][]*rollout.Host{
-		"Read the last lines of the program.":               {failed, host("i-2", rollout.NotStarted, "", "", "")},
+		"The last lines of the program name what failed.":   {failed, host("i-2", rollout.NotStarted, "", "", "")},
+		"If 0.1.29-dev, which is up again, logs the same":   {up, host("i-2", rollout.NotStarted, "", "", "")},
 		"The release came up on 2 instances, so look first": {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
 	} {
 		result, _ := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)

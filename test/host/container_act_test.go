@@ -14,9 +14,11 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	hub "github.com/google/go-containerregistry/pkg/registry"
 
+	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/account"
 	"github.com/org/atta-deploy-action/localaws/container"
@@ -49,61 +51,6 @@ func command(t *testing.T, dir, name string, args ...string) string {
 		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
 	return string(out)
-}
-
-// golang is an image with this machine's Go, the modules of go.mod and what its build cache has of the action.
-const golang = "atta-golang"
-
-// copyBuildCache copies the compiled packages of the action from this machine's build cache to a folder that becomes
-// another's. An entry of the cache is a file <action>-a, which names the file <output>-d:
-// https://pkg.go.dev/cmd/go/internal/cache
-func copyBuildCache(t *testing.T, folder string) {
-	t.Helper()
-	cache := strings.TrimSpace(command(t, root, "go", "env", "GOCACHE"))
-	compiled := map[string]bool{}
-	for path := range strings.FieldsSeq(command(t, root, "env", "CGO_ENABLED=0", "go", "list", "-deps", "-export", "-trimpath", "-f={{.Export}}", ".")) {
-		compiled[strings.TrimSuffix(filepath.Base(path), "-d")] = true
-	}
-	entries, err := filepath.Glob(filepath.Join(cache, "??", "*-a"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, entry := range entries {
-		text, _ := os.ReadFile(entry) // another process may have removed it
-		fields := strings.Fields(string(text))
-		if len(fields) < 3 || !compiled[fields[2]] {
-			continue
-		}
-		for _, file := range []string{filepath.Base(entry), fields[2] + "-d"} {
-			to := filepath.Join(folder, file[:2])
-			command(t, ".", "mkdir", "-p", to)
-			command(t, ".", "cp", "--archive", filepath.Join(cache, file[:2], file), to)
-		}
-	}
-}
-
-// replaceBases replaces the images that a Dockerfile starts from: nothing is pulled. Both are the instance's Debian, one
-// with Go.
-func replaceBases(t *testing.T, file string) {
-	t.Helper()
-	debian, err := images[container.Bookworm.Name]()
-	if err != nil {
-		t.Fatal(err)
-	}
-	command(t, ".", "sed", "--in-place", "s|^FROM golang.* AS build$|FROM "+golang+" AS build|; s|^FROM busybox.*|FROM "+debian+"|", file)
-	context := t.TempDir()
-	goroot := strings.TrimSpace(command(t, root, "go", "env", "GOROOT"))
-	proxy := strings.TrimSpace(command(t, root, "go", "env", "GOPROXY"))
-	modules := strings.TrimSpace(command(t, root, "go", "env", "GOMODCACHE"))
-	command(t, root, "env", "GOPROXY=file://"+modules+"/cache/download,"+proxy, "GOFLAGS=-modcacherw", "GOMODCACHE="+filepath.Join(context, "mod"), "go", "mod", "download")
-	command(t, context, "cp", "--archive", goroot, "go")
-	copyBuildCache(t, filepath.Join(context, "cache"))
-	dockerfile := "FROM " + debian + "\nCOPY go /usr/local/go\nCOPY mod /go/pkg/mod\nCOPY cache /root/.cache/go-build\n" +
-		"ENV PATH=/usr/local/go/bin:/usr/sbin:/usr/bin:/sbin:/bin GOPATH=/go GOPROXY=off GOFLAGS=-modcacherw GOTOOLCHAIN=local\n"
-	if err := os.WriteFile(filepath.Join(context, "Dockerfile"), []byte(dockerfile), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	command(t, context, "docker", "build", "--quiet", "--tag", golang, ".")
 }
 
 func newConsumer(t *testing.T) consumer {
@@ -265,6 +212,23 @@ func (c consumer) run(ref, event, workflow string, payload map[string]any) (stri
 	return string(out), err
 }
 
+// quarantine makes the image of a version one that was found unhealthy.
+func (c consumer) quarantine(version string) {
+	c.t.Helper()
+	const key = "deployments/dev/atta/current.json"
+	content, _ := cloud.Object(c.name, key)
+	var current lease.Current
+	if err := json.Unmarshal(content, &current); err != nil || current.Version != version {
+		c.t.Fatalf("%v, the current version is %q", err, current.Version)
+	}
+	current.Quarantined = []lease.Quarantine{{Digest: current.Digest, Version: version, Deployment: current.Deployment, Since: time.Now().UTC()}}
+	content, err := json.Marshal(current)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.put(key, content)
+}
+
 // The way in and the way back, from make deploy-dev to a rollback button: first in one job, then in three.
 func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
 	t.Parallel()
@@ -273,7 +237,9 @@ func TestE2EWorkflowsFromALaptopToTheInstance(t *testing.T) {
 
 	// An ordinary Dockerfile gives another image when it is built again.
 	c.save("0.1.0-dev", sample.WithVersion("built again"))
-	if log, err := c.run("0.1.0-dev", "push", "deploy-dev.yml", map[string]any{"ref": "refs/tags/0.1.0-dev"}); err != nil {
+	c.quarantine("0.1.0-dev")
+	inputs := map[string]any{"ref": "refs/tags/0.1.0-dev", "inputs": map[string]string{"allow-quarantined": "true"}}
+	if log, err := c.run("0.1.0-dev", "workflow_dispatch", "deploy-dev.yml", inputs); err != nil || !strings.Contains(log, "A quarantined image is deployed") {
 		t.Fatalf("%v\n%s", err, log)
 	}
 	c.want("cat /opt/atta/output/greeting.txt", "hello from 0.1.0-dev")
