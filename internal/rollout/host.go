@@ -29,11 +29,12 @@ type Host struct {
 	CommandID   string    // of its latest command that may have changed something; empty: none
 	Sent, Ended time.Time // of that command; zero: not known
 
-	wasDown  bool // its release did not run when the run began
-	wasBusy  bool // a deploy was at work or cut off there, so Before need not be what this run replaces
-	stale    bool // it does not answer, or not since its report
-	answered bool // it, or SSM for it, has reported that the command ran
-	resolved bool // asking again would reveal nothing more
+	seen     time.Time // when it has last answered, to whichever command
+	wasDown  bool      // its release did not run when the run began
+	wasBusy  bool      // a deploy was at work or cut off there, so Before need not be what this run replaces
+	stale    bool      // it does not answer, or not since its report
+	answered bool      // it, or SSM for it, has reported that the command ran
+	resolved bool      // asking again would reveal nothing more
 }
 
 // State is what is known of a host after the run.
@@ -125,7 +126,7 @@ func lastWords(log string) string {
 // proved is not deployed.
 func (h *Host) applyAnswer(want expectation, a answer) {
 	h.Log, h.Report, h.Message, h.Status = a.log, a.report, a.Reason, a.Status
-	h.CommandID, h.Sent, h.Ended = a.CommandID, a.Sent, a.Ended
+	h.CommandID, h.Sent, h.Ended, h.seen = a.CommandID, a.Sent, a.Ended, a.Ended
 	h.answered, h.resolved, h.stale = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false, false
 	switch a.Outcome {
 	case fleet.NotDelivered:
@@ -196,7 +197,10 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	case deploy.OutcomeRollbackFailed:
 		h.State, h.Message = RollbackFailed, "its answer was lost; asked again, it reports that it could not roll back"
 	case deploy.AboutBegun:
-		h.State, h.Message = NotDeployed, fmt.Sprintf("the command (%s in SSM) reached it and ended before it changed anything; it runs %s", h.Status, runsOrNothing(report))
+		h.State, h.Message = NotDeployed, "the command reached it and ended before it changed anything; it runs "+runsOrNothing(report)
+		if h.Status != "" { // the post step has none
+			h.Message = strings.Replace(h.Message, "the command", fmt.Sprintf("the command (%s in SSM)", h.Status), 1)
+		}
 	case deploy.AboutNone:
 		if h.answered { // two answers that cannot both be true
 			h.resolved, h.Message = true, h.Message+"; asked again, it knows nothing of the deployment, and runs "+runsOrNothing(report)

@@ -53,3 +53,14 @@ func TestCaseACommandWhoseTimeWasOverBeforeAChange(t *testing.T) {
 		t.Errorf("%s: %s", host.State, host.Message)
 	}
 }
+
+// The record of a run does not say how its command ended in SSM.
+func TestPostStepDoesNotNameAStatusThatItDoesNotKnow(t *testing.T) {
+	host := Host{State: Unknown, Before: "0.1.29-dev", Message: "the run was interrupted"}
+	host.applyStatus(wanted, successAnswer(func(a *answer) {
+		a.report.About, a.report.Version = deploy.AboutBegun, "0.1.29-dev"
+	}).report)
+	if want := "the command reached it and ended before it changed anything; it runs 0.1.29-dev"; host.State != NotDeployed || host.Message != want {
+		t.Errorf("%s: %s", host.State, host.Message)
+	}
+}

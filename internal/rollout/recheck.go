@@ -25,9 +25,7 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 			return r.abortRollout(ctx, wave, err)
 		}
 	}
-	early := slices.DeleteFunc(slices.Clone(reachable), func(h *Host) bool {
-		return time.Since(h.Ended) <= restartWindow || h.Report.Outcome == deploy.OutcomeStatus // it was asked again
-	})
+	early := slices.DeleteFunc(slices.Clone(reachable), func(h *Host) bool { return time.Since(h.seen) <= restartWindow })
 	earlier = slices.Concat(earlier, early)
 	if err := r.recheckHosts(ctx, earlier, 0); err != nil {
 		return r.abortRollout(ctx, r.wavesOf(earlier), err)

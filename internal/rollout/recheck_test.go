@@ -256,3 +256,35 @@ func TestInstanceThatFailsBeforeItsWaveHasEnded(t *testing.T) {
 		}
 	})
 }
+
+// The answers of a wave are lost, and one instance answers long before the other when it is asked again.
+func TestInstanceThatFailsAfterItWasAskedForALostAnswer(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[0].NextBehavior = func(version string) simhost.Behavior {
+			if version == "0.1.29-dev" {
+				return simhost.Behavior{}
+			}
+			return simhost.Behavior{Duration: time.Second, FailsAfter: 30 * time.Second}
+		}
+		hosts[1].NextBehavior = func(version string) simhost.Behavior {
+			if version == "0.1.29-dev" {
+				return simhost.Behavior{}
+			}
+			return simhost.Behavior{Duration: 110 * time.Second}
+		}
+		for i, host := range hosts {
+			f.AddInstance(localaws.Instance{ID: ids[i], Name: "name-of-" + ids[i], Machine: host, InjectFault: func(v localaws.Invocation) *localaws.DeliveryFault {
+				if !strings.Contains(v.Script, "\nset -- deploy ") {
+					return nil
+				}
+				return &localaws.DeliveryFault{Status: "DeliveryTimedOut", Code: -1, Runs: 1, StatusFirst: i == 1}
+			}})
+		}
+		result, err := f.runPlan(f.plan("0.1.30-dev", ids...))
+		wantErrorParts(t, err, "instance i-01 (name-of-i-01): rolled-back: it was healthy, and now it runs 0.1.30-dev", "1 instance that ran it rolled back")
+		if got := states(result); got != "i-01 rolled-back, i-02 rolled-back" || installedVersions(hosts) != "0.1.29 0.1.29" {
+			t.Errorf("%s: %s, the hosts run %s", result.Status, got, installedVersions(hosts))
+		}
+	})
+}

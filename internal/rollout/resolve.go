@@ -90,7 +90,7 @@ func (c *commander) askOnce(ctx context.Context, about string, hosts []*Host, ap
 			continue
 		}
 		apply(host, answer.report, "")
-		host.Log = cmp.Or(answer.log, host.Log)
+		host.Log, host.seen = cmp.Or(answer.log, host.Log), answer.Ended
 	}
 	return err
 }
