@@ -104,6 +104,7 @@ begin_command() {
   log_line "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
   hold_host_lock
   recover_interrupted_deploy
+  settle_rollout
 }
 
 bring_release() {

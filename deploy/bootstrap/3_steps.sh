@@ -159,13 +159,12 @@ install_release() {
   : >"$tree/settings.env"                             # the release's script writes it
   chmod 0600 "$tree/rollout.env" "$tree/settings.env" # they may hold more than others should read
   find "$tree" -print0 | xargs -0 sync 2>/dev/null || sync
-  rm -f -- "$RUN/$SERVICE.rollout"
   if [[ -e $RELEASE ]]; then
     cmp -s "$tree/release.env" "$RELEASE/release.env" ||
       abort_command 20 integrity release-changed "$RELEASE was made from another bundle or image; a version is never reused"
     if diff -r --exclude=verified --exclude=installed --exclude=failed --exclude=rollout.env --exclude='settings.env*' "$tree" "$RELEASE" >>"$LOG" 2>&1; then
       log_line "$RELEASE is already here"
-      [[ ! -f $RELEASE/rollout.env ]] || install -T -m 0600 "$RELEASE/rollout.env" "$RUN/$SERVICE.rollout"
+      keep_rollout
       mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
     elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then
       abort_command 20 integrity release-changed "$RELEASE was changed on this host, and it is what runs: restore it, or deploy the next version"
@@ -178,11 +177,36 @@ install_release() {
   rm -rf -- "$HOME_OF_SERVICE/incoming"
 }
 
-# restore_rollout: a release keeps the rollout settings of its last deploy that succeeded: a rollback is judged by them.
+# keep_rollout: a release keeps the rollout settings of its last deploy that succeeded: a rollback is judged by them. What
+# is kept survives a command that is killed, and a boot. Its first line says whose it is.
+keep_rollout() {
+  [[ -f $RELEASE/rollout.env ]] || return 0
+  (umask 077 && { printf '%s\n' "$DEPLOYMENT $VERSION" && cat "$RELEASE/rollout.env"; } >"$HOME_OF_SERVICE/.rollout.new") &&
+    flush_to_disk "$HOME_OF_SERVICE/.rollout.new" && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/.rollout.kept"
+}
+
+# restore_rollout: what was kept is that of the release again.
 restore_rollout() {
-  [[ ! -f $RUN/$SERVICE.rollout ]] ||
-    { install -T -m 0600 "$RUN/$SERVICE.rollout" "$HOME_OF_SERVICE/.rollout.new" && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$RELEASE/rollout.env"; } ||
-    log_line "the rollout settings that $VERSION had before cannot be restored"
+  local kept=$HOME_OF_SERVICE/.rollout.kept version
+  [[ -f $kept ]] || return 0
+  read -r _ version <"$kept" || return 0
+  [[ ! -d $HOME_OF_SERVICE/releases/$version ]] ||
+    { (umask 077 && sed 1d "$kept" >"$HOME_OF_SERVICE/.rollout.new") && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/releases/$version/rollout.env"; } ||
+    log_line "the rollout settings that $version had before cannot be restored"
+  rm -f -- "$kept"
+}
+
+# settle_rollout: the command before this one was killed. What it has kept is restored unless its deploy succeeded.
+settle_rollout() {
+  local kept=$HOME_OF_SERVICE/.rollout.kept deployment
+  [[ -f $kept ]] || return 0
+  read -r deployment _ <"$kept" || return 0
+  if grep -sF "\"deployment\":\"$deployment\"" "$HISTORY" | grep -qE '"outcome":"(deployed|unchanged)"' ||
+    { grep -qsxF "DEPLOYMENT=$deployment" "$HOME_OF_SERVICE/state" && grep -qsxF OUTCOME=deployed "$HOME_OF_SERVICE/state"; }; then
+    rm -f -- "$kept"
+  else
+    restore_rollout
+  fi
 }
 
 # hand_over SCRIPT ARGUMENT…: the release's own script may print anything and exit with any
@@ -202,7 +226,7 @@ hand_over() {
     code=30
   fi
   [[ $COMMAND != check && ! $COMMAND:$line =~ ^deploy:.*\"outcome\":\"(refused|roll) ]] || restore_rollout
-  rm -f -- "$RUN/$SERVICE.rollout"
+  rm -f -- "$HOME_OF_SERVICE/.rollout.kept"
   line=${line:0:2000}
   printf '%s\n' "$line"
   # The result of a deploy that was cut off is recorded by its recovery.

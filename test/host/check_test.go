@@ -83,3 +83,46 @@ func TestARollbackIsJudgedByTheChecksOfTheDeployThatSucceeded(t *testing.T) {
 	m.expect(m.deploy("0.0.1-dev", others...), "rollback-failed", 41, "health-command ended with 7")
 	m.expect(m.deploy("0.0.2-dev", daemon(), parameter("health-command", "exit 1"), parameter("health-timeout", "3")), "rolled-back", 40, "0.0.1-dev is back")
 }
+
+// A command may be killed at any point: the run is cancelled, or its time is over.
+func TestACommandThatIsKilledKeepsTheChecksOfTheRelease(t *testing.T) {
+	t.Parallel()
+	for _, command := range []string{"check", "deploy"} {
+		t.Run(command, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			m.replace("docker", "touch $ATTA_ROOT/asked; sleep 1000")
+			a := m.prepare("0.0.1-dev", daemon(), parameter("health-command", "exit 7"), parameter("health-timeout", "3"))
+			ended := make(chan answer, 1)
+			go func() { ended <- m.sh(script(slices.Insert(a.args[1:], 0, command))) }()
+			m.appears("asked")
+			if err := m.KillAgent(); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			m.replace("docker", m.passOn("docker"))
+			m.expect(m.deploy("0.0.2-dev", daemon(), parameter("health-command", "exit 1"), parameter("health-timeout", "3")), "rolled-back", 40, "0.0.1-dev is back")
+			m.expect(m.deploy("0.0.1-dev", daemon(), parameter("health-command", "exit 0")), "unchanged", 0, "")
+			if got := m.text("opt/atta/releases/0.0.1-dev/rollout.env"); !strings.Contains(got, "HEALTH_COMMAND=exit 0\n") || m.exists("opt/atta/.rollout.kept") {
+				t.Errorf("the rollout settings are\n%s", got)
+			}
+		})
+	}
+}
+
+func TestADeployThatIsKilledAtItsEndHasItsOwnChecks(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	k := m.withHook()
+	m.attempt("0.0.1-dev", daemon(), parameter("health-command", "exit 0"), environment(k.before(`rm -f -- "$HOME_OF_SERVICE/.rollout.kept"`)))
+	if !m.exists("opt/atta/.rollout.kept") {
+		t.Fatal("the deploy was not killed")
+	}
+	m.status()
+	m.expect(m.deploy("0.0.2-dev", daemon(), parameter("health-command", "exit 1"), parameter("health-timeout", "3")), "rolled-back", 40, "0.0.1-dev is back")
+	if got := m.text("opt/atta/releases/0.0.1-dev/rollout.env"); !strings.Contains(got, "HEALTH_COMMAND=exit 0\n") || m.exists("opt/atta/.rollout.kept") {
+		t.Errorf("the rollout settings are\n%s", got)
+	}
+}
