@@ -105,6 +105,12 @@ func defaultFiles(service, mode string) (map[string]file, error) {
 // plainName matches names that are readable in listings and need at most quotes in a shell.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._/+@ -]+$`)
 
+// hasWindowsLineEnds reports whether a line of a text ends with CR LF. A script may be followed by an archive, whose bytes are no
+// line ends; Git, too, takes what has a NUL for binary.
+func hasWindowsLineEnds(content []byte) bool {
+	return (bytes.Contains(content, []byte("\r\n")) || bytes.HasSuffix(content, []byte("\r"))) && !bytes.Contains(content, []byte{0})
+}
+
 func readFolder(folder, service string, allowed []string) (map[string]file, error) {
 	files := map[string]file{}
 	var problems []error
@@ -142,7 +148,7 @@ func readFolder(folder, service string, allowed []string) (map[string]file, erro
 		case isDefaultUnit(inside, content):
 		case problem != "":
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q %s", folder, inside, problem))
-		case (isProgram || path.Ext(inside) == ".sh") && bytes.Contains(content, []byte("\r\n")):
+		case (isProgram || path.Ext(inside) == ".sh") && hasWindowsLineEnds(content):
 			problems = append(problems, fmt.Errorf("bundle-path %s: %q has the line ends of Windows (CR LF), with which a script does not run; put \"*.sh text eol=lf\" into .gitattributes", folder, inside))
 		default:
 			// Git stores only the executable bit of a file's mode, the rest depends on the umask at checkout, and

@@ -26,3 +26,9 @@ func TestCaseScriptsWithTheLineEndsOfWindowsAreRefused(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 }
+
+// A script may unpack what follows it, such as the zip file of a Python program: https://docs.python.org/3/library/zipapp.html
+func TestAnArchiveBehindAScriptHasNoLineEnds(t *testing.T) {
+	t.Parallel()
+	same(t, "an archive behind a script", "", []own{{"tool.pyz", "#!/usr/bin/env python3\nPK\x03\x04\x00\r\n\x00", 0o755}, {"install.sh", "#!/bin/sh\nexit\n\x00\r\n", 0o755}})
+}
