@@ -27,22 +27,28 @@ mark_failed_redeploy() {
   [[ $FROM != "$TO" || $RUN_ON_DEPLOY == false ]] || nothing_changed || mark_failed "$TO"
 }
 
-# end_rollback STATUS
+# end_rollback STATUS [--no-block]
 end_rollback() {
+  local back=back
+  if (($# > 1)); then
+    back=installed
+    ! was_up "$UNIT" || back+=', and is started'
+  fi
   if (($1 != 0)); then
     yield_to_shutdown
     end_change rollback-failed 41 "$REASON" "$WHY; the rollback to ${FROM:-no release} failed: $(last_log_line)"
   elif nothing_changed; then
     end_change refused "$CODE" "$REASON" "$WHY; nothing was changed"
   else
-    describe_restored
+    describe_restored "$back"
     end_change rolled-back "$CODE" "$REASON" "$WHY; $REPLY"
   fi
 }
 
-# describe_restored: sets REPLY to what a rollback has left. A service that was down before stays down.
+# describe_restored: sets REPLY to what a rollback has left. A service that was down before stays down, and nobody waits at
+# boot for one that was up.
 describe_restored() {
-  REPLY=${FROM:+$FROM is back}
+  REPLY=${FROM:+$FROM is $1}
   REPLY=${REPLY:-nothing, as before, is installed}
   [[ -n $FROM ]] && ! was_up "$UNIT" && query_properties || return 0
   [[ ${PROPERTY[Type]:-} == oneshot ]] || REPLY+="; it was not running before"
@@ -121,7 +127,7 @@ recover() {
   )
   well=$?
   set -e
-  end_rollback "$well"
+  end_rollback "$well" "$@"
 }
 
 wait_for_running_job() {

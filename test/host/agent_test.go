@@ -81,3 +81,20 @@ func TestADeployWithoutAWatcherChangesNothing(t *testing.T) {
 		t.Error("a change is open")
 	}
 }
+
+// At boot nobody waits for what is started.
+func TestARollbackAtBootDoesNotSayThatTheReleaseIsBack(t *testing.T) {
+	t.Parallel()
+	m := bootServing(t, "0.0.1-dev")
+	ended := m.heldInHealth("0.0.2-dev")
+	m.replace("docker", "exit 1") // so it does not come up
+	if err := m.Reboot(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	m.recovered("boot")
+	history := m.text("opt/atta/history")
+	if !strings.Contains(history, "0.0.1-dev is installed, and is started\"") || strings.Contains(history, "is back") {
+		t.Errorf("the history says\n%s", history)
+	}
+}
