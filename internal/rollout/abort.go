@@ -173,11 +173,17 @@ func (r *run) rollBackHosts(ctx context.Context, hosts []*Host) error {
 
 // foundUnhealthy reports whether a host started the release and found it unhealthy.
 func (h *Host) foundUnhealthy() bool {
-	if h.State != RolledBack && h.State != RollbackFailed || h.Report == nil {
+	if h.Report == nil {
 		return false
 	}
-	later := fmt.Sprintf("%s:%d", deploy.OutcomeRolledBack, deploy.ExitUnhealthy) // when its answer was lost
-	return h.Report.Code == deploy.ExitUnhealthy || h.Report.About == later || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
+	// When its answer was lost, it says so later, and what it has gone back to need not be up then.
+	if h.Report.About == fmt.Sprintf("%s:%d", deploy.OutcomeRolledBack, deploy.ExitUnhealthy) {
+		return true
+	}
+	if h.State != RolledBack && h.State != RollbackFailed {
+		return false
+	}
+	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
 }
 
 // quarantineImage keeps an image that was found unhealthy from being deployed again. An image

@@ -69,6 +69,20 @@ func TestImageIsQuarantinedAlsoWhenTheAnswerIsLost(t *testing.T) {
 	})
 }
 
+// What the instance has gone back to is down when it is asked, so that its state is unknown; that of the image is not.
+func TestImageIsQuarantinedAlsoWhenTheInstanceIsDownAfterItsRollback(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		host := simhost.New("0.1.29-dev", digestOf("0.1.29-dev"))
+		host.NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{Unhealthy: true, Duration: time.Minute} }
+		time.AfterFunc(30*time.Second, func() { host.SetDrift("inactive") })
+		f.AddInstance(localaws.Instance{ID: "i-1", Machine: host, InjectFault: loseAnswers(1)})
+		result, _ := f.runPlan(f.plan("0.1.30-dev", "i-1"))
+		if current, err := f.locks.ReadCurrent(t.Context()); err != nil || states(result) != "i-1 unknown" || current.FindQuarantine(result.Image.Digest) == nil {
+			t.Errorf("%s: %+v, %v", states(result), current, err)
+		}
+	})
+}
+
 // An instance is down after its rollback. Its report from before the run says if it was down then, too.
 func TestOnlyWhatDidNotRunBeforeIsSaidToHaveBeenDown(t *testing.T) {
 	for word, state := range map[string]rollout.State{
