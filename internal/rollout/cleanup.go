@@ -44,7 +44,7 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	if owner := record.Holder; found && (owner.Deployment != left.Deployment || owner.RunURL != r.plan.Holder.RunURL) {
 		return fmt.Errorf("%w: deployment %s belongs to %q", errOtherRun, left.Deployment, owner.RunURL)
 	}
-	if !found && len(left.Commands) > 0 && (left.Ended == "" || left.Ended == OutcomeUnknown || left.Ended == OutcomeCancelled) {
+	if !found && len(left.Commands) > 0 && !left.knowsAll() {
 		return fmt.Errorf("the history has no record of deployment %s: its commands (%s) were not cancelled, and no instance was asked for its result", left.Deployment, joinIDs(left.Commands))
 	}
 	r.restoreRecord(record)
@@ -74,6 +74,16 @@ func (r *run) resolveLeftover(ctx context.Context, left Leftover) error {
 	r.result.Status = record.Status
 	record.Hosts = recordHosts(r.result.Hosts)
 	return errors.Join(problem, unhealthyError(hostsIn(r.result.Hosts, Unknown), len(r.result.Hosts)), r.services.Lease.WriteRecord(ctx, left.Deployment, record))
+}
+
+// knowsAll reports whether the run has ended with the state of every instance known. A failed rollback comes before what is
+// unknown.
+func (l Leftover) knowsAll() bool {
+	switch l.Ended {
+	case "", OutcomeUnknown, OutcomeCancelled, OutcomeRollbackFailed:
+		return false
+	}
+	return true
 }
 
 // outcome is that of a run whose end is not in the history. Its word for a success counts as far as the hosts bear

@@ -2,6 +2,7 @@ package rollout_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -67,6 +68,33 @@ func TestPostStepRecordsTheEndOfARunThatCouldNot(t *testing.T) {
 		found, problem := f.locks.ReadRecord(t.Context(), "d-0-1-30-dev", &record)
 		if err != nil || problem != nil || !found || result.Status != rollout.OutcomeSuccess || record.Status != rollout.OutcomeSuccess {
 			t.Errorf("%s: %s, the record says %s: %v, %v", result.Status, states(result), record.Status, err, problem)
+		}
+	})
+}
+
+// A rollback that failed on one instance says nothing of another one, which does not answer.
+func TestPostStepDoesNotKnowASilentInstanceNextToAFailedRollback(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "0.1.29-dev")
+		hosts[0].NextBehavior = func(string) simhost.Behavior {
+			return simhost.Behavior{RollbackFails: true, Duration: 10 * time.Second}
+		}
+		f.AddInstance(localaws.Instance{ID: ids[1], Name: "name-of-i-02", Machine: hosts[1], InjectFault: func(i localaws.Invocation) *localaws.DeliveryFault {
+			if !strings.Contains(i.Script, "\nset -- deploy ") {
+				return nil
+			}
+			f.AddInstance(localaws.Instance{ID: ids[1], Name: "name-of-i-02", PingStatus: "ConnectionLost"})
+			return &localaws.DeliveryFault{Status: "ExecutionTimedOut", Code: 137}
+		}})
+		f.denyHistory()
+		result, _ := f.runPlan(f.plan("0.1.30-dev", ids...))
+		if states(result) != "i-01 rollback-failed, i-02 unknown" {
+			t.Fatal(states(result))
+		}
+		result, err := f.runPostStep()
+		wantErrorParts(t, err, "the history has no record of deployment d-0-1-30-dev")
+		if result.Idle {
+			t.Error("the post step has nothing to do")
 		}
 	})
 }
