@@ -116,7 +116,7 @@ func (r *run) findInstances(ctx context.Context) ([]fleet.Instance, error) {
 
 // leaveOut takes a host out of a rollback, which goes on without it.
 func (r *run) leaveOut(host *Host, why string) {
-	host.State, host.stale, host.Message = NotStarted, true, why+"; it was left out, and runs what it ran before"
+	host.State, host.stale, host.Message = NotStarted, true, why+"; it was left out, and this run changed nothing there"
 	if r.left = append(r.left, host); len(r.left) > maxNamed {
 		r.console.Info("instance %s is left out: it %s", host.Instance, why)
 		return

@@ -21,7 +21,7 @@ func TestRollbackGoesOnWithoutInstancesThatCannotBeReached(t *testing.T) {
 		f.AddInstance(localaws.Instance{ID: "i-06"}) // prints nothing
 		result, err := f.runPlan(f.rollbackPlan("", append(ids, "i-05", "i-06")...))
 		wantErrorParts(t, err, "2 of 4 instances are not known to run the release",
-			"instance i-05: not-started: is not online", "instance i-06: not-started: cannot report what it runs", "it was left out, and runs what it ran before")
+			"instance i-05: not-started: is not online", "instance i-06: not-started: cannot report what it runs", "it was left out, and this run changed nothing there")
 		if result.Status != rollout.OutcomeFailed || installedVersions(hosts) != "0.1.28 0.1.28" {
 			t.Errorf("%s, the hosts run %s", result.Status, installedVersions(hosts))
 		}
