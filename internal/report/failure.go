@@ -66,7 +66,7 @@ func writeList(b *strings.Builder, title string, items []string) {
 	}
 }
 
-// describeCauses returns the causes of an error in Markdown: of hosts, each message once.
+// describeCauses returns the causes of an error in Markdown: of hosts, each once.
 func describeCauses(err error, service string) (causes []string) {
 	for _, part := range joinedErrors(err) {
 		var (
@@ -82,8 +82,9 @@ func describeCauses(err error, service string) (causes []string) {
 		default:
 			causes = append(causes, escapeCell(truncateText(part.Error(), maxCause)))
 		}
-		for _, same := range groupHosts(hosts, hostMessage) {
-			causes = append(causes, nameHosts(same, codeID)+": "+describeCause(same[0], service))
+		cause := func(h *rollout.Host) string { return describeCause(h, service) }
+		for _, same := range groupHosts(hosts, cause) {
+			causes = append(causes, nameHosts(same, codeID)+": "+cause(same[0]))
 		}
 	}
 	if more := len(causes) - maxCauses; more > 0 {
@@ -170,21 +171,40 @@ func runningNow(host *rollout.Host) string {
 // scriptNote matches a line that the scripts on a host write about a phase.
 var scriptNote = regexp.MustCompile(`^20\d\d-\d\d-\d\dT[0-9:]+Z \S+: (.*)$`)
 
-// describeCause returns what a host says of a failure in Markdown, after the last line of the program that failed.
+// describeCause returns what a host says of a failure in Markdown, after the last line of the program if that has ended.
 func describeCause(host *rollout.Host, service string) string {
 	message := escapeCell(host.Message)
 	if host.Report == nil || host.Report.Reason != deploy.ReasonUnhealthy {
 		return message
 	}
-	program, _ := programLines(host.Log)
-	program = slices.DeleteFunc(program, func(line string) bool {
-		return strings.TrimSpace(line) == "" || strings.Contains(line, service+".service") // what systemd writes of the unit
-	})
-	if len(program) == 0 {
+	line := lastLineBeforeExit(host.Log, service+".service: ")
+	if line == "" {
 		return message
 	}
-	return fmt.Sprintf("<samp>%s</samp> (%s)", escapeCell(truncateText(strings.TrimSpace(program[len(program)-1]), maxLogLineSize)), message)
+	return fmt.Sprintf("<samp>%s</samp> (%s)", escapeCell(truncateText(line, maxLogLineSize)), message)
 }
+
+// lastLineBeforeExit returns the last line that a program has logged before it ended; empty if it has not, since then its
+// last line is the cause of nothing. What systemd writes of the unit after the end mostly names only its description.
+func lastLineBeforeExit(log, unit string) string {
+	program, _ := programLines(log)
+	isExit := func(line string) bool { return strings.HasPrefix(strings.ToLower(line), unit+"main process exited") }
+	for ended := false; len(program) > 0; program = program[:len(program)-1] {
+		line := strings.TrimSpace(program[len(program)-1])
+		switch {
+		case isExit(line):
+			ended = true
+		case !ended || line == "" || strings.HasPrefix(line, unit):
+		case len(program) == 1 && startMessage.MatchString(line):
+		default:
+			return line
+		}
+	}
+	return ""
+}
+
+// startMessage matches what systemd writes before the lines of a program.
+var startMessage = regexp.MustCompile(`^Start(ing|ed) .*\.$`)
 
 // programLines returns the lines of a host's log that are the program's, and all of them.
 func programLines(log string) (program, all []string) {

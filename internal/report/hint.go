@@ -18,8 +18,6 @@ import (
 type hint struct {
 	sign   string // what people see, as the page shows it: messages, a status or a reason
 	remedy string // in Markdown, with links as on the page, and {names} of values
-	others string // the remedy where other instances had the release; only in a run
-	before string // the remedy where the previous version is at work again; only in a run
 	more   string // that only the page says
 
 	// What the hint is for: an error, whose values the remedy may name, or a host. Without
@@ -27,20 +25,11 @@ type hint struct {
 	onError func(error) values
 	onHost  func(*rollout.Host) bool
 	named   bool // the remedy is preceded by the hosts that it is for, if others have other causes
-}
 
-// remedyFor returns the remedy for a host of a run in which others had the release.
-func (h hint) remedyFor(host *rollout.Host, others int) string {
-	switch {
-	case h.others != "" && others > 0:
-		return h.others
-	case h.before != "" && host.State == rollout.RolledBack && host.Runs() != "" && host.Report.Unit == unitActive:
-		return h.before
-	}
-	return h.remedy
+	// inRun returns the remedy for a host of a run in which so many other instances had the release,
+	// or "" if it is not another one; may be nil.
+	inRun func(result rollout.Result, host *rollout.Host, others int) string
 }
-
-const unitActive = "active" // systemd's ActiveState of what is up
 
 // values are what a remedy may name; not nil.
 type values map[string]string
@@ -89,7 +78,10 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 			if len(found) == 0 {
 				continue
 			}
-			text := hint.remedyFor(found[0], others)
+			text := hint.remedy
+			if hint.inRun != nil {
+				text = cmp.Or(hint.inRun(result, found[0], others), text)
+			}
 			if hint.named && (len(found) < len(hosts) || len(parts) > 1) {
 				text = "{instances}: " + text
 			}

@@ -125,7 +125,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "Do not roll back by hand: what was there before is back, and a rollback would install an earlier version. On the instance, journalctl -u atta shows the program's log, and /var/log/atta-deploy.log is that of the deploy."
+		back    = "On i-1 and 1 more, what was there before is back, but not on every instance: a rollback of all would take these further back, unless version names what they run. On the instance, journalctl -u atta shows the program's log, and /var/log/atta-deploy.log is that of the deploy."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(

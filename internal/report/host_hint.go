@@ -17,9 +17,7 @@ var stateHints = []hint{
 		remedy: "rollback-failed: act now, the instance may run nothing: `systemctl status {service}`, `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
-	{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
-		remedy: "Do not roll back by hand: {before} is back, and a rollback would install an earlier version. On the instance, `journalctl -u {service}` shows the program's log, and `/var/log/{service}-deploy.log` is that of the deploy.",
-		more:   "A service that was down before the deploy still is, and the message says so."},
+	rolledBackHint,
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
@@ -32,14 +30,42 @@ var stateHints = []hint{
 		remedy: "A deploy was cut off on the instance: deploy again, which rolls it back first, or run `/opt/{service}/recover recover` on the instance."},
 }
 
-// unhealthyHint is for a release that came up unhealthy: whether the release or what it depends on is at fault, only
-// a comparison shows.
+var rolledBackHint = hint{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
+	remedy: "Do not roll back by hand: {before} is back, and a rollback would install an earlier version. " + bothLogs,
+	more:   "A service that was down before the deploy still is, and the message says so.",
+	inRun: func(result rollout.Result, _ *rollout.Host, _ int) string {
+		switch {
+		case result.Plan.Operation == rollout.Rollback:
+			return "The rollback did not succeed on {instances}: {before}, which was to be replaced, is back. " + bothLogs
+		case slices.ContainsFunc(result.Hosts, mayHaveRelease):
+			return "On {instances}, {before} is back, but not on every instance: a rollback of all would take these further back, unless `version` names what they run. " + bothLogs
+		}
+		return ""
+	}}
+
+const bothLogs = "On the instance, `journalctl -u {service}` shows the program's log, and `/var/log/{service}-deploy.log` is that of the deploy."
+
+// mayHaveRelease reports whether what a host ran before may not be what it runs now.
+func mayHaveRelease(host *rollout.Host) bool {
+	return host.State != rollout.RolledBack && host.State != rollout.NotStarted && host.State != rollout.NotDeployed
+}
+
+// unhealthyHint is for a release that came up unhealthy: whether the release or its surroundings are at fault, only a
+// comparison shows.
 var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(deploy.ReasonUnhealthy),
 	remedy: "The last lines of the program name what failed. " + afterRepair,
-	before: "If {before}, which is up again, logs the same error (`journalctl -u {service}` on {instance}), the cause is outside of the release, such as a database. Otherwise it is what the release changes, or a setting that it needs. " + afterRepair,
-	others: "The release came up on {others}, so look first at what is different on these instances, and at what all share, such as the connections of a database. " + afterRepair,
 	more:   "An image that is healthy on other instances is not quarantined: look for what is different on this one.",
-}
+	inRun: func(result rollout.Result, host *rollout.Host, others int) string {
+		switch {
+		case result.Plan.Operation == rollout.Rollback:
+			return "The version to roll back to is not healthy now, and the last lines of the program name what failed. Repair that, such as a database or a setting, and start the rollback again, or set `version` to another one that was healthy."
+		case others > 0:
+			return "The release came up on {others}, so look first at what is different on these instances, and at what all share, such as the connections of a database. " + afterRepair
+		case host.State == rollout.RolledBack && host.Runs() != "" && host.Report.Unit == "active":
+			return "If {before}, which is up again, logs the same error (`journalctl -u {service}` on {instance}), the cause is outside of the release, such as a database. Otherwise it is what the release changes, or a setting that it needs. " + afterRepair
+		}
+		return ""
+	}}
 
 const afterRepair = "Release a fix of the program as {next}; after another repair, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is refused otherwise."
 

@@ -78,13 +78,14 @@ func hostGroups(result rollout.Result) string {
 	return b.String()
 }
 
-// wavesOf returns the waves of hosts, such as " (waves 1 to 13)"; nothing of a single one.
+// wavesOf returns the waves of hosts, such as " (waves 1 to 13)"; nothing of a single one, or if one was in none, since it is new
+// or was left out.
 func wavesOf(hosts []*rollout.Host) string {
 	first, last := hosts[0].Wave, hosts[0].Wave
 	for _, host := range hosts {
 		first, last = min(first, host.Wave), max(last, host.Wave)
 	}
-	if first == last {
+	if first == 0 || first == last {
 		return ""
 	}
 	return fmt.Sprintf(" (waves %d to %d)", first, last)

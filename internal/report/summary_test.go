@@ -171,3 +171,17 @@ func TestSummaryHasAtMostAHundredRowsForInstancesThatNeedAttention(t *testing.T)
 		t.Errorf("%d rows in\n%s", rows, summary)
 	}
 }
+
+// An instance that got the tags during the deploy, or was left out of a rollback, is in no wave.
+func TestSummaryCountsNoWaveZero(t *testing.T) {
+	for _, state := range []rollout.State{rollout.Deployed, rollout.NotStarted} {
+		hosts := append(instances(0, 30, 1, state, "0.1.29-dev", "0.1.30-dev", ""), instances(30, 60, 2, state, "0.1.29-dev", "0.1.30-dev", "")...)
+		if summary := report.Summary(finished(hosts...), nil); !strings.Contains(summary, ": 60 instances (waves 1 to 2)**") {
+			t.Errorf("the summary is\n%s", summary)
+		}
+		hosts = append(hosts, instances(60, 61, 0, state, "0.1.29-dev", "0.1.30-dev", "")...)
+		if summary := report.Summary(finished(hosts...), nil); strings.Contains(summary, "waves 0") {
+			t.Errorf("the summary is\n%s", summary)
+		}
+	}
+}

@@ -177,3 +177,75 @@ func TestRemedyLooksFirstAtWhatTellsTheReleaseFromItsSurroundings(t *testing.T) 
 		}
 	}
 }
+
+// systemd names its units by description, unless it is built otherwise: Ubuntu 22.04 and Amazon Linux 2 do.
+func TestCauseIsTheLastLineOfTheProgramThatEnded(t *testing.T) {
+	const note, exit = "2026-01-02T03:04:30Z 0.1.30-dev: health\n", "\natta.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED\n"
+	for name, test := range map[string]struct{ log, want string }{
+		"named by its unit":        {"no database" + exit + "atta.service: Failed with result 'exit-code'.\nFailed to start atta.service - atta: the deployed release.", "no database"},
+		"named by its description": {"Starting atta: the deployed release, run as a container...\nno database" + exit + "atta.service: Failed with result 'exit-code'.\nFailed to start atta: the deployed release, run as a container.", "no database"},
+		"of an old systemd":        {"no database\natta.service: main process exited, code=exited, status=3/NOTIMPLEMENTED\nFailed to start atta: the deployed release.\nUnit atta.service entered failed state.\natta.service failed.", "no database"},
+		"with the name of a unit":  {"dial tcp: lookup atta.service.consul: no such host" + exit, "dial tcp: lookup atta.service.consul: no such host"},
+		"silent":                   {"Starting atta: the deployed release, run as a container..." + exit, ""},
+		"still running":            {"listening on port 8080\n", ""},
+	} {
+		failed := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)
+		failed.Log = note + test.log
+		result, err := unhealthy(finished(failed), rollout.OutcomeRolledBack)
+		want := "**Cause:** `i-1`: its words\n"
+		if test.want != "" {
+			want = "**Cause:** `i-1`: <samp>" + test.want + "</samp> (its words)\n"
+		}
+		if summary := report.Summary(result, err); !strings.Contains(summary, want) {
+			line, _, _ := strings.Cut(summary[strings.Index(summary, "**Cause"):], "\n")
+			t.Errorf("%s: %s", name, line)
+		}
+	}
+}
+
+// The exit status may be the same where the cause is not.
+func TestCauseIsThatOfEachInstance(t *testing.T) {
+	var hosts []*rollout.Host
+	for id, line := range map[string]string{"i-1": "no database", "i-2": "no space left on device"} {
+		failed := reasoned(id, rollout.RolledBack, deploy.ReasonUnhealthy)
+		failed.Log = "2026-01-02T03:04:30Z 0.1.30-dev: health\n" + line + "\natta.service: Main process exited, code=exited, status=3/n/a"
+		hosts = append(hosts, failed)
+	}
+	result, err := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
+	summary := report.Summary(result, err)
+	for _, want := range []string{"- `i-1`: <samp>no database</samp> (its words)\n", "- `i-2`: <samp>no space left on device</samp> (its words)\n"} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("no %q in\n%s", want, summary)
+		}
+	}
+}
+
+// Whoever is told not to roll back leaves the release where it is.
+func TestNoRollbackByHandOnlyWhereAllIsBack(t *testing.T) {
+	for name, test := range map[string]struct {
+		operation rollout.Operation
+		others    []*rollout.Host
+		want      bool
+		says      string
+	}{
+		"alone":                      {rollout.Deploy, nil, true, ""},
+		"others were not touched":    {rollout.Deploy, []*rollout.Host{host("i-2", rollout.NotStarted, "", "", "")}, true, ""},
+		"others keep the release":    {rollout.Deploy, []*rollout.Host{host("i-2", rollout.Deployed, "0.1.29-dev", "0.1.30-dev", "")}, false, "On i-1, 0.1.29-dev is back, but not on every instance"},
+		"others are unknown":         {rollout.Deploy, []*rollout.Host{host("i-2", rollout.Unknown, "", "", "")}, false, "but not on every instance"},
+		"a rollback has been undone": {rollout.Rollback, nil, false, "The rollback did not succeed on i-1: 0.1.29-dev, which was to be replaced, is back."},
+		"of a rollback, partly":      {rollout.Rollback, []*rollout.Host{host("i-2", rollout.Deployed, "0.1.31-dev", "0.1.30-dev", "")}, false, "The rollback did not succeed on i-1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			result, err := unhealthy(finished(append([]*rollout.Host{reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)}, test.others...)...), rollout.OutcomeFailed)
+			result.Plan.Operation = test.operation
+			hints := strings.Join(report.Hints(result, err), "\n")
+			if got := strings.Contains(hints, "Do not roll back by hand"); got != test.want || !strings.Contains(hints, test.says) {
+				t.Errorf("the hints are\n%s", hints)
+			}
+			// The fleet and the instance quarantine no image that a rollback returns to, and the version after that one exists.
+			if test.operation == rollout.Rollback && (strings.Contains(hints, "quarantined") || strings.Contains(hints, "0.1.31-dev")) {
+				t.Errorf("the hints of a rollback are those of a deploy:\n%s", hints)
+			}
+		})
+	}
+}
