@@ -255,7 +255,7 @@ func TestDeployWorkflowBuildsWhatTheInputsSay(t *testing.T) {
 			t.Errorf("%s is %s, which is not pinned", name, image)
 		}
 	}
-	output := "--provenance=false\n--output\ntype=oci,dest=image.tar,rewrite-timestamp=true\n"
+	output := "--builder\nsome_builder\n--provenance=false\n--output\ntype=oci,dest=image.tar,rewrite-timestamp=true\n"
 	for _, test := range []struct {
 		name, dockerfile, platforms, args, want string
 		emulated                                bool
@@ -271,6 +271,7 @@ func TestDeployWorkflowBuildsWhatTheInputsSay(t *testing.T) {
 			write(t, filepath.Join(dir, "docker"), `#!/bin/sh
 case "$1 $2" in
   'version --format') echo linux/amd64 ;;
+  'buildx create') echo some_builder; echo "$@" >>"$RECORD/others" ;;
   'buildx build') shift 2; printf '%s\n' "$@" >"$RECORD/build" ;;
   *) echo "$@" >>"$RECORD/others" ;;
 esac
@@ -288,7 +289,7 @@ esac
 				t.Error(diff)
 			}
 			others := readFile(t, filepath.Join(dir, "others"))
-			if !strings.Contains(others, "image="+build.Env["BUILDKIT"]) || strings.Contains(others, build.Env["QEMU"]) != test.emulated {
+			if !strings.Contains(others, "image="+build.Env["BUILDKIT"]) || strings.Contains(others, build.Env["QEMU"]) != test.emulated || !strings.HasSuffix(others, "buildx rm --force some_builder\n") {
 				t.Errorf("docker was called with %s", others)
 			}
 		})
