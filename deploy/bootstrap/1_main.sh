@@ -77,9 +77,10 @@ run_doctor() {
   free=$(df --block-size=1M --output=avail -- "$folder" | tail -n 1)
   ((free >= 64)) || reject_command no-space "not enough room: $folder has ${free// /} MB free, a bundle needs 64 MB, and the image its own size"
   identity=$(timeout -k 5 20 aws sts get-caller-identity --region "${GIVEN[region]}" --query Arn --output text 2>&1) || {
-    [[ ! $identity =~ [Cc]redentials ]] || reject_command bundle-unavailable "this host has no credentials to download with: ${identity##*$'\n'}"
+    [[ ! ${identity##*$'\n'} =~ [Cc]redentials ]] || reject_command bundle-unavailable "this host has no credentials to download with: ${identity##*$'\n'}"
     identity='a role that STS was not reached to name' # a deploy does not need STS
   }
+  identity=${identity##*$'\n'} # after warnings of the CLI: https://github.com/aws/aws-cli/issues/8547
   [[ -f $HOME_OF_SERVICE/.env ]] || settings=", no $HOME_OF_SERVICE/.env"
   [[ -z $SETTINGS_FROM ]] || count_parameters
   trap - EXIT
@@ -91,7 +92,7 @@ count_parameters() {
   local names
   names=$(timeout -k 5 20 aws ssm get-parameters-by-path --region "${GIVEN[region]}" --path "${SETTINGS_FROM%/}" --with-decryption --output text --query 'Parameters[].[Name]' 2>&1) ||
     reject_command settings-unavailable "the parameters in $SETTINGS_FROM cannot be read: ${names##*$'\n'}"
-  [[ -n $names ]] || reject_command settings-missing "there is no parameter directly below $SETTINGS_FROM in ${GIVEN[region]}"
+  names=$(grep "^${SETTINGS_FROM%/}/" <<<"$names") || reject_command settings-missing "there is no parameter directly below $SETTINGS_FROM in ${GIVEN[region]}"
   settings+=", $(wc -l <<<"$names") parameters in $SETTINGS_FROM"
 }
 
