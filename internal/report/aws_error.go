@@ -2,6 +2,7 @@ package report
 
 import (
 	"errors"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -57,6 +58,22 @@ func deniedCall(err error, s3 bool) values {
 		return nil
 	}
 	return values{"permission": requiredPermission(innermostCall(err))}
+}
+
+// decidingPolicy matches the kind of policy that AWS names in a refusal.
+// https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
+var decidingPolicy = regexp.MustCompile(`(?:with an explicit deny in an?|because no) ((?:[A-Za-z-]+ ){0,3}(?:policy|boundary))\b`)
+
+// overruledCall returns the policy that refuses a call whatever the role's own policies allow.
+func overruledCall(err error) values {
+	if deniedCall(err, true) == nil && deniedCall(err, false) == nil {
+		return nil
+	}
+	found := decidingPolicy.FindStringSubmatch(innermostCall(err).Error())
+	if found == nil || found[1] == "identity-based policy" && strings.HasPrefix(found[0], "because") {
+		return nil
+	}
+	return values{"permission": requiredPermission(innermostCall(err)), "policy": found[1]}
 }
 
 // requiredPermission returns the IAM action of a call. HeadObject requires the action of GetObject,
