@@ -5,6 +5,8 @@ package host_test
 import (
 	"testing"
 
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+
 	"github.com/org/atta-deploy-action/localaws/sample"
 	"github.com/org/atta-deploy-action/test/tier"
 )
@@ -34,5 +36,21 @@ func TestOnEachMachineAServiceThatDoesNotStayUpIsRolledBack(t *testing.T) {
 			m.settled()
 			m.isServing("0.0.2-dev")
 		}
+	})
+}
+
+// nginx stops at once on SIGTERM, and its image names SIGQUIT: https://github.com/nginx/docker-nginx/issues/377. On that, a
+// program in Go says so.
+func TestOnEachMachineCaseAServiceIsStoppedWithTheSignalOfItsImage(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		const quits = "journalctl --quiet --no-pager --output=cat --unit=$s | grep -c '^SIGQUIT: quit' || true"
+		m.deployed("0.0.1-dev", daemon(func(c *v1.ConfigFile) { c.Config.StopSignal = "SIGQUIT" }))
+		m.want(quits, "0")
+		m.deployed("0.0.2-dev", daemon(), own("docker.env", "DOCKER_ARGS=--stop-signal=QUIT\n"))
+		m.want(quits, "1")
+		m.deployed("0.0.3-dev", daemon())
+		m.want(quits, "2")
+		m.deployed("0.0.4-dev", daemon())
+		m.want(quits, "2")
 	})
 }

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"cmp"
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
@@ -50,6 +51,7 @@ type config struct {
 	WorkingDir  string
 	User        string
 	Hostname    string
+	StopSignal  string           `json:",omitempty"`
 	Healthcheck *v1.HealthConfig `json:",omitempty"`
 }
 
@@ -196,7 +198,11 @@ func (e *engine) stopContainers(args []string) error {
 				return err
 			}
 		}
-		if err := e.signalContainer(c, syscall.SIGTERM); err != nil {
+		signal, known := signals[strings.TrimPrefix(cmp.Or(options.Last("signal"), c.Config.StopSignal, "TERM"), "SIG")]
+		if !known {
+			return daemonError("invalid signal: %s", cmp.Or(options.Last("signal"), c.Config.StopSignal))
+		}
+		if err := e.signalContainer(c, signal); err != nil {
 			return err
 		}
 		if _, ended := e.waitUntilEnded(c, limit); ended {
@@ -210,7 +216,7 @@ func (e *engine) stopContainers(args []string) error {
 
 var signals = map[string]syscall.Signal{
 	"": syscall.SIGKILL, "KILL": syscall.SIGKILL, "9": syscall.SIGKILL, "TERM": syscall.SIGTERM, "15": syscall.SIGTERM,
-	"INT": syscall.SIGINT, "2": syscall.SIGINT, "HUP": syscall.SIGHUP, "1": syscall.SIGHUP, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
+	"INT": syscall.SIGINT, "2": syscall.SIGINT, "HUP": syscall.SIGHUP, "1": syscall.SIGHUP, "QUIT": syscall.SIGQUIT, "3": syscall.SIGQUIT, "WINCH": syscall.SIGWINCH, "USR1": syscall.SIGUSR1, "USR2": syscall.SIGUSR2,
 }
 
 func (e *engine) killContainers(args []string) error {

@@ -24,8 +24,8 @@ import (
 
 // createOptions are the options of docker create and run. Those after the line
 // break are read and have no effect on a plain process.
-const createOptions = "name= pull= env,e= env-file= volume,v= mount= label,l= cidfile= workdir,w= entrypoint= rm stop-timeout= quiet,q user,u= hostname,h= network,net= read-only init log-driver= no-healthcheck " +
-	"interactive,i tty,t log-opt= memory,m= memory-swap= cpus= cpu-shares= pids-limit= publish,p= cap-add= cap-drop= security-opt= tmpfs= ulimit= platform= shm-size= stop-signal= ipc= oom-score-adj="
+const createOptions = "name= pull= env,e= env-file= volume,v= mount= label,l= cidfile= workdir,w= entrypoint= rm stop-timeout= quiet,q user,u= hostname,h= network,net= read-only init log-driver= no-healthcheck stop-signal= " +
+	"interactive,i tty,t log-opt= memory,m= memory-swap= cpus= cpu-shares= pids-limit= publish,p= cap-add= cap-drop= security-opt= tmpfs= ulimit= platform= shm-size= ipc= oom-score-adj="
 
 func (e *engine) createContainer(args []string) error {
 	options, rest, err := parseOptions(args, createOptions, false)
@@ -79,6 +79,7 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 		Config: config{
 			Image: args[0], Env: env, Labels: map[string]string{}, WorkingDir: cmp.Or(options.Last("workdir"), img.Config.WorkingDir, "/"),
 			User: cmp.Or(options.Last("user"), img.Config.User), Hostname: cmp.Or(options.Last("hostname"), id[:12]),
+			StopSignal: cmp.Or(options.Last("stop-signal"), img.Config.StopSignal),
 		},
 		HostConfig: hostConfig{
 			AutoRemove: options.Has("rm"), Binds: options["volume"], NetworkMode: cmp.Or(options.Last("network"), "bridge"),
