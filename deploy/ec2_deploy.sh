@@ -91,7 +91,7 @@ check_release() {
   begin_change check
   run_phase preflight check_deploy "$@"
   run_phase room free_space
-  end_check "$TO can be deployed"
+  end_check "$TO can be deployed$IGNORED"
 }
 
 # The same steps, to a release that is here and was seen healthy.
@@ -113,7 +113,7 @@ change_release() {
   run_phase timers start_other_units "$TO" forward
   run_phase close mark_release
   describe_success
-  end_change deployed 0 "" "$TO $REPLY"
+  end_change deployed 0 "" "$TO $REPLY$IGNORED"
 }
 
 # shellcheck source=lib/context.sh

@@ -51,6 +51,7 @@ check_health() {
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
     ! is_refused_by_engine || find_unwell 30 start-failed "the engine did not start the container: $REPLY" || true
+    [[ $STARTED != 40 ]] || ! was_out_of_memory || UNWELL+="; the kernel killed a process of its container for lack of memory (OOM)"
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --since="@$STARTED_AT" --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
   fi
@@ -65,6 +66,14 @@ is_refused_by_engine() {
   [[ $EVIDENCE != failed ]] || return 1
   REPLY=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) ||
     REPLY="$UNIT ended with 125"
+}
+
+# was_out_of_memory: since the start. A container that is gone has left the engine's events; podman has none of this kind.
+# https://docs.docker.com/reference/cli/docker/system/events/
+was_out_of_memory() {
+  [[ $(query_docker container inspect --format '{{.State.OOMKilled}}' "$SERVICE" 2>/dev/null) != true ]] || return 0
+  query_docker events --since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=oom \
+    --format '{{.Actor.Attributes.name}}' 2>/dev/null | grep -qxF -- "$SERVICE"
 }
 
 # A job is healthy when this start made a new run that ended well, or that is still at
@@ -178,17 +187,18 @@ stays_up() {
 }
 
 passes_checks() {
-  local code=0 state='' interval=30
+  local code=0 state='' interval=30 last=''
   if [[ $EVIDENCE == running && ${PROPERTY[Type]:-} != oneshot ]]; then
     state=$(query_docker container inspect --format '{{json .Config.Healthcheck}} {{json .State}}' "$SERVICE" 2>/dev/null) ||
       find_unwell 30 not-seen "the Docker engine does not answer" || return 1
     [[ ! $state =~ \"Interval\":([0-9]+)[0-9]{9}[,}] ]] || interval=${BASH_REMATCH[1]}
+    describe_last_check "$state" && last=$REPLY
     if [[ $state =~ \"Health(check)?\":\{\"Status\":\"([a-z]*)\" ]]; then state=${BASH_REMATCH[2]}; else state=''; fi # podman 3: Healthcheck
   fi
   case $state in # of the HEALTHCHECK that the image may have
     # The first check comes after a whole interval: https://github.com/docker/compose/issues/12782
-    starting) find_unwell 30 not-seen "the HEALTHCHECK of the container $SERVICE has not passed within $HEALTH_TIMEOUT s; the engine runs it every $interval s" || return 1 ;;
-    unhealthy) find_unwell 40 unhealthy "the container $SERVICE is unhealthy, by its HEALTHCHECK" || return 1 ;;
+    starting) find_unwell 30 not-seen "the HEALTHCHECK of the container $SERVICE has not passed within $HEALTH_TIMEOUT s; the engine runs it every $interval s$last" || return 1 ;;
+    unhealthy) find_unwell 40 unhealthy "the container $SERVICE is unhealthy, by its HEALTHCHECK$last" || return 1 ;;
   esac
   if [[ -n $HEALTH_COMMAND ]]; then
     # Not as an argument, which every user of the host could read.
@@ -200,6 +210,21 @@ passes_checks() {
     find_unwell 40 unhealthy "$HEALTH_URL ${REPLY:-did not answer}"
     return 1
   fi
+}
+
+# describe_last_check JSON: sets REPLY to how the last run of the HEALTHCHECK ended, and what it printed. With the
+# container this would be gone: https://github.com/basecamp/kamal/issues/844
+describe_last_check() {
+  local text=${1##*'"ExitCode":'} code
+  REPLY=''
+  code=${text%%,*}
+  [[ $text == *',"Output":"'* && $code =~ ^-?[1-9] ]] || return 0
+  text=${text#*',"Output":"'}
+  text=${text%%'"}'*}
+  text=${text//'\n'/ } text=${text//'\t'/ }
+  text=${text//'\"'/'"'}
+  text=${text%% }
+  REPLY="; its last run ended with $code: ${text:0:300}"
 }
 
 # url_answers URL: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.

@@ -68,6 +68,20 @@ check_units() {
   [[ $RUN_ON_DEPLOY != false || $REPLY == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
   verify_units "$folder" "$units"
   check_observable "$folder/$UNIT"
+  [[ $ACTION == rollback ]] || for unit in $units; do
+    [[ $unit != *.timer ]] || check_timer "$folder/$unit"
+  done
+}
+
+# check_timer FILE: something of it elapses without an earlier run, of which there is none after a boot. Such a timer
+# is active and enabled, and starts nothing any more: https://github.com/systemd/systemd/issues/3570
+check_timer() {
+  local key
+  for key in OnCalendar OnActiveSec OnBootSec OnStartupSec OnClockChange OnTimezoneChange; do
+    unit_setting "Timer.$key" "$1"
+    [[ -z $REPLY ]] || return 0
+  done
+  refuse unit-invalid "deploy/systemd/${1##*/} only counts from the last run, and after a boot there is none, so it would never start anything again: add OnBootSec=, or use OnCalendar="
 }
 
 # verify_units FOLDER NAMES: systemd would start them, once `current` leads to this release.
@@ -92,6 +106,8 @@ verify_units() {
     refuse unit-invalid "systemd does not accept the unit files: $said"
   fi
   printf '%s' "${said:+$said$'\n'}" >&2
+  said=$(grep -F -- "$folder/" <<<"$said" | sed "s|^$folder/||" | head -n 3 | paste -s -d ';') || true
+  IGNORED=${said:+; systemd says of its units: $said}
 }
 
 # owns_unit UNIT: there is no such unit, or a release of this service installed it.
