@@ -32,7 +32,7 @@ type Host struct {
 	seen     time.Time // when it has last answered, to whichever command
 	wasDown  bool      // its release did not run when the run began
 	wasBusy  bool      // a deploy was at work or cut off there, so Before need not be what this run replaces
-	stale    bool      // it does not answer, or not since its report
+	stale    bool      // it does not answer, or not since its report, or a deploy is at work there
 	answered bool      // it, or SSM for it, has reported that the command ran
 	resolved bool      // asking again would reveal nothing more
 }
@@ -166,7 +166,7 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 // applyStatus sets the state of an unknown host by its answer to a status command that asks
 // about the deployment.
 func (h *Host) applyStatus(want expectation, report *deploy.Report) {
-	h.Report = report
+	h.Report, h.stale = report, report.Busy
 	outcome, _, _ := strings.Cut(report.About, ":")
 	if report.Busy && outcome != report.About && outcome != string(deploy.OutcomeRefused) { // that one has ended
 		h.Message = "another deploy is at work there"

@@ -64,3 +64,25 @@ func TestPostStepDoesNotNameAStatusThatItDoesNotKnow(t *testing.T) {
 		t.Errorf("%s: %s", host.State, host.Message)
 	}
 }
+
+// What a deploy that is at work brings, or takes back, is not what runs.
+func TestWhatABusyHostRunsIsNotKnown(t *testing.T) {
+	for name, ask := range map[string]func(*Host, *deploy.Report){
+		"a lost answer":      func(h *Host, report *deploy.Report) { h.applyStatus(wanted, report) },
+		"of an earlier wave": (*Host).applyRecheck,
+	} {
+		t.Run(name, func(t *testing.T) {
+			host := Host{State: Unknown, Before: "0.1.29-dev", Report: successAnswer(func(*answer) {}).report}
+			report := successAnswer(func(a *answer) { a.report.About, a.report.Busy = deploy.AboutUnderWay, true }).report
+			ask(&host, report)
+			if host.State != Unknown || !host.IsSilent() || host.Runs() != "" {
+				t.Errorf("%s: %s, and is said to run %q", host.State, host.Message, host.Runs())
+			}
+			done := *report
+			done.Busy, done.About = false, "deployed:0"
+			if ask(&host, &done); host.State != Deployed || host.Runs() != "0.1.30-dev" {
+				t.Errorf("%s: %s, and is said to run %q", host.State, host.Message, host.Runs())
+			}
+		})
+	}
+}

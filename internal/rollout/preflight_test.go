@@ -136,3 +136,22 @@ func TestVersionOlderThanCurrentIsRefusedOnEveryInstance(t *testing.T) {
 		}
 	})
 }
+
+// A list shows what the agent says of its own failure as what a script has printed to stderr.
+func TestErrorOfTheAgentIsShownInEachForm(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		for id, said := range map[string]string{
+			"i-1": "open /var/lib/amazon/ssm: read-only file system\n",
+			"i-2": "\n----------ERROR-------\nfailed to run commands: open /var/lib/amazon/ssm: read-only file system",
+			"i-3": "----------ERROR-------\nfailed to run commands: open /var/lib/amazon/ssm: read-only file system\n",
+		} {
+			f.AddInstance(localaws.Instance{ID: id, InjectFault: func(localaws.Invocation) *localaws.DeliveryFault {
+				return &localaws.DeliveryFault{Status: "Failed", Code: 1, AgentError: said}
+			}})
+		}
+		_, err := f.runPlan(f.plan("0.1.30-dev", "i-1", "i-2", "i-3"))
+		for _, id := range []string{"i-1", "i-2", "i-3"} {
+			wantErrorParts(t, err, "instance "+id+" cannot report what it runs: the command ended as Failed with exit code 1 and no result line; its last line is: open /var/lib/amazon/ssm: read-only file system (the error of the SSM agent itself")
+		}
+	})
+}

@@ -122,7 +122,7 @@ func (h *Host) applyRecheck(report *deploy.Report) {
 		}
 		*h = now
 	case Busy:
-		h.Message = "it was healthy, and now another deploy is at work there"
+		h.Message, h.stale = "it was healthy, and now another deploy is at work there", true
 	default:
 		h.State, h.Message = stateOf(h.Report), h.Report.Message
 		if later := stateOf(report); h.State != Deployed && h.State != later { // a job has gone on
