@@ -90,11 +90,22 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 	run.logsRead++
 	result.ExitCode = int(invoked.ResponseCode)
 	result.Stdout, result.Stderr = aws.ToString(invoked.StandardOutputContent), aws.ToString(invoked.StandardErrorContent)
-	if result.Stdout+result.Stderr == "" && len(invocation.CommandPlugins) == 1 && aws.ToString(invocation.CommandPlugins[0].Output) != "" {
-		result.Stderr = *invocation.CommandPlugins[0].Output + " (the error of the SSM agent itself: is the disk full or read-only?)"
+	if result.Stdout+result.Stderr == "" && len(invocation.CommandPlugins) == 1 {
+		result.Stderr = explainAgentError(aws.ToString(invocation.CommandPlugins[0].Output))
 	}
 	result.decideOutcome(invoked.Status)
 	return true, nil
+}
+
+// explainAgentError returns the output in a list, if a script has printed nothing: it is an error of the agent.
+func explainAgentError(output string) string {
+	if _, after, found := strings.Cut("\n"+output, standardError); found {
+		output = after
+	}
+	if output = strings.TrimPrefix(strings.TrimSpace(output), "failed to run commands: "); output == "" {
+		return ""
+	}
+	return output + " (the error of the SSM agent itself: is the disk full or read-only?)"
 }
 
 // isFinal reports whether a status is final. An undocumented status counts as final, and its outcome is Unknown.
