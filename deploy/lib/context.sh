@@ -42,9 +42,9 @@ read_linked_version() {
   REPLY=${ENTRY[VERSION]:-}
 }
 
-# load_release VERSION: from here on the settings and the image are those of VERSION.
+# load_release VERSION [FILE]: from here on the settings and the image are those of VERSION, with those in FILE first.
 load_release() {
-  read_entries "$BASE/releases/$1/release.env" "$BASE/releases/$1/rollout.env"
+  read_entries "$BASE/releases/$1/release.env" "${2:-}" "$BASE/releases/$1/rollout.env"
   IMAGE=${ENTRY[IMAGE]:-} IMAGE_ID='' IMAGE_TAG=${ENTRY[IMAGE_TAG]:-} REGION=${ENTRY[REGION]:-}
   ON_RUNNING=${ENTRY[ON_RUNNING]:-} RUN_ON_DEPLOY=${ENTRY[RUN_ON_DEPLOY]:-}
   HEALTH_COMMAND=${ENTRY[HEALTH_COMMAND]:-} HEALTH_URL=${ENTRY[HEALTH_URL]:-}

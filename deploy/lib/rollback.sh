@@ -81,10 +81,13 @@ restore_previous() {
   start_other_units "$FROM" back "$@"
 }
 
-# The restored release must be as healthy as it was.
+# The restored release must be as healthy as it was. What was deployed again is judged by the checks that it passed, which
+# bootstrap.sh keeps.
 prove_restored() {
+  local kept=''
   [[ -n $FROM ]] && ! nothing_changed || return 0
-  load_release "$FROM"
+  [[ $FROM != "$TO" ]] || kept=$BASE/.rollout.kept
+  load_release "$FROM" "$kept"
   if was_up "$UNIT"; then
     TO=$FROM
     start_unit

@@ -80,7 +80,10 @@ func TestARollbackIsJudgedByTheChecksOfTheDeployThatSucceeded(t *testing.T) {
 		m.expect(m.check("0.0.1-dev", others...), "ready", 0, "")
 		m.expect(m.deploy("0.0.1-dev", append(others, parameter("allow-env-file", "false"))...), "refused", 10, "LEVEL")
 	})
-	m.expect(m.deploy("0.0.1-dev", others...), "rollback-failed", 41, "health-command ended with 7")
+	m.expect(m.deploy("0.0.1-dev", others...), "rolled-back", 40, "health-command ended with 7; 0.0.1-dev is back")
+	if status := m.status(); !status.Verified || len(status.Drift) > 0 {
+		t.Errorf("the status is %+v", status.Report)
+	}
 	m.expect(m.deploy("0.0.2-dev", daemon(), parameter("health-command", "exit 1"), parameter("health-timeout", "3")), "rolled-back", 40, "0.0.1-dev is back")
 }
 
