@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
-
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
@@ -46,19 +44,6 @@ func TestCaseSettingsThatSystemdIgnoresAreNamed(t *testing.T) {
 		a := m.deploy("0.1.2-dev", own("docker.env", "# more\nexport DOCKER_ARGS=--publish=80:80\n"))
 		m.expect(a, "refused", deploy.ExitPreflight, "deploy/docker.env, line 2: systemd takes KEY=value only, without export")
 	})
-}
-
-// Why an image's HEALTHCHECK fails is gone with its container: https://github.com/basecamp/kamal/issues/844
-func TestCaseWhatAHealthcheckPrintsIsInTheMessage(t *testing.T) {
-	t.Parallel()
-	m := bootServing(t, "0.1.0-dev")
-	a := m.deploy("0.1.1-dev", serving(m.port), image(sample.WithHealthCheck("-nonsense")), parameter("health-timeout", "4"))
-	m.expect(a, "rolled-back", deploy.ExitUnhealthy, "by its HEALTHCHECK; its last run ended with 2: flag provided but not defined: -nonsense Usage of")
-	missing := image(func(c *v1.ConfigFile) {
-		c.Config.Healthcheck = &v1.HealthConfig{Test: []string{"CMD", "curl", "-f", "x"}, Interval: 1e9, Retries: 2}
-	})
-	a = m.deploy("0.1.2-dev", serving(m.port), missing, parameter("health-timeout", "4"))
-	m.expect(a, "rolled-back", deploy.ExitUnhealthy, "by its HEALTHCHECK; its last run ended with -1: ")
 }
 
 // 137 alone does not say that the memory was used up: https://github.com/aws/amazon-ecs-agent/issues/334

@@ -52,9 +52,11 @@ var sampled = []string{
 	"TestOnEachMachineAServiceThatDoesNotStayUpIsRolledBack",
 	"TestOnEachMachineCaseAHealthcheckThatHasNotRunYetIsNamed",
 	"TestOnEachMachineCaseALoginNeedsNoCredentialHelper",
+	"TestOnEachMachineCaseAServiceIsStoppedWithTheSignalOfItsImage",
 	"TestOnEachMachineCaseAUnitAtItsStartLimitIsStarted",
 	"TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem",
 	"TestOnEachMachineCaseUnitsAreCheckedAsTheyWillBe",
+	"TestOnEachMachineCaseWhatAHealthcheckPrintsIsInTheMessage",
 	"TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault",
 }
 
