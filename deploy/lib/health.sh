@@ -23,7 +23,7 @@ start_release() {
 # ended, has proved nothing yet.
 describe_success() {
   case $STARTS:$EVIDENCE in
-    no:*) REPLY="is installed; systemctl start $SERVICE runs it" ;;
+    no:*) REPLY="is installed; its timer or systemctl start $SERVICE runs it" ;;
     yes:at-work) REPLY="is still at work after $HEALTH_TIMEOUT s; how it ends is not known yet" ;;
     yes:succeeded) REPLY="ran and succeeded" ;;
     *) REPLY=runs ;;

@@ -27,8 +27,9 @@ Instances of the service atta in the environment demo: %d. In another shell, in 
   cp %s .
   %[3]s --version=0.1.0-demo --image=image.tar
   %[3]s --operation=status
+  %[3]s --operation=rollback
 
-The root folder of the first instance is %s. Ctrl-C ends this, and removes everything.
+A program that stays up needs --mode=service; docs/instance.md says how to deploy one of your own. The root folder of the first instance is %s. Ctrl-C ends this, and removes everything.
 `, len(s.hosts), filepath.Join(s.folder, "image.tar"), s.commandPath(), s.hosts[0].Root())
 	<-ctx.Done()
 	return nil
@@ -37,7 +38,7 @@ The root folder of the first instance is %s. Ctrl-C ends this, and removes every
 func (s *stage) commandPath() string { return filepath.Join(s.folder, "action") }
 
 // prepareShell writes an image of the sample job, and the action as a command: a script that sets the inputs of this
-// environment, and takes the others as flags.
+// environment, takes the others as flags, and names the file with the summary.
 func (s *stage) prepareShell() error {
 	image, err := sample.NewImage(filepath.Join(s.workspaceDir(), "app"))
 	if err != nil {
@@ -47,7 +48,9 @@ func (s *stage) prepareShell() error {
 		return err
 	}
 	words := append([]string{"env", "GITHUB_REPOSITORY=org/atta", "INPUT_ECR-REPOSITORY=" + module.Repository}, s.actionEnv("deploy")...)
-	script := "#!/bin/sh\nexec " + shellescape.QuoteCommand(append(words, s.program)) + ` "$@"` + "\n"
+	summary := filepath.Join(s.folder, "summary.md")
+	words = append(words, "GITHUB_STEP_SUMMARY="+summary, s.program)
+	script := fmt.Sprintf("#!/bin/sh\nrm -f %[1]s\n%[2]s \"$@\"\ncode=$?\n[ ! -s %[1]s ] || echo The summary is in %[1]s\nexit $code\n", shellescape.Quote(summary), shellescape.QuoteCommand(words))
 	if err := os.WriteFile(s.commandPath(), []byte(script), 0o755); err != nil {
 		return fmt.Errorf("write command: %w", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -34,7 +35,7 @@ func TestTheCommandDeploysFromAnotherFolder(t *testing.T) {
 	for _, flags := range [][]string{{"--version=0.1.0-demo", "--image=image.tar"}, {"--operation=status", "--fail-on-drift=true"}} {
 		action := exec.CommandContext(t.Context(), s.commandPath(), flags...)
 		action.Dir = repository
-		if out, err := action.CombinedOutput(); err != nil {
+		if out, err := action.CombinedOutput(); err != nil || !strings.Contains(string(out), "\nThe summary is in "+s.folder) {
 			t.Fatalf("%s: %v\n%s", flags, err, out)
 		}
 	}
