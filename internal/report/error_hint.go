@@ -147,7 +147,7 @@ var errorHints = []hint{
 	{sign: "`not an object that this action wrote`", onError: forError(lease.ErrInvalidObject),
 		remedy: "Something else wrote the object that the message names, `lock.json` or `current.json`: restore an earlier version of it, or delete it. The next deploy writes it again, and instances need no change."},
 	{sign: "`nobody knows the service`", onError: forError(rollout.ErrUnknownService),
-		remedy: "Check `service` and `environment`: no instance has a release of `{service}`, and none is recorded for `{environment}`."},
+		remedy: "If `{service}` was deployed to `{environment}` before, check `service` and `environment`; if not, its first deploy has not succeeded yet."},
 	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
 		remedy: "No earlier release was healthy on the instance: set `version`, or deploy."},
 	{sign: "`… out of sync`", onError: forType(func(*rollout.DriftError) values { return values{} }),

@@ -14,7 +14,13 @@ var hostHints = slices.Concat(stateHints[:2], reasonHints, stateHints[2:])
 
 var stateHints = []hint{
 	{sign: "status `rollback-failed`", onHost: hasState(rollout.RollbackFailed),
-		remedy: "rollback-failed: act now, the instance may run nothing: `systemctl status {service}`, `journalctl -u {service}` and `/var/log/{service}-deploy.log`."},
+		remedy: "rollback-failed: act now, the instance may run nothing: `systemctl status {service}`, `journalctl -u {service}` and `/var/log/{service}-deploy.log`.",
+		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
+			if !isUp(host) {
+				return ""
+			}
+			return "rollback-failed: act now, {before} is up on {instances}, and fails its health checks as well. The cause is then probably outside of both releases, such as a database: when it is repaired, {before} is healthy without a deploy."
+		}},
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
 	rolledBackHint,
@@ -33,8 +39,10 @@ var stateHints = []hint{
 var rolledBackHint = hint{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
 	remedy: "Do not roll back by hand: {before} is back, and a rollback would install an earlier version. " + bothLogs,
 	more:   "A service that was down before the deploy still is, and the message says so.",
-	inRun: func(result rollout.Result, _ *rollout.Host, _ int) string {
+	inRun: func(result rollout.Result, host *rollout.Host, _ int) string {
 		switch {
+		case host.Report != nil && host.Report.Version == "" && host.Before == "":
+			return "As before, no release is installed on {instances}. " + bothLogs
 		case result.Plan.Operation == rollout.Rollback:
 			return "The rollback did not succeed on {instances}: {before}, which was to be replaced, is back. " + bothLogs
 		case slices.ContainsFunc(result.Hosts, mayHaveRelease):
@@ -50,6 +58,11 @@ func mayHaveRelease(host *rollout.Host) bool {
 	return host.State != rollout.RolledBack && host.State != rollout.NotStarted && host.State != rollout.NotDeployed
 }
 
+// isUp reports whether the unit of a host was active when it reported a release.
+func isUp(host *rollout.Host) bool {
+	return host.Report != nil && host.Report.Version != "" && host.Report.Unit == "active"
+}
+
 // unhealthyHint is for a release that came up unhealthy: whether the release or its surroundings are at fault, only a
 // comparison shows.
 var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(deploy.ReasonUnhealthy),
@@ -59,9 +72,11 @@ var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(dep
 		switch {
 		case result.Plan.Operation == rollout.Rollback:
 			return "The version to roll back to is not healthy now, and the last lines of the program name what failed. Repair that, such as a database or a setting, and start the rollback again, or set `version` to another one that was healthy."
+		case host.State == rollout.RollbackFailed && isUp(host):
+			return "After that repair, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine). If the last lines of the program name a fault of its own, release the fix as {next} instead."
 		case others > 0:
 			return "The release came up on {others}, so look first at what is different on these instances, and at what all share, such as the connections of a database. " + afterRepair
-		case host.State == rollout.RolledBack && host.Runs() != "" && host.Report.Unit == "active":
+		case host.State == rollout.RolledBack && isUp(host):
 			return "If {before}, which is up again, logs the same error (`journalctl -u {service}` on {instance}), the cause is outside of the release, such as a database. Otherwise it is what the release changes, or a setting that it needs. " + afterRepair
 		}
 		return ""

@@ -34,6 +34,9 @@ func Summary(result rollout.Result, err error) string {
 	case result.Plan.Operation == rollout.Doctor:
 		b.WriteString(hostGroups(result))
 	default:
+		if err == nil && countStates(result.Hosts)[rollout.Running] > 0 {
+			b.WriteString("**What to do:** Look at the status when the job has ended: a run that succeeds verifies the release. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.\n\n")
+		}
 		b.WriteString(changeLine(result))
 		if chart := timelineChart(result); chart != "" {
 			fmt.Fprintf(&b, "%s\n", chart)

@@ -69,6 +69,9 @@ func rolloutVerdict(result rollout.Result) string {
 		verb = "is installed, and was not run yet,"
 	}
 	if result.Plan.Operation == rollout.Rollback {
+		if installed < len(result.Hosts) && !slices.ContainsFunc(result.Hosts, isUp) { // a rollback does not run a job
+			verb = "is back"
+		}
 		subject, verb = fmt.Sprintf("%s was rolled back to %s,", result.Plan.Release.Service, result.Plan.Release.Version), "which "+verb
 	}
 	verdict := fmt.Sprintf("✅ %s %s on %s of %s", subject, verb, rollout.Instances(len(result.Hosts)), result.Plan.Release.Environment)

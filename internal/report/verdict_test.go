@@ -249,3 +249,29 @@ func TestNoRollbackByHandOnlyWhereAllIsBack(t *testing.T) {
 		})
 	}
 }
+
+// A database that is down fails the previous version as well, which is up.
+func TestRemedyForWhatFailsInBothVersionsIsNotARelease(t *testing.T) {
+	failed := reasoned("i-1", rollout.RollbackFailed, deploy.ReasonUnhealthy)
+	failed.Report.Version, failed.Report.Unit = "0.1.29-dev", "active"
+	result, err := unhealthy(finished(failed), rollout.OutcomeRollbackFailed)
+	summary := report.Summary(result, err)
+	for _, want := range []string{"`0.1.29-dev` (**not healthy**)", "0.1.29-dev is up on i-1, and fails its health checks as well", "After that repair, deploy this version again"} {
+		if !strings.Contains(summary, want) {
+			t.Errorf("no %q in\n%s", want, summary)
+		}
+	}
+	failed.Report.Unit = "failed"
+	if summary := report.Summary(result, err); !strings.Contains(summary, "**perhaps nothing**") || !strings.Contains(summary, "may run nothing") {
+		t.Errorf("the summary is\n%s", summary)
+	}
+}
+
+func TestNoReleaseIsSaidToBeBackWhereThereWasNone(t *testing.T) {
+	failed := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)
+	failed.Before, failed.Report.Version = "", ""
+	result, err := unhealthy(finished(failed), rollout.OutcomeRolledBack)
+	if hints := strings.Join(report.Hints(result, err), "\n"); !strings.Contains(hints, "As before, no release is installed on i-1.") || strings.Contains(hints, "back") {
+		t.Errorf("the hints are\n%s", hints)
+	}
+}

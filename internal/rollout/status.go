@@ -79,7 +79,7 @@ func (r *run) checkKnown(hosts []*Host) error {
 	if len(hosts) == 0 || r.result.Current.Version != "" || slices.ContainsFunc(hosts, known) {
 		return nil
 	}
-	return fmt.Errorf("%w %s in %s: no release of it is installed on %s, and none is recorded; check the inputs service and environment",
+	return fmt.Errorf("%w %s in %s: no release of it is installed on %s, and none is recorded: nothing was deployed successfully yet, or service or environment is wrong",
 		ErrUnknownService, r.plan.Release.Service, r.plan.Release.Environment, Instances(len(hosts)))
 }
 
