@@ -84,9 +84,12 @@ restore_previous() {
 # The restored release must be as healthy as it was. What was deployed again is judged by the checks that it passed, which
 # bootstrap.sh keeps.
 prove_restored() {
-  local kept=''
+  local kept='' version
   [[ -n $FROM ]] && ! nothing_changed || return 0
-  [[ $FROM != "$TO" ]] || kept=$BASE/.rollout.kept
+  if [[ $FROM == "$TO" && -f $BASE/.rollout.kept ]]; then
+    read -r _ version <"$BASE/.rollout.kept" # the first line says whose they are
+    [[ $version != "$FROM" ]] || kept=$BASE/.rollout.kept
+  fi
   load_release "$FROM" "$kept"
   if was_up "$UNIT"; then
     TO=$FROM
