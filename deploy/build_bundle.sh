@@ -123,7 +123,7 @@ prepare_scripts() {
     IFS= read -r -n 2 start <"$file" || true
     [[ $start != '#!' ]] || chmod u+x -- "$file"
     [[ $start == '#!' || $file == *.sh ]] || continue
-    # A script may be followed by an archive, whose bytes are no line ends.
+    # An archive behind a script may have a CR that ends no line.
     (($(tr -dc '\000' <"$file" | wc -c) > 0)) || ! grep -q $'\r$' -- "$file" ||
       die "line ends of Windows (CR LF), with which a script does not run; put '*.sh text eol=lf' into .gitattributes: ${file#"$STAGE/own/"}"
   done < <(find "$STAGE/own" -type f)

@@ -177,26 +177,26 @@ install_release() {
   rm -rf -- "$HOME_OF_SERVICE/incoming"
 }
 
-# keep_rollout: a release keeps the rollout settings of its last deploy that succeeded: a rollback is judged by them. What
-# is kept survives a command that is killed, and a boot. Its first line says whose it is.
+# keep_rollout: saves the release's rollout settings, by which a rollback is judged, until the deploy succeeds. The file
+# survives a kill and a reboot; its first line is DEPLOYMENT VERSION.
 keep_rollout() {
   [[ -f $RELEASE/rollout.env ]] || return 0
   (umask 077 && { printf '%s\n' "$DEPLOYMENT $VERSION" && cat "$RELEASE/rollout.env"; } >"$HOME_OF_SERVICE/.rollout.new") &&
     flush_to_disk "$HOME_OF_SERVICE/.rollout.new" && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/.rollout.kept"
 }
 
-# restore_rollout: what was kept is that of the release again.
+# restore_rollout: puts the saved settings back.
 restore_rollout() {
   local kept=$HOME_OF_SERVICE/.rollout.kept version
   [[ -f $kept ]] || return 0
   read -r _ version <"$kept" || return 0
   [[ ! -d $HOME_OF_SERVICE/releases/$version ]] ||
     { (umask 077 && sed 1d "$kept" >"$HOME_OF_SERVICE/.rollout.new") && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/releases/$version/rollout.env"; } ||
-    log_line "the rollout settings that $version had before cannot be restored"
+    log_line "the previous rollout settings of $version cannot be restored"
   rm -f -- "$kept"
 }
 
-# settle_rollout: the command before this one was killed. What it has kept is restored unless its deploy succeeded.
+# settle_rollout: restores what a killed command has saved, unless its deploy succeeded.
 settle_rollout() {
   local kept=$HOME_OF_SERVICE/.rollout.kept deployment
   [[ -f $kept ]] || return 0

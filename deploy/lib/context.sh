@@ -42,7 +42,7 @@ read_linked_version() {
   REPLY=${ENTRY[VERSION]:-}
 }
 
-# load_release VERSION [FILE]: from here on the settings and the image are those of VERSION, with those in FILE first.
+# load_release VERSION [FILE]: from here on the settings and the image are those of VERSION; FILE takes precedence.
 load_release() {
   read_entries "$BASE/releases/$1/release.env" "${2:-}" "$BASE/releases/$1/rollout.env"
   IMAGE=${ENTRY[IMAGE]:-} IMAGE_ID='' IMAGE_TAG=${ENTRY[IMAGE_TAG]:-} REGION=${ENTRY[REGION]:-}

@@ -128,5 +128,5 @@ check_observable() {
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
   # systemd ignores such a line: https://github.com/systemd/systemd/issues/2836
   [[ $ACTION == rollback ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||
-    refuse unit-invalid "deploy/docker.env, line ${exec%%:*}: systemd takes KEY=value only, without export"
+    refuse unit-invalid "deploy/docker.env, line ${exec%%:*}: systemd takes only KEY=value: remove export"
 }

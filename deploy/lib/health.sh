@@ -23,7 +23,7 @@ start_release() {
 # ended, has proved nothing yet.
 describe_success() {
   case $STARTS:$EVIDENCE in
-    no:*) REPLY="is installed; its timer or systemctl start $SERVICE runs it" ;;
+    no:*) REPLY="is installed; run by its timer or systemctl start $SERVICE" ;;
     yes:at-work) REPLY="is still at work after $HEALTH_TIMEOUT s; how it ends is not known yet" ;;
     yes:succeeded) REPLY="ran and succeeded" ;;
     *) REPLY=runs ;;
@@ -51,7 +51,7 @@ check_health() {
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
     ! is_refused_by_engine || find_unwell 30 start-failed "the engine did not start the container: $REPLY" || true
-    [[ $STARTED != 40 ]] || ! was_out_of_memory || UNWELL+="; the kernel killed a process of its container for lack of memory (OOM)"
+    [[ $STARTED != 40 ]] || ! was_out_of_memory || UNWELL+="; the kernel killed a process in the container: out of memory (OOM)"
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --since="@$STARTED_AT" --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
   fi
@@ -68,7 +68,8 @@ is_refused_by_engine() {
     REPLY="$UNIT ended with 125"
 }
 
-# was_out_of_memory: since the start. A container that is gone has left the engine's events; podman has none of this kind.
+# was_out_of_memory: whether the container ran out of memory since its start. If it was removed, the engine's events show
+# it; podman has none of this kind.
 # https://docs.docker.com/reference/cli/docker/system/events/
 was_out_of_memory() {
   [[ $(query_docker container inspect --format '{{.State.OOMKilled}}' "$SERVICE" 2>/dev/null) != true ]] || return 0
@@ -212,8 +213,8 @@ passes_checks() {
   fi
 }
 
-# describe_last_check JSON: sets REPLY to how the last run of the HEALTHCHECK ended, and what it printed. With the
-# container this would be gone: https://github.com/basecamp/kamal/issues/844
+# describe_last_check JSON: sets REPLY to how the last run of the HEALTHCHECK ended, and what it printed. It is lost
+# with the container: https://github.com/basecamp/kamal/issues/844
 describe_last_check() {
   local text=${1##*'"ExitCode":'} code
   REPLY=''
@@ -224,7 +225,7 @@ describe_last_check() {
   text=${text//'\n'/ } text=${text//'\t'/ }
   text=${text//'\"'/'"'}
   text=${text%% }
-  REPLY="; its last run ended with $code: ${text:0:300}"
+  REPLY="; its last check ended with $code: ${text:0:300}"
 }
 
 # url_answers URL: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.

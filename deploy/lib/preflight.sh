@@ -73,15 +73,15 @@ check_units() {
   done
 }
 
-# check_timer FILE: something of it elapses without an earlier run, of which there is none after a boot. Such a timer
-# is active and enabled, and starts nothing any more: https://github.com/systemd/systemd/issues/3570
+# check_timer FILE: refuses a timer that elapses only relative to an earlier run. After a boot it is active and never
+# elapses: https://github.com/systemd/systemd/issues/3570
 check_timer() {
   local key
   for key in OnCalendar OnActiveSec OnBootSec OnStartupSec OnClockChange OnTimezoneChange; do
     unit_setting "Timer.$key" "$1"
     [[ -z $REPLY ]] || return 0
   done
-  refuse unit-invalid "deploy/systemd/${1##*/} only counts from the last run, and after a boot there is none, so it would never start anything again: add OnBootSec=, or use OnCalendar="
+  refuse unit-invalid "deploy/systemd/${1##*/} elapses only relative to an earlier run, so it never elapses after a boot: add OnBootSec= or OnCalendar="
 }
 
 # verify_units FOLDER NAMES: systemd would start them, once `current` leads to this release.
@@ -107,7 +107,7 @@ verify_units() {
   fi
   printf '%s' "${said:+$said$'\n'}" >&2
   said=$(grep -F -- "$folder/" <<<"$said" | sed "s|^$folder/||" | head -n 3 | paste -s -d ';') || true
-  IGNORED=${said:+; systemd says of its units: $said}
+  IGNORED=${said:+; systemd warnings: $said}
 }
 
 # owns_unit UNIT: there is no such unit, or a release of this service installed it.

@@ -32,7 +32,7 @@ end_rollback() {
   local back=back
   if (($# > 1)); then
     back=installed
-    ! was_up "$UNIT" || back+=', and is started'
+    ! was_up "$UNIT" || back+=', and starting'
   fi
   if (($1 != 0)); then
     yield_to_shutdown
@@ -45,8 +45,8 @@ end_rollback() {
   fi
 }
 
-# describe_restored: sets REPLY to what a rollback has left. A service that was down before stays down, and nobody waits at
-# boot for one that was up.
+# describe_restored WORD: sets REPLY to what a rollback has left. A service that was down before stays down, and a boot does
+# not wait for one that was up.
 describe_restored() {
   REPLY=${FROM:+$FROM is $1}
   REPLY=${REPLY:-nothing, as before, is installed}
@@ -81,13 +81,13 @@ restore_previous() {
   start_other_units "$FROM" back "$@"
 }
 
-# The restored release must be as healthy as it was. What was deployed again is judged by the checks that it passed, which
-# bootstrap.sh keeps.
+# The restored release must be as healthy as it was. A release that was deployed again is judged by its
+# previous checks, which bootstrap.sh has saved.
 prove_restored() {
   local kept='' version
   [[ -n $FROM ]] && ! nothing_changed || return 0
   if [[ $FROM == "$TO" && -f $BASE/.rollout.kept ]]; then
-    read -r _ version <"$BASE/.rollout.kept" # the first line says whose they are
+    read -r _ version <"$BASE/.rollout.kept" # the first line: DEPLOYMENT VERSION
     [[ $version != "$FROM" ]] || kept=$BASE/.rollout.kept
   fi
   load_release "$FROM" "$kept"

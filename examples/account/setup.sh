@@ -165,7 +165,7 @@ print_environment() {
   printf '%s\n' "if ! gh api --silent $path 2>/dev/null; then"
   if [[ $environment == "$plan_environment" ]]; then
     printf '  %s\n' "gh api --silent --method PUT $path"
-  else # limited to these tags, and to the default branch
+  else # only these tags and the default branch may deploy
     printf '  %s\n' "gh api --silent --method PUT $path -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'" \
       "gh api --silent $path/deployment-branch-policies -f type=tag -f 'name=*-$environment'" \
       "gh api --silent $path/deployment-branch-policies -f type=branch -f \"name=\$(gh api repos/$repository --jq .default_branch)\""

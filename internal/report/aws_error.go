@@ -64,7 +64,7 @@ func deniedCall(err error, s3 bool) values {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 var decidingPolicy = regexp.MustCompile(`(?:with an explicit deny in an?|because no) ((?:[A-Za-z-]+ ){0,3}(?:policy|boundary))\b`)
 
-// overruledCall returns the policy that refuses a call whatever the role's own policies allow.
+// overruledCall returns the permission for a call, and the policy that denies it whatever the role's other policies allow.
 func overruledCall(err error) values {
 	if deniedCall(err, true) == nil && deniedCall(err, false) == nil {
 		return nil

@@ -80,7 +80,7 @@ var errorHints = []hint{
 	{sign: "`it is archived`, `InvalidObjectState`", onError: forError(storage.ErrArchived),
 		remedy: "A lifecycle rule of the bucket has archived the object that the message names: restore it (`aws s3api restore-object`), and exclude `bundle-prefix` and `deployments/` from the rule."},
 	{sign: "`with an explicit deny in a service control policy`, `because no permissions boundary allows …`", onError: overruledCall,
-		remedy: "The {policy} decides this, whatever the deploying role's own policies allow: have {permission} allowed there, or meet its condition. If it requires encryption, set `server-side-encryption`; if a network (`aws:SourceVpce`, `aws:SourceIp`), use a runner in it. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
+		remedy: "The {policy} denies this, whatever the role's other policies allow: allow {permission} in it, or meet its condition. For encryption, set `server-side-encryption`; for a network (`aws:SourceVpce`, `aws:SourceIp`), use a runner inside that network. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
 	{sign: "an `AccessDenied` error of S3", onError: func(err error) values { return deniedCall(err, true) },
 		remedy: "Grant {permission} to the deploying role, or set `service` to the one that the role was created for; if a key of yours encrypts the bucket, the role needs `kms:GenerateDataKey` and `kms:Decrypt` on it. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
 	{sign: "another `AccessDenied` error", onError: func(err error) values { return deniedCall(err, false) },

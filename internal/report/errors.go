@@ -11,7 +11,7 @@ import (
 // Error is one error annotation.
 type Error struct{ Title, Message string }
 
-// maxAnnotation limits the characters of an annotation to what GitHub shows, so that a long error does not cost its remedies.
+// maxAnnotation limits the characters of an annotation to what GitHub shows. A long error is truncated to keep its remedies.
 const maxAnnotation = 4000
 
 // Failure returns the error annotation of a run: what went wrong and what to do about it.

@@ -66,7 +66,7 @@ func writeList(b *strings.Builder, title string, items []string) {
 	}
 }
 
-// describeCauses returns the causes of an error in Markdown: of hosts, each once.
+// describeCauses returns the causes of an error in Markdown, those of hosts once each.
 func describeCauses(err error, service string) (causes []string) {
 	for _, part := range joinedErrors(err) {
 		var (
@@ -173,7 +173,7 @@ func runningNow(host *rollout.Host) string {
 // scriptNote matches a line that the scripts on a host write about a phase.
 var scriptNote = regexp.MustCompile(`^20\d\d-\d\d-\d\dT[0-9:]+Z \S+: (.*)$`)
 
-// describeCause returns what a host says of a failure in Markdown, after the last line of the program if that has ended.
+// describeCause returns a host's message in Markdown, preceded by the program's last line if the program has exited.
 func describeCause(host *rollout.Host, service string) string {
 	message := escapeCell(host.Message)
 	if host.Report == nil || host.Report.Reason != deploy.ReasonUnhealthy {
@@ -186,8 +186,8 @@ func describeCause(host *rollout.Host, service string) string {
 	return fmt.Sprintf("<samp>%s</samp> (%s)", escapeCell(truncateText(line, maxLogLineSize)), message)
 }
 
-// lastLineBeforeExit returns the last line that a program has logged before it ended; empty if it has not, since then its
-// last line is the cause of nothing. What systemd writes of the unit after the end mostly names only its description.
+// lastLineBeforeExit returns the last line that a program has logged before it exited, or "" if it has not, as its last line is
+// no cause then. What systemd writes of the unit after the end mostly names only its description.
 func lastLineBeforeExit(log, unit string) string {
 	program, _ := programLines(log)
 	isExit := func(line string) bool { return strings.HasPrefix(strings.ToLower(line), unit+"main process exited") }

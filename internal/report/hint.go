@@ -26,8 +26,8 @@ type hint struct {
 	onHost  func(*rollout.Host) bool
 	named   bool // the remedy is preceded by the hosts that it is for, if others have other causes
 
-	// inRun returns the remedy for a host of a run in which so many other instances had the release,
-	// or "" if it is not another one; may be nil.
+	// inRun returns the remedy for a host in a run in which others more instances had the release, or "" to
+	// keep the remedy above. It may be nil.
 	inRun func(result rollout.Result, host *rollout.Host, others int) string
 }
 

@@ -78,7 +78,7 @@ func TestHints(t *testing.T) {
 		"no image":          {fmt.Errorf("resolve: %w", image.ErrNotFound), []string{"The image is not in the repository: run the image phase, or check ecr-repository and image-digest. If a lifecycle policy has expired it, push it again as 0.1.31-dev, and let the policy keep the images of versions."}},
 		"S3 refuses":        {call("S3", "PutObject", "AccessDenied", "Access Denied"), []string{"Grant s3:PutObject" + ofS3}},
 		"an SCP denies": {call("S3", "PutObject", "AccessDenied", "User: x is not authorized to perform: s3:PutObject on resource: y with an explicit deny in a service control policy: arn:aws:organizations::1:policy/o/p"),
-			[]string{"The service control policy decides this, whatever the deploying role's own policies allow: have s3:PutObject allowed there, or meet its condition. If it requires encryption, set server-side-encryption; if a network (aws:SourceVpce, aws:SourceIp), use a runner in it. See permissions.md (https://github.com/org/atta-deploy-action/blob/v1/docs/permissions.md#the-repository-and-the-bucket)."}},
+			[]string{"The service control policy denies this, whatever the role's other policies allow: allow s3:PutObject in it, or meet its condition. For encryption, set server-side-encryption; for a network (aws:SourceVpce, aws:SourceIp), use a runner inside that network. See permissions.md (https://github.com/org/atta-deploy-action/blob/v1/docs/permissions.md#the-repository-and-the-bucket)."}},
 		"no policy allows": {call("SSM", "SendCommand", "AccessDeniedException", "User: x is not authorized to perform: ssm:SendCommand on resource: y because no identity-based policy allows the ssm:SendCommand action"),
 			[]string{"Grant ssm:SendCommand to the deploying role" + ownAccount}},
 		"S3 refuses a HEAD": {call("S3", "HeadObject", "Forbidden", "Forbidden"), []string{"Grant s3:GetObject and s3:ListBucket" + ofS3}},
@@ -129,7 +129,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
 		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
-		back    = "On i-1 and 1 more, what was there before is back, but not on every instance: a rollback of all would take these further back, unless version names what they run. On the instance, journalctl -u atta shows the program's log, and /var/log/atta-deploy.log is that of the deploy."
+		back    = "On i-1 and 1 more, what was there before is back, but not on every instance: a rollback without version would roll these back further. On the instance, journalctl -u atta shows the program's log, and /var/log/atta-deploy.log is the deploy log."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)
 	result, err := unhealthy(finished(

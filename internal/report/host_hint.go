@@ -19,7 +19,7 @@ var stateHints = []hint{
 			if !isUp(host) {
 				return ""
 			}
-			return "rollback-failed: act now, {before} is up on {instances}, and fails its health checks as well. The cause is then probably outside of both releases, such as a database: when it is repaired, {before} is healthy without a deploy."
+			return "rollback-failed: act now: {before} is up on {instances}, but also fails its health checks. The cause is probably outside both releases, such as a database; {before} recovers without a deploy once that is repaired."
 		}},
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
@@ -46,14 +46,14 @@ var rolledBackHint = hint{sign: "status `rolled-back`", onHost: hasState(rollout
 		case result.Plan.Operation == rollout.Rollback:
 			return "The rollback did not succeed on {instances}: {before}, which was to be replaced, is back. " + bothLogs
 		case slices.ContainsFunc(result.Hosts, mayHaveRelease):
-			return "On {instances}, {before} is back, but not on every instance: a rollback of all would take these further back, unless `version` names what they run. " + bothLogs
+			return "On {instances}, {before} is back, but not on every instance: a rollback without `version` would roll these back further. " + bothLogs
 		}
 		return ""
 	}}
 
-const bothLogs = "On the instance, `journalctl -u {service}` shows the program's log, and `/var/log/{service}-deploy.log` is that of the deploy."
+const bothLogs = "On the instance, `journalctl -u {service}` shows the program's log, and `/var/log/{service}-deploy.log` is the deploy log."
 
-// mayHaveRelease reports whether what a host ran before may not be what it runs now.
+// mayHaveRelease reports whether a host may run the new release.
 func mayHaveRelease(host *rollout.Host) bool {
 	return host.State != rollout.RolledBack && host.State != rollout.NotStarted && host.State != rollout.NotDeployed
 }
@@ -66,23 +66,23 @@ func isUp(host *rollout.Host) bool {
 // unhealthyHint is for a release that came up unhealthy: whether the release or its surroundings are at fault, only a
 // comparison shows.
 var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(deploy.ReasonUnhealthy),
-	remedy: "The last lines of the program name what failed. " + afterRepair,
+	remedy: "See the program's last log lines. " + afterRepair,
 	more:   "An image that is healthy on other instances is not quarantined: look for what is different on this one.",
 	inRun: func(result rollout.Result, host *rollout.Host, others int) string {
 		switch {
 		case result.Plan.Operation == rollout.Rollback:
-			return "The version to roll back to is not healthy now, and the last lines of the program name what failed. Repair that, such as a database or a setting, and start the rollback again, or set `version` to another one that was healthy."
+			return "The version to roll back to is not healthy now: see the program's last log lines. Repair the cause, such as a database or a setting, and start the rollback again, or set `version` to another healthy version."
 		case host.State == rollout.RollbackFailed && isUp(host):
-			return "After that repair, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine). If the last lines of the program name a fault of its own, release the fix as {next} instead."
+			return "When {before} is healthy, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine). If its last log lines show a bug in the program, release the fix as {next} instead."
 		case others > 0:
-			return "The release came up on {others}, so look first at what is different on these instances, and at what all share, such as the connections of a database. " + afterRepair
+			return "The release is healthy on {others}: check first what differs on {instances}, then limits that all share, such as database connections. If you fix the program, release it as {next}; otherwise deploy this version again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."
 		case host.State == rollout.RolledBack && isUp(host):
-			return "If {before}, which is up again, logs the same error (`journalctl -u {service}` on {instance}), the cause is outside of the release, such as a database. Otherwise it is what the release changes, or a setting that it needs. " + afterRepair
+			return "`systemctl status {service} --lines=50` on {instance} shows what {before} logs since it is up again. If it logs the same error, and other instances do too, what they share is down, such as a database; if only this one does, check its network. If not, check the release's changes and the settings that it needs. " + afterRepair
 		}
 		return ""
 	}}
 
-const afterRepair = "Release a fix of the program as {next}; after another repair, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is refused otherwise."
+const afterRepair = "If you fix the program, release it as {next}. If you fix anything else, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine), since its image is now quarantined."
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
@@ -107,7 +107,7 @@ var reasonHints = []hint{
 		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names."),
 	forReason(deploy.ReasonBundleInvalid, "", "The bundle is not what this action wrote, or holds what it must not: release {next}, and check who else may write to the bucket.", ""),
 	forReason(deploy.ReasonReleaseChanged, "", "The release's folder on the instance was changed, or is from another bundle or image: restore it, or release {next}.", ""),
-	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was found unhealthy on the instance before: release the fix as {next}, or [deploy it with `allow-quarantined: true`](workflows.md#quarantine) if the image was not the cause.", ""),
+	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was unhealthy on this instance: release the fix as {next}, or [deploy this version with `allow-quarantined: true`](workflows.md#quarantine) if the image was not the cause.", ""),
 	forReason(deploy.ReasonJobRunning, "`a run of … has not ended within`", "A job was running on the instance: start the run again when it has ended, raise `drain-timeout`, or set `on-running: kill`. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.", ""),
 	forReason(deploy.ReasonBusy, "", "Another deploy was running on the instance: start the run again when it has ended.", ""),
 	forReason(deploy.ReasonNoSpace, "", "Free disk space on the instance, or lower `keep-releases`.", ""),

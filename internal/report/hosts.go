@@ -78,8 +78,8 @@ func hostGroups(result rollout.Result) string {
 	return b.String()
 }
 
-// wavesOf returns the waves of hosts, such as " (waves 1 to 13)"; nothing of a single one, or if one was in none, since it is new
-// or was left out.
+// wavesOf returns the waves of hosts, such as " (waves 1 to 13)", or "" for a single wave or if a host, new or left out, was in
+// none.
 func wavesOf(hosts []*rollout.Host) string {
 	first, last := hosts[0].Wave, hosts[0].Wave
 	for _, host := range hosts {

@@ -109,7 +109,7 @@ func threeHundredHosts() (rollout.Result, error) {
 }
 
 func rollbackOfTwelve() (rollout.Result, error) {
-	hosts := instances(0, 12, 1, rollout.Deployed, "0.1.31-dev", "0.1.30-dev", "0.1.30-dev is installed; its timer or systemctl start atta runs it")
+	hosts := instances(0, 12, 1, rollout.Deployed, "0.1.31-dev", "0.1.30-dev", "0.1.30-dev is installed; run by its timer or systemctl start atta")
 	for n, h := range hosts {
 		timed(h, 4, 20+n/4, map[string]int64{"preflight": 800, "pull": 500, "stop": 1100, "start": 7000, "health": 2000})
 	}

@@ -35,7 +35,7 @@ func Summary(result rollout.Result, err error) string {
 		b.WriteString(hostGroups(result))
 	default:
 		if err == nil && countStates(result.Hosts)[rollout.Running] > 0 {
-			b.WriteString("**What to do:** Look at the status when the job has ended: a run that succeeds verifies the release. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.\n\n")
+			b.WriteString("**What to do:** Check the status when the job has ended: the release is verified if the job has succeeded. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.\n\n")
 		}
 		b.WriteString(changeLine(result))
 		if chart := timelineChart(result); chart != "" {

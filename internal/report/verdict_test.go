@@ -159,17 +159,17 @@ func TestRemediesNameTheInstancesOfTheirCause(t *testing.T) {
 	}
 }
 
-// What several instances run is hardly the cause of a failure on one; what the previous version lacks as well is not the
-// fault of the next.
+// What several instances run is hardly the cause of a failure on one; nor is it the release's fault if the previous
+// version fails in the same way.
 func TestRemedyLooksFirstAtWhatTellsTheReleaseFromItsSurroundings(t *testing.T) {
 	failed, undone := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy), reasoned("i-2", rollout.RolledBack, deploy.ReasonNone)
 	undone.Report.Outcome = deploy.OutcomeDeployed
 	up := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)
 	up.Report.Version, up.Report.Unit = "0.1.29-dev", "active"
 	for want, hosts := range map[string][]*rollout.Host{
-		"The last lines of the program name what failed.":   {failed, host("i-2", rollout.NotStarted, "", "", "")},
-		"If 0.1.29-dev, which is up again, logs the same":   {up, host("i-2", rollout.NotStarted, "", "", "")},
-		"The release came up on 2 instances, so look first": {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
+		"See the program's last log lines.":                  {failed, host("i-2", rollout.NotStarted, "", "", "")},
+		"shows what 0.1.29-dev logs since it is up again":    {up, host("i-2", rollout.NotStarted, "", "", "")},
+		"The release is healthy on 2 instances: check first": {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
 	} {
 		result, _ := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
 		if hints := strings.Join(report.Hints(result, &rollout.UnhealthyError{Hosts: hosts[:1], Of: len(hosts)}), "\n"); !strings.Contains(hints, want) {
@@ -178,7 +178,7 @@ func TestRemedyLooksFirstAtWhatTellsTheReleaseFromItsSurroundings(t *testing.T) 
 	}
 }
 
-// systemd names its units by description, unless it is built otherwise: Ubuntu 22.04 and Amazon Linux 2 do.
+// Depending on its version, systemd logs units by name or by description.
 func TestCauseIsTheLastLineOfTheProgramThatEnded(t *testing.T) {
 	const note, exit = "2026-01-02T03:04:30Z 0.1.30-dev: health\n", "\natta.service: Main process exited, code=exited, status=3/NOTIMPLEMENTED\n"
 	for name, test := range map[string]struct{ log, want string }{
@@ -220,7 +220,7 @@ func TestCauseIsThatOfEachInstance(t *testing.T) {
 	}
 }
 
-// Whoever is told not to roll back leaves the release where it is.
+// Whoever is told not to roll back leaves the release on the other instances.
 func TestNoRollbackByHandOnlyWhereAllIsBack(t *testing.T) {
 	for name, test := range map[string]struct {
 		operation rollout.Operation
@@ -250,13 +250,13 @@ func TestNoRollbackByHandOnlyWhereAllIsBack(t *testing.T) {
 	}
 }
 
-// A database that is down fails the previous version as well, which is up.
+// A database that is down also fails the previous version, which is up.
 func TestRemedyForWhatFailsInBothVersionsIsNotARelease(t *testing.T) {
 	failed := reasoned("i-1", rollout.RollbackFailed, deploy.ReasonUnhealthy)
 	failed.Report.Version, failed.Report.Unit = "0.1.29-dev", "active"
 	result, err := unhealthy(finished(failed), rollout.OutcomeRollbackFailed)
 	summary := report.Summary(result, err)
-	for _, want := range []string{"`0.1.29-dev` (**not healthy**)", "0.1.29-dev is up on i-1, and fails its health checks as well", "After that repair, deploy this version again"} {
+	for _, want := range []string{"`0.1.29-dev` (**not healthy**)", "0.1.29-dev is up on i-1, but also fails its health checks", "When 0.1.29-dev is healthy, deploy this version again"} {
 		if !strings.Contains(summary, want) {
 			t.Errorf("no %q in\n%s", want, summary)
 		}

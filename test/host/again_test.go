@@ -194,7 +194,7 @@ func TestAServiceWhoseHealthcheckFailsIsRolledBack(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.0.1-dev", daemon(sample.WithHealthCheck()))
 	short := parameter("health-timeout", "15")
-	m.expect(m.deploy("0.0.2-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "the container atta is unhealthy, by its HEALTHCHECK; its last run ended with 3: sample 0.0.2-dev done, exit 3; 0.0.1-dev is back")
+	m.expect(m.deploy("0.0.2-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "the container atta is unhealthy, by its HEALTHCHECK; its last check ended with 3: sample 0.0.2-dev done, exit 3; 0.0.1-dev is back")
 	m.deployed("0.0.3-dev", daemon(sample.WithHealthCheck("-exit", "3")), own("docker.env", "DOCKER_ARGS=--no-healthcheck\n"))
 	m.replace("docker", `case "$*" in *"json .State}}"*) test -e $ATTA_ROOT/asked || { touch $ATTA_ROOT/asked; exit 1; } ;; esac; `+m.passOn("docker"))
 	m.expect(m.deploy("0.0.4-dev", daemon(sample.WithHealthCheck("-exit", "3")), short), "rolled-back", 40, "is unhealthy, by its HEALTHCHECK")

@@ -94,7 +94,7 @@ func TestARollbackAtBootDoesNotSayThatTheReleaseIsBack(t *testing.T) {
 	<-ended
 	m.recovered("boot")
 	history := m.text("opt/atta/history")
-	if !strings.Contains(history, "0.0.1-dev is installed, and is started\"") || strings.Contains(history, "is back") {
+	if !strings.Contains(history, "0.0.1-dev is installed, and starting\"") || strings.Contains(history, "is back") {
 		t.Errorf("the history says\n%s", history)
 	}
 }

@@ -63,7 +63,7 @@ func TestARollbackByHandGoesFurtherBackEachTimeAndNeedsNoNetwork(t *testing.T) {
 	m.deployed("0.0.3-dev", own("more.txt", "more"))
 	m.offline()
 	a := m.rollback("")
-	m.expect(a, "deployed", 0, "0.0.2-dev is installed; its timer or systemctl start atta runs it")
+	m.expect(a, "deployed", 0, "0.0.2-dev is installed; run by its timer or systemctl start atta")
 	if a.Version != "0.0.2-dev" || a.Before != "0.0.3-dev" || !a.Verified || !strings.HasPrefix(a.Deployment, "by-hand-") {
 		t.Errorf("%+v", a.Report)
 	}

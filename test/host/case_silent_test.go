@@ -21,7 +21,7 @@ func TestCaseATimerThatNoBootStartsIsRefused(t *testing.T) {
 	for version, settings := range map[string]string{"0.1.1-dev": "OnUnitActiveSec=1h", "0.1.2-dev": "OnUnitInactiveSec=1h\nOnBootSec="} {
 		m.untouched(func() {
 			a := m.deploy(version, timer(settings), parameter("run-on-deploy", "false"))
-			if m.expect(a, "refused", deploy.ExitPreflight, "deploy/systemd/atta.timer only counts from the last run"); a.Reason != deploy.ReasonUnitInvalid {
+			if m.expect(a, "refused", deploy.ExitPreflight, "deploy/systemd/atta.timer elapses only relative to an earlier run"); a.Reason != deploy.ReasonUnitInvalid {
 				t.Errorf("reason %s", a.Reason)
 			}
 		})
@@ -34,15 +34,15 @@ func TestCaseSettingsThatSystemdIgnoresAreNamed(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	a := m.deployed("0.1.0-dev", own("systemd/atta.service", unitWith(t, "MemoryMx=512M")))
-	if !strings.Contains(a.Message, "; systemd says of its units: atta.service:12: Unknown key 'MemoryMx'") {
+	if !strings.Contains(a.Message, "; systemd warnings: atta.service:12: Unknown key 'MemoryMx'") {
 		t.Error(a.Message)
 	}
-	if a := m.deployed("0.1.1-dev"); strings.Contains(a.Message, "systemd says") {
+	if a := m.deployed("0.1.1-dev"); strings.Contains(a.Message, "systemd warnings") {
 		t.Error(a.Message)
 	}
 	m.untouched(func() {
 		a := m.deploy("0.1.2-dev", own("docker.env", "# more\nexport DOCKER_ARGS=--publish=80:80\n"))
-		m.expect(a, "refused", deploy.ExitPreflight, "deploy/docker.env, line 2: systemd takes KEY=value only, without export")
+		m.expect(a, "refused", deploy.ExitPreflight, "deploy/docker.env, line 2: systemd takes only KEY=value: remove export")
 	})
 }
 
@@ -57,7 +57,7 @@ func TestCaseAContainerWithoutMemoryIsNamed(t *testing.T) {
 	m.expect(a, "rolled-back", deploy.ExitUnhealthy, "did not stay up: result exit-code, exit status 137; 0.1.0-dev is back")
 	m.write("oom", "atta\n", 0o644)
 	a = m.deploy("0.1.2-dev", killed, parameter("allow-quarantined", "true"))
-	m.expect(a, "rolled-back", deploy.ExitUnhealthy, "exit status 137; the kernel killed a process of its container for lack of memory (OOM); 0.1.0-dev is back")
+	m.expect(a, "rolled-back", deploy.ExitUnhealthy, "exit status 137; the kernel killed a process in the container: out of memory (OOM); 0.1.0-dev is back")
 }
 
 // An old CLI on a new Python prints warnings with each answer: https://github.com/aws/aws-cli/issues/8547

@@ -99,7 +99,7 @@ func TestTableOfDeploys(t *testing.T) {
 	cloud.AddInstance(localaws.Instance{ID: instanceID, Name: "bench", Machine: host})
 	flags := []string{"--mode=service", `--image-command=["--serve"]`, "--health-url=http://127.0.0.1:8080/health", "--min-healthy-time=" + minHealthy.String()}
 	rows := []string{"deploy of a service, until it is verified", "  of that the instance's own work", "  of that its minimum healthy time", "  the rest: push, bundle, requests, waiting for SSM",
-		"the service does not answer during a deploy", "rollback of a service, until it is verified", "the service does not answer during a rollback"}
+		"downtime of the service during a deploy", "rollback of a service, until it is verified", "downtime of the service during a rollback"}
 	times := make([][]time.Duration, len(rows))
 	deploy := func(version string) {
 		if log, outputs, err := s.runAction(version, nil, flags...); err != nil || outputs["status"] != "success" {
@@ -122,7 +122,7 @@ func TestTableOfDeploys(t *testing.T) {
 		}
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "Medians of %d rounds on one instance of `make e2e`, a container with Debian's systemd, Docker 20.10 and AWS CLI, on %d cores with %s. The image is there; the local AWS answers on the same machine.\n\n| | median | fastest | slowest |\n|---|---:|---:|---:|\n",
+	fmt.Fprintf(&b, "Medians of %d rounds on one instance of `make e2e`, a container with Debian's systemd, Docker 20.10 and AWS CLI, on %d cores with %s. The image is already on the instance; AWS is emulated on the same machine.\n\n| | median | fastest | slowest |\n|---|---:|---:|---:|\n",
 		benchRounds, runtime.GOMAXPROCS(0), runtime.Version())
 	for i, row := range rows {
 		slices.Sort(times[i])

@@ -158,11 +158,11 @@ func TestOnEachMachineCaseWhatAHealthcheckPrintsIsInTheMessage(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		m.deployed("0.1.0-dev", serving(m.port))
 		a := m.deploy("0.1.1-dev", serving(m.port), image(sample.WithHealthCheck("-nonsense")), parameter("health-timeout", "8"))
-		m.expect(a, "rolled-back", deploy.ExitUnhealthy, "by its HEALTHCHECK; its last run ended with 2: flag provided but not defined: -nonsense Usage of")
+		m.expect(a, "rolled-back", deploy.ExitUnhealthy, "by its HEALTHCHECK; its last check ended with 2: flag provided but not defined: -nonsense Usage of")
 		missing := image(func(c *v1.ConfigFile) {
 			c.Config.Healthcheck = &v1.HealthConfig{Test: []string{"CMD", "curl", "-f", "x"}, Interval: 1e9, Retries: 2}
 		})
 		a = m.deploy("0.1.2-dev", serving(m.port), missing, parameter("health-timeout", "8"))
-		m.expect(a, "rolled-back", deploy.ExitUnhealthy, "by its HEALTHCHECK; its last run ended with -1: ")
+		m.expect(a, "rolled-back", deploy.ExitUnhealthy, "by its HEALTHCHECK; its last check ended with -1: ")
 	})
 }

@@ -18,7 +18,7 @@ func TestAJobThatIsNotToRunOnDeployIsInstalledOnly(t *testing.T) {
 	m := boot(t)
 	later := parameter("run-on-deploy", "false")
 	a := m.deployed("0.0.1-dev", noted("exit 3"), later)
-	if !strings.Contains(a.Message, "0.0.1-dev is installed; its timer or systemctl start atta runs it") || a.Evidence != deploy.EvidenceNotRun || a.Verified || m.exists("journal") {
+	if !strings.Contains(a.Message, "0.0.1-dev is installed; run by its timer or systemctl start atta") || a.Evidence != deploy.EvidenceNotRun || a.Verified || m.exists("journal") {
 		t.Errorf("%+v; the job left %q", a.Report, m.text("journal"))
 	}
 	m.deployed("0.0.2-dev", noted("true"), later)
