@@ -132,7 +132,7 @@ func failedHosts(err error) []*rollout.Host {
 func runValues(result rollout.Result) values {
 	release := result.Plan.Release
 	return values{
-		"service": release.Service, "environment": release.Environment, "next": release.Version.Next().String(),
+		"service": release.Service, "environment": release.Environment, "version": release.Version.String(), "next": release.Version.Next().String(),
 		"region": result.Plan.Region, "current": cmp.Or(result.Current.Version, "a version"),
 	}
 }

@@ -51,7 +51,7 @@ var rolledBackHint = hint{sign: "status `rolled-back`", onHost: hasState(rollout
 		return ""
 	}}
 
-const bothLogs = "On the instance, `journalctl -u {service}` shows the program's log, and `/var/log/{service}-deploy.log` is the deploy log."
+const bothLogs = "On the instance, `journalctl -u {service}` shows the log of the program, in every version, and `/var/log/{service}-deploy.log` is the deploy log."
 
 // mayHaveRelease reports whether a host may run the new release.
 func mayHaveRelease(host *rollout.Host) bool {
@@ -73,16 +73,16 @@ var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(dep
 		case result.Plan.Operation == rollout.Rollback:
 			return "The version to roll back to is not healthy now: see the program's last log lines. Repair the cause, such as a database or a setting, and start the rollback again, or set `version` to another healthy version."
 		case host.State == rollout.RollbackFailed && isUp(host):
-			return "When {before} is healthy, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine). If its last log lines show a bug in the program, release the fix as {next} instead."
+			return "When {before} is healthy, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine). If its last log lines show a bug in the program, release the fix as {next} instead."
 		case others > 0:
-			return "The release is healthy on {others}: check first what differs on {instances}, then limits that all share, such as database connections. If you fix the program, release it as {next}; otherwise deploy this version again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."
+			return "The release is healthy on {others}: check first what differs on {instances}, then limits that all share, such as database connections. If you fix the program, release it as {next}; otherwise deploy {version} again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."
 		case host.State == rollout.RolledBack && isUp(host):
-			return "`systemctl status {service} --lines=50` on {instance} shows what {before} logs since it is up again. If it logs the same error, and other instances do too, what they share is down, such as a database; if only this one does, check its network. If not, check the release's changes and the settings that it needs. " + afterRepair
+			return "`systemctl status {service} --lines=50` on {instance} shows what {before} logs since it is up again. The same error, on other instances as well: what they share is down, such as a database. The same error, here only: check the network and the settings of this instance. No error: check what the release changes, and its new settings. " + afterRepair
 		}
 		return ""
 	}}
 
-const afterRepair = "If you fix the program, release it as {next}. If you fix anything else, deploy this version again [with `allow-quarantined: true`](workflows.md#quarantine), since its image is now quarantined."
+const afterRepair = "If you fix the program, release it as {next}. If you fix anything else, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is now refused."
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{

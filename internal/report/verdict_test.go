@@ -256,7 +256,7 @@ func TestRemedyForWhatFailsInBothVersionsIsNotARelease(t *testing.T) {
 	failed.Report.Version, failed.Report.Unit = "0.1.29-dev", "active"
 	result, err := unhealthy(finished(failed), rollout.OutcomeRollbackFailed)
 	summary := report.Summary(result, err)
-	for _, want := range []string{"`0.1.29-dev` (**not healthy**)", "0.1.29-dev is up on i-1, but also fails its health checks", "When 0.1.29-dev is healthy, deploy this version again"} {
+	for _, want := range []string{"`0.1.29-dev` (**not healthy**)", "0.1.29-dev is up on i-1, but also fails its health checks", "When 0.1.29-dev is healthy, deploy 0.1.30-dev again"} {
 		if !strings.Contains(summary, want) {
 			t.Errorf("no %q in\n%s", want, summary)
 		}
