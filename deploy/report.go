@@ -53,7 +53,7 @@ type Report struct {
 	Proved   bool     `json:"proved"`   // it was seen to run or to succeed there
 	Since    int64    `json:"since"`    // when the installed version was first seen healthy, in Unix seconds; 0: never
 	Time     int64    `json:"time"`     // the host's clock, in Unix seconds
-	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container, restarts, last-run, engine, cut-off
+	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container, restarts, last-run, last-deploy, engine, cut-off
 }
 
 // Phases returns the phases that a host reports, in their order.

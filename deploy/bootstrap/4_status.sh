@@ -128,7 +128,7 @@ is_restarting() { ((RESTARTS + ${PROPERTY[NRestarts]:-0} > 0 && $(date +%s) - ST
 
 # detect_drift: how this host differs from the installed release.
 detect_drift() {
-  local file unit proved drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
+  local file unit proved ended drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
   INSTALLED="no release of $SERVICE is installed"
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   INSTALLED="$SERVICE is installed; $SEEN"
@@ -147,6 +147,9 @@ detect_drift() {
     drift+=',"image"'
   elif [[ $BUSY == false ]]; then
     [[ ! -f $HOME_OF_SERVICE/current/failed || $EVIDENCE == running ]] || drift+=',"last-run"'
+    # What is up may fail its health checks, which a status does not run.
+    ended=$(grep -soE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" | tail -n 1)
+    [[ $ended != *failed* ]] || drift+=',"last-deploy"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
       oneshot:*:other-image | oneshot:*:failed) drift+=',"container"' ;;

@@ -198,7 +198,7 @@ func (r *run) quarantineImage(ctx context.Context) {
 	}
 	if slices.ContainsFunc(r.result.Hosts, ranBefore) ||
 		r.result.Current.Verified && r.result.Current.Digest == r.result.Image.Digest {
-		r.console.Notice("The image is not quarantined", "%s was healthy elsewhere before this run", r.plan.Release.Version)
+		r.console.Notice("The image is not quarantined", "%s was healthy before this run", r.plan.Release.Version)
 		return
 	}
 	err := r.services.Lease.UpdateCurrent(r.leaseContext(ctx), r.lease.Generation(), func(c *lease.Current) {

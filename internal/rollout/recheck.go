@@ -135,7 +135,7 @@ func (h *Host) applyRecheck(report *deploy.Report) {
 // earlier failure, says nothing about what runs.
 func driftOfRelease(report *deploy.Report) []string {
 	return slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool {
-		return word == "timer" || word == "unit-file" || word == "last-run"
+		return word == "timer" || word == "unit-file" || word == "last-run" || word == "last-deploy"
 	})
 }
 

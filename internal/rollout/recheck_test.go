@@ -110,7 +110,7 @@ func TestOnlyDriftThatLastsOnAnEarlierWaveRollsItBack(t *testing.T) {
 		lasts time.Duration
 		want  string // in the error; empty: the run succeeds
 	}{
-		"a timer that was stopped":         {[]string{"timer", "unit-file", "last-run"}, time.Hour, ""},
+		"a timer that was stopped":         {[]string{"timer", "unit-file", "last-run", "last-deploy"}, time.Hour, ""},
 		"an engine that is silent":         {[]string{"engine"}, time.Minute, ""},
 		"an engine that stays silent":      {[]string{"engine"}, time.Hour, "every other instance runs 0.1.30-dev, and keeps it: 1 of 2 instances are not known to run the release\ninstance i-01 (name-of-i-01): unknown: it was healthy, and now it runs 0.1.30-dev"},
 		"a program that was started again": {[]string{"inactive"}, 15 * time.Second, ""},
