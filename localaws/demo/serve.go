@@ -27,10 +27,15 @@ Instances of the service atta in the environment demo: %d. In another shell, in 
   cp %s .
   %[3]s --version=0.1.0-demo --image=image.tar
   %[3]s --operation=status
-  %[3]s --operation=rollback
+  %[3]s --operation=rollback # after a second version
 
-A program that stays up needs --mode=service; docs/instance.md says how to deploy one of your own. The root folder of the first instance is %s. Ctrl-C ends this, and removes everything.
-`, len(s.hosts), filepath.Join(s.folder, "image.tar"), s.commandPath(), s.hosts[0].Root())
+A program that stays up needs --mode=service; docs/instance.md says how to deploy one of your own. A shell on the first
+instance, in which systemctl, journalctl and the files below $ATTA_ROOT are its own:
+
+  %[4]s
+
+Ctrl-C ends this, and removes everything.
+`, len(s.hosts), filepath.Join(s.folder, "image.tar"), s.commandPath(), shellescape.QuoteCommand([]string{"env", "ATTA_ROOT=" + s.hosts[0].Root(), "PATH=" + filepath.Join(filepath.Dir(s.hosts[0].Root()), "bin") + ":" + os.Getenv("PATH"), "bash"}))
 	<-ctx.Done()
 	return nil
 }
