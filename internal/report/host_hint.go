@@ -19,7 +19,7 @@ var stateHints = []hint{
 			if !isUp(host) {
 				return ""
 			}
-			return "rollback-failed: act now: {before} is up on {instances}, but also fails its health checks. The cause is probably outside both releases, such as a database; {before} recovers without a deploy once that is repaired."
+			return "rollback-failed: act now: {before} is back on {instances}, but is not healthy either. The cause is probably outside both releases, such as a database: once that is repaired, {before} recovers without a deploy, and {version} can be deployed again [with `allow-quarantined: true`](workflows.md#quarantine)."
 		}},
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
 		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
@@ -58,31 +58,44 @@ func mayHaveRelease(host *rollout.Host) bool {
 	return host.State != rollout.RolledBack && host.State != rollout.NotStarted && host.State != rollout.NotDeployed
 }
 
-// isUp reports whether the unit of a host was active when it reported a release.
+// isUp reports whether the unit of a host was active, or about to be, when it reported a release.
 func isUp(host *rollout.Host) bool {
-	return host.Report != nil && host.Report.Version != "" && host.Report.Unit == "active"
+	return host.Report != nil && host.Report.Version != "" && (host.Report.Unit == "active" || host.Report.Unit == "activating")
 }
 
 // unhealthyHint is for a release that came up unhealthy: whether the release or its surroundings are at fault, only a
 // comparison shows.
 var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(deploy.ReasonUnhealthy),
-	remedy: "See the program's last log lines. " + afterRepair,
+	remedy: "See the program's last log lines. " + releaseFix + ofQuarantined,
 	more:   "An image that is healthy on other instances is not quarantined: look for what is different on this one.",
 	inRun: func(result rollout.Result, host *rollout.Host, others int) string {
+		again := ofQuarantined
+		if others > 0 || result.Current.Verified && result.Current.Digest == result.Image.Digest {
+			again = ofHealthyBefore
+		}
 		switch {
 		case result.Plan.Operation == rollout.Rollback:
 			return "The version to roll back to is not healthy now: see the program's last log lines. Repair the cause, such as a database or a setting, and start the rollback again, or set `version` to another healthy version."
 		case host.State == rollout.RollbackFailed && isUp(host):
-			return "When {before} is healthy, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine). If its last log lines show a bug in the program, release the fix as {next} instead."
+			return "If the program's last log lines show a bug instead, release the fix as {next}."
 		case others > 0:
-			return "The release is healthy on {others}: check first what differs on {instances}, then limits that all share, such as database connections. If you fix the program, release it as {next}; otherwise deploy {version} again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."
+			return "The release is healthy on {others}: check first what differs on {instances}, then limits that all share, such as database connections. " + releaseFix + again
+		case host.State == rollout.RolledBack && isUp(host) && len(result.Hosts) > 1:
+			return sinceUpAgain + "The same error, on other instances as well: what they share is down, such as a database. The same error, here only: check the network and the settings of this instance. " + noError + releaseFix + again
 		case host.State == rollout.RolledBack && isUp(host):
-			return "`systemctl status {service} --lines=50` on {instance} shows what {before} logs since it is up again. The same error, on other instances as well: what they share is down, such as a database. The same error, here only: check the network and the settings of this instance. No error: check what the release changes, and its new settings. " + afterRepair
+			return sinceUpAgain + "The same error: what both versions need is down, such as a database. " + noError + releaseFix + again
 		}
-		return ""
+		return "See the program's last log lines. " + releaseFix + again
 	}}
 
-const afterRepair = "If you fix the program, release it as {next}. If you fix anything else, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is now refused."
+// Sentences of unhealthyHint.
+const (
+	sinceUpAgain    = "`systemctl status {service} --lines=50` on {instance} shows what {before} logs since it is up again. "
+	noError         = "No error: check what the release changes, and its new settings. "
+	releaseFix      = "If you fix the program, release it as {next}. "
+	ofQuarantined   = "If you fix anything else, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is now refused."
+	ofHealthyBefore = "If you fix anything else, deploy {version} again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."
+)
 
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{

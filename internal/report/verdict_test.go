@@ -166,8 +166,10 @@ func TestRemedyLooksFirstAtWhatTellsTheReleaseFromItsSurroundings(t *testing.T) 
 	undone.Report.Outcome = deploy.OutcomeDeployed
 	up := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)
 	up.Report.Version, up.Report.Unit = "0.1.29-dev", "active"
+	alone := *up
 	for want, hosts := range map[string][]*rollout.Host{
 		"See the program's last log lines.":                  {failed, host("i-2", rollout.NotStarted, "", "", "")},
+		"The same error: what both versions need is down":    {&alone},
 		"shows what 0.1.29-dev logs since it is up again":    {up, host("i-2", rollout.NotStarted, "", "", "")},
 		"The release is healthy on 2 instances: check first": {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
 	} {
@@ -256,7 +258,7 @@ func TestRemedyForWhatFailsInBothVersionsIsNotARelease(t *testing.T) {
 	failed.Report.Version, failed.Report.Unit = "0.1.29-dev", "active"
 	result, err := unhealthy(finished(failed), rollout.OutcomeRollbackFailed)
 	summary := report.Summary(result, err)
-	for _, want := range []string{"`0.1.29-dev` (**not healthy**)", "0.1.29-dev is up on i-1, but also fails its health checks", "When 0.1.29-dev is healthy, deploy 0.1.30-dev again"} {
+	for _, want := range []string{"`0.1.29-dev` (**not healthy**)", "0.1.29-dev is back on i-1, but is not healthy either", "and 0.1.30-dev can be deployed again", "show a bug instead, release the fix as 0.1.31-dev"} {
 		if !strings.Contains(summary, want) {
 			t.Errorf("no %q in\n%s", want, summary)
 		}
@@ -273,5 +275,17 @@ func TestNoReleaseIsSaidToBeBackWhereThereWasNone(t *testing.T) {
 	result, err := unhealthy(finished(failed), rollout.OutcomeRolledBack)
 	if hints := strings.Join(report.Hints(result, err), "\n"); !strings.Contains(hints, "As before, no release is installed on i-1.") || strings.Contains(hints, "back") {
 		t.Errorf("the hints are\n%s", hints)
+	}
+}
+
+// What ran healthy before this run is not quarantined.
+func TestNoRemedyCallsTheRunningImageQuarantined(t *testing.T) {
+	failed := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)
+	result, err := unhealthy(finished(failed), rollout.OutcomeRolledBack)
+	for verified, want := range map[bool]string{true: " if its image is refused.", false: ", as its image is now refused."} {
+		result.Current.Verified, result.Current.Digest = verified, result.Image.Digest
+		if hints := strings.Join(report.Hints(result, err), "\n"); !strings.Contains(hints, want) {
+			t.Errorf("no %q in\n%s", want, hints)
+		}
 	}
 }
