@@ -148,7 +148,7 @@ detect_drift() {
   elif [[ $BUSY == false ]]; then
     [[ ! -f $HOME_OF_SERVICE/current/failed || $EVIDENCE == running ]] || drift+=',"last-run"'
     # What is up may fail its health checks, which a status does not run.
-    ended=$(grep -soE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" | tail -n 1)
+    ended=$(grep -soE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" | tail -n 1) || true
     [[ $ended != *failed* ]] || drift+=',"last-deploy"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in

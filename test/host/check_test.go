@@ -154,4 +154,8 @@ func TestAStatusAfterAFailedRollbackIsDrifted(t *testing.T) {
 	if a := m.ask(); len(a.Drift) > 0 {
 		t.Errorf("the status is %+v", a.Report)
 	}
+	m.sh("rm $ATTA_ROOT/opt/atta/history")
+	if a := m.ask(); a.Version != "0.0.1-dev" || len(a.Drift) > 0 {
+		t.Errorf("without a history, the status is %+v", a.Report)
+	}
 }
