@@ -34,7 +34,9 @@ func TestSizeIsWhatAHostDownloads(t *testing.T) {
 	s, one, both := newServer(t), randomImage(3), twoPlatforms()
 	largest := int64(0)
 	for _, platform := range must(both.IndexManifest()).Manifests {
-		largest = max(largest, stored(must(both.Image(platform.Digest))))
+		if platform.Platform.OS == "linux" { // no host downloads the others
+			largest = max(largest, stored(must(both.Image(platform.Digest))))
+		}
 	}
 	for name, test := range map[string]struct {
 		tree tree
