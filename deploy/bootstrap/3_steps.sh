@@ -191,8 +191,9 @@ restore_rollout() {
   [[ -f $kept ]] || return 0
   read -r _ version <"$kept" || return 0
   [[ ! -d $HOME_OF_SERVICE/releases/$version ]] ||
-    { (umask 077 && sed 1d "$kept" >"$HOME_OF_SERVICE/.rollout.new") && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/releases/$version/rollout.env"; } ||
-    log_line "the previous rollout settings of $version cannot be restored"
+    { (umask 077 && sed 1d "$kept" >"$HOME_OF_SERVICE/.rollout.new") && flush_to_disk "$HOME_OF_SERVICE/.rollout.new" &&
+      mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/releases/$version/rollout.env"; } ||
+    { log_line "the previous rollout settings of $version cannot be restored" && return 0; }
   rm -f -- "$kept"
 }
 
@@ -226,7 +227,8 @@ hand_over() {
     code=30
   fi
   [[ $COMMAND != check && ! $COMMAND:$line =~ ^deploy:.*\"outcome\":\"(refused|roll) ]] || restore_rollout
-  rm -f -- "$HOME_OF_SERVICE/.rollout.kept"
+  # Of an unknown end, settle_rollout decides.
+  [[ $line == *'"outcome":"unknown"'* ]] || rm -f -- "$HOME_OF_SERVICE/.rollout.kept"
   line=${line:0:2000}
   printf '%s\n' "$line"
   # The result of a deploy that was cut off is recorded by its recovery.

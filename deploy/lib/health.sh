@@ -74,7 +74,7 @@ is_refused_by_engine() {
 was_out_of_memory() {
   [[ $(query_docker container inspect --format '{{.State.OOMKilled}}' "$SERVICE" 2>/dev/null) != true ]] || return 0
   query_docker events --since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=oom \
-    --format '{{.Actor.Attributes.name}}' 2>/dev/null | grep -qxF -- "$SERVICE"
+    --format '{{.Actor.Attributes.name}}' 2>/dev/null | grep -xF -- "$SERVICE" >/dev/null # and not -q, which would end docker
 }
 
 # A job is healthy when this start made a new run that ended well, or that is still at
@@ -221,7 +221,7 @@ describe_last_check() {
   code=${text%%,*}
   [[ $text == *',"Output":"'* && $code =~ ^-?[1-9] ]] || return 0
   text=${text#*',"Output":"'}
-  text=${text%%'"}'*}
+  text=${text%'"}]'*}
   text=${text//'\n'/ } text=${text//'\t'/ }
   text=${text//'\"'/'"'}
   text=${text%% }

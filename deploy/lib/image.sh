@@ -57,7 +57,10 @@ keep_image() {
   if ((${#files[@]} > 0)); then
     if ! create_keeper "${files[@]}"; then
       problem=$(last_engine_error <<<"$REPLY")
-      create_keeper && refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
+      if create_keeper; then
+        [[ $KEEPER == "$SERVICE-$TO" ]] || docker rm --volumes "$KEEPER" >/dev/null || true
+        refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
+      fi
       refuse image-unavailable "the image of $TO cannot be kept: $problem"
     fi
     docker rm --volumes "$KEEPER" >/dev/null
