@@ -97,12 +97,13 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 	return true, nil
 }
 
-// explainAgentError returns the output in a list, if a script has printed nothing: it is an error of the agent.
+// explainAgentError returns the output in a list, if a script has printed nothing: it is an error of the agent, or how the script
+// has ended.
 func explainAgentError(output string) string {
 	if _, after, found := strings.Cut("\n"+output, standardError); found {
 		output = after
 	}
-	if output = strings.TrimPrefix(strings.TrimSpace(output), "failed to run commands: "); output == "" {
+	if output = strings.TrimPrefix(strings.TrimSpace(output), "failed to run commands: "); output == "" || strings.HasPrefix(output, "exit status ") || strings.HasPrefix(output, "signal: ") {
 		return ""
 	}
 	return output + " (the error of the SSM agent itself: is the disk full or read-only?)"

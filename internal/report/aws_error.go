@@ -64,6 +64,8 @@ func deniedCall(err error, s3 bool) values {
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/troubleshoot_access-denied.html
 var decidingPolicy = regexp.MustCompile(`(?:with an explicit deny in an?|because no) ((?:[A-Za-z-]+ ){0,3}(?:policy|boundary))\b`)
 
+var refusedAction = regexp.MustCompile(`not authorized to perform: ([a-z0-9-]+:\w+)`)
+
 // overruledCall returns the permission for a call, and the policy that denies it whatever the role's other policies allow.
 func overruledCall(err error) values {
 	if deniedCall(err, true) == nil && deniedCall(err, false) == nil {
@@ -73,7 +75,11 @@ func overruledCall(err error) values {
 	if found == nil || found[1] == "identity-based policy" && strings.HasPrefix(found[0], "because") {
 		return nil
 	}
-	return values{"permission": requiredPermission(innermostCall(err)), "policy": found[1]}
+	permission := requiredPermission(innermostCall(err))
+	if refused := refusedAction.FindStringSubmatch(innermostCall(err).Error()); refused != nil { // S3 asks KMS
+		permission = refused[1]
+	}
+	return values{"permission": permission, "policy": found[1]}
 }
 
 // requiredPermission returns the IAM action of a call. HeadObject requires the action of GetObject,

@@ -160,9 +160,9 @@ func describeRunning(result rollout.Result) string {
 // runningNow returns the version that a host is known to run, or what is known instead.
 func runningNow(host *rollout.Host) string {
 	switch {
-	case host.State == rollout.RollbackFailed && isUp(host):
+	case failedBack(host):
 		return codeSpan(host.Runs()) + " (**not healthy**)"
-	case host.State == rollout.RollbackFailed:
+	case host.State == rollout.RollbackFailed && !isUp(host):
 		return "**perhaps nothing**"
 	case host.IsSilent():
 		return "**not known**"

@@ -75,21 +75,23 @@ func findRemedies(result rollout.Result, err error) (list []remedy) {
 		hosts := failedHosts(part)
 		for _, hint := range hostHints {
 			found := slices.DeleteFunc(slices.Clone(hosts), func(h *rollout.Host) bool { return !hint.onHost(h) })
-			if len(found) == 0 {
-				continue
+			textFor := func(h *rollout.Host) string {
+				if hint.inRun == nil {
+					return hint.remedy
+				}
+				return cmp.Or(hint.inRun(result, h, others), hint.remedy)
 			}
-			text := hint.remedy
-			if hint.inRun != nil {
-				text = cmp.Or(hint.inRun(result, found[0], others), text)
+			for _, same := range groupHosts(found, textFor) {
+				text := textFor(same[0])
+				if hint.named && (len(same) < len(hosts) || len(parts) > 1) {
+					text = "{instances}: " + text
+				}
+				names := same[0].ID
+				if more := len(same) - 1; more > 0 {
+					names += fmt.Sprintf(" and %d more", more)
+				}
+				add(text, values{"instance": same[0].ID, "instances": names, "others": rollout.Instances(others), "before": versionBack(same)})
 			}
-			if hint.named && (len(found) < len(hosts) || len(parts) > 1) {
-				text = "{instances}: " + text
-			}
-			names := found[0].ID
-			if more := len(found) - 1; more > 0 {
-				names += fmt.Sprintf(" and %d more", more)
-			}
-			add(text, values{"instance": found[0].ID, "instances": names, "others": rollout.Instances(others), "before": versionBack(found)})
 		}
 		for _, hint := range errorHints {
 			if hint.onError == nil {

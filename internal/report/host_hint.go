@@ -2,6 +2,7 @@ package report
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
@@ -15,8 +16,8 @@ var hostHints = slices.Concat(stateHints[:2], reasonHints, stateHints[2:])
 var stateHints = []hint{
 	{sign: "status `rollback-failed`", onHost: hasState(rollout.RollbackFailed),
 		remedy: "rollback-failed: act now, the instance may run nothing: `systemctl status {service}`, `journalctl -u {service}` and `/var/log/{service}-deploy.log`.",
-		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
-			if !isUp(host) {
+		inRun: func(result rollout.Result, host *rollout.Host, _ int) string {
+			if !failedBack(host) || result.Plan.Operation == rollout.Rollback {
 				return ""
 			}
 			return "rollback-failed: act now: {before} is back on {instances}, but is not healthy either. The cause is probably outside both releases, such as a database: once that is repaired, {before} recovers without a deploy, and {version} can be deployed again [with `allow-quarantined: true`](workflows.md#quarantine)."
@@ -58,6 +59,12 @@ func mayHaveRelease(host *rollout.Host) bool {
 	return host.State != rollout.RolledBack && host.State != rollout.NotStarted && host.State != rollout.NotDeployed
 }
 
+// failedBack reports whether a host could not roll back on its own, although what was there before is up.
+func failedBack(host *rollout.Host) bool {
+	return host.State == rollout.RollbackFailed && isUp(host) &&
+		(host.Report.Outcome == deploy.OutcomeRollbackFailed || strings.HasPrefix(host.Report.About, string(deploy.OutcomeRollbackFailed)))
+}
+
 // isUp reports whether the unit of a host was active, or about to be, when it reported a release.
 func isUp(host *rollout.Host) bool {
 	return host.Report != nil && host.Report.Version != "" && (host.Report.Unit == "active" || host.Report.Unit == "activating")
@@ -76,10 +83,12 @@ var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(dep
 		switch {
 		case result.Plan.Operation == rollout.Rollback:
 			return "The version to roll back to is not healthy now: see the program's last log lines. Repair the cause, such as a database or a setting, and start the rollback again, or set `version` to another healthy version."
-		case host.State == rollout.RollbackFailed && isUp(host):
+		case failedBack(host):
 			return "If the program's last log lines show a bug instead, release the fix as {next}."
 		case others > 0:
-			return "The release is healthy on {others}: check first what differs on {instances}, then limits that all share, such as database connections. " + releaseFix + again
+			return "The release came up on {others}: check first what differs on {instances}, then limits that all share, such as database connections. " + releaseFix + again
+		case host.State == rollout.RolledBack && isUp(host) && host.Report.Version == result.Plan.Release.Version.String():
+			return "{before} is up again, with its earlier settings and health checks: check what this run has changed, such as `health-url`, `health-command` or a parameter."
 		case host.State == rollout.RolledBack && isUp(host) && len(result.Hosts) > 1:
 			return sinceUpAgain + "The same error, on other instances as well: what they share is down, such as a database. The same error, here only: check the network and the settings of this instance. " + noError + releaseFix + again
 		case host.State == rollout.RolledBack && isUp(host):
