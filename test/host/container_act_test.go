@@ -66,7 +66,8 @@ func newConsumer(t *testing.T) consumer {
 	command(t, root, "git", "clone", "--quiet", ".", c.action)
 	command(t, root, "sh", "-c", "git ls-files --cached --others --exclude-standard -z | xargs -0 cp --parents --target-directory="+c.action)
 	c.replace(filepath.Join(c.action, ".github/workflows/deploy.yml"),
-		"          docker buildx create --use --driver-opt \"image=$BUILDKIT\"\n          docker buildx build \"${args[@]}\" -- \"$CONTEXT\"\n",
+		"          builder=$(docker buildx create --driver-opt \"image=$BUILDKIT\")\n          trap 'docker buildx rm --force \"$builder\" || true' EXIT # or a self-hosted runner would keep it, with its cache\n"+
+			"          docker buildx build --builder \"$builder\" \"${args[@]}\" -- \"$CONTEXT\"\n",
 		"          cp \"/images/$GITHUB_REF_NAME.tar\" image.tar # in place of the build\n")
 	// act does not know queue: https://github.com/nektos/act/blob/v0.2.89/pkg/schema/workflow_schema.json
 	command(t, c.action, "sed", "--in-place", "/^ *queue: max$/d", ".github/workflows/deploy.yml")
