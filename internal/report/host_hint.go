@@ -90,17 +90,17 @@ var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(dep
 		case host.State == rollout.RolledBack && isUp(host) && host.Report.Version == result.Plan.Release.Version.String():
 			return "{before} is up again, with its earlier settings and health checks: check what this run has changed, such as `health-url`, `health-command` or a parameter."
 		case host.State == rollout.RolledBack && isUp(host) && len(result.Hosts) > 1:
-			return sinceUpAgain + "The same error, on other instances as well: what they share is down, such as a database. The same error, here only: check the network and the settings of this instance. " + noError + releaseFix + again
+			return sinceUpAgain + "Yes, and on other instances as well: what they share is down, such as a database. Yes, here only: check the network and the settings of this instance. " + noError + releaseFix + again
 		case host.State == rollout.RolledBack && isUp(host):
-			return sinceUpAgain + "The same error: what both versions need is down, such as a database. " + noError + releaseFix + again
+			return sinceUpAgain + "Yes: what both versions need is down, such as a database. " + noError + releaseFix + again
 		}
 		return "See the program's last log lines. " + releaseFix + again
 	}}
 
 // Sentences of unhealthyHint.
 const (
-	sinceUpAgain    = "`systemctl status {service} --lines=50` on {instance} shows what {before} logs since it is up again. "
-	noError         = "No error: check what the release changes, and its new settings. "
+	sinceUpAgain    = "First check whether {before}, which is up again, logs the same error: `systemctl status {service} --lines=50` on {instance}. "
+	noError         = "No: check what the release changes, and its new settings. "
 	releaseFix      = "If you fix the program, release it as {next}. "
 	ofQuarantined   = "If you fix anything else, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is now refused."
 	ofHealthyBefore = "If you fix anything else, deploy {version} again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."

@@ -32,10 +32,10 @@ func TestRemedyLooksFirstAtWhatTellsTheReleaseFromItsSurroundings(t *testing.T) 
 	up.Report.Version, up.Report.Unit = "0.1.29-dev", "active"
 	alone := *up
 	for want, hosts := range map[string][]*rollout.Host{
-		"See the program's last log lines.":               {failed, host("i-2", rollout.NotStarted, "", "", "")},
-		"The same error: what both versions need is down": {&alone},
-		"shows what 0.1.29-dev logs since it is up again": {up, host("i-2", rollout.NotStarted, "", "", "")},
-		"The release came up on 2 instances: check first": {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
+		"See the program's last log lines.":                 {failed, host("i-2", rollout.NotStarted, "", "", "")},
+		"Yes: what both versions need is down":              {&alone},
+		"First check whether 0.1.29-dev, which is up again": {up, host("i-2", rollout.NotStarted, "", "", "")},
+		"The release came up on 2 instances: check first":   {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
 	} {
 		result, _ := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
 		if hints := strings.Join(report.Hints(result, &rollout.UnhealthyError{Hosts: hosts[:1], Of: len(hosts)}), "\n"); !strings.Contains(hints, want) {
