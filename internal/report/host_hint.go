@@ -90,9 +90,9 @@ var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(dep
 		case host.State == rollout.RolledBack && isUp(host) && host.Report.Version == result.Plan.Release.Version.String():
 			return "{before} is up again, with its earlier settings and health checks: check what this run has changed, such as `health-url`, `health-command` or a parameter."
 		case host.State == rollout.RolledBack && isUp(host) && len(result.Hosts) > 1:
-			return sinceUpAgain + "Yes, and on other instances as well: what they share is down, such as a database. Yes, here only: check the network and the settings of this instance. " + noError + releaseFix + again
+			return sinceUpAgain + "If it does, run the same on another instance: the same error there means that something shared is down, such as a database; if there is none, check the network and the settings of this instance. " + noError + releaseFix + again
 		case host.State == rollout.RolledBack && isUp(host):
-			return sinceUpAgain + "Yes: what both versions need is down, such as a database. " + noError + releaseFix + again
+			return sinceUpAgain + "If it does, something that both versions need is down, such as a database. " + noError + releaseFix + again
 		}
 		return "See the program's last log lines. " + releaseFix + again
 	}}
@@ -100,7 +100,7 @@ var unhealthyHint = hint{sign: "`unhealthy`", named: true, onHost: hasReason(dep
 // Sentences of unhealthyHint.
 const (
 	sinceUpAgain    = "First check whether {before}, which is up again, logs the same error: `systemctl status {service} --lines=50` on {instance}. "
-	noError         = "No: check what the release changes, and its new settings. "
+	noError         = "If it does not, check what the release changes, and its new settings. "
 	releaseFix      = "If you fix the program, release it as {next}. "
 	ofQuarantined   = "If you fix anything else, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is now refused."
 	ofHealthyBefore = "If you fix anything else, deploy {version} again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."

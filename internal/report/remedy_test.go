@@ -33,7 +33,7 @@ func TestRemedyLooksFirstAtWhatTellsTheReleaseFromItsSurroundings(t *testing.T) 
 	alone := *up
 	for want, hosts := range map[string][]*rollout.Host{
 		"See the program's last log lines.":                 {failed, host("i-2", rollout.NotStarted, "", "", "")},
-		"Yes: what both versions need is down":              {&alone},
+		"If it does, something that both versions need":     {&alone},
 		"First check whether 0.1.29-dev, which is up again": {up, host("i-2", rollout.NotStarted, "", "", "")},
 		"The release came up on 2 instances: check first":   {failed, undone, host("i-3", rollout.Deployed, "", "0.1.30-dev", "")},
 	} {
