@@ -137,7 +137,7 @@ func TestVersionOlderThanCurrentIsRefusedOnEveryInstance(t *testing.T) {
 	})
 }
 
-// A list shows what the agent says of its own failure as what a script has printed to stderr.
+// A list shows an error of the agent itself as if a script had printed it to stderr.
 func TestErrorOfTheAgentIsShownInEachForm(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		for id, said := range map[string]string{
