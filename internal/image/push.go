@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -56,15 +57,18 @@ func (r *Repository) Push(ctx context.Context, src *Source, tag string, options 
 		client: r.client, compression: cmp.Or(options.Compression, Gzip), meter: newMeter(options.Progress),
 		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
 	}
+	atOnce, later := splitRecent(src.root, options.Recent)
+	var recent sync.WaitGroup
+	recent.Go(func() { e.fetchRecent(ctx, atOnce) })
 	have, err := e.client.fetchManifest(ctx, tag)
-	if err != nil {
+	if recent.Wait(); err != nil {
 		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explainError(err))
 	}
 	if have != nil {
 		// The tag exists, so nothing is uploaded whatever src is.
 		err = e.computeDigest(ctx, src.root, have)
 	} else if err = options.checkDigest(src.root); err == nil {
-		if err = e.pushMissing(ctx, src.root, options.Recent); err == nil {
+		if err = e.pushMissing(ctx, src.root, later); err == nil {
 			err = options.checkDigest(src.root)
 		}
 	}
@@ -106,15 +110,22 @@ func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 	return e.computeLayers(ctx, m)
 }
 
-// pushMissing uploads what the repository lacks of m. It fetches the first recent image alone, since that usually suffices.
-func (e *engine) pushMissing(ctx context.Context, m *manifest, recent []string) error {
+// splitRecent returns the images that are read together with the tag, since one of them usually suffices, and those that
+// are read only if it does not. An image whose digest is known needs no configs, and the repository may have it already.
+func splitRecent(m *manifest, recent []string) (atOnce, later []string) {
 	if m.raw != nil {
-		e.fetchRecent(ctx, recent)
-		e.indexLayers(ctx)
-		return e.pushBlobs(ctx, m)
+		return append([]string{m.Digest.String()}, recent...), nil
 	}
 	first := min(1, len(recent))
-	for _, refs := range [][]string{recent[:first], recent[first:]} {
+	return recent[:first], recent[first:]
+}
+
+// pushMissing uploads what the repository lacks of m.
+func (e *engine) pushMissing(ctx context.Context, m *manifest, later []string) error {
+	if m.raw != nil {
+		return e.pushBlobs(ctx, m)
+	}
+	for _, refs := range [][]string{nil, later} {
 		e.fetchRecent(ctx, refs)
 		switch reused, err := e.reuseManifests(m); {
 		case err != nil:
