@@ -229,7 +229,7 @@ func TestCaseTheCAOfACompanyIsReadFromSSLCertFile(t *testing.T) {
 		}
 	}
 	_, err := http.Get(s.URL)
-	if err == nil || (&client{}).isRetryable(err) {
+	if err == nil || isRetryable(err) {
 		t.Errorf("a push would try again after %v", err)
 	}
 }

@@ -75,7 +75,16 @@ func isAbsent(err error) bool {
 }
 
 // fetchManifest returns the manifest that ref names, or nil if there is none.
-func (c *client) fetchManifest(ctx context.Context, ref string) (m *manifest, err error) {
+func (c *client) fetchManifest(ctx context.Context, ref string) (*manifest, error) {
+	m, err := c.getManifest(ctx, ref)
+	if isAbsent(err) {
+		return nil, nil
+	}
+	return m, err
+}
+
+// getManifest returns the manifest that ref names; that there is none is the registry's error.
+func (c *client) getManifest(ctx context.Context, ref string) (m *manifest, err error) {
 	reference, err := c.parseReference(ref)
 	if err != nil {
 		return nil, err
@@ -86,9 +95,7 @@ func (c *client) fetchManifest(ctx context.Context, ref string) (m *manifest, er
 			return err
 		}
 		desc, err := puller.Get(ctx, reference)
-		if isAbsent(err) {
-			return nil
-		} else if err != nil {
+		if err != nil {
 			return err
 		}
 		m = &manifest{raw: desc.Manifest, Descriptor: v1.Descriptor{MediaType: desc.MediaType, Digest: desc.Digest, Size: desc.Size}}

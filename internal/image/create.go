@@ -10,8 +10,6 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
-	"github.com/google/go-containerregistry/pkg/name"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -48,14 +46,11 @@ func (r *Repository) CreateWith(api createAPI, tags []string) {
 	}
 }
 
-// createMissing creates the repository if it does not exist and CreateWith was called, and reports whether it did. Only the
-// answer to a read says so: ECR answers the start of an upload by closing the connection.
-func (r *Repository) createMissing(ctx context.Context, ref name.Reference) (created bool, err error) {
-	if r.create == nil {
-		return false, nil
-	}
-	if _, err := remote.Get(ref, r.remoteOptions(ctx)...); !isRepositoryMissing(err) {
-		return false, nil // the push meets any other error again
+// createMissing creates the repository if err, of a read, says that it does not exist and CreateWith was called, and reports
+// whether it did; otherwise it returns err. ECR answers the start of an upload by closing the connection.
+func (r *Repository) createMissing(ctx context.Context, err error) (created bool, _ error) {
+	if r.create == nil || !isRepositoryMissing(err) {
+		return false, err
 	}
 	return true, r.create(ctx)
 }

@@ -169,3 +169,20 @@ func TestTokenThatExpiresDuringAPushIsRenewed(t *testing.T) {
 	s.interceptWith(nil)
 	s.checkIntact(t, "app:1")
 }
+
+// A token that is refused although it is new will be refused again.
+func TestRefusedTokenIsRenewedOnce(t *testing.T) {
+	s := newServer(t)
+	s.interceptWith(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("WWW-Authenticate", `Basic realm="test"`)
+		refuse(w, http.StatusUnauthorized, "UNAUTHORIZED")
+		return true
+	})
+	auth := &expiringLogin{}
+	repo := s.repository(t, "app")
+	repo.client.auth = auth
+	_, err := repo.Check(t.Context(), "1")
+	if err == nil || !strings.Contains(err.Error(), "refuses the credentials") || auth.renewed != 1 {
+		t.Errorf("%v, after %d renewals", err, auth.renewed)
+	}
+}

@@ -49,10 +49,6 @@ func (r *Repository) Push(ctx context.Context, src *Source, tag string, options 
 	if err != nil {
 		return Pushed{}, err
 	}
-	created, err := r.createMissing(ctx, reference)
-	if err != nil {
-		return Pushed{}, err
-	}
 	e := &engine{
 		client: r.client, compression: cmp.Or(options.Compression, Gzip), meter: newMeter(options.Progress),
 		layers: map[v1.Hash]v1.Descriptor{}, blobs: map[v1.Hash]bool{},
@@ -60,8 +56,10 @@ func (r *Repository) Push(ctx context.Context, src *Source, tag string, options 
 	atOnce, later := splitRecent(src.root, options.Recent)
 	var recent sync.WaitGroup
 	recent.Go(func() { e.fetchRecent(ctx, atOnce) })
-	have, err := e.client.fetchManifest(ctx, tag)
-	if recent.Wait(); err != nil {
+	have, err := e.client.getManifest(ctx, tag)
+	recent.Wait()
+	created, err := r.createMissing(ctx, err)
+	if err != nil && !isAbsent(err) {
 		return Pushed{}, fmt.Errorf("resolve %s: %w", reference, explainError(err))
 	}
 	if have != nil {

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-containerregistry/pkg/authn"
 	"github.com/google/go-containerregistry/pkg/name"
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/google/go-containerregistry/pkg/v1/remote"
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
 )
 
@@ -42,10 +41,9 @@ func (e *TagConflictError) Error() string {
 
 // Repository is one repository of one registry.
 type Repository struct {
-	name    name.Repository
-	options []remote.Option
-	client  *client
-	create  func(context.Context) error // nil: a missing repository is an error
+	name   name.Repository
+	client *client
+	create func(context.Context) error // nil: a missing repository is an error
 }
 
 // NewRepository returns the repository with this name on host, accessed with auth. It sends no request yet.
@@ -59,26 +57,27 @@ func NewRepository(host, repository string, auth authn.Authenticator) (*Reposito
 	if err != nil {
 		return nil, fmt.Errorf("parse repository name %q: %w", repository, err)
 	}
-	return &Repository{
-		name: repo, options: []remote.Option{remote.WithAuth(auth), remote.WithTransport(newTransport(defaultIdleTimeout))},
-		client: &client{repo: repo, auth: auth, backoff: firstBackoff, idleTimeout: defaultIdleTimeout},
-	}, nil
+	return &Repository{name: repo, client: &client{repo: repo, auth: auth, backoff: firstBackoff, idleTimeout: defaultIdleTimeout}}, nil
 }
 
 // URI returns the reference by which a host pulls the image, host/name@sha256:….
 func (r *Repository) URI(digest string) string { return r.name.Name() + "@" + digest }
 
+// referenceTo returns the reference to a tag or a digest of the repository.
+func (r *Repository) referenceTo(ref string) string {
+	if strings.Contains(ref, ":") {
+		return r.URI(ref)
+	}
+	return r.name.Name() + ":" + ref
+}
+
 // Resolve returns the digest (sha256:…) of the image that ref, a tag or a digest, names, or ErrNotFound.
 func (r *Repository) Resolve(ctx context.Context, ref string) (string, error) {
-	reference, err := r.client.parseReference(ref)
+	m, err := r.client.getManifest(ctx, ref)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("resolve %s: %w", r.referenceTo(ref), explainError(err))
 	}
-	desc, err := remote.Head(reference, r.remoteOptions(ctx)...)
-	if err != nil {
-		return "", fmt.Errorf("resolve %s: %w", reference, explainError(err))
-	}
-	return desc.Digest.String(), nil
+	return m.Digest.String(), nil
 }
 
 // Size returns how many bytes a host downloads for the image: its config and its layers, as stored in the registry. For
@@ -88,20 +87,16 @@ func (r *Repository) Size(ctx context.Context, digest string) (int64, error) {
 }
 
 func (r *Repository) downloadSize(ctx context.Context, digest string, v visited) (int64, error) {
-	reference, err := r.client.parseReference(digest)
+	found, err := r.client.getManifest(ctx, digest)
 	if err != nil {
-		return 0, err
-	}
-	desc, err := remote.Get(reference, r.remoteOptions(ctx)...)
-	if err != nil {
-		return 0, fmt.Errorf("read %s: %w", reference, explainError(err))
+		return 0, fmt.Errorf("read %s: %w", r.URI(digest), explainError(err))
 	}
 	var m struct {
 		Config            v1.Descriptor
 		Layers, Manifests []v1.Descriptor
 	}
-	if err := decodeJSON(desc.Manifest, &m); err != nil {
-		return 0, fmt.Errorf("read %s: %w", reference, err)
+	if err := decodeJSON(found.raw, &m); err != nil {
+		return 0, fmt.Errorf("read %s: %w", r.URI(digest), err)
 	}
 	size := m.Config.Size
 	for _, layer := range m.Layers {
@@ -113,7 +108,7 @@ func (r *Repository) downloadSize(ctx context.Context, digest string, v visited)
 		}
 		fresh, err := v.markRead(platform.Digest)
 		if err != nil {
-			return 0, fmt.Errorf("read %s: %w", reference, err)
+			return 0, fmt.Errorf("read %s: %w", r.URI(digest), err)
 		}
 		if !fresh {
 			continue
@@ -130,25 +125,16 @@ func (r *Repository) downloadSize(ctx context.Context, digest string, v visited)
 // Tag sets each of the tags to the image with this digest, and moves tags that name another image. For an immutable tag of
 // another image, the error is a TagConflictError.
 func (r *Repository) Tag(ctx context.Context, digest string, tags ...string) error {
-	reference, err := r.client.parseReference(digest)
+	m, err := r.client.getManifest(ctx, digest)
 	if err != nil {
-		return err
+		return fmt.Errorf("read %s: %w", r.URI(digest), explainError(err))
 	}
-	desc, err := remote.Get(reference, r.remoteOptions(ctx)...)
-	if err != nil {
-		return fmt.Errorf("read %s: %w", reference, explainError(err))
-	}
-	m := &manifest{raw: desc.Manifest, Descriptor: desc.Descriptor}
 	for _, tag := range tags {
 		if err := r.putTag(ctx, tag, m); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (r *Repository) remoteOptions(ctx context.Context) []remote.Option {
-	return append([]remote.Option{remote.WithContext(ctx)}, r.options...)
 }
 
 // explainError translates an error response of a registry into an error for the caller.

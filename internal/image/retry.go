@@ -26,13 +26,19 @@ type renewer interface{ Renew() }
 // retry calls f until it succeeds or returns an error that is not retryable, at most maxAttempts times. It replaces the
 // retries of go-containerregistry, whose backoff ignores cancellation and which does not renew expired tokens.
 func (c *client) retry(ctx context.Context, f func() error) error {
-	backoff, hangUps := c.backoff, 0
+	backoff, hangUps, renewed := c.backoff, 0, false
 	for attempt := 1; ; attempt++ {
 		err := f()
 		if isHangUp(err) {
 			hangUps++
 		}
-		if err == nil || attempt == maxAttempts || hangUps == maxHangUps || ctx.Err() != nil || !c.isRetryable(err) {
+		switch auth, renewable := c.auth.(renewer); {
+		case err == nil || attempt == maxAttempts || hangUps == maxHangUps || ctx.Err() != nil:
+			return err
+		case isTokenRefused(err) && renewable && !renewed:
+			auth.Renew()
+			renewed = true
+		case !isRetryable(err):
 			return err
 		}
 		jittered := backoff/2 + rand.N(backoff/2)
@@ -51,9 +57,19 @@ func isHangUp(err error) bool {
 	return errors.As(err, &request) && request.Op == "Post" && strings.Contains(request.URL, "/blobs/uploads/") && errors.Is(err, io.EOF)
 }
 
-// isRetryable reports whether another attempt may succeed; if the registry rejected the token, it is renewed first. An error
-// that is neither a response of the registry nor a content error is a network error.
-func (c *client) isRetryable(err error) bool {
+// isTokenRefused reports whether the registry that is pushed to refused the token, which may have expired.
+func isTokenRefused(err error) bool {
+	var registryErr *transport.Error
+	if errors.As(err, new(sourceError)) || !errors.As(err, &registryErr) {
+		return false
+	}
+	code := registryErr.StatusCode
+	return code == http.StatusUnauthorized || code == http.StatusForbidden && strings.Contains(registryErr.Error(), "expired")
+}
+
+// isRetryable reports whether another attempt may succeed. An error that is neither a response of the registry nor a content
+// error is a network error.
+func isRetryable(err error) bool {
 	if errors.As(err, new(contentError)) || errors.Is(err, errInternalTarget) || errors.As(err, new(*tls.CertificateVerificationError)) {
 		return false
 	}
@@ -65,11 +81,7 @@ func (c *client) isRetryable(err error) bool {
 	switch code := registryErr.StatusCode; {
 	case code >= 500, code == http.StatusRequestTimeout, code == http.StatusTooManyRequests, isUploadLost(registryErr):
 		return true
-	case code == http.StatusUnauthorized, code == http.StatusForbidden && strings.Contains(registryErr.Error(), "expired"):
-		if auth, ok := c.auth.(renewer); ok && !ofSource {
-			auth.Renew()
-			return true
-		}
+	case code == http.StatusUnauthorized:
 		return false
 	}
 	for _, e := range registryErr.Errors {

@@ -16,19 +16,11 @@ func (s *Source) ServerSign(ctx context.Context) (string, error) { return s.root
 
 // ServerSign is Source.ServerSign of the image with this digest.
 func (r *Repository) ServerSign(ctx context.Context, digest string) (string, error) {
-	reference, err := r.client.parseReference(digest)
+	m, err := r.client.getManifest(ctx, digest)
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("read %s: %w", r.URI(digest), explainError(err))
 	}
-	_, puller, err := r.client.connect(ctx)
-	if err != nil {
-		return "", explainError(err)
-	}
-	desc, err := puller.Get(ctx, reference)
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", reference, explainError(err))
-	}
-	root, err := walkManifests(ctx, registry{repo: r.name, puller: puller}, desc.Descriptor)
+	root, err := walkManifests(ctx, registry{repo: r.name, puller: r.client.puller}, m.Descriptor)
 	if err != nil {
 		return "", err
 	}
