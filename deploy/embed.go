@@ -18,6 +18,8 @@ var (
 	bootstrapStatus string
 	//go:embed lib/identity.sh
 	identity string
+	//go:embed lib/kept_rollout.sh
+	keptRollout string
 	//go:embed lib/judge.sh
 	judge string
 	//go:embed lib/unit_file.sh
@@ -31,7 +33,7 @@ var (
 // Bootstrap is the constant script that an SSM command carries, bootstrap.sh without its comments. Script
 // puts its quoted parameters in front of it.
 var Bootstrap = commentLine.ReplaceAllString(
-	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+identity+judge+unitFile+bootstrapReport, "")
+	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+identity+keptRollout+judge+unitFile+bootstrapReport, "")
 
 var commentLine = regexp.MustCompile(`(?m)^[ \t]*#(?:[^!\n].*)?\n`)
 

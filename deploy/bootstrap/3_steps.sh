@@ -185,31 +185,6 @@ keep_rollout() {
     flush_to_disk "$HOME_OF_SERVICE/.rollout.new" && mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/.rollout.kept"
 }
 
-# restore_rollout: puts the saved settings back.
-restore_rollout() {
-  local kept=$HOME_OF_SERVICE/.rollout.kept version
-  [[ -f $kept ]] || return 0
-  read -r _ version <"$kept" || return 0
-  [[ ! -d $HOME_OF_SERVICE/releases/$version ]] ||
-    { (umask 077 && sed 1d "$kept" >"$HOME_OF_SERVICE/.rollout.new") && flush_to_disk "$HOME_OF_SERVICE/.rollout.new" &&
-      mv -T -- "$HOME_OF_SERVICE/.rollout.new" "$HOME_OF_SERVICE/releases/$version/rollout.env"; } ||
-    { log_line "the previous rollout settings of $version cannot be restored" && return 0; }
-  rm -f -- "$kept"
-}
-
-# settle_rollout: restores what a killed command has saved, unless its deploy succeeded.
-settle_rollout() {
-  local kept=$HOME_OF_SERVICE/.rollout.kept deployment
-  [[ -f $kept ]] || return 0
-  read -r deployment _ <"$kept" || return 0
-  if grep -sF "\"deployment\":\"$deployment\"" "$HISTORY" | grep -qE '"outcome":"(deployed|unchanged)"' ||
-    { grep -qsxF "DEPLOYMENT=$deployment" "$HOME_OF_SERVICE/state" && grep -qsxF OUTCOME=deployed "$HOME_OF_SERVICE/state"; }; then
-    rm -f -- "$kept"
-  else
-    restore_rollout
-  fi
-}
-
 # hand_over SCRIPT ARGUMENT…: the release's own script may print anything and exit with any
 # code; only its result line and a known exit code are passed on.
 hand_over() {

@@ -81,6 +81,11 @@ begin_change() {
     log_note "the previous deploy was cut off"
     ATTA_LOCK_HELD=yes "$BASE/recover" recover >&2 || [[ ! -L $BASE/recover ]] || end_unchanged refused 51 cut-off "the previous deploy was cut off and cannot be rolled back: $(last_log_line)"
   fi
+  # By hand, a release is judged by its own checks, too, and not by those of a command that was killed.
+  if [[ ${ATTA_LOCK_HELD:-} != yes ]]; then
+    settle_rollout
+    load_release "$OWN"
+  fi
   read_linked_version current
   FROM=$REPLY
   verify_current

@@ -53,7 +53,6 @@ remove_release() {
   mv -T -- "$BASE/releases/$1" "$BASE/.dropped" || return
   log_note "removed the release $1"
   docker rm --volumes "$SERVICE-$1" >&2 || true
-  docker rm --volumes "$SERVICE-$1.check" >/dev/null 2>&1 || true # of a deploy that was killed
   if [[ -n $image ]]; then
     docker image rm "${image%@*}:$tag" >&2 || true
     # Podman keeps what still has its digest, and an image that was refused before it had a tag has nothing else.

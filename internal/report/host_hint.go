@@ -61,7 +61,7 @@ func mayHaveRelease(host *rollout.Host) bool {
 
 // failedBack reports whether a host could not roll back on its own, although what was there before is up.
 func failedBack(host *rollout.Host) bool {
-	return host.State == rollout.RollbackFailed && isUp(host) &&
+	return host.State == rollout.RollbackFailed && isUp(host) && host.Report.Version == host.Before &&
 		(host.Report.Outcome == deploy.OutcomeRollbackFailed || strings.HasPrefix(host.Report.About, string(deploy.OutcomeRollbackFailed)))
 }
 

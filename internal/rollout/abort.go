@@ -187,15 +187,12 @@ func (h *Host) foundUnhealthy() bool {
 }
 
 // quarantineImage keeps an image that was found unhealthy from being deployed again. An image
-// that other hosts ran, healthy, before this run is not to blame: the host is.
+// that was healthy on a host before this run is not to blame: the host is, or what the run was given.
 func (r *run) quarantineImage(ctx context.Context) {
 	if r.plan.Operation != Deploy || !slices.ContainsFunc(r.result.Hosts, (*Host).foundUnhealthy) || isDone(ctx) {
 		return
 	}
-	want := r.expectation()
-	ranBefore := func(h *Host) bool {
-		return h.State == Deployed && !h.Changed || h.State == NotStarted && want.isMetBy(h.Report)
-	}
+	ranBefore := func(h *Host) bool { return h.verified == r.result.Image.Digest }
 	if slices.ContainsFunc(r.result.Hosts, ranBefore) ||
 		r.result.Current.Verified && r.result.Current.Digest == r.result.Image.Digest {
 		r.console.Notice("The image is not quarantined", "%s was healthy before this run", r.plan.Release.Version)

@@ -172,6 +172,9 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 			continue
 		}
 		host.Before, host.Report = answer.report.Version, answer.report
+		if answer.report.Verified {
+			host.verified = answer.report.Digest
+		}
 		host.wasBusy = answer.report.Busy || slices.Contains(answer.report.Drift, "cut-off")
 		host.wasDown = slices.Contains(answer.report.Drift, "inactive") || slices.Contains(answer.report.Drift, "container")
 		highest = max(highest, answer.report.Generation)

@@ -30,6 +30,7 @@ type Host struct {
 	Sent, Ended time.Time // of that command; zero: not known
 
 	seen     time.Time // when it has last answered, to whichever command
+	verified string    // the digest of the release that was verified there when the run began; empty: none
 	wasDown  bool      // its release did not run when the run began
 	wasBusy  bool      // a deploy was at work or cut off there, so Before need not be what this run replaces
 	stale    bool      // it does not answer, or not since its report, or a deploy is at work there

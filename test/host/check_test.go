@@ -3,13 +3,12 @@
 package host_test
 
 import (
+	"github.com/org/atta-deploy-action/deploy"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-
-	"github.com/org/atta-deploy-action/deploy"
 )
 
 // check sends the preflight of a deploy alone.
@@ -158,4 +157,44 @@ func TestAStatusAfterAFailedRollbackIsDrifted(t *testing.T) {
 	if a := m.ask(); a.Version != "0.0.1-dev" || len(a.Drift) > 0 {
 		t.Errorf("without a history, the status is %+v", a.Report)
 	}
+}
+
+// A deploy is killed while docker is asked with the settings; the next one meets that container.
+func TestTheContainerThatKeepsAnImageHasNoSettingsAfterAKill(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.write("opt/atta/.env", "TOKEN=canary-7f3a\n", 0o600)
+	k := m.withHook()
+	m.attempt("0.0.2-dev", daemon(), environment(k.before(`docker rm --volumes "$check"`)))
+	m.output("docker container inspect atta.check")
+	m.deployed("0.0.2-dev", daemon())
+	if m.output("docker container inspect atta.check >/dev/null 2>&1 && echo there || true") != "" {
+		t.Error("the container with the settings is still there")
+	}
+	if env := m.output("docker container inspect --format '{{.Config.Env}}' atta-0.0.2-dev"); strings.Contains(env, "canary") {
+		t.Errorf("the container that stays has the settings: %s", env)
+	}
+}
+
+// What a deploy was sent with that was killed says nothing about the release, also to the operator in a shell.
+func TestARollbackByHandAfterAKillIsJudgedByTheChecksOfTheRelease(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.deployed("0.0.2-dev", daemon())
+	m.replace("docker", "touch $ATTA_ROOT/asked; sleep 1000")
+	a := m.prepare("0.0.1-dev", daemon(), parameter("allow-downgrade", "true"), parameter("health-command", "exit 7"), parameter("health-timeout", "3"), parameter("min-healthy-time", "1"))
+	ended := make(chan answer, 1)
+	go func() { ended <- m.sh(script(slices.Insert(a.args[1:], 0, "deploy"))) }()
+	m.appears("asked")
+	if err := m.KillAgent(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	m.replace("docker", m.passOn("docker"))
+	if kept := m.text("opt/atta/.rollout.kept"); !strings.Contains(kept, " 0.0.1-dev\n") {
+		t.Fatalf("nothing is kept: %s", kept)
+	}
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev runs")
 }

@@ -152,3 +152,16 @@ func TestAFullDiskUnderTheLogDoesNotStopTheRollback(t *testing.T) {
 	m.expect(again, "rolled-back", 40, "exit status 3")
 	m.same(before, m.live())
 }
+
+// systemd does not answer when the release is stopped in the rollback.
+func TestAReleaseThatCannotBeStoppedIsUp(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.replace("systemctl", "[ \"$1:$2\" != stop:atta.service ] || [ ! -e $ATTA_ROOT/unhealthy ] || { echo 'Failed to stop atta.service: Connection timed out' >&2; exit 1; }\n"+m.passOn("systemctl"))
+	a := m.deploy("0.0.2-dev", daemon(), parameter("health-command", "touch "+m.Path("unhealthy")+"; exit 7"), parameter("health-timeout", "3"), parameter("min-healthy-time", "1"))
+	m.expect(a, "rollback-failed", 41, "")
+	if a.Version != "0.0.2-dev" || a.Unit != "active" || a.Reason != "unhealthy" {
+		t.Errorf("%+v", a.Report)
+	}
+}

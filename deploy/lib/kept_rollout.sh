@@ -1,0 +1,28 @@
+# shellcheck shell=bash
+# kept_rollout.sh: the rollout settings that a release had before a deploy or a check of it, which
+# bootstrap.sh saves in .rollout.kept. Part of ec2_deploy.sh and of bootstrap.sh.
+
+# restore_rollout: puts the saved settings back.
+restore_rollout() {
+  local base=$ROOT/opt/$SERVICE version
+  [[ -f $base/.rollout.kept ]] || return 0
+  read -r _ version <"$base/.rollout.kept" || return 0
+  [[ ! -d $base/releases/$version ]] ||
+    { (umask 077 && sed 1d "$base/.rollout.kept" >"$base/.rollout.new") && flush_to_disk "$base/.rollout.new" &&
+      mv -T -- "$base/.rollout.new" "$base/releases/$version/rollout.env"; } ||
+    { printf 'the previous rollout settings of %s cannot be restored\n' "$version" >>"$LOG" || true && return 0; }
+  rm -f -- "$base/.rollout.kept"
+}
+
+# settle_rollout: restores what a killed command has saved, unless its deploy succeeded.
+settle_rollout() {
+  local base=$ROOT/opt/$SERVICE deployment
+  [[ -f $base/.rollout.kept ]] || return 0
+  read -r deployment _ <"$base/.rollout.kept" || return 0
+  if grep -sF "\"deployment\":\"$deployment\"" "$base/history" | grep -qE '"outcome":"(deployed|unchanged)"' ||
+    { grep -qsxF "DEPLOYMENT=$deployment" "$base/state" && grep -qsxF OUTCOME=deployed "$base/state"; }; then
+    rm -f -- "$base/.rollout.kept"
+  else
+    restore_rollout
+  fi
+}
