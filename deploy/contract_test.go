@@ -205,7 +205,7 @@ func TestTheScriptsShareNoFunctionNameWithAnotherMeaning(t *testing.T) {
 	const names = `^([a-z_]+)\(\)`
 	shared := []string{
 		"add_unit_value", "append_history", "disregard_stopped_run", "flush_to_disk", "has_finished", "ignore_ambient_settings", "is_success_status", "json_string", "judge_container", "last_log_line", "last_message", "last_unit_value",
-		"main", "name_identity", "observe_container", "read_properties", "unit_setting",
+		"main", "name_identity", "observe_container", "read_properties", "restore_rollout", "settle_rollout", "unit_setting",
 	}
 	var both []string
 	for _, name := range found(bootstrap, names) {

@@ -149,7 +149,7 @@ unpack_bundle() {
 # bytes never change, so a release that is here with the same bundle and image stays as it
 # is; its rollout settings may differ each time.
 install_release() {
-  local tree=$INCOMING/tree
+  local tree=$INCOMING/tree kept
   printf '%s\n' "SERVICE=$SERVICE" "VERSION=$VERSION" "IMAGE=${GIVEN[image]}" "IMAGE_TAG=$VERSION" "REGION=${GIVEN[region]}" "BUNDLE_SHA256=${GIVEN[sha256]}" \
     >"$tree/release.env"
   printf '%s\n' "IMAGE_BYTES=${GIVEN[image-bytes]}" "ON_RUNNING=${GIVEN[on-running]}" "DRAIN_TIMEOUT=${GIVEN[drain-timeout]}" \
@@ -168,8 +168,15 @@ install_release() {
       mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
     elif [[ $(readlink -f "$HOME_OF_SERVICE/current") == "$(readlink -f "$RELEASE")" ]]; then
       abort_command 20 integrity release-changed "$RELEASE was changed on this host, and it is what runs: restore it, or deploy the next version"
-    else
-      rm -rf -- "$RELEASE"
+    else # of the same image, so what was seen of it holds
+      keep_rollout
+      for kept in verified installed failed settings.env; do
+        [[ ! -f $RELEASE/$kept ]] || cp -p -- "$RELEASE/$kept" "$tree/"
+      done
+      rm -rf -- "$HOME_OF_SERVICE/.dropped"
+      mv -T -- "$RELEASE" "$HOME_OF_SERVICE/.dropped"
+      mv -T -- "$tree" "$RELEASE"
+      rm -rf -- "$HOME_OF_SERVICE/.dropped"
     fi
   fi
   [[ -e $RELEASE ]] || mv -T -- "$tree" "$RELEASE"

@@ -68,28 +68,45 @@ check_units() {
   [[ $RUN_ON_DEPLOY != false || $REPLY == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
   verify_units "$folder" "$units"
   check_observable "$folder/$UNIT"
-  [[ $ACTION == rollback ]] || for unit in $units; do
-    [[ $unit != *.timer ]] || check_timer "$folder/$unit"
+  [[ $ACTION == rollback ]] || check_timers "$folder" "$units"
+}
+
+# check_timers FOLDER NAMES: after a boot something starts each timer, and not only an earlier run its unit. Such a timer is
+# active and never elapses: https://github.com/systemd/systemd/issues/3570
+check_timers() {
+  local timer started=''
+  for timer in $2; do
+    [[ $timer == *.timer ]] || continue
+    grep -q '^\[Install\]' "$1/$timer" || grep -qE "^(Wants|Requires|Also)=.*$timer" "$1"/* ||
+      refuse unit-invalid "deploy/systemd/$timer has no [Install] section, so nothing starts it after a boot: add WantedBy=timers.target to one"
+    ! elapses_alone "$1/$timer" || { timer_unit "$1/$timer" && started+=" $REPLY "; }
+  done
+  for timer in $2; do
+    [[ $timer == *.timer ]] && ! elapses_alone "$1/$timer" || continue
+    timer_unit "$1/$timer"
+    [[ $started != *" $REPLY "* ]] || continue
+    # What a boot starts is an earlier run.
+    if [[ $REPLY == "$UNIT" ]]; then
+      [[ -f $1/$SERVICE.timer ]] || continue
+    elif unit_is UnitFileState enabled "$REPLY"; then
+      continue
+    fi
+    refuse unit-invalid "deploy/systemd/$timer elapses only relative to an earlier run, so it never elapses after a boot: add OnBootSec= or OnCalendar="
   done
 }
 
-# check_timer FILE: refuses a timer that elapses only relative to an earlier run. After a boot it is active and never
-# elapses: https://github.com/systemd/systemd/issues/3570
-check_timer() {
-  local key
-  for key in OnCalendar OnActiveSec OnBootSec OnStartupSec OnClockChange OnTimezoneChange; do
-    unit_setting "Timer.$key" "$1"
-    [[ -z $REPLY ]] || return 0
-  done
-  # What a boot starts is an earlier run.
+# elapses_alone FILE: the timer elapses without an earlier run of its unit. An empty value of any of its times resets them all.
+# https://www.freedesktop.org/software/systemd/man/latest/systemd.timer.html
+elapses_alone() {
+  unit_setting 'Timer.On*' "$1"
+  grep -qE '^(OnCalendar|OnActiveSec|OnBootSec|OnStartupSec)=|^On(Clock|Timezone)Change=(1|yes|y|true|t|on)$' <<<"$REPLY"
+}
+
+# timer_unit FILE: sets REPLY to the unit that the timer starts.
+timer_unit() {
+  local name=${1##*/}
   last_unit_value Timer.Unit "$1"
-  key=${1##*/} key=${REPLY:-${key%.timer}.service}
-  if [[ $key == "$UNIT" ]]; then
-    [[ -f ${1%/*}/$SERVICE.timer ]] || return 0
-  elif unit_is UnitFileState enabled "$key"; then
-    return 0
-  fi
-  refuse unit-invalid "deploy/systemd/${1##*/} elapses only relative to an earlier run, so it never elapses after a boot: add OnBootSec= or OnCalendar="
+  REPLY=${REPLY:-${name%.timer}.service}
 }
 
 # verify_units FOLDER NAMES: systemd would start them, once `current` leads to this release.

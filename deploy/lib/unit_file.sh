@@ -3,8 +3,9 @@
 # build_bundle.sh, which also runs in bash 3.2, and of bootstrap.sh, which embeds its text.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.syntax.html
 
-# unit_setting SECTION.KEY FILE: sets REPLY to the values that the file assigns, a line each. An
-# empty value takes back the earlier ones of a list, and is ignored for what has one value.
+# unit_setting SECTION.KEY FILE: sets REPLY to the values that the file assigns, a line each, or, for a KEY that ends
+# with *, to such lines KEY=value. An empty value takes back the earlier ones of a list, and is ignored for what has
+# one value.
 unit_setting() {
   local line text='' section='' continues='(^|[^\\])(\\\\)*\\$'
   REPLY=''
@@ -32,9 +33,10 @@ add_unit_value() {
   if [[ $text == '['*']' ]]; then
     section=${text#'['}
     section=${section%']'}
-  elif [[ $text != *=* || $section.$key != "$1" ]]; then
+  elif [[ $text != *=* || $section.$key != $1 ]]; then
     return 0
   elif [[ -n $value ]]; then
+    [[ $1 != *'*' ]] || value=$key=$value
     REPLY+=$'\n'$value
   elif [[ $1 != *.Type && $1 != *.Unit ]]; then
     REPLY=''

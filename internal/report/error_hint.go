@@ -150,7 +150,11 @@ var errorHints = []hint{
 		remedy: "If `{service}` was deployed to `{environment}` before, check `service` and `environment`; if not, its first deploy has not succeeded yet."},
 	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
 		remedy: "No earlier release was healthy on the instance: set `version`, or deploy."},
-	{sign: "`… out of sync`", onError: forType(func(*rollout.DriftError) values { return values{} }),
+	{sign: "`… out of sync`, and a newer version runs", onError: forDrift(true),
+		remedy: "Deploy {other} again, which was not recorded: that records it, and leaves healthy instances as they are. To go back to {current} instead, use `operation: rollback` with that `version`."},
+	{sign: "`… out of sync`, and an older version runs", onError: forDrift(false),
+		remedy: "If somebody rolled back on the instance on purpose, make {other} what should run: `operation: rollback` with that `version`. If not, deploy {current} again. Instances that are in sync and healthy stay as they are."},
+	{sign: "`… out of sync` with the version that should run", onError: forType(func(*rollout.DriftError) values { return values{} }),
 		remedy: "Deploy {current} again: instances that are in sync and healthy stay as they are."},
 }
 
@@ -180,4 +184,14 @@ func forType[E error](read func(E) values) func(error) values {
 
 func forProblem(problem fleet.Problem) func(error) values {
 	return forType(func(e *fleet.NotReadyError) values { return valuesIf(e.Problem == problem) })
+}
+
+// forDrift matches hosts that run another version than what should run, a newer or an older one.
+func forDrift(newer bool) func(error) values {
+	return forType(func(e *rollout.DriftError) values {
+		if e.Other == "" || e.Newer != newer {
+			return nil
+		}
+		return values{"other": e.Other}
+	})
 }

@@ -28,7 +28,7 @@ func rowsOf(hints []hint) (rows []Row) {
 
 // describeValues writes the values of a remedy as the page does.
 func describeValues(text string) string {
-	words := map[string]string{"next": "the next version", "version": "this version", "current": "the version that should run", "immutable": "", "before": "the previous version"}
+	words := map[string]string{"next": "the next version", "version": "this version", "current": "the version that should run", "immutable": "", "other": "that version", "before": "the previous version"}
 	end, out := 0, ""
 	for _, at := range valueName.FindAllStringSubmatchIndex(text, -1) {
 		name := text[at[2]:at[3]]

@@ -23,7 +23,13 @@ var stateHints = []hint{
 			return "rollback-failed: act now: {before} is back on {instances}, but is not healthy either. The cause is probably outside both releases, such as a database: once that is repaired, {before} recovers without a deploy, and {version} can be deployed again [with `allow-quarantined: true`](workflows.md#quarantine)."
 		}},
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
-		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe."},
+		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe.",
+		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
+			if !hasReason(deploy.ReasonUnhealthy)(host) {
+				return ""
+			}
+			return "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`."
+		}},
 	rolledBackHint,
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},

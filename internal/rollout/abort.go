@@ -64,11 +64,15 @@ func nameHosts(hosts []*Host) string {
 
 // unhealthyError is nil when each of the hosts, of so many in all, runs the release.
 func unhealthyError(hosts []*Host, of int) error {
-	bad := slices.DeleteFunc(slices.Clone(hosts), (*Host).hasRelease)
+	bad := withoutRelease(hosts)
 	if len(bad) == 0 {
 		return nil
 	}
 	return &UnhealthyError{Hosts: bad, Of: of}
+}
+
+func withoutRelease(hosts []*Host) []*Host {
+	return slices.DeleteFunc(slices.Clone(hosts), (*Host).hasRelease)
 }
 
 // abortRollout ends a rollout: what this run has changed is rolled back as far as the plan
@@ -177,13 +181,7 @@ func (h *Host) foundUnhealthy() bool {
 		return false
 	}
 	// When its answer was lost, it says so later, and what it has gone back to need not be up then.
-	if h.Report.About == fmt.Sprintf("%s:%d", deploy.OutcomeRolledBack, deploy.ExitUnhealthy) {
-		return true
-	}
-	if h.State != RolledBack && h.State != RollbackFailed {
-		return false
-	}
-	return h.Report.Code == deploy.ExitUnhealthy || h.Report.Code == deploy.ExitRollbackFailed && h.Report.Reason == deploy.ReasonUnhealthy
+	return h.Report.Reason == deploy.ReasonUnhealthy
 }
 
 // quarantineImage keeps an image that was found unhealthy from being deployed again. An image

@@ -62,6 +62,11 @@ func (h *Host) hasRelease() bool {
 	return h.State == Deployed || h.State == Running || h.State == Installed
 }
 
+// triedRelease reports whether a host has started the release, and does not run it.
+func (h *Host) triedRelease() bool {
+	return h.State == RolledBack || h.State == RollbackFailed || h.State == Drifted
+}
+
 // Runs is the version that is known to be installed now; empty when it is none, or not
 // known.
 func (h *Host) Runs() string {
@@ -168,7 +173,10 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 // about the deployment.
 func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 	h.Report, h.stale = report, report.Busy
-	outcome, _, _ := strings.Cut(report.About, ":")
+	outcome, code, _ := strings.Cut(report.About, ":")
+	if outcome == string(deploy.OutcomeRolledBack) && code == fmt.Sprint(deploy.ExitUnhealthy) {
+		report.Reason = deploy.ReasonUnhealthy
+	}
 	if report.Busy && outcome != report.About && outcome != string(deploy.OutcomeRefused) { // that one has ended
 		h.Message = "another deploy is at work there"
 		return
@@ -179,18 +187,17 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 			h.setRolledBack("it was rolled back since")
 			return
 		}
+		h.setChanged(want, report, deploy.Outcome(outcome) == deploy.OutcomeDeployed)
 		if problem := want.mismatch(report); problem != "" {
 			h.Message = "asked again: " + problem
 			return
 		}
 		if drift := driftOfRelease(report); len(drift) > 0 {
+			h.Drift = drift
 			h.Message = fmt.Sprintf("asked again: it has %s, and differs in %s", report.Version, strings.Join(drift, ", "))
 			return
 		}
-		h.State, h.Changed, h.Message = stateOf(report), deploy.Outcome(outcome) == deploy.OutcomeDeployed, "its answer was lost; asked again, it runs "+report.Version
-		if h.Changed && want.version != "" && h.wasBusy {
-			h.Before = report.Previous
-		}
+		h.State, h.Message = stateOf(report), "its answer was lost; asked again, it runs "+report.Version
 	case deploy.OutcomeRefused:
 		h.State, h.Message = NotDeployed, "its answer was lost; asked again, it reports that it refused, and runs "+runsOrNothing(report)
 	case deploy.OutcomeRolledBack:
@@ -214,6 +221,14 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 		h.resolved, h.Message = true, "its deploy was cut off, and nobody on it waits to roll it back: the next deploy does, or its next boot"
 	default:
 		h.Message = fmt.Sprintf("asked again, it answers %q", report.About)
+	}
+}
+
+// setChanged records whether the deployment that a host reports later has changed what it runs, and so may be undone.
+func (h *Host) setChanged(want expectation, report *deploy.Report, changed bool) {
+	h.Changed = changed
+	if changed && want.version != "" && h.wasBusy {
+		h.Before = report.Previous
 	}
 }
 

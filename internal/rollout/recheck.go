@@ -14,14 +14,17 @@ import (
 // deployWave deploys to some hosts at once, and asks those that have answered before, in an earlier wave or long
 // before the end of this one, whether they still run the release. When one of either does not, the rollout is
 // aborted. A host that has disappeared since the first wave says nothing about the release: it is left out, and the
-// run fails at its end.
+// run fails at its end. Neither does a new host, in no wave, that has not tried it: the others keep the release.
 func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Host) error {
 	reachable := wave
 	if len(earlier) > 0 {
 		reachable = r.commander().dropUnreachable(ctx, wave)
 	}
 	if len(reachable) > 0 {
-		if err := r.runWave(ctx, title, reachable); err != nil {
+		err := r.runWave(ctx, title, reachable)
+		if isNew := wave[0].Wave == 0; err != nil && isNew && !slices.ContainsFunc(wave, (*Host).triedRelease) && !isDone(ctx) {
+			return r.keepRelease(ctx, err)
+		} else if err != nil {
 			return r.abortRollout(ctx, wave, err)
 		}
 	}
@@ -142,7 +145,12 @@ func driftOfRelease(report *deploy.Report) []string {
 // keepRelease records the release as current although the run fails: what is wrong with a few hosts, which the
 // error names, says nothing about it.
 func (r *run) keepRelease(ctx context.Context, cause error) error {
-	cause = errors.Join(cause, unhealthyError(r.result.Hosts, len(r.result.Hosts)))
+	var unhealthy *UnhealthyError
+	if errors.As(cause, &unhealthy) { // of one wave
+		unhealthy.Hosts = withoutRelease(r.result.Hosts)
+	} else {
+		cause = errors.Join(cause, unhealthyError(r.result.Hosts, len(r.result.Hosts)))
+	}
 	return fmt.Errorf("every other instance runs %s, and keeps it: %w", r.plan.Release.Version, errors.Join(cause, r.setCurrent(r.leaseContext(ctx))))
 }
 

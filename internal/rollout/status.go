@@ -11,12 +11,29 @@ import (
 
 	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/release"
 )
 
 // DriftError lists the hosts that are out of sync.
 type DriftError struct {
 	Hosts []*Host
-	Of    int // hosts in all
+	Of    int    // hosts in all
+	Other string // the newest verified version that they run instead of what should run; empty: none
+	Newer bool   // Other is newer than what should run
+}
+
+func newDriftError(drifted []*Host, of int, current lease.Current) *DriftError {
+	e := &DriftError{Hosts: drifted, Of: of}
+	e.Other = newestVersion(slices.DeleteFunc(slices.Clone(drifted), func(h *Host) bool {
+		return h.Report == nil || !h.Report.Verified || h.Report.Version == current.Version
+	}))
+	recorded, err := release.ParseVersion(current.Version)
+	if other, unknown := release.ParseVersion(e.Other); err == nil && unknown == nil {
+		e.Newer = other.Compare(recorded) > 0
+	} else {
+		e.Other = ""
+	}
+	return e
 }
 
 func (e *DriftError) Error() string {
@@ -64,7 +81,7 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 	}
 	err = setOutputs(r.console, "instance-count", fmt.Sprint(len(r.result.Hosts)))
 	if len(drifted) > 0 && r.plan.FailOnDrift {
-		err = errors.Join(err, &DriftError{Hosts: drifted, Of: len(r.result.Hosts)})
+		err = errors.Join(err, newDriftError(drifted, len(r.result.Hosts), current))
 	}
 	return err
 }

@@ -75,3 +75,25 @@ func TestCaseWarningsOfTheCLIAreNoAnswer(t *testing.T) {
 	m.expect(doctor("/none/"), "refused", deploy.ExitPreflight, "there is no parameter directly below /"+m.name+"/none/")
 	m.deployed("0.1.1-dev", m.fromParameters())
 }
+
+func TestATimerOfASecondUnitThatAnotherTimerStartsIsTaken(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev",
+		own("systemd/atta.timer", "[Timer]\nOnBootSec=5min\n[Install]\nWantedBy=timers.target\n"),
+		own("systemd/atta-often.timer", "[Timer]\nOnUnitInactiveSec=1min\nUnit=atta.service\n[Install]\nWantedBy=timers.target\n"))
+}
+
+func TestATimerThatResetsItsListIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.expect(m.deploy("0.0.1-dev",
+		own("systemd/atta.timer", "[Timer]\nOnBootSec=5min\nOnUnitActiveSec=\nOnUnitActiveSec=1h\n[Install]\nWantedBy=timers.target\n")), "refused", 10, "elapses only relative to an earlier run")
+}
+
+func TestATimerThatNothingEnablesIsRefused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.expect(m.deploy("0.0.1-dev",
+		own("systemd/atta.timer", "[Timer]\nOnCalendar=daily\n")), "refused", 10, "Install")
+}

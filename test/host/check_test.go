@@ -198,3 +198,13 @@ func TestARollbackByHandAfterAKillIsJudgedByTheChecksOfTheRelease(t *testing.T) 
 	}
 	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev runs")
 }
+
+func TestACheckOfThePreviousReleaseLeavesTheRollbackToIt(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.deployed("0.0.2-dev", daemon())
+	m.write("opt/atta/releases/0.0.1-dev/deploy/note", "by hand\n", 0o644)
+	m.check("0.0.1-dev", daemon(), parameter("allow-downgrade", "true"))
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev runs")
+}
