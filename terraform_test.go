@@ -22,11 +22,13 @@ func TestTerraformModule(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	var workspace []string
 	run := func(dir string, arguments ...string) {
 		t.Helper()
 		command := exec.CommandContext(t.Context(), "terraform", arguments...)
 		command.Dir = filepath.Join(work, dir)
 		command.Env = append(os.Environ(), "TF_CLI_CONFIG_FILE="+os.DevNull, "CHECKPOINT_DISABLE=1", "TF_IN_AUTOMATION=1")
+		command.Env = append(command.Env, workspace...)
 		if out, err := command.CombinedOutput(); err != nil {
 			t.Errorf("terraform %s in %s: %v\n%s", strings.Join(arguments, " "), dir, err, out)
 		}
@@ -36,4 +38,7 @@ func TestTerraformModule(t *testing.T) {
 	run("terraform", "test", "-no-color")
 	run("examples/account", "init", "-backend=false", "-plugin-dir="+plugins, "-no-color")
 	run("examples/account", "validate", "-no-color")
+	run("examples/account", "test", "-no-color")
+	workspace = []string{"TF_WORKSPACE=prod"}
+	run("examples/account", "test", "-test-directory=tests/prod", "-no-color")
 }

@@ -9,6 +9,24 @@ provider "aws" {
   region = var.region
 }
 
+# Keeps the state for the service and the environment that it was created for: another one would replace its resources.
+resource "terraform_data" "owner" {
+  input = "${var.service} in ${var.environment}"
+
+  lifecycle {
+    ignore_changes = [input]
+
+    precondition {
+      condition     = terraform.workspace == "default" || endswith(terraform.workspace, var.environment)
+      error_message = "The workspace ${terraform.workspace} is not for ${var.environment}: add -var-file=${terraform.workspace}.tfvars, or run terraform workspace select default."
+    }
+    postcondition {
+      condition     = self.input == "${var.service} in ${var.environment}"
+      error_message = "This state is that of ${self.input}. Another repository needs another clone, another environment a workspace: see docs/setup.md."
+    }
+  }
+}
+
 module "deploy" {
   source = "../../terraform"
 
