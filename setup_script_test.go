@@ -166,6 +166,32 @@ func TestPrintedCommandsLimitOnlyANewEnvironment(t *testing.T) {
 	}
 }
 
+// The list may name other instances, too.
+func TestPrintedCommandsKeepAListThatHasTheInstance(t *testing.T) {
+	line := regexp.MustCompile(`gh variable get EC2_INSTANCE_ID .*--body 'i-0123456789abcdef0'`).FindString(readFile(t, "terraform/tests/instance.tftest.hcl"))
+	for list, want := range map[string]string{
+		"i-0123456789abcdef0":                      "i-0123456789abcdef0",
+		"i-0fedcba9876543210, i-0123456789abcdef0": "i-0fedcba9876543210, i-0123456789abcdef0",
+		"i-0fedcba9876543210":                      "i-0123456789abcdef0",
+		"":                                         "i-0123456789abcdef0", // not set, or a gh that cannot read a variable
+	} {
+		dir := t.TempDir()
+		write(t, filepath.Join(dir, "list"), list)
+		gh := "#!/bin/sh\ncase $2 in get) cat " + dir + "/list; [ -s " + dir + "/list ] ;; set) printf %s \"$9\" >" + dir + "/list ;; esac\n"
+		if err := os.WriteFile(filepath.Join(dir, "gh"), []byte(gh), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		sh := exec.CommandContext(t.Context(), "sh", "-c", line)
+		sh.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"))
+		if out, err := sh.CombinedOutput(); err != nil {
+			t.Fatal(err, string(out))
+		}
+		if got := readFile(t, filepath.Join(dir, "list")); got != want {
+			t.Errorf("the variable %q becomes %q, want %q", list, got, want)
+		}
+	}
+}
+
 func TestSetupScriptGrantsTheKeyOfTheSettings(t *testing.T) {
 	t.Setenv("SETTINGS_KEY_ARN", exampleNames["settings_key"])
 	calls, _ := runSetupScript(t, "")

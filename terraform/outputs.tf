@@ -44,7 +44,11 @@ output "commands" {
     "if ! gh api --silent ${local.environments}/${environment} 2>/dev/null; then\n",
     environment == var.environment ? local.create_limited : ["  gh api --silent --method PUT ${local.environments}/${environment}\n"],
     "fi\n",
-    [for name, value in variables : "gh variable set ${name} --env ${environment} --repo ${var.github_repository} --body '${value}'\n" if value != null],
+    [for name, value in variables : join("", [
+      # A list that has the instance stays.
+      name == "EC2_INSTANCE_ID" ? "gh variable get ${name} --env ${environment} --repo ${var.github_repository} 2>/dev/null | grep -q '${value}' || " : "",
+      "gh variable set ${name} --env ${environment} --repo ${var.github_repository} --body '${value}'\n",
+    ]) if value != null],
   ]]))
 }
 
