@@ -200,12 +200,19 @@ func TestBothHalvesHaveTheSameBounds(t *testing.T) {
 	}
 }
 
+func TestThePhaseOfADownloadIsThatOfTheScript(t *testing.T) {
+	bootstrap, _ := scripts(t)
+	if !strings.Contains(bootstrap, "abort_command 10 "+deploy.PhaseDownload+" no-space ") {
+		t.Error("a host that has no room for the bundle names another phase")
+	}
+}
+
 func TestTheScriptsShareNoFunctionNameWithAnotherMeaning(t *testing.T) {
 	bootstrap, release := scripts(t)
 	const names = `^([a-z_]+)\(\)`
 	shared := []string{
-		"add_unit_value", "append_history", "disregard_stopped_run", "flush_to_disk", "has_finished", "ignore_ambient_settings", "is_success_status", "json_string", "judge_container", "last_log_line", "last_message", "last_unit_value",
-		"main", "name_identity", "observe_container", "read_properties", "restore_rollout", "settle_rollout", "unit_setting",
+		"add_to_history", "add_unit_value", "disregard_stopped_run", "find_in_history", "flush_to_disk", "forget_rollout", "has_finished", "ignore_ambient_settings", "is_success_status", "json_string", "judge_container", "last_log_line", "last_message", "last_unit_value",
+		"main", "name_identity", "observe_container", "read_properties", "restore_rollout", "settle_rollout", "starts_at_boot", "unit_setting",
 	}
 	var both []string
 	for _, name := range found(bootstrap, names) {

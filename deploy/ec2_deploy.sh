@@ -134,6 +134,8 @@ source "${SCRIPT%/*}/lib/releases.sh"
 source "${SCRIPT%/*}/lib/identity.sh"
 # shellcheck source=lib/image.sh
 source "${SCRIPT%/*}/lib/image.sh"
+# shellcheck source=lib/history.sh
+source "${SCRIPT%/*}/lib/history.sh"
 # shellcheck source=lib/kept_rollout.sh
 source "${SCRIPT%/*}/lib/kept_rollout.sh"
 # shellcheck source=lib/journal.sh

@@ -16,6 +16,8 @@ var (
 	bootstrapSteps string
 	//go:embed bootstrap/4_status.sh
 	bootstrapStatus string
+	//go:embed lib/history.sh
+	history string
 	//go:embed lib/identity.sh
 	identity string
 	//go:embed lib/kept_rollout.sh
@@ -33,7 +35,7 @@ var (
 // Bootstrap is the constant script that an SSM command carries, bootstrap.sh without its comments. Script
 // puts its quoted parameters in front of it.
 var Bootstrap = commentLine.ReplaceAllString(
-	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+identity+keptRollout+judge+unitFile+bootstrapReport, "")
+	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+history+identity+keptRollout+judge+unitFile+bootstrapReport, "")
 
 var commentLine = regexp.MustCompile(`(?m)^[ \t]*#(?:[^!\n].*)?\n`)
 

@@ -28,7 +28,7 @@ type Report struct {
 	Outcome    Outcome          `json:"outcome"`
 	Code       ExitCode         `json:"code"`
 	Reason     Reason           `json:"reason"`
-	Phase      string           `json:"phase"`    // in which it ended
+	Phase      string           `json:"phase"`    // in which it ended, such as PhaseDownload
 	Version    string           `json:"version"`  // installed now; empty: none
 	Digest     string           `json:"digest"`   // of the image of that version
 	Verified   bool             `json:"verified"` // was seen to run or to succeed, now or before
@@ -53,7 +53,7 @@ type Report struct {
 	Proved   bool     `json:"proved"`   // it was seen to run or to succeed there
 	Since    int64    `json:"since"`    // when the installed version was first seen healthy, in Unix seconds; 0: never
 	Time     int64    `json:"time"`     // the host's clock, in Unix seconds
-	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, image, inactive, container, restarts, last-run, last-deploy, engine, cut-off
+	Drift    []string `json:"drift"`    // how the host differs from the installed release: unit-file, timer, disabled, image, inactive, container, restarts, last-run, last-deploy, engine, cut-off
 }
 
 // Phases returns the phases that a host reports, in their order.
@@ -147,3 +147,6 @@ func BoundMessage(text string) string {
 	}
 	return text
 }
+
+// PhaseDownload is the phase in which a host fetches the bundle.
+const PhaseDownload = "download"

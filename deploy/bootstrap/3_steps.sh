@@ -99,7 +99,7 @@ recover_interrupted_deploy() {
 # https://docs.aws.amazon.com/systems-manager/latest/APIReference/API_SendCommand.html
 repeat_answer() {
   local line
-  line=$(grep -sF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY") || return 0
+  line=$(find_in_history "$DEPLOYMENT") || return 0
   line=${line##*$'\n'}
   [[ $line == "$(tail -n 1 "$HISTORY")" ]] || abort_command 50 lock stale "this deployment ran before, and others after it"
   trap - EXIT
@@ -209,8 +209,7 @@ hand_over() {
     code=30
   fi
   [[ $COMMAND != check && ! $COMMAND:$line =~ ^deploy:.*\"outcome\":\"(refused|roll) ]] || restore_rollout
-  # Of an unknown end, settle_rollout decides.
-  [[ $line == *'"outcome":"unknown"'* ]] || rm -f -- "$HOME_OF_SERVICE/.rollout.kept"
+  [[ ! $COMMAND:$line =~ ^deploy:.*\"outcome\":\"(deployed|unchanged)\" ]] || forget_rollout "$VERSION"
   line=${line:0:2000}
   printf '%s\n' "$line"
   # The result of a deploy that was cut off is recorded by its recovery.

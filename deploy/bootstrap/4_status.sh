@@ -19,7 +19,7 @@ look_up_deployment() {
     if ((watched == 1)); then BUSY=true; else CUT_OFF=true; fi
   fi
   if [[ -n $about ]]; then
-    line=$(grep -sF "\"deployment\":\"$about\"" "$home/history" | tail -n 1) || line=''
+    line=$(find_in_history "$about") || line=''
     if [[ -z $line && $BUSY == false && $CUT_OFF == false ]] && grep -qsxF "DEPLOYMENT=$about" "$home/state"; then # the history could not be written
       line=$(sed -n -e 's/^OUTCOME=\(..*\)/"outcome":"\1"/p' -e 's/^CODE=\(..*\)/"code":\1, /p' "$home/state")
     fi
@@ -140,6 +140,7 @@ detect_drift() {
     [[ -f $file ]] || continue
     cmp -s "$file" "$ROOT/etc/systemd/system/$unit" || drift+=',"unit-file"'
     [[ $unit != *.timer || $(query_unit ActiveState "$unit") == active ]] || drift+=',"timer"'
+    ! starts_at_boot "$folder" "$unit" || [[ $(query_unit UnitFileState "$unit") != disabled ]] || drift+=',"disabled"'
   done
   if [[ -z $EVIDENCE ]]; then
     drift+=',"engine"'

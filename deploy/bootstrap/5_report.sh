@@ -34,12 +34,8 @@ abort_command() {
   exit_with_log "$1"
 }
 
-# append_history LINE: the result of a deployment is recorded once, by the release's script
-# if it came so far.
-append_history() {
-  grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$HISTORY" ||
-    (umask 077 && TZ=UTC printf '%(%FT%TZ)T %s %s\n' -1 "$COMMAND" "$1" >>"$HISTORY" && flush_to_disk "$HISTORY") || log_line "the history cannot be written"
-}
+# append_history LINE: by the release's script, if the command came so far.
+append_history() { add_to_history "$COMMAND" "$1" || log_line "the history cannot be written"; }
 
 # print_log_end DEPLOYMENT: the end of its log, after the result line.
 print_log_end() { sed -n "/ bootstrap: deployment $1:/,\$p" "$LOG" 2>/dev/null | tail -n 60 | tail -c 6000 || true; }

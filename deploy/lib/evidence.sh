@@ -127,6 +127,7 @@ check_observable() {
   [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
   # systemd ignores such a line: https://github.com/systemd/systemd/issues/2836
-  [[ $ACTION == rollback ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||
+  unit_setting Service.EnvironmentFile "$1"
+  [[ $ACTION == rollback || $REPLY != */deploy/docker.env* ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||
     refuse unit-invalid "deploy/docker.env, line ${exec%%:*}: systemd takes only KEY=value: remove export"
 }

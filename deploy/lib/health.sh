@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # health.sh: start the release and prove that it is healthy. Part of ec2_deploy.sh.
 
-STARTS=no RUN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
+STARTS=no RUN_BEFORE='' MAIN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
 
 # A rollback does not run a job again: it was seen healthy before. A job with
 # RemainAfterExit counts as a service here.
@@ -38,7 +38,7 @@ start_unit() {
   START_CODE=0
   query_properties
   invocation_id
-  RUN_BEFORE=$REPLY
+  RUN_BEFORE=$REPLY MAIN_BEFORE=${PROPERTY[ExecMainStartTimestampMonotonic]:-0}
   CONTAINER_BEFORE=$(query_docker container inspect --format '{{.Id}}' "$SERVICE" 2>/dev/null) || CONTAINER_BEFORE=''
   STARTED_AT=$(date +%s.%N)
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
@@ -51,6 +51,7 @@ check_health() {
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
     ! is_refused_by_engine || find_unwell 30 start-failed "the engine did not start the container: $REPLY" || true
+    [[ $STARTED != 40 ]] || ! is_before_program || find_unwell 30 start-failed "a step before the program: $UNWELL" || true
     [[ $STARTED != 40 ]] || ! was_out_of_memory || UNWELL+="; the kernel killed a process in the container: out of memory (OOM)"
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --since="@$STARTED_AT" --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
@@ -66,6 +67,12 @@ is_refused_by_engine() {
   [[ $EVIDENCE != failed ]] || return 1
   REPLY=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) ||
     REPLY="$UNIT ended with 125"
+}
+
+# is_before_program: systemd has not come to the unit's program, so this says nothing about the image. A unit that forks has a
+# program only when it has come up.
+is_before_program() {
+  [[ ${PROPERTY[Type]:-} != forking && ${PROPERTY[ExecMainStartTimestampMonotonic]:-0} =~ ^(0|$MAIN_BEFORE)$ ]]
 }
 
 # was_out_of_memory: whether the container ran out of memory since its start. If it was removed, the engine's events show

@@ -123,7 +123,7 @@ finish_change() {
   PHASE=${FAILED_IN:-$PHASE}
   log_note "$OUTCOME: $WHY"
   format_report "$OUTCOME" "$CODE" "$REASON" "$WHY"
-  append_history "$REPLY"
+  record_result "$REPLY"
   rm -f -- "$RUN/$SERVICE.settings" "$BASE/releases/$TO/settings.env."{new,before} \
     "$UNITS/multi-user.target.wants/$RECOVERY" "$UNITS/$RECOVERY" "$UNITS/$RECOVERY.new" "$BASE/".{state,current,previous}.new "$BASE/recover"
   print_and_exit "$REPLY"

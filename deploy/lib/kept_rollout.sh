@@ -19,10 +19,17 @@ settle_rollout() {
   local base=$ROOT/opt/$SERVICE deployment
   [[ -f $base/.rollout.kept ]] || return 0
   read -r deployment _ <"$base/.rollout.kept" || return 0
-  if grep -sF "\"deployment\":\"$deployment\"" "$base/history" | grep -qE '"outcome":"(deployed|unchanged)"' ||
+  if [[ $(find_in_history "$deployment") =~ \"outcome\":\"(deployed|unchanged)\" ]] ||
     { grep -qsxF "DEPLOYMENT=$deployment" "$base/state" && grep -qsxF OUTCOME=deployed "$base/state"; }; then
     rm -f -- "$base/.rollout.kept"
   else
     restore_rollout
   fi
+}
+
+# forget_rollout VERSION: the settings of its new deploy are those of the release.
+forget_rollout() {
+  local version
+  read -r _ version 2>/dev/null <"$ROOT/opt/$SERVICE/.rollout.kept" || return 0
+  [[ $version != "$1" ]] || rm -f -- "$ROOT/opt/$SERVICE/.rollout.kept"
 }

@@ -68,17 +68,18 @@ check_units() {
   [[ $RUN_ON_DEPLOY != false || $REPLY == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
   verify_units "$folder" "$units"
   check_observable "$folder/$UNIT"
-  [[ $ACTION == rollback ]] || check_timers "$folder" "$units"
+  [[ $ACTION == rollback ]] || check_boot "$folder" "$units"
 }
 
-# check_timers FOLDER NAMES: after a boot something starts each timer, and not only an earlier run its unit. Such a timer is
-# active and never elapses: https://github.com/systemd/systemd/issues/3570
-check_timers() {
+# check_boot FOLDER NAMES: after a boot something starts the service and each timer, and not only an earlier run a timer's unit.
+# Such a timer is active and never elapses: https://github.com/systemd/systemd/issues/3570
+check_boot() {
   local timer started=''
+  last_unit_value Service.Type "$1/$UNIT"
+  [[ $REPLY == oneshot || -f $1/$SERVICE.timer ]] || check_install "$1" "$UNIT" multi-user.target
   for timer in $2; do
     [[ $timer == *.timer ]] || continue
-    grep -q '^\[Install\]' "$1/$timer" || grep -qE "^(Wants|Requires|Also)=.*$timer" "$1"/* ||
-      refuse unit-invalid "deploy/systemd/$timer has no [Install] section, so nothing starts it after a boot: add WantedBy=timers.target to one"
+    check_install "$1" "$timer" timers.target
     ! elapses_alone "$1/$timer" || { timer_unit "$1/$timer" && started+=" $REPLY "; }
   done
   for timer in $2; do
@@ -93,6 +94,12 @@ check_timers() {
     fi
     refuse unit-invalid "deploy/systemd/$timer elapses only relative to an earlier run, so it never elapses after a boot: add OnBootSec= or OnCalendar="
   done
+}
+
+# check_install FOLDER UNIT TARGET: the unit can be enabled, or another one starts it.
+check_install() {
+  grep -q '^\[Install\]' "$1/$2" || grep -rqE "^(Wants|Requires|BindsTo|Upholds|Also|Unit)=.*$2" "$1" "$UNITS" ||
+    refuse unit-invalid "deploy/systemd/$2 has no [Install] section, so nothing starts it after a boot: add one with WantedBy=$3"
 }
 
 # elapses_alone FILE: the timer elapses without an earlier run of its unit. An empty value of any of its times resets them all.
@@ -188,6 +195,7 @@ is_running_already() {
   list_units "$TO"
   for unit in $REPLY; do
     cmp -s "$BASE/releases/$TO/deploy/systemd/$unit" "$UNITS/$unit" || return 1
+    ! starts_at_boot "$BASE/releases/$TO/deploy/systemd" "$unit" || ! unit_is UnitFileState disabled "$unit" || return 1
     [[ $unit != *.timer ]] || unit_is ActiveState active "$unit" || return 1
   done
   query_properties || return 1

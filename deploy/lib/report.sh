@@ -91,7 +91,7 @@ end_unchanged() {
   [[ -z $STAGED ]] || rm -f -- "$STAGED"
   log_note "$1: $4"
   format_report "$1" "$2" "$3" "$4"
-  append_history "$REPLY"
+  record_result "$REPLY"
   print_and_exit "$REPLY"
 }
 
@@ -105,12 +105,8 @@ print_and_exit() {
   exit "$CODE"
 }
 
-# append_history LINE: the result of a deployment is recorded once. A check is not one.
-append_history() {
-  if [[ $ACTION != check ]] && ! grep -qsF "\"deployment\":\"$DEPLOYMENT\"" "$BASE/history"; then
-    { TZ=UTC printf '%(%FT%TZ)T %s %s\n' -1 "$ACTION" "$1" >>"$BASE/history" && flush_to_disk "$BASE/history"; } || log_note "the history cannot be written"
-  fi
-}
+# record_result LINE: in the history, unless it is that of a check.
+record_result() { [[ $ACTION == check ]] || add_to_history "$ACTION" "$1" || log_note "the history cannot be written"; }
 
 # format_report OUTCOME CODE REASON MESSAGE: sets REPLY to the one line that the caller reads.
 # What runs is read from the host at this moment.

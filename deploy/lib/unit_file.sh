@@ -49,3 +49,8 @@ last_unit_value() {
   unit_setting "$1" "$2"
   REPLY=${REPLY##*$'\n'}
 }
+
+# starts_at_boot FOLDER UNIT: a deploy enables it: a timer, and the service's unit unless a timer of its name starts it.
+starts_at_boot() {
+  [[ $2 == *.timer || ($2 == "$SERVICE.service" && ! -f $1/$SERVICE.timer) ]] && grep -q '^\[Install\]' "$1/$2"
+}

@@ -172,7 +172,7 @@ enable_units() {
       [[ " $ENABLED " != *" $unit "* ]] || want=enabled
     elif [[ $unit != "$UNIT" && " $ENABLED " == *" $unit "* ]]; then
       want=enabled
-    elif [[ $unit == *.timer || ($unit == "$UNIT" && ! -f $BASE/releases/$1/deploy/systemd/$SERVICE.timer) ]]; then
+    elif starts_at_boot "$BASE/releases/$1/deploy/systemd" "$unit"; then
       want=enabled
     fi
     if grep -q '^\[Install\]' "$UNITS/$unit" && ! unit_is UnitFileState "$want" "$unit"; then

@@ -10,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/ssm"
 	"github.com/aws/aws-sdk-go-v2/service/ssm/types"
+	"github.com/aws/smithy-go"
 )
 
 // listInvocations lists a command's invocations and completes the results of those that have
@@ -59,7 +60,7 @@ const standardError = "\n----------ERROR-------\n"
 const maxLogs = 20
 
 // readAnswer completes an instance's result: after a success from the list, which saves a request, otherwise from the first
-// 24,000 characters of stdout and the first 8,000 of stderr. It returns false if SSM does not have the output yet.
+// 24,000 characters of stdout and the first 8,000 of stderr. Where that is denied, the 2,500 characters of the list do. It returns false if SSM does not have the output yet.
 func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocation, result *Result, run *Run) (bool, error) {
 	if result.Status.IsUndelivered() {
 		result.decideOutcome(invocation.Status)
@@ -85,7 +86,15 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("read output of %s: %w", result.Instance.ID, err)
+		err = fmt.Errorf("read output of %s: %w", result.Instance.ID, err)
+		if len(invocation.CommandPlugins) != 1 || !isDenied(err) {
+			return false, err
+		}
+		run.Denied = err
+		result.Stdout, result.Stderr, _ = strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
+		result.ExitCode = int(invocation.CommandPlugins[0].ResponseCode)
+		result.decideOutcome(invocation.Status)
+		return true, nil
 	}
 	run.logsRead++
 	result.ExitCode = int(invoked.ResponseCode)
@@ -95,6 +104,11 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 	}
 	result.decideOutcome(invoked.Status)
 	return true, nil
+}
+
+func isDenied(err error) bool {
+	var refused smithy.APIError
+	return errors.As(err, &refused) && refused.ErrorCode() == "AccessDeniedException"
 }
 
 // explainAgentError returns the output in a list, if a script has printed nothing: it is an error of the agent, or how the script

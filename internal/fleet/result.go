@@ -23,6 +23,7 @@ const (
 type Run struct {
 	CommandIDs []string // up to fifty instances each
 	Results    []Result
+	Denied     error // why only the beginning of an output was read; nil: all that was wanted was read
 
 	command          Command
 	commands         []*sentCommand

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"github.com/org/atta-deploy-action/internal/bundle"
@@ -154,7 +155,9 @@ var errorHints = []hint{
 		remedy: "Deploy {other} again, which was not recorded: that records it, and leaves healthy instances as they are. To go back to {current} instead, use `operation: rollback` with that `version`."},
 	{sign: "`… out of sync`, and an older version runs", onError: forDrift(false),
 		remedy: "If somebody rolled back on the instance on purpose, make {other} what should run: `operation: rollback` with that `version`. If not, deploy {current} again. Instances that are in sync and healthy stay as they are."},
-	{sign: "`… out of sync` with the version that should run", onError: forType(func(*rollout.DriftError) values { return values{} }),
+	{sign: "`… out of sync` with the version that should run", onError: forType(func(e *rollout.DriftError) values {
+		return valuesIf(slices.ContainsFunc(e.Hosts, func(h *rollout.Host) bool { return h.State != rollout.Busy }))
+	}),
 		remedy: "Deploy {current} again: instances that are in sync and healthy stay as they are."},
 }
 

@@ -166,8 +166,17 @@ func runningNow(host *rollout.Host) string {
 		return "**perhaps nothing**"
 	case host.IsSilent():
 		return "**not known**"
+	case isDown(host):
+		return codeSpan(host.Runs()) + " (**down**)"
 	}
 	return cmp.Or(codeSpan(host.Runs()), "nothing")
+}
+
+// isDown reports whether a host has said that its release does not run. A job that is between two runs is not down.
+func isDown(host *rollout.Host) bool {
+	report := host.Report
+	return report != nil && report.Version != "" && (report.Evidence == deploy.EvidenceNone || report.Unit == "failed" ||
+		slices.Contains(report.Drift, "inactive") || slices.Contains(report.Drift, "container"))
 }
 
 // scriptNote matches a line that the scripts on a host write about a phase.

@@ -67,7 +67,7 @@ func TestHints(t *testing.T) {
 		"too few":       {fmt.Errorf("find: %w", &rollout.TooFewError{}), []string{tags}},
 		"none":          {fmt.Errorf("find: %w", fleet.ErrNoInstance), []string{tags}},
 		"in quarantine": {&rollout.QuarantineError{}, []string{"Release the fix as 0.1.31-dev, or deploy this version with allow-quarantined: true (https://github.com/org/atta-deploy-action/blob/v1/docs/workflows.md#quarantine) if the image was not the cause."}},
-		"drift":         {&rollout.DriftError{}, []string{"Deploy a version again: instances that are in sync and healthy stay as they are."}},
+		"drift":         {&rollout.DriftError{Hosts: []*rollout.Host{{State: rollout.Drifted}}}, []string{"Deploy a version again: instances that are in sync and healthy stay as they are."}},
 		"no file":       {fmt.Errorf("read image: %w", fs.ErrNotExist), []string{"Paths are relative to the workspace. Did an earlier step of this job create the file, or download it from another job? Of the runner's other folders, a container action sees only runner.temp, and only in an input that begins with it."}},
 		"no login":      {fmt.Errorf("read image: %w", image.ErrNoLogin), []string{"A docker login of an earlier step is not visible to a container action, unless both steps set DOCKER_CONFIG to ${{ runner.temp }}/docker. Or pull and docker save the image in an earlier step, and set image to the archive. See images.md (" + docs + "images.md#where-the-image-comes-from)."}},
 

@@ -30,11 +30,13 @@ var stateHints = []hint{
 			}
 			return "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`."
 		}},
+	{sign: "status `busy`", onHost: hasState(rollout.Busy),
+		remedy: "A deploy is at work on the instance: start the run again when it has ended."},
 	rolledBackHint,
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`the command ended as DeliveryTimedOut`", onHost: func(h *rollout.Host) bool {
-		return h.Status == fleet.StatusDeliveryTimedOut && h.State == rollout.Unknown
+		return h.Status == fleet.StatusDeliveryTimedOut && h.State == rollout.Unknown && h.Report == nil
 	},
 		remedy: "The SSM agent does not run: `systemctl restart amazon-ssm-agent`."},
 	{sign: "`ExecutionTimedOut`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusExecutionTimedOut },
@@ -138,7 +140,13 @@ var reasonHints = []hint{
 	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was unhealthy on this instance: release the fix as {next}, or [deploy this version with `allow-quarantined: true`](workflows.md#quarantine) if the image was not the cause.", ""),
 	forReason(deploy.ReasonJobRunning, "`a run of … has not ended within`", "A job was running on the instance: start the run again when it has ended, raise `drain-timeout`, or set `on-running: kill`. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.", ""),
 	forReason(deploy.ReasonBusy, "", "Another deploy was running on the instance: start the run again when it has ended.", ""),
-	forReason(deploy.ReasonNoSpace, "", "Free disk space on the instance, or lower `keep-releases`.", ""),
+	{sign: "`no-space`", named: true, onHost: hasReason(deploy.ReasonNoSpace), remedy: "Free disk space on the instance, or lower `keep-releases`.",
+		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
+			if host.Report.Phase != deploy.PhaseDownload {
+				return ""
+			}
+			return "Free disk space on the instance. It is too little to fetch the bundle, and old releases are removed only after that."
+		}},
 	forReason(deploy.ReasonArchitecture, "", "Build the image for the architecture that the message names, or for several: `docker buildx build --platform linux/amd64,linux/arm64`.", ""),
 	forReason(deploy.ReasonToolMissing, "", "Install what the message names on the instance, which needs bash, Docker, systemd, the AWS CLI, tar, gzip, findutils, diffutils and util-linux. See [the requirements](instance.md#requirements).", ""),
 	forReason(deploy.ReasonEngineUnfit, "", "Install Docker as a package of the instance's system: https://docs.docker.com/engine/install/. See [the requirements](instance.md#requirements).",

@@ -108,13 +108,14 @@ var examples = map[string]error{
 	"has nothing to roll":                rollout.ErrNoPrevious,
 	"… out of sync`, and a newer":        &rollout.DriftError{Other: "0.1.31-dev", Newer: true},
 	"… out of sync`, and an older":       &rollout.DriftError{Other: "0.1.29-dev"},
-	"… out of sync` with":                &rollout.DriftError{},
+	"… out of sync` with":                &rollout.DriftError{Hosts: []*rollout.Host{host("i-1", rollout.Drifted, "", "", "x")}},
 	"SSM did not deliver":                hostError(denied(host("i-1", rollout.NotDeployed, "", "", "SSM did not deliver the command: AccessDenied"))),
 	"the command ended as DeliveryTimed": hostError(timedOut(host("i-1", rollout.Unknown, "", "", "the command ended as DeliveryTimedOut"))),
 	"ExecutionTimedOut":                  hostError(hasRunOutOfTime(host("i-1", rollout.NotDeployed, "", "", "the command (ExecutionTimedOut in SSM) reached it"))),
 	"a deploy was cut off":               hostError(cutOff(host("i-1", rollout.Unknown, "", "0.1.29-dev", "a deploy was cut off"))),
 	"status `rolled-back`":               hostError(host("i-1", rollout.RolledBack, "", "", "x")),
 	"status `rollback-failed`":           hostError(host("i-1", rollout.RollbackFailed, "", "", "x")),
+	"status `busy`":                      hostError(host("i-1", rollout.Busy, "", "", "x")),
 	"status `unknown`":                   hostError(host("i-1", rollout.Unknown, "", "", "x")),
 }
 

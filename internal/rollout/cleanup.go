@@ -104,7 +104,10 @@ func (r *run) restoreRecord(record Record) {
 	r.result.Plan = r.plan
 	r.result.Image.URI, r.result.Image.Digest, r.result.Bundle.URI = record.Image, record.Digest, record.Bundle
 	for _, line := range record.Hosts {
-		host := &Host{Instance: fleet.Instance{ID: line.Instance, Name: line.Name}, State: line.State, Wave: line.Wave, Before: line.Before, Message: line.Says}
+		host := &Host{
+			Instance: fleet.Instance{ID: line.Instance, Name: line.Name}, State: line.State, Wave: line.Wave, Before: line.Before, Message: line.Says,
+			wasDown: line.WasDown, wasBusy: line.WasBusy,
+		}
 		// One that has got the release may have been rolled back since.
 		if record.Status == OutcomeRunning && (line.State == NotStarted || host.hasRelease()) && len(r.plan.Leftover.Commands) > 0 {
 			host.State, host.Message = Unknown, "the run was interrupted"

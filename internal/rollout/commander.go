@@ -91,7 +91,7 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	case deploy.StatusRequest:
 		command.Timeout, command.StopOnFailure, command.WantsLog = statusTimeout, false, request.About != ""
 	case deploy.DoctorRequest:
-		command.Timeout, command.StopOnFailure = statusTimeout, false
+		command.Timeout, command.StopOnFailure, command.WantsLog = statusTimeout, false, true // as after a failure
 	case deploy.ReleaseRequest:
 		if request.CheckOnly {
 			command.Timeout, command.StopOnFailure = min(c.timeout, checkTimeout), false
@@ -101,6 +101,11 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 		command.LogGroup = c.log.reader.Group()
 	}
 	run, err := c.waitForCommand(ctx, command, on, progress)
+	if _, isDoctor := request.(deploy.DoctorRequest); isDoctor {
+		err = errors.Join(err, run.Denied)
+	} else if run.Denied != nil {
+		c.console.Warning("Only the beginning of the log is shown", "%v; see %s", run.Denied, permissionsPage)
+	}
 	answers := make([]answer, len(run.Results))
 	for i, result := range run.Results {
 		answers[i] = readAnswer(result)

@@ -5,10 +5,11 @@ const DocsURL = "https://github.com/org/atta-deploy-action/blob/v1/docs/"
 
 // The pages that warnings link to.
 const (
-	clockPage      = DocsURL + "instance.md#requirements"
-	liveLogPage    = DocsURL + "rollouts.md#the-live-log"
-	leftoverPage   = DocsURL + "rollouts.md#what-is-kept-in-the-bucket"
-	operationsPage = DocsURL + "rollouts.md#operations"
-	unhealthyPage  = DocsURL + "rollouts.md#when-an-instance-is-not-healthy"
-	versionsPage   = DocsURL + "rollouts.md#versions"
+	clockPage       = DocsURL + "instance.md#requirements"
+	liveLogPage     = DocsURL + "rollouts.md#the-live-log"
+	leftoverPage    = DocsURL + "rollouts.md#what-is-kept-in-the-bucket"
+	permissionsPage = DocsURL + "permissions.md#the-deploying-role"
+	operationsPage  = DocsURL + "rollouts.md#operations"
+	unhealthyPage   = DocsURL + "rollouts.md#when-an-instance-is-not-healthy"
+	versionsPage    = DocsURL + "rollouts.md#versions"
 )

@@ -44,24 +44,16 @@ func TestALostAnswerIsReplacedOnlyByWhatRuns(t *testing.T) {
 
 // A pull or a login may hang until the command's time is over: https://github.com/moby/moby/issues/42312,
 // https://github.com/buildkite-plugins/ecr-buildkite-plugin/issues/66
+// The record of a run, which the post step reads, does not say how its command ended in SSM.
 func TestCaseACommandWhoseTimeWasOverBeforeAChange(t *testing.T) {
-	host := Host{State: Unknown, Before: "0.1.29-dev", Status: fleet.StatusExecutionTimedOut}
-	host.applyStatus(wanted, successAnswer(func(a *answer) {
-		a.report.About, a.report.Version = deploy.AboutBegun, "0.1.29-dev"
-	}).report)
-	if want := "the command (ExecutionTimedOut in SSM) reached it and ended before it changed anything; it runs 0.1.29-dev"; host.State != NotDeployed || host.Message != want {
-		t.Errorf("%s: %s", host.State, host.Message)
-	}
-}
-
-// The record of a run does not say how its command ended in SSM.
-func TestPostStepDoesNotNameAStatusThatItDoesNotKnow(t *testing.T) {
-	host := Host{State: Unknown, Before: "0.1.29-dev", Message: "the run was interrupted"}
-	host.applyStatus(wanted, successAnswer(func(a *answer) {
-		a.report.About, a.report.Version = deploy.AboutBegun, "0.1.29-dev"
-	}).report)
-	if want := "the command reached it and ended before it changed anything; it runs 0.1.29-dev"; host.State != NotDeployed || host.Message != want {
-		t.Errorf("%s: %s", host.State, host.Message)
+	for status, command := range map[fleet.Status]string{fleet.StatusExecutionTimedOut: "the command (ExecutionTimedOut in SSM)", "": "the command"} {
+		host := Host{State: Unknown, Before: "0.1.29-dev", Status: status}
+		host.applyStatus(wanted, successAnswer(func(a *answer) {
+			a.report.About, a.report.Version = deploy.AboutBegun, "0.1.29-dev"
+		}).report)
+		if want := command + " reached it and ended before it changed anything; it runs 0.1.29-dev"; host.State != NotDeployed || host.Message != want {
+			t.Errorf("%s: %s", host.State, host.Message)
+		}
 	}
 }
 

@@ -81,6 +81,10 @@ func (r *run) askEarlierHosts(ctx context.Context, hosts []*Host, limit time.Dur
 				return
 			}
 			host.applyRecheck(report)
+			if host.State == Installed && healthy[host].State == Running && r.expectation().mustRun {
+				host.State, host.Drift = Drifted, []string{"not-run"}
+				host.Message = "its job was at work, and no run of the release is to be seen any more"
+			}
 		})
 		if err != nil {
 			return err
@@ -137,9 +141,8 @@ func (h *Host) applyRecheck(report *deploy.Report) {
 // driftOfRelease is how a host differs from its release. A timer or a unit file that was changed, or a mark of an
 // earlier failure, says nothing about what runs.
 func driftOfRelease(report *deploy.Report) []string {
-	return slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool {
-		return word == "timer" || word == "unit-file" || word == "last-run" || word == "last-deploy"
-	})
+	notOfRelease := []string{"timer", "disabled", "unit-file", "last-run", "last-deploy"}
+	return slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool { return slices.Contains(notOfRelease, word) })
 }
 
 // keepRelease records the release as current although the run fails: what is wrong with a few hosts, which the

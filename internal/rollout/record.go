@@ -36,6 +36,8 @@ type HostRecord struct {
 	Runs     string `json:"runs,omitempty"`
 	Digest   string `json:"digest,omitempty"`
 	Says     string `json:"says,omitempty"`
+	WasDown  bool   `json:"was_down,omitempty"`
+	WasBusy  bool   `json:"was_busy,omitempty"`
 }
 
 // finishTimeout bounds each of a run's last two requests, and cancelledFinishTimeout those
@@ -103,6 +105,7 @@ func recordHosts(hosts []*Host) []HostRecord {
 	for _, host := range hosts {
 		record := HostRecord{
 			Instance: host.ID, Name: host.Name, State: host.State, Wave: host.Wave, Before: host.Before, Runs: host.Runs(), Says: host.Message,
+			WasDown: host.wasDown, WasBusy: host.wasBusy,
 		}
 		if host.Report != nil && !host.stale {
 			record.Digest = host.Report.Digest

@@ -25,7 +25,7 @@ type DriftError struct {
 func newDriftError(drifted []*Host, of int, current lease.Current) *DriftError {
 	e := &DriftError{Hosts: drifted, Of: of}
 	e.Other = newestVersion(slices.DeleteFunc(slices.Clone(drifted), func(h *Host) bool {
-		return h.Report == nil || !h.Report.Verified || h.Report.Version == current.Version
+		return h.Report == nil || h.State == Busy || !h.Report.Verified || h.Report.Version == current.Version
 	}))
 	recorded, err := release.ParseVersion(current.Version)
 	if other, unknown := release.ParseVersion(e.Other); err == nil && unknown == nil {

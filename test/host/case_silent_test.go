@@ -97,3 +97,13 @@ func TestATimerThatNothingEnablesIsRefused(t *testing.T) {
 	m.expect(m.deploy("0.0.1-dev",
 		own("systemd/atta.timer", "[Timer]\nOnCalendar=daily\n")), "refused", 10, "Install")
 }
+
+// systemd does not read this docker.env: the release's own unit has no EnvironmentFile= for it, and starts a script that does.
+func TestAnExportIsTakenWhereSystemdDoesNotReadIt(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	for _, line := range []string{"LEVEL=1\n", "export LEVEL=1\n"} {
+		version := map[bool]string{true: "0.0.1-dev", false: "0.0.2-dev"}[line == "LEVEL=1\n"]
+		m.deployed(version, oneshot("", "true"), own("docker.env", line))
+	}
+}

@@ -208,3 +208,40 @@ func TestACheckOfThePreviousReleaseLeavesTheRollbackToIt(t *testing.T) {
 	m.check("0.0.1-dev", daemon(), parameter("allow-downgrade", "true"))
 	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev runs")
 }
+
+// The disk is full (here: the file cannot be written) when a deploy that has failed puts the checks of the release back.
+func TestChecksThatCannotBeRestoredAreKeptForTheNextCommand(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	fails := []change{daemon(), parameter("health-timeout", "3"), parameter("min-healthy-time", "1")}
+	m.expect(m.deploy("0.0.1-dev", append(fails, parameter("health-command", "mkdir -p "+m.Path("opt/atta/.rollout.new")+"; exit 7"))...), "rolled-back", 40, "0.0.1-dev is back")
+	m.output("rmdir $ATTA_ROOT/opt/atta/.rollout.new")
+	m.expect(m.deploy("0.0.2-dev", append(fails, parameter("health-command", "exit 1"))...), "rolled-back", 40, "0.0.1-dev is back")
+}
+
+// The disk was full while an earlier result was written: its line has no end.
+func TestAResultAfterALineThatWasCutIsItsOwn(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.sh(`printf '2026-01-01T00:00:00Z deploy {"v":1,"deployment":"d-old","service":"atta","outcome":"rolled-back","code":40,"reas' >>$ATTA_ROOT/opt/atta/history`)
+	m.deployed("0.0.2-dev", daemon(), parameter("deployment", "d-new"))
+	a := m.send([]string{"status", "--service=atta", "--deployment=d-new", "--about=d-new"})
+	if a.About != "deployed:0" {
+		t.Errorf("asked about d-new, the host says %q", a.About)
+	}
+}
+
+// The line of the last change itself was cut; its journal has its end.
+func TestAResultWhoseLineWasCutIsThatOfTheJournal(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.deployed("0.0.2-dev", daemon(), parameter("deployment", "d-new"))
+	m.output(`cd $ATTA_ROOT/opt/atta && sed -i '$ s/"outcome".*//' history && truncate -s -1 history && tail -n 1 history`)
+	a := m.send([]string{"status", "--service=atta", "--deployment=d-new", "--about=d-new"})
+	if a.About != "deployed:0" {
+		t.Errorf("asked about d-new, the host says %q", a.About)
+	}
+}
