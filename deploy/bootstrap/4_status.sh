@@ -148,9 +148,10 @@ detect_drift() {
     drift+=',"image"'
   elif [[ $BUSY == false ]]; then
     [[ ! -f $HOME_OF_SERVICE/current/failed || $EVIDENCE == running ]] || drift+=',"last-run"'
-    # What is up may fail its health checks, which a status does not run.
-    ended=$(grep -soE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" | tail -n 1) || true
-    [[ $ended != *failed* ]] || drift+=',"last-deploy"'
+    # What is up may fail its health checks, which a status and a rollback at boot do not run.
+    ended=$(grep -sE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" |
+      grep -vE '"outcome":"rolled-back".*; [^ ]+ is installed(, and starting)?[;"]' | tail -n 1) || true
+    [[ $ended != *'"outcome":"rollback-failed"'* ]] || drift+=',"last-deploy"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
       oneshot:*:other-image | oneshot:*:failed) drift+=',"container"' ;;

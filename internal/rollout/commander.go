@@ -92,12 +92,14 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 		command.Timeout, command.StopOnFailure, command.WantsLog = statusTimeout, false, request.About != ""
 	case deploy.DoctorRequest:
 		command.Timeout, command.StopOnFailure, command.WantsLog = statusTimeout, false, true // as after a failure
+	case deploy.RollbackRequest:
+		command.StopOnFailure = false // one that cannot go back says nothing about the others
 	case deploy.ReleaseRequest:
 		if request.CheckOnly {
 			command.Timeout, command.StopOnFailure = min(c.timeout, checkTimeout), false
 		}
 	}
-	if c.log != nil && command.StopOnFailure { // it changes something
+	if _, goesBack := request.(deploy.RollbackRequest); c.log != nil && (goesBack || command.StopOnFailure) { // it changes something
 		command.LogGroup = c.log.reader.Group()
 	}
 	run, err := c.waitForCommand(ctx, command, on, progress)

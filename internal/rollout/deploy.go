@@ -74,20 +74,23 @@ func (r *run) runWave(ctx context.Context, title string, hosts []*Host) error {
 	return r.runGroup(ctx, title, func(ctx context.Context) error {
 		held, missing := r.splitByRelease(hosts)
 		commander := r.commander()
+		var err error
 		if len(held) > 0 {
-			err := commander.runCommand(ctx, commander.rollbackRequest(r.plan.Release.Version.String()), r.expectation(), held)
-			if err = errors.Join(err, unhealthyError(held, len(r.result.Hosts))); err != nil {
-				return err
-			}
+			err = commander.runCommand(ctx, commander.rollbackRequest(r.plan.Release.Version.String()), r.expectation(), held)
 		}
-		if len(missing) > 0 {
-			request, err := r.releaseRequest(ctx, commander)
-			if err == nil {
+		if len(missing) > 0 && err == nil {
+			var request deploy.ReleaseRequest
+			if request, err = r.releaseRequest(ctx, commander); err == nil {
 				err = commander.runCommand(ctx, request, r.expectation(), missing)
 			}
-			if err = errors.Join(err, unhealthyError(missing, len(r.result.Hosts))); err != nil {
-				return err
+		}
+		if unhealthy := unhealthyError(hosts, len(r.result.Hosts)); unhealthy != nil {
+			if err == nil {
+				return unhealthy
 			}
+			return errors.Join(err, unhealthy)
+		} else if err != nil {
+			return err
 		}
 		r.recordProgress(ctx)
 		return nil

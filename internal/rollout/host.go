@@ -64,7 +64,11 @@ func (h *Host) hasRelease() bool {
 
 // triedRelease reports whether a host has started the release, and does not run it.
 func (h *Host) triedRelease() bool {
-	return h.State == RolledBack || h.State == RollbackFailed || h.State == Drifted
+	switch h.State {
+	case RolledBack, RollbackFailed, Drifted:
+		return true
+	}
+	return h.State == Unknown && len(h.Drift) > 0
 }
 
 // Runs is the version that is known to be installed now; empty when it is none, or not
@@ -158,6 +162,7 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 		if h.Changed && want.version != "" && (report.Before != "" || h.wasBusy) {
 			h.Before = report.Before
 		}
+		h.Changed = h.Changed || h.changedByEarlierRun(want.digest)
 	case deploy.OutcomeRefused:
 		h.State = NotDeployed
 	case deploy.OutcomeRolledBack:
@@ -226,10 +231,16 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 
 // setChanged records whether the deployment that a host reports later has changed what it runs, and so may be undone.
 func (h *Host) setChanged(want expectation, report *deploy.Report, changed bool) {
-	h.Changed = changed
 	if changed && want.version != "" && h.wasBusy {
 		h.Before = report.Previous
 	}
+	h.Changed = changed || h.changedByEarlierRun(want.digest)
+}
+
+// changedByEarlierRun reports whether a command of an earlier run, which was at work when this run began, has brought the
+// image, so that it is undone with that of the other hosts.
+func (h *Host) changedByEarlierRun(digest string) bool {
+	return h.wasBusy && h.Before != "" && digest != "" && h.verified != digest
 }
 
 // setRolledBack sets the state of a host that has rolled back, by its own later report: what is not up again is

@@ -14,7 +14,8 @@ import (
 // deployWave deploys to some hosts at once, and asks those that have answered before, in an earlier wave or long
 // before the end of this one, whether they still run the release. When one of either does not, the rollout is
 // aborted. A host that has disappeared since the first wave says nothing about the release: it is left out, and the
-// run fails at its end. Neither does a new host, in no wave, that has not tried it: the others keep the release.
+// run fails at its end. Neither does a new host, in no wave, that has not tried it, since the others keep the
+// release, or such a host in a rollback, since the others have to go back.
 func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Host) error {
 	reachable := wave
 	if len(earlier) > 0 {
@@ -22,9 +23,13 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 	}
 	if len(reachable) > 0 {
 		err := r.runWave(ctx, title, reachable)
-		if isNew := wave[0].Wave == 0; err != nil && isNew && !slices.ContainsFunc(wave, (*Host).triedRelease) && !isDone(ctx) {
+		blameless := !slices.ContainsFunc(wave, (*Host).triedRelease) && !isDone(ctx)
+		_, hostsOnly := err.(*UnhealthyError) //nolint:errorlint // and not an error that concerns the hosts of the next waves
+		switch isNew := wave[0].Wave == 0; {
+		case err == nil, r.plan.Operation == Rollback && blameless && hostsOnly:
+		case isNew && blameless:
 			return r.keepRelease(ctx, err)
-		} else if err != nil {
+		default:
 			return r.abortRollout(ctx, wave, err)
 		}
 	}

@@ -44,7 +44,7 @@ func (c *commander) resolveUnknown(ctx context.Context, want expectation, hosts 
 type apply func(host *Host, report *deploy.Report, silence string)
 
 // askAgain asks hosts for their status, and about a deployment unless that is empty, until the state of each
-// is known, or until the time limit.
+// is known, or until the time limit. One that says that its deploy is under way has until the end of its command.
 func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, limit time.Duration, apply apply) error {
 	until := time.Now().Add(limit)
 	lastAnswer := until.Add(c.delivery + statusTimeout + answerGrace) // of a command that is sent just before
@@ -53,14 +53,22 @@ func (c *commander) askAgain(ctx context.Context, about string, hosts []*Host, l
 		if err := c.askOnce(ctx, about, hosts, apply); err != nil {
 			return err
 		}
-		hosts = slices.DeleteFunc(hostsIn(hosts, Unknown), func(h *Host) bool { return h.resolved })
-		if len(hosts) == 0 || !time.Now().Before(until) {
+		isOver := !time.Now().Before(until)
+		hosts = slices.DeleteFunc(hostsIn(hosts, Unknown), func(h *Host) bool {
+			return h.resolved || isOver && !h.isUnderWay(c.timeout)
+		})
+		if len(hosts) == 0 {
 			return nil
 		}
 		if !sleepContext(ctx, resolveInterval) {
 			return context.Cause(ctx)
 		}
 	}
+}
+
+// isUnderWay reports whether a host has answered that its deploy is at work, and its command, which may take so long, can be.
+func (h *Host) isUnderWay(timeout time.Duration) bool {
+	return h.Report != nil && h.Report.About == deploy.AboutUnderWay && time.Since(h.Sent) < timeout
 }
 
 // askOnce asks each of the hosts that can be reached.

@@ -86,8 +86,8 @@ func TestRestartedRollbackKeepsItsTarget(t *testing.T) {
 		plan := f.rollbackPlan("", ids...)
 		plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
 		_, err := f.runPlan(plan)
-		wantErrorParts(t, err, "instance i-02 (name-of-i-02): not-deployed: a job runs", "1 instance not touched")
-		if installedVersions(hosts) != "0.1.29 0.1.30 0.1.30" {
+		wantErrorParts(t, err, "every other instance runs 0.1.29-dev", "instance i-02 (name-of-i-02): not-deployed: a job runs")
+		if installedVersions(hosts) != "0.1.29 0.1.30 0.1.29" {
 			t.Fatal(installedVersions(hosts))
 		}
 		hosts[1].NextBehavior = healthy

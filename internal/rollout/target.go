@@ -34,9 +34,9 @@ func (r *run) resolveTarget(ctx context.Context) error {
 // was interrupted can be started again and ends at its target. Hosts that run something
 // else are a question for the operator.
 func previousVersion(hosts []*Host, current lease.Current) (release.Version, error) {
-	from := current.Version
-	if !slices.ContainsFunc(hosts, func(h *Host) bool { return h.Before == from }) {
-		from = newestVersion(hosts)
+	from, newest := current.Version, newestVersion(hosts)
+	if current.Before == newest && isHalfWay(hosts, newest) || !slices.ContainsFunc(hosts, func(h *Host) bool { return h.Before == from }) {
+		from = newest
 	}
 	if from == "" {
 		return release.Version{}, errors.New("the instances run no release that they could roll back from")
@@ -62,6 +62,19 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 		return release.Version{}, fmt.Errorf("the instances run different releases: %s; set version", describeGroups(others))
 	}
 	return release.ParseVersion(target)
+}
+
+// isHalfWay reports whether a rollback from the newest version has ended on some hosts: they run what the others would
+// roll back to.
+func isHalfWay(hosts []*Host, newest string) bool {
+	for _, host := range hosts {
+		for _, other := range hosts {
+			if host.Before == newest && other.Before != "" && other.Before != newest && other.Before != host.Report.Previous {
+				return false
+			}
+		}
+	}
+	return newest != ""
 }
 
 // ErrNoPrevious is returned if an instance has seen no earlier release healthy.

@@ -1,0 +1,41 @@
+//go:build !e2e
+
+package host_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// At boot nobody asks whether what a rollback installs is healthy, so it does not end the drift of the one that failed before.
+func TestARollbackAtBootDoesNotHideARollbackThatFailed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	outage := filepath.Join(t.TempDir(), "outage")
+	checked := []change{daemon(), parameter("health-command", "test ! -e "+outage), parameter("health-timeout", "3"), parameter("min-healthy-time", "1")}
+	m.deployed("0.0.1-dev", checked...)
+	if err := os.WriteFile(outage, nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	m.expect(m.deploy("0.0.2-dev", checked...), "rollback-failed", 41, "")
+	ended := make(chan answer, 1)
+	go func() {
+		ended <- m.attempt("0.0.3-dev", daemon(), parameter("min-healthy-time", "600"), parameter("health-timeout", "900"), parameter("deployment", "held"), parameter("allow-quarantined", "true"))
+	}()
+	for state := ""; !strings.Contains(state, "DEPLOYMENT=held\n") || !strings.Contains(state, "\nREACHED=health\n"); time.Sleep(20 * time.Millisecond) {
+		state = m.text("opt/atta/state")
+	}
+	if err := m.Reboot(); err != nil {
+		t.Fatal(err)
+	}
+	<-ended
+	m.recovered("boot")
+	m.sh(`until [ "$(systemctl is-active atta)" = active ]; do sleep 0.1; done`)
+	if a := m.ask(); a.Version != "0.0.1-dev" || !slices.Contains(a.Drift, "last-deploy") {
+		t.Errorf("no deploy and no rollback has succeeded since, the health check still fails, and the status is %+v\n%s", a.Report, m.text("opt/atta/history"))
+	}
+}
