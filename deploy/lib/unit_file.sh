@@ -33,7 +33,7 @@ add_unit_value() {
   if [[ $text == '['*']' ]]; then
     section=${text#'['}
     section=${section%']'}
-  elif [[ $text != *=* || $section.$key != $1 ]]; then
+  elif [[ $text != *=* || $section.$key != "${1%'*'}"* || ($1 != *'*' && $section.$key != "$1") ]]; then
     return 0
   elif [[ -n $value ]]; then
     [[ $1 != *'*' ]] || value=$key=$value
