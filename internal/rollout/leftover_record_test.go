@@ -16,20 +16,25 @@ func (f *fixture) denyHistory() {
 	f.AddFault(localaws.Fault{Operation: "s3:PutObject", Resource: "/history/", Error: &localaws.Error{Status: 403, Code: "AccessDenied", Message: "denied"}})
 }
 
+// cancelRun begins to deploy 0.1.30-dev and cancels the run while host is at work.
+func (f *fixture) cancelRun(ids []string, host *simhost.Host) {
+	started := make(chan struct{}, 2)
+	host.NextBehavior = neverEnding(started)
+	ctx, cancel := context.WithCancel(f.t.Context())
+	go func() {
+		<-started
+		time.Sleep(time.Second)
+		cancel()
+	}()
+	_, _ = rollout.Run(ctx, f.plan("0.1.30-dev", ids...), f, f.console)
+}
+
 // Without a record nobody knows which instances a killed run was about.
 func TestPostStepClaimsNothingWithoutARecord(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
 		ids, hosts := f.addHosts(2, "0.1.29-dev")
-		started := make(chan struct{}, 2)
-		hosts[0].NextBehavior = neverEnding(started)
 		f.denyHistory()
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			<-started
-			time.Sleep(time.Second)
-			cancel()
-		}()
-		_, _ = rollout.Run(ctx, f.plan("0.1.30-dev", ids...), f, f.console)
+		f.cancelRun(ids, hosts[0])
 		result, err := f.runPostStep()
 		wantErrorParts(t, err, "the history has no record of deployment d-0-1-30-dev")
 		if held, err := f.locks.CurrentHolder(t.Context()); result.Idle || held != nil || err != nil {
@@ -95,6 +100,19 @@ func TestPostStepDoesNotKnowASilentInstanceNextToAFailedRollback(t *testing.T) {
 		wantErrorParts(t, err, "the history has no record of deployment d-0-1-30-dev")
 		if result.Idle {
 			t.Error("the post step has nothing to do")
+		}
+	})
+}
+
+// What was down before the run is down after its rollback; the run knew that, and so does the post step.
+func TestPostStepKnowsWhatWasDownBefore(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(1, "0.1.29-dev")
+		hosts[0].SetDrift("inactive")
+		f.cancelRun(ids, hosts[0])
+		result, err := f.runPostStep()
+		if got := result.Hosts[0]; got.State != rollout.RolledBack || !strings.Contains(got.Message, "has 0.1.29-dev, which was down before") {
+			t.Errorf("%s: %s, %v", got.State, got.Message, err)
 		}
 	})
 }

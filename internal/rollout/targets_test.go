@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/fleet"
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -36,17 +37,37 @@ func TestTagsSelectTheInstances(t *testing.T) {
 	})
 }
 
+// planWithNewInstance returns a plan for i-1, during whose deploy i-2 gets the target tags.
+func (f *fixture) planWithNewInstance() (plan rollout.Plan, first, second *simhost.Host) {
+	dev := map[string]string{"Environment": "dev"}
+	first, second = simhost.New("0.1.29-dev", digestOf("x")), simhost.New("", "")
+	first.NextBehavior = func(string) simhost.Behavior {
+		f.AddInstance(localaws.Instance{ID: "i-2", Machine: second, Tags: dev})
+		return simhost.Behavior{}
+	}
+	f.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
+	plan = f.plan("0.1.30-dev")
+	plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+	return plan, first, second
+}
+
+// An instance that an auto scaling group has just started has no Docker, or no settings, yet. What cannot be deployed to says
+// nothing about the release.
+func TestANewInstanceThatIsNotReadyRollsNothingBack(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		plan, first, second := f.planWithNewInstance()
+		second.NextBehavior = func(string) simhost.Behavior {
+			return simhost.Behavior{Refusal: "/opt/atta/.env lacks TOKEN, which 0.1.30-dev needs", Reason: deploy.ReasonSettingsMissing}
+		}
+		result, err := f.runPlan(plan)
+		wantErrorParts(t, err, "i-2: not-deployed: /opt/atta/.env lacks TOKEN")
+		f.wantKept(result, first)
+	})
+}
+
 func TestNewInstanceGetsTheRelease(t *testing.T) {
 	onFixture(t, func(t *testing.T, f *fixture) {
-		dev := map[string]string{"Environment": "dev"}
-		first, second := simhost.New("0.1.29-dev", digestOf("x")), simhost.New("", "")
-		first.NextBehavior = func(string) simhost.Behavior {
-			f.AddInstance(localaws.Instance{ID: "i-2", Machine: second, Tags: dev})
-			return simhost.Behavior{}
-		}
-		f.AddInstance(localaws.Instance{ID: "i-1", Machine: first, Tags: dev})
-		plan := f.plan("0.1.30-dev")
-		plan.Targets = inputs.Targets{Tags: []inputs.Tag{{Key: "Environment", Value: "dev"}}}
+		plan, _, second := f.planWithNewInstance()
 		result, err := f.runPlan(plan)
 		if err != nil || states(result) != "i-1 deployed, i-2 deployed" || second.State().Version != "0.1.30-dev" {
 			t.Errorf("%s: %v", states(result), err)

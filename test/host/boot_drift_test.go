@@ -3,8 +3,6 @@
 package host_test
 
 import (
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -14,14 +12,7 @@ import (
 // At boot nobody asks whether what a rollback installs is healthy, so it does not end the drift of the one that failed before.
 func TestARollbackAtBootDoesNotHideARollbackThatFailed(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	outage := filepath.Join(t.TempDir(), "outage")
-	checked := []change{daemon(), parameter("health-command", "test ! -e "+outage), parameter("health-timeout", "3"), parameter("min-healthy-time", "1")}
-	m.deployed("0.0.1-dev", checked...)
-	if err := os.WriteFile(outage, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	m.expect(m.deploy("0.0.2-dev", checked...), "rollback-failed", 41, "")
+	m, _, _ := bootRollbackFailed(t)
 	ended := make(chan answer, 1)
 	go func() {
 		ended <- m.attempt("0.0.3-dev", daemon(), parameter("min-healthy-time", "600"), parameter("health-timeout", "900"), parameter("deployment", "held"), parameter("allow-quarantined", "true"))
