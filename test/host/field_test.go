@@ -119,6 +119,28 @@ func TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault(t *testing.
 	})
 }
 
+// A step before the program fails, or waits, for a reason of the host: nothing of the image was started.
+func TestOnEachMachineWhatFailsBeforeTheProgramIsNotTheImagesFault(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		unit := func(kind, step string) change {
+			return own("systemd/atta.service", "[Service]\nType="+kind+"\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStartPre=/bin/sh -c '"+step+"'\n"+
+				"ExecStart=/usr/bin/docker run --rm --pull=never --name=%N ${IMAGE}\n[Install]\nWantedBy=multi-user.target\n")
+		}
+		m.deployed("0.0.1-dev", unit("simple", "true"), image(sample.WithCmd("-sleep", "1h")))
+		for version, c := range map[string]struct{ kind, step string }{
+			"0.0.2-dev": {"simple", "echo no such device >&2; exit 1"},
+			"0.0.3-dev": {"simple", "sleep 30"},
+			"0.0.4-dev": {"oneshot", "echo no such device >&2; exit 1"},
+			"0.0.5-dev": {"oneshot", "sleep 30"},
+		} {
+			a := m.deploy(version, unit(c.kind, c.step), parameter("health-timeout", "4"), parameter("min-healthy-time", "1"))
+			m.expect(a, "rolled-back", deploy.ExitStart, "0.0.1-dev is back")
+			m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null || true", "")
+		}
+		m.expect(m.deploy("0.0.6-dev", image(sample.WithExitCode(3))), "rolled-back", deploy.ExitUnhealthy, "0.0.1-dev is back")
+	})
+}
+
 // A unit that has been started too often is not started any more, by nobody, until its counter is reset:
 // https://github.com/systemd/systemd/issues/10529
 func TestOnEachMachineCaseAUnitAtItsStartLimitIsStarted(t *testing.T) {
