@@ -35,6 +35,7 @@ type Host struct {
 	wasBusy  bool      // a deploy was at work or cut off there, so Before need not be what this run replaces
 	stale    bool      // it does not answer, or not since its report, or a deploy is at work there
 	answered bool      // it, or SSM for it, has reported that the command ran
+	proved   bool      // it was seen to have what the run was to bring to it
 	resolved bool      // asking again would reveal nothing more
 }
 
@@ -70,6 +71,9 @@ func (h *Host) triedRelease() bool {
 	}
 	return h.State == Unknown && len(h.Drift) > 0
 }
+
+// noteProof remembers that a host has got what the run was to bring to it.
+func (h *Host) noteProof() { h.proved = h.proved || h.hasRelease() }
 
 // Runs is the version that is known to be installed now; empty when it is none, or not
 // known.
@@ -135,6 +139,7 @@ func lastWords(log string) string {
 // applyAnswer sets the state of a host that was asked to run something. Whatever is not
 // proved is not deployed.
 func (h *Host) applyAnswer(want expectation, a answer) {
+	defer h.noteProof()
 	h.Log, h.Report, h.Message, h.Status = a.log, a.report, a.Reason, a.Status
 	h.CommandID, h.Sent, h.Ended, h.seen = a.CommandID, a.Sent, a.Ended, a.Ended
 	h.answered, h.resolved, h.stale = a.report != nil || !a.Status.IsOpen() && !a.Status.IsUndelivered(), false, false

@@ -10,6 +10,7 @@ import (
 // applyStatus sets the state of an unknown host by its answer to a status command that asks
 // about the deployment.
 func (h *Host) applyStatus(want expectation, report *deploy.Report) {
+	defer h.noteProof()
 	h.Report, h.stale = report, report.Busy
 	outcome, code, _ := strings.Cut(report.About, ":")
 	if outcome == string(deploy.OutcomeRolledBack) && code == fmt.Sprint(deploy.ExitUnhealthy) {

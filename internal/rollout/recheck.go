@@ -46,10 +46,10 @@ const restartWindow = time.Minute
 
 // recheckHosts asks hosts that have got the release whether they still run it. One that
 // does not is an error. One that does not answer within the limit is left as unknown: that says nothing
-// about the release, so nothing is rolled back for it, and the run fails at its end. One that missed its wave has
+// about the release, so nothing is rolled back for it, and the run fails at its end. One that never had the release has
 // nothing to be asked about.
 func (r *run) recheckHosts(ctx context.Context, hosts []*Host, limit time.Duration) error {
-	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return h.State == NotDeployed })
+	hosts = slices.DeleteFunc(slices.Clone(hosts), func(h *Host) bool { return !h.proved })
 	if len(hosts) == 0 {
 		return nil
 	}
