@@ -98,7 +98,7 @@ check_boot() {
 
 # check_install FOLDER UNIT TARGET: the unit can be enabled, or another one starts it.
 check_install() {
-  grep -q '^\[Install\]' "$1/$2" || grep -rqE "^(Wants|Requires|BindsTo|Upholds|Also|Unit)=.*$2" "$1" "$UNITS" ||
+  grep -q '^\[Install\]' "$1/$2" || compgen -G "$UNITS/*.wants/$2" >/dev/null || grep -rqE "^(Wants|Requires|BindsTo|Upholds|Also|Unit)=.*$2" "$1" "$UNITS" ||
     refuse unit-invalid "deploy/systemd/$2 has no [Install] section, so nothing starts it after a boot: add one with WantedBy=$3"
 }
 
