@@ -136,8 +136,8 @@ source "${SCRIPT%/*}/lib/identity.sh"
 source "${SCRIPT%/*}/lib/image.sh"
 # shellcheck source=lib/history.sh
 source "${SCRIPT%/*}/lib/history.sh"
-# shellcheck source=lib/kept_rollout.sh
-source "${SCRIPT%/*}/lib/kept_rollout.sh"
+# shellcheck source=lib/killed.sh
+source "${SCRIPT%/*}/lib/killed.sh"
 # shellcheck source=lib/journal.sh
 source "${SCRIPT%/*}/lib/journal.sh"
 # shellcheck source=lib/judge.sh

@@ -20,8 +20,8 @@ var (
 	history string
 	//go:embed lib/identity.sh
 	identity string
-	//go:embed lib/kept_rollout.sh
-	keptRollout string
+	//go:embed lib/killed.sh
+	killed string
 	//go:embed lib/judge.sh
 	judge string
 	//go:embed lib/unit_file.sh
@@ -35,7 +35,7 @@ var (
 // Bootstrap is the constant script that an SSM command carries, bootstrap.sh without its comments. Script
 // puts its quoted parameters in front of it.
 var Bootstrap = commentLine.ReplaceAllString(
-	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+history+identity+keptRollout+judge+unitFile+bootstrapReport, "")
+	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+history+identity+killed+judge+unitFile+bootstrapReport, "")
 
 var commentLine = regexp.MustCompile(`(?m)^[ \t]*#(?:[^!\n].*)?\n`)
 

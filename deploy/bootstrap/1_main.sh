@@ -105,7 +105,7 @@ begin_command() {
   log_line "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
   hold_host_lock
   recover_interrupted_deploy
-  settle_rollout
+  settle_killed_command
 }
 
 bring_release() {

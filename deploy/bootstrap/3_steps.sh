@@ -171,12 +171,13 @@ install_release() {
     else # of the same image, so what was seen of it holds
       keep_rollout
       for kept in verified installed failed settings.env; do
-        [[ ! -f $RELEASE/$kept ]] || cp -p -- "$RELEASE/$kept" "$tree/"
+        [[ ! -f $RELEASE/$kept ]] || { cp -p -- "$RELEASE/$kept" "$tree/" && flush_to_disk "$tree/$kept"; }
       done
-      rm -rf -- "$HOME_OF_SERVICE/.dropped"
-      mv -T -- "$RELEASE" "$HOME_OF_SERVICE/.dropped"
+      rm -rf -- "$HOME_OF_SERVICE/.replaced"
+      mv -T -- "$RELEASE" "$HOME_OF_SERVICE/.replaced"
       mv -T -- "$tree" "$RELEASE"
-      rm -rf -- "$HOME_OF_SERVICE/.dropped"
+      flush_to_disk "$HOME_OF_SERVICE/releases"
+      rm -rf -- "$HOME_OF_SERVICE/.replaced"
     fi
   fi
   [[ -e $RELEASE ]] || mv -T -- "$tree" "$RELEASE"

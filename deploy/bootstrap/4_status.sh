@@ -151,10 +151,11 @@ detect_drift() {
     # What is up may fail its health checks, which a status and a rollback at boot do not run.
     ended=$(grep -sE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" |
       grep -vE '"outcome":"rolled-back".*; [^ ]+ is installed(, and starting)?[;"]' | tail -n 1) || true
-    [[ $ended != *'"outcome":"rollback-failed"'* ]] || drift+=',"last-deploy"'
+    [[ $EVIDENCE == succeeded || $ended != *'"outcome":"rollback-failed"'* ]] || drift+=',"last-deploy"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
-      oneshot:*:other-image | oneshot:*:failed) drift+=',"container"' ;;
+      oneshot:*:other-image | oneshot:yes:*:failed) drift+=',"container"' ;;
+      oneshot:*:failed) [[ $drift == *'"last-run"'* ]] || drift+=',"last-run"' ;;
       oneshot:yes:active:*:running | oneshot:yes:active:succeeded*:succeeded) ;;
       oneshot:yes:active:*) drift+=',"container"' ;;
       oneshot:yes:inactive:running:* | oneshot:yes:inactive:succeeded:*) drift+=',"inactive"' ;;

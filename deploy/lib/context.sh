@@ -83,7 +83,7 @@ begin_change() {
   fi
   # By hand, a release is judged by its own checks, too, and not by those of a command that was killed.
   if [[ ${ATTA_LOCK_HELD:-} != yes ]]; then
-    settle_rollout
+    settle_killed_command
     load_release "$OWN"
   fi
   read_linked_version current

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # health.sh: start the release and prove that it is healthy. Part of ec2_deploy.sh.
 
-STARTS=no RUN_BEFORE='' MAIN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
+STARTS=no RUN_BEFORE='' MAIN_BEFORE='' STARTED_RUN='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
 
 # A rollback does not run a job again: it was seen healthy before. A job with
 # RemainAfterExit counts as a service here.
@@ -69,10 +69,11 @@ is_refused_by_engine() {
     REPLY="$UNIT ended with 125"
 }
 
-# is_before_program: systemd has not come to the unit's program, so this says nothing about the image. A unit that forks has a
-# program only when it has come up.
+# is_before_program: in the run that was started, systemd has not come to the unit's program, so this says nothing about the
+# image. A unit that forks has a program only when it has come up.
 is_before_program() {
-  [[ ${PROPERTY[Type]:-} != forking && ${PROPERTY[ExecMainStartTimestampMonotonic]:-0} =~ ^(0|$MAIN_BEFORE)$ ]]
+  invocation_id
+  [[ $REPLY == "$STARTED_RUN" && ${PROPERTY[Type]:-} != forking && ${PROPERTY[ExecMainStartTimestampMonotonic]:-0} =~ ^(0|$MAIN_BEFORE)$ ]]
 }
 
 # was_out_of_memory: whether the container ran out of memory since its start. If it was removed, the engine's events show
@@ -91,15 +92,14 @@ was_out_of_memory() {
 # in the unit's container.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Type=
 is_healthy() {
-  local run
   STARTED=''
   while unit_is ActiveState deactivating; do
     sleep 0.2
   done
   invocation_id
-  run=$REPLY
+  STARTED_RUN=$REPLY
   UNWELL_REASON=start-failed UNWELL="$UNIT could not be started: systemctl start ended with $START_CODE and made no new run"
-  [[ -n $run && $run != 0 && $run != "$RUN_BEFORE" ]] || return 1
+  [[ -n $STARTED_RUN && $STARTED_RUN != 0 && $STARTED_RUN != "$RUN_BEFORE" ]] || return 1
   STARTED=40 UNWELL_REASON=unhealthy
   describe_result
   case ${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
@@ -122,7 +122,7 @@ is_healthy() {
       fi
       is_soon_evident succeeded running && outlives_start && passes_checks && is_same_container "$CONTAINER"
       ;;
-    *) stays_up "$run" ;;
+    *) stays_up "$STARTED_RUN" ;;
   esac
 }
 

@@ -51,7 +51,8 @@ keep_image() {
   elif ! create_keeper "$SERVICE-$TO"; then
     refuse image-unavailable "the image of $TO cannot be kept: $(last_engine_error <<<"$REPLY")"
   fi
-  docker rm --force --volumes "$check" >/dev/null 2>&1 || true
+  [[ $(docker container inspect --format '{{index .Config.Labels "keeps-image-of"}}' "$check" 2>/dev/null) != "$SERVICE" ]] ||
+    docker rm --force --volumes "$check" >/dev/null 2>&1 || true
   set --
   ! docker_reads_settings current/settings.env || set -- "$@" --env-file="$SETTINGS"
   ! docker_reads_settings .env || set -- "$@" --env-file="$BASE/.env"

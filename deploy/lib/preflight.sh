@@ -71,15 +71,16 @@ check_units() {
   [[ $ACTION == rollback ]] || check_boot "$folder" "$units"
 }
 
-# check_boot FOLDER NAMES: after a boot something starts the service and each timer, and not only an earlier run a timer's unit.
+# check_boot FOLDER NAMES: after a boot something starts the service, or the message says so, and each timer, and not only an earlier run a timer's unit.
 # Such a timer is active and never elapses: https://github.com/systemd/systemd/issues/3570
 check_boot() {
   local timer started=''
   last_unit_value Service.Type "$1/$UNIT"
-  [[ $REPLY == oneshot || -f $1/$SERVICE.timer ]] || check_install "$1" "$UNIT" multi-user.target
+  [[ $REPLY == oneshot || -f $1/$SERVICE.timer ]] || is_wanted "$1" "$UNIT" ||
+    IGNORED+="; nothing seems to start $UNIT after a boot: it has no [Install] section with WantedBy=multi-user.target"
   for timer in $2; do
     [[ $timer == *.timer ]] || continue
-    check_install "$1" "$timer" timers.target
+    is_wanted "$1" "$timer" || refuse unit-invalid "nothing starts deploy/systemd/$timer after a boot: it has no [Install] section with WantedBy=timers.target"
     ! elapses_alone "$1/$timer" || { timer_unit "$1/$timer" && started+=" $REPLY "; }
   done
   for timer in $2; do
@@ -96,10 +97,11 @@ check_boot() {
   done
 }
 
-# check_install FOLDER UNIT TARGET: the unit can be enabled, or another one starts it.
-check_install() {
-  grep -q '^\[Install\]' "$1/$2" || compgen -G "$UNITS/*.wants/$2" >/dev/null || grep -rqE "^(Wants|Requires|BindsTo|Upholds|Also|Unit)=.*$2" "$1" "$UNITS" ||
-    refuse unit-invalid "deploy/systemd/$2 has no [Install] section, so nothing starts it after a boot: add one with WantedBy=$3"
+# is_wanted FOLDER UNIT: the unit can be enabled, or something of this release or of this instance starts it.
+is_wanted() {
+  ! grep -qE '^(Wanted|Required|Upheld)By[[:blank:]]*=|^Alias[[:blank:]]*=' "$1/$2" || return 0
+  [[ ! -e $UNITS/${2%.*}.socket && ! -e $UNITS/${2%.*}.path ]] && ! compgen -G "$UNITS/*.wants/$2" >/dev/null && ! compgen -G "$UNITS/*.requires/$2" >/dev/null || return 0
+  grep -RqsE "^[[:blank:]]*(Wants|Requires|BindsTo|Upholds|Also|Unit|Service)[[:blank:]]*=(.*[[:blank:]])?${2//./\\.}([[:blank:]]|$)" "$1" "$UNITS"
 }
 
 # elapses_alone FILE: the timer elapses without an earlier run of its unit. An empty value of any of its times resets them all.

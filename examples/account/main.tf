@@ -17,7 +17,7 @@ resource "terraform_data" "owner" {
     ignore_changes = [input]
 
     precondition {
-      condition     = terraform.workspace == "default" || endswith(terraform.workspace, var.environment)
+      condition     = terraform.workspace == "default" || terraform.workspace == var.environment || endswith(terraform.workspace, "-${var.environment}")
       error_message = "The workspace ${terraform.workspace} is not for ${var.environment}: add -var-file=${terraform.workspace}.tfvars, or run terraform workspace select default."
     }
     postcondition {

@@ -67,7 +67,7 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 		return true, nil
 	}
 	isBrief := invocation.Status == types.CommandInvocationStatusSuccess && !run.command.WantsLog
-	if len(invocation.CommandPlugins) == 1 && (isBrief || run.logsRead >= maxLogs) {
+	if len(invocation.CommandPlugins) == 1 && (isBrief || run.logsRead >= maxLogs || run.Denied != nil) {
 		stdout, _, _ := strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
 		if run.command.isAnswer(stdout) {
 			result.Stdout, result.ExitCode = stdout, int(invocation.CommandPlugins[0].ResponseCode)

@@ -98,6 +98,7 @@ func (e *engine) computeDigest(ctx context.Context, m, have *manifest) error {
 	if err != nil {
 		return explainError(err)
 	}
+	e.images, e.blobs = nil, map[v1.Hash]bool{} // the recent images say nothing about this one
 	e.recordImages(images)
 	switch reused, err := e.reuseManifests(m); {
 	case err != nil:

@@ -72,3 +72,24 @@ func TestAnInstanceThatHasAnsweredSinceHasAnAgent(t *testing.T) {
 		t.Errorf("its agent has just answered: %s", hints)
 	}
 }
+
+// A nightly run has failed: another deploy would run the job again, and fail again.
+func TestTheRemedyForAFailedRunIsNotToDeploy(t *testing.T) {
+	failed := failedRun(host("i-1", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "its words"))
+	result := finished(failed)
+	result.Plan.Operation, result.Status, result.Current.Version = rollout.Status, rollout.OutcomeFailed, "0.1.29-dev"
+	hints := strings.Join(report.Hints(result, &rollout.DriftError{Hosts: result.Hosts, Of: 1}), "\n")
+	if !strings.Contains(hints, "The last run of the job failed") || strings.Contains(hints, "Deploy 0.1.29-dev again") {
+		t.Error(hints)
+	}
+}
+
+// A job whose run failed is deployed again, and fails again: its timer and its release are as before.
+func TestTheRemedyForAReleaseThatWasThereBeforeNamesIt(t *testing.T) {
+	failed := reasoned("i-1", rollout.RollbackFailed, deploy.ReasonUnhealthy)
+	failed.Before, failed.Report.Version, failed.Report.Unit, failed.Report.Outcome = "0.1.30-dev", "0.1.30-dev", "failed", deploy.OutcomeRollbackFailed
+	result, err := unhealthy(finished(failed), rollout.OutcomeRollbackFailed)
+	if hints := strings.Join(report.Hints(result, err), "\n"); !strings.Contains(hints, "0.1.30-dev was installed on i-1 before as well") || strings.Contains(hints, "may run nothing") {
+		t.Error(hints)
+	}
+}

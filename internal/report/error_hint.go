@@ -151,12 +151,14 @@ var errorHints = []hint{
 		remedy: "If `{service}` was deployed to `{environment}` before, check `service` and `environment`; if not, its first deploy has not succeeded yet."},
 	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
 		remedy: "No earlier release was healthy on the instance: set `version`, or deploy."},
-	{sign: "`… out of sync`, and a newer version runs", onError: forDrift(true),
+	{sign: "`… out of sync`, and all instances run a newer version", onError: forDrift(func(e *rollout.DriftError) bool { return e.Newer && e.Alone }),
 		remedy: "Deploy {other} again, which was not recorded: that records it, and leaves healthy instances as they are. To go back to {current} instead, use `operation: rollback` with that `version`."},
-	{sign: "`… out of sync`, and an older version runs", onError: forDrift(false),
+	{sign: "`… out of sync`, and a newer version runs", onError: forDrift(func(e *rollout.DriftError) bool { return e.Newer }),
+		remedy: "Roll back to {current}, with `operation: rollback` and that `version`. Instances that are in sync and healthy stay as they are."},
+	{sign: "`… out of sync`, and an older version runs", onError: forDrift(func(*rollout.DriftError) bool { return true }),
 		remedy: "If somebody rolled back on the instance on purpose, make {other} what should run: `operation: rollback` with that `version`. If not, deploy {current} again. Instances that are in sync and healthy stay as they are."},
 	{sign: "`… out of sync` with the version that should run", onError: forType(func(e *rollout.DriftError) values {
-		return valuesIf(slices.ContainsFunc(e.Hosts, func(h *rollout.Host) bool { return h.State != rollout.Busy }))
+		return valuesIf(slices.ContainsFunc(e.Hosts, func(h *rollout.Host) bool { return h.State != rollout.Busy && !hasFailedRun(h) }))
 	}),
 		remedy: "Deploy {current} again: instances that are in sync and healthy stay as they are."},
 }
@@ -189,10 +191,10 @@ func forProblem(problem fleet.Problem) func(error) values {
 	return forType(func(e *fleet.NotReadyError) values { return valuesIf(e.Problem == problem) })
 }
 
-// forDrift matches hosts that run another version than what should run, a newer or an older one.
-func forDrift(newer bool) func(error) values {
+// forDrift matches hosts that run another version than what should run, if matches does.
+func forDrift(matches func(*rollout.DriftError) bool) func(error) values {
 	return forType(func(e *rollout.DriftError) values {
-		if e.Other == "" || e.Newer != newer {
+		if e.Other == "" || !matches(e) {
 			return nil
 		}
 		return values{"other": e.Other}

@@ -166,6 +166,8 @@ func runningNow(host *rollout.Host) string {
 		return "**perhaps nothing**"
 	case host.IsSilent():
 		return "**not known**"
+	case hasFailedRun(host):
+		return codeSpan(host.Runs()) + " (**its last run failed**)"
 	case isDown(host):
 		return codeSpan(host.Runs()) + " (**down**)"
 	}
@@ -177,6 +179,11 @@ func isDown(host *rollout.Host) bool {
 	report := host.Report
 	return report != nil && report.Version != "" && (report.Evidence == deploy.EvidenceNone || report.Unit == "failed" ||
 		slices.Contains(report.Drift, "inactive") || slices.Contains(report.Drift, "container"))
+}
+
+// hasFailedRun reports whether a host has said that the last run of its job failed.
+func hasFailedRun(host *rollout.Host) bool {
+	return host.Report != nil && host.Report.Evidence == deploy.EvidenceFailed && slices.Contains(host.Report.Drift, "last-run")
 }
 
 // scriptNote matches a line that the scripts on a host write about a phase.

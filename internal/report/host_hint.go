@@ -17,6 +17,9 @@ var stateHints = []hint{
 	{sign: "status `rollback-failed`", onHost: hasState(rollout.RollbackFailed),
 		remedy: "rollback-failed: act now, the instance may run nothing: `systemctl status {service}`, `journalctl -u {service}` and `/var/log/{service}-deploy.log`.",
 		inRun: func(result rollout.Result, host *rollout.Host, _ int) string {
+			if host.Before == result.Plan.Release.Version.String() && !isUp(host) {
+				return "rollback-failed: act now: {version} was installed on {instances} before as well, and failed again, so there is nothing else to go back to. See `journalctl -u {service}`, repair the cause, and deploy {version} again. A job is also run again by its timer."
+			}
 			if !failedBack(host) || result.Plan.Operation == rollout.Rollback {
 				return ""
 			}
@@ -32,6 +35,8 @@ var stateHints = []hint{
 		}},
 	{sign: "status `busy`", onHost: hasState(rollout.Busy),
 		remedy: "A deploy is at work on the instance: start the run again when it has ended."},
+	{sign: "`last-run` in a status", named: true, onHost: hasFailedRun,
+		remedy: "The last run of the job failed: see `journalctl -u {service}` on the instance. Repair the cause, and wait for the next run or start it with `systemctl start {service}`: one that succeeds ends the drift. A deploy of the same version runs the job again, and fails as long as the cause lasts."},
 	rolledBackHint,
 	{sign: "`SSM did not deliver the command: AccessDenied`", onHost: func(h *rollout.Host) bool { return h.Status == fleet.StatusAccessDenied },
 		remedy: "Grant `ssm:SendCommand` on every instance, such as {instance}, to the deploying role. See [permissions.md](permissions.md#the-deploying-role)."},

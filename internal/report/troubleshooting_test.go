@@ -106,6 +106,7 @@ var examples = map[string]error{
 	"not an object":                      lease.ErrInvalidObject,
 	"nobody knows":                       rollout.ErrUnknownService,
 	"has nothing to roll":                rollout.ErrNoPrevious,
+	"… out of sync`, and all":            &rollout.DriftError{Other: "0.1.31-dev", Newer: true, Alone: true},
 	"… out of sync`, and a newer":        &rollout.DriftError{Other: "0.1.31-dev", Newer: true},
 	"… out of sync`, and an older":       &rollout.DriftError{Other: "0.1.29-dev"},
 	"… out of sync` with":                &rollout.DriftError{Hosts: []*rollout.Host{host("i-1", rollout.Drifted, "", "", "x")}},
@@ -115,12 +116,18 @@ var examples = map[string]error{
 	"a deploy was cut off":               hostError(cutOff(host("i-1", rollout.Unknown, "", "0.1.29-dev", "a deploy was cut off"))),
 	"status `rolled-back`":               hostError(host("i-1", rollout.RolledBack, "", "", "x")),
 	"status `rollback-failed`":           hostError(host("i-1", rollout.RollbackFailed, "", "", "x")),
+	"last-run` in a status":              &rollout.DriftError{Hosts: []*rollout.Host{failedRun(host("i-1", rollout.Drifted, "", "0.1.29-dev", "differs in last-run"))}},
 	"status `busy`":                      hostError(host("i-1", rollout.Busy, "", "", "x")),
 	"status `unknown`":                   hostError(host("i-1", rollout.Unknown, "", "", "x")),
 }
 
 func hostError(h *rollout.Host) error {
 	return &rollout.UnhealthyError{Hosts: []*rollout.Host{h}, Of: 1}
+}
+
+func failedRun(h *rollout.Host) *rollout.Host {
+	h.Report = &deploy.Report{Version: "0.1.29-dev", Evidence: deploy.EvidenceFailed, Drift: []string{"last-run"}}
+	return h
 }
 
 func timedOut(h *rollout.Host) *rollout.Host {

@@ -122,7 +122,7 @@ func (r *run) hostsToRollBack(wave []*Host) (list []*Host) {
 		case host.Report.Version != r.plan.Release.Version.String(): // somebody has rolled it back
 		case host.Before == "":
 			host.Message += "; it ran nothing before, so there is nothing to roll back to"
-		case host.Before == r.plan.Release.Version.String() && !host.changedByEarlierRun(r.result.Image.Digest):
+		case host.Before == r.plan.Release.Version.String() && !host.changedByEarlierRun(r.expectation()):
 			host.Message += "; it ran this release before, and keeps it"
 		default:
 			list = append(list, host)

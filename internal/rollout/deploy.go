@@ -78,6 +78,9 @@ func (r *run) runWave(ctx context.Context, title string, hosts []*Host) error {
 		if len(held) > 0 {
 			err = commander.runCommand(ctx, commander.rollbackRequest(r.plan.Release.Version.String()), r.expectation(), held)
 		}
+		if len(held) > 0 && len(missing) > 0 {
+			missing = commander.dropUnreachable(ctx, missing)
+		}
 		if len(missing) > 0 && err == nil {
 			var request deploy.ReleaseRequest
 			if request, err = r.releaseRequest(ctx, commander); err == nil {

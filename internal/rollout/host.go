@@ -167,7 +167,7 @@ func (h *Host) applyAnswer(want expectation, a answer) {
 		if h.Changed && want.version != "" && (report.Before != "" || h.wasBusy) {
 			h.Before = report.Before
 		}
-		h.Changed = h.Changed || h.changedByEarlierRun(want.digest)
+		h.Changed = h.Changed || h.changedByEarlierRun(want)
 	case deploy.OutcomeRefused:
 		h.State = NotDeployed
 	case deploy.OutcomeRolledBack:

@@ -27,13 +27,15 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 			return
 		}
 		h.setChanged(want, report, deploy.Outcome(outcome) == deploy.OutcomeDeployed)
+		if h.Drift = driftOfRelease(report); want.contradictingEvidence(report) != "" {
+			h.Drift = append(h.Drift, "container")
+		}
 		if problem := want.mismatch(report); problem != "" {
 			h.Message = "asked again: " + problem
 			return
 		}
-		if drift := driftOfRelease(report); len(drift) > 0 {
-			h.Drift = drift
-			h.Message = fmt.Sprintf("asked again: it has %s, and differs in %s", report.Version, strings.Join(drift, ", "))
+		if len(h.Drift) > 0 {
+			h.Message = fmt.Sprintf("asked again: it has %s, and differs in %s", report.Version, strings.Join(h.Drift, ", "))
 			return
 		}
 		h.State, h.Message = stateOf(report), "its answer was lost; asked again, it runs "+report.Version
@@ -68,13 +70,14 @@ func (h *Host) setChanged(want expectation, report *deploy.Report, changed bool)
 	if changed && want.version != "" && h.wasBusy {
 		h.Before = report.Previous
 	}
-	h.Changed = changed || h.changedByEarlierRun(want.digest)
+	h.Changed = changed || h.changedByEarlierRun(want)
 }
 
 // changedByEarlierRun reports whether a command of an earlier run, which was at work when this run began, has brought the
-// image, so that it is undone with that of the other hosts.
-func (h *Host) changedByEarlierRun(digest string) bool {
-	return h.wasBusy && h.Before != "" && digest != "" && h.verified != digest
+// release, so that it is undone with that of the other hosts.
+func (h *Host) changedByEarlierRun(want expectation) bool {
+	hadIt := h.Before == want.version && h.verified == want.digest
+	return h.wasBusy && h.Before != "" && want.digest != "" && !hadIt
 }
 
 // setRolledBack sets the state of a host that has rolled back, by its own later report: what is not up again is

@@ -17,8 +17,9 @@ import (
 // run fails at its end. Neither does a new host, in no wave, that has not tried it, since the others keep the
 // release, or such a host in a rollback, since the others have to go back.
 func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Host) error {
+	var kept error // of a new host that says nothing about the release
 	reachable := wave
-	if len(earlier) > 0 {
+	if len(earlier) > 0 || r.plan.Operation == Rollback {
 		reachable = r.commander().dropUnreachable(ctx, wave)
 	}
 	if len(reachable) > 0 {
@@ -28,7 +29,7 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 		switch isNew := wave[0].Wave == 0; {
 		case err == nil, r.plan.Operation == Rollback && blameless && hostsOnly:
 		case isNew && blameless:
-			return r.keepRelease(ctx, err)
+			kept = err
 		default:
 			return r.abortRollout(ctx, wave, err)
 		}
@@ -37,6 +38,9 @@ func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Hos
 	earlier = slices.Concat(earlier, early)
 	if err := r.recheckHosts(ctx, earlier, 0); err != nil {
 		return r.abortRollout(ctx, r.wavesOf(earlier), err)
+	}
+	if kept != nil {
+		return r.keepRelease(ctx, kept)
 	}
 	return nil
 }
@@ -144,10 +148,12 @@ func (h *Host) applyRecheck(report *deploy.Report) {
 }
 
 // driftOfRelease is how a host differs from its release. A timer or a unit file that was changed, or a mark of an
-// earlier failure, says nothing about what runs.
+// earlier failure, says nothing about what runs; a run of this release that has failed does.
 func driftOfRelease(report *deploy.Report) []string {
 	notOfRelease := []string{"timer", "disabled", "unit-file", "last-run", "last-deploy"}
-	return slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool { return slices.Contains(notOfRelease, word) })
+	return slices.DeleteFunc(slices.Clone(report.Drift), func(word string) bool {
+		return slices.Contains(notOfRelease, word) && (word != "last-run" || report.Evidence != deploy.EvidenceFailed)
+	})
 }
 
 // keepRelease records the release as current although the run fails: what is wrong with a few hosts, which the

@@ -20,19 +20,25 @@ type DriftError struct {
 	Of    int    // hosts in all
 	Other string // the newest verified version that they run instead of what should run; empty: none
 	Newer bool   // Other is newer than what should run
+	Alone bool   // nothing else runs, and its image is not quarantined
 }
 
-func newDriftError(drifted []*Host, of int, current lease.Current) *DriftError {
-	e := &DriftError{Hosts: drifted, Of: of}
-	e.Other = newestVersion(slices.DeleteFunc(slices.Clone(drifted), func(h *Host) bool {
+func newDriftError(drifted, all []*Host, current lease.Current) *DriftError {
+	e := &DriftError{Hosts: drifted, Of: len(all)}
+	others := slices.DeleteFunc(slices.Clone(drifted), func(h *Host) bool {
 		return h.Report == nil || h.State == Busy || !h.Report.Verified || h.Report.Version == current.Version
-	}))
+	})
+	e.Other = newestVersion(others)
 	recorded, err := release.ParseVersion(current.Version)
-	if other, unknown := release.ParseVersion(e.Other); err == nil && unknown == nil {
-		e.Newer = other.Compare(recorded) > 0
-	} else {
+	other, unknown := release.ParseVersion(e.Other)
+	if err != nil || unknown != nil {
 		e.Other = ""
+		return e
 	}
+	e.Newer = other.Compare(recorded) > 0
+	e.Alone = !slices.ContainsFunc(all, func(h *Host) bool {
+		return h.Report == nil || h.Report.Version != e.Other || current.FindQuarantine(h.Report.Digest) != nil
+	})
 	return e
 }
 
@@ -81,7 +87,7 @@ func (r *run) inspectFleet(ctx context.Context, account Account) error {
 	}
 	err = setOutputs(r.console, "instance-count", fmt.Sprint(len(r.result.Hosts)))
 	if len(drifted) > 0 && r.plan.FailOnDrift {
-		err = errors.Join(err, newDriftError(drifted, len(r.result.Hosts), current))
+		err = errors.Join(err, newDriftError(drifted, r.result.Hosts, current))
 	}
 	return err
 }
@@ -134,6 +140,9 @@ func (host *Host) compareWith(current lease.Current) {
 	if len(drift) > 0 {
 		host.State = Drifted
 		host.Message += "; differs in " + strings.Join(drift, ", ")
+	}
+	if slices.Contains(drift, "last-run") && report.Evidence == deploy.EvidenceFailed {
+		host.Message += fmt.Sprintf("; the last run ended with exit status %d", report.Exit)
 	}
 	switch {
 	case report.Busy:

@@ -44,6 +44,23 @@ func TestAJobThatFailedIsRunAgainUntilARunSucceeds(t *testing.T) {
 	m.expect(m.deploy("0.0.1-dev", job), "unchanged", 0, "runs already")
 }
 
+// A nightly run fails, and the same version is deployed while the cause lasts; the next run succeeds.
+func TestARunThatSucceedsEndsTheDriftOfOneThatFailed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	job := breakable("Type=oneshot\n", "")
+	m.deployed("0.0.1-dev", job)
+	m.sh("touch $ATTA_ROOT/broken; systemctl start atta")
+	m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "0.0.1-dev was installed before as well, and is not healthy")
+	if a := m.ask(); !slices.Contains(a.Drift, "last-run") || !slices.Contains(a.Drift, "last-deploy") {
+		t.Errorf("drift %q", a.Drift)
+	}
+	m.sh("rm $ATTA_ROOT/broken; systemctl start atta")
+	if a := m.ask(); len(a.Drift) > 0 {
+		t.Errorf("drift %q", a.Drift)
+	}
+}
+
 func TestARollbackDoesNotHideThatTheJobBeforeHadFailed(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

@@ -146,7 +146,7 @@ func TestAJobThatPowerHasCutOffIsRunAgain(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.0.1-dev")
 	m.output("docker rm --force $s; docker run --detach --name=$s --label=service=$s $(sed -n s/^IMAGE=//p $ATTA_ROOT/opt/$s/current/release.env) -sleep 600s; docker kill $s; until docker container inspect --format '{{.State.Status}}' $s | grep -q exited; do sleep 0.1; done")
-	if a := m.ask(); a.Evidence != deploy.EvidenceFailed || strings.Join(a.Drift, " ") != "container" {
+	if a := m.ask(); a.Evidence != deploy.EvidenceFailed || strings.Join(a.Drift, " ") != "last-run" {
 		t.Errorf("%+v", a.Report)
 	}
 	m.expect(m.deploy("0.0.1-dev"), "deployed", 0, "0.0.1-dev ran and succeeded")

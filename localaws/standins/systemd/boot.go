@@ -46,11 +46,10 @@ func (m *manager) bootUnits() error {
 	return err
 }
 
-// bootTime is when the instance was started, the zero of its monotonic clock. An instance whose runtime files are gone starts now.
+// bootTime is when the instance was started, the zero of its monotonic clock.
 func (m *manager) bootTime() time.Time {
 	info, err := os.Stat(m.runtimePath("booted"))
 	if err != nil {
-		_ = instance.WriteFile(m.runtimePath("booted"), nil) // the next call finds it
 		return time.Now()
 	}
 	return info.ModTime()

@@ -1,6 +1,20 @@
 # shellcheck shell=bash
-# kept_rollout.sh: the rollout settings that a release had before a deploy or a check of it, which
-# bootstrap.sh saves in .rollout.kept. Part of ec2_deploy.sh and of bootstrap.sh.
+# killed.sh: what a command leaves that was killed before it changed what runs. Part of ec2_deploy.sh and of
+# bootstrap.sh, which saves in .rollout.kept the rollout settings that a release had before a deploy or a check of it, and in
+# .replaced a release whose files it replaces by those of the same bundle.
+
+settle_killed_command() {
+  put_back_release
+  settle_rollout
+}
+
+put_back_release() {
+  local base=$ROOT/opt/$SERVICE version
+  [[ -f $base/.replaced/release.env ]] || return 0
+  version=$(sed -n 's/^VERSION=//p' "$base/.replaced/release.env")
+  [[ -e $base/releases/$version ]] || mv -T -- "$base/.replaced" "$base/releases/$version"
+  rm -rf -- "$base/.replaced"
+}
 
 # restore_rollout: puts the saved settings back.
 restore_rollout() {
