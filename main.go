@@ -50,11 +50,11 @@ func run(ctx context.Context, gh *github.Action, environ, args []string) error {
 	}
 	ctx, stop := context.WithTimeout(ctx, in.Timeouts.Run)
 	defer stop()
+	plan := rollout.NewPlan(in, gh, post)
+	result := rollout.Result{Plan: plan, Status: rollout.OutcomeFailed}
 	account, err := clients.New(ctx, in, gh)
-	if err != nil {
-		gh.Fail("Invalid AWS configuration", "%v", err)
-		return err
+	if err == nil {
+		result, err = rollout.Run(ctx, plan, account, gh)
 	}
-	result, err := rollout.Run(ctx, rollout.NewPlan(in, gh, post), account, gh)
 	return errors.Join(err, report.Publish(gh, result, err, in.Reporting.StepSummary))
 }

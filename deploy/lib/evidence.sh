@@ -126,6 +126,10 @@ check_observable() {
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
   [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
+  # Docker would start the container beside systemd, also after the unit was stopped or disabled:
+  # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
+  [[ $ACTION == rollback || ! "$exec$(grep -sE '^[[:blank:]]*DOCKER_ARGS=' "$settings")" =~ --restart[=[:blank:]]+[\"\']?(always|unless-stopped|on-failure) ]] ||
+    refuse unit-invalid "the container of deploy/systemd/$UNIT has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
   # systemd ignores such a line: https://github.com/systemd/systemd/issues/2836
   unit_setting Service.EnvironmentFile "$1"
   [[ $ACTION == rollback || $REPLY != */deploy/docker.env* ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||

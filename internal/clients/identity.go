@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
+	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -25,6 +28,12 @@ import (
 // loadConfig returns the SDK's configuration, with the credentials of the default chain or
 // of the role to assume, with the OIDC token if there is one. It sends no request.
 func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (aws.Config, error) {
+	if who.Role != "" && tokens.HasIDToken() {
+		// No other credentials are needed, and a profile that does not exist would be an error.
+		if err := os.Unsetenv("AWS_PROFILE"); err != nil {
+			return aws.Config{}, err
+		}
+	}
 	cfg, err := config.LoadDefaultConfig(ctx,
 		config.WithRegion(who.Region),
 		config.WithLogger(logging.Nop{}), // what matters is returned as an error
@@ -32,7 +41,7 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 		config.WithRetryer(func() aws.Retryer { return retry.NewAdaptiveMode() }),
 	)
 	if err != nil {
-		return cfg, fmt.Errorf("set up AWS: %w", err)
+		return cfg, explainLoadError(err)
 	}
 	if who.Role == "" {
 		return cfg, nil
@@ -53,6 +62,17 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 		}
 	}))
 	return cfg, nil
+}
+
+// explainLoadError names the variable that refers to a file of the runner, which a container action does not see.
+func explainLoadError(err error) error {
+	switch bundle := os.Getenv("AWS_CA_BUNDLE"); {
+	case errors.As(err, new(config.SharedConfigProfileNotExistError)):
+		return fmt.Errorf("AWS_PROFILE names a profile, and the container of this action has no ~/.aws: set AWS_PROFILE to an empty value in the env of this step: %w", err)
+	case bundle != "" && errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("AWS_CA_BUNDLE is %s, which the container of this action does not see: copy the file into the workspace, and set AWS_CA_BUNDLE to ${{ github.workspace }}/%s in the env of this step: %w", bundle, path.Base(bundle), err)
+	}
+	return fmt.Errorf("set up AWS: %w", err)
 }
 
 // Without these timeouts, the SDK waits forever for a service that accepts a connection and does not respond:

@@ -57,7 +57,9 @@ var errorHints = []hint{
 		remedy: "Create the OIDC identity provider `https://{provider}` with the audience `{audience}` in the account of `role-to-assume`, or correct the account ID in `role-to-assume`."},
 	{sign: "`Couldn't retrieve verification key from your identity provider`", onError: forRefusal(rollout.RefusedToken),
 		remedy: "AWS reads the keys of `https://{provider}` to verify the token: it has to be reachable from the internet. If it is, start the run again."},
-	{sign: "`Not authorized to perform sts:AssumeRoleWithWebIdentity`", onError: forRefusal(rollout.RefusedSubject),
+	{sign: "`Not authorized to perform sts:AssumeRoleWithWebIdentity`, for a job without an environment", onError: forJobWithoutEnvironment,
+		remedy: "This job has no `environment:`, so the rules of the GitHub environment do not protect it, and a role that trusts the environment does not trust it: add `environment: {environment}` to the job, next to the input of that name. Only if the role is to trust every such job: the OIDC token has the sub `{subject}` and the aud `{audience}`; this condition matches: `{condition}`.{immutable} See [permissions.md](permissions.md#the-deploying-role)."},
+	{sign: "`Not authorized to perform sts:AssumeRoleWithWebIdentity` for another job", onError: forRefusal(rollout.RefusedSubject),
 		remedy: "Does `role-to-assume` exist, and does [its trust policy](permissions.md#the-deploying-role) allow `sts:AssumeRoleWithWebIdentity` for this job? The OIDC token has the sub `{subject}` and the aud `{audience}`; this condition matches: `{condition}`.{immutable}"},
 	{
 		sign:   "`not authorized to perform: sts:AssumeRole`",
@@ -86,11 +88,13 @@ var errorHints = []hint{
 		remedy: "Grant {permission} to the deploying role, or set `service` to the one that the role was created for; if a key of yours encrypts the bucket, the role needs `kms:GenerateDataKey` and `kms:Decrypt` on it. If the bucket belongs to another account, set `bucket-owner`; if its policy requires encryption, set `server-side-encryption`. See [permissions.md](permissions.md#the-repository-and-the-bucket)."},
 	{sign: "another `AccessDenied` error", onError: func(err error) values { return deniedCall(err, false) },
 		remedy: "Grant {permission} to the deploying role, and check that the resource belongs to this account. The whole policy is in [permissions.md](permissions.md#the-deploying-role)."},
+	{sign: "`InvalidClientTokenId` and the like when a role is assumed", onError: func(err error) values { return valuesIf(isAssumeRole(err) && hasInvalidCredentials(err)) },
+		remedy: "The AWS credentials in the environment of the job are invalid or have expired. For `role-to-assume`, grant the job `permissions: id-token: write`; no other credentials are needed then."},
 	{
 		sign:   "`ExpiredToken`, `UnrecognizedClientException`, `SignatureDoesNotMatch`",
 		remedy: "The AWS credentials are invalid or have expired.",
 		onError: func(err error) values {
-			return valuesIf(hasCode(err, "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch"))
+			return valuesIf(hasInvalidCredentials(err))
 		},
 	},
 	{sign: "`the SSM document … has another content`, `… does not exist`, `… is for operation: …`", onError: forType(func(e *rollout.DocumentError) values { return values{"document": e.Name} }),
@@ -161,6 +165,10 @@ var errorHints = []hint{
 		return valuesIf(slices.ContainsFunc(e.Hosts, func(h *rollout.Host) bool { return h.State != rollout.Busy && !hasFailedRun(h) }))
 	}),
 		remedy: "Deploy {current} again: instances that are in sync and healthy stay as they are."},
+}
+
+func hasInvalidCredentials(err error) bool {
+	return hasCode(err, "ExpiredToken", "ExpiredTokenException", "UnrecognizedClientException", "InvalidClientTokenId", "InvalidSignatureException", "SignatureDoesNotMatch")
 }
 
 // valuesIf returns values, which are none, if the condition holds.

@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 
@@ -44,4 +45,13 @@ func trustCondition(provider string, refused *rollout.RoleError) string {
 	condition[operator][provider+":sub"] = subject
 	text, _ := json.Marshal(condition) // strings always encode
 	return string(text)
+}
+
+// forJobWithoutEnvironment matches a job whose subject names no GitHub environment, and that AWS refuses.
+func forJobWithoutEnvironment(err error) values {
+	var refused *rollout.RoleError
+	if !errors.As(err, &refused) || refused.Subject == "" || strings.Contains(refused.Subject, ":environment:") {
+		return nil
+	}
+	return forRefusal(rollout.RefusedSubject)(err)
 }

@@ -122,7 +122,7 @@ func TestRollbackIsRefusedWhenItsTargetIsNotAvailable(t *testing.T) {
 		f.deployVersions(ids, "0.1.29-dev")
 		_, err := f.runPlan(f.rollbackPlan("0.1.1-dev", ids...))
 		wantErrorParts(t, err, "0.1.1-dev is not among the releases of 2 instances (i-01 (name-of-i-01), i-02 (name-of-i-02)), and it cannot be deployed there",
-			"no instance that can be reached holds it: set bundle-sha256 and image-digest, which the outputs and the log of the run that deployed it name")
+			"0.1.1-dev was never seen healthy on an instance that can be reached; those that were: 0.1.29-dev, 0.1.28-dev; if it is right, set bundle-sha256 and image-digest, which the outputs and the log of the run that deployed it name")
 		plan := f.rollbackPlan("0.1.1-dev", ids...)
 		plan.Bundle.SHA256, plan.Image.Digest = strings.Repeat("0", 64), digestOf("0.1.1-dev")
 		_, err = f.runPlan(plan)

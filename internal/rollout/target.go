@@ -159,7 +159,8 @@ func (r *run) findWitnessed(ctx context.Context, bundles, digests witnesses) (di
 		}
 	}
 	if len(unknown) > 0 {
-		return "", fmt.Errorf("no instance that can be reached holds it: set %s, which the outputs and the log of the run that deployed it name", strings.Join(unknown, " and "))
+		return "", fmt.Errorf("%s was never seen healthy on an instance that can be reached; those that were: %s; if it is right, set %s, which the outputs and the log of the run that deployed it name",
+			r.plan.Release.Version, cmp.Or(strings.Join(r.heldReleases(), ", "), "none"), strings.Join(unknown, " and "))
 	}
 	sha256, problem := bundles.agreedValue()
 	digest, err = digests.agreedValue()
@@ -168,6 +169,24 @@ func (r *run) findWitnessed(ctx context.Context, bundles, digests witnesses) (di
 	}
 	_, problem = r.services.Repository.Size(ctx, digest)
 	return digest, errors.Join(r.artifacts.findBundle(ctx, sha256), problem)
+}
+
+// heldReleases are the versions that some host can roll back to, the newest first.
+func (r *run) heldReleases() []string {
+	var held []string
+	for _, host := range r.result.Hosts {
+		for _, version := range host.Report.Releases {
+			if !slices.Contains(held, version) {
+				held = append(held, version)
+			}
+		}
+	}
+	slices.SortFunc(held, func(a, b string) int {
+		one, _ := release.ParseVersion(a)
+		other, _ := release.ParseVersion(b)
+		return other.Compare(one)
+	})
+	return held
 }
 
 // witnesses are values of one property of the target release, with who names each: an input, or
@@ -188,7 +207,8 @@ func (r *run) findWitnesses() (bundles, digests witnesses) {
 	bundles.addValue(r.plan.Bundle.SHA256, bundles.input)
 	digests.addValue(r.plan.Image.Digest, digests.input)
 	for _, host := range r.result.Hosts {
-		if host.Report.Held == version {
+		// One that was found unhealthy is held as well, and is no release.
+		if host.Report.Held == version && slices.Contains(host.Report.Releases, version) {
 			bundles.addValue(host.Report.Bundle, host.String())
 			digests.addValue(host.Report.Image, host.String())
 		}

@@ -120,3 +120,28 @@ func TestAProgramsOutputIsWrittenToTheLogOnly(t *testing.T) {
 		}
 	}
 }
+
+// The commands of docs/instance.md leave nothing but images.
+func TestAServiceIsTakenOffAnInstanceAsThePageSays(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/instance.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, found := strings.Cut(string(page), "## Take a service off an instance\n")
+	_, commands, _ := strings.Cut(section, "```sh\n")
+	commands, _, closed := strings.Cut(commands, "```\n")
+	if !found || !closed {
+		t.Fatal("the page has no such commands")
+	}
+	m := boot(t)
+	commands = strings.NewReplacer("<service>", "atta", " /etc/", " $ATTA_ROOT/etc/", " /opt/", " $ATTA_ROOT/opt/", " /var/", " $ATTA_ROOT/var/").Replace(commands)
+	m.deployed("0.0.1-dev", own("systemd/atta.timer", "[Timer]\nOnCalendar=2099-01-01\n[Install]\nWantedBy=timers.target\n"))
+	m.deployed("0.0.2-dev", daemon())
+	m.output(commands)
+	left := m.output("ls -A $ATTA_ROOT/opt $ATTA_ROOT/etc/systemd/system; find $ATTA_ROOT/etc/systemd $ATTA_ROOT/var/log -name '*atta*'; docker ps --all --quiet")
+	if strings.Contains(left, "atta") {
+		t.Errorf("left are\n%s", left)
+	}
+	m.deployed("0.0.1-dev", daemon())
+}

@@ -1,0 +1,31 @@
+//go:build long || e2e
+
+package host_test
+
+import (
+	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
+)
+
+// With a restart policy Docker starts the container beside systemd: a job runs twice, or for ever after a boot, and a
+// service that was disabled is back: https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
+func TestOnEachMachineCaseARestartPolicyIsRefused(t *testing.T) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		m.deployed("0.0.1-dev")
+		unit := "[Unit]\nWants=docker.service\nAfter=docker.service\n[Service]\nEnvironmentFile=/opt/%N/current/release.env\nRestart=always\nExecStartPre=-/usr/bin/docker rm --force %N\n" +
+			"ExecStart=/usr/bin/docker run --restart=always --pull=never --name=%N --env-file=/opt/%N/.env ${IMAGE}\nExecStop=/usr/bin/docker stop %N\n[Install]\nWantedBy=multi-user.target\n"
+		before := m.snapshot()
+		for version, c := range map[string][]change{
+			"0.0.2-dev": {own("docker.env", "DOCKER_ARGS=--restart=always\n")},
+			"0.0.3-dev": {own("docker.env", "DOCKER_ARGS=--env=A=B --restart unless-stopped\n")},
+			"0.0.4-dev": {daemon(), own("docker.env", "DOCKER_ARGS=--restart=always\n")},
+			"0.0.5-dev": {daemon(), own("systemd/atta.service", unit)},
+		} {
+			if a := m.deploy(version, c...); a.Outcome != "refused" || a.Code != deploy.ExitPreflight {
+				t.Errorf("%s: %s %d: %s", version, a.Outcome, a.Code, a.Message)
+			}
+		}
+		m.same(before, m.snapshot())
+	})
+}
