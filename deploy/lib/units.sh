@@ -105,7 +105,7 @@ stop_units() {
 # switch_release VERSION forward|back: settings, units, enablement and `current` become those of the
 # release, or of no release. It needs no network and can be done twice.
 switch_release() {
-  local unit folder=$BASE/releases/$1/deploy/systemd
+  local unit gone='' folder=$BASE/releases/$1/deploy/systemd
   [[ -z $1 || -f $folder/$UNIT ]] || { log_note "the files of $1 are not on this host" && return 1; }
   [[ -d $BASE/output ]] || make_output
   forget_container
@@ -119,6 +119,7 @@ switch_release() {
     elif [[ -e $UNITS/$unit ]]; then
       run_systemctl disable "$unit"
       rm -f -- "$UNITS/$unit"
+      gone+=" $unit"
     fi
     [[ ! -e $UNITS/$unit.new ]] || rm -rf -- "$UNITS/$unit.new"
   done
@@ -129,6 +130,9 @@ switch_release() {
   fi
   flush_to_disk "$UNITS" "$BASE"
   run_systemctl daemon-reload
+  for unit in $gone; do # at boot, systemd may have started it since
+    ! unit_is ActiveState active "$unit" || run_systemctl stop "$unit"
+  done
   [[ -z $1 ]] || enable_units "$1" "$2"
 }
 

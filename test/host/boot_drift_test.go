@@ -30,3 +30,15 @@ func TestARollbackAtBootDoesNotHideARollbackThatFailed(t *testing.T) {
 		t.Errorf("no deploy and no rollback has succeeded since, the health check still fails, and the status is %+v\n%s", a.Report, m.text("opt/atta/history"))
 	}
 }
+
+// At boot, systemd starts the timer of a release while the recovery takes that release back.
+func TestATimerThatIsStartedWhileItsReleaseGoesIsStopped(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(), own("systemd/atta-report.timer", "[Timer]\nOnCalendar=2099-01-01\n[Install]\nWantedBy=timers.target\n"), own("systemd/atta-report.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n"))
+	m.replace("systemctl", "[ \"$1:$2\" != disable:atta-report.timer ] || (set -- start atta-report.timer; "+m.passOn("systemctl")+")\n"+m.passOn("systemctl"))
+	m.deployed("0.0.2-dev", daemon())
+	if got := m.output("systemctl show --property=ActiveState atta-report.timer"); got != "ActiveState=inactive" {
+		t.Error(got)
+	}
+}
