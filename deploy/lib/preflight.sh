@@ -71,8 +71,9 @@ check_units() {
   [[ $ACTION == rollback ]] || check_boot "$folder" "$units"
 }
 
-# check_boot FOLDER NAMES: after a boot something starts the service, or the message says so, and each timer, and not only an earlier run a timer's unit.
-# Such a timer is active and never elapses: https://github.com/systemd/systemd/issues/3570
+# check_boot FOLDER NAMES: after a boot something starts the service, or else the message says so, and each timer. Of a timer that
+# elapses only relative to an earlier run, something makes that run; else it is active and never elapses:
+# https://github.com/systemd/systemd/issues/3570
 check_boot() {
   local timer started=''
   last_unit_value Service.Type "$1/$UNIT"

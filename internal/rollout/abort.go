@@ -181,7 +181,8 @@ func (h *Host) foundUnhealthy() bool {
 		return false
 	}
 	// When its answer was lost, it says so later, and what it has gone back to need not be up then.
-	return h.Report.Reason == deploy.ReasonUnhealthy
+	isAnswer := h.Report.About != "" || h.State == RolledBack || h.State == RollbackFailed
+	return isAnswer && h.Report.Reason == deploy.ReasonUnhealthy
 }
 
 // quarantineImage keeps an image that was found unhealthy from being deployed again. An image
