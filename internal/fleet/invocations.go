@@ -90,8 +90,12 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 		if len(invocation.CommandPlugins) != 1 || !isDenied(err) {
 			return false, err
 		}
+		stdout, stderr, _ := strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
+		if !run.command.isAnswer(stdout) {
+			return false, err
+		}
 		run.Denied = err
-		result.Stdout, result.Stderr, _ = strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
+		result.Stdout, result.Stderr = stdout, stderr
 		result.ExitCode = int(invocation.CommandPlugins[0].ResponseCode)
 		result.decideOutcome(invocation.Status)
 		return true, nil

@@ -33,7 +33,7 @@ func repositoryOf(t *testing.T) publication {
 	t.Helper()
 	hub := registry.New(registry.Logger(log.New(io.Discard, "", 0)))
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodHead && strings.HasPrefix(r.URL.Path, "/v2/org/private/manifests/sha256:") {
+		if r.Method != http.MethodPut && strings.HasPrefix(r.URL.Path, "/v2/org/private/manifests/sha256:") {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
