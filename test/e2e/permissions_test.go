@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/account"
 	"github.com/org/atta-deploy-action/localaws/iam"
+	"github.com/org/atta-deploy-action/localaws/sample"
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
@@ -80,7 +82,10 @@ func runEverything(t *testing.T) map[string][]localaws.Permission {
 	s.runOperation("doctor").wants("success")
 	s.build("0.1.0-dev")
 	s.runOperation("deploy").wants("success")
-	s.build("0.1.1-dev")
+	// Of a docker save, a push reads what the layers of the image before contain.
+	if err := sample.SaveDockerArchive(filepath.Join(s.workspace, "image.tar"), s.sample("0.1.1-dev"), "atta:0.1.1-dev"); err != nil {
+		t.Fatal(err)
+	}
 	s.runOperation("plan", "version=0.1.0-dev") // whose image has been pushed
 	s.exercise("plan", "version=0.1.1-dev")
 	s.exercise("deploy", "version=0.1.1-dev", "log-group="+logGroup)

@@ -120,7 +120,7 @@ func TestADeployThatIsKilledAtItsEndHasItsOwnChecks(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.0.1-dev", daemon())
 	k := m.withHook()
-	m.attempt("0.0.1-dev", daemon(), parameter("health-command", "exit 0"), environment(k.before(`forget_rollout "$VERSION"`)))
+	m.attempt("0.0.1-dev", daemon(), parameter("health-command", "exit 0"), environment(k.before(`rm -f -- "$ROOT/opt/$SERVICE/.rollout.kept"`)))
 	if !m.exists("opt/atta/.rollout.kept") {
 		t.Fatal("the deploy was not killed")
 	}
