@@ -166,13 +166,13 @@ func TestPrintedCommandsLimitOnlyANewEnvironment(t *testing.T) {
 	}
 }
 
-// The list may name other instances, too.
-func TestPrintedCommandsKeepAListThatHasTheInstance(t *testing.T) {
+// The list may name other instances.
+func TestPrintedCommandsKeepAListOfInstances(t *testing.T) {
 	line := regexp.MustCompile(`gh variable get EC2_INSTANCE_ID .*--body 'i-0123456789abcdef0'`).FindString(readFile(t, "terraform/tests/instance.tftest.hcl"))
 	for list, want := range map[string]string{
 		"i-0123456789abcdef0":                      "i-0123456789abcdef0",
 		"i-0fedcba9876543210, i-0123456789abcdef0": "i-0fedcba9876543210, i-0123456789abcdef0",
-		"i-0fedcba9876543210":                      "i-0123456789abcdef0",
+		"i-0fedcba9876543210":                      "i-0fedcba9876543210", // the instance may be left out on purpose
 		"":                                         "i-0123456789abcdef0", // not set, or a gh that cannot read a variable
 	} {
 		dir := t.TempDir()

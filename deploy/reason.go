@@ -35,6 +35,7 @@ const (
 	ReasonStale               Reason = "stale"
 	ReasonCutOff              Reason = "cut-off"      // killed or rebooted on the way
 	ReasonStartFailed         Reason = "start-failed" // systemd did not start the unit
+	ReasonStepFailed          Reason = "step-failed"  // a step before the program failed, so that was not started
 	ReasonStopped             Reason = "stopped"      // somebody stopped the unit on the way
 	ReasonUnhealthy           Reason = "unhealthy"    // started, and its health was not proved
 	ReasonNotSeen             Reason = "not-seen"     // started, and the engine does not show its image in the unit's container

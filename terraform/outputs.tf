@@ -45,8 +45,8 @@ output "commands" {
     environment == var.environment ? local.create_limited : ["  gh api --silent --method PUT ${local.environments}/${environment}\n"],
     "fi\n",
     [for name, value in variables : join("", [
-      # A list that has the instance stays.
-      name == "EC2_INSTANCE_ID" ? "gh variable get ${name} --env ${environment} --repo ${var.github_repository} 2>/dev/null | grep -q '${value}' || " : "",
+      # Somebody may have set a list, or left the instance out.
+      name == "EC2_INSTANCE_ID" ? "gh variable get ${name} --env ${environment} --repo ${var.github_repository} >/dev/null 2>&1 || " : "",
       "gh variable set ${name} --env ${environment} --repo ${var.github_repository} --body '${value}'\n",
     ]) if value != null],
   ]]))

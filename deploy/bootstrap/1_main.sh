@@ -125,6 +125,7 @@ run_status() {
   local outcome=absent
   trap reject_early_exit EXIT
   look_up_deployment
+  [[ $BUSY == true ]] || put_back_release
   raise_fence
   observe_container
   confirm_release

@@ -151,7 +151,7 @@ detect_drift() {
     # What is up may fail its health checks, which a status and a rollback at boot do not run.
     ended=$(grep -sE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" |
       grep -vE '"outcome":"rolled-back".*; [^ ]+ is installed(, and starting)?[;"]' | tail -n 1) || true
-    [[ $EVIDENCE == succeeded || $ended != *'"outcome":"rollback-failed"'* ]] || drift+=',"last-deploy"'
+    [[ ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:$EVIDENCE == oneshot:no:succeeded || $ended != *'"outcome":"rollback-failed"'* ]] || drift+=',"last-deploy"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
       oneshot:*:other-image | oneshot:yes:*:failed) drift+=',"container"' ;;

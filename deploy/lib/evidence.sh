@@ -128,8 +128,17 @@ check_observable() {
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
   # Docker would start the container beside systemd, also after the unit was stopped or disabled:
   # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
-  [[ $ACTION == rollback || ! "$exec$(grep -sE '^[[:blank:]]*DOCKER_ARGS=' "$settings")" =~ --restart[=[:blank:]]+[\"\']?(always|unless-stopped|on-failure) ]] ||
-    refuse unit-invalid "the container of deploy/systemd/$UNIT has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
+  # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
+  if [[ $ACTION != rollback ]]; then
+    REPLY=$(grep -sE '^[[:blank:]]*DOCKER_ARGS=' "$settings") || REPLY=''
+    exec=${exec%%\$\{IMAGE\}*}
+    exec="${exec%%\$IMAGE*} $REPLY "
+    [[ ! $exec =~ --restart[=[:blank:]]+[\"\']?(always|unless-stopped|on-failure) ]] ||
+      refuse unit-invalid "the container of deploy/systemd/$UNIT has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
+    unit_setting Service.ExecStartPre "$1"
+    [[ ! $exec =~ --pull[=[:blank:]]+[\"\']?always && ! $'\n'$REPLY =~ $'\n'[^-$'\n'][^$'\n']*(docker|podman)\ +pull\  ]] ||
+      refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
+  fi
   # systemd ignores such a line: https://github.com/systemd/systemd/issues/2836
   unit_setting Service.EnvironmentFile "$1"
   [[ $ACTION == rollback || $REPLY != */deploy/docker.env* ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||

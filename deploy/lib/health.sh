@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # health.sh: start the release and prove that it is healthy. Part of ec2_deploy.sh.
 
-STARTS=no RUN_BEFORE='' MAIN_BEFORE='' STARTED_RUN='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
+STARTS=no RUN_BEFORE='' MAIN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
 
 # A rollback does not run a job again: it was seen healthy before. A job with
 # RemainAfterExit counts as a service here.
@@ -51,7 +51,10 @@ check_health() {
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
     ! is_refused_by_engine || find_unwell 30 start-failed "the engine did not start the container: $REPLY" || true
-    [[ $STARTED != 40 ]] || ! is_before_program || find_unwell 30 start-failed "a step before the program: $UNWELL" || true
+    [[ $STARTED != 40 ]] || ! is_before_program || case ${PROPERTY[Result]:-} in
+      resources) STARTED=30 UNWELL_REASON=start-failed ;; # such as a file of EnvironmentFile= that is missing
+      *) find_unwell 30 step-failed "a step before the program (ExecStartPre=) failed or did not end: $REPLY" || true ;;
+    esac
     [[ $STARTED != 40 ]] || ! was_out_of_memory || UNWELL+="; the kernel killed a process in the container: out of memory (OOM)"
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --since="@$STARTED_AT" --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
@@ -61,19 +64,27 @@ check_health() {
 # is_refused_by_engine: the engine's client ended the run with 125 and no container ran, so this says
 # nothing about the image. Sets REPLY to what the client said.
 # https://docs.docker.com/reference/cli/docker/container/run/#exit-status
+# Podman ends with 126 or 127 if it cannot start what it has created, and also if the image's program cannot be run.
+# https://github.com/containers/podman/blob/v4.3.1/libpod/define/exec_codes.go (ExitCode)
 is_refused_by_engine() {
-  [[ ${PROPERTY[ExecMainStatus]:-} == 125 ]] || return 1
+  local said
+  [[ ${PROPERTY[ExecMainStatus]:-} =~ ^12[567]$ ]] || return 1
   observe_container
   [[ $EVIDENCE != failed ]] || return 1
-  REPLY=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) ||
-    REPLY="$UNIT ended with 125"
+  said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''
+  [[ ${PROPERTY[ExecMainStatus]} == 125 || ($said =~ ^Error:.*('cannot listen'|bind:|netavark|network|statfs|mount) && ! $said =~ OCI|'executable file') ]] || return 1
+  REPLY=${said:-$UNIT ended with 125}
 }
 
-# is_before_program: in the run that was started, systemd has not come to the unit's program, so this says nothing about the
-# image. A unit that forks has a program only when it has come up.
+# is_before_program: systemd has not come to the unit's program, in none of its runs, so this says nothing about the image. A
+# unit that forks has a program only when it has come up. Sets REPLY to what the steps have printed last.
 is_before_program() {
-  invocation_id
-  [[ $REPLY == "$STARTED_RUN" && ${PROPERTY[Type]:-} != forking && ${PROPERTY[ExecMainStartTimestampMonotonic]:-0} =~ ^(0|$MAIN_BEFORE)$ ]]
+  [[ ${PROPERTY[Type]:-} != forking && ${PROPERTY[ExecMainStartTimestampMonotonic]:-0} =~ ^(0|$MAIN_BEFORE)$ ]] || return 1
+  local end begun
+  end=$(date +%s.%N)
+  begun=$(query_docker events --since "$STARTED_AT" --until "$end" --filter "container=$SERVICE" --filter event=start 2>/dev/null) || begun=''
+  [[ -z $begun ]] || return 1
+  REPLY=$(journalctl --quiet --no-pager --output=cat --lines=1 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep .) || REPLY=$UNWELL
 }
 
 # was_out_of_memory: whether the container ran out of memory since its start. If it was removed, the engine's events show
@@ -92,14 +103,15 @@ was_out_of_memory() {
 # in the unit's container.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Type=
 is_healthy() {
+  local run
   STARTED=''
   while unit_is ActiveState deactivating; do
     sleep 0.2
   done
   invocation_id
-  STARTED_RUN=$REPLY
+  run=$REPLY
   UNWELL_REASON=start-failed UNWELL="$UNIT could not be started: systemctl start ended with $START_CODE and made no new run"
-  [[ -n $STARTED_RUN && $STARTED_RUN != 0 && $STARTED_RUN != "$RUN_BEFORE" ]] || return 1
+  [[ -n $run && $run != 0 && $run != "$RUN_BEFORE" ]] || return 1
   STARTED=40 UNWELL_REASON=unhealthy
   describe_result
   case ${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
@@ -122,7 +134,7 @@ is_healthy() {
       fi
       is_soon_evident succeeded running && outlives_start && passes_checks && is_same_container "$CONTAINER"
       ;;
-    *) stays_up "$STARTED_RUN" ;;
+    *) stays_up "$run" ;;
   esac
 }
 

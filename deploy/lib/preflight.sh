@@ -100,9 +100,14 @@ check_boot() {
 
 # is_wanted FOLDER UNIT: the unit can be enabled, or something of this release or of this instance starts it.
 is_wanted() {
-  ! grep -qE '^(Wanted|Required|Upheld)By[[:blank:]]*=|^Alias[[:blank:]]*=' "$1/$2" || return 0
+  local key rest=${2#"$SERVICE"}
+  for key in WantedBy RequiredBy UpheldBy Alias; do
+    unit_setting "Install.$key" "$1/$2"
+    [[ -z $REPLY ]] || return 0
+  done
   [[ ! -e $UNITS/${2%.*}.socket && ! -e $UNITS/${2%.*}.path ]] && ! compgen -G "$UNITS/*.wants/$2" >/dev/null && ! compgen -G "$UNITS/*.requires/$2" >/dev/null || return 0
-  grep -RqsE "^[[:blank:]]*(Wants|Requires|BindsTo|Upholds|Also|Unit|Service)[[:blank:]]*=(.*[[:blank:]])?${2//./\\.}([[:blank:]]|$)" "$1" "$UNITS"
+  { find -L "$1" "$UNITS" -type f -exec cat {} + 2>/dev/null || true; } | sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' |
+    grep -E "^[[:blank:]]*(Wants|Requires|BindsTo|Upholds|Also|Unit|Service)[[:blank:]]*=(.*[[:blank:]])?($SERVICE|%[Npn])${rest//./\\.}([[:blank:]]|$)" >/dev/null # and not -q, which would end find
 }
 
 # elapses_alone FILE: the timer elapses without an earlier run of its unit. An empty value of any of its times resets them all.

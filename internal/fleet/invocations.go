@@ -92,7 +92,7 @@ func (f *Fleet) readAnswer(ctx context.Context, invocation types.CommandInvocati
 		}
 		stdout, stderr, _ := strings.Cut(aws.ToString(invocation.CommandPlugins[0].Output), standardError)
 		if !run.command.isAnswer(stdout) {
-			return false, err
+			stderr += "\n" + err.Error() // its last words
 		}
 		run.Denied = err
 		result.Stdout, result.Stderr = stdout, stderr

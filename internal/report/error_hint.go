@@ -17,12 +17,15 @@ import (
 	"github.com/org/atta-deploy-action/internal/storage"
 )
 
-const whichInstances = "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered."
+// restartAgent is what an agent needs whose role was attached after its start: https://github.com/aws/amazon-ssm-agent/issues/202
+const restartAgent = " If its role was attached while it ran, restart the agent (`systemctl restart amazon-ssm-agent`), which tries again only after up to an hour. A subnet without internet access needs [endpoints](instance.md#requirements)."
+
+const whichInstances = "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered." + restartAgent
 
 // errorHints are in order of precedence: the first that matches an error applies.
 var errorHints = []hint{
 	{sign: "`is stopped, or not managed by SSM in this account and region`", onError: forProblem(fleet.NotListed),
-		remedy: "SSM does not list the instance: start it, or check its ID and `aws-region` ({region}). It needs `AmazonSSMManagedInstanceCore` in its instance profile, or Default Host Management."},
+		remedy: "SSM does not list the instance: start it, or check its ID and `aws-region` ({region}). It needs `AmazonSSMManagedInstanceCore` in its instance profile, or Default Host Management." + restartAgent},
 	{sign: "`is not online: the SSM agent's status is ConnectionLost`", onError: forProblem(fleet.NotOnline),
 		remedy: "Start the instance or its `amazon-ssm-agent`."},
 	{sign: "`has SSM agent …`", onError: forProblem(fleet.OldAgent),
@@ -162,7 +165,7 @@ var errorHints = []hint{
 	{sign: "`… out of sync`, and an older version runs", onError: forDrift(func(*rollout.DriftError) bool { return true }),
 		remedy: "If somebody rolled back on the instance on purpose, make {other} what should run: `operation: rollback` with that `version`. If not, deploy {current} again. Instances that are in sync and healthy stay as they are."},
 	{sign: "`… out of sync` with the version that should run", onError: forType(func(e *rollout.DriftError) values {
-		return valuesIf(slices.ContainsFunc(e.Hosts, func(h *rollout.Host) bool { return h.State != rollout.Busy && !hasFailedRun(h) }))
+		return valuesIf(slices.ContainsFunc(e.Hosts, func(h *rollout.Host) bool { return h.State != rollout.Busy && !isOnlyFailedRun(h) }))
 	}),
 		remedy: "Deploy {current} again: instances that are in sync and healthy stay as they are."},
 }

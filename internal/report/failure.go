@@ -186,6 +186,13 @@ func hasFailedRun(host *rollout.Host) bool {
 	return host.Report != nil && host.Report.Evidence == deploy.EvidenceFailed && slices.Contains(host.Report.Drift, "last-run")
 }
 
+// isOnlyFailedRun reports whether a failed run is all that is wrong with a host.
+func isOnlyFailedRun(host *rollout.Host) bool {
+	return hasFailedRun(host) && !slices.ContainsFunc(host.Drift, func(word string) bool {
+		return word != "last-run" && word != "last-deploy" && word != "unit-state"
+	})
+}
+
 // scriptNote matches a line that the scripts on a host write about a phase.
 var scriptNote = regexp.MustCompile(`^20\d\d-\d\d-\d\dT[0-9:]+Z \S+: (.*)$`)
 

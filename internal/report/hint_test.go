@@ -38,10 +38,13 @@ const (
 	nextOne    = "A version is released once. Release the change as 0.1.31-dev."
 	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the existing image: image: r/atta:0.1.30-dev."
 	movable    = "Exclude latest-* from the tag immutability of the ECR repository, or set image-tags: none."
-	tags       = "Which instances have the tags and are managed by SSM in region us-east-1? SSM does not list an instance that is stopped, or whose agent has never registered."
-	online     = "SSM does not list the instance: start it, or check its ID and aws-region (us-east-1). It needs AmazonSSMManagedInstanceCore in its instance profile, or Default Host Management."
+	tags       = "Which instances have the tags and are managed by SSM in region us-east-1? SSM does not list an instance that is stopped, or whose agent has never registered." + restart
+	online     = "SSM does not list the instance: start it, or check its ID and aws-region (us-east-1). It needs AmazonSSMManagedInstanceCore in its instance profile, or Default Host Management." + restart
 	noBundle   = "The bundle is not in the bucket: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 )
+
+// restart is what an instance that SSM does not list may need.
+const restart = " If its role was attached while it ran, restart the agent (systemctl restart amazon-ssm-agent), which tries again only after up to an hour. A subnet without internet access needs endpoints (https://github.com/org/atta-deploy-action/blob/v1/docs/instance.md#requirements)."
 
 func TestHints(t *testing.T) {
 	noCredentials := &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",

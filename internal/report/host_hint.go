@@ -18,7 +18,7 @@ var stateHints = []hint{
 		remedy: "rollback-failed: act now, the instance may run nothing: `systemctl status {service}`, `journalctl -u {service}` and `/var/log/{service}-deploy.log`.",
 		inRun: func(result rollout.Result, host *rollout.Host, _ int) string {
 			if host.Before == result.Plan.Release.Version.String() && !isUp(host) {
-				return "rollback-failed: act now: {version} was installed on {instances} before as well, and failed again, so there is nothing else to go back to. See `journalctl -u {service}`, repair the cause, and deploy {version} again. A job is also run again by its timer."
+				return "rollback-failed: act now: {version} was installed on {instances} before as well, and failed again. See `journalctl -u {service}`, repair the cause and deploy {version} again, or go back to an earlier version with `operation: rollback`. A job is also run again by its timer."
 			}
 			if !failedBack(host) || result.Plan.Operation == rollout.Rollback {
 				return ""
@@ -122,8 +122,10 @@ const (
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
 	unhealthyHint,
-	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names: a port that is taken, a volume or an option that it does not take. Then start the run again.",
+	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names. If it is on the instance, such as a port that is taken, start the run again; if it is in `deploy/`, such as an option that Docker does not take, release it as {next}.",
 		"The image is not quarantined."),
+	forReason(deploy.ReasonStepFailed, "`a step before the program (ExecStartPre=) failed`", "A step of the unit before the program failed, such as a migration: see its last lines. Correct it and release it as {next}; if the cause was outside the release, start the run again.",
+		"The image is not quarantined, as its program was not started."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
 	forReason(deploy.ReasonCutOff, "", "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.", ""),
 	forReason(deploy.ReasonNotSeen, "", "The engine did not show what the message names: the unit has to run `${IMAGE}` with `--name=%N` ([instance.md](instance.md#your-deploy-folder)), and the image's HEALTHCHECK, if it has one, to pass within `health-timeout`. Docker runs it for the first time after its interval, 30 seconds by default.", ""),

@@ -47,10 +47,14 @@ func trustCondition(provider string, refused *rollout.RoleError) string {
 	return string(text)
 }
 
-// forJobWithoutEnvironment matches a job whose subject names no GitHub environment, and that AWS refuses.
+// noEnvironment matches the subject of a job that has no environment, in GitHub's default form. A customised one need not name it.
+// https://docs.github.com/en/actions/reference/security/oidc
+var noEnvironment = regexp.MustCompile(`^repo:[^:]+:(ref:[^:]+|pull_request)$`)
+
+// forJobWithoutEnvironment matches a job that has no GitHub environment, and that AWS refuses.
 func forJobWithoutEnvironment(err error) values {
 	var refused *rollout.RoleError
-	if !errors.As(err, &refused) || refused.Subject == "" || strings.Contains(refused.Subject, ":environment:") {
+	if !errors.As(err, &refused) || !noEnvironment.MatchString(refused.Subject) {
 		return nil
 	}
 	return forRefusal(rollout.RefusedSubject)(err)

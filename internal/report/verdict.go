@@ -128,6 +128,10 @@ func describeOutcome(result rollout.Result) string {
 		return fmt.Sprintf("%s in %s is not ready for a deploy", rel.Service, rel.Environment)
 	case rollout.Status:
 		name, deploys = "The status of "+rel.Service, false
+	case rollout.CleanUp:
+		if len(result.Hosts) == 0 {
+			return fmt.Sprintf("What %s has left%s is not known", name, in)
+		}
 	case rollout.Rollback:
 		name, deploys = fmt.Sprintf("The rollback of %s to %s", rel.Service, cmp.Or(rel.Version.String(), "the previous version")), false
 	}
@@ -218,7 +222,7 @@ func describeFailure(host *rollout.Host, who string) string {
 		return fmt.Sprintf("the program exited with status %d on %s", host.Report.Exit, who)
 	case reason == deploy.ReasonUnhealthy:
 		return "the program was not healthy on " + who
-	case reason == deploy.ReasonStartFailed:
+	case reason == deploy.ReasonStartFailed || reason == deploy.ReasonStepFailed:
 		return who + " could not start the release"
 	}
 	return who + " failed" + because
@@ -236,6 +240,9 @@ func progressSuffix(result rollout.Result) string {
 	untouched, apart := states[rollout.NotStarted], "were not touched"
 	if result.Plan.Operation == rollout.Doctor {
 		apart = "are ready"
+	}
+	if result.Plan.Operation == rollout.CleanUp && len(result.Hosts) == 0 {
+		return "" // nobody was asked
 	}
 	if untouched == len(result.Hosts) && !onlyAsks(result.Plan.Operation) {
 		return "; no instance was touched"

@@ -109,8 +109,11 @@ func (a *artifacts) pushImage(ctx context.Context) error {
 	} else {
 		a.console.Info("%s is already pushed as %s", pushed.URI, pushed.Tag)
 	}
+	if current := a.result.Current; pushed.Digest == current.Digest && current.Version != a.plan.Release.Version.String() {
+		a.console.Notice("The image is that of "+current.Version, "%s changes at most the files in the bundle; if the program should have changed, the build has left the earlier image", a.plan.Release.Version)
+	}
 	a.recordImage(ctx)
-	return setOutputs(a.console, "image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded))
+	return setOutputs(a.console, "image-uri", pushed.URI, "image-digest", pushed.Digest, "image-pushed", strconv.FormatBool(pushed.Uploaded && pushed.Bytes > 0))
 }
 
 // recordImage keeps in the bucket, if there is one, what was pushed as the version, so that a

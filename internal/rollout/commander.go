@@ -183,7 +183,8 @@ func (c *commander) queryHosts(ctx context.Context, hosts []*Host, tolerant bool
 			host.verified = answer.report.Digest
 		}
 		host.wasBusy = answer.report.Busy || slices.Contains(answer.report.Drift, "cut-off")
-		host.wasDown = slices.Contains(answer.report.Drift, "inactive") || slices.Contains(answer.report.Drift, "container")
+		host.wasDown = slices.Contains(answer.report.Drift, "inactive") || slices.Contains(answer.report.Drift, "container") ||
+			answer.report.Evidence == deploy.EvidenceFailed && slices.Contains(answer.report.Drift, "last-run")
 		highest = max(highest, answer.report.Generation)
 		if len(hosts) <= maxListed {
 			c.console.Info("%s runs %s", host.Instance, cmp.Or(host.Before, "nothing yet"))

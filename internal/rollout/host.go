@@ -69,7 +69,8 @@ func (h *Host) triedRelease() bool {
 	case RolledBack, RollbackFailed, Drifted:
 		return true
 	}
-	return h.State == Unknown && len(h.Drift) > 0
+	// An engine that does not answer says nothing about the release.
+	return h.State == Unknown && slices.ContainsFunc(h.Drift, func(word string) bool { return word != "engine" && word != "image" })
 }
 
 // noteProof remembers that a host has got what the run was to bring to it.

@@ -27,7 +27,7 @@ func (h *Host) applyStatus(want expectation, report *deploy.Report) {
 			return
 		}
 		h.setChanged(want, report, deploy.Outcome(outcome) == deploy.OutcomeDeployed)
-		if h.Drift = driftOfRelease(report); want.contradictingEvidence(report) != "" {
+		if h.Drift = driftOfRelease(report); report.Evidence != "" && want.contradictingEvidence(report) != "" {
 			h.Drift = append(h.Drift, "container")
 		}
 		if problem := want.mismatch(report); problem != "" {

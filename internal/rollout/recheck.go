@@ -165,6 +165,9 @@ func (r *run) keepRelease(ctx context.Context, cause error) error {
 	} else {
 		cause = errors.Join(cause, unhealthyError(r.result.Hosts, len(r.result.Hosts)))
 	}
+	if !slices.ContainsFunc(r.result.Hosts, (*Host).hasRelease) {
+		return cause
+	}
 	return fmt.Errorf("every other instance runs %s, and keeps it: %w", r.plan.Release.Version, errors.Join(cause, r.setCurrent(r.leaseContext(ctx))))
 }
 

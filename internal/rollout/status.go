@@ -142,7 +142,9 @@ func (host *Host) compareWith(current lease.Current) {
 		host.Message += "; differs in " + strings.Join(drift, ", ")
 	}
 	if slices.Contains(drift, "last-run") && report.Evidence == deploy.EvidenceFailed {
-		host.Message += fmt.Sprintf("; the last run ended with exit status %d", report.Exit)
+		if _, seen, ok := strings.Cut(report.Message, "; "); ok {
+			host.Message += "; " + seen
+		}
 	}
 	switch {
 	case report.Busy:

@@ -49,6 +49,9 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 			others[host.Before] = append(others[host.Before], host)
 		}
 	}
+	if len(targets) > 1 {
+		delete(targets, "") // a new instance, to which the release of the others is brought
+	}
 	target := slices.Collect(maps.Keys(targets))[0]
 	if len(targets) == 1 && target == "" {
 		return release.Version{}, nothingToRollBackTo(from, targets[target])
@@ -65,11 +68,11 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 }
 
 // isHalfWay reports whether a rollback from the newest version has ended on some hosts: they run what the others would
-// roll back to.
+// roll back to. Had they been deployed to, their own previous version would be the newest.
 func isHalfWay(hosts []*Host, newest string) bool {
 	for _, host := range hosts {
 		for _, other := range hosts {
-			if host.Before == newest && other.Before != "" && other.Before != newest && other.Before != host.Report.Previous {
+			if host.Before == newest && other.Before != "" && other.Before != newest && (other.Before != host.Report.Previous || other.Report.Previous == newest) {
 				return false
 			}
 		}
@@ -159,8 +162,11 @@ func (r *run) findWitnessed(ctx context.Context, bundles, digests witnesses) (di
 		}
 	}
 	if len(unknown) > 0 {
-		return "", fmt.Errorf("%s was never seen healthy on an instance that can be reached; those that were: %s; if it is right, set %s, which the outputs and the log of the run that deployed it name",
-			r.plan.Release.Version, cmp.Or(strings.Join(r.heldReleases(), ", "), "none"), strings.Join(unknown, " and "))
+		why, held := "no instance that can be reached names what it is", r.heldReleases()
+		if version := r.plan.Release.Version.String(); !slices.Contains(held, version) {
+			why = fmt.Sprintf("%s was never seen healthy on an instance that can be reached; those that were: %s", version, cmp.Or(strings.Join(held, ", "), "none"))
+		}
+		return "", fmt.Errorf("%s; if it is right, set %s, which the outputs and the log of the run that deployed it name", why, strings.Join(unknown, " and "))
 	}
 	sha256, problem := bundles.agreedValue()
 	digest, err = digests.agreedValue()
@@ -208,7 +214,7 @@ func (r *run) findWitnesses() (bundles, digests witnesses) {
 	digests.addValue(r.plan.Image.Digest, digests.input)
 	for _, host := range r.result.Hosts {
 		// One that was found unhealthy is held as well, and is no release.
-		if host.Report.Held == version && slices.Contains(host.Report.Releases, version) {
+		if host.Report.Held == version && (host.Report.Proved || slices.Contains(host.Report.Releases, version)) {
 			bundles.addValue(host.Report.Bundle, host.String())
 			digests.addValue(host.Report.Image, host.String())
 		}

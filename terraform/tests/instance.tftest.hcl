@@ -91,7 +91,7 @@ run "instance" {
     error_message = "The instance must be prepared by user_data.sh."
   }
   assert {
-    condition     = strcontains(output.commands, "\ngh variable get EC2_INSTANCE_ID --env dev --repo Org/atta-jobs 2>/dev/null | grep -q 'i-0123456789abcdef0' || gh variable set EC2_INSTANCE_ID --env dev --repo Org/atta-jobs --body 'i-0123456789abcdef0'\n")
+    condition     = strcontains(output.commands, "\ngh variable get EC2_INSTANCE_ID --env dev --repo Org/atta-jobs >/dev/null 2>&1 || gh variable set EC2_INSTANCE_ID --env dev --repo Org/atta-jobs --body 'i-0123456789abcdef0'\n")
     error_message = "The commands must name the instance, and keep a list that has it."
   }
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -18,7 +19,7 @@ func TestARollbackToAReleaseThatIsUnhealthyNowKeepsTheCurrentOne(t *testing.T) {
 	m.write("broken", "", 0o644)
 	before := m.live()
 	a := m.rollback("")
-	m.expect(a, "rolled-back", 40, "0.0.2-dev is back")
+	m.expect(a, "rolled-back", 30, "0.0.2-dev is back")
 	m.same(before, m.live())
 	if a.Unit != "active" || m.exists("opt/atta/quarantine") {
 		t.Errorf("unit %s, quarantine %q", a.Unit, m.text("opt/atta/quarantine"))
@@ -142,7 +143,11 @@ func TestARollbackRestoresUnitScriptAndFiles(t *testing.T) {
 		"0.1.4-dev": {oneshot("Restart=on-failure\nRestartSec=600\n", "exit 1"), "result exit-code, exit status 1"},
 		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nExecStart=/bin/sh -c 'exit 7' --name=%N ${IMAGE}\nType=exec\n"), "atta.service did not stay up: result exit-code, exit status 7"},
 	} {
-		m.expect(m.deploy(version, c.change, own("extra.txt", "extra")), "rolled-back", 40, c.message)
+		code := deploy.ExitUnhealthy
+		if strings.HasSuffix(c.message, "resources") { // nothing was started
+			code = deploy.ExitStart
+		}
+		m.expect(m.deploy(version, c.change, own("extra.txt", "extra")), "rolled-back", code, c.message)
 		m.same(before, m.live())
 	}
 }

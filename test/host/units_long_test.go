@@ -17,7 +17,7 @@ func TestARollbackKeepsUnitsThatTheOperatorHasDisabledOrStopped(t *testing.T) {
 	m.sh("systemctl disable atta atta-x.timer; systemctl stop atta atta-x.timer")
 	before := m.live()
 	a := m.deploy("0.0.2-dev", append(release, settings("ExecStartPre=/bin/false"))...)
-	m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
+	m.expect(a, "rolled-back", 30, "0.0.1-dev is back")
 	m.same(before, m.live())
 	if a.Unit == "active" || m.sh("docker ps --quiet").stdout != "" {
 		t.Error("the service was started")
