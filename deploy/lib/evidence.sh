@@ -126,7 +126,7 @@ check_observable() {
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
   [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
-  # Docker would start the container beside systemd, also after the unit was stopped or disabled:
+  # Docker would start the container in addition to systemd, also after the unit was stopped or disabled:
   # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
   # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
   if [[ $ACTION != rollback ]]; then

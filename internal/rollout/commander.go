@@ -99,7 +99,7 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 			command.Timeout, command.StopOnFailure = min(c.timeout, checkTimeout), false
 		}
 	}
-	if _, goesBack := request.(deploy.RollbackRequest); c.log != nil && (goesBack || command.StopOnFailure) { // it changes something
+	if _, isRollback := request.(deploy.RollbackRequest); c.log != nil && (isRollback || command.StopOnFailure) { // it changes something
 		command.LogGroup = c.log.reader.Group()
 	}
 	run, err := c.waitForCommand(ctx, command, on, progress)

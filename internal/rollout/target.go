@@ -213,7 +213,7 @@ func (r *run) findWitnesses() (bundles, digests witnesses) {
 	bundles.addValue(r.plan.Bundle.SHA256, bundles.input)
 	digests.addValue(r.plan.Image.Digest, digests.input)
 	for _, host := range r.result.Hosts {
-		// One that was found unhealthy is held as well, and is no release.
+		// A host also holds a version that it found unhealthy, which it cannot roll back to.
 		if host.Report.Held == version && (host.Report.Proved || slices.Contains(host.Report.Releases, version)) {
 			bundles.addValue(host.Report.Bundle, host.String())
 			digests.addValue(host.Report.Image, host.String())

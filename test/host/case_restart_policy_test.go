@@ -8,7 +8,7 @@ import (
 	"github.com/org/atta-deploy-action/deploy"
 )
 
-// With a restart policy Docker starts the container beside systemd: a job runs twice, or for ever after a boot, and a
+// With a restart policy Docker starts the container in addition to systemd: a job runs twice, or for ever after a boot, and a
 // service that was disabled is back: https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
 func TestOnEachMachineCaseARestartPolicyIsRefused(t *testing.T) {
 	onEachMachine(t, func(t *testing.T, m machine) {
