@@ -126,21 +126,43 @@ check_observable() {
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
   [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
-  # Docker would start the container in addition to systemd, also after the unit was stopped or disabled:
-  # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
-  # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
-  if [[ $ACTION != rollback ]]; then
-    REPLY=$(grep -sE '^[[:blank:]]*DOCKER_ARGS=' "$settings") || REPLY=''
-    exec=${exec%%\$\{IMAGE\}*}
-    exec="${exec%%\$IMAGE*} $REPLY "
-    [[ ! $exec =~ --restart[=[:blank:]]+[\"\']?(always|unless-stopped|on-failure) ]] ||
-      refuse unit-invalid "the container of deploy/systemd/$UNIT has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
-    unit_setting Service.ExecStartPre "$1"
-    [[ ! $exec =~ --pull[=[:blank:]]+[\"\']?always && ! $'\n'$REPLY =~ $'\n'[^-$'\n'][^$'\n']*(docker|podman)\ +pull\  ]] ||
-      refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
-  fi
   # systemd ignores such a line: https://github.com/systemd/systemd/issues/2836
   unit_setting Service.EnvironmentFile "$1"
   [[ $ACTION == rollback || $REPLY != */deploy/docker.env* ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||
     refuse unit-invalid "deploy/docker.env, line ${exec%%:*}: systemd takes only KEY=value: remove export"
+}
+
+# check_docker_options FILE: systemd alone starts the unit's container, and its image is here already.
+check_docker_options() {
+  local pulls=no
+  docker_options "$1"
+  # Docker would start the container in addition to systemd, also after the unit was stopped or disabled:
+  # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
+  [[ ! $REPLY =~ --restart[=[:blank:]]+[\"\']?(always|unless-stopped|on-failure) ]] ||
+    refuse unit-invalid "the container of deploy/systemd/${1##*/} has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
+  # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
+  [[ ${1##*/} == "$UNIT" ]] || return 0
+  [[ $REPLY =~ --pull[=[:blank:]]+[\"\']?always ]] && pulls=yes
+  unit_setting Service.ExecStartPre "$1"
+  [[ $pulls == no && ! $'\n'$REPLY =~ $'\n'[^-$'\n'][^$'\n']*(docker|podman)\ +pull\  ]] ||
+    refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
+}
+
+# docker_options FILE: sets REPLY to what the unit's commands have before the image, and to the values of the variables
+# that they name there, which come from the unit or from deploy/*.env.
+docker_options() {
+  local line name options=''
+  unit_setting Service.ExecStart "$1"
+  while IFS= read -r line; do
+    line=${line%%\$\{IMAGE\}*}
+    options+=" ${line%%\$IMAGE*} "
+  done <<<"$REPLY"
+  unit_setting Service.Environment "$1"
+  while IFS= read -r line; do
+    while [[ $line =~ (^|[[:blank:]\"\'])([A-Za-z_][A-Za-z0-9_]*)=(.*) ]]; do
+      name=${BASH_REMATCH[2]} line=${BASH_REMATCH[3]}
+      [[ ! $options =~ \$\{?$name([^A-Za-z0-9_]|$) ]] || options+=" $line "
+    done
+  done < <(printf '%s\n' "$REPLY" && grep -hs '^[[:blank:]]*[A-Za-z_]' "${1%/systemd/*}/"*.env)
+  REPLY=$options
 }

@@ -8,7 +8,7 @@ open_change() {
   list_units "$FROM"
   for unit in $REPLY; do
     query_properties "$unit"
-    [[ $unit:${PROPERTY[ActiveState]:-} != "$UNIT:failed" ]] || mark_failed "$FROM"
+    [[ $unit != "$UNIT" ]] || ! has_failed "$FROM" || mark_failed "$FROM"
     [[ ${PROPERTY[UnitFileState]:-} != enabled ]] || ENABLED+="${ENABLED:+ }$unit"
     case $unit:${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-} in
       *.service:oneshot:activating) ;;
@@ -139,6 +139,13 @@ mark_release() {
     : >"$release/installed"
   fi
   flush_to_disk "$release"
+}
+
+# has_failed VERSION: the last run of the unit, of this version, failed. systemd forgets that in a boot, and the container of
+# a job still shows it.
+has_failed() {
+  [[ ${PROPERTY[ActiveState]:-} != failed ]] || return 0
+  [[ ${PROPERTY[Type]:-} == oneshot ]] && (load_release "$1" && observe_container && [[ $EVIDENCE == failed ]])
 }
 
 # mark_failed VERSION: its last run failed, and a rollback would hide that. The mark stays until a run

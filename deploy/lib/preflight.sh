@@ -68,7 +68,11 @@ check_units() {
   [[ $RUN_ON_DEPLOY != false || $REPLY == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
   verify_units "$folder" "$units"
   check_observable "$folder/$UNIT"
-  [[ $ACTION == rollback ]] || check_boot "$folder" "$units"
+  [[ $ACTION != rollback ]] || return 0
+  for unit in $units; do
+    [[ $unit != *.service ]] || check_docker_options "$folder/$unit"
+  done
+  check_boot "$folder" "$units"
 }
 
 # check_boot FOLDER NAMES: after a boot something starts the service, or else the message says so, and each timer. Of a timer that

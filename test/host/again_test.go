@@ -79,6 +79,24 @@ func TestARollbackDoesNotHideThatTheJobBeforeHadFailed(t *testing.T) {
 	}
 }
 
+// After a boot, systemd does not know of the run any more.
+func TestARollbackDoesNotHideAFailureThatOnlyTheEngineRemembers(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/atta/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\n"+
+		"ExecStart=/bin/sh -c 'test ! -e $ATTA_ROOT/broken || set -- -exit 9; exec docker run --pull=never --name=%N ${IMAGE} \"$$@\"' sh\n[Install]\nWantedBy=timers.target\n"))
+	m.write("broken", "", 0o644)
+	m.sh("systemctl start atta; systemctl reset-failed atta; rm $ATTA_ROOT/broken")
+	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "rolled-back", 40, "0.0.1-dev is back")
+	if a := m.ask(); !slices.Contains(a.Drift, "last-run") {
+		t.Errorf("drift %q", a.Drift)
+	}
+	m.sh("systemctl start atta")
+	if a := m.ask(); len(a.Drift) > 0 {
+		t.Errorf("after a run that succeeded: drift %q", a.Drift)
+	}
+}
+
 func TestAServiceThatIsStartedAgainAndAgainDoesNotRunAlready(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

@@ -3,6 +3,7 @@
 package host_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -21,8 +22,11 @@ func TestOnEachMachineCaseARestartPolicyIsRefused(t *testing.T) {
 			"0.0.3-dev": {own("docker.env", "DOCKER_ARGS=--env=A=B --restart unless-stopped\n")},
 			"0.0.4-dev": {daemon(), own("docker.env", "DOCKER_ARGS=--restart=always\n")},
 			"0.0.5-dev": {daemon(), own("systemd/atta.service", unit)},
+			"0.0.6-dev": {daemon(), own("systemd/atta-cache.service", strings.NewReplacer("--name=%N", "--name=cache", "${IMAGE}", "redis:7").Replace(unit))},
+			"0.0.7-dev": {daemon(), own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "DOCKER_ARGS=", `"DOCKER_ARGS=--tty --restart=always"`, 1))},
+			"0.0.8-dev": {daemon(), own("more.env", "MORE=--restart on-failure:3\n"), own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "$DOCKER_ARGS", "$MORE", 1))},
 		} {
-			if a := m.deploy(version, c...); a.Outcome != "refused" || a.Code != deploy.ExitPreflight {
+			if a := m.deploy(version, c...); a.Outcome != "refused" || a.Code != deploy.ExitPreflight || !strings.Contains(a.Message, "restart policy") {
 				t.Errorf("%s: %s %d: %s", version, a.Outcome, a.Code, a.Message)
 			}
 		}
