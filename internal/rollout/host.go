@@ -63,10 +63,13 @@ func (h *Host) hasRelease() bool {
 	return h.State == Deployed || h.State == Running || h.State == Installed
 }
 
-// triedRelease reports whether a host has started the release, and does not run it.
+// triedRelease reports whether a host has started the release, and does not run it for a reason that others may have
+// as well.
 func (h *Host) triedRelease() bool {
 	switch h.State {
-	case RolledBack, RollbackFailed, Drifted:
+	case RolledBack, RollbackFailed:
+		return h.Report == nil || !slices.Contains([]deploy.Reason{deploy.ReasonCutOff, deploy.ReasonStopped, deploy.ReasonScriptFailed}, h.Report.Reason)
+	case Drifted:
 		return true
 	}
 	// An engine that does not answer says nothing about the release.

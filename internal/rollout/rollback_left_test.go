@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/inputs"
 	"github.com/org/atta-deploy-action/internal/lease"
 	"github.com/org/atta-deploy-action/internal/rollout"
@@ -32,6 +33,31 @@ func TestRollbackGoesOnWithoutInstancesThatCannotBeReached(t *testing.T) {
 			t.Errorf("%+v, %v", current, err)
 		}
 	})
+}
+
+// What stopped it on one instance says nothing about the release that the others have to go back to.
+func TestRollbackGoesOnAfterAnInstanceOnWhichItWasCutOff(t *testing.T) {
+	for reason, want := range map[deploy.Reason]string{
+		deploy.ReasonCutOff:       "0.1.29 0.1.28 0.1.28",
+		deploy.ReasonStopped:      "0.1.29 0.1.28 0.1.28",
+		deploy.ReasonScriptFailed: "0.1.29 0.1.28 0.1.28",
+		deploy.ReasonStartFailed:  "0.1.29 0.1.29 0.1.29",
+		deploy.ReasonUnhealthy:    "0.1.29 0.1.29 0.1.29",
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(3, "0.1.28-dev")
+				f.deployVersions(ids, "0.1.29-dev")
+				hosts[0].NextBehavior = func(string) simhost.Behavior { return simhost.Behavior{NotProved: reason} }
+				plan := f.rollbackPlan("", ids...)
+				plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
+				result, err := f.runPlan(plan)
+				if err == nil || result.Hosts[0].State != rollout.RolledBack || installedVersions(hosts) != want {
+					t.Errorf("%s, the hosts run %s: %v", states(result), installedVersions(hosts), err)
+				}
+			})
+		})
+	}
 }
 
 // It had the tags before, and is rolled back as well if it returns.

@@ -164,6 +164,9 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 	case behavior.RollbackFails:
 		h.installed, h.unitFailed = release{version: from.version, digest: from.digest}, true
 		return h.answerCommand(c, verdict{deploy.OutcomeRollbackFailed, deploy.ExitRollbackFailed, deploy.ReasonUnhealthy, "unhealthy, and the rollback failed"}, true)
+	case behavior.NotProved != "":
+		h.installed, h.container = from, before
+		return h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitStart, behavior.NotProved, "not proved to run"}, true)
 	case behavior.Unhealthy:
 		h.installed, h.container = from, before
 		if !slices.ContainsFunc(h.releases, func(r release) bool { return r.verified && r.digest == target.digest }) {

@@ -22,6 +22,7 @@ type Behavior struct {
 	AtWork        bool          // the release is a job that has not ended within the health time-out
 	Refusal       string        // the message of a refusal; nothing is changed
 	Reason        deploy.Reason // of the refusal
+	NotProved     deploy.Reason // why the release is not proved to run, which says nothing about its health; the host rolls back
 	Unhealthy     bool          // the release is found unhealthy, and the host rolls back
 	RollbackFails bool          // with Unhealthy: the rollback fails as well
 }
