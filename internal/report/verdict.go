@@ -107,7 +107,7 @@ func failureVerdict(result rollout.Result, err error) string {
 	case len(failed) > 0:
 		verdict += ": " + describeFailures(failed)
 		if result.Plan.Operation == rollout.Doctor {
-			verdict = strings.Replace(verdict, "refused the release", "is not ready", 1)
+			verdict = strings.NewReplacer("instances refused the release", "instances are not ready", "refused the release", "is not ready").Replace(verdict)
 		}
 	case err != nil:
 		line, _, _ := strings.Cut(err.Error(), "\n")
@@ -271,10 +271,20 @@ func progressSuffix(result rollout.Result) string {
 	return "; " + strings.Join(list, ", ")
 }
 
+// maxWord is how many characters of text may go so that it is not cut within a word.
+const maxWord = 20
+
 // truncateText returns text of at most limit characters.
 func truncateText(text string, limit int) string {
-	if runes := []rune(text); len(runes) > limit {
-		return string(runes[:limit-1]) + "…"
+	runes := []rune(text)
+	if len(runes) <= limit {
+		return text
 	}
-	return text
+	text = string(runes[:limit-1])
+	if runes[limit-1] != ' ' {
+		if end := strings.LastIndexByte(text, ' '); end > len(text)-maxWord {
+			text = text[:end]
+		}
+	}
+	return strings.TrimSpace(text) + "…"
 }

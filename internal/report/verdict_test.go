@@ -133,14 +133,31 @@ func TestTimelineContainsNoTextThatMermaidInterprets(t *testing.T) {
 	}
 }
 
-func TestDoctorNamesTheInstanceThatIsNotFit(t *testing.T) {
-	unfit := host("i-2", rollout.NotDeployed, "", "", "the Docker engine does not answer")
-	unfit.Report = &deploy.Report{Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonEngineUnavailable}
-	result := finished(host("i-1", rollout.NotStarted, "", "", "ready for a deploy"), unfit)
-	result.Plan.Operation = rollout.Doctor
+func TestDoctorNamesTheInstancesThatAreNotFit(t *testing.T) {
+	unfit := func(id string) *rollout.Host {
+		h := host(id, rollout.NotDeployed, "", "", "the Docker engine does not answer")
+		h.Report = &deploy.Report{Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonEngineUnavailable}
+		return h
+	}
+	for want, hosts := range map[string][]*rollout.Host{
+		"i-2 is not ready (engine unavailable); 1 of 2 instances is ready\n":          {unfit("i-2")},
+		"2 instances are not ready (engine unavailable); 1 of 3 instances is ready\n": {unfit("i-2"), unfit("i-3")},
+	} {
+		result := finished(append(hosts, host("i-1", rollout.NotStarted, "", "", "ready for a deploy"))...)
+		result.Plan.Operation = rollout.Doctor
+		result.Status = rollout.OutcomeFailed
+		summary := report.Summary(result, &rollout.UnhealthyError{Hosts: hosts})
+		if want := "atta in dev is not ready for a deploy: " + want; !strings.Contains(summary, want) || strings.Contains(summary, "not started") || strings.Contains(summary, "not touched") {
+			t.Errorf("no %q in\n%s", want, summary)
+		}
+	}
+}
+
+func TestALongCauseIsNotCutWithinAWord(t *testing.T) {
+	result := finished()
 	result.Status = rollout.OutcomeFailed
-	summary := report.Summary(result, &rollout.UnhealthyError{Hosts: []*rollout.Host{unfit}})
-	if want := "atta in dev is not ready for a deploy: i-2 is not ready (engine unavailable); 1 of 2 instances is ready\n"; !strings.Contains(summary, want) || strings.Contains(summary, "not started") || strings.Contains(summary, "not touched") {
+	summary := report.Summary(result, errors.New(strings.Repeat("x", 150)+" repository"))
+	if want := strings.Repeat("x", 150) + "…;"; !strings.Contains(summary, want) {
 		t.Errorf("no %q in\n%s", want, summary)
 	}
 }
