@@ -14,6 +14,7 @@ list_verified() {
 # current or the previous one, or one of the KEEP_RELEASES newest verified ones.
 free_space() {
   local version keep
+  finish_removal || log_note "the files of a release that was removed remain"
   keep=$(list_verified | sed -n "1,${KEEP_RELEASES}p")
   read_linked_version previous
   keep=$'\n'$keep$'\n'$TO$'\n'$OWN$'\n'$FROM$'\n'$REPLY$'\n'
@@ -44,17 +45,22 @@ find_image_store() {
   [[ -d $REPLY ]] || REPLY=$ROOT/var/lib
 }
 
-# The folder is renamed first, so that no half of a release can be rolled back to.
+# remove_release VERSION: the folder is renamed first, so that no half of a release can be rolled back to.
 remove_release() {
-  local image tag
-  read_entries "$BASE/releases/$1/release.env"
-  image=${ENTRY[IMAGE]:-} tag=${ENTRY[IMAGE_TAG]:-}
-  rm -rf -- "$BASE/.dropped"
   mv -T -- "$BASE/releases/$1" "$BASE/.dropped" || return
   log_note "removed the release $1"
-  docker rm --volumes "$SERVICE-$1" >&2 || true
+  finish_removal
+}
+
+# finish_removal: removes the image of a release whose folder has been renamed, also by a deploy that was killed then, and at last the folder.
+finish_removal() {
+  local image
+  [[ -e $BASE/.dropped ]] || return 0
+  read_entries "$BASE/.dropped/release.env"
+  image=${ENTRY[IMAGE]:-}
+  docker rm --volumes "$SERVICE-${ENTRY[VERSION]:-}" >&2 || true
   if [[ -n $image ]]; then
-    docker image rm "${image%@*}:$tag" >&2 || true
+    docker image rm "${image%@*}:${ENTRY[IMAGE_TAG]:-}" >&2 || true
     # Podman keeps what still has its digest, and an image that was refused before it had a tag has nothing else.
     ! query_docker image inspect "$image" >/dev/null 2>&1 || grep -qsxF "IMAGE=$image" "$ROOT"/opt/*/releases/*/release.env || docker image rm "$image" >&2 || true
   fi

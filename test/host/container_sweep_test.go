@@ -45,7 +45,7 @@ func TestE2EKillPointsLeaveTheHostAsBeforeOrAsIntended(t *testing.T) {
 			t.Fatalf("not killed at %d of %d: exit %d\n%s%s", at, len(points), exit.Code, exit.Stdout, exit.Stderr)
 		}
 		if opened := slices.IndexFunc(points, func(p string) bool { return strings.Contains(p, "ln -sfn") && strings.Contains(p, "recover") }); at <= opened+1 {
-			m.output("rm -f /opt/$s/.state.new") // not open yet: the next deploy replaces it
+			m.output("rm -rf /opt/$s/.state.new /opt/$s/.dropped") // not open yet: the next deploy does that
 		}
 		m.settled()
 		if now := m.output("cat /opt/$s/current/VERSION"); now == version {

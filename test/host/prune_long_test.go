@@ -97,6 +97,18 @@ func TestAReleaseThatCannotBeRemovedDoesNotStopADeploy(t *testing.T) {
 	}
 }
 
+// Killed after it had renamed the folder, nothing else knew of the image.
+func TestARemovalThatWasCutOffIsFinishedByTheNextDeploy(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev", "0.0.2-dev", "0.0.3-dev")
+	m.sh("mv $ATTA_ROOT/opt/atta/releases/0.0.1-dev $ATTA_ROOT/opt/atta/.dropped")
+	m.deployed("0.0.4-dev")
+	m.settled()
+	if got := m.kept(); strings.Contains(got["containers"], "0.0.1-dev") || m.sh("docker images | grep -c 0.0.1-dev").stdout != "0\n" {
+		t.Errorf("%q, %s", got, m.sh("docker images").stdout)
+	}
+}
+
 func TestAnImageThatWasRefusedAfterItsPullIsRemovedWithItsRelease(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.0.1-dev")
