@@ -33,6 +33,7 @@ func forms() map[string]string {
 		"generation":        `([1-9][0-9]{0,8}|1000000000)`,
 		"allow-downgrade":   switchForm,
 		"allow-quarantined": switchForm,
+		"rollback":          switchForm,
 		"on-running":        `(wait|kill)`,
 		"drain-timeout":     `(0|` + timeForm + `)`,
 		"run-on-deploy":     switchForm,

@@ -31,6 +31,7 @@ type Header struct {
 type ReleaseRequest struct {
 	Header
 	CheckOnly    bool
+	Rollback     bool // the release replaces a newer one that the host must not go back to
 	Version      string
 	Image        string // <host>/<repository>@sha256:<digest>
 	ImageBytes   int64  // of the compressed image
@@ -88,6 +89,7 @@ func (r ReleaseRequest) parameters() parameters {
 	p.add("sha256", r.BundleSHA256)
 	p.add("allow-downgrade", r.Policy.AllowDowngrade)
 	p.add("allow-quarantined", r.Policy.AllowQuarantined)
+	p.add("rollback", r.Rollback)
 	p.add("on-running", r.Policy.OnRunning)
 	p.addSeconds("drain-timeout", r.Policy.DrainTimeout)
 	p.add("run-on-deploy", r.Policy.RunOnDeploy)

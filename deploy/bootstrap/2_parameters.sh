@@ -18,6 +18,7 @@ declare -rA FORMS=(
   ['generation']='([1-9][0-9]{0,8}|1000000000)'
   ['allow-downgrade']="$SWITCH"
   ['allow-quarantined']="$SWITCH"
+  ['rollback']="$SWITCH"
   ['on-running']='(wait|kill)'
   ['drain-timeout']="(0|$TIME)"
   ['run-on-deploy']="$SWITCH"
@@ -31,8 +32,8 @@ declare -rA FORMS=(
   ['allow-env-file']="$SWITCH"
 )
 # The parameters that a command requires.
-readonly RELEASE_NEEDS="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined on-running \
-  drain-timeout run-on-deploy health-timeout min-healthy-time keep-releases"
+readonly RELEASE_NEEDS="service deployment version image image-bytes region bundle sha256 not-after allow-downgrade allow-quarantined rollback \
+  on-running drain-timeout run-on-deploy health-timeout min-healthy-time keep-releases"
 declare -rA NEEDED=(
   ['deploy']="$RELEASE_NEEDS"
   ['check']="$RELEASE_NEEDS"

@@ -153,7 +153,7 @@ install_release() {
   printf '%s\n' "SERVICE=$SERVICE" "VERSION=$VERSION" "IMAGE=${GIVEN[image]}" "IMAGE_TAG=$VERSION" "REGION=${GIVEN[region]}" "BUNDLE_SHA256=${GIVEN[sha256]}" \
     >"$tree/release.env"
   printf '%s\n' "IMAGE_BYTES=${GIVEN[image-bytes]}" "ON_RUNNING=${GIVEN[on-running]}" "DRAIN_TIMEOUT=${GIVEN[drain-timeout]}" \
-    "RUN_ON_DEPLOY=${GIVEN[run-on-deploy]}" "HEALTH_COMMAND=${GIVEN[health-command]:-}" "HEALTH_URL=${GIVEN[health-url]:-}" \
+    "ROLLBACK=${GIVEN[rollback]}" "RUN_ON_DEPLOY=${GIVEN[run-on-deploy]}" "HEALTH_COMMAND=${GIVEN[health-command]:-}" "HEALTH_URL=${GIVEN[health-url]:-}" \
     "HEALTH_TIMEOUT=${GIVEN[health-timeout]}" "MIN_HEALTHY_TIME=${GIVEN[min-healthy-time]}" "KEEP_RELEASES=${GIVEN[keep-releases]}" \
     "SETTINGS_FROM=${SETTINGS_FROM%/}" "ALLOW_ENV_FILE=${GIVEN[allow-env-file]:-true}" >"$tree/rollout.env"
   : >"$tree/settings.env"                             # the release's script writes it

@@ -176,12 +176,12 @@ verify_current() {
   load_release "$OWN"
 }
 
-# After a deploy the release that ran before is the previous one; after a rollback it is
-# the next older one, so that rolling back twice goes further back. One that was only
+# After a deploy the release that ran before is the previous one; after a rollback, also one that had to bring the
+# release, it is the next older one, so that rolling back twice goes further back. One that was only
 # installed does not replace a verified one.
 set_previous() {
   local before=$FROM version
-  if [[ $ACTION == rollback ]]; then
+  if [[ $ACTION == rollback || $ROLLBACK == true ]]; then
     before=''
     for version in $(list_verified); do
       if is_older "$version" "$TO"; then

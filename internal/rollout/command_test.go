@@ -38,7 +38,7 @@ func TestDeployCommandCarriesThePlan(t *testing.T) {
 		known := fmt.Sprintf(" --not-after=%d --version=0.1.30-dev --image=%s --image-bytes=%d --region=us-east-1 --bundle=%s --sha256=%s ",
 			plan.Deadline.Unix(), shellescape.Quote(result.Image.URI), size, result.Bundle.URI, result.Bundle.SHA256)
 		want := "deploy --service=atta --deployment=d-0-1-30-dev --generation=1" + known +
-			"--allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=10 --run-on-deploy=true " +
+			"--allow-downgrade=false --allow-quarantined=false --rollback=false --on-running=wait --drain-timeout=10 --run-on-deploy=true " +
 			"--health-timeout=60 --min-healthy-time=1 --keep-releases=5"
 		if diff := cmp.Diff(want, machine.State().Command); diff != "" {
 			t.Error(diff)
@@ -52,7 +52,7 @@ func TestDeployCommandCarriesThePlan(t *testing.T) {
 		if _, err := f.runPlan(plan); err != nil {
 			t.Fatal(err)
 		}
-		want = "deploy --service=atta --deployment=d-2 --generation=2" + known + "--allow-downgrade=true --allow-quarantined=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
+		want = "deploy --service=atta --deployment=d-2 --generation=2" + known + "--allow-downgrade=true --allow-quarantined=true --rollback=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
 			"--health-timeout=90 --min-healthy-time=60 --keep-releases=100 " +
 			`'--health-command=curl -f '"'"'http://x'"'"'' '--health-url=http://127.0.0.1:80/?a=b'`
 		if diff := cmp.Diff(want, machine.State().Command); diff != "" {

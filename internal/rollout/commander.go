@@ -43,7 +43,7 @@ func (c *commander) releaseRequest(plan Plan, result Result, imageBytes int64) d
 		policy.AllowDowngrade, policy.AllowQuarantined = true, true
 	}
 	return deploy.ReleaseRequest{
-		Header: c.changeHeader(), Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
+		Header: c.changeHeader(), Rollback: plan.Operation == Rollback, Version: plan.Release.Version.String(), Image: result.Image.URI, ImageBytes: imageBytes, Region: plan.Region,
 		BundleURI: result.Bundle.URI, BundleSHA256: result.Bundle.SHA256, Policy: policy,
 	}
 }

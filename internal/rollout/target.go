@@ -49,7 +49,7 @@ func previousVersion(hosts []*Host, current lease.Current) (release.Version, err
 			others[host.Before] = append(others[host.Before], host)
 		}
 	}
-	if len(targets) > 1 {
+	if len(targets) > 1 && !slices.ContainsFunc(slices.Collect(maps.Keys(targets)), func(v string) bool { return isNewer(v, from) }) {
 		delete(targets, "") // a new instance, to which the release of the others is brought
 	}
 	target := slices.Collect(maps.Keys(targets))[0]
@@ -110,15 +110,25 @@ func describeGroups(groups map[string][]*Host) string {
 	return strings.Join(words, "; ")
 }
 
+// isNewer reports whether version is higher than other, which may be empty or not a version.
+func isNewer(version, other string) bool {
+	one, err := release.ParseVersion(version)
+	if err != nil {
+		return false
+	}
+	base, err := release.ParseVersion(other)
+	return err != nil || one.Compare(base) > 0
+}
+
 // newestVersion is the highest version that any host runs.
 func newestVersion(hosts []*Host) string {
-	var newest release.Version
+	newest := ""
 	for _, host := range hosts {
-		if v, err := release.ParseVersion(host.Before); err == nil && (newest == (release.Version{}) || v.Compare(newest) > 0) {
-			newest = v
+		if isNewer(host.Before, newest) {
+			newest = host.Before
 		}
 	}
-	return newest.String()
+	return newest
 }
 
 // locateRelease looks for the release for hosts that do not hold it: its bundle in the

@@ -198,7 +198,7 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 
 // recordPrevious sets the release that the next rollback returns to.
 func (h *Host) recordPrevious(c call, from release) {
-	if c.command == "deploy" {
+	if c.command == "deploy" && c.parameters["rollback"] != "true" {
 		if h.previous == h.installed.version {
 			h.previous = ""
 		}

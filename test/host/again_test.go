@@ -212,6 +212,20 @@ func TestWhatRunsIsNoTargetOfARollback(t *testing.T) {
 	m.untouched(func() { m.expect(m.rollback(""), "refused", 10, "nothing to roll back to") })
 }
 
+// A rollback brings the earlier release to an instance that does not hold it.
+func TestARollbackThatBringsTheReleaseLeavesNoWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.2-dev")
+	m.deployed("0.0.1-dev", parameter("allow-downgrade", "true"), parameter("rollback", "true"))
+	if a := m.ask(); a.Previous != "" {
+		t.Errorf("the previous release is %q", a.Previous)
+	}
+	m.untouched(func() { m.expect(m.rollback(""), "refused", 10, "nothing to roll back to") })
+	m.deployed("0.0.3-dev")
+	m.expect(m.rollback(""), "deployed", 0, "0.0.1-dev is installed")
+}
+
 // The prefix of another command does not make the program's status a success.
 func TestAPrefixOfAnotherCommandIsNotThePrograms(t *testing.T) {
 	t.Parallel()

@@ -82,7 +82,7 @@ func (m machine) prepare(version string, changes ...change) *attempt {
 		"service": m.service, "version": version, "region": "us-east-1", "deployment": fmt.Sprintf("to-%s-%d", strings.ReplaceAll(version, ".", "-"), deployments.Add(1)),
 		"bundle": "s3://" + m.name + "/" + key, "sha256": b.SHA256, "image": "",
 		"not-after": fmt.Sprint(time.Now().Add(time.Hour).Unix()), "health-timeout": m.healthTimeout, "allow-downgrade": "false",
-		"image-bytes": "0", "allow-quarantined": "false", "on-running": "wait", "drain-timeout": "20", "run-on-deploy": "true",
+		"image-bytes": "0", "allow-quarantined": "false", "rollback": "false", "on-running": "wait", "drain-timeout": "20", "run-on-deploy": "true",
 		"min-healthy-time": "1", "keep-releases": "5",
 	}
 	maps.Copy(parameters, a.parameters)

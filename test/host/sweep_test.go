@@ -179,7 +179,7 @@ func (m standin) recovered(by string) bool {
 		// It comes no further than to its bundle, which is nowhere.
 		m.expect(m.send(strings.Fields("deploy --service=atta --version=9.9.9-dev --region=us-east-1 --not-after=99999999999 --deployment=next-"+fmt.Sprint(time.Now().UnixNano())+
 			" --image=h/i@sha256:"+strings.Repeat("0", 64)+" --image-bytes=0 --bundle=s3://nowhere/x --sha256="+strings.Repeat("0", 64)+
-			" --allow-downgrade=false --allow-quarantined=false --on-running=wait --drain-timeout=20 --run-on-deploy=true"+
+			" --allow-downgrade=false --allow-quarantined=false --rollback=false --on-running=wait --drain-timeout=20 --run-on-deploy=true"+
 			" --health-timeout=20 --min-healthy-time=1 --keep-releases=5")), "refused", 10, "cannot be downloaded")
 	}
 	for deadline := time.Now().Add(5 * time.Minute); m.exists("opt/atta/recover"); time.Sleep(20 * time.Millisecond) {
