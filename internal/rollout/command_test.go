@@ -52,7 +52,7 @@ func TestDeployCommandCarriesThePlan(t *testing.T) {
 		if _, err := f.runPlan(plan); err != nil {
 			t.Fatal(err)
 		}
-		want = "deploy --service=atta --deployment=d-2 --generation=2" + known + "--allow-downgrade=true --allow-quarantined=true --rollback=true --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
+		want = "deploy --service=atta --deployment=d-2 --generation=2" + known + "--allow-downgrade=true --allow-quarantined=true --rollback=false --on-running=kill --drain-timeout=3600 --run-on-deploy=false " +
 			"--health-timeout=90 --min-healthy-time=60 --keep-releases=100 " +
 			`'--health-command=curl -f '"'"'http://x'"'"'' '--health-url=http://127.0.0.1:80/?a=b'`
 		if diff := cmp.Diff(want, machine.State().Command); diff != "" {
