@@ -77,6 +77,7 @@ run_doctor() {
   free=$(df --block-size=1M --output=avail -- "$folder" | tail -n 1)
   ((free >= 64)) || reject_command no-space "not enough room: $folder has ${free// /} MB free, a bundle needs 64 MB, and the image its own size"
   identity=$(timeout -k 5 20 aws sts get-caller-identity --region "${GIVEN[region]}" --query Arn --output text 2>&1) || {
+    [[ ! ${identity##*$'\n'} =~ $INVALID_CREDENTIALS ]] || reject_command bundle-unavailable "$(explain_refusal "${identity##*$'\n'}" '')"
     [[ ! ${identity##*$'\n'} =~ [Cc]redentials ]] || reject_command bundle-unavailable "this host has no credentials to download with: ${identity##*$'\n'}"
     identity='a role that STS was not reached to name' # a deploy does not need STS
   }

@@ -105,22 +105,10 @@ observe_engine() {
   timeout 15 docker ps --quiet >/dev/null 2>&1 || EVIDENCE='' SEEN="the Docker engine does not answer"
 }
 
-# confirm_release: a release that was only installed is verified once a run of it that succeeded
-# is seen; a rollback ignores it once a run that failed is.
 confirm_release() {
   local release
   release=$(readlink -e -- "$HOME_OF_SERVICE/current") || return 0
-  [[ $BUSY == false ]] && [[ -f $release/installed || -f $release/failed ]] || return 0
-  case ${PROPERTY[Result]:-}:$EVIDENCE in
-    success:succeeded)
-      rm -f -- "$release/failed"
-      [[ ! -f $release/installed ]] || printf 'succeeded later\n' >"$release/verified"
-      ;;
-    *:running) [[ ${PROPERTY[Type]:-} == oneshot ]] || rm -f -- "$release/failed" && return 0 ;;
-    *:failed) ;;
-    *) return 0 ;;
-  esac
-  rm -f -- "$release/installed"
+  [[ $BUSY == true ]] || confirm_marks "$release"
 }
 
 # is_restarting: systemd or the engine has started the container again within the last minute.
@@ -128,7 +116,7 @@ is_restarting() { ((RESTARTS + ${PROPERTY[NRestarts]:-0} > 0 && $(date +%s) - ST
 
 # detect_drift: how this host differs from the installed release.
 detect_drift() {
-  local file unit proved ended drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
+  local file unit proved drift='' folder=$HOME_OF_SERVICE/current/deploy/systemd
   INSTALLED="no release of $SERVICE is installed"
   [[ -f $HOME_OF_SERVICE/current/release.env ]] || return 0
   INSTALLED="$SERVICE is installed; $SEEN"
@@ -149,9 +137,7 @@ detect_drift() {
   elif [[ $BUSY == false ]]; then
     [[ ! -f $HOME_OF_SERVICE/current/failed || $EVIDENCE == running ]] || drift+=',"last-run"'
     # What is up may fail its health checks, which a status and a rollback at boot do not run.
-    ended=$(grep -sE '"outcome":"(deployed|unchanged|rolled-back|rollback-failed)"' "$HISTORY" |
-      grep -vE '"outcome":"rolled-back".*; [^ ]+ is installed(, and starting)?[;"]' | tail -n 1) || true
-    [[ ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:$EVIDENCE == oneshot:no:succeeded || $ended != *'"outcome":"rollback-failed"'* ]] || drift+=',"last-deploy"'
+    [[ ! -f $HOME_OF_SERVICE/current/unproved ]] || drift+=',"last-deploy"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
       oneshot:*:other-image | oneshot:yes:*:failed) drift+=',"container"' ;;

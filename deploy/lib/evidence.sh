@@ -52,17 +52,21 @@ observe_events() {
     else
       judge_container exited "$status" not-run
     fi
-  done < <(list_ended_containers 2>/dev/null)
+  done < <(list_events '{{.Actor.Attributes.name}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}' '{{.Name}} {{.Image}} {{.ContainerExitCode}}' die died)
 }
 
-# list_ended_containers: prints name, image and exit status of each container that has ended since the
-# start. Docker's filter takes the beginning of a name as well; podman says it in other words.
+# list_events FORMAT PODMAN_FORMAT EVENT…: prints the engine's events since the start whose container has a name that begins with
+# that of the unit's, in the words of Docker or podman.
 # https://docs.docker.com/reference/cli/docker/system/events/
 # https://docs.podman.io/en/latest/markdown/podman-events.1.html
-list_ended_containers() {
-  local -a which=(--since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=die --filter event=died)
-  query_docker events "${which[@]}" --format '{{.Actor.Attributes.name}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}' ||
-    query_docker events "${which[@]}" --format '{{.Name}} {{.Image}} {{.ContainerExitCode}}'
+list_events() {
+  local docker=$1 podman=$2 event
+  local -a which=(--since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE")
+  shift 2
+  for event; do
+    which+=(--filter "event=$event")
+  done
+  query_docker events "${which[@]}" --format "$docker" 2>/dev/null || query_docker events "${which[@]}" --format "$podman" 2>/dev/null
 }
 
 # is_evident WORD…: the engine shows one of these of the unit's container. What it does not show
@@ -134,7 +138,7 @@ check_observable() {
 
 # check_docker_options FILE: systemd alone starts the unit's container, and its image is here already.
 check_docker_options() {
-  local pulls=no
+  local line
   docker_options "$1"
   # Docker would start the container in addition to systemd, also after the unit was stopped or disabled:
   # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
@@ -142,20 +146,25 @@ check_docker_options() {
     refuse unit-invalid "the container of deploy/systemd/${1##*/} has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
   # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
   [[ ${1##*/} == "$UNIT" ]] || return 0
-  [[ $REPLY =~ --pull[=[:blank:]]+[\"\']?always ]] && pulls=yes
+  [[ ! $REPLY =~ --pull[=[:blank:]]+[\"\']?always ]] || refuse_pull
   unit_setting Service.ExecStartPre "$1"
-  [[ $pulls == no && ! $'\n'$REPLY =~ $'\n'[^-$'\n'][^$'\n']*(docker|podman)\ +pull\  ]] ||
-    refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
+  while IFS= read -r line; do
+    [[ $line =~ ^[@:+!|]*- || ! $line =~ (docker|podman)\ +(image\ +)?pull\ .*IMAGE ]] || refuse_pull
+  done <<<"$REPLY"
 }
 
-# docker_options FILE: sets REPLY to what the unit's commands have before the image, and to the values of the variables
+refuse_pull() {
+  refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
+}
+
+# docker_options FILE: sets REPLY to what the unit's commands have before the argument that is the image, and to the values of the variables
 # that they name there, which come from the unit or from deploy/*.env.
 docker_options() {
   local line name options=''
   unit_setting Service.ExecStart "$1"
   while IFS= read -r line; do
-    line=${line%%\$\{IMAGE\}*}
-    options+=" ${line%%\$IMAGE*} "
+    [[ ! $line =~ [[:blank:]\"\'](\$\{IMAGE\}|\$IMAGE)([[:blank:]\"\'].*|$) ]] || line=${line%"${BASH_REMATCH[0]}"}
+    options+=" $line "
   done <<<"$REPLY"
   unit_setting Service.Environment "$1"
   while IFS= read -r line; do

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # health.sh: start the release and prove that it is healthy. Part of ec2_deploy.sh.
 
-STARTS=no RUN_BEFORE='' MAIN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
+STARTS=no RUN_BEFORE='' STARTED='' START_CODE=0 DEADLINE=0 UNWELL='' UNWELL_REASON=''
 
 # A rollback does not run a job again: it was seen healthy before. A job with
 # RemainAfterExit counts as a service here.
@@ -13,6 +13,7 @@ start_release() {
     oneshot:*) [[ $RUN_ON_DEPLOY != false && $ACTION == deploy ]] || STARTS=no ;;
   esac
   if [[ $STARTS == yes ]]; then
+    note_other_answer
     start_unit
   elif [[ $FROM != "$TO" ]]; then
     run_systemctl reset-failed "$UNIT" || true # the failure is that of another release
@@ -33,12 +34,18 @@ describe_success() {
 # invocation_id: which start of the unit PROPERTY is about. systemd before 232 gives a run no id.
 invocation_id() { REPLY=${PROPERTY[InvocationID]:-${PROPERTY[ExecMainStartTimestampMonotonic]:-}}; }
 
+# note_other_answer: what answers at the health URL while the unit is stopped is not the release, and would pass for it.
+note_other_answer() {
+  [[ -z $HEALTH_URL ]] || ! url_answers "$HEALTH_URL" 2 ||
+    IGNORED+="; warning: something else than $UNIT answered $HEALTH_URL while that was stopped, so this check proves nothing about it"
+}
+
 start_unit() {
   run_systemctl reset-failed "$UNIT" || true
   START_CODE=0
   query_properties
   invocation_id
-  RUN_BEFORE=$REPLY MAIN_BEFORE=${PROPERTY[ExecMainStartTimestampMonotonic]:-0}
+  RUN_BEFORE=$REPLY
   CONTAINER_BEFORE=$(query_docker container inspect --format '{{.Id}}' "$SERVICE" 2>/dev/null) || CONTAINER_BEFORE=''
   STARTED_AT=$(date +%s.%N)
   DEADLINE=$((SECONDS + HEALTH_TIMEOUT))
@@ -50,50 +57,47 @@ check_health() {
   EVIDENCE=not-run
   [[ $STARTS == yes ]] || return 0
   if ! is_healthy; then
-    ! is_refused_by_engine || find_unwell 30 start-failed "the engine did not start the container: $REPLY" || true
-    [[ $STARTED != 40 ]] || ! is_before_program || case ${PROPERTY[Result]:-} in
-      resources) STARTED=30 UNWELL_REASON=start-failed ;; # such as a file of EnvironmentFile= that is missing
-      *) find_unwell 30 step-failed "a step before the program (ExecStartPre=) failed or did not end: $REPLY" || true ;;
-    esac
+    excuse_image
     [[ $STARTED != 40 ]] || ! was_out_of_memory || UNWELL+="; the kernel killed a process in the container: out of memory (OOM)"
     [[ -z $STARTED ]] || { journalctl --quiet --no-pager --output=cat --lines=20 --since="@$STARTED_AT" --unit="$UNIT" || true; } >&2
     roll_back "${STARTED:-30}" "$UNWELL_REASON" "$UNWELL"
   fi
 }
 
-# is_refused_by_engine: the engine's client ended the run with 125 and no container ran, so this says
-# nothing about the image. Sets REPLY to what the client said.
-# https://docs.docker.com/reference/cli/docker/container/run/#exit-status
-# Podman ends with 126 or 127 if it cannot start what it has created, and also if the image's program cannot be run.
+# excuse_image: what the engine did not start since the start of the unit says nothing about the image, unless the image's program
+# cannot be run (OCI). The engine's client ends with 125 then, and with 126 or 127 also for a device that is missing or, of
+# podman, a port that is taken:
+# https://github.com/docker/cli/blob/v27.0.0/cli/command/container/run.go (toStatusError)
 # https://github.com/containers/podman/blob/v4.3.1/libpod/define/exec_codes.go (ExitCode)
-is_refused_by_engine() {
-  local said
-  [[ ${PROPERTY[ExecMainStatus]:-} =~ ^12[567]$ ]] || return 1
+excuse_image() {
+  local said status=${PROPERTY[ExecMainStatus]:-}
   observe_container
-  [[ $EVIDENCE != failed ]] || return 1
+  [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_started || return 0
   said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''
-  [[ ${PROPERTY[ExecMainStatus]} == 125 || ($said =~ ^Error:.*('cannot listen'|bind:|netavark|network|statfs|mount) && ! $said =~ OCI|'executable file') ]] || return 1
-  REPLY=${said:-$UNIT ended with 125}
+  if [[ $status == 125 ]] || [[ -n $said && $status =~ ^12[67]$ && ! $said =~ OCI|'executable file' ]]; then
+    find_unwell 30 start-failed "the engine did not start the container: ${said:-$UNIT ended with $status}" || true
+  elif [[ $STARTED != 40 || $said =~ OCI|'executable file' ]]; then
+    return 0
+  elif [[ ${PROPERTY[Result]:-} == resources ]]; then # such as a file of EnvironmentFile= that is missing
+    STARTED=30 UNWELL_REASON=start-failed
+  else
+    said=$(journalctl --quiet --no-pager --output=cat --lines=1 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep .) || said=''
+    find_unwell 30 step-failed "a step before the container was started failed or did not end: $UNWELL${said:+; its last line is: ${said:0:300}}" || true
+  fi
 }
 
-# is_before_program: systemd has not come to the unit's program, in none of its runs, so this says nothing about the image. A
-# unit that forks has a program only when it has come up. Sets REPLY to what the steps have printed last.
-is_before_program() {
-  [[ ${PROPERTY[Type]:-} != forking && ${PROPERTY[ExecMainStartTimestampMonotonic]:-0} =~ ^(0|$MAIN_BEFORE)$ ]] || return 1
-  local end begun
-  end=$(date +%s.%N)
-  begun=$(query_docker events --since "$STARTED_AT" --until "$end" --filter "container=$SERVICE" --filter event=start 2>/dev/null) || begun=''
-  [[ -z $begun ]] || return 1
-  REPLY=$(journalctl --quiet --no-pager --output=cat --lines=1 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep .) || REPLY=$UNWELL
+# was_started: the engine has started the unit's container, or does not say.
+was_started() {
+  local names
+  names=$(list_events '{{.Actor.Attributes.name}}' '{{.Name}}' start) || return 0
+  grep -qxF -- "$SERVICE" <<<"$names"
 }
 
 # was_out_of_memory: whether the container ran out of memory since its start. If it was removed, the engine's events show
 # it; podman has none of this kind.
-# https://docs.docker.com/reference/cli/docker/system/events/
 was_out_of_memory() {
   [[ $(query_docker container inspect --format '{{.State.OOMKilled}}' "$SERVICE" 2>/dev/null) != true ]] || return 0
-  query_docker events --since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE" --filter event=oom \
-    --format '{{.Actor.Attributes.name}}' 2>/dev/null | grep -xF -- "$SERVICE" >/dev/null # and not -q, which would end docker
+  list_events '{{.Actor.Attributes.name}}' '{{.Name}}' oom | grep -xF -- "$SERVICE" >/dev/null # and not -q, which would end docker
 }
 
 # A job is healthy when this start made a new run that ended well, or that is still at
@@ -247,7 +251,7 @@ describe_last_check() {
   REPLY="; its last check ended with $code: ${text:0:300}"
 }
 
-# url_answers URL: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.
+# url_answers URL [SECONDS]: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.
 url_answers() {
   local place=${1#http://} host port=80 path=/
   host=${place%%/*}
@@ -255,7 +259,7 @@ url_answers() {
   if [[ $host =~ :[0-9]+$ ]]; then
     port=${host##*:} host=${host%:*}
   fi
-  REPLY=$(timeout --foreground -k 5 10 bash "$SCRIPT" request "$host" "$port" "$path") || REPLY=''
+  REPLY=$(timeout --foreground -k 5 "${2:-10}" bash "$SCRIPT" request "$host" "$port" "$path" 2>/dev/null) || REPLY='' # "did not answer" says it
   [[ $REPLY == [23]* ]]
 }
 

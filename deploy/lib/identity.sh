@@ -14,13 +14,26 @@ name_identity() {
   if [[ $1 == *'endpoint URL'* && -z ${https_proxy:-}${HTTPS_PROXY:-} ]] && grep -qsiE '^[^#]*https_proxy=' "$ROOT/etc/environment"; then
     printf '%s' "; a command of SSM does not see the proxy in /etc/environment: set it in drop-ins of the units of the agent and of Docker"
   fi
-  [[ $1 =~ [Dd]enied|Forbidden|'Bad Request'|InvalidClientTokenId|InvalidAccessKeyId|InvalidToken|ExpiredToken|UnrecognizedClient|SignatureDoesNotMatch &&
-    $1 != *'User: arn:'* ]] || return 0
+  [[ $1 =~ [Dd]enied|Forbidden|'Bad Request'|$INVALID_CREDENTIALS && $1 != *'User: arn:'* ]] || return 0
   [[ ! -f $ROOT/root/.aws/credentials ]] || file=" (/root/.aws/credentials comes before the instance's role)"
   [[ $1 != *HeadObject*Forbidden* ]] || need=", which need s3:GetObject there"
   if identity=$(timeout --foreground -k 5 20 aws sts get-caller-identity --region "$2" --query Arn --output text 2>&1); then
     printf '%s' "; the credentials of this host are those of ${identity##*$'\n'}$file$need"
   elif [[ $identity == *'An error occurred'* ]]; then
-    printf '%s' "; the credentials of this host are not valid$file: ${identity##*$'\n'}"
+    printf '; '
+    explain_refusal "${identity##*$'\n'}" "$file"
+  fi
+}
+
+# The codes with which AWS answers credentials that are not valid, or a request of a host whose clock is wrong.
+# https://docs.aws.amazon.com/IAM/latest/APIReference/CommonErrors.html
+readonly INVALID_CREDENTIALS='InvalidClientTokenId|InvalidAccessKeyId|InvalidToken|ExpiredToken|UnrecognizedClient|SignatureDoesNotMatch|InvalidSignature|RequestExpired|RequestTimeTooSkewed'
+
+# explain_refusal MESSAGE FILE: prints why AWS refuses the credentials.
+explain_refusal() {
+  if [[ $1 =~ 'Signature expired'|'not yet current'|RequestExpired|RequestTimeTooSkewed ]]; then
+    TZ=UTC printf 'the clock of this host is wrong, it says %(%FT%TZ)T: %s' -1 "$1"
+  else
+    printf '%s' "the credentials of this host are not valid$2: $1"
   fi
 }

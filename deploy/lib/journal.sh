@@ -112,6 +112,7 @@ end_change() {
 }
 
 finish_change() {
+  [[ $OUTCOME != rollback-failed || ! -d $BASE/current ]] || : >"$BASE/current/unproved" || log_note "the mark of a failed rollback cannot be written"
   if [[ $OUTCOME == deployed ]]; then
     set_previous || log_note "the link previous cannot be set"
     lift_quarantine || log_note "the quarantine of $TO cannot be lifted"
@@ -134,7 +135,7 @@ mark_release() {
   local release=$BASE/releases/$TO
   if [[ $STARTS:$EVIDENCE =~ ^yes:(running|succeeded)$ ]]; then
     printf '%s\n' "$EVIDENCE" >"$release/verified"
-    rm -f -- "$release/installed" "$release/failed"
+    rm -f -- "$release/installed" "$release/failed" "$release/unproved"
   elif [[ ! -f $release/verified ]]; then
     : >"$release/installed"
   fi
@@ -152,27 +153,14 @@ has_failed() {
 # succeeds or a service runs again.
 mark_failed() { : >"$BASE/releases/$1/failed" || log_note "that $1 has failed cannot be recorded"; }
 
-# verify_current: a release that was only installed is verified once a run of it that succeeded
-# is seen; a rollback ignores it once a run that failed is.
+# verify_current: the marks of the release that runs, before another one is deployed.
 verify_current() {
-  local version=${FROM:-none}
-  [[ -f $BASE/releases/$version/installed || -f $BASE/releases/$version/failed ]] || return 0
-  load_release "$version"
-  query_properties && observe_release "$version"
-  case ${PROPERTY[Result]:-}:$EVIDENCE in
-    success:succeeded)
-      rm -f -- "$BASE/releases/$version/failed"
-      [[ ! -f $BASE/releases/$version/installed ]] || printf 'succeeded later\n' >"$BASE/releases/$version/verified"
-      ;;
-    *:running)
-      [[ ${PROPERTY[Type]:-} == oneshot ]] || rm -f -- "$BASE/releases/$version/failed"
-      load_release "$OWN" && return 0
-      ;;
-    *:failed) ;;
-    *) load_release "$OWN" && return 0 ;;
-  esac
-  log_note "$version: $SEEN"
-  rm -f -- "$BASE/releases/$version/installed"
+  local release=$BASE/releases/${FROM:-none}
+  [[ -f $release/installed || -f $release/failed ]] || return 0
+  load_release "$FROM"
+  query_properties && observe_release "$FROM"
+  log_note "$FROM: $SEEN"
+  confirm_marks "$release"
   load_release "$OWN"
 }
 

@@ -102,16 +102,27 @@ check_boot() {
   done
 }
 
-# is_wanted FOLDER UNIT: the unit can be enabled, or something of this release or of this instance starts it.
+# is_wanted FOLDER UNIT: the unit can be enabled, or something of this release or of this instance starts it. What the
+# release that runs has installed goes with it.
 is_wanted() {
-  local key rest=${2#"$SERVICE"}
+  local key unit file others=()
   for key in WantedBy RequiredBy UpheldBy Alias; do
     unit_setting "Install.$key" "$1/$2"
     [[ -z $REPLY ]] || return 0
   done
   [[ ! -e $UNITS/${2%.*}.socket && ! -e $UNITS/${2%.*}.path ]] && ! compgen -G "$UNITS/*.wants/$2" >/dev/null && ! compgen -G "$UNITS/*.requires/$2" >/dev/null || return 0
-  { find -L "$1" "$UNITS" -type f -exec cat {} + 2>/dev/null || true; } | sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' |
-    grep -E "^[[:blank:]]*(Wants|Requires|BindsTo|Upholds|Also|Unit|Service)[[:blank:]]*=(.*[[:blank:]])?($SERVICE|%[Npn])${rest//./\\.}([[:blank:]]|$)" >/dev/null # and not -q, which would end find
+  list_units "$FROM" "$TO"
+  for unit in $REPLY; do
+    others+=(! -name "$unit")
+  done
+  while IFS= read -r file; do
+    for key in Unit.{Wants,Requires,BindsTo,Upholds} Install.Also {Timer,Path}.Unit Socket.Service; do
+      unit_setting "$key" "$file"
+      [[ $file != "$1/$UNIT" ]] || REPLY=${REPLY//%[Np]/$SERVICE}
+      [[ " ${REPLY//[[:space:]]/ } " != *" $2 "* ]] || return 0
+    done
+  done < <(find -L "$1" -type f 2>/dev/null && find -L "$UNITS" -type f "${others[@]}" -exec grep -lF -- "$2" {} + 2>/dev/null)
+  return 1
 }
 
 # elapses_alone FILE: the timer elapses without an earlier run of its unit. An empty value of any of its times resets them all.
@@ -196,6 +207,7 @@ end_if_running_already() {
     log_note "$TO runs, but is not healthy, and is deployed again: $UNWELL"
     return 0
   fi
+  rm -f -- "$BASE/releases/$TO/unproved"
   [[ -f $BASE/releases/$TO/verified ]] || healthy="$TO is installed already, and no run of it has succeeded yet"
   [[ $EVIDENCE != at-work ]] || healthy="$TO is at work already; whether this run succeeds is not known yet"
   end_unchanged unchanged 0 "" "$healthy"

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # report.sh: phases, log, result line, history. Part of ec2_deploy.sh.
 
-PHASE=preflight PHASE_STARTED=0 TIMES='' FAILED_IN='' ACTION='' TO='' REACHED='' UP='' ENABLED='' OUTCOME='' CODE='' REASON='' WHY='' IGNORED='' RECOVERING=no
+PHASE=preflight PHASE_STARTED=0 TIMES='' FAILED_IN='' ACTION='' TO='' REACHED='' UP='' ENABLED='' OUTCOME='' CODE='' REASON='' WHY='' IGNORED='' ROLLBACK='' RECOVERING=no
 
 # run_phase NAME COMMAND…: runs one step and measures it.
 run_phase() {

@@ -95,8 +95,8 @@ prove_restored() {
     TO=$FROM
     start_unit
     is_healthy || { log_note "$UNWELL" && return 1; }
-    rm -f -- "$BASE/releases/$FROM/failed"
-  elif [[ $FROM == "$TO" && $CODE == 40 && ! -e $BASE/releases/$TO/settings.env.before ]]; then
+    rm -f -- "$BASE/releases/$FROM/failed" "$BASE/releases/$FROM/unproved"
+  elif [[ $FROM == "$TO" && $REASON =~ ^(unhealthy|start-failed|step-failed)$ && ! -e $BASE/releases/$TO/settings.env.before ]]; then
     log_note "$FROM was installed before as well, and is not healthy" && return 1
   fi
   has_image || { log_note "the image of $FROM is not on this host, or the Docker engine does not answer" && return 1; }

@@ -4,13 +4,14 @@
 
 # read_settings FILE…: reads them as docker does, those that are there. Sets SETTING to the values by name, of two of a name
 # the last, NAMES to the names in order, and INVALID to the number of the first line that docker
-# does not take, or 0. A name alone takes its value from the client's environment, which has none.
+# does not take, or 0, and LOST to that of the first that would not reach the program as it was meant: a name alone takes its
+# value from the client's environment, which has none, and a line of base64 may look like a name.
 # https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
 declare -gA SETTING=()
-NAMES=() INVALID=0
+NAMES=() INVALID=0 LOST=0
 read_settings() {
   local file line name number
-  SETTING=() NAMES=() INVALID=0
+  SETTING=() NAMES=() INVALID=0 LOST=0
   for file; do
     number=0
     [[ -e $file ]] || continue
@@ -26,7 +27,9 @@ read_settings() {
       name=${line%%=*}
       if [[ -z $name || $name == *[[:space:]]* ]]; then
         ((INVALID > 0)) || INVALID=$number
-      elif [[ $line == *=* && $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
+      elif [[ $line != *=* || $name == *[+/]* ]]; then
+        ((LOST > 0)) || LOST=$number
+      elif [[ $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
         [[ -n ${SETTING[$name]+set} ]] || NAMES+=("$name")
         SETTING[$name]=${line#*=}
       fi
@@ -78,6 +81,9 @@ check_settings() {
 
 # refuse_invalid_line FILE: the line itself may be a secret.
 refuse_invalid_line() {
-  ((INVALID == 0)) || ! docker_reads_settings .env ||
+  docker_reads_settings .env || return 0
+  ((INVALID == 0)) ||
     refuse settings-invalid "$1, line $INVALID: docker takes KEY=value only, without export, blanks around the name, a value of several lines or, on podman, a byte order mark"
+  ((LOST == 0)) || [[ $ACTION == rollback ]] ||
+    refuse settings-invalid "$1, line $LOST: it is not KEY=value, so docker would ignore it; a value of several lines has to become one, as base64 -w0 prints it"
 }

@@ -38,5 +38,13 @@ func (a *Action) Actor() string { return a.gh.Getenv("GITHUB_ACTOR") }
 // Commit returns the commit that started the run, or empty outside GitHub.
 func (a *Action) Commit() string { return a.gh.Getenv("GITHUB_SHA") }
 
+// Tag returns the tag that the run is for, or empty for a branch or outside GitHub.
+func (a *Action) Tag() string {
+	if a.gh.Getenv("GITHUB_REF_TYPE") != "tag" {
+		return ""
+	}
+	return a.gh.Getenv("GITHUB_REF_NAME")
+}
+
 // Repository returns owner/name, or empty outside GitHub.
 func (a *Action) Repository() string { return a.gh.Getenv("GITHUB_REPOSITORY") }

@@ -11,7 +11,8 @@ type Image struct {
 	Format     int       `json:"v"`
 	Digest     string    `json:"digest"`
 	Deployment string    `json:"deployment"`
-	Since      time.Time `json:"since"` // by that run's clock
+	Since      time.Time `json:"since"`            // by that run's clock
+	Commit     string    `json:"commit,omitempty"` // of that run
 }
 
 // WriteImage records the image of a version.

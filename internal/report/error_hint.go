@@ -20,16 +20,19 @@ import (
 // restartAgent is what an agent needs whose role was attached after its start: https://github.com/aws/amazon-ssm-agent/issues/202
 const restartAgent = " If its role was attached while it ran, restart the agent (`systemctl restart amazon-ssm-agent`), which tries again only after up to an hour. A subnet without internet access needs [endpoints](instance.md#requirements)."
 
+// withoutInstance is how the others get a release that cannot wait for one of them.
+const withoutInstance = " To deploy without it, take it out of `instance-ids` (the variable `EC2_INSTANCE_ID`), or stop it or remove its tag, and deploy the version again when it is back."
+
 const whichInstances = "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered." + restartAgent
 
 // errorHints are in order of precedence: the first that matches an error applies.
 var errorHints = []hint{
 	{sign: "`is stopped, or not managed by SSM in this account and region`", onError: forProblem(fleet.NotListed),
-		remedy: "SSM does not list the instance: start it, or check its ID and `aws-region` ({region}). It needs `AmazonSSMManagedInstanceCore` in its instance profile, or Default Host Management." + restartAgent},
+		remedy: "SSM does not list the instance: start it, or check its ID and `aws-region` ({region}). It needs `AmazonSSMManagedInstanceCore` in its instance profile, or Default Host Management." + restartAgent + withoutInstance},
 	{sign: "`is not online: the SSM agent's status is ConnectionLost`", onError: forProblem(fleet.NotOnline),
-		remedy: "Start the instance or its `amazon-ssm-agent`."},
+		remedy: "Start the instance or its `amazon-ssm-agent`." + withoutInstance},
 	{sign: "`has SSM agent …`", onError: forProblem(fleet.OldAgent),
-		remedy: "Update the SSM agent, for example with the document `AWS-UpdateSSMAgent`."},
+		remedy: "Update the SSM agent, for example with the document `AWS-UpdateSSMAgent`." + withoutInstance},
 	{sign: "`no running instance that SSM manages in this account and region has the tags`", onError: forError(fleet.ErrNoInstance), remedy: whichInstances},
 	{sign: "`min-instances is …`", onError: forType(func(*rollout.TooFewError) values { return values{} }), remedy: whichInstances},
 	// A container action has the CAs of its image only: https://github.com/EnricoMi/publish-unit-test-result-action/issues/637
@@ -118,6 +121,8 @@ var errorHints = []hint{
 	},
 	{sign: "`tag … already names …`", onError: forType(func(e *image.TagConflictError) values { return values{"tag": e.Ref} }),
 		remedy: "A version is released once. Release the change as {next}, or deploy the existing image: `image: {tag}`."},
+	{sign: "`the tag … names commit … now`", onError: forType(func(*rollout.MovedTagError) values { return values{} }),
+		remedy: "A version is released once, also if its tag is moved: release the change as {next}. If the image of the first commit is right, put the tag back on that commit."},
 	{sign: "`holds another bundle`", onError: forType(func(*bundle.ConflictError) values { return values{} }),
 		remedy: "A version is released once. Release the change as {next}."},
 	{

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/org/atta-deploy-action/internal/lease"
+	"github.com/org/atta-deploy-action/internal/release"
 	"github.com/org/atta-deploy-action/internal/rollout"
 )
 
@@ -132,11 +133,26 @@ func failedHosts(err error) []*rollout.Host {
 
 // runValues returns what every remedy may name.
 func runValues(result rollout.Result) values {
-	release := result.Plan.Release
+	rel := result.Plan.Release
 	return values{
-		"service": release.Service, "environment": release.Environment, "version": release.Version.String(), "next": release.Version.Next().String(),
+		"service": rel.Service, "environment": rel.Environment, "version": rel.Version.String(), "next": nextVersion(result),
 		"region": result.Plan.Region, "current": cmp.Or(result.Current.Version, "a version"),
 	}
+}
+
+// nextVersion returns the one after the highest version that the run knows of.
+func nextVersion(result rollout.Result) string {
+	known := []string{result.Current.Version, result.Current.Before}
+	for _, host := range result.Hosts {
+		known = append(known, host.Before, host.Runs())
+	}
+	highest := result.Plan.Release.Version
+	for _, text := range known {
+		if version, err := release.ParseVersion(text); err == nil && version.Environment() == highest.Environment() && version.Compare(highest) > 0 {
+			highest = version
+		}
+	}
+	return highest.Next().String()
 }
 
 // joinedErrors returns the errors that were joined, each a separate problem. An error that wraps several

@@ -39,12 +39,14 @@ const (
 	thisOrNext = "A version is released once. Release the change as 0.1.31-dev, or deploy the existing image: image: r/atta:0.1.30-dev."
 	movable    = "Exclude latest-* from the tag immutability of the ECR repository, or set image-tags: none."
 	tags       = "Which instances have the tags and are managed by SSM in region us-east-1? SSM does not list an instance that is stopped, or whose agent has never registered." + restart
-	online     = "SSM does not list the instance: start it, or check its ID and aws-region (us-east-1). It needs AmazonSSMManagedInstanceCore in its instance profile, or Default Host Management." + restart
+	online     = "SSM does not list the instance: start it, or check its ID and aws-region (us-east-1). It needs AmazonSSMManagedInstanceCore in its instance profile, or Default Host Management." + restart + without
 	noBundle   = "The bundle is not in the bucket: run the bundle phase, or check version, deploy-bucket and bundle-prefix."
 )
 
 // restart is what an instance that SSM does not list may need.
 const restart = " If its role was attached while it ran, restart the agent (systemctl restart amazon-ssm-agent), which tries again only after up to an hour. A subnet without internet access needs endpoints (https://github.com/org/atta-deploy-action/blob/v1/docs/instance.md#requirements)."
+
+const without = " To deploy without it, take it out of instance-ids (the variable EC2_INSTANCE_ID), or stop it or remove its tag, and deploy the version again when it is back."
 
 func TestHints(t *testing.T) {
 	noCredentials := &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",

@@ -26,12 +26,15 @@ var stateHints = []hint{
 			return "rollback-failed: act now: {before} is back on {instances}, but is not healthy either. The cause is probably outside both releases, such as a database: once that is repaired, {before} recovers without a deploy, and {version} can be deployed again [with `allow-quarantined: true`](workflows.md#quarantine)."
 		}},
 	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
-		remedy: "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. Deploying this version again is safe.",
-		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
+		remedy: askInstance + " Deploying this version again is safe.",
+		inRun: func(result rollout.Result, host *rollout.Host, _ int) string {
+			if result.Plan.Operation == rollout.Rollback {
+				return askInstance + " Starting the rollback again, with `version: {version}`, is safe."
+			}
 			if !hasReason(deploy.ReasonUnhealthy)(host) {
 				return ""
 			}
-			return "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`."
+			return askInstance
 		}},
 	{sign: "status `busy`", onHost: hasState(rollout.Busy),
 		remedy: "A deploy is at work on the instance: start the run again when it has ended."},
@@ -49,6 +52,8 @@ var stateHints = []hint{
 	{sign: "`a deploy was cut off`", onHost: func(h *rollout.Host) bool { return h.Report != nil && slices.Contains(h.Report.Drift, "cut-off") },
 		remedy: "A deploy was cut off on the instance: deploy again, which rolls it back first, or run `/opt/{service}/recover recover` on the instance."},
 }
+
+const askInstance = "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`."
 
 var rolledBackHint = hint{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
 	remedy: "Do not roll back by hand: {before} is back, and a rollback would install an earlier version. " + bothLogs,
@@ -122,21 +127,21 @@ const (
 // reasonHints are those for the reason in a host's report.
 var reasonHints = []hint{
 	unhealthyHint,
-	forReason(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names. If it is on the instance, such as a port that is taken, start the run again; if it is in `deploy/`, such as an option that Docker does not take, release it as {next}.",
+	forReleaseFault(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names. If it is on the instance, such as a port that is taken, start the run again; if it is in `deploy/`, such as an option that Docker does not take, release it as {next}.",
 		"The image is not quarantined."),
-	forReason(deploy.ReasonStepFailed, "`a step before the program (ExecStartPre=) failed`", "A step of the unit before the program failed, such as a migration: see its last lines. Correct it and release it as {next}; if the cause was outside the release, start the run again.",
+	forReleaseFault(deploy.ReasonStepFailed, "`a step before the container was started failed`", "A step of the unit failed before the container was started, such as a migration (`ExecStartPre=`): see its last lines. Correct it and release it as {next}; if the cause was outside the release, start the run again.",
 		"The image is not quarantined, as its program was not started."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
 	forReason(deploy.ReasonCutOff, "", "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.", ""),
 	forReason(deploy.ReasonNotSeen, "", "The engine did not show what the message names: the unit has to run `${IMAGE}` with `--name=%N` ([instance.md](instance.md#your-deploy-folder)), and the image's HEALTHCHECK, if it has one, to pass within `health-timeout`. Docker runs it for the first time after its interval, 30 seconds by default.", ""),
 	forReason(deploy.ReasonSettingsMissing, "`/opt/<service>/.env lacks …`", "Add the missing settings to `/opt/{service}/.env` on the instance or, with `settings-from`, to Parameter Store, then start the run again.",
 		"The release's `.env.example` names keys that the instance's settings do not have."),
-	forReason(deploy.ReasonSettingsInvalid, "", "Correct that line of `/opt/{service}/.env` on the instance, or the parameters that the message names, then start the run again.",
-		"Docker takes lines of the form `KEY=value`: no `export`, no blanks around the `=`, and no value of several lines. Encode a value of several lines, such as a key in PEM, with base64."),
+	forReason(deploy.ReasonSettingsInvalid, "", "Correct that line of `/opt/{service}/.env` on the instance, or the parameters that the message names, and start the run again; or release a `deploy/.env.example` without that line as {next}.",
+		"Docker takes lines of the form `KEY=value`: no `export`, no blanks around the `=`, and no value of several lines. Encode a value of several lines, such as a key in PEM, as one line: `base64 -w0`."),
 	forReason(deploy.ReasonSettingsForbidden, "", "Move these settings from `/opt/{service}/.env` on the instance to Parameter Store, or set `allow-env-file: true`.", ""),
 	forReason(deploy.ReasonSettingsUnavailable, "`the parameters in … cannot be read`", "The instance's role needs `ssm:GetParametersByPath` on the path in `settings-from`, and `kms:Decrypt` on the key of parameters that are encrypted with a key of yours. See [these permissions](permissions.md#the-instances-role).",
 		"*The ciphertext refers to a customer master key that … you are not allowed to access* is a missing `kms:Decrypt`. With Default Host Management, the role is not that of the instance profile."),
-	forReason(deploy.ReasonUnitInvalid, "", "Correct the unit as the message says, and release it as {next}.",
+	forReleaseFault(deploy.ReasonUnitInvalid, "", "Correct the unit as the message says, and release it as {next}.",
 		"systemd would not start the release's unit, or a deploy could not see what it runs; the message names both."),
 	forReason(deploy.ReasonImageUnavailable, "`the credentials of this host are those of …`", "Docker's or the AWS CLI's message says why the image is not available. The instance's role needs [these permissions](permissions.md#the-instances-role).",
 		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names. A subnet without internet access needs [endpoints](instance.md#requirements)."),
@@ -187,4 +192,16 @@ func forReason(reason deploy.Reason, message, remedy, more string) hint {
 		sign += ": " + message
 	}
 	return hint{sign: sign, remedy: remedy, more: more, named: true, onHost: hasReason(reason)}
+}
+
+// forReleaseFault is forReason for a fault of the release, unless that is the earlier one of a rollback.
+func forReleaseFault(reason deploy.Reason, message, remedy, more string) hint {
+	h := forReason(reason, message, remedy, more)
+	h.inRun = func(result rollout.Result, _ *rollout.Host, _ int) string {
+		if result.Plan.Operation != rollout.Rollback {
+			return ""
+		}
+		return "{version} cannot be started now, as the message says: repair that on the instance, such as a port that is taken, and start the rollback again, set `version` to another healthy version, or release a fix as {next}. A database that a newer version has changed may need that version."
+	}
+	return h
 }

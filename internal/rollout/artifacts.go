@@ -123,7 +123,7 @@ func (a *artifacts) recordImage(ctx context.Context) {
 		return
 	}
 	err := a.services.Lease.WriteImage(ctx, a.plan.Release.Version.String(), lease.Image{
-		Digest: a.result.Image.Digest, Deployment: a.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second),
+		Digest: a.result.Image.Digest, Deployment: a.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second), Commit: a.plan.Commit,
 	})
 	if err != nil {
 		a.console.Warning("The image is not recorded", "a later run will build it again: %v; see %s", err, leftoverPage)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/org/atta-deploy-action/internal/image"
 )
@@ -68,6 +69,12 @@ func (a *artifacts) describePushed(ctx context.Context, digest string) error {
 		a.console.Notice("Build the image", "no run of this action has recorded that it pushed %s", uri)
 		return nil
 	}
+	if commit, version := recorded.Commit, a.plan.Release.Version.String(); commit != "" && a.plan.Commit != "" && commit != a.plan.Commit {
+		if a.plan.Tag == version {
+			return &MovedTagError{Version: version, Pushed: commit, Now: a.plan.Commit}
+		}
+		a.console.Notice("The image is of another commit", "a run of commit %.12s has pushed %s", commit, version)
+	}
 	return setOutputs(a.console, "image-uri", uri, "image-digest", digest, "image-pushed", "false")
 }
 
@@ -79,4 +86,11 @@ func (a *artifacts) describeBundle() {
 	default:
 		a.console.Info("the bundle would be written, sha256 %s", a.bundle.SHA256)
 	}
+}
+
+// MovedTagError is returned if the image of a version was pushed for another commit than its tag names now.
+type MovedTagError struct{ Version, Pushed, Now string }
+
+func (e *MovedTagError) Error() string {
+	return fmt.Sprintf("the tag %s names commit %.12s now, and the image of that version was pushed for commit %.12s", e.Version, e.Now, e.Pushed)
 }

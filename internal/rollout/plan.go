@@ -40,6 +40,7 @@ type Plan struct {
 	Holder       lease.Holder // this run, for others that wait for the lease
 	Deadline     time.Time    // the end of the run: no instance starts the command later
 	Commit       string       // of the workflow run; may be empty
+	Tag          string       // whose push, or choice, has started the run; may be empty
 	Leftover     Leftover     // in a clean-up
 }
 
@@ -79,6 +80,7 @@ type Workflow interface {
 	RunURL() string
 	Actor() string
 	Commit() string
+	Tag() string
 	State(name string) string
 }
 
@@ -104,6 +106,7 @@ func NewPlan(in inputs.Inputs, by Workflow, post bool) Plan {
 		Holder:       lease.Holder{Deployment: id, Version: rel.Version.String(), Repository: by.Repository(), RunURL: by.RunURL(), Actor: by.Actor()},
 		Deadline:     now.Add(in.Timeouts.Run),
 		Commit:       by.Commit(),
+		Tag:          by.Tag(),
 	}
 	if post {
 		plan.Operation = CleanUp

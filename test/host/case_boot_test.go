@@ -3,7 +3,6 @@
 package host_test
 
 import (
-	"github.com/org/atta-deploy-action/deploy"
 	"strings"
 	"testing"
 )
@@ -30,13 +29,4 @@ func TestCaseAServiceThatABootDoesNotStartIsNamed(t *testing.T) {
 	if s := m.status(); len(s.Drift) == 0 {
 		t.Errorf("a service that a boot will not start is in sync: %q", s.Message)
 	}
-}
-
-func unitOf(t *testing.T, name string) string {
-	t.Helper()
-	text, err := deploy.Files.ReadFile("systemd/" + name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text)
 }

@@ -39,6 +39,7 @@ func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 			"export":             {"0.0.5-dev", "", "A=1\nexport TOKEN=secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 2: docker takes"},
 			"blanks around =":    {"0.0.6-dev", "", "\n# x\nTOKEN = secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 3: docker takes"},
 			"several lines":      {"0.0.7-dev", "", "KEY=-----BEGIN KEY-----\nsecret\n-----END KEY-----\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 3: docker takes"},
+			"a name alone":       {"0.0.11-dev", "", "A=1\nsecret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 2: it is not KEY=value"},
 			"no name":            {"0.0.8-dev", "", "=secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 1: docker takes"},
 			"not UTF-8":          {"0.0.9-dev", "", "A=1\nB=\xfe\xfd\n", deploy.ReasonSettingsInvalid, "docker does not take /opt/atta/.env: docker: "},
 		}
@@ -60,7 +61,7 @@ func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 			}
 			m.same(before, m.snapshot())
 		}
-		m.settings(mark + "TOKEN=\r\n \t OTHER=  x\nGREETING=one\nTOKEN=good day\n#NONE=\nALONE\n\nGREETING=good day\r\n")
+		m.settings(mark + "TOKEN=\r\n \t OTHER=  x\nGREETING=one\nTOKEN=good day\n#NONE=\n\nGREETING=good day\r\n")
 		m.deployed("0.1.0-dev", own(".env.example", mark+" TOKEN=\r\nOTHER=\n"))
 		m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "good day from 0.1.0-dev")
 		if kept := m.output("docker inspect $s-0.1.0-dev"); strings.Contains(kept, "good day") {

@@ -10,10 +10,10 @@ import (
 func TestAServiceThatCrashesIsRolledBack(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")
-	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7' --name=%N ${IMAGE}\n")
+	falls := own("systemd/atta.service", "[Service]\nType=exec\nEnvironmentFile=/opt/atta/current/release.env\nExecStart=/usr/bin/docker run --rm --pull=never --name=%N ${IMAGE} -sleep 0.7s -exit 7\n")
 	a := m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "3"))
 	m.expect(a, "rolled-back", 40, "atta.service did not stay up: result exit-code, exit status 7; 0.0.1-dev is back")
-	restarts := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 0.7; exit 7' --name=%N ${IMAGE}\nRestart=always\nRestartSec=0\n")
+	restarts := own("systemd/atta.service", "[Service]\nType=exec\nEnvironmentFile=/opt/atta/current/release.env\nExecStart=/usr/bin/docker run --rm --pull=never --name=%N ${IMAGE} -sleep 0.7s -exit 7\nRestart=always\nRestartSec=0\n")
 	m.expect(m.deploy("0.0.3-dev", restarts, parameter("min-healthy-time", "3")), "rolled-back", 40, "0.0.1-dev is back")
 }
 

@@ -31,7 +31,7 @@ func TestAServiceMustStayUpForAsLongAsItIsTold(t *testing.T) {
 	if took := time.Since(begin); took < 4*time.Second {
 		t.Errorf("deployed after %v", took)
 	}
-	falls := own("systemd/atta.service", "[Service]\nType=exec\nExecStart=/bin/sh -c 'sleep 3; exit 7' --name=%N ${IMAGE}\n")
+	falls := own("systemd/atta.service", "[Service]\nType=exec\nEnvironmentFile=/opt/atta/current/release.env\nExecStart=/usr/bin/docker run --rm --pull=never --name=%N ${IMAGE} -sleep 3s -exit 7\n")
 	m.expect(m.deploy("0.0.2-dev", falls, parameter("min-healthy-time", "6")), "rolled-back", 40, "did not stay up: result exit-code, exit status 7")
 }
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/google/go-containerregistry/pkg/name"
@@ -146,4 +147,14 @@ func newImage(program string, opts ...sample.Option) (v1.Image, error) {
 		opt(config)
 	}
 	return mutate.ConfigFile(img, config)
+}
+
+// unitOf is the text of a built-in unit.
+func unitOf(t *testing.T, name string) string {
+	t.Helper()
+	text, err := deploy.Files.ReadFile("systemd/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }

@@ -141,7 +141,7 @@ func TestARollbackRestoresUnitScriptAndFiles(t *testing.T) {
 		"0.1.2-dev": {oneshot("TimeoutStartSec=300ms\n", "exec sleep 60"), "result timeout, exit status 15"},
 		"0.1.3-dev": {oneshot("EnvironmentFile=/nowhere\n", "true"), "result resources"},
 		"0.1.4-dev": {oneshot("Restart=on-failure\nRestartSec=600\n", "exit 1"), "result exit-code, exit status 1"},
-		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nExecStart=/bin/sh -c 'exit 7' --name=%N ${IMAGE}\nType=exec\n"), "atta.service did not stay up: result exit-code, exit status 7"},
+		"0.1.5-dev": {own("systemd/atta.service", "[Service]\nEnvironmentFile=/opt/atta/current/release.env\nExecStart=/usr/bin/docker run --rm --pull=never --name=%N ${IMAGE} -exit 7\nType=exec\n"), "atta.service did not stay up: result exit-code, exit status 7"},
 	} {
 		code := deploy.ExitUnhealthy
 		if strings.HasSuffix(c.message, "resources") { // nothing was started

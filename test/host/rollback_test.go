@@ -18,7 +18,7 @@ func oneshot(settings, command string) change {
 }
 
 func jobUnit(settings, command string) string {
-	return "[Service]\nType=oneshot\nEnvironmentFile=/opt/atta/current/release.env\n" + settings + "ExecStart=/bin/sh -c '" + command + "'\n" + runsImage + "[Install]\nWantedBy=multi-user.target\n"
+	return "[Service]\nType=oneshot\nEnvironmentFile=/opt/atta/current/release.env\n" + settings + runsImage + "ExecStart=/bin/sh -c '" + command + "'\n[Install]\nWantedBy=multi-user.target\n"
 }
 
 // runsImage are the lines of a unit that run the release's image where a deploy can see it.

@@ -5,7 +5,7 @@
 # group right before the one that is wanted. Numbers go on from one process of the deploy
 # to the next, and into subshells. Unless KILL_ALL is set, it leaves out commands that
 # only read: being killed before one of these is no other thing than being killed before
-# the next. It leaves BASH_REMATCH changed, which a script must not use a command later.
+# the next. It uses no =~, since a script may use BASH_REMATCH a command later.
 #
 #   KILL_COUNT   the file that holds the number; FILE.names gets every command
 #   KILL_AT      the number to be killed at
@@ -15,9 +15,16 @@
 declare -A KIND_OF=()
 kill_point() {
   local command=$1 word number
-  while [[ $command =~ ^[A-Za-z_]+=(\'\'|\"[^\"]*\"|[^\ \'\"\$]*)\ +(.*)$ ]]; do command=${BASH_REMATCH[2]}; done
+  while [[ $command == +([A-Za-z_])=@(\'\'|\"*([^\"])\"|*([^\ \'\"\$]))\ * ]]; do
+    command=${command#*=}
+    case $command in
+      \"*) command=${command#\"*\"} ;;
+      *) command=${command#"${command%%[[:space:]]*}"} ;;
+    esac
+    command=${command#"${command%%[![:space:]]*}"}
+  done
   word=${command%%[[:space:]]*}
-  [[ ! $word =~ ^[A-Za-z_]+(\[[^]]*\])?\+?= ]] || return 0
+  [[ $word != +([A-Za-z_])?(\[*([^]])\])?(+)=* ]] || return 0
   case $command in
     '(('* | '[['* | \"\$@\" | \"\$1\" | return* | number* | 'command -v'*) return 0 ;;
   esac
