@@ -81,7 +81,7 @@ check_settings() {
 
 # refuse_invalid_line FILE: the line itself may be a secret.
 refuse_invalid_line() {
-  docker_reads_settings .env || return 0
+  ((INVALID + LOST > 0)) && docker_reads_settings .env || return 0
   ((INVALID == 0)) ||
     refuse settings-invalid "$1, line $INVALID: docker takes KEY=value only, without export, blanks around the name, a value of several lines or, on podman, a byte order mark"
   ((LOST == 0)) || [[ $ACTION == rollback ]] ||

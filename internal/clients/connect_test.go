@@ -28,7 +28,7 @@ func TestEachRegionOfECRIssuesItsOwnToken(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	a, err := New(t.Context(), inputs.Inputs{Identity: inputs.Identity{Region: "us-east-1"}}, nil)
+	a, err := New(t.Context(), inputs.Inputs{Identity: inputs.Identity{Region: "us-east-1"}}, noToken{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -44,6 +44,9 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 		return cfg, explainLoadError(err)
 	}
 	if who.Role == "" {
+		if tokens.HasIDToken() {
+			cfg.Credentials = withoutRole{cfg.Credentials}
+		}
 		return cfg, nil
 	}
 	api := sts.NewFromConfig(cfg)

@@ -46,7 +46,7 @@ func onFakeTime(t *testing.T, do func(*testing.T, aws.Config)) {
 		t.Setenv(name, os.DevNull)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		cfg, err := loadConfig(t.Context(), inputs.Identity{Region: "us-east-1"}, nil)
+		cfg, err := loadConfig(t.Context(), inputs.Identity{Region: "us-east-1"}, noToken{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -130,3 +130,8 @@ func TestCaseNoTokenIsUsedForLongWhileSTSCannotBeReached(t *testing.T) {
 		}
 	})
 }
+
+// noToken is a job that may not have a token.
+type noToken struct{ TokenSource }
+
+func (noToken) HasIDToken() bool { return false }

@@ -90,3 +90,15 @@ func parseClaims(token string) (claims rollout.Claims) {
 	}
 	return claims
 }
+
+// withoutRole are the credentials of the environment in a job that can have an OIDC token, and names no role.
+type withoutRole struct{ aws.CredentialsProvider }
+
+// Retrieve implements aws.CredentialsProvider.
+func (w withoutRole) Retrieve(ctx context.Context) (aws.Credentials, error) {
+	found, err := w.CredentialsProvider.Retrieve(ctx)
+	if err != nil {
+		err = &rollout.RoleError{Refusal: rollout.NoRole, Err: err}
+	}
+	return found, err
+}

@@ -19,12 +19,19 @@ func (d Definition) Read(environ, args []string) (Inputs, error) {
 		return Inputs{}, ErrHelp
 	}
 	p := &parser{values: values, requested: map[string]bool{}, problems: problems}
-	inputs := p.parseInputs(environMap(environ))
+	env := environMap(environ)
+	inputs := p.parseInputs(env)
+	if p.lacksInput && env["GITHUB_ACTIONS"] == "true" {
+		p.problems = append(p.problems, errNotSeen)
+	}
 	if err := errors.Join(p.problems...); err != nil {
 		return Inputs{}, err
 	}
 	return inputs, nil
 }
+
+// errNotSeen is why an input that a workflow sets may be empty: https://github.com/actions/runner/issues/1490
+var errNotSeen = errors.New("if a variable or a secret sets what is missing, the job does not see it: it has to belong to the job's GitHub environment or to the repository, and secrets reach a reusable workflow only with secrets: inherit, within one organization or enterprise")
 
 func (p *parser) parseInputs(env map[string]string) Inputs {
 	task, rollout := p.parseTask(env), p.parseRollout()

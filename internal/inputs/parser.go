@@ -15,6 +15,8 @@ type parser struct {
 	values    map[string]string
 	requested map[string]bool
 	problems  []error
+
+	lacksInput bool // a required one is unset
 }
 
 // rejectValue adds a problem with one value, which is truncated to fit on a line.
@@ -25,6 +27,7 @@ func (p *parser) rejectValue(name, value, want string) {
 // requireInput adds a problem when the input is unset.
 func (p *parser) requireInput(name, want string) {
 	if p.rawValue(name) == "" {
+		p.lacksInput = true
 		p.problems = append(p.problems, fmt.Errorf("%s is missing: want %s", name, want))
 	}
 }

@@ -38,6 +38,8 @@ var errorHints = []hint{
 	// A container action has the CAs of its image only: https://github.com/EnricoMi/publish-unit-test-result-action/issues/637
 	{sign: "`x509: certificate signed by unknown authority`", onError: forType(func(x509.UnknownAuthorityError) values { return values{} }),
 		remedy: "The server, or a proxy that inspects TLS, has a CA that this action does not know: copy its certificate into the workspace, and set `SSL_CERT_FILE: ${{ github.workspace }}/ca.pem` in the `env` of this step. See [workflows.md](workflows.md#a-custom-ca)."},
+	{sign: "`get credentials: … no EC2 IMDS role found` in a job that may have a token", onError: forRefusal(rollout.NoRole),
+		remedy: "`role-to-assume` is empty: set the variable or secret `AWS_ROLE_ARN` in the GitHub environment of the job. A reusable workflow sees secrets only with `secrets: inherit`, within one organization or enterprise; variables, it always sees."},
 	{
 		sign:   "`ec2imds: GetMetadata, request canceled`",
 		remedy: "No AWS credentials: the metadata service of EC2 does not answer. On a self-hosted runner on EC2, it answers a container only with a hop limit of 2: `aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2 --instance-id <the runner's>`. Or use `role-to-assume`, and grant the job `permissions: id-token: write`.",

@@ -73,6 +73,7 @@ var examples = map[string]error{
 	"min-instances is":           &rollout.TooFewError{Want: 2},
 	"x509: certificate":          x509.UnknownAuthorityError{},
 	"ec2imds: GetMetadata":       &smithy.OperationError{ServiceID: "ec2imds", OperationName: "GetMetadata", Err: fmt.Errorf("request canceled, %w", context.DeadlineExceeded)},
+	"get credentials":            &rollout.RoleError{Refusal: rollout.NoRole, Err: errors.New("get credentials: no EC2 IMDS role found")},
 	"no EC2 IMDS role found":     &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity", Err: errors.New("get credentials: no EC2 IMDS role found")},
 	"DurationSeconds exceeds":    call("STS", "AssumeRole", "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."),
 	"Incorrect token audience":   refusedRole(rollout.RefusedAudience, "InvalidIdentityToken", "Incorrect token audience"),

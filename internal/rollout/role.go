@@ -7,7 +7,7 @@ type Claims struct {
 	Audience string `json:"aud"`
 }
 
-// Refusal is why AWS did not exchange the job's OIDC token for the role.
+// Refusal is why the job's OIDC token was not exchanged for a role.
 type Refusal string
 
 // What is wrong.
@@ -16,9 +16,10 @@ const (
 	RefusedAudience Refusal = "audience" // the identity provider does not accept the audience
 	NoProvider      Refusal = "provider" // the account has no identity provider for the issuer
 	RefusedToken    Refusal = "token"    // the token could not be verified
+	NoRole          Refusal = "no role"  // role-to-assume is empty, and there are no other credentials
 )
 
-// RoleError is returned when AWS refuses the job's OIDC token.
+// RoleError is returned if the job can have an OIDC token and gets no role with it.
 type RoleError struct {
 	Claims
 	Refusal Refusal
