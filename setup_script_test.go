@@ -159,9 +159,28 @@ func TestPrintedCommandsLimitOnlyANewEnvironment(t *testing.T) {
 			t.Fatal(err, string(out))
 		}
 		calls := strings.Split(strings.TrimSpace(readFile(t, filepath.Join(dir, "calls"))), "\n")
-		calls = slices.DeleteFunc(calls, func(call string) bool { return strings.HasPrefix(call, "variable set ") })
+		calls = slices.DeleteFunc(calls, func(call string) bool { return strings.HasPrefix(call, "variable ") })
 		if !slices.Equal(calls, want) {
 			t.Errorf("if that the environment exists is %s, gh is called with\n%s", exists, strings.Join(calls, "\n"))
+		}
+	}
+}
+
+// One repository may have several services, each of which needs its own environment.
+func TestPrintedCommandsKeepTheEnvironmentOfAnotherService(t *testing.T) {
+	_, printed := runSetupScript(t, "", "PLAN_ENVIRONMENT=dev-plan")
+	for repository, refused := range map[string]bool{"": false, "atta-dev": false, "web-dev": true} {
+		dir := t.TempDir()
+		gh := "#!/bin/sh\ncase $* in *'get ECR_REPOSITORY'*) echo '" + repository + "' ;; *) echo >>" + dir + "/changed ;; esac\n"
+		if err := os.WriteFile(filepath.Join(dir, "gh"), []byte(gh), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		sh := exec.CommandContext(t.Context(), "sh")
+		sh.Env, sh.Stdin = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH")), strings.NewReader(printed)
+		out, err := sh.CombinedOutput()
+		_, unchanged := os.Stat(filepath.Join(dir, "changed"))
+		if (err != nil) != refused || (unchanged != nil) != refused || strings.Contains(string(out), "of another service") != refused {
+			t.Errorf("for an environment with the repository %q: %v, %v\n%s", repository, err, unchanged, out)
 		}
 	}
 }

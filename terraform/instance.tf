@@ -5,13 +5,14 @@ data "aws_ssm_parameter" "image" {
 }
 
 resource "aws_instance" "ready" {
-  count                = var.create_instance ? 1 : 0
-  ami                  = data.aws_ssm_parameter.image[0].insecure_value
-  instance_type        = var.instance_type
-  subnet_id            = var.subnet_id
-  iam_instance_profile = aws_iam_instance_profile.instance.name
-  user_data            = file("${path.module}/user_data.sh")
-  tags                 = merge(local.tags, { Name = local.repository })
+  count                  = var.create_instance ? 1 : 0
+  ami                    = data.aws_ssm_parameter.image[0].insecure_value
+  instance_type          = var.instance_type
+  subnet_id              = var.subnet_id
+  vpc_security_group_ids = var.security_group_ids
+  iam_instance_profile   = aws_iam_instance_profile.instance.name
+  user_data              = file("${path.module}/user_data.sh")
+  tags                   = merge(local.tags, { Name = local.repository })
 
   metadata_options {
     http_tokens                 = "required"

@@ -40,6 +40,9 @@ output "instance_id" {
 output "commands" {
   description = "Commands that create the GitHub environments and set their variables."
   value = join("", flatten([for environment, variables in local.variables : [
+    # The variables of an environment are those of one service.
+    "case $(gh variable get ECR_REPOSITORY --env ${environment} --repo ${var.github_repository} 2>/dev/null) in '' | ${variables.ECR_REPOSITORY}) ;;",
+    " *) echo 'the environment ${environment} has the ECR_REPOSITORY of another service: set up another environment, or delete that variable first' >&2; exit 1 ;; esac\n",
     # Only if it does not exist: PUT would remove its protection rules.
     "if ! gh api --silent ${local.environments}/${environment} 2>/dev/null; then\n",
     environment == var.environment ? local.create_limited : ["  gh api --silent --method PUT ${local.environments}/${environment}\n"],

@@ -137,6 +137,12 @@ variable "subnet_id" {
   default     = null
 }
 
+variable "security_group_ids" {
+  description = "Security groups of that instance. null: the default group of its VPC."
+  type        = list(string)
+  default     = null
+}
+
 variable "metadata_hop_limit" {
   description = "Hop limit of that instance's metadata service. 1 keeps the instance's role from its containers; 2 lets them use it."
   type        = number

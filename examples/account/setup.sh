@@ -162,6 +162,8 @@ print_environment() {
   local environment=$1 repository=${names[github_owner]}/${names[github_name]}
   local path=repos/$repository/environments/$environment
   shift
+  # The variables of an environment are those of one service.
+  printf '%s\n' "case \$(gh variable get ECR_REPOSITORY --env $environment --repo $repository 2>/dev/null) in '' | ${names[repository]}) ;; *) echo 'the environment $environment has the ECR_REPOSITORY of another service: set up another environment, or delete that variable first' >&2; exit 1 ;; esac"
   printf '%s\n' "if ! gh api --silent $path 2>/dev/null; then"
   if [[ $environment == "$plan_environment" ]]; then
     printf '  %s\n' "gh api --silent --method PUT $path"

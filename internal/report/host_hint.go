@@ -120,8 +120,8 @@ const (
 	sinceUpAgain    = "First check whether {before}, which is up again, logs the same error: `systemctl status {service} --lines=50` on {instance}. "
 	noError         = "If it does not, check what the release changes, and its new settings. "
 	releaseFix      = "If you fix the program, release it as {next}. "
-	ofQuarantined   = "If you fix anything else, deploy {version} again [with `allow-quarantined: true`](workflows.md#quarantine), as its image is now refused."
-	ofHealthyBefore = "If you fix anything else, deploy {version} again, [with `allow-quarantined: true`](workflows.md#quarantine) if its image is refused."
+	ofQuarantined   = "If you fix a file of the repository, such as the workflow or `deploy/docker.env`, tag {next}; if you fix something outside it, deploy {version} again: each [with `allow-quarantined: true`](workflows.md#quarantine), as the image is now refused."
+	ofHealthyBefore = "If you fix a file of the repository, such as the workflow or `deploy/docker.env`, tag {next}; if you fix something outside it, deploy {version} again: each [with `allow-quarantined: true`](workflows.md#quarantine) if the image is refused."
 )
 
 // reasonHints are those for the reason in a host's report.

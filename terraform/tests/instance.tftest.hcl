@@ -39,6 +39,7 @@ run "no_instance_by_default" {
   }
   assert {
     condition     = output.commands == <<-EOT
+      case $(gh variable get ECR_REPOSITORY --env dev --repo Org/atta-jobs 2>/dev/null) in '' | atta-dev) ;; *) echo 'the environment dev has the ECR_REPOSITORY of another service: set up another environment, or delete that variable first' >&2; exit 1 ;; esac
       if ! gh api --silent repos/Org/atta-jobs/environments/dev 2>/dev/null; then
         gh api --silent --method PUT repos/Org/atta-jobs/environments/dev -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'
         gh api --silent repos/Org/atta-jobs/environments/dev/deployment-branch-policies -f type=tag -f 'name=*-dev'
@@ -93,6 +94,18 @@ run "instance" {
   assert {
     condition     = strcontains(output.commands, "\ngh variable get EC2_INSTANCE_ID --env dev --repo Org/atta-jobs >/dev/null 2>&1 || gh variable set EC2_INSTANCE_ID --env dev --repo Org/atta-jobs --body 'i-0123456789abcdef0'\n")
     error_message = "The commands must name the instance, and keep a list that has it."
+  }
+}
+
+run "an_instance_in_a_group_of_its_own" {
+  command = plan
+  variables {
+    create_instance    = true
+    security_group_ids = ["sg-0123456789abcdef0"]
+  }
+  assert {
+    condition     = aws_instance.ready[0].vpc_security_group_ids == toset(["sg-0123456789abcdef0"])
+    error_message = "security_group_ids must reach the instance."
   }
 }
 

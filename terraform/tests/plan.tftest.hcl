@@ -62,6 +62,7 @@ run "role" {
   }
   assert {
     condition = endswith(output.commands, <<-EOT
+      case $(gh variable get ECR_REPOSITORY --env dev-plan --repo Org/atta-jobs 2>/dev/null) in '' | atta-dev) ;; *) echo 'the environment dev-plan has the ECR_REPOSITORY of another service: set up another environment, or delete that variable first' >&2; exit 1 ;; esac
       if ! gh api --silent repos/Org/atta-jobs/environments/dev-plan 2>/dev/null; then
         gh api --silent --method PUT repos/Org/atta-jobs/environments/dev-plan
       fi
