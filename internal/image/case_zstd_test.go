@@ -36,20 +36,16 @@ func zstdLayout(t *testing.T, image v1.Image) tree {
 // partialIndex puts the only image of the layout into an index that also lists an image that is not there.
 func partialIndex(t *testing.T, files tree) tree {
 	t.Helper()
-	return changeLayout(t, files, func(index *v1.IndexManifest, m *v1.Manifest) {
-		raw := string(must(json.Marshal(m)))
-		files["blobs/sha256/"+digestOf([]byte(raw)).Hex] = raw
-		inner := v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: []v1.Descriptor{
-			{MediaType: types.OCIManifestSchema1, Digest: digestOf([]byte(raw)), Size: int64(len(raw)), Platform: &v1.Platform{OS: "linux", Architecture: "amd64"}},
-			{MediaType: types.OCIManifestSchema1, Digest: digestOf([]byte("absent")), Size: 480, Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}},
-		}}
-		raw = string(must(json.Marshal(inner)))
-		files["blobs/sha256/"+digestOf([]byte(raw)).Hex] = raw
-		files["index.json"] = string(must(json.Marshal(v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{
-			{MediaType: types.OCIImageIndex, Digest: digestOf([]byte(raw)), Size: int64(len(raw))},
-		}})))
-		unmarshal(t, files["index.json"], index)
-	})
+	var index v1.IndexManifest
+	unmarshal(t, files["index.json"], &index)
+	index.Manifests[0].Platform = &v1.Platform{OS: "linux", Architecture: "amd64"}
+	absent := v1.Descriptor{MediaType: types.OCIManifestSchema1, Digest: digestOf([]byte("absent")), Size: 480, Platform: &v1.Platform{OS: "linux", Architecture: "arm64"}}
+	inner := string(must(json.Marshal(v1.IndexManifest{SchemaVersion: 2, MediaType: types.OCIImageIndex, Manifests: append(index.Manifests, absent)})))
+	files["blobs/sha256/"+digestOf([]byte(inner)).Hex] = inner
+	files["index.json"] = string(must(json.Marshal(v1.IndexManifest{SchemaVersion: 2, Manifests: []v1.Descriptor{
+		{MediaType: types.OCIImageIndex, Digest: digestOf([]byte(inner)), Size: int64(len(inner))},
+	}})))
+	return files
 }
 
 // renameLayers appends suffix to the names of the layers in manifest.json.

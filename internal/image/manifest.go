@@ -3,6 +3,7 @@ package image
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -172,7 +173,9 @@ func (m *manifest) readIndex(ctx context.Context, s store, v visited, depth int)
 			continue
 		}
 		child, err := v.walkManifest(ctx, s, desc, depth+1)
-		if err != nil {
+		if errors.Is(err, errMissing) && desc.Platform != nil {
+			return fmt.Errorf("%s: %w", desc.Platform, err)
+		} else if err != nil {
 			return err
 		}
 		m.children = append(m.children, child)
