@@ -12,7 +12,8 @@ put_back_release() {
   local base=$ROOT/opt/$SERVICE version
   [[ -f $base/.replaced/release.env ]] || return 0
   version=$(sed -n 's/^VERSION=//p' "$base/.replaced/release.env")
-  [[ -e $base/releases/$version ]] || mv -T -- "$base/.replaced" "$base/releases/$version"
+  # Another status may do the same.
+  [[ -e $base/releases/$version ]] || mv -T -- "$base/.replaced" "$base/releases/$version" 2>/dev/null || [[ -e $base/releases/$version ]]
   rm -rf -- "$base/.replaced"
 }
 

@@ -138,6 +138,8 @@ json_string() {
   plain_text "$1"
   REPLY=${REPLY//\\/\\\\}
   REPLY=${REPLY//\"/\\\"}
+  REPLY=${REPLY:0:1000} # so that the whole line fits, and no escape is cut in half
+  [[ ! $REPLY =~ (^|[^\\])(\\\\)*\\$ ]] || REPLY=${REPLY%?}
 }
 
 die() {

@@ -132,7 +132,13 @@ var reasonHints = []hint{
 	forReleaseFault(deploy.ReasonStepFailed, "`a step before the container was started failed`", "A step of the unit failed before the container was started, such as a migration (`ExecStartPre=`): see its last lines. Correct it and release it as {next}; if the cause was outside the release, start the run again.",
 		"The image is not quarantined, as its program was not started."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
-	forReason(deploy.ReasonCutOff, "", "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.", ""),
+	{sign: "`cut-off`", named: true, onHost: hasReason(deploy.ReasonCutOff), remedy: "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.",
+		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
+			if host.State != rollout.NotDeployed {
+				return ""
+			}
+			return "An earlier deploy was cut off, and cannot be rolled back: `/opt/{service}/recover recover` on the instance says why. Repair that, and start the run again."
+		}},
 	forReason(deploy.ReasonNotSeen, "", "The engine did not show what the message names: the unit has to run `${IMAGE}` with `--name=%N` ([instance.md](instance.md#your-deploy-folder)), and the image's HEALTHCHECK, if it has one, to pass within `health-timeout`. Docker runs it for the first time after its interval, 30 seconds by default.", ""),
 	forReason(deploy.ReasonSettingsMissing, "`/opt/<service>/.env lacks …`", "Add the missing settings to `/opt/{service}/.env` on the instance or, with `settings-from`, to Parameter Store, then start the run again.",
 		"The release's `.env.example` names keys that the instance's settings do not have."),

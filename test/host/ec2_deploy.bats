@@ -37,7 +37,9 @@ setup() {
 
 @test "text in the result line is cut before it is escaped" {
   json_string "$(printf '"%.0s' {1..700})"
-  [ "${#REPLY}" -eq 1200 ]
+  [ "${#REPLY}" -eq 1000 ] # no escape is cut in half
+  json_string "a$(printf '"%.0s' {1..700})"
+  [ "${#REPLY}" -eq 999 ]
 }
 
 @test "what is not a number is replaced" {
@@ -292,7 +294,7 @@ release() {
     sleep "0.00$((try % 10))"
     kill -TERM "$pid"
     read -r -t 300 -u "${asks[0]}" line
-    [ "$line" = trapped ]
+    [ "$line" = trapped ] || { printf "got %s\n" "$line" && false; }
   done
   kill -KILL "$pid"
 }
