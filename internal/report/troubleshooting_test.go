@@ -253,7 +253,11 @@ func TestEveryReasonHasARowThatIsItsHint(t *testing.T) {
 	}
 	for _, row := range report.ReasonRows {
 		reason := deploy.Reason(quotedText.FindStringSubmatch(row.Sign)[1])
-		err := hostError(reasoned("i-1", rollout.NotDeployed, reason))
+		state := rollout.NotDeployed
+		if reason == deploy.ReasonCutOff {
+			state = rollout.RolledBack // refused because of an earlier one, it has another remedy
+		}
+		err := hostError(reasoned("i-1", state, reason))
 		if !slices.Contains(reasons, reason) || !gives(row, err) {
 			t.Errorf("%s: the hints are %q", row.Sign, report.Hints(finished(), err))
 		}

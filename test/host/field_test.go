@@ -163,10 +163,20 @@ func TestOnEachMachineCaseAUnitAtItsStartLimitIsStarted(t *testing.T) {
 	})
 }
 
+// skipWithoutHealthcheck skips a test on podman, which ignores the HEALTHCHECK of an image in OCI's format, as the sample is:
+// https://docs.podman.io/en/latest/markdown/podman-build.1.html#format
+func skipWithoutHealthcheck(t *testing.T, m machine) {
+	t.Helper()
+	if m.isPodman() {
+		t.Skip("podman ignores the HEALTHCHECK of the sample")
+	}
+}
+
 // Docker makes the first check when an interval is over, whatever the image asks for at the start:
 // https://github.com/docker/compose/issues/12782
 func TestOnEachMachineCaseAHealthcheckThatHasNotRunYetIsNamed(t *testing.T) {
-	onEachMachine(t, func(_ *testing.T, m machine) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		skipWithoutHealthcheck(t, m)
 		m.deployed("0.0.1-dev", serving(m.port))
 		rare := image(sample.WithHealthCheck(), func(c *v1.ConfigFile) { c.Config.Healthcheck.Interval = 5 * time.Minute })
 		a := m.deploy("0.0.2-dev", serving(m.port), rare, parameter("health-timeout", "8"))
@@ -178,7 +188,8 @@ func TestOnEachMachineCaseAHealthcheckThatHasNotRunYetIsNamed(t *testing.T) {
 
 // Why an image's HEALTHCHECK fails is gone with its container: https://github.com/basecamp/kamal/issues/844
 func TestOnEachMachineCaseWhatAHealthcheckPrintsIsInTheMessage(t *testing.T) {
-	onEachMachine(t, func(_ *testing.T, m machine) {
+	onEachMachine(t, func(t *testing.T, m machine) {
+		skipWithoutHealthcheck(t, m)
 		m.deployed("0.1.0-dev", serving(m.port))
 		a := m.deploy("0.1.1-dev", serving(m.port), image(sample.WithHealthCheck("-nonsense")), parameter("health-timeout", "8"))
 		m.expect(a, "rolled-back", deploy.ExitUnhealthy, "by its HEALTHCHECK; its last check ended with 2: flag provided but not defined: -nonsense Usage of")

@@ -87,7 +87,8 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 			LogConfig: logConfig{Type: cmp.Or(options.Last("log-driver"), "json-file")},
 		},
 	}
-	if !options.Has("no-healthcheck") {
+	// Podman takes it from images in Docker's format only: https://docs.podman.io/en/latest/markdown/podman-build.1.html#format
+	if !options.Has("no-healthcheck") && e.kind() != kindPodman {
 		c.Config.Healthcheck = img.Config.Healthcheck
 	}
 	for key, value := range img.Config.Labels {
