@@ -231,7 +231,7 @@ passes_checks() {
   fi
   if [[ -n $HEALTH_URL ]] && ! url_answers "$HEALTH_URL"; then
     [[ -z $REPLY ]] || REPLY="answered $REPLY, not 2xx or 3xx"
-    find_unwell 40 unhealthy "$HEALTH_URL ${REPLY:-did not answer (is its port published in deploy/docker.env, and does the program listen on all addresses?)}"
+    find_unwell 40 unhealthy "$HEALTH_URL ${REPLY:-did not answer (does the program listen on that port, on all addresses, and does deploy/docker.env publish it?)}"
     return 1
   fi
 }

@@ -17,7 +17,7 @@ resource "terraform_data" "owner" {
     ignore_changes = [input]
 
     precondition {
-      condition     = terraform.workspace == "default" || terraform.workspace == var.environment || endswith(terraform.workspace, "-${var.environment}")
+      condition     = terraform.workspace == "default" || terraform.workspace == var.environment || endswith(terraform.workspace, "-${var.environment}") || startswith(var.environment, "${terraform.workspace}-")
       error_message = "The workspace ${terraform.workspace} is not for ${var.environment}: add -var-file=${terraform.workspace}.tfvars, or run terraform workspace select default."
     }
     postcondition {
@@ -37,6 +37,9 @@ module "deploy" {
   github_repository_id = var.github_repository_id
   create_oidc_provider = var.create_oidc_provider
   create_instance      = var.create_instance
+  instance_type        = var.instance_type
+  subnet_id            = var.subnet_id
+  security_group_ids   = var.security_group_ids
   log_group            = var.log_group
   plan_environment     = var.plan_environment
 }

@@ -52,3 +52,21 @@ variable "log_group" {
   type        = string
   default     = null
 }
+
+variable "instance_type" {
+  description = "Type of the instance that is created."
+  type        = string
+  default     = "t3.micro"
+}
+
+variable "subnet_id" {
+  description = "Subnet of that instance. null: one of the default VPC."
+  type        = string
+  default     = null
+}
+
+variable "security_group_ids" {
+  description = "Security groups of that instance. null: the default group of its VPC."
+  type        = list(string)
+  default     = null
+}

@@ -20,6 +20,14 @@ run "environment_of_another_workspace" {
   expect_failures = [terraform_data.owner]
 }
 
+run "environment_of_one_of_several_services" {
+  command = plan
+  variables {
+    environment        = "prod-web"
+    security_group_ids = ["sg-0123456789abcdef0"]
+  }
+}
+
 run "environment_of_the_workspace" {
   variables {
     environment = "prod"
