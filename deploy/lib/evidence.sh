@@ -147,6 +147,14 @@ check_docker_options() {
   # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
   [[ ${1##*/} == "$UNIT" ]] || return 0
   [[ ! $REPLY =~ --pull[=[:blank:]]+[\"\']?always ]] || refuse_pull
+  # The client of a container in the background ends at once, and the unit with it: https://github.com/scollier/SATraining/issues/67
+  if [[ $REPLY =~ run[[:blank:]](.*[[:blank:]])?(-[itPq]*d[itPq]*|--detach|--detach=true)[[:blank:]] ]]; then
+    last_unit_value Service.RemainAfterExit "$1"
+    line=$REPLY
+    last_unit_value Service.Type "$1"
+    [[ $REPLY == forking || $line =~ ^(1|yes|y|true|t|on)$ ]] ||
+      refuse unit-invalid "the container of deploy/systemd/$UNIT runs in the background, so systemd would take it for ended at once: remove --detach"
+  fi
   unit_setting Service.ExecStartPre "$1"
   while IFS= read -r line; do
     [[ $line =~ ^[@:+!|]*- || ! $line =~ (docker|podman)\ +(image\ +)?pull\ .*IMAGE ]] || refuse_pull

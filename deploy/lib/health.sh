@@ -245,10 +245,12 @@ describe_last_check() {
   [[ $text == *',"Output":"'* && $code =~ ^-?[1-9] ]] || return 0
   text=${text#*',"Output":"'}
   text=${text%'"}]'*}
-  text=${text//'\n'/ } text=${text//'\t'/ }
+  text=${text//'\n'/ } text=${text//'\t'/ } text=${text//'\r'/ }
+  while [[ $text == *'  '* ]]; do text=${text//'  '/ }; done
   text=${text//'\"'/'"'}
   text=${text%% }
-  REPLY="; its last check ended with $code: ${text:0:300}"
+  ((${#text} <= 300)) || text="${text:0:120} … ${text: -178}"
+  REPLY="; its last check ended with $code: $text"
 }
 
 # url_answers URL [SECONDS]: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.

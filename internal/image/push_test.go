@@ -197,7 +197,7 @@ func TestPushExplainsRefusals(t *testing.T) {
 	}{
 		"no repository":    {http.MethodPost, "NAME_UNKNOWN", http.StatusNotFound, "/app:1", ErrNoRepository},
 		"bad credentials":  {http.MethodGet, "", http.StatusUnauthorized, "refuses the credentials", nil},
-		"no right to push": {http.MethodPost, "DENIED", http.StatusForbidden, "refuses the credentials", nil},
+		"no right to push": {http.MethodPost, "DENIED", http.StatusForbidden, "denies access", ErrDenied},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

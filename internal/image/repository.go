@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -22,6 +23,8 @@ var (
 	ErrNoRepository = errors.New("the repository does not exist")
 	// ErrQuota is returned if the repository has as many images, or the image as many tags, as ECR allows.
 	ErrQuota = errors.New("a quota of ECR is reached")
+	// ErrDenied is returned if a policy denies what the registry was asked for.
+	ErrDenied = errors.New("the registry denies access")
 	// ErrHungUp is returned if the registry closes the connection instead of answering the start of an upload. ECR does so
 	// for a repository that does not exist, and without ecr:InitiateLayerUpload:
 	// https://github.com/aws/containers-roadmap/issues/1970
@@ -163,6 +166,9 @@ func explainError(err error) error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		if strings.Contains(err.Error(), "the maximum allowed number of") {
 			return fmt.Errorf("%w: %w", ErrQuota, err)
+		}
+		if slices.ContainsFunc(registryErr.Errors, func(e transport.Diagnostic) bool { return e.Code == transport.DeniedErrorCode }) {
+			return fmt.Errorf("%w: %w", ErrDenied, err)
 		}
 		return fmt.Errorf("the registry refuses the credentials: %w", err)
 	}

@@ -55,6 +55,7 @@ flag "--step-sumary" is not an input; did you mean --step-summary?
 argument "dev": want --name=value
 service "Atta": want at most 48 lower-case letters, digits and single dashes, starting with a letter, as in atta
 version is missing: want MAJOR.MINOR.PATCH-dev
+the run was started for the branch "0.1.30-dev", and not for the tag of a version, as with gh workflow run --ref 0.1.30-dev
 phases "roll-out": want image or bundle or rollout
 allow-downgrade "yes": want true or false
 allow-quarantined "1": want true or false

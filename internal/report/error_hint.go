@@ -111,6 +111,8 @@ var errorHints = []hint{
 		remedy: "Does the repository exist, and may the deploying role push to it? If not, ECR closes the connection: create the repository, or set `create-repository: true`, and grant `ecr:InitiateLayerUpload` on it."},
 	{sign: "`the repository does not exist`", onError: forError(image.ErrNoRepository),
 		remedy: "Create the repository in ECR first, with immutable tags except `latest-*`, or set `create-repository: true`."},
+	{sign: "`the registry denies access`", onError: forError(image.ErrDenied),
+		remedy: "Grant the permission that the message names to the deploying role. A repository of another account has to grant it as well, in its own policy. See [permissions.md](permissions.md#the-deploying-role)."},
 	{sign: "`a quota of ECR is reached`", onError: forError(image.ErrQuota),
 		remedy: "The repository has as many images, or this image as many tags, as ECR allows. Delete images that nothing runs, or have [the quota](https://docs.aws.amazon.com/AmazonECR/latest/userguide/service-quotas.html) raised; for tags, change the image, for example with a label."},
 	{

@@ -133,7 +133,7 @@ func TestHints(t *testing.T) {
 func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	const (
 		failed  = "rollback-failed: act now, the instance may run nothing: systemctl status atta, journalctl -u atta and /var/log/atta-deploy.log."
-		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe."
+		unknown = "unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe. If the instance is gone, take it out of instance-ids (the variable EC2_INSTANCE_ID) first."
 		back    = "On i-1 and 1 more, what was there before is back, but not on every instance: a rollback without version would roll these back further. On the instance, journalctl -u atta shows the log of the program, in every version, and /var/log/atta-deploy.log is the deploy log."
 		grant   = "Grant ssm:SendCommand on every instance, such as i-5, to the deploying role. See permissions.md (" + docs + "permissions.md#the-deploying-role)."
 	)

@@ -25,16 +25,15 @@ var stateHints = []hint{
 			}
 			return "rollback-failed: act now: {before} is back on {instances}, but is not healthy either. The cause is probably outside both releases, such as a database: once that is repaired, {before} recovers without a deploy, and {version} can be deployed again [with `allow-quarantined: true`](workflows.md#quarantine)."
 		}},
-	{sign: "status `unknown`", onHost: hasState(rollout.Unknown),
-		remedy: askInstance + " Deploying this version again is safe.",
+	{sign: "status `unknown`", onHost: hasState(rollout.Unknown), remedy: askInstance + "Deploying this version again is safe. " + ifGone,
 		inRun: func(result rollout.Result, host *rollout.Host, _ int) string {
-			if result.Plan.Operation == rollout.Rollback {
-				return askInstance + " Starting the rollback again, with `version: {version}`, is safe."
+			switch {
+			case result.Plan.Operation == rollout.Rollback:
+				return askInstance + "Starting the rollback again, with `version: {version}`, is safe. " + ifGone
+			case hasReason(deploy.ReasonUnhealthy)(host):
+				return askInstance
 			}
-			if !hasReason(deploy.ReasonUnhealthy)(host) {
-				return ""
-			}
-			return askInstance
+			return ""
 		}},
 	{sign: "status `busy`", onHost: hasState(rollout.Busy),
 		remedy: "A deploy is at work on the instance: start the run again when it has ended."},
@@ -53,7 +52,11 @@ var stateHints = []hint{
 		remedy: "A deploy was cut off on the instance: deploy again, which rolls it back first, or run `/opt/{service}/recover recover` on the instance."},
 }
 
-const askInstance = "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`."
+// Sentences for an instance whose result is not known.
+const (
+	askInstance = "unknown: ask the instance what it runs: `/opt/{service}/current/deploy/ec2_deploy.sh status`. "
+	ifGone      = "If the instance is gone, take it out of `instance-ids` (the variable `EC2_INSTANCE_ID`) first."
+)
 
 var rolledBackHint = hint{sign: "status `rolled-back`", onHost: hasState(rollout.RolledBack),
 	remedy: "Do not roll back by hand: {before} is back, and a rollback would install an earlier version. " + bothLogs,

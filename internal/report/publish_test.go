@@ -69,7 +69,7 @@ func TestPublishReportsOneErrorForTheRunAndOneForEachHost(t *testing.T) {
 			"2 of 3 instances are not known to run the release\n" +
 			"instance i-2 (ip-10-0-0-2): unknown: 100%d sure\n" +
 			"instance i-3 (ip-10-0-0-3): not-deployed: SSM did not deliver the command: Undeliverable\n" +
-			"unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe.",
+			"unknown: ask the instance what it runs: /opt/atta/current/deploy/ec2_deploy.sh status. Deploying this version again is safe. If the instance is gone, take it out of instance-ids (the variable EC2_INSTANCE_ID) first.",
 	}
 	if diff := cmp.Diff(want, p.lines); diff != "" {
 		t.Error(diff)

@@ -97,6 +97,7 @@ var examples = map[string]error{
 	"the registry closes":                image.ErrHungUp,
 	"the SSM document":                   &rollout.DocumentError{Name: "atta-dev", Problem: "has another content in version 3, does not exist, is for operation: status"},
 	"the repository does not":            image.ErrNoRepository,
+	"the registry denies":                image.ErrDenied,
 	"a quota of ECR":                     image.ErrQuota,
 	"tag …:latest-… already":             &image.TagConflictError{Ref: "r/atta:latest-dev"},
 	"tag … already":                      &image.TagConflictError{Ref: "r/atta:0.1.30-dev"},
