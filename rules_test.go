@@ -96,7 +96,7 @@ func TestDependenciesPointOneWay(t *testing.T) {
 }
 
 func TestFilesAreSmall(t *testing.T) {
-	const maxProductLines = 15493 // raise it with a reason in the commit
+	const maxProductLines = 15496 // raise it with a reason in the commit
 	total := 0
 	for _, file := range trackedFiles(t, "*.go", "*.sh", "*.bash", "*.bats", "*.mk", "README.md") {
 		text, err := os.ReadFile(file)

@@ -162,7 +162,7 @@ install_release() {
   if [[ -e $RELEASE ]]; then
     cmp -s "$tree/release.env" "$RELEASE/release.env" ||
       abort_command 20 integrity release-changed "$RELEASE was made from another bundle or image; a version is never reused"
-    if diff -r --exclude=verified --exclude=installed --exclude=failed --exclude=unproved --exclude=rollout.env --exclude='settings.env*' "$tree" "$RELEASE" >>"$LOG" 2>&1; then
+    if diff -r --exclude=verified --exclude=installed --exclude=failed --exclude=rollback-failed --exclude=rollout.env --exclude='settings.env*' "$tree" "$RELEASE" >>"$LOG" 2>&1; then
       log_line "$RELEASE is already here"
       keep_rollout
       mv -T -- "$tree/rollout.env" "$RELEASE/rollout.env"
@@ -170,7 +170,7 @@ install_release() {
       abort_command 20 integrity release-changed "$RELEASE was changed on this host, and it is what runs: restore it, or deploy the next version"
     else # of the same image, so what was seen of it holds
       keep_rollout
-      for kept in verified installed failed unproved settings.env; do
+      for kept in verified installed failed rollback-failed settings.env; do
         [[ ! -f $RELEASE/$kept ]] || { cp -p -- "$RELEASE/$kept" "$tree/" && flush_to_disk "$tree/$kept"; }
       done
       rm -rf -- "$HOME_OF_SERVICE/.replaced"
@@ -211,6 +211,7 @@ hand_over() {
   fi
   [[ $COMMAND != check && ! $COMMAND:$line =~ ^deploy:.*\"outcome\":\"(refused|roll) ]] || restore_rollout
   [[ ! $COMMAND:$line =~ ^deploy:.*\"outcome\":\"(deployed|unchanged)\" ]] || forget_rollout "$VERSION"
+  [[ $COMMAND == check ]] || mark_rollback "$HOME_OF_SERVICE" "$line"
   line=${line:0:2000}
   printf '%s\n' "$line"
   # The result of a deploy that was cut off is recorded by its recovery.

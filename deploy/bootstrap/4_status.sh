@@ -137,7 +137,7 @@ detect_drift() {
   elif [[ $BUSY == false ]]; then
     [[ ! -f $HOME_OF_SERVICE/current/failed || $EVIDENCE == running ]] || drift+=',"last-run"'
     # What is up may fail its health checks, which a status and a rollback at boot do not run.
-    [[ ! -f $HOME_OF_SERVICE/current/unproved ]] || drift+=',"last-deploy"'
+    [[ ! -f $HOME_OF_SERVICE/current/rollback-failed ]] || drift+=',"last-deploy"'
     { read -r proved <"$HOME_OF_SERVICE/current/verified"; } 2>/dev/null || proved=''
     case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-}:$proved:$EVIDENCE in
       oneshot:*:other-image | oneshot:yes:*:failed) drift+=',"container"' ;;

@@ -142,7 +142,7 @@ check_docker_options() {
   docker_options "$1"
   # Docker would start the container in addition to systemd, also after the unit was stopped or disabled:
   # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
-  [[ ! $REPLY =~ --restart[=[:blank:]]+[\"\']?(always|unless-stopped|on-failure) ]] ||
+  [[ ! $REPLY =~ --restart[=[:blank:]]+[\"\']?([^[:blank:]\"\']+) || ${BASH_REMATCH[1]} == no ]] ||
     refuse unit-invalid "the container of deploy/systemd/${1##*/} has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
   # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
   [[ ${1##*/} == "$UNIT" ]] || return 0
@@ -157,7 +157,7 @@ check_docker_options() {
   fi
   unit_setting Service.ExecStartPre "$1"
   while IFS= read -r line; do
-    [[ $line =~ ^[@:+!|]*- || ! $line =~ (docker|podman)\ +(image\ +)?pull\ .*IMAGE ]] || refuse_pull
+    [[ $line =~ ^[@:+!|]*- || ! $line =~ (docker|podman)\ +(image\ +)?pull\ .*\$\{?IMAGE([^A-Za-z0-9_]|$) ]] || refuse_pull
   done <<<"$REPLY"
 }
 
@@ -165,13 +165,19 @@ refuse_pull() {
   refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
 }
 
-# docker_options FILE: sets REPLY to what the unit's commands have before the argument that is the image, and to the values of the variables
+# docker_options FILE: sets REPLY to what the unit's commands give to docker run before the image, and to the values of the variables
 # that they name there, which come from the unit or from deploy/*.env.
 docker_options() {
   local line name options=''
   unit_setting Service.ExecStart "$1"
   while IFS= read -r line; do
-    [[ ! $line =~ [[:blank:]\"\'](\$\{IMAGE\}|\$IMAGE)([[:blank:]\"\'].*|$) ]] || line=${line%"${BASH_REMATCH[0]}"}
+    [[ $line =~ (docker|podman)[[:blank:]].*(run|create)[[:blank:]] ]] || continue
+    if [[ $line =~ [[:blank:]\"\'](\$\{IMAGE\}|\$IMAGE)([[:blank:]\"\'].*|$) ]]; then
+      line=${line%"${BASH_REMATCH[0]}"}
+    else
+      before_image "$line"
+      line=$REPLY
+    fi
     options+=" $line "
   done <<<"$REPLY"
   unit_setting Service.Environment "$1"
@@ -180,6 +186,26 @@ docker_options() {
       name=${BASH_REMATCH[2]} line=${BASH_REMATCH[3]}
       [[ ! $options =~ \$\{?$name([^A-Za-z0-9_]|$) ]] || options+=" $line "
     done
-  done < <(printf '%s\n' "$REPLY" && grep -hs '^[[:blank:]]*[A-Za-z_]' "${1%/systemd/*}/"*.env)
+  done < <(printf '%s\n' "$REPLY" && sed -s -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' -- "${1%/systemd/*}/"*.env 2>/dev/null | grep '^[[:blank:]]*[A-Za-z_]')
   REPLY=$options
+}
+
+# before_image COMMAND: sets REPLY to the command up to its first argument that is neither an option of docker run nor the value of
+# one. These options take no value: https://docs.docker.com/reference/cli/docker/container/run/
+before_image() {
+  local word words=() state=command
+  read -ra words <<<"$1"
+  REPLY=''
+  for word in ${words[@]+"${words[@]}"}; do
+    case $state:$word in
+      command:run | command:create) state=options ;;
+      command:* | options:--*=*) ;;
+      value:*) state=options ;;
+      options:--rm | options:--detach | options:--init | options:--privileged | options:--read-only | options:--interactive | options:--tty | options:--publish-all | options:--no-healthcheck | options:--oom-kill-disable | options:--sig-proxy) ;;
+      options:-[ditPq]*) ;;
+      options:-*) state=value ;;
+      *) return 0 ;;
+    esac
+    REPLY+=" $word"
+  done
 }

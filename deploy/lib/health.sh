@@ -34,10 +34,16 @@ describe_success() {
 # invocation_id: which start of the unit PROPERTY is about. systemd before 232 gives a run no id.
 invocation_id() { REPLY=${PROPERTY[InvocationID]:-${PROPERTY[ExecMainStartTimestampMonotonic]:-}}; }
 
-# note_other_answer: what answers at the health URL while the unit is stopped is not the release, and would pass for it.
+# note_other_answer: what answers at the health URL while the unit is stopped is not the release, and would pass for it, unless
+# the question itself has started the unit, by a socket.
 note_other_answer() {
-  [[ -z $HEALTH_URL ]] || ! url_answers "$HEALTH_URL" 2 ||
-    IGNORED+="; warning: something else than $UNIT answered $HEALTH_URL while that was stopped, so this check proves nothing about it"
+  [[ -n $HEALTH_URL ]] && url_answers "$HEALTH_URL" 2 || return 0
+  query_properties
+  if [[ ${PROPERTY[ActiveState]:-} =~ ^(inactive|failed)$ ]]; then
+    IGNORED+="; warning: something other than $UNIT answered $HEALTH_URL while the unit was stopped, so health-url proves nothing about this release"
+  else
+    run_systemctl stop "$UNIT"
+  fi
 }
 
 start_unit() {
@@ -70,19 +76,23 @@ check_health() {
 # https://github.com/docker/cli/blob/v27.0.0/cli/command/container/run.go (toStatusError)
 # https://github.com/containers/podman/blob/v4.3.1/libpod/define/exec_codes.go (ExitCode)
 excuse_image() {
-  local said status=${PROPERTY[ExecMainStatus]:-}
+  local said wait status=${PROPERTY[ExecMainStatus]:-}
   observe_container
   [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_started || return 0
-  said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''
+  for wait in 1 0; do # journald may be a moment behind
+    said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''
+    [[ $status =~ ^12[67]$ && -z $said ]] || break
+    sleep "$wait"
+  done
   if [[ $status == 125 ]] || [[ -n $said && $status =~ ^12[67]$ && ! $said =~ OCI|'executable file' ]]; then
     find_unwell 30 start-failed "the engine did not start the container: ${said:-$UNIT ended with $status}" || true
-  elif [[ $STARTED != 40 || $said =~ OCI|'executable file' ]]; then
+  elif [[ $STARTED != 40 || $said =~ OCI|'executable file' || $status =~ ^12[67]$ ]]; then
     return 0
   elif [[ ${PROPERTY[Result]:-} == resources ]]; then # such as a file of EnvironmentFile= that is missing
     STARTED=30 UNWELL_REASON=start-failed
   else
     said=$(journalctl --quiet --no-pager --output=cat --lines=1 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep .) || said=''
-    find_unwell 30 step-failed "a step before the container was started failed or did not end: $UNWELL${said:+; its last line is: ${said:0:300}}" || true
+    find_unwell 30 step-failed "the container was never started: a step of $UNIT before it failed or timed out ($UNWELL)${said:+; last line: ${said:0:300}}" || true
   fi
 }
 

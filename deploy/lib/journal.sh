@@ -112,7 +112,6 @@ end_change() {
 }
 
 finish_change() {
-  [[ $OUTCOME != rollback-failed || ! -d $BASE/current ]] || : >"$BASE/current/unproved" || log_note "the mark of a failed rollback cannot be written"
   if [[ $OUTCOME == deployed ]]; then
     set_previous || log_note "the link previous cannot be set"
     lift_quarantine || log_note "the quarantine of $TO cannot be lifted"
@@ -124,6 +123,7 @@ finish_change() {
   PHASE=${FAILED_IN:-$PHASE}
   log_note "$OUTCOME: $WHY"
   format_report "$OUTCOME" "$CODE" "$REASON" "$WHY"
+  mark_rollback "$BASE" "$REPLY"
   record_result "$REPLY"
   rm -f -- "$RUN/$SERVICE.settings" "$BASE/releases/$TO/settings.env."{new,before} \
     "$UNITS/multi-user.target.wants/$RECOVERY" "$UNITS/$RECOVERY" "$UNITS/$RECOVERY.new" "$BASE/".{state,current,previous}.new "$BASE/recover"
@@ -135,7 +135,7 @@ mark_release() {
   local release=$BASE/releases/$TO
   if [[ $STARTS:$EVIDENCE =~ ^yes:(running|succeeded)$ ]]; then
     printf '%s\n' "$EVIDENCE" >"$release/verified"
-    rm -f -- "$release/installed" "$release/failed" "$release/unproved"
+    rm -f -- "$release/installed" "$release/failed"
   elif [[ ! -f $release/verified ]]; then
     : >"$release/installed"
   fi

@@ -82,19 +82,32 @@ last_message() {
 
 # disregard_stopped_run FOLDER: a run that was stopped does not prove a release that has yet to succeed.
 disregard_stopped_run() {
-  [[ $EVIDENCE == succeeded ]] && [[ -f $1/failed || -f $1/unproved || (-f $1/installed && ! -f $1/verified) ]] || return 0
+  [[ $EVIDENCE == succeeded ]] && [[ -f $1/failed || -f $1/rollback-failed || (-f $1/installed && ! -f $1/verified) ]] || return 0
   has_finished || { EVIDENCE=not-run SEEN="the last run of $SERVICE was stopped before its end"; }
+}
+
+# mark_rollback BASE LINE: the result LINE decides whether what runs is in doubt: a failed rollback has left it, and no deploy or
+# rollback has succeeded since.
+mark_rollback() {
+  local version
+  if [[ $2 == *'"outcome":"rollback-failed"'* && -d $1/current ]]; then
+    : >"$1/current/rollback-failed" && flush_to_disk "$1/current" || true
+  elif [[ $2 == *'"outcome":"deployed"'* ]]; then
+    for version in $(grep -oE '"(version|before)":"[0-9a-z.-]+"' <<<"$2" | cut -d '"' -f 4); do
+      rm -f -- "$1/releases/$version/rollback-failed"
+    done
+  fi
 }
 
 # confirm_marks FOLDER: what the last run has shown of the release. One that was only installed is verified by a run that succeeded, and
 # no target of a rollback after one that failed. A failed rollback is settled by a job that has run; a service can be up
 # and fail its health checks.
 confirm_marks() {
-  [[ -f $1/installed || -f $1/failed || -f $1/unproved ]] || return 0
+  [[ -f $1/installed || -f $1/failed || -f $1/rollback-failed ]] || return 0
   case ${PROPERTY[Result]:-}:$EVIDENCE in
     success:succeeded)
-      rm -f -- "$1/failed"
-      [[ ${PROPERTY[RemainAfterExit]:-} != no ]] || rm -f -- "$1/unproved"
+      [[ ${PROPERTY[Type]:-} != oneshot ]] || rm -f -- "$1/failed"
+      [[ ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-} != oneshot:no ]] || rm -f -- "$1/rollback-failed"
       [[ ! -f $1/installed ]] || printf 'succeeded later\n' >"$1/verified"
       ;;
     *:running)

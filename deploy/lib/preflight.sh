@@ -102,10 +102,10 @@ check_boot() {
   done
 }
 
-# is_wanted FOLDER UNIT: the unit can be enabled, or something of this release or of this instance starts it. What the
-# release that runs has installed goes with it.
+# is_wanted FOLDER UNIT: the unit can be enabled, or something of this release or of this instance starts it. The unit
+# files of the release that runs do not count, since the switch removes them.
 is_wanted() {
-  local key unit file others=()
+  local key unit file name others=()
   for key in WantedBy RequiredBy UpheldBy Alias; do
     unit_setting "Install.$key" "$1/$2"
     [[ -z $REPLY ]] || return 0
@@ -116,12 +116,15 @@ is_wanted() {
     others+=(! -name "$unit")
   done
   while IFS= read -r file; do
+    name=${file##*/}
+    [[ $file != *.d/*.conf ]] || name=${file%.d/*} name=${name##*/}
+    name=${name%.*}
     for key in Unit.{Wants,Requires,BindsTo,Upholds} Install.Also {Timer,Path}.Unit Socket.Service; do
       unit_setting "$key" "$file"
-      [[ $file != "$1/$UNIT" ]] || REPLY=${REPLY//%[Np]/$SERVICE}
+      REPLY=${REPLY//%[Np]/$name}
       [[ " ${REPLY//[[:space:]]/ } " != *" $2 "* ]] || return 0
     done
-  done < <(find -L "$1" -type f 2>/dev/null && find -L "$UNITS" -type f "${others[@]}" -exec grep -lF -- "$2" {} + 2>/dev/null)
+  done < <(find -L "$1" -type f 2>/dev/null && find -L "$UNITS" -type f "${others[@]}" -exec grep -lE -- "($SERVICE|%[Np])${2#"$SERVICE"}" {} + 2>/dev/null)
   return 1
 }
 
@@ -207,7 +210,7 @@ end_if_running_already() {
     log_note "$TO runs, but is not healthy, and is deployed again: $UNWELL"
     return 0
   fi
-  rm -f -- "$BASE/releases/$TO/unproved"
+  [[ ! $EVIDENCE =~ ^(running|succeeded)$ ]] || rm -f -- "$BASE/releases/$TO/rollback-failed"
   [[ -f $BASE/releases/$TO/verified ]] || healthy="$TO is installed already, and no run of it has succeeded yet"
   [[ $EVIDENCE != at-work ]] || healthy="$TO is at work already; whether this run succeeds is not known yet"
   end_unchanged unchanged 0 "" "$healthy"

@@ -52,7 +52,7 @@ remove_release() {
   finish_removal
 }
 
-# finish_removal: removes the image of a release whose folder has been renamed, also by a deploy that was killed then, and at last the folder.
+# finish_removal: removes the image, and then the folder, of a release that was moved to .dropped, perhaps by a deploy that was killed right after.
 finish_removal() {
   local image
   [[ -e $BASE/.dropped ]] || return 0

@@ -95,9 +95,11 @@ prove_restored() {
     TO=$FROM
     start_unit
     is_healthy || { log_note "$UNWELL" && return 1; }
-    rm -f -- "$BASE/releases/$FROM/failed" "$BASE/releases/$FROM/unproved"
-  elif [[ $FROM == "$TO" && $REASON =~ ^(unhealthy|start-failed|step-failed)$ && ! -e $BASE/releases/$TO/settings.env.before ]]; then
-    log_note "$FROM was installed before as well, and is not healthy" && return 1
+    rm -f -- "$BASE/releases/$FROM/failed" "$BASE/releases/$FROM/rollback-failed"
+  elif [[ $FROM == "$TO" && ! -e $BASE/releases/$TO/settings.env.before ]]; then
+    ((CODE != 40)) || { log_note "$FROM was installed before as well, and is not healthy" && return 1; }
+    # A service that was down and cannot be started is as it was; a job has failed.
+    [[ ! $REASON =~ ^(start|step)-failed$ || ${PROPERTY[Type]:-} != oneshot ]] || { log_note "$FROM was installed before as well, and could not be started" && return 1; }
   fi
   has_image || { log_note "the image of $FROM is not on this host, or the Docker engine does not answer" && return 1; }
 }

@@ -4,14 +4,14 @@
 
 # read_settings FILE…: reads them as docker does, those that are there. Sets SETTING to the values by name, of two of a name
 # the last, NAMES to the names in order, and INVALID to the number of the first line that docker
-# does not take, or 0, and LOST to that of the first that would not reach the program as it was meant: a name alone takes its
-# value from the client's environment, which has none, and a line of base64 may look like a name.
+# does not take, or 0, and SUSPECT to that of the first that is probably the rest of a value of several lines: docker takes a name
+# alone for a variable of the unit, and a line of base64, which GNU wraps after 76 characters, may look like a name.
 # https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
 declare -gA SETTING=()
-NAMES=() INVALID=0 LOST=0
+NAMES=() INVALID=0 SUSPECT=0
 read_settings() {
-  local file line name number
-  SETTING=() NAMES=() INVALID=0 LOST=0
+  local file line name number value=''
+  SETTING=() NAMES=() INVALID=0 SUSPECT=0
   for file; do
     number=0
     [[ -e $file ]] || continue
@@ -27,14 +27,24 @@ read_settings() {
       name=${line%%=*}
       if [[ -z $name || $name == *[[:space:]]* ]]; then
         ((INVALID > 0)) || INVALID=$number
-      elif [[ $line != *=* || $name == *[+/]* ]]; then
-        ((LOST > 0)) || LOST=$number
-      elif [[ $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
+      elif [[ $line != *=* || $name == *[+/]* ]] && ! unit_sets "$line" || [[ $value =~ ^[A-Za-z0-9+/]{76}$ && $line =~ ^[A-Za-z0-9+/]+={0,2}$ ]]; then
+        ((SUSPECT > 0)) || SUSPECT=$number
+      elif [[ $line == *=* && $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
         [[ -n ${SETTING[$name]+set} ]] || NAMES+=("$name")
         SETTING[$name]=${line#*=}
       fi
+      value=${line#*=}
     done <"$file"
   done
+}
+
+# unit_sets NAME: the unit has a variable of this name for docker, its client.
+unit_sets() {
+  local release=$BASE/releases/$TO
+  [[ $1 =~ ^[A-Za-z_][A-Za-z0-9_]*$ && -f $release/deploy/systemd/$UNIT ]] || return 1
+  ! grep -qsE "^[[:blank:]]*$1=" "$release/release.env" "$release/deploy/"*.env || return 0
+  unit_setting Service.Environment "$release/deploy/systemd/$UNIT"
+  [[ $REPLY =~ (^|[[:space:]\"\'])$1= ]]
 }
 
 # docker_reads_settings FILE: the release's unit hands /opt/SERVICE/FILE to docker, which has to understand
@@ -57,8 +67,8 @@ check_settings() {
     needed+=("$name=${SETTING[$name]}")
   done
   if [[ ! -e $BASE/.env ]]; then
+    [[ -z $SETTINGS_FROM ]] || example=/dev/null SUSPECT=0 # its values are in settings.env, and these would win
     refuse_invalid_line "deploy/.env.example of $TO"
-    [[ -z $SETTINGS_FROM ]] || example=/dev/null # its values are in settings.env, and these would win
     install -m 0600 -- "$example" "$BASE/.env.new"
     mv -T -- "$BASE/.env.new" "$BASE/.env"
     log_note "made $BASE/.env from $example"
@@ -81,9 +91,9 @@ check_settings() {
 
 # refuse_invalid_line FILE: the line itself may be a secret.
 refuse_invalid_line() {
-  ((INVALID + LOST > 0)) && docker_reads_settings .env || return 0
+  ((INVALID + SUSPECT > 0)) && docker_reads_settings .env || return 0
   ((INVALID == 0)) ||
     refuse settings-invalid "$1, line $INVALID: docker takes KEY=value only, without export, blanks around the name, a value of several lines or, on podman, a byte order mark"
-  ((LOST == 0)) || [[ $ACTION == rollback ]] ||
-    refuse settings-invalid "$1, line $LOST: it is not KEY=value, so docker would ignore it; a value of several lines has to become one, as base64 -w0 prints it"
+  ((SUSPECT == 0)) || [[ $ACTION == rollback ]] ||
+    refuse settings-invalid "$1, line $SUSPECT: it is not KEY=value; if it continues the value above, put that on one line, as base64 -w0 prints it"
 }

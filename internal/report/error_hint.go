@@ -21,7 +21,7 @@ import (
 const restartAgent = " If its role was attached while it ran, restart the agent (`systemctl restart amazon-ssm-agent`), which tries again only after up to an hour. A subnet without internet access needs [endpoints](instance.md#requirements)."
 
 // withoutInstance is how the others get a release that cannot wait for one of them.
-const withoutInstance = " To deploy without it, take it out of `instance-ids` (the variable `EC2_INSTANCE_ID`), or stop it or remove its tag, and deploy the version again when it is back."
+const withoutInstance = " To deploy without it, remove it from `instance-ids` (the variable `EC2_INSTANCE_ID`); with `target-tags`, stop it or remove its tag. Deploy the version again when it is back."
 
 const whichInstances = "Which instances have the tags and are managed by SSM in region {region}? SSM does not list an instance that is stopped, or whose agent has never registered." + restartAgent
 
@@ -38,8 +38,6 @@ var errorHints = []hint{
 	// A container action has the CAs of its image only: https://github.com/EnricoMi/publish-unit-test-result-action/issues/637
 	{sign: "`x509: certificate signed by unknown authority`", onError: forType(func(x509.UnknownAuthorityError) values { return values{} }),
 		remedy: "The server, or a proxy that inspects TLS, has a CA that this action does not know: copy its certificate into the workspace, and set `SSL_CERT_FILE: ${{ github.workspace }}/ca.pem` in the `env` of this step. See [workflows.md](workflows.md#a-custom-ca)."},
-	{sign: "`get credentials: … no EC2 IMDS role found` in a job that may have a token", onError: forRefusal(rollout.NoRole),
-		remedy: "`role-to-assume` is empty: set the variable or secret `AWS_ROLE_ARN` in the GitHub environment of the job. A reusable workflow sees secrets only with `secrets: inherit`, within one organization or enterprise; variables, it always sees."},
 	{
 		sign:   "`ec2imds: GetMetadata, request canceled`",
 		remedy: "No AWS credentials: the metadata service of EC2 does not answer. On a self-hosted runner on EC2, it answers a container only with a hop limit of 2: `aws ec2 modify-instance-metadata-options --http-put-response-hop-limit 2 --instance-id <the runner's>`. Or use `role-to-assume`, and grant the job `permissions: id-token: write`.",
@@ -49,6 +47,8 @@ var errorHints = []hint{
 			return valuesIf(isMetadataCall(call) && !isAPIError(call) && errors.Is(err, context.DeadlineExceeded))
 		},
 	},
+	{sign: "`get credentials: … no EC2 IMDS role found` in a job that may have a token", onError: forRefusal(rollout.NoRole),
+		remedy: "`role-to-assume` is empty: set the variable or secret `AWS_ROLE_ARN` in the GitHub environment of the job. A reusable workflow sees secrets only with `secrets: inherit`, within one organization or enterprise; variables, it always sees."},
 	{
 		sign:   "`no EC2 IMDS role found`",
 		remedy: "No AWS credentials. For `role-to-assume`, grant the job `permissions: id-token: write`; or run `aws-actions/configure-aws-credentials` in an earlier step.",
@@ -125,7 +125,7 @@ var errorHints = []hint{
 	},
 	{sign: "`tag … already names …`", onError: forType(func(e *image.TagConflictError) values { return values{"tag": e.Ref} }),
 		remedy: "A version is released once. Release the change as {next}, or deploy the existing image: `image: {tag}`."},
-	{sign: "`the tag … names commit … now`", onError: forType(func(*rollout.MovedTagError) values { return values{} }),
+	{sign: "`the tag … now points to commit …`", onError: forType(func(*rollout.MovedTagError) values { return values{} }),
 		remedy: "A version is released once, also if its tag is moved: release the change as {next}. If the image of the first commit is right, put the tag back on that commit."},
 	{sign: "`holds another bundle`", onError: forType(func(*bundle.ConflictError) values { return values{} }),
 		remedy: "A version is released once. Release the change as {next}."},

@@ -46,7 +46,7 @@ const (
 // restart is what an instance that SSM does not list may need.
 const restart = " If its role was attached while it ran, restart the agent (systemctl restart amazon-ssm-agent), which tries again only after up to an hour. A subnet without internet access needs endpoints (https://github.com/org/atta-deploy-action/blob/v1/docs/instance.md#requirements)."
 
-const without = " To deploy without it, take it out of instance-ids (the variable EC2_INSTANCE_ID), or stop it or remove its tag, and deploy the version again when it is back."
+const without = " To deploy without it, remove it from instance-ids (the variable EC2_INSTANCE_ID); with target-tags, stop it or remove its tag. Deploy the version again when it is back."
 
 func TestHints(t *testing.T) {
 	noCredentials := &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",

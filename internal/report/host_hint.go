@@ -123,8 +123,8 @@ const (
 	sinceUpAgain    = "First check whether {before}, which is up again, logs the same error: `systemctl status {service} --lines=50` on {instance}. "
 	noError         = "If it does not, check what the release changes, and its new settings. "
 	releaseFix      = "If you fix the program, release it as {next}. "
-	ofQuarantined   = "If you fix a file of the repository, such as the workflow or `deploy/docker.env`, tag {next}; if you fix something outside it, deploy {version} again: each [with `allow-quarantined: true`](workflows.md#quarantine), as the image is now refused."
-	ofHealthyBefore = "If you fix a file of the repository, such as the workflow or `deploy/docker.env`, tag {next}; if you fix something outside it, deploy {version} again: each [with `allow-quarantined: true`](workflows.md#quarantine) if the image is refused."
+	ofQuarantined   = "If you fix a file in the repository, such as the workflow or `deploy/docker.env`, release {next}; if you fix something outside it, deploy {version} again. Either way, [set `allow-quarantined: true`](workflows.md#quarantine), as the image is now refused."
+	ofHealthyBefore = "If you fix a file in the repository, such as the workflow or `deploy/docker.env`, release {next}; if you fix something outside it, deploy {version} again. Either way, [set `allow-quarantined: true`](workflows.md#quarantine) if the image is refused."
 )
 
 // reasonHints are those for the reason in a host's report.
@@ -132,7 +132,7 @@ var reasonHints = []hint{
 	unhealthyHint,
 	forReleaseFault(deploy.ReasonStartFailed, "`the engine did not start the container`", "Correct what the message of Docker or systemd names. If it is on the instance, such as a port that is taken, start the run again; if it is in `deploy/`, such as an option that Docker does not take, release it as {next}.",
 		"The image is not quarantined."),
-	forReleaseFault(deploy.ReasonStepFailed, "`a step before the container was started failed`", "A step of the unit failed before the container was started, such as a migration (`ExecStartPre=`): see its last lines. Correct it and release it as {next}; if the cause was outside the release, start the run again.",
+	forReleaseFault(deploy.ReasonStepFailed, "`the container was never started`", "A step of the unit failed before the container was started, such as a migration (`ExecStartPre=`): see its last lines. Correct it and release it as {next}; if the cause was outside the release, start the run again.",
 		"The image is not quarantined, as its program was not started."),
 	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
 	{sign: "`cut-off`", named: true, onHost: hasReason(deploy.ReasonCutOff), remedy: "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.",

@@ -122,6 +122,9 @@ func (a *artifacts) recordImage(ctx context.Context) {
 	if a.plan.Bundle.Bucket == "" {
 		return
 	}
+	if recorded, err := a.services.Lease.ReadImage(ctx, a.plan.Release.Version.String()); err == nil && recorded.Digest == a.result.Image.Digest {
+		return // by the run that has pushed it
+	}
 	err := a.services.Lease.WriteImage(ctx, a.plan.Release.Version.String(), lease.Image{
 		Digest: a.result.Image.Digest, Deployment: a.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second), Commit: a.plan.Commit,
 	})

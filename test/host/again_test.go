@@ -23,7 +23,7 @@ func TestAJobThatFailedIsRunAgainUntilARunSucceeds(t *testing.T) {
 	m := boot(t)
 	job := breakable("Type=oneshot\n", "")
 	fails := func() {
-		m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "0.0.1-dev was installed before as well, and is not healthy")
+		m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "0.0.1-dev was installed before as well, and could not be started")
 		if a := m.ask(); !slices.Contains(a.Drift, "last-run") {
 			t.Errorf("drift %q", a.Drift)
 		}
@@ -51,7 +51,7 @@ func TestARunThatSucceedsEndsTheDriftOfOneThatFailed(t *testing.T) {
 	job := breakable("Type=oneshot\n", "")
 	m.deployed("0.0.1-dev", job)
 	m.sh("touch $ATTA_ROOT/broken; systemctl start atta")
-	m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "0.0.1-dev was installed before as well, and is not healthy")
+	m.expect(m.deploy("0.0.1-dev", job), "rollback-failed", 41, "0.0.1-dev was installed before as well, and could not be started")
 	if a := m.ask(); !slices.Contains(a.Drift, "last-run") || !slices.Contains(a.Drift, "last-deploy") {
 		t.Errorf("drift %q", a.Drift)
 	}

@@ -23,7 +23,7 @@ printf '%s\n' "$text"`)
 	unit := strings.NewReplacer("RestartSec=5", "RestartSec=0", "Restart=always", "ExecStartPre=/bin/sleep 2\nRestart=always").Replace(unitOf(t, "daemon.service"))
 	a := m.deploy("0.0.2-dev", own("systemd/atta.service", unit), image(sample.WithExitCode(3)), parameter("health-timeout", "20"), parameter("min-healthy-time", "3"))
 	m.expect(a, "rolled-back", 40, "")
-	if strings.Contains(a.Message, "a step before the container") || !strings.Contains(m.text("opt/atta/quarantine"), "0.0.2-dev") {
+	if strings.Contains(a.Message, "the container was never started") || !strings.Contains(m.text("opt/atta/quarantine"), "0.0.2-dev") {
 		t.Errorf("%q, quarantined: %q", a.Message, m.text("opt/atta/quarantine"))
 	}
 }

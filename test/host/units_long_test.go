@@ -67,7 +67,7 @@ func TestUnitsComeAndGoWithTheirReleaseTimersFirstToStopAndLastToStart(t *testin
 	}
 	before := m.live()
 	got = m.calls(func() {
-		m.expect(m.deploy("0.0.3-dev", daemon(), settings("ExecStartPre=/bin/false")), "rolled-back", 30, "a step before the container was started failed")
+		m.expect(m.deploy("0.0.3-dev", daemon(), settings("ExecStartPre=/bin/false")), "rolled-back", 30, "the container was never started")
 	})
 	if first, last := got[0], got[len(got)-1]; first != "-atta-x.timer" || last != "+atta.service" && last != "+atta-x.timer" {
 		t.Errorf("%v", got)

@@ -1,0 +1,33 @@
+package e2e
+
+import "testing"
+
+// The tag 0.1.0-dev has always named commit 1. A run of another commit, from a branch, finds its image in the registry already: it has
+// pushed nothing. The job of the tag that is started again is told that its tag was moved.
+func TestATagThatWasNeverMovedIsNotRefused(t *testing.T) {
+	s := play(t)
+	tag := []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev", "GITHUB_SHA=1111111111111111111111111111111111111111"}
+	s.build("0.1.0-dev")
+	s.run(tag...).wants("success")
+	// such as deploy.yml, started from the branch main with `image`, or the action in steps of one's own
+	s.run("version=0.1.0-dev", "GITHUB_REF_TYPE=branch", "GITHUB_REF_NAME=main", "GITHUB_SHA=2222222222222222222222222222222222222222").wants("success")
+	found := s.run(append(tag, "operation=plan", "phases=image", "image=", "instance-ids=")...)
+	if found.code != 0 {
+		t.Errorf("the tag was not moved:\n%s", found.log)
+	}
+}
+
+// And the other way round: a tag that was moved is not noticed once a run elsewhere, such as make deploy-dev, has sent the same image.
+func TestAMovedTagIsNoticedAfterARunOfTheSameImage(t *testing.T) {
+	s := play(t)
+	tag := []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev"}
+	first := append(tag[:3:3], "GITHUB_SHA=1111111111111111111111111111111111111111")
+	second := append(tag[:3:3], "GITHUB_SHA=2222222222222222222222222222222222222222")
+	s.build("0.1.0-dev")
+	s.run(first...).wants("success")
+	s.run("version=0.1.0-dev", "GITHUB_REF_TYPE=", "GITHUB_REF_NAME=", "GITHUB_SHA=").wants("success")
+	found := s.run(append(second, "operation=plan", "phases=image", "image=", "instance-ids=")...)
+	if found.outputs["image-digest"] != "" {
+		t.Errorf("the image of commit 1111111 is to be deployed for commit 2222222:\n%s", found.log)
+	}
+}
