@@ -259,7 +259,7 @@ describe_last_check() {
   while [[ $text == *'  '* ]]; do text=${text//'  '/ }; done
   text=${text//'\"'/'"'}
   text=${text%% }
-  ((${#text} <= 300)) || text="${text:0:120} … ${text: -178}"
+  ((${#text} <= 300)) || text="${text:0:120} ... ${text: -175}"
   REPLY="; its last check ended with $code: $text"
 }
 
