@@ -123,8 +123,8 @@ const (
 	sinceUpAgain    = "First check whether {before}, which is up again, logs the same error: `systemctl status {service} --lines=50` on {instance}. "
 	noError         = "If it does not, check what the release changes, and its new settings. "
 	releaseFix      = "If you fix the program, release it as {next}. "
-	ofQuarantined   = "If you fix a file in the repository, such as the workflow or `deploy/docker.env`, release {next}; if you fix something outside it, deploy {version} again. Either way, [set `allow-quarantined: true`](workflows.md#quarantine), as the image is now refused."
-	ofHealthyBefore = "If you fix a file in the repository, such as the workflow or `deploy/docker.env`, release {next}; if you fix something outside it, deploy {version} again. Either way, [set `allow-quarantined: true`](workflows.md#quarantine) if the image is refused."
+	ofQuarantined   = "If you fix something else, [set `allow-quarantined: true`](workflows.md#quarantine), as this image is now refused: release {next} for a file in the repository, such as the workflow or `deploy/docker.env`; deploy {version} again for anything outside it."
+	ofHealthyBefore = "If you fix something else, release {next} for a file in the repository, such as the workflow or `deploy/docker.env`, and deploy {version} again for anything outside it, [with `allow-quarantined: true`](workflows.md#quarantine) if the image is refused."
 )
 
 // reasonHints are those for the reason in a host's report.

@@ -146,7 +146,7 @@ func TestNoReleaseIsSaidToBeBackWhereThereWasNone(t *testing.T) {
 func TestNoRemedyCallsTheRunningImageQuarantined(t *testing.T) {
 	failed := reasoned("i-1", rollout.RolledBack, deploy.ReasonUnhealthy)
 	result, err := unhealthy(finished(failed), rollout.OutcomeRolledBack)
-	for verified, want := range map[bool]string{true: " if the image is refused.", false: ", as the image is now refused."} {
+	for verified, want := range map[bool]string{true: " if the image is refused.", false: ", as this image is now refused: release"} {
 		result.Current.Verified, result.Current.Digest = verified, result.Image.Digest
 		if hints := strings.Join(report.Hints(result, err), "\n"); !strings.Contains(hints, want) {
 			t.Errorf("no %q in\n%s", want, hints)
