@@ -92,7 +92,7 @@ excuse_image() {
     STARTED=30 UNWELL_REASON=start-failed
   else
     said=$(journalctl --quiet --no-pager --output=cat --lines=1 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep .) || said=''
-    find_unwell 30 step-failed "the container was never started: a step of $UNIT before it failed or timed out ($UNWELL)${said:+; last line: ${said:0:300}}" || true
+    find_unwell 30 step-failed "the container was never started: a step before it failed or timed out ($UNWELL)${said:+; last line: ${said:0:300}}" || true
   fi
 }
 

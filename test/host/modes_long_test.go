@@ -41,7 +41,7 @@ func TestARollbackThatIsUnhealthyIsReported(t *testing.T) {
 	m.deployed("0.0.1-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'test ! -e $ATTA_ROOT/broken'"))
 	m.write("broken", "", 0o644)
 	a := m.deploy("0.0.2-dev", daemon(), settings("ExecStartPre=/bin/sh -c 'exit 3'"))
-	m.expect(a, "rollback-failed", 41, "atta.service did not stay up: result exit-code; the rollback to 0.0.1-dev failed: atta.service did not stay up: result exit-code")
+	m.expect(a, "rollback-failed", 41, "(atta.service did not stay up: result exit-code); the rollback to 0.0.1-dev failed: atta.service did not stay up: result exit-code")
 	if a.Unit == "active" || a.Version != "0.0.1-dev" || m.exists("opt/atta/recover") {
 		t.Errorf("%+v", a.Report)
 	}
@@ -121,7 +121,7 @@ func TestCaseAHealthURLMustAnswerWell(t *testing.T) {
 		t.Errorf("%d calls", calls.Load())
 	}
 	m.deployed("0.0.2-dev", daemon(), parameter("health-url", server.URL+"/moved"))
-	lost := map[string][2]string{"0.1.0-dev": {server.URL + "/lost", "answered 404, not 2xx or 3xx"}, "0.1.1-dev": {"http://127.0.0.1:1", "did not answer"}, "0.1.2-dev": {"http://nowhere.invalid/", "did not answer"}}
+	lost := map[string][2]string{"0.1.0-dev": {server.URL + "/lost", "answered 404, not 2xx or 3xx"}, "0.1.1-dev": {"http://127.0.0.1:1", "did not answer (does the program listen on that port, on all addresses, and does deploy/docker.env publish it?)"}, "0.1.2-dev": {"http://nowhere.invalid/", "did not answer (does the program listen on that port, on all addresses, and does deploy/docker.env publish it?)"}}
 	for version, c := range sampleOf(lost) {
 		a := m.deploy(version, daemon(), parameter("health-url", c[0]), parameter("health-timeout", "20"))
 		m.expect(a, "rolled-back", 40, c[0]+" "+c[1]+"; 0.0.2-dev is back")
