@@ -116,7 +116,13 @@ func TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault(t *testing.
 		m.expect(a, "rolled-back", deploy.ExitStart, "the engine did not start the container: "+said)
 		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null || true", "")
 		m.expect(m.deploy("0.0.3-dev", daemon(), bad), "rolled-back", deploy.ExitStart, "the engine did not start the container: "+said)
-		m.deployed("0.0.4-dev")
+		m.expect(m.deploy("0.0.4-dev", daemon(), own("docker.env", "DOCKER_ARGS=--device=/dev/nosuch\n")), "rolled-back", deploy.ExitStart, "the engine did not start the container: ")
+		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null || true", "")
+		m.deployed("0.0.5-dev")
+		// A program that the image lacks is the image's fault.
+		lacking := image(func(c *v1.ConfigFile) { c.Config.Entrypoint = []string{"/nosuch"} })
+		m.expect(m.deploy("0.0.6-dev", lacking), "rolled-back", deploy.ExitUnhealthy, "")
+		m.expect(m.deploy("0.0.7-dev", daemon(), image(func(c *v1.ConfigFile) { c.Config.Entrypoint = []string{"/nosuch"} })), "rolled-back", deploy.ExitUnhealthy, "")
 	})
 }
 

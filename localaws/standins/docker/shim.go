@@ -57,7 +57,7 @@ func (e *engine) superviseContainer(id string, caller *os.File) (int, error) {
 	c.State = state{Status: "running", Running: true, StartedAt: timestamp()}
 	if err := cmd.Start(); err != nil {
 		status := execStatus(err)
-		err = fmt.Errorf("failed to create task for container: exec: %q: %w", c.Path, err)
+		err = fmt.Errorf("failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: %q: %w", c.Path, err)
 		return status, errors.Join(err, e.recordEnd(c, status, err.Error()))
 	}
 	c.State.Pid = cmd.Process.Pid
@@ -87,9 +87,13 @@ func (e *engine) superviseContainer(id string, caller *os.File) (int, error) {
 	return status, e.recordEnd(c, status, "")
 }
 
+// recordEnd records how a container has ended, or with a message why it was not started, of which there is no event:
+// https://github.com/moby/moby/blob/v27.0.0/daemon/start.go
 func (e *engine) recordEnd(c *container, status int, message string) error {
-	if err := e.recordEvent(c, "die", map[string]string{"exitCode": strconv.Itoa(status)}); err != nil {
-		return err
+	if message == "" {
+		if err := e.recordEvent(c, "die", map[string]string{"exitCode": strconv.Itoa(status)}); err != nil {
+			return err
+		}
 	}
 	if c.HostConfig.AutoRemove && e.takeFault("slow-removal") {
 		c.State.Status, c.State.Running = "removing", false
