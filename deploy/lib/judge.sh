@@ -91,11 +91,12 @@ disregard_stopped_run() {
 mark_rollback() {
   local version
   if [[ $2 == *'"outcome":"rollback-failed"'* && -d $1/current ]]; then
-    : >"$1/current/rollback-failed" && flush_to_disk "$1/current" || true
+    : >"$1/current/rollback-failed" || return 0
+    flush_to_disk "$1/current"
   elif [[ $2 == *'"outcome":"deployed"'* ]]; then
-    for version in $(grep -oE '"(version|before)":"[0-9a-z.-]+"' <<<"$2" | cut -d '"' -f 4); do
+    while IFS= read -r version; do
       rm -f -- "$1/releases/$version/rollback-failed"
-    done
+    done < <(grep -oE '"(version|before)":"[0-9a-z.-]+"' <<<"$2" | cut -d '"' -f 4)
   fi
 }
 
