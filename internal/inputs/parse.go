@@ -72,7 +72,7 @@ func (p *parser) parseTask(env map[string]string) Task {
 	if err != nil {
 		p.problems = append(p.problems, err)
 	}
-	if task.Operation == "deploy" && version == "" && env["GITHUB_REF_TYPE"] == "branch" {
+	if task.Operation == "deploy" && version == "" && environment != "" && env["GITHUB_REF_TYPE"] == "branch" {
 		p.problems = append(p.problems, fmt.Errorf("the run was started for the branch %.60q, and not for the tag of a version, as with gh workflow run --ref 0.1.30-%s", env["GITHUB_REF_NAME"], environment))
 	}
 	phases := p.parseList("phases", oneOf("image", "bundle", "rollout"))

@@ -29,7 +29,7 @@ func TestEveryInvalidInputIsReportedBeforeAnyRequest(t *testing.T) {
 	for name, test := range map[string]struct{ settings, want []string }{
 		"empty": {
 			[]string{"environment=", "version=", "image=", "aws-region=", "AWS_REGION=", "AWS_DEFAULT_REGION=", "ecr-repository=", "deploy-bucket=", "instance-ids=", "GITHUB_REPOSITORY="},
-			[]string{"service is missing", "environment is missing", "version is missing", "aws-region is missing", "image is missing", "ecr-repository is missing", "deploy-bucket is missing", "instance-ids is missing"},
+			[]string{"service is missing", "environment is missing", "version is missing", "aws-region is missing", "image is missing", "ecr-repository is missing", "deploy-bucket is missing", "instance-ids is missing", "if a variable or a secret sets what is missing"},
 		},
 		"malformed": {
 			[]string{
@@ -69,7 +69,7 @@ func TestEveryInvalidInputIsReportedBeforeAnyRequest(t *testing.T) {
 		},
 		"a rollout alone": {
 			[]string{"phases=rollout", "image="},
-			[]string{"image-digest is missing", "bundle-sha256 is missing"},
+			[]string{"image-digest is missing", "bundle-sha256 is missing", "if a variable or a secret sets what is missing"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
