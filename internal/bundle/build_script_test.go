@@ -44,9 +44,9 @@ func TestBuildScriptBuildsTheIdenticalBundle(t *testing.T) {
 	}}
 	// The length of the archive, a multiple of 512, is then just below or above a multiple of the length of a stored block.
 	base := len(build(t, folder(t)).Content)
-	sizes, modes := []int{131_072}, []string{"job"}
+	sizes, modes := []int{196_608}, []string{"job"}
 	if tier.Long {
-		sizes, modes = []int{130_560, 131_072, 196_096, 196_608}, []string{"", "job", "service"}
+		sizes, modes = []int{196_096, 196_608, 261_632, 262_144}, []string{"", "job", "service"}
 	}
 	for _, size := range sizes {
 		for _, n := range []int{size - base - 512, size - base} {
