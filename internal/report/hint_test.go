@@ -177,3 +177,40 @@ func reasoned(id string, state rollout.State, reason deploy.Reason) *rollout.Hos
 	h.Report.Reason = reason
 	return h
 }
+
+// The main step was killed while its commands were at work. The post step cannot set up AWS (the file of AWS_CA_BUNDLE is gone from the
+// workspace), so nobody knows what the instances run.
+func TestThePostStepThatCannotBeginDoesNotSayThatNothingWasTouched(t *testing.T) {
+	result := finished()
+	plan := rollout.Plan{Operation: rollout.CleanUp, Release: result.Plan.Release, Phases: result.Plan.Phases,
+		Leftover: rollout.Leftover{Deployment: "d-1", Commands: []string{"01234567-89ab-cdef-0123-456789abcdef"}}}
+	summary := report.Summary(rollout.Result{Plan: plan, Status: rollout.OutcomeFailed}, errors.New("AWS_CA_BUNDLE is /github/workspace/ca.pem, which …"))
+	if strings.Contains(summary, "no instance was touched") || strings.Contains(summary, "was not deployed") {
+		t.Errorf("commands were sent, and the summary says:\n%s", summary)
+	}
+}
+
+// The organization has customized the subject, in which the environment is the first claim or none:
+// https://docs.github.com/en/actions/reference/security/oidc#customizing-the-token-claims
+func TestACustomSubjectDoesNotSayThatAJobHasNoEnvironment(t *testing.T) {
+	for _, subject := range []string{"environment:dev:repo:org/atta", "repo:org/atta:job_workflow_ref:org/atta/.github/workflows/deploy-dev.yml@refs/tags/0.1.30-dev"} {
+		refused := &rollout.RoleError{Claims: rollout.Claims{Subject: subject, Audience: "sts.amazonaws.com"}, Refusal: rollout.RefusedSubject,
+			Err: call("STS", "AssumeRoleWithWebIdentity", "AccessDenied", "Not authorized to perform sts:AssumeRoleWithWebIdentity")}
+		if hints := strings.Join(report.Hints(finished(), refused), "\n"); strings.Contains(hints, "This job has no environment:") {
+			t.Errorf("%s: %s", subject, hints)
+		}
+	}
+}
+
+// A self-hosted runner on EC2, whose instance profile deploys: role-to-assume is empty on purpose, and the job has id-token: write for
+// another step. The metadata service does not answer a container: that is what to mend.
+func TestARunnerWhoseMetadataDoesNotAnswerIsNotToldToSetARole(t *testing.T) {
+	imds := &smithy.OperationError{ServiceID: "ec2imds", OperationName: "GetMetadata", Err: fmt.Errorf("request canceled, %w", context.DeadlineExceeded)}
+	err := fmt.Errorf("get AWS caller identity: %w", &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",
+		Err: fmt.Errorf("get identity: get credentials: %w", &rollout.RoleError{Refusal: rollout.NoRole, Err: fmt.Errorf("failed to refresh cached credentials, no EC2 IMDS role found, %w", imds)})})
+	result := finished()
+	result.Status = rollout.OutcomeFailed
+	if hints := strings.Join(report.Hints(result, err), "\n"); !strings.Contains(hints, "hop limit of 2") {
+		t.Error(hints)
+	}
+}

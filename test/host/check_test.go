@@ -4,8 +4,6 @@ package host_test
 
 import (
 	"github.com/org/atta-deploy-action/deploy"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -128,41 +126,6 @@ func TestADeployThatIsKilledAtItsEndHasItsOwnChecks(t *testing.T) {
 	m.expect(m.deploy("0.0.2-dev", daemon(), parameter("health-command", "exit 1"), parameter("health-timeout", "3")), "rolled-back", 40, "0.0.1-dev is back")
 	if got := m.text("opt/atta/releases/0.0.1-dev/rollout.env"); !strings.Contains(got, "HEALTH_COMMAND=exit 0\n") || m.exists("opt/atta/.rollout.kept") {
 		t.Errorf("the rollout settings are\n%s", got)
-	}
-}
-
-// bootRollbackFailed returns an instance on which 0.0.1-dev is up, but did not pass its checks in a rollback: they fail as long
-// as the file outage is there.
-func bootRollbackFailed(t *testing.T) (m standin, outage string, checked []change) {
-	t.Helper()
-	m, outage = boot(t), filepath.Join(t.TempDir(), "outage")
-	checked = []change{daemon(), parameter("health-command", "test ! -e "+outage), parameter("health-timeout", "3"), parameter("min-healthy-time", "1")}
-	m.deployed("0.0.1-dev", checked...)
-	if err := os.WriteFile(outage, nil, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	m.expect(m.deploy("0.0.2-dev", checked...), "rollback-failed", 41, "")
-	return m, outage, checked
-}
-
-// A status does not run health checks, and what is up need not pass them.
-func TestAStatusAfterAFailedRollbackIsDrifted(t *testing.T) {
-	t.Parallel()
-	m, outage, checked := bootRollbackFailed(t)
-	m.expect(m.deploy("0.0.2-dev", checked...), "refused", 10, "this image is quarantined")
-	if a := m.ask(); a.Version != "0.0.1-dev" || a.Unit != "active" || !slices.Equal(a.Drift, []string{"last-deploy"}) {
-		t.Errorf("the status is %+v", a.Report)
-	}
-	if err := os.Remove(outage); err != nil {
-		t.Fatal(err)
-	}
-	m.expect(m.deploy("0.0.1-dev", checked...), "unchanged", 0, "")
-	if a := m.ask(); len(a.Drift) > 0 {
-		t.Errorf("the status is %+v", a.Report)
-	}
-	m.sh("rm $ATTA_ROOT/opt/atta/history")
-	if a := m.ask(); a.Version != "0.0.1-dev" || len(a.Drift) > 0 {
-		t.Errorf("without a history, the status is %+v", a.Report)
 	}
 }
 

@@ -171,3 +171,72 @@ func TestEveryJobOfTheReleaseIsWaitedForAndNoTimerStartsOne(t *testing.T) {
 		t.Errorf("the timer is %q", got)
 	}
 }
+
+// reloads makes systemctl say that the service is reloading, as long as a file says so and the service is up.
+func (m standin) reloads() {
+	m.t.Helper()
+	m.replace("systemctl", `case "$1 $2" in "stop atta.service") rm -f $ATTA_ROOT/reloading ;; "show "*)
+	test ! -e $ATTA_ROOT/reloading || { (`+m.passOn("systemctl")+`) | sed 's/^ActiveState=active$/ActiveState=reloading/'; exit 0; } ;;
+esac
+`+m.passOn("systemctl"))
+}
+
+// A service that reads its configuration again is up.
+// https://www.freedesktop.org/software/systemd/man/latest/org.freedesktop.systemd1.html (ActiveState)
+func TestAServiceThatReloadsIsUp(t *testing.T) {
+	t.Parallel()
+	t.Run("before a deploy that fails", func(t *testing.T) {
+		t.Parallel()
+		m := bootServing(t, "0.0.1-dev")
+		m.reloads()
+		m.write("reloading", "", 0o644)
+		if a := m.ask(); len(a.Drift) > 0 {
+			t.Errorf("drift %q", a.Drift)
+		}
+		a := m.deploy("0.0.2-dev", daemon(), parameter("health-command", "false"))
+		m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
+		if a.Unit != "active" || strings.Contains(a.Message, "not running") {
+			t.Errorf("unit %s: %s", a.Unit, a.Message)
+		}
+	})
+	t.Run("while it has to stay up", func(t *testing.T) {
+		t.Parallel()
+		m := boot(t)
+		m.reloads()
+		m.deployed("0.0.1-dev", daemon(), parameter("health-command", "test -e $ATTA_ROOT/reloading || { touch $ATTA_ROOT/reloading; exit 1; }"))
+	})
+}
+
+// Somebody restarts a service, whose stop takes a while, when the deploy begins.
+func TestAServiceThatIsBeingRestartedWasUp(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(), settings("ExecStop=/bin/sh -c 'test ! -e $ATTA_ROOT/slow || { touch $ATTA_ROOT/stopping; until test ! -e $ATTA_ROOT/slow; do sleep 0.1; done; }'"))
+	m.write("slow", "", 0o644)
+	m.output("nohup systemctl restart $s >/dev/null 2>&1 &")
+	m.appears("stopping")
+	answers := make(chan answer)
+	go func() { answers <- m.attempt("0.0.2-dev", daemon(), parameter("health-command", "false")) }()
+	m.output("until grep -q ' 0.0.2-dev: drain$' $ATTA_ROOT/var/log/atta-deploy.log; do sleep 0.1; done; sleep 1; rm $ATTA_ROOT/slow")
+	a := m.parse(<-answers)
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
+	if a.Unit != "active" || strings.Contains(a.Message, "not running") {
+		t.Errorf("unit %s: %s", a.Unit, a.Message)
+	}
+}
+
+// A job that stays up is a service to whoever uses it, also while it is being started.
+func TestAJobThatIsAboutToStayUpIsStartedAgainByARollback(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", oneshot("RemainAfterExit=yes\n", "until test ! -e $ATTA_ROOT/slow; do sleep 0.1; done; echo up >>$ATTA_ROOT/journal"))
+	m.output("systemctl stop $s; touch $ATTA_ROOT/slow; systemctl start --no-block $s")
+	answers := make(chan answer)
+	go func() { answers <- m.attempt("0.0.2-dev", oneshot("", "exit 3")) }()
+	m.output("until grep -q 'waiting for a run of atta.service to end' $ATTA_ROOT/var/log/atta-deploy.log; do sleep 0.1; done; rm $ATTA_ROOT/slow")
+	a := m.parse(<-answers)
+	m.expect(a, "rolled-back", 40, "0.0.1-dev is back")
+	if got := m.text("journal"); a.Unit != "active" || got != "up\nup\nup\n" {
+		t.Errorf("unit %s, journal %q", a.Unit, got)
+	}
+}

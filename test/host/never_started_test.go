@@ -5,6 +5,8 @@ package host_test
 import (
 	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
 // Another service, whose name begins with that of this one, is started again during the deploy. A step before the program of this
@@ -46,4 +48,86 @@ func TestAnEarlierCommandOfAJobDoesNotCondemnTheImage(t *testing.T) {
 	if text := m.text("opt/atta/quarantine"); a.Code != 30 || text != "" {
 		t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
 	}
+}
+
+// Nothing of it was started, so nothing is known of the image.
+func TestAnImageThatWasNotStartedIsNotQuarantined(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	next := parameter("image", m.push())
+	m.expect(m.deploy("0.0.2-dev", next, own("systemd/atta.service", "[Unit]\nConditionPathExists=/nowhere\n[Service]\nType=oneshot\nExecStart=/bin/true --name=%N ${IMAGE}\n")), "rolled-back", 30, "no new run")
+	m.deployed("0.0.3-dev", next)
+}
+
+// A step before the program fails each time, for a reason of the host, and systemd starts the unit again at once. The image was
+// never started.
+func TestAStepThatFailsAgainAndAgainIsNotTheImagesFault(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	unit := strings.NewReplacer("[Unit]\n", "[Unit]\nStartLimitIntervalSec=0\n", "RestartSec=5", "RestartSec=0", "Restart=always", "ExecStartPre=/bin/sh -c 'sleep 0.7; echo no such device >&2; exit 1'\nRestart=always").Replace(unitOf(t, "daemon.service"))
+	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), parameter("image", m.push()), parameter("health-timeout", "20"), parameter("min-healthy-time", "3"))
+	if text := m.text("opt/atta/quarantine"); a.Code != 30 || strings.Contains(text, "0.0.2-dev") {
+		t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
+	}
+}
+
+// The program ends at once, and systemd starts the unit again, whose ExecStartPre= takes a while. Since version 243 systemd forgets
+// ExecMainStartTimestamp when a unit is started, also again (service_start: exec_status_reset).
+func TestAProgramThatCrashesIsToBlameAlsoWhileItsUnitIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.replace("systemctl", `[ "$1" = show ] || `+m.passOn("systemctl")+`
+text=$("`+m.Path("..", "bin", "systemctl.own")+`" "$@") || exit
+case $text in *SubState=start-pre*) text=$(printf '%s\n' "$text" | sed 's/^ExecMainStartTimestampMonotonic=.*/ExecMainStartTimestampMonotonic=0/') ;; esac
+printf '%s\n' "$text"`)
+	m.write("../bin/systemctl.own", "#!/bin/sh\n"+m.passOn("systemctl")+"\n", 0o755)
+	unit := strings.NewReplacer("RestartSec=5", "RestartSec=0", "Restart=always", "ExecStartPre=/bin/sleep 2\nRestart=always").Replace(unitOf(t, "daemon.service"))
+	a := m.deploy("0.0.2-dev", own("systemd/atta.service", unit), image(sample.WithExitCode(3)), parameter("health-timeout", "20"), parameter("min-healthy-time", "3"))
+	m.expect(a, "rolled-back", 40, "")
+	if strings.Contains(a.Message, "the container was never started") || !strings.Contains(m.text("opt/atta/quarantine"), "0.0.2-dev") {
+		t.Errorf("%q, quarantined: %q", a.Message, m.text("opt/atta/quarantine"))
+	}
+}
+
+// The image's program cannot be run. The unit's output goes to a file, so the journal does not say why.
+func TestAnImageWhoseProgramIsMissingIsNotExcused(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	unit := strings.NewReplacer("RestartSec=5", "RestartSec=1", "Type=simple", "Type=simple\nStandardOutput=append:/var/log/atta.log\nStandardError=inherit").Replace(unitOf(t, "daemon.service"))
+	m.replace("docker", `case "$*" in run*) case "$*" in *--label=version=0.0.2-dev*) echo 'docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: unknown' >"$ATTA_ROOT/var/log/atta.log"; exit 127 ;; esac ;; esac
+`+m.passOn("docker"))
+	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), image(sample.WithVersion("0.0.2-dev")), parameter("health-timeout", "10"))
+	if !strings.Contains(m.text("opt/atta/quarantine"), "0.0.2-dev") {
+		t.Errorf("%s %d %s: %q; an image that cannot be run is not quarantined", a.Outcome, a.Code, a.Reason, a.Message)
+	}
+}
+
+// The same in the journal, which is a moment behind.
+func TestAJournalThatIsBehindExcusesNoImage(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.replace("docker", `case "$*" in run*) case "$*" in *--label=version=0.0.2-dev*) echo 'docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: unknown' >&2; exit 127 ;; esac ;; esac
+`+m.passOn("docker"))
+	m.replace("journalctl", `case "$*" in *--lines=50*) exit ;; esac
+`+m.passOn("journalctl"))
+	a := m.deploy("0.0.2-dev", daemon(), parameter("health-timeout", "10"))
+	if !strings.Contains(m.text("opt/atta/quarantine"), "0.0.2-dev") {
+		t.Errorf("%s %d %s: %q; an image that cannot be run is not quarantined", a.Outcome, a.Code, a.Reason, a.Message)
+	}
+}
+
+// Somebody has stopped the service, and its port is taken by now. The version that is installed is deployed again and cannot be started: the
+// instance is as before.
+func TestAServiceThatWasDownIsAsBeforeAfterTheEngineRefusedIt(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.output("systemctl stop atta")
+	m.replace("docker", `case "$1" in run) echo 'docker: Error response from daemon: driver failed programming external connectivity on endpoint atta: Bind for 0.0.0.0:8080 failed: port is already allocated' >&2; exit 125 ;; esac
+`+m.passOn("docker"))
+	m.expect(m.deploy("0.0.1-dev", daemon(), parameter("health-timeout", "5")), "rolled-back", 30, "it was not running before")
 }

@@ -4,7 +4,10 @@ package host_test
 
 import (
 	"os"
+	"strings"
 	"testing"
+
+	"github.com/org/atta-deploy-action/deploy"
 )
 
 func TestTheFirstDeployMakesTheSettingsAndAsksForWhatTheyLack(t *testing.T) {
@@ -41,4 +44,57 @@ func TestSettingsThatTheNextReleaseNeedsAreAllNamedBeforeAnythingChanges(t *test
 	m.untouched(func() {
 		m.expect(m.rollback(""), "refused", 10, ".env lacks EMPTY GIVEN COMMENTED MISSING NOT_DEFAULT LONG")
 	})
+}
+
+// A value of several lines in .env: docker takes the first, and each other line for a variable of its own, most of which
+// nobody has set. So are the lines of base64, which GNU wraps at 76 columns: https://github.com/moby/moby/issues/12997
+func TestCaseAValueOfSeveralLinesInTheFileIsNotCutSilently(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.1.0-dev")
+	wrapped := strings.TrimSpace(m.output("head -c 200 /dev/zero | base64")) // the documented remedy for a key in PEM, as GNU prints it
+	for version, text := range map[string]string{
+		"0.1.1-dev": "TLS_KEY=" + wrapped + "\n",
+		"0.1.2-dev": "TLS_KEY=\"" + wrapped + "\"\n",
+		"0.1.3-dev": "TOKEN=abcdefgh\nijklmnop\n",
+	} {
+		m.write("opt/atta/.env", text, 0o600)
+		a := m.deploy(version, parameter("allow-downgrade", "true"))
+		if a.exit != int(deploy.ExitPreflight) || a.Reason != deploy.ReasonSettingsInvalid {
+			t.Errorf("%s: %s, %q", strings.ReplaceAll(text, "\n", "|"), a.Outcome, a.Message)
+		}
+	}
+	m.write("opt/atta/.env", "GREETING=hi\n# KEY\n\nEMPTY=\n", 0o600)
+	m.deployed("0.1.4-dev")
+}
+
+// base64 of 60 bytes, wrapped at 76 columns: the second line ends with =, so that it looks like a variable.
+func TestAValueOfTwoLinesOfBase64IsNotCutSilently(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.1.0-dev")
+	text := "TLS_KEY=" + strings.TrimSpace(m.output("head -c 62 /dev/zero | base64")) + "\n"
+	m.write("opt/atta/.env", text, 0o600)
+	a := m.deploy("0.1.1-dev")
+	if a.exit != int(deploy.ExitPreflight) || a.Reason != deploy.ReasonSettingsInvalid {
+		t.Errorf("%q: %s, %q", text, a.Outcome, a.Message)
+	}
+}
+
+// Docker's client takes the value of a name alone from its environment, which is the unit's: Environment=, and release.env of each
+// built-in unit. So such a line is not ignored.
+func TestANameAloneThatTheUnitSetsIsTaken(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("opt/atta/.env", "IMAGE_TAG\nREGION\n", 0o600)
+	m.deployed("0.0.1-dev", daemon())
+	if got := m.output("docker container inspect --format '{{json .Config.Env}}' atta"); !strings.Contains(got, `"IMAGE_TAG=0.0.1-dev"`) {
+		t.Errorf("the program has %s", got)
+	}
+}
+
+// With settings-from, .env.example is never given to docker, and a name alone has no default: it says what the program can have.
+func TestAnExampleWithANameAloneIsTakenWithParameters(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("TOKEN", "x")
+	m.deployed("0.0.1-dev", daemon(), m.fromParameters(), own(".env.example", "TOKEN=\nPROXY\n"))
 }

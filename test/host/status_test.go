@@ -212,3 +212,29 @@ func TestAStatusThatEndsEarlySaysWhere(t *testing.T) {
 	m.write("../bin/install", "#!/bin/sh\nexit 3\n", 0o755)
 	m.expect(m.ask("--generation=9"), "refused", 10, `'install -d -m 0700 "$RUN"' ended with 3`)
 }
+
+// A job's nightly run fails. The action prints what a status says of it.
+func TestAStatusSaysWithWhichStatusTheLastRunEnded(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.output("docker rm --force $s; docker run --detach --name=$s --label=service=$s $(sed -n s/^IMAGE=//p $ATTA_ROOT/opt/$s/current/release.env) -exit 3; until docker container inspect --format '{{.State.Status}}' $s | grep -q exited; do sleep 0.1; done; docker container inspect --format '{{.State.ExitCode}}' $s")
+	if a := m.ask(); a.Evidence != deploy.EvidenceFailed || !strings.Contains(a.Message, "ended with exit status 3") {
+		t.Errorf("%s, drift %v, %q", a.Evidence, a.Drift, a.Message)
+	}
+}
+
+// A check, or a deploy, of an earlier release is killed in the swap of its files. A run that rolls back first asks what there is to
+// roll back to.
+func TestAStatusKnowsAReleaseWhoseFilesWereBeingReplaced(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.deployed("0.0.2-dev", daemon())
+	m.sh("echo '# changed' >>$ATTA_ROOT/opt/atta/releases/0.0.1-dev/deploy/systemd/atta.service")
+	k := m.withHook()
+	m.attempt("0.0.1-dev", daemon(), parameter("allow-downgrade", "true"), environment(k.before(`mv -T -- "$tree" "$RELEASE"`)))
+	if a := m.ask(); a.Previous != "0.0.1-dev" || !slices.Contains(a.Releases, "0.0.1-dev") {
+		t.Errorf("previous %q, releases %q: the run refuses the rollback", a.Previous, a.Releases)
+	}
+}

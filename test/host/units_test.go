@@ -102,3 +102,15 @@ func TestAFileThatBlocksTheRecoveryIsKept(t *testing.T) {
 	m.deployed("0.0.1-dev")
 	m.deployed("0.0.2-dev")
 }
+
+// At boot, systemd starts the timer of a release while the recovery takes that release back.
+func TestATimerThatIsStartedWhileItsReleaseGoesIsStopped(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon(), own("systemd/atta-report.timer", "[Timer]\nOnCalendar=2099-01-01\n[Install]\nWantedBy=timers.target\n"), own("systemd/atta-report.service", "[Service]\nType=oneshot\nExecStart=/bin/true\n"))
+	m.replace("systemctl", "[ \"$1:$2\" != disable:atta-report.timer ] || (set -- start atta-report.timer; "+m.passOn("systemctl")+")\n"+m.passOn("systemctl"))
+	m.deployed("0.0.2-dev", daemon())
+	if got := m.output("systemctl show --property=ActiveState atta-report.timer"); got != "ActiveState=inactive" {
+		t.Error(got)
+	}
+}

@@ -93,3 +93,78 @@ func TestTheRemedyForAReleaseThatWasThereBeforeNamesIt(t *testing.T) {
 		t.Error(hints)
 	}
 }
+
+// The instance could not stop the release to go back, or was rolled back by the run and could not: what is up is the new
+// release, and nothing is back.
+func TestNoRemedyCallsTheReleaseItselfBack(t *testing.T) {
+	failed := reasoned("i-1", rollout.RollbackFailed, deploy.ReasonUnhealthy)
+	failed.Report.Version, failed.Report.Unit, failed.Report.Outcome = "0.1.30-dev", "active", deploy.OutcomeRollbackFailed
+	result, err := unhealthy(finished(failed), rollout.OutcomeRollbackFailed)
+	hints := strings.Join(report.Hints(result, err), "\n")
+	for _, wrong := range []string{"0.1.30-dev is back on i-1", "0.1.30-dev recovers without a deploy"} {
+		if strings.Contains(hints, wrong) {
+			t.Errorf("%q, although 0.1.29-dev ran before, in\n%s", wrong, hints)
+		}
+	}
+}
+
+// A service is deployed again, and does not come up. The instance holds an earlier release, to which a rollback goes.
+func TestTheRemedyForAReleaseThatWasThereBeforeDoesNotDenyTheOneBefore(t *testing.T) {
+	failed := reasoned("i-1", rollout.RollbackFailed, deploy.ReasonUnhealthy)
+	failed.Before, failed.Report.Version, failed.Report.Unit = "0.1.30-dev", "0.1.30-dev", "failed"
+	failed.Report.About, failed.Report.Previous, failed.Report.Releases = "rollback-failed:41", "0.1.29-dev", []string{"0.1.30-dev", "0.1.29-dev"}
+	result, err := unhealthy(finished(failed), rollout.OutcomeRollbackFailed)
+	if hints := strings.Join(report.Hints(result, err), "\n"); strings.Contains(hints, "there is nothing else to go back to") {
+		t.Errorf("0.1.29-dev is there, and nobody says that a rollback is possible: %s", hints)
+	}
+}
+
+// The timer was stopped as well: there is no next run to wait for.
+func TestTheRemedyForAFailedRunWhoseTimerIsStoppedIsNotToWait(t *testing.T) {
+	for _, word := range []string{"timer", "unit-file", "disabled", "digest"} {
+		failed := failedRun(host("i-1", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "its words"))
+		failed.Report.Drift = []string{word, "last-run"}
+		failed.Drift = failed.Report.Drift
+		result := finished(failed)
+		result.Plan.Operation, result.Status, result.Current.Version = rollout.Status, rollout.OutcomeFailed, "0.1.29-dev"
+		hints := strings.Join(report.Hints(result, &rollout.DriftError{Hosts: result.Hosts, Of: 1}), "\n")
+		if !strings.Contains(hints, "Deploy 0.1.29-dev again") {
+			t.Errorf("%s: a run that succeeds does not end this drift: %s", word, hints)
+		}
+	}
+}
+
+// A rollback from 0.1.31-dev to 0.1.30-dev, in which a step before the program fails. A version is never reused, so the fix cannot be
+// released as the one that runs.
+func TestTheRemedyOfARollbackDoesNotNameAVersionThatIsTaken(t *testing.T) {
+	for _, reason := range []deploy.Reason{deploy.ReasonStartFailed, deploy.ReasonStepFailed, deploy.ReasonUnitInvalid, deploy.ReasonReleaseChanged} {
+		failed := reasoned("i-1", rollout.RolledBack, reason)
+		failed.Before, failed.Report.Version = "0.1.31-dev", "0.1.31-dev"
+		result, err := unhealthy(finished(failed), rollout.OutcomeRolledBack)
+		result.Plan.Operation, result.Current.Version = rollout.Rollback, "0.1.31-dev"
+		if hints := strings.Join(report.Hints(result, err), "\n"); strings.Contains(hints, "0.1.31-dev") && strings.Contains(hints, "release it as 0.1.31-dev") || strings.Contains(hints, "release 0.1.31-dev") {
+			t.Errorf("%s: 0.1.31-dev runs: %s", reason, hints)
+		}
+	}
+}
+
+// The line is in deploy/.env.example of the release, and nothing on the instance has been made of it yet.
+func TestTheRemedyForAnInvalidExampleIsNotToCorrectTheInstance(t *testing.T) {
+	failed := reasoned("i-1", rollout.NotDeployed, deploy.ReasonSettingsInvalid)
+	failed.Message = "deploy/.env.example of 0.1.30-dev, line 3: docker takes KEY=value only, without export, blanks around the name, a value of several lines or, on podman, a byte order mark"
+	failed.Report.Message = failed.Message
+	result, err := unhealthy(finished(failed), rollout.OutcomeFailed)
+	if hints := strings.Join(report.Hints(result, err), "\n"); strings.Contains(hints, "Correct that line of /opt/atta/.env on the instance") && !strings.Contains(hints, ".env.example") {
+		t.Errorf("there is no such line: %s", hints)
+	}
+}
+
+// A deploy of the version to roll back to is refused, since a newer one runs.
+func TestTheRemedyForAnUnknownRollbackIsNotADeploy(t *testing.T) {
+	silent := host("i-1", rollout.Unknown, "0.1.31-dev", "", "no answer")
+	result, err := unhealthy(finished(silent), rollout.OutcomeUnknown)
+	result.Plan.Operation, result.Current.Version = rollout.Rollback, "0.1.31-dev"
+	if hints := strings.Join(report.Hints(result, err), "\n"); strings.Contains(hints, "Deploying this version again is safe") {
+		t.Error(hints)
+	}
+}

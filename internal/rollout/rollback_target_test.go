@@ -1,8 +1,11 @@
 package rollout_test
 
 import (
+	"bytes"
+	"context"
 	"testing"
 
+	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/simhost"
 )
 
@@ -47,6 +50,51 @@ func TestARollbackOfADowngradeIsAQuestionWhenNotEveryInstanceKnowsIt(t *testing.
 		wantErrorParts(t, err, "do not agree which version was healthy before 0.1.28-dev", "set version")
 		if installedVersions(hosts) != "0.1.28 0.1.28" {
 			t.Errorf("the hosts run %s", installedVersions(hosts))
+		}
+	})
+}
+
+// manyReleases is a host that holds more releases than the twenty that it lists (keep-releases may be 100): the oldest verified one is
+// not among them, and is described when it is asked about.
+type manyReleases struct{ *simhost.Host }
+
+func (h manyReleases) Run(ctx context.Context, script string, env []string) localaws.Exit {
+	exit := h.Host.Run(ctx, script, env)
+	exit.Stdout = bytes.ReplaceAll(exit.Stdout, []byte(`,"0.1.27-dev"]`), []byte(`]`))
+	return exit
+}
+
+func TestARollbackGoesToAReleaseThatIsHeldAndVerifiedAndNotListed(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "")
+		for i, id := range ids {
+			f.AddInstance(localaws.Instance{ID: id, Name: "name-of-" + id, Machine: manyReleases{hosts[i]}})
+		}
+		f.deployVersions(ids, "0.1.27-dev", "0.1.28-dev", "0.1.29-dev")
+		result, err := f.runPlan(f.rollbackPlan("0.1.27-dev", ids...))
+		if err != nil || installedVersions(hosts) != "0.1.27 0.1.27" {
+			t.Errorf("%s: the hosts run %s: %v", states(result), installedVersions(hosts), err)
+		}
+	})
+}
+
+// An earlier version was deployed on purpose to one of two instances (allow-downgrade), and turns out to be bad. The other one still runs
+// the newer version. A rollback must not bring the bad one to both.
+func TestARollbackOfADowngradeDoesNotSpreadIt(t *testing.T) {
+	onFixture(t, func(t *testing.T, f *fixture) {
+		ids, hosts := f.addHosts(2, "")
+		f.deployVersions(ids, "0.1.28-dev", "0.1.29-dev")
+		plan := f.plan("0.1.28-dev", ids[0])
+		plan.DeploymentID, plan.Holder.Deployment = "d-downgrade", "d-downgrade"
+		plan.Rollout.Policy.AllowDowngrade = true
+		f.buildImage("program of 0.1.28-dev")
+		if _, err := f.runPlan(plan); err != nil {
+			t.Fatal(err)
+		}
+		result, err := f.runPlan(f.rollbackPlan("", ids...))
+		t.Logf("%s: the hosts run %s: %v", states(result), installedVersions(hosts), err)
+		if hosts[1].State().Version != "0.1.29-dev" {
+			t.Errorf("%s: the hosts run %s: %v", states(result), installedVersions(hosts), err)
 		}
 	})
 }
