@@ -31,7 +31,7 @@ type Header struct {
 type ReleaseRequest struct {
 	Header
 	CheckOnly    bool
-	Rollback     bool // the release replaces a newer one that the host must not go back to
+	Rollback     bool // the release replaces a newer one that the host must not roll back to
 	Version      string
 	Image        string // <host>/<repository>@sha256:<digest>
 	ImageBytes   int64  // of the compressed image

@@ -47,7 +47,7 @@ check_settings_reach() {
 
 # fetch_parameters: adds the parameters directly below SETTINGS_FROM to SETTING and, sorted, to NAMES. The
 # CLI reads every page. A line tells first whether its value has several, since what follows would then
-# look like lines of their own. A value that ends with CR would lose it, as in a file from Windows.
+# look like separate lines. A value that ends with CR would lose it, as in a file from Windows.
 fetch_parameters() {
   local answer line name value found=no invalid=() row=$'^(True|False)\t'"$SETTINGS_FROM"$'/[A-Za-z0-9_.-]+\t'
   if ! answer=$(ask_aws ssm get-parameters-by-path --region "$REGION" --path "$SETTINGS_FROM" --with-decryption --output text \

@@ -169,7 +169,7 @@ verify_units() {
   IGNORED=${said:+; systemd warnings: $said}
 }
 
-# owns_unit UNIT: there is no such unit, or a release of this service installed it.
+# owns_unit UNIT: the unit does not exist, or a release of this service installed it.
 owns_unit() {
   local path release
   [[ ! -f $BASE/releases/$FROM/deploy/systemd/$1 ]] || return 0

@@ -168,7 +168,7 @@ var errorHints = []hint{
 	{sign: "`has nothing to roll back to`", onError: forError(rollout.ErrNoPrevious),
 		remedy: "No earlier release was healthy on the instance: set `version`, or deploy."},
 	{sign: "`… out of sync`, and all instances run a newer version", onError: forDrift(func(e *rollout.DriftError) bool { return e.Newer && e.Alone }),
-		remedy: "Deploy {other} again, which was not recorded: that records it, and leaves healthy instances as they are. To go back to {current} instead, use `operation: rollback` with that `version`."},
+		remedy: "Deploy {other} again, which was not recorded: that records it, and leaves healthy instances as they are. To return to {current} instead, use `operation: rollback` with that `version`."},
 	{sign: "`… out of sync`, and a newer version runs", onError: forDrift(func(e *rollout.DriftError) bool { return e.Newer }),
 		remedy: "Roll back to {current}, with `operation: rollback` and that `version`. Instances that are in sync and healthy stay as they are."},
 	{sign: "`… out of sync`, and an older version runs", onError: forDrift(func(*rollout.DriftError) bool { return true }),

@@ -180,7 +180,7 @@ func (h *Host) foundUnhealthy() bool {
 	if h.Report == nil {
 		return false
 	}
-	// When its answer was lost, it says so later, and what it has gone back to need not be up then.
+	// When its answer was lost, it says so later, and what it has rolled back to need not be up then.
 	isAnswer := h.Report.About != "" || h.State == RolledBack || h.State == RollbackFailed
 	return isAnswer && h.Report.Reason == deploy.ReasonUnhealthy
 }

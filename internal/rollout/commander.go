@@ -93,7 +93,7 @@ func (c *commander) sendCommand(ctx context.Context, request deploy.Request, on 
 	case deploy.DoctorRequest:
 		command.Timeout, command.StopOnFailure, command.WantsLog = statusTimeout, false, true // as after a failure
 	case deploy.RollbackRequest:
-		command.StopOnFailure = false // one that cannot go back says nothing about the others
+		command.StopOnFailure = false // one that cannot roll back says nothing about the others
 	case deploy.ReleaseRequest:
 		if request.CheckOnly {
 			command.Timeout, command.StopOnFailure = min(c.timeout, checkTimeout), false

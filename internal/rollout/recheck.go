@@ -15,7 +15,7 @@ import (
 // before the end of this one, whether they still run the release. When one of either does not, the rollout is
 // aborted. A host that has disappeared since the first wave says nothing about the release: it is left out, and the
 // run fails at its end. Neither does a new host, in no wave, that has not tried it, since the others keep the
-// release, or such a host in a rollback, since the others have to go back.
+// release, or such a host in a rollback, since the others have to be rolled back.
 func (r *run) deployWave(ctx context.Context, title string, wave, earlier []*Host) error {
 	var kept error // of a new host that says nothing about the release
 	reachable := wave

@@ -13,7 +13,7 @@ import (
 )
 
 // Engine makes sure of a Docker engine for this process: the one that answers, or
-// one that is started in a folder of its own, which needs root. stop ends what was
+// one that is started in a separate folder, which needs root. stop ends what was
 // started.
 func Engine(ctx context.Context) (stop func() error, err error) {
 	if _, err := docker(ctx, nil, "info"); err == nil {

@@ -137,7 +137,7 @@ func (h *Host) waitForJobs(ctx context.Context, c call, behavior Behavior) (answ
 var killed = localaws.Exit{Code: 137}
 
 // switchTo switches to the release, and releases the mutex for the duration of the change. If
-// the command is killed meanwhile, the host rolls back on its own.
+// the command is killed in the meantime, the host rolls back on its own.
 func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Behavior) localaws.Exit {
 	if v, fit := h.waitForJobs(ctx, c, behavior); !fit {
 		return v

@@ -103,7 +103,7 @@ func (e *engine) listContainers() ([]*container, error) {
 				return nil, err
 			}
 		}
-		if c.Id == "" { // removed meanwhile
+		if c.Id == "" { // removed in the meantime
 			continue
 		}
 		if dead && c.State.Running {

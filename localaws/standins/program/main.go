@@ -1,4 +1,4 @@
-// Command program is the stand-ins for docker, systemctl and aws as a program of their own.
+// Command program is the stand-ins for docker, systemctl and aws as a separate program.
 // host.BuildStandins builds it twice: with the tag offline it starts faster.
 package main
 
