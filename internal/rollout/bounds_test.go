@@ -26,7 +26,9 @@ func TestLogListsUpToAHundredInstances(t *testing.T) {
 	for hosts, listed := range map[int]int{100: 100, 101: 0} {
 		onFixture(t, func(t *testing.T, f *fixture) {
 			ids, list := f.addHosts(hosts, "0.1.29-dev")
-			list[2].NextBehavior = unhealthy
+			list[2].NextBehavior = func(string) simhost.Behavior {
+				return simhost.Behavior{Unhealthy: true, Duration: time.Second} // by when the others have begun
+			}
 			plan := f.plan("0.1.30-dev", ids...)
 			plan.Rollout.RollbackOnFailure = "none"
 			if _, err := f.runPlan(plan); err == nil {

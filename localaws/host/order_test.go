@@ -111,3 +111,11 @@ func TestAKilledInstanceForgetsItsQueue(t *testing.T) {
 	m.write("/first", "")
 	m.want(0, "systemctl start job first; cat $ATTA_ROOT/order", "job\nfirst")
 }
+
+func TestAStartCanBeQueuedAgainOnceItIsCanceled(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.unit("first.service", gate)
+	m.unit("job.service", "[Unit]\nAfter=first.service\n"+logging)
+	m.sh(0, "systemctl start --no-block first; for i in {1..30}; do systemctl start --no-block job; systemctl stop job; done")
+}

@@ -26,7 +26,9 @@ type job struct {
 }
 
 func (m *manager) jobFile(name string) string { return m.runtimePath("jobs", name+".json") }
-func (m *manager) jobLock(name string) string { return m.runtimePath("jobs", name+".lock") }
+
+// jobLock is of one job: the process of one that was canceled holds its lock for a moment longer.
+func (m *manager) jobLock(name, id string) string { return m.runtimePath("jobs", name+"."+id+".lock") }
 
 func (m *manager) readJob(name string) (j job, err error) {
 	return j, instance.ReadJSON(m.jobFile(name), &j)
@@ -36,7 +38,7 @@ func (m *manager) readJob(name string) (j job, err error) {
 // none, as with one whose process was killed.
 func (m *manager) findQueuedStart(name string) (j job, waits bool, err error) {
 	j, err = m.readJob(name)
-	return j, err == nil && j.ID != "" && !j.Done && instance.Locked(m.jobLock(name)), err
+	return j, err == nil && j.ID != "" && !j.Done && instance.Locked(m.jobLock(name, j.ID)), err
 }
 
 // mustWait reports whether another unit whose start is queued or under way is
@@ -84,10 +86,10 @@ func (u *unit) namesInOrdering(key, name string) bool {
 // queueStart leaves a start to a dedicated process, so that the caller can end. The
 // returned file is the lock that says the job is alive.
 func (m *manager) queueStart(name string) (id string, alive *os.File, err error) {
-	if alive, err = instance.Lock(m.jobLock(name)); err != nil {
+	id = newInvocation()
+	if alive, err = instance.Lock(m.jobLock(name, id)); err != nil {
 		return "", nil, err
 	}
-	id = newInvocation()
 	return id, alive, instance.WriteJSON(m.jobFile(name), job{ID: id})
 }
 
