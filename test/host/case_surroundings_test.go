@@ -6,6 +6,7 @@ import (
 	"archive/tar"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -177,12 +178,25 @@ func TestCaseOldCredentialsOfRootAreNamed(t *testing.T) {
 	})
 }
 
-// Only Ubuntu puts the folder of snaps on everybody's PATH: https://github.com/aws/aws-cli/issues/9765
-func TestCaseTheAWSCLIMayBeASnap(t *testing.T) {
+// What of an agent's or an operator's environment remains. Only Ubuntu puts the folder of snaps on everybody's PATH:
+// https://github.com/aws/aws-cli/issues/9765
+func TestCaseSettingsForOtherToolsAreRemoved(t *testing.T) {
 	t.Parallel()
-	out, err := exec.Command("env", "-i", "PATH=/usr/bin:/bin", "bash", "-c", "source ../../deploy/lib/ambient.sh; ignore_ambient_settings; echo $PATH").CombinedOutput()
-	if err != nil || !strings.HasSuffix(string(out), ":/bin:/snap/bin\n") {
-		t.Errorf("%v: %s", err, out)
+	command := exec.Command("bash", "-c", "export POSIXLY_CORRECT=1; source ../../deploy/lib/ambient.sh; ignore_ambient_settings; env; set -o | grep noclobber")
+	command.Env = []string{
+		"PATH=/usr/bin:/bin", "SHELLOPTS=noclobber", "CDPATH=/", "TMPDIR=/nowhere", "LC_ALL=de_DE.UTF-8", "GREP_OPTIONS=-v", "TAR_OPTIONS=-v", "GZIP=-1",
+		"DOCKER_HOST=tcp://127.0.0.1:1", "DOCKER_CONTEXT=elsewhere", "DOCKER_DEFAULT_PLATFORM=linux/s390x", "CONTAINER_HOST=tcp://127.0.0.1:1", "AWS_PROFILE=x", "HTTPS_PROXY=y",
+	}
+	out, err := command.Output()
+	got := slices.DeleteFunc(strings.Fields(string(out)), func(word string) bool {
+		name, _, _ := strings.Cut(word, "=")
+		return name == "PWD" || name == "SHLVL" || name == "_" || name == "SHELLOPTS"
+	})
+	want := []string{
+		"AWS_PROFILE=x", "DOCKER_CONTEXT=default", "HTTPS_PROXY=y", "LC_ALL=C", "PATH=/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin", "noclobber", "off",
+	}
+	if slices.Sort(got); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%v: %q", err, got)
 	}
 }
 

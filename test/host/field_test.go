@@ -104,6 +104,20 @@ func TestOnEachMachineCaseALoginNeedsNoCredentialHelper(t *testing.T) {
 	})
 }
 
+// What a profile of the host or an agent's unit may set for other tools. SHELLOPTS has `set -o noclobber`.
+func TestOnEachMachineCaseSettingsForOtherToolsChangeNothing(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		ambient := environment([]string{
+			"SHELLOPTS=noclobber", "CDPATH=/", "TMPDIR=/nowhere", "LC_ALL=de_DE.UTF-8", "GREP_OPTIONS=--color=always", "TAR_OPTIONS=--strip-components=1",
+			"GZIP=--no-such-option", "DOCKER_HOST=tcp://127.0.0.1:1", "DOCKER_CONTEXT=elsewhere", "DOCKER_DEFAULT_PLATFORM=linux/s390x", "CONTAINER_HOST=tcp://127.0.0.1:1",
+		})
+		m.deployed("0.0.1-dev", ambient)
+		m.deployed("0.0.2-dev", ambient)
+		m.want("cat $ATTA_ROOT/opt/$s/output/greeting.txt", "hello from 0.0.2-dev")
+		m.want("stat -c %a $ATTA_ROOT/opt/$s/releases/0.0.2-dev/settings.env", "600")
+	})
+}
+
 func TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		m.deployed("0.0.1-dev")

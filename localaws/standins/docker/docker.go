@@ -6,6 +6,7 @@
 package docker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -48,6 +49,10 @@ func daemonError(format string, args ...any) error {
 // Run is the docker command.
 func Run(call *instance.Call) int {
 	e := &engine{call: call, dir: call.Path("/var/lib/docker")}
+	if host := cmp.Or(os.Getenv("DOCKER_HOST"), strings.TrimPrefix(os.Getenv("DOCKER_CONTEXT"), "default")); host != "" {
+		fmt.Fprintf(os.Stderr, "Cannot connect to the Docker daemon at %s. Is the docker daemon running?\n", host)
+		return 1
+	}
 	status, err := e.dispatch(call.Args)
 	switch {
 	case err == nil:
