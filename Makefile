@@ -10,6 +10,8 @@ ORAS := v1.3.6
 
 BIN := $(CURDIR)/.cache/bin
 SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') .ci/run .ci/commit_release .ci/move_major .ci/verify_release
+ENGINES := podman docker-29
+ENGINE_TESTS := OnEachMachineCaseSettings|OnEachMachineWhatTheEngine|OnEachMachineAServiceRuns|OnEachMachineAFailedJob|OnEachMachineAJobThatRuns|E2EOldReleases
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help
@@ -62,11 +64,13 @@ bench-start: ## Start the published image and node, and rewrite the table in doc
 bench: $(BIN)/crane $(BIN)/regctl $(BIN)/oras ## Push images side by side with other tools and rewrite the table in docs/benchmarks.md (Debian: docker-registry skopeo docker.io; QUICK=1: a small one, shown only)
 	PATH=$(BIN):$$PATH go run ./test/bench $(if $(QUICK),-rounds=1 -size=50,-table=$(CURDIR)/docs/benchmarks.md)
 
-e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap jq curl)
+e2e: $(BIN)/act ## Run the tests with the real parts, as root (Debian: awscli skopeo docker-registry docker.io debootstrap jq curl; ENGINES=podman: without Docker 29)
 	go test -tags=e2e -shuffle=on -count=1 -timeout=50m -run='E2E|OnEachMachine' ./...
+	for instance in $(ENGINES); do \
+		SAMPLE_CASES= INSTANCE=$$instance go test -tags=e2e -shuffle=on -count=1 -timeout=50m -run='$(ENGINE_TESTS)' ./test/host || exit; done
 
-engines: ## Run the tests of the host scripts on a real Docker 29 and a real podman 4, as root, in about an hour (INSTANCE= for one)
-	for instance in $(or $(INSTANCE),docker-29 podman); do \
+engines: ## Run all tests of the host scripts on Docker 29 and podman 4, as root, in about an hour (ENGINES= for one)
+	for instance in $(ENGINES); do \
 		INSTANCE=$$instance go test -tags=e2e,long -shuffle=on -count=1 -timeout=90m -run='E2E|OnEachMachine' -skip=Workflow ./test/host || exit; done
 
 check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats busybox)

@@ -65,3 +65,22 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	m.deployed("0.1.0-dev", serving("8081"))
 	m.expect(m.parse(m.byHand("rollback")), "deployed", 0, "0.0.2-dev runs")
 }
+
+func TestE2EAHostWhereNothingCanBeWrittenSaysSoInThePreflight(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", serving("8081"))
+	before := m.snapshot()
+	for version, c := range map[string]struct{ begin, end, message string }{
+		"0.1.0-dev": {"mount --bind /opt /opt && mount -o remount,bind,ro /opt", "umount /opt", "Read-only file system"},
+		"0.1.1-dev": {"dd if=/dev/zero of=/run/filler bs=4K 2>/dev/null; dd if=/dev/zero of=/run/crumbs bs=1 count=4096 2>/dev/null; test -e /run/filler", "rm -f /run/filler /run/crumbs", "No space left on device"},
+	} {
+		m.output(c.begin)
+		a := m.deploy(version, serving("8081"))
+		m.output(c.end)
+		m.expect(a, "refused", deploy.ExitPreflight, c.message)
+		m.same(before, m.snapshot())
+		m.isServing("0.0.1-dev")
+	}
+	m.deployed("0.2.0-dev", serving("8081"))
+}

@@ -145,3 +145,18 @@ func TestAServiceIsTakenOffAnInstanceAsThePageSays(t *testing.T) {
 	}
 	m.deployed("0.0.1-dev", daemon())
 }
+
+// Many runbooks have the operator edit IMAGE_TAG in the settings.
+func TestAnOperatorWhoSetsIMAGETAGIsToldWhatChoosesTheVersion(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	const note = "note           IMAGE_TAG in /opt/atta/.env does not choose what runs; ec2_deploy.sh rollback VERSION does\n"
+	if got := m.byHand("status").stdout; strings.Contains(got, "note ") {
+		t.Errorf("without it, the status is\n%s", got)
+	}
+	m.write("opt/atta/.env", "IMAGE_TAG=0.0.0-dev\n", 0o600)
+	if got := m.byHand("status").stdout; !strings.Contains(got, note) || !strings.Contains(got, "version        0.0.1-dev\n") {
+		t.Errorf("the status is\n%s", got)
+	}
+}
