@@ -76,6 +76,7 @@ run_doctor() {
   [[ -d $folder ]] || folder=${ROOT:-/}
   free=$(df --block-size=1M --output=avail -- "$folder" | tail -n 1)
   ((free >= 64)) || reject_command no-space "not enough room: $folder has ${free// /} MB free, a bundle needs 64 MB, and the image its own size"
+  [[ -w $folder ]] || reject_command script-failed "this host cannot be written to: $folder is read-only"
   identity=$(timeout -k 5 20 aws sts get-caller-identity --region "${GIVEN[region]}" --query Arn --output text 2>&1) || {
     [[ ! ${identity##*$'\n'} =~ $INVALID_CREDENTIALS ]] || reject_command bundle-unavailable "$(explain_refusal "${identity##*$'\n'}" '')"
     [[ ! ${identity##*$'\n'} =~ [Cc]redentials ]] || reject_command bundle-unavailable "this host has no credentials to download with: ${identity##*$'\n'}"
@@ -102,7 +103,6 @@ begin_command() {
   require_tools
   check_folders
   prepare_log
-  follow_log
   log_line "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
   hold_host_lock
   recover_interrupted_deploy

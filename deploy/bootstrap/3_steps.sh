@@ -24,14 +24,29 @@ check_folders() {
     reject_command unsafe-folder "$home/recover does not lead to a release's script: $(readlink -- "$home/recover")"
 }
 
-# The log may hold what the program has printed, so it is root's alone.
+# prepare_log: from here on what a command says goes to the log, whose last line is then why it failed.
 prepare_log() {
+  local problem
+  problem=$(create_log 2>&1) || reject_command "$(reason_of "$problem")" "this host cannot be written to: ${problem##*$'\n'}"
+  follow_log
+  exec 2>>"$LOG"
+}
+
+# The log may hold what the program has printed, so it is root's alone.
+create_log() {
   local size
-  mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}"
-  install -d -m 0700 "$RUN"
+  mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}" && install -d -m 0700 "$RUN" || return
   size=$(stat -c %s -- "$LOG" 2>/dev/null) || size=0
-  ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1"
+  ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1" || return
   [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
+}
+
+# reason_of PROBLEM: prints the reason for what a command said.
+reason_of() {
+  case $1 in
+    *'No space left'*) printf no-space ;;
+    *) printf script-failed ;;
+  esac
 }
 
 # follow_log: with --live-log=true, what is added to the log from here on is printed at once. This
@@ -73,11 +88,9 @@ seen_generation() { cat "$HOME_OF_SERVICE/generation" 2>/dev/null || printf 0; }
 
 # raise_generation NUMBER: never lowers it. A status command does this while a deploy is at work.
 raise_generation() {
-  local problem reason=script-failed
-  install -d -m 0700 "$RUN"
-  problem=$({ flock 8 && write_generation "$1"; } 2>&1 8>>"$RUN/$SERVICE.generation") && return 0
-  [[ $problem != *'No space left'* ]] || reason=no-space
-  reject_command "$reason" "the generation cannot be written to $HOME_OF_SERVICE: ${problem##*: }"
+  local problem
+  problem=$(install -d -m 0700 "$RUN" 2>&1 && { flock 8 && write_generation "$1"; } 2>&1 8>>"$RUN/$SERVICE.generation") && return 0
+  reject_command "$(reason_of "$problem")" "the generation cannot be written to $HOME_OF_SERVICE: ${problem##*: }"
 }
 
 write_generation() {

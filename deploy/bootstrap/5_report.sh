@@ -19,8 +19,9 @@ reject_command() {
 # A command that failed without a result, before the release's own script ran.
 reject_early_exit() {
   local code=$? command=$BASH_COMMAND why=''
-  [[ $COMMAND == status || $COMMAND == doctor ]] || why=": $(last_log_line)" # these write no line
-  reject_command script-failed "'$command' ended with $code$why"
+  [[ $COMMAND == status || $COMMAND == doctor ]] || why=$(last_log_line) # these write no line
+  [[ $why != *'Z bootstrap: '* ]] || why=''                              # the command has said nothing
+  reject_command "$(reason_of "$why")" "'$command' ended with $code${why:+: $why}"
 }
 
 # abort_command CODE PHASE REASON MESSAGE: ends a command before the release's own script ran.

@@ -234,5 +234,9 @@ func TestAHostWhereNothingCanBeWrittenIsReported(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.write("opt/atta", "in the way", 0o644)
-	m.expect(m.deploy("0.1.0-dev"), "refused", 10, "'mkdir -p ")
+	m.expect(m.deploy("0.1.0-dev"), "refused", 10, "this host cannot be written to: mkdir: cannot create directory")
+	m.output("rm $ATTA_ROOT/opt/atta")
+	m.deployed("0.1.0-dev")
+	m.wrap("mkdir", `case "$*" in *incoming*) echo 'mkdir: cannot create directory: Read-only file system' >&2; exit 1 ;; esac`)
+	m.untouched(func() { m.expect(m.deploy("0.1.1-dev"), "refused", 10, "Read-only file system") })
 }
