@@ -126,35 +126,36 @@ check_observable() {
   exec=" ${REPLY//[\"\'$'\n']/ } "
   [[ $exec =~ \$(\{IMAGE\}|IMAGE[^A-Za-z0-9_]) || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT does not run \${IMAGE}, so a deploy could not see what it runs: ExecStart=/usr/bin/docker run … --name=%N … \${IMAGE}"
-  [[ $exec != *IMAGE* || $exec =~ --name[=[:blank:]]+($SERVICE|%N|%p|\$\{SERVICE\}|\$SERVICE)[[:space:]] ]] ||
+  [[ $exec != *IMAGE* ]] || names_container "$exec" ||
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
   [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
   # systemd ignores such a line: https://github.com/systemd/systemd/issues/2836
   unit_setting Service.EnvironmentFile "$1"
-  [[ $ACTION == rollback || $REPLY != */deploy/docker.env* ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||
+  is_rollback || [[ $REPLY != */deploy/docker.env* ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||
     refuse unit-invalid "deploy/docker.env, line ${exec%%:*}: systemd takes only KEY=value: remove export"
 }
 
+# names_container COMMAND: it gives its container the unit's name.
+names_container() { [[ "$1 " =~ --name[=[:blank:]]+[\"\']?($SERVICE|%N|%p|\$\{SERVICE\}|\$SERVICE)[\"\']?[[:space:]] ]]; }
+
 # check_docker_options FILE: systemd alone starts the unit's container, and its image is here already.
 check_docker_options() {
-  local line
+  local line policy
   docker_options "$1"
   # Docker would start the container in addition to systemd, also after the unit was stopped or disabled:
   # https://github.com/fedora-cloud/Fedora-Dockerfiles/pull/180
-  [[ ! $REPLY =~ --restart[=[:blank:]]+[\"\']?([^[:blank:]\"\']+) || ${BASH_REMATCH[1]} == no ]] ||
-    refuse unit-invalid "the container of deploy/systemd/${1##*/} has the restart policy ${BASH_REMATCH[1]}: remove --restart, as systemd alone starts it (Restart= in the unit)"
+  if [[ $REPLY =~ --restart[=[:blank:]]+[\"\']?([^[:blank:]\"\']+) ]]; then
+    policy=${BASH_REMATCH[1]}
+    [[ $policy != '$'* ]] || { [[ $REPLY =~ (always|unless-stopped|on-failure) ]] && policy=${BASH_REMATCH[1]}; } || policy=no
+    [[ $policy == no ]] ||
+      refuse unit-invalid "the container of deploy/systemd/${1##*/} has the restart policy $policy: remove --restart, as systemd alone starts it (Restart= in the unit)"
+  fi
   # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
   [[ ${1##*/} == "$UNIT" ]] || return 0
   [[ ! $REPLY =~ --pull[=[:blank:]]+[\"\']?always ]] || refuse_pull
-  # The client of a container in the background ends at once, and the unit with it: https://github.com/scollier/SATraining/issues/67
-  if [[ $REPLY =~ run[[:blank:]](.*[[:blank:]])?(-[itPq]*d[itPq]*|--detach|--detach=true)[[:blank:]] ]]; then
-    last_unit_value Service.RemainAfterExit "$1"
-    line=$REPLY
-    last_unit_value Service.Type "$1"
-    [[ $REPLY == forking || $line =~ ^(1|yes|y|true|t|on)$ ]] ||
-      refuse unit-invalid "the container of deploy/systemd/$UNIT runs in the background, so systemd would take it for ended at once: remove --detach"
-  fi
+  ! is_detached "$1" ||
+    refuse unit-invalid "the container of deploy/systemd/$UNIT runs in the background, so systemd would take it for ended at once: remove --detach"
   unit_setting Service.ExecStartPre "$1"
   while IFS= read -r line; do
     [[ $line =~ ^[@:+!|]*- || ! $line =~ (docker|podman)\ +(image\ +)?pull\ .*\$\{?IMAGE([^A-Za-z0-9_]|$) ]] || refuse_pull
@@ -165,13 +166,32 @@ refuse_pull() {
   refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
 }
 
-# docker_options FILE: sets REPLY to what the unit's commands give to docker run before the image, and to the values of the variables
-# that they name there, which come from the unit or from deploy/*.env.
+# is_detached FILE: the unit's process is the client of a container in the background, which ends at once, and the unit with it:
+# https://github.com/scollier/SATraining/issues/67. A shell may go on, and a unit may not need the process.
+is_detached() {
+  local word words=()
+  last_unit_value Service.Type "$1"
+  [[ ! $REPLY =~ ^(forking|notify) ]] || return 1
+  last_unit_value Service.RemainAfterExit "$1"
+  [[ ! ${REPLY,,} =~ ^(1|yes|y|true|t|on)$ ]] || return 1
+  docker_options "$1" own
+  read -ra words <<<"$REPLY"
+  for word in ${words[@]+"${words[@]}"}; do
+    [[ ! $word =~ ^(--detach(=(1|t|T|true|TRUE|True))?|-[itPq]*d([^=].*|=(1|t|T|true|TRUE|True))?)$ ]] || return 0
+  done
+  return 1
+}
+
+# docker_options FILE [own]: sets REPLY to what the unit's commands give to docker run before the image, and to the values of the
+# variables that they name there, which come from the unit or from the files that it reads; with own, only those of a docker that
+# is not started by a shell and runs the container by which a deploy sees the unit. An argument with blanks is one word.
 docker_options() {
-  local line name options=''
+  local line name options='' text
   unit_setting Service.ExecStart "$1"
   while IFS= read -r line; do
     [[ $line =~ (docker|podman)[[:blank:]].*(run|create)[[:blank:]] ]] || continue
+    [[ ${2:-} != own || $line =~ ^[^[:blank:]]*(docker|podman)[[:blank:]] ]] || continue
+    [[ ${2:-} != own ]] || names_container "$line" || continue
     if [[ $line =~ [[:blank:]\"\'](\$\{IMAGE\}|\$IMAGE)([[:blank:]\"\'].*|$) ]]; then
       line=${line%"${BASH_REMATCH[0]}"}
     else
@@ -180,14 +200,43 @@ docker_options() {
     fi
     options+=" $line "
   done <<<"$REPLY"
-  unit_setting Service.Environment "$1"
+  join_words "$options"
+  options=$REPLY
+  text=$(list_variables "$1")
   while IFS= read -r line; do
-    while [[ $line =~ (^|[[:blank:]\"\'])([A-Za-z_][A-Za-z0-9_]*)=(.*) ]]; do
-      name=${BASH_REMATCH[2]} line=${BASH_REMATCH[3]}
-      [[ ! $options =~ \$\{?$name([^A-Za-z0-9_]|$) ]] || options+=" $line "
-    done
-  done < <(printf '%s\n' "$REPLY" && sed -s -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' -- "${1%/systemd/*}/"*.env 2>/dev/null | grep '^[[:blank:]]*[A-Za-z_]')
+    name=${line%%=*}
+    [[ -z $name || ! $options =~ \$\{?$name([^A-Za-z0-9_]|$) ]] || options+=" ${line#*=} "
+  done <<<"$text"
   REPLY=$options
+}
+
+# join_words TEXT: sets REPLY to the text without its quotes, and with each quoted part that has blanks as one word.
+join_words() {
+  local text=$1 part
+  REPLY=''
+  while [[ $text =~ ^([^\"\']*)(\"[^\"]*\"|\'[^\']*\')(.*)$ ]]; do
+    part=${BASH_REMATCH[2]} text=${BASH_REMATCH[3]}
+    part=${part:1:${#part}-2}
+    REPLY+=${BASH_REMATCH[1]}${part//[[:blank:]]/_}
+  done
+  REPLY+=$text
+}
+
+# list_variables FILE: prints what Environment= and the release's files of EnvironmentFile= set, NAME=VALUE a line each.
+list_variables() {
+  local line file quote name value
+  unit_setting Service.Environment "$1"
+  while [[ $REPLY =~ ([\"\']?)([A-Za-z_][A-Za-z0-9_]*)=(.*) ]]; do
+    quote=${BASH_REMATCH[1]} name=${BASH_REMATCH[2]} line=${BASH_REMATCH[3]}
+    value=${line%%["${quote:-$' \t\n'}"]*}
+    printf '%s=%s\n' "$name" "$value"
+    REPLY=${line#"$value"}
+  done
+  unit_setting Service.EnvironmentFile "$1"
+  while IFS= read -r line; do
+    file=${1%/systemd/*}/${line##*/}
+    [[ $line != */deploy/*.env || ! -f $file ]] || sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' -e 's/^[[:blank:]]*//' -- "$file" | grep '^[A-Za-z_][A-Za-z0-9_]*=' || true
+  done <<<"$REPLY"
 }
 
 # before_image COMMAND: sets REPLY to the command up to its first argument that is neither an option of docker run nor the value of

@@ -37,12 +37,14 @@ invocation_id() { REPLY=${PROPERTY[InvocationID]:-${PROPERTY[ExecMainStartTimest
 # note_other_answer: what answers at the health URL while the unit is stopped is not the release, and would pass for it, unless
 # the question itself has started the unit, by a socket.
 note_other_answer() {
-  [[ -n $HEALTH_URL ]] && url_answers "$HEALTH_URL" 2 || return 0
+  local answers=no
+  [[ -n $HEALTH_URL ]] || return 0
+  ! url_answers "$HEALTH_URL" 2 || answers=yes
   query_properties
-  if [[ ${PROPERTY[ActiveState]:-} =~ ^(inactive|failed)$ ]]; then
-    IGNORED+="; warning: something other than $UNIT answered $HEALTH_URL while the unit was stopped, so health-url proves nothing about this release"
-  else
+  if [[ ! ${PROPERTY[ActiveState]:-} =~ ^(inactive|failed)$ ]]; then
     run_systemctl stop "$UNIT"
+  elif [[ $answers == yes ]]; then
+    IGNORED+="; warning: something other than $UNIT answered $HEALTH_URL while the unit was stopped, so health-url proves nothing about this release"
   fi
 }
 
@@ -71,22 +73,22 @@ check_health() {
 }
 
 # excuse_image: what the engine did not start since the start of the unit says nothing about the image, unless the image's program
-# cannot be run (OCI). The engine's client ends with 125 then, and with 126 or 127 also for a device that is missing or, of
+# cannot be run. The engine's client ends with 125 then, and with 126 or 127 also for a device that is missing or, of
 # podman, a port that is taken:
 # https://github.com/docker/cli/blob/v27.0.0/cli/command/container/run.go (toStatusError)
 # https://github.com/containers/podman/blob/v4.3.1/libpod/define/exec_codes.go (ExitCode)
 excuse_image() {
-  local said wait status=${PROPERTY[ExecMainStatus]:-}
+  local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='exec: |executable|exec format error'
   observe_container
   [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_started || return 0
   for wait in 1 0; do # journald may be a moment behind
-    said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''
+    said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | grep -avF 'No such container' | last_engine_error) || said=''
     [[ $status =~ ^12[67]$ && -z $said ]] || break
     sleep "$wait"
   done
-  if [[ $status == 125 ]] || [[ -n $said && $status =~ ^12[67]$ && ! $said =~ OCI|'executable file' ]]; then
+  if [[ $status == 125 ]] || [[ -n $said && $status =~ ^12[67]$ && ! $said =~ $not_runnable ]]; then
     find_unwell 30 start-failed "the engine did not start the container: ${said:-$UNIT ended with $status}" || true
-  elif [[ $STARTED != 40 || $said =~ OCI|'executable file' || $status =~ ^12[67]$ ]]; then
+  elif [[ $STARTED != 40 || $said =~ $not_runnable || $status =~ ^12[67]$ ]]; then
     return 0
   elif [[ ${PROPERTY[Result]:-} == resources ]]; then # such as a file of EnvironmentFile= that is missing
     STARTED=30 UNWELL_REASON=start-failed

@@ -15,6 +15,9 @@ check_deploy() {
   check_settings
 }
 
+# is_rollback: also where the release has to be brought to this host for it.
+is_rollback() { [[ $ACTION == rollback || $ROLLBACK == true ]]; }
+
 check_rollback() {
   read_linked_version previous
   TO=${1:-$REPLY}
@@ -68,7 +71,7 @@ check_units() {
   [[ $RUN_ON_DEPLOY != false || $REPLY == oneshot ]] || refuse unit-invalid "run-on-deploy: false is for jobs, and deploy/systemd/$UNIT is not Type=oneshot"
   verify_units "$folder" "$units"
   check_observable "$folder/$UNIT"
-  [[ $ACTION != rollback ]] || return 0
+  ! is_rollback || return 0
   for unit in $units; do
     [[ $unit != *.service ]] || check_docker_options "$folder/$unit"
   done
@@ -228,6 +231,7 @@ is_running_already() {
   query_properties || return 1
   observe_release "$TO"
   is_marked || [[ $EVIDENCE == at-work ]] || return 1
+  [[ $EVIDENCE != not-run || ! -f $BASE/releases/$TO/rollback-failed ]] || return 1
   case ${PROPERTY[Type]:-}:${PROPERTY[RemainAfterExit]:-}:${PROPERTY[ActiveState]:-} in
     oneshot:yes:inactive) [[ $RUN_ON_DEPLOY == false ]] ;;
     oneshot:*:failed) return 1 ;;

@@ -57,7 +57,7 @@ docker_reads_settings() {
 # check_settings: the settings must have what .env.example asks for: for KEY=value a line of that name,
 # for KEY= one with a value. A rollback reads no parameters: the release has its own.
 check_settings() {
-  local release=$BASE/releases/$TO example name found needed=() missing=() place=/opt/$SERVICE/.env
+  local release=$BASE/releases/$TO example name found needed=() missing=() place=/opt/$SERVICE/.env made=no
   SETTINGS=$release/settings.env
   [[ $ACTION == rollback ]] || stage_settings
   example=$release/deploy/.env.example
@@ -66,14 +66,17 @@ check_settings() {
   for name in ${NAMES[@]+"${NAMES[@]}"}; do
     needed+=("$name=${SETTING[$name]}")
   done
+  SUSPECT=0 # a name alone says what the program can have
+  [[ -e $BASE/.env ]] && is_rollback || refuse_invalid_line "deploy/.env.example of $TO"
   if [[ ! -e $BASE/.env ]]; then
-    [[ -z $SETTINGS_FROM ]] || example=/dev/null SUSPECT=0 # its values are in settings.env, and these would win
-    refuse_invalid_line "deploy/.env.example of $TO"
+    [[ -z $SETTINGS_FROM ]] || example=/dev/null # its values are in settings.env, and these would win
     install -m 0600 -- "$example" "$BASE/.env.new"
     mv -T -- "$BASE/.env.new" "$BASE/.env"
     log_note "made $BASE/.env from $example"
+    made=yes
   fi
   read_settings "$BASE/.env"
+  [[ $made == no ]] || SUSPECT=0
   refuse_invalid_line "/opt/$SERVICE/.env"
   if [[ $ALLOW_ENV_FILE == false && $ACTION != rollback ]] && grep -q '^[^#]*=' "$BASE/.env"; then
     found="sets ${NAMES[*]-}"
@@ -94,6 +97,6 @@ refuse_invalid_line() {
   ((INVALID + SUSPECT > 0)) && docker_reads_settings .env || return 0
   ((INVALID == 0)) ||
     refuse settings-invalid "$1, line $INVALID: docker takes KEY=value only, without export, blanks around the name, a value of several lines or, on podman, a byte order mark"
-  ((SUSPECT == 0)) || [[ $ACTION == rollback ]] ||
+  ((SUSPECT == 0)) || is_rollback ||
     refuse settings-invalid "$1, line $SUSPECT: it is not KEY=value; if it continues the value above, put that on one line, as base64 -w0 prints it"
 }

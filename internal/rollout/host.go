@@ -67,9 +67,9 @@ func (h *Host) hasRelease() bool {
 // as well.
 func (h *Host) triedRelease() bool {
 	switch h.State {
-	case RolledBack, RollbackFailed:
+	case RolledBack:
 		return h.Report == nil || !slices.Contains([]deploy.Reason{deploy.ReasonCutOff, deploy.ReasonStopped, deploy.ReasonScriptFailed}, h.Report.Reason)
-	case Drifted:
+	case RollbackFailed, Drifted:
 		return true
 	}
 	// An engine that does not answer says nothing about the release.

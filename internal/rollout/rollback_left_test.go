@@ -247,3 +247,27 @@ func TestARollbackIsRecordedAlsoIfAnInstanceReturnsAndRefuses(t *testing.T) {
 		}
 	})
 }
+
+// A rollback breaks the first instance: neither release is proved to run there. The next waves are not touched, whatever the reason is,
+// since a step that fails may fail everywhere.
+func TestARollbackThatBreaksAnInstanceDoesNotGoOn(t *testing.T) {
+	for _, reason := range []deploy.Reason{deploy.ReasonScriptFailed, deploy.ReasonCutOff} {
+		t.Run(string(reason), func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				ids, hosts := f.addHosts(3, "0.1.28-dev")
+				f.deployVersions(ids, "0.1.29-dev")
+				for _, host := range hosts {
+					host.NextBehavior = func(string) simhost.Behavior {
+						return simhost.Behavior{NotProved: reason, Unhealthy: true, RollbackFails: true}
+					}
+				}
+				plan := f.rollbackPlan("", ids...)
+				plan.Rollout.Waves = []inputs.Wave{{Hosts: 1}, {Hosts: 2}, {Percent: 100}}
+				result, err := f.runPlan(plan)
+				if got := states(result); got != "i-01 rollback-failed, i-02 not-started, i-03 not-started" {
+					t.Errorf("%s: %v", got, err)
+				}
+			})
+		})
+	}
+}

@@ -1,6 +1,7 @@
 package simhost
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -163,7 +164,7 @@ func (h *Host) switchTo(ctx context.Context, c call, target release, behavior Be
 	switch {
 	case behavior.RollbackFails:
 		h.installed, h.unitFailed = release{version: from.version, digest: from.digest}, true
-		return h.answerCommand(c, verdict{deploy.OutcomeRollbackFailed, deploy.ExitRollbackFailed, deploy.ReasonUnhealthy, "unhealthy, and the rollback failed"}, true)
+		return h.answerCommand(c, verdict{deploy.OutcomeRollbackFailed, deploy.ExitRollbackFailed, cmp.Or(behavior.NotProved, deploy.ReasonUnhealthy), "unhealthy, and the rollback failed"}, true)
 	case behavior.NotProved != "":
 		h.installed, h.container = from, before
 		return h.answerCommand(c, verdict{deploy.OutcomeRolledBack, deploy.ExitStart, behavior.NotProved, "not proved to run"}, true)

@@ -7,6 +7,10 @@ import (
 	"testing"
 )
 
+// unitWithOptions runs docker with the OPTIONS that a test puts in.
+const unitWithOptions = "[Unit]\nWants=docker.service\nAfter=docker.service\n[Service]\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\n" +
+	"ExecStart=/usr/bin/docker run OPTIONS--pull=never --name=%N ${IMAGE} -serve\nExecStop=/usr/bin/docker stop %N\n[Install]\nWantedBy=multi-user.target\n"
+
 // The image is also named before the policy.
 func TestARestartPolicyAfterALabelIsRefused(t *testing.T) {
 	t.Parallel()
@@ -80,5 +84,39 @@ func TestAnOptionOfTheProgramIsNoRestartPolicy(t *testing.T) {
 	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "$DOCKER_ARGS ${IMAGE}", "$DOCKER_ARGS ${IMAGE} -serve --restart=always", 1)))
 	if a.Reason == "unit-invalid" {
 		t.Errorf("%s: %s", a.Outcome, a.Message)
+	}
+}
+
+func TestAPolicyOfNoFromAVariableIsTaken(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.replace("docker", `for a; do shift; case $a in --restart=*) ;; *) set -- "$@" "$a" ;; esac; done # the stand-in does not know it
+`+m.passOn("docker"))
+	a := m.deploy("0.0.1-dev", daemon(), own("docker.env", "POLICY=no\n"), own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "/usr/bin/docker run", "/usr/bin/docker run --restart=${POLICY}", 1)))
+	if a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// deploy/local.env is no file of the unit.
+func TestAFileThatTheUnitDoesNotReadIsNotItsOwn(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	a := m.deploy("0.0.1-dev", daemon(), own("local.env", "# docker run with these on a laptop\nDOCKER_ARGS=--detach --restart=unless-stopped\n"))
+	if a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// A rollback that has to bring the release meets a unit that was taken when the release was deployed.
+func TestAnEarlierUnitDoesNotStandInTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.2-dev", daemon())
+	unit := "[Service]\nType=simple\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\n" +
+		"ExecStart=/bin/sh -c 'docker run -d --pull=never --name=%N $IMAGE -serve >/dev/null && exec docker logs --follow %N'\nExecStop=/usr/bin/docker stop %N\n[Install]\nWantedBy=multi-user.target\n"
+	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit), parameter("allow-downgrade", "true"), parameter("rollback", "true"))
+	if a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
 	}
 }

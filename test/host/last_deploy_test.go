@@ -177,3 +177,21 @@ func TestARollbackToAJobAfterAnEarlierOneFailedIsInSync(t *testing.T) {
 		t.Errorf("the last rollback succeeded, and the drift is %q\n%s", a.Drift, m.text("opt/atta/history"))
 	}
 }
+
+// A rollback to a job failed, and no run of the job since. Deploying the job again must not be green without a run.
+func TestAJobAfterARollbackThatFailedIsNotGreenWithoutARun(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.replace("docker", `case "$*" in "image inspect"*) grep -q '^REACHED=health' "$ATTA_ROOT/opt/atta/state" 2>/dev/null && test -e "$ATTA_ROOT/outage" && exit 1 ;; esac
+`+m.passOn("docker"))
+	m.write("outage", "", 0o644)
+	m.expect(m.deploy("0.0.2-dev", image(sample.WithExitCode(3))), "rollback-failed", 41, "")
+	m.output("rm $ATTA_ROOT/outage")
+	a := m.deploy("0.0.1-dev")
+	b := m.ask()
+	t.Logf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	if a.exit == 0 && slices.Contains(b.Drift, "last-deploy") {
+		t.Errorf("%s %d: %s; and the drift is %v", a.Outcome, a.exit, a.Message, b.Drift)
+	}
+}

@@ -131,3 +131,50 @@ func TestAServiceThatWasDownIsAsBeforeAfterTheEngineRefusedIt(t *testing.T) {
 `+m.passOn("docker"))
 	m.expect(m.deploy("0.0.1-dev", daemon(), parameter("health-timeout", "5")), "rolled-back", 30, "it was not running before")
 }
+
+// The host's NVIDIA driver is missing: docker's client ends with 127, and the message begins like that of a missing program.
+func TestAHookOfTheRuntimeThatFailsIsNotTheImagesFault(t *testing.T) {
+	t.Parallel()
+	for name, text := range map[string]string{
+		"driver": `docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error running prestart hook #0: exit status 1, stdout: , stderr: Auto-detected mode as legacy nvidia-container-cli: initialization error: load library failed: libnvidia-ml.so.1: cannot open shared object file: no such file or directory: unknown.`,
+		"mount":  `docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: error mounting "/mnt/share" to rootfs at "/data": stat /mnt/share: no such file or directory: unknown`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.1.0-dev", daemon())
+			m.replace("docker", `case "$*" in run*--gpus*) echo '`+text+`' >&2; exit 127 ;; esac
+`+m.passOn("docker"))
+			a := m.deploy("0.1.1-dev", daemon(), own("docker.env", "DOCKER_ARGS=--gpus=all\n"))
+			if text := m.text("opt/atta/quarantine"); a.Code != 30 || text != "" {
+				t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
+			}
+		})
+	}
+}
+
+// The image's program is missing, which is the image's fault. A step after it (ExecStopPost=) finds no container to remove, and says so last.
+func TestAStepThatFindsNoContainerDoesNotExcuseTheImage(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	unit := strings.NewReplacer("OPTIONS", "--rm --label=version=${VERSION} ", "ExecStop=", "ExecStopPost=-/usr/bin/docker rm --force --volumes %N\nExecStop=").Replace(unitWithOptions)
+	m.replace("docker", `case "$*" in run*--label=version=0.0.2-dev*) echo 'docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: unknown' >&2; exit 127 ;; "rm --force --volumes atta") "$ATTA_ROOT/bin/docker" container inspect atta >/dev/null 2>&1 || { echo 'Error response from daemon: No such container: atta' >&2; exit 1; } ;; esac
+`+m.passOn("docker"))
+	a := m.deploy("0.0.2-dev", daemon(), parameter("image", m.push()), own("systemd/atta.service", unit), parameter("health-timeout", "10"))
+	if text := m.text("opt/atta/quarantine"); a.Code != 40 || text == "" || strings.Contains(a.Message, "No such container") {
+		t.Errorf("%s %d %q; quarantine %q", a.Outcome, a.Code, a.Message, text)
+	}
+}
+
+// The shell does not find a program of the instance, and never comes to docker. That there was no container to remove before is not why.
+func TestTheMessageOfAnEarlierStepIsNotTheCause(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	unit := strings.Replace(unitWithOptions, "ExecStart=/usr/bin/docker run OPTIONS--pull=never --name=%N ${IMAGE} -serve", "ExecStart=/bin/sh -c 'mount-the-share-of-atta /data && exec docker run --pull=never --name=%N $IMAGE -serve'", 1)
+	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), parameter("health-timeout", "10"))
+	if strings.Contains(a.Message, "No such container") {
+		t.Errorf("%s %d %q", a.Outcome, a.Code, a.Message)
+	}
+}

@@ -98,3 +98,24 @@ func TestAnExampleWithANameAloneIsTakenWithParameters(t *testing.T) {
 	m.setParameter("TOKEN", "x")
 	m.deployed("0.0.1-dev", daemon(), m.fromParameters(), own(".env.example", "TOKEN=\nPROXY\n"))
 }
+
+// A rollback that has to bring the release is a rollback: what a rollback takes stands in no way back.
+func TestANameAloneDoesNotStandInTheWayBack(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.2-dev", daemon())
+	m.write("opt/atta/.env", "PROXY\n", 0o600)
+	a := m.deploy("0.0.1-dev", daemon(), parameter("allow-downgrade", "true"), parameter("rollback", "true"))
+	if a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// A key that the operator may set, without a value. The release was deployed to instances that have their .env.
+func TestANameAloneInTheExampleIsTakenByANewInstance(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	if a := m.deploy("0.0.1-dev", daemon(), own(".env.example", "LOG_LEVEL=info\nSENTRY_DSN\n")); a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}

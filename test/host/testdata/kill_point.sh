@@ -37,7 +37,7 @@ kill_point() {
   fi
   [[ -n ${KIND_OF[$word]:-} ]] || KIND_OF[$word]=$(type -t -- "$word") || KIND_OF[$word]=unknown
   case ${KIND_OF[$word]} in
-    builtin | keyword | function | alias) [[ $command =~ \>[^\&] && $command != *'>/dev/null'* && $command != *">>\"\$LOG\""* ]] || return 0 ;;
+    builtin | keyword | function | alias) [[ $command == *\>[!\&]* && $command != *'>/dev/null'* && $command != *">>\"\$LOG\""* ]] || return 0 ;;
   esac
   read -r number <"$KILL_COUNT"
   number=$((number + 1))

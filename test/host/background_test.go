@@ -1,0 +1,96 @@
+//go:build !e2e
+
+package host_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// The unit that podman generate systemd --new writes: conmon is the main process.
+func TestTheUnitOfPodmanGenerateSystemdIsTaken(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := "[Unit]\nWants=network-online.target\nAfter=network-online.target\n[Service]\nEnvironmentFile=/opt/%N/current/release.env\nRestart=on-failure\nTimeoutStopSec=70\n" +
+		"ExecStart=/usr/bin/docker run --cidfile=%t/%n.ctr-id --cgroups=no-conmon --rm --sdnotify=conmon --replace -d --name %N ${IMAGE}\n" +
+		"ExecStop=/usr/bin/docker stop --ignore -t 10 --cidfile=%t/%n.ctr-id\nExecStopPost=/usr/bin/docker rm -f --ignore -t 10 --cidfile=%t/%n.ctr-id\nType=notify\nNotifyAccess=all\n[Install]\nWantedBy=default.target\n"
+	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit))
+	t.Logf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	if strings.Contains(a.Message, "background") {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// test -d is no option of docker.
+func TestAHealthCommandWithAnOptionDIsNotDetach(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.replace("docker", `for a; do shift; case $a in --health-cmd=*) ;; *) set -- "$@" "$a" ;; esac; done # the stand-in does not know it
+`+m.passOn("docker"))
+	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", strings.Replace(unitWithOptions, "OPTIONS", `"--health-cmd=test -d /app/output || exit 1" `, 1)))
+	if a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// An argument of the program comes from the same line Environment= as an option of docker.
+func TestAnArgumentOfTheProgramIsNoOptionOfDocker(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := strings.NewReplacer("EnvironmentFile=", "Environment=DOCKER_ARGS=--init \"APP_ARGS=-serve -d /app/output\"\nEnvironmentFile=", "OPTIONS", "$DOCKER_ARGS ", "${IMAGE} -serve", "${IMAGE} -serve --name $APP_ARGS").Replace(unitWithOptions)
+	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit))
+	if strings.Contains(a.Message, "background") || strings.Contains(a.Message, "restart policy") {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// -dp 8080:8080, as in many a tutorial, is --detach and --publish.
+func TestDetachTogetherWithPublishDoesNotCondemnTheImage(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]string{"-dp": "-dp 18080:18080 ", "-d=true": "-d=true ", "--detach=1": "--detach=1 ", "quoted": `"-d" `} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			m.replace("docker", `for a; do shift; case $a in -dp) set -- "$@" -d --publish ;; --detach=1|-d=true) set -- "$@" -d ;; *) set -- "$@" "$a" ;; esac; done # the stand-in does not know it
+`+m.passOn("docker"))
+			a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", strings.Replace(unitWithOptions, "OPTIONS", options, 1)))
+			if text := m.text("opt/atta/quarantine"); a.exit == 0 || !strings.Contains(a.Message, "detach") || text != "" {
+				t.Errorf("%s %d: %s; quarantine %q", a.Outcome, a.exit, a.Message, text)
+			}
+		})
+	}
+}
+
+// The container runs in the background, and the unit's program waits for it.
+func TestAUnitThatWaitsForItsDetachedContainerIsTaken(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := strings.Replace(unitWithOptions, "ExecStart=/usr/bin/docker run OPTIONS--pull=never --name=%N ${IMAGE} -serve", "ExecStart=/bin/sh -c 'docker run -d --pull=never --name=%N $IMAGE -serve >/dev/null && exec docker logs --follow %N'", 1)
+	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit))
+	if strings.Contains(a.Message, "background") {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// A job starts a helper in the background, and then its own container.
+func TestAHelperInTheBackgroundIsNotTheUnitsContainer(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStartPre=-/usr/bin/docker rm --force %N-cache\n" +
+		"ExecStart=/usr/bin/docker run --detach --pull=never --name=%N-cache ${IMAGE} -sleep 60s\nExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\nExecStopPost=-/usr/bin/docker rm --force %N-cache\n"
+	if a := m.deploy("0.0.1-dev", own("systemd/atta.service", unit)); a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// systemd takes True as well.
+func TestAUnitThatRemainsIsTakenInCapitals(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", "[Service]\nType=oneshot\nRemainAfterExit=True\nEnvironmentFile=/opt/%N/current/release.env\n"+
+		"ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --detach --pull=never --name=%N ${IMAGE}\nExecStop=/usr/bin/docker stop %N\n[Install]\nWantedBy=multi-user.target\n"))
+	if strings.Contains(a.Message, "background") {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
