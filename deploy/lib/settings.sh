@@ -43,6 +43,8 @@ unit_sets() {
   local release=$BASE/releases/$TO
   [[ $1 =~ ^[A-Za-z_][A-Za-z0-9_]*$ && -f $release/deploy/systemd/$UNIT ]] || return 1
   ! grep -qsE "^[[:blank:]]*$1=" "$release/release.env" "$release/deploy/"*.env || return 0
+  unit_setting Service.PassEnvironment "$release/deploy/systemd/$UNIT"
+  [[ " ${REPLY//$'\n'/ } " != *[[:blank:]]"$1"[[:blank:]]* ]] || return 0
   unit_setting Service.Environment "$release/deploy/systemd/$UNIT"
   [[ $REPLY =~ (^|[[:space:]\"\'])$1= ]]
 }

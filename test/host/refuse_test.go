@@ -182,7 +182,7 @@ func TestAMissingToolIsNamed(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.1.0-dev")
 	m.untouched(func() {
-		m.expect(m.deploy("0.1.1-dev", m.without("docker", "flock")), "refused", 10, "not installed on this host: docker flock")
+		m.expect(m.deploy("0.1.1-dev", m.without("aws", "docker", "systemctl", "flock")), "refused", 10, "not installed on this host: aws docker systemctl flock")
 	})
 }
 

@@ -14,6 +14,7 @@ func TestAnImageThatDoesNotFitIsRefusedBeforeItIsPulled(t *testing.T) {
 	images := m.sh("docker images --digests --quiet").stdout
 	m.replace("docker", "case $1 in pull) touch $ATTA_ROOT/pulled ;; esac\n"+m.passOn("docker"))
 	m.untouched(func() {
+		m.expect(m.check("0.0.2-dev", parameter("image-bytes", "999999999999")), "refused", 10, "not enough room for the image: ")
 		a := m.deploy("0.0.2-dev", parameter("image-bytes", "999999999999"))
 		m.expect(a, "refused", 10, "not enough room for the image: ")
 		if !regexp.MustCompile(`var/lib/docker has [0-9]+ MB free, 3814761 MB are needed$`).MatchString(a.Message) || a.Phase != "room" {

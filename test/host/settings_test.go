@@ -119,3 +119,14 @@ func TestANameAloneInTheExampleIsTakenByANewInstance(t *testing.T) {
 		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
 	}
 }
+
+// The release's unit passes the variable of the host.
+func TestANameAloneThatTheUnitPassesIsTaken(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("opt/atta/.env", "https_proxy\n", 0o600)
+	unit := strings.Replace(unitOf(t, "daemon.service"), "EnvironmentFile=/opt/%N/current/release.env", "PassEnvironment=https_proxy\nEnvironmentFile=/opt/%N/current/release.env", 1)
+	if a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit)); a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
