@@ -81,7 +81,7 @@ check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shell
 	$(BIN)/actionlint
 	$(BIN)/actionlint examples/*/.github/workflows/*.yml
 	shellcheck -x $(SCRIPTS)
-	cat deploy/bootstrap/[1-4]*.sh deploy/lib/ambient.sh deploy/lib/history.sh deploy/lib/identity.sh deploy/lib/killed.sh deploy/lib/judge.sh deploy/lib/unit_file.sh deploy/bootstrap/5*.sh | shellcheck -
+	cat deploy/bootstrap/[1-4]*.sh deploy/lib/ambient.sh deploy/lib/engine.sh deploy/lib/history.sh deploy/lib/identity.sh deploy/lib/killed.sh deploy/lib/judge.sh deploy/lib/unit_file.sh deploy/bootstrap/5*.sh | shellcheck -
 	bats test test/host
 
 lint: $(BIN)/golangci-lint ## Run golangci-lint, which takes minutes to compile

@@ -130,6 +130,8 @@ source "${SCRIPT%/*}/lib/parameters.sh"
 source "${SCRIPT%/*}/lib/preflight.sh"
 # shellcheck source=lib/releases.sh
 source "${SCRIPT%/*}/lib/releases.sh"
+# shellcheck source=lib/engine.sh
+source "${SCRIPT%/*}/lib/engine.sh"
 # shellcheck source=lib/identity.sh
 source "${SCRIPT%/*}/lib/identity.sh"
 # shellcheck source=lib/image.sh

@@ -7,35 +7,25 @@ import (
 	"regexp"
 )
 
-var (
-	//go:embed bootstrap/1_main.sh
-	bootstrapMain string
-	//go:embed bootstrap/2_parameters.sh
-	bootstrapParameters string
-	//go:embed bootstrap/3_steps.sh
-	bootstrapSteps string
-	//go:embed bootstrap/4_status.sh
-	bootstrapStatus string
-	//go:embed lib/history.sh
-	history string
-	//go:embed lib/identity.sh
-	identity string
-	//go:embed lib/killed.sh
-	killed string
-	//go:embed lib/judge.sh
-	judge string
-	//go:embed lib/unit_file.sh
-	unitFile string
-	//go:embed lib/ambient.sh
-	ambient string
-	//go:embed bootstrap/5_report.sh
-	bootstrapReport string
-)
+//go:embed bootstrap/*.sh lib/*.sh
+var parts embed.FS
 
 // Bootstrap is the constant script that an SSM command carries, bootstrap.sh without its comments. Script
 // puts its quoted parameters in front of it.
-var Bootstrap = commentLine.ReplaceAllString(
-	bootstrapMain+bootstrapParameters+bootstrapSteps+bootstrapStatus+ambient+history+identity+killed+judge+unitFile+bootstrapReport, "")
+var Bootstrap = commentLine.ReplaceAllString(join(
+	"bootstrap/1_main.sh", "bootstrap/2_parameters.sh", "bootstrap/3_steps.sh", "bootstrap/4_status.sh", "lib/ambient.sh", "lib/engine.sh", "lib/history.sh",
+	"lib/identity.sh", "lib/killed.sh", "lib/judge.sh", "lib/unit_file.sh", "bootstrap/5_report.sh"), "")
+
+func join(names ...string) (text string) {
+	for _, name := range names {
+		part, err := parts.ReadFile(name)
+		if err != nil {
+			panic(err) // the name is wrong
+		}
+		text += string(part)
+	}
+	return text
+}
 
 var commentLine = regexp.MustCompile(`(?m)^[ \t]*#(?:[^!\n].*)?\n`)
 

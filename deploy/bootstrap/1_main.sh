@@ -68,11 +68,14 @@ run_rollback() {
 
 # What a deploy needs of this host, whichever its release. Changes nothing.
 run_doctor() {
-  local folder=$ROOT/opt free identity settings=''
+  local folder=$ROOT/opt free engine identity settings=''
   trap reject_early_exit EXIT
   require_tools
   check_folders
   timeout 15 docker ps --quiet >/dev/null 2>&1 || reject_command engine-unavailable "the Docker engine does not answer"
+  engine=$(timeout 15 docker info --format "$OPEN.DockerRootDir}} $OPEN.SecurityOptions}}" 2>/dev/null) || engine=''
+  describe_unfit_engine "$engine" || reject_command engine-unavailable "systemd does not answer"
+  [[ -z $REPLY ]] || reject_command engine-unfit "$REPLY"
   [[ -d $folder ]] || folder=${ROOT:-/}
   free=$(df --block-size=1M --output=avail -- "$folder" | tail -n 1)
   ((free >= 64)) || reject_command no-space "not enough room: $folder has ${free// /} MB free, a bundle needs 64 MB, and the image its own size"

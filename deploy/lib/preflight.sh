@@ -34,21 +34,16 @@ check_rollback() {
   check_settings
 }
 
-# check_tools: the engine and systemd answer, and the engine can run a unit's container at boot, as
-# root and with folders of /opt. Sets ENGINE to what docker says of itself, and STORE to the folder
-# in which podman, which says it in another form and needs no unit, keeps images.
+# check_tools: the engine and systemd answer, and the engine is fit. Sets ENGINE to what docker says of itself, and STORE to the
+# folder in which podman, which says it in another form, keeps images.
 # https://docs.podman.io/en/latest/markdown/podman-info.1.html
 check_tools() {
-  local unit
   ENGINE=$(query_docker info --format '{{.DockerRootDir}} {{.SecurityOptions}} {{.DriverStatus}}' 2>/dev/null) || ENGINE=''
   STORE=''
   [[ $ENGINE == /* ]] || STORE=$(query_docker info --format '{{.Store.GraphRoot}}' 2>/dev/null) || STORE=''
   [[ $ENGINE == /* ]] || query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer: $(last_engine_error <"$LOG")"
-  unit=$(systemctl show --property=LoadState docker.service) || refuse engine-unavailable "systemd does not answer"
-  [[ $(command -v docker) != */snap/bin/docker ]] ||
-    refuse engine-unfit "Docker is a snap here, whose containers cannot use /opt/$SERVICE: remove it (snap remove docker) and install a package of the system"
-  [[ $ENGINE != *name=rootless* ]] || refuse engine-unfit "the Docker engine runs without root here, and units of the system cannot use it: install it for the system"
-  [[ $ENGINE != /* || $unit != *=not-found ]] || refuse engine-unfit "docker.service is not installed here, so $UNIT would not start at boot: install Docker as a package of the system"
+  describe_unfit_engine "$ENGINE" || refuse engine-unavailable "systemd does not answer"
+  [[ -z $REPLY ]] || refuse engine-unfit "$REPLY"
 }
 
 # The unit, its timers and what they start: all that a release may install.

@@ -55,6 +55,8 @@ func TestADoctorSaysWhatTheHostLacks(t *testing.T) {
 		m.expect(examine(), "ready", 0, "ready for a deploy: ")
 		m.replace("docker", "echo 'Cannot connect to the Docker daemon' >&2; exit 1")
 		m.expect(examine(), "refused", 10, "the Docker engine does not answer")
+		m.replace("docker", "case $1 in info) echo '/x [name=rootless] []'; exit ;; esac\n"+m.passOn("docker"))
+		m.expect(examine(), "refused", 10, "runs without root here")
 		m.replace("docker", m.passOn("docker"))
 	})
 	if m.exists("opt/atta") || m.exists("var/log/atta-deploy.log") {
