@@ -26,8 +26,10 @@ check_folders() {
 
 # prepare_log: from here on what a command says goes to the log, whose last line is then why it failed.
 prepare_log() {
-  local problem
+  local problem free
   problem=$(create_log 2>&1) || reject_command "$(reason_of "$problem")" "this host cannot be written to: ${problem##*$'\n'}"
+  free=$(df --block-size=1K --output=avail -- "$RUN" | tail -n 1)
+  ((free >= 1024)) || reject_command no-space "not enough room: $RUN has ${free// /} KB free, the files of a deploy need 1 MB"
   follow_log
   exec 2>>"$LOG"
 }
@@ -89,7 +91,8 @@ seen_generation() { cat "$HOME_OF_SERVICE/generation" 2>/dev/null || printf 0; }
 # raise_generation NUMBER: never lowers it. A status command does this while a deploy is at work.
 raise_generation() {
   local problem
-  problem=$(install -d -m 0700 "$RUN" 2>&1 && { flock 8 && write_generation "$1"; } 2>&1 8>>"$RUN/$SERVICE.generation") && return 0
+  install -d -m 0700 "$RUN"
+  problem=$({ flock 8 && write_generation "$1"; } 2>&1 8>>"$RUN/$SERVICE.generation") && return 0
   reject_command "$(reason_of "$problem")" "the generation cannot be written to $HOME_OF_SERVICE: ${problem##*: }"
 }
 

@@ -24,7 +24,7 @@ func TestOnEachMachineCaseARestartPolicyIsRefused(t *testing.T) {
 			"0.0.5-dev": {daemon(), own("systemd/atta.service", unit)},
 			"0.0.6-dev": {daemon(), own("systemd/atta-cache.service", strings.NewReplacer("--name=%N", "--name=cache", "${IMAGE}", "redis:7").Replace(unit))},
 			"0.0.7-dev": {daemon(), own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "DOCKER_ARGS=", `"DOCKER_ARGS=--tty --restart=always"`, 1))},
-			"0.0.8-dev": {daemon(), own("more.env", "MORE=--restart on-failure:3\n"), own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "$DOCKER_ARGS", "$MORE", 1))},
+			"0.0.8-dev": {daemon(), own("more.env", "MORE=--restart on-failure:3\n"), own("systemd/atta.service", strings.NewReplacer("$DOCKER_ARGS", "$MORE", "/docker.env", "/more.env").Replace(unitOf(t, "daemon.service")))},
 		} {
 			if a := m.deploy(version, c...); a.Outcome != "refused" || a.Code != deploy.ExitPreflight || !strings.Contains(a.Message, "restart policy") {
 				t.Errorf("%s: %s %d: %s", version, a.Outcome, a.Code, a.Message)
