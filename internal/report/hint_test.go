@@ -203,7 +203,7 @@ func TestACustomSubjectDoesNotSayThatAJobHasNoEnvironment(t *testing.T) {
 }
 
 // A self-hosted runner on EC2, whose instance profile deploys: role-to-assume is empty on purpose, and the job has id-token: write for
-// another step. The metadata service does not answer a container: that is what to mend.
+// another step. The metadata service does not answer a container: that is what to repair.
 func TestARunnerWhoseMetadataDoesNotAnswerIsNotToldToSetARole(t *testing.T) {
 	imds := &smithy.OperationError{ServiceID: "ec2imds", OperationName: "GetMetadata", Err: fmt.Errorf("request canceled, %w", context.DeadlineExceeded)}
 	err := fmt.Errorf("get AWS caller identity: %w", &smithy.OperationError{ServiceID: "STS", OperationName: "GetCallerIdentity",

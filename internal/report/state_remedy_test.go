@@ -119,7 +119,7 @@ func TestTheRemedyForAReleaseThatWasThereBeforeDoesNotDenyTheOneBefore(t *testin
 	}
 }
 
-// The timer was stopped as well: there is no next run to wait for.
+// The timer was stopped as well: no further run will come.
 func TestTheRemedyForAFailedRunWhoseTimerIsStoppedIsNotToWait(t *testing.T) {
 	for _, word := range []string{"timer", "unit-file", "disabled", "digest"} {
 		failed := failedRun(host("i-1", rollout.Drifted, "0.1.29-dev", "0.1.29-dev", "its words"))
@@ -155,7 +155,7 @@ func TestTheRemedyForAnInvalidExampleIsNotToCorrectTheInstance(t *testing.T) {
 	failed.Report.Message = failed.Message
 	result, err := unhealthy(finished(failed), rollout.OutcomeFailed)
 	if hints := strings.Join(report.Hints(result, err), "\n"); strings.Contains(hints, "Correct that line of /opt/atta/.env on the instance") && !strings.Contains(hints, ".env.example") {
-		t.Errorf("there is no such line: %s", hints)
+		t.Errorf("no hint has that line: %s", hints)
 	}
 }
 

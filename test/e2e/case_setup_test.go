@@ -112,7 +112,7 @@ func TestCaseAnInstanceWhoseRoleCameLaterIsHelped(t *testing.T) {
 }
 
 // AWS_ROLE_ARN is a secret of the environment, and the caller of deploy.yml has no secrets: inherit, so role-to-assume is
-// empty. The job may ask for its token: to grant that is no remedy. https://github.com/actions/runner/issues/1490
+// empty. The job may ask for its token: so granting that does not help. https://github.com/actions/runner/issues/1490
 func TestCaseARoleThatIsEmptyIsNotAMissingPermission(t *testing.T) {
 	s := play(t)
 	s.build("0.1.0-dev")

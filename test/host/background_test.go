@@ -21,7 +21,7 @@ func TestTheUnitOfPodmanGenerateSystemdIsTaken(t *testing.T) {
 	}
 }
 
-// test -d is no option of docker.
+// test -d is not an option of docker.
 func TestAHealthCommandWithAnOptionDIsNotDetach(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

@@ -37,7 +37,7 @@ func TestAStepMayPullAnotherImage(t *testing.T) {
 	m.deployed("0.0.2-dev", daemon(), own("systemd/atta.service", text))
 }
 
-// What is no container, and what needs no login, is fit.
+// A program that runs outside a container, and an image that needs no login, are taken.
 func TestWhatHasNoRestartPolicyIsTaken(t *testing.T) {
 	t.Parallel()
 	unit := unitOf(t, "daemon.service")
@@ -98,7 +98,7 @@ func TestAPolicyOfNoFromAVariableIsTaken(t *testing.T) {
 	}
 }
 
-// deploy/local.env is no file of the unit.
+// The unit does not read deploy/local.env.
 func TestAFileThatTheUnitDoesNotReadIsNotItsOwn(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

@@ -46,7 +46,7 @@ func TestSettingsThatTheNextReleaseNeedsAreAllNamedBeforeAnythingChanges(t *test
 	})
 }
 
-// A value of several lines in .env: docker takes the first, and each other line for a variable of its own, most of which
+// A value of several lines in .env: docker takes the first, and each other line for a separate variable, most of which
 // nobody has set. So are the lines of base64, which GNU wraps at 76 columns: https://github.com/moby/moby/issues/12997
 func TestCaseAValueOfSeveralLinesInTheFileIsNotCutSilently(t *testing.T) {
 	t.Parallel()
