@@ -9,6 +9,14 @@ import (
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
+// wantExcused fails the test unless the deploy failed with 30 and quarantined no image.
+func (m standin) wantExcused(a answer) {
+	m.t.Helper()
+	if text := m.text("opt/atta/quarantine"); a.Code != 30 || text != "" {
+		m.t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
+	}
+}
+
 // Another service, whose name begins with that of this one, is started again during the deploy. A step before the program of this
 // one fails.
 func TestAnotherServiceThatIsStartedDoesNotCondemnTheImage(t *testing.T) {
@@ -21,9 +29,7 @@ func TestAnotherServiceThatIsStartedDoesNotCondemnTheImage(t *testing.T) {
 `+m.passOn("docker"))
 	unit := strings.NewReplacer("RestartSec=5", "RestartSec=1", "Restart=always", "ExecStartPre=/bin/sh -c 'docker start atta-worker; echo no such device >&2; exit 1'\nRestart=always").Replace(unitOf(t, "daemon.service"))
 	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), parameter("image", image), parameter("health-timeout", "10"))
-	if text := m.text("opt/atta/quarantine"); a.Code != 30 || strings.Contains(text, "0.0.2-dev") {
-		t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
-	}
+	m.wantExcused(a)
 }
 
 // Docker's client ends with 127 if the engine's message has "no such file or directory", as for a device that the host lacks.
@@ -34,9 +40,7 @@ func TestADeviceThatIsMissingIsNotTheImagesFault(t *testing.T) {
 	m.replace("docker", `case "$*" in run*--device=/dev/kvm*) echo 'docker: Error response from daemon: error gathering device information while adding custom device "/dev/kvm": no such file or directory' >&2; exit 127 ;; esac
 `+m.passOn("docker"))
 	a := m.deploy("0.1.1-dev", daemon(), own("docker.env", "DOCKER_ARGS=--device=/dev/kvm\n"))
-	if text := m.text("opt/atta/quarantine"); a.Code != 30 || text != "" {
-		t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
-	}
+	m.wantExcused(a)
 }
 
 // The first of two commands of a job, which prepares the instance, fails. The image was never started.
@@ -45,9 +49,7 @@ func TestAnEarlierCommandOfAJobDoesNotCondemnTheImage(t *testing.T) {
 	m := boot(t)
 	m.deployed("0.0.1-dev")
 	a := m.deploy("0.0.2-dev", parameter("image", m.push()), own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStart=/bin/sh -c 'echo the share is not mounted >&2; exit 1'\n"+runsImage))
-	if text := m.text("opt/atta/quarantine"); a.Code != 30 || text != "" {
-		t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
-	}
+	m.wantExcused(a)
 }
 
 // Nothing of it was started, so nothing is known of the image.
@@ -67,9 +69,7 @@ func TestAStepThatFailsAgainAndAgainIsNotTheImagesFault(t *testing.T) {
 	m.deployed("0.0.1-dev", daemon())
 	unit := strings.NewReplacer("[Unit]\n", "[Unit]\nStartLimitIntervalSec=0\n", "RestartSec=5", "RestartSec=0", "Restart=always", "ExecStartPre=/bin/sh -c 'sleep 0.7; echo no such device >&2; exit 1'\nRestart=always").Replace(unitOf(t, "daemon.service"))
 	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), parameter("image", m.push()), parameter("health-timeout", "20"), parameter("min-healthy-time", "3"))
-	if text := m.text("opt/atta/quarantine"); a.Code != 30 || strings.Contains(text, "0.0.2-dev") {
-		t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
-	}
+	m.wantExcused(a)
 }
 
 // The program ends at once, and systemd starts the unit again, whose ExecStartPre= takes a while. Since version 243 systemd forgets
@@ -146,9 +146,7 @@ func TestAHookOfTheRuntimeThatFailsIsNotTheImagesFault(t *testing.T) {
 			m.replace("docker", `case "$*" in run*--gpus*) echo '`+text+`' >&2; exit 127 ;; esac
 `+m.passOn("docker"))
 			a := m.deploy("0.1.1-dev", daemon(), own("docker.env", "DOCKER_ARGS=--gpus=all\n"))
-			if text := m.text("opt/atta/quarantine"); a.Code != 30 || text != "" {
-				t.Errorf("%s %d %q; an image that was never started is quarantined: %q", a.Outcome, a.Code, a.Message, text)
-			}
+			m.wantExcused(a)
 		})
 	}
 }
