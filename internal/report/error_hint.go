@@ -125,8 +125,8 @@ var errorHints = []hint{
 	},
 	{sign: "`tag … already names …`", onError: forType(func(e *image.TagConflictError) values { return values{"tag": e.Ref} }),
 		remedy: "A version is released once. Release the change as {next}, or deploy the existing image: `image: {tag}`."},
-	{sign: "`the tag … now points to commit …`", onError: forType(func(*rollout.MovedTagError) values { return values{} }),
-		remedy: "A version is released once, also if its tag is moved: release the change as {next}. If the image of the first commit is right, put the tag back on that commit."},
+	{sign: "`the tag … names commit …`", onError: forType(func(*rollout.MovedTagError) values { return values{} }),
+		remedy: "A version is released once, also if its tag is moved or made later: release the change as {next}. If the image that was pushed is right, put the tag on its commit."},
 	{sign: "`holds another bundle`", onError: forType(func(*bundle.ConflictError) values { return values{} }),
 		remedy: "A version is released once. Release the change as {next}."},
 	{

@@ -101,7 +101,7 @@ var examples = map[string]error{
 	"a quota of ECR":                     image.ErrQuota,
 	"tag …:latest-… already":             &image.TagConflictError{Ref: "r/atta:latest-dev"},
 	"tag … already":                      &image.TagConflictError{Ref: "r/atta:0.1.30-dev"},
-	"the tag … now points":               &rollout.MovedTagError{Version: "0.1.30-dev", Pushed: strings.Repeat("a", 40), Now: strings.Repeat("b", 40)},
+	"the tag … names":                    &rollout.MovedTagError{Version: "0.1.30-dev", Pushed: strings.Repeat("a", 40), Now: strings.Repeat("b", 40)},
 	"holds another bundle":               &bundle.ConflictError{},
 	"the bundle is not in":               errors.Join(bundle.ErrNotFound, call("S3", "GetObject", "NoSuchKey", "")),
 	"not in the registry":                image.ErrNotFound,

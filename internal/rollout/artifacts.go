@@ -122,10 +122,12 @@ func (a *artifacts) recordImage(ctx context.Context) {
 	if a.plan.Bundle.Bucket == "" {
 		return
 	}
-	if recorded, err := a.services.Lease.ReadImage(ctx, a.plan.Release.Version.String()); err == nil && recorded.Digest == a.result.Image.Digest {
+	version := a.plan.Release.Version.String()
+	recorded, err := a.services.Lease.ReadImage(ctx, version)
+	if sameCommit := recorded.Commit == a.plan.Commit || a.plan.Tag != version; err == nil && recorded.Digest == a.result.Image.Digest && sameCommit {
 		return // by the run that has pushed it
 	}
-	err := a.services.Lease.WriteImage(ctx, a.plan.Release.Version.String(), lease.Image{
+	err = a.services.Lease.WriteImage(ctx, version, lease.Image{
 		Digest: a.result.Image.Digest, Deployment: a.plan.DeploymentID, Since: time.Now().UTC().Truncate(time.Second), Commit: a.plan.Commit,
 	})
 	if err != nil {

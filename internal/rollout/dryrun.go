@@ -92,5 +92,5 @@ func (a *artifacts) describeBundle() {
 type MovedTagError struct{ Version, Pushed, Now string }
 
 func (e *MovedTagError) Error() string {
-	return fmt.Sprintf("the tag %s now points to commit %.12s, and the image of that version was pushed for commit %.12s", e.Version, e.Now, e.Pushed)
+	return fmt.Sprintf("the tag %s names commit %.12s, and the image of that version was pushed for commit %.12s", e.Version, e.Now, e.Pushed)
 }

@@ -59,3 +59,18 @@ func TestAMovedTagIsNoticedAfterARunOfTheSameImage(t *testing.T) {
 		t.Errorf("the image of commit 1111111 is to be deployed for commit 2222222:\n%s", found.log)
 	}
 }
+
+// A tag was moved to a commit that builds the same image, and its run, which has no plan, was green: the image is that commit's as well.
+func TestAMovedTagWhoseImageIsTheSameIsTaken(t *testing.T) {
+	s := play(t)
+	tag := []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev"}
+	first := append(tag[:3:3], "GITHUB_SHA=1111111111111111111111111111111111111111")
+	second := append(tag[:3:3], "GITHUB_SHA=2222222222222222222222222222222222222222")
+	s.build("0.1.0-dev")
+	s.run(first...).wants("success")
+	s.run(second...).wants("success")
+	found := s.run(append(second, "operation=plan", "phases=image", "image=", "instance-ids=")...)
+	if found.code != 0 || found.outputs["image-digest"] == "" {
+		t.Errorf("the run of commit 2222222 was green with this image, and now:\n%s", found.log)
+	}
+}
