@@ -39,7 +39,7 @@ invocation_id() { REPLY=${PROPERTY[InvocationID]:-${PROPERTY[ExecMainStartTimest
 note_other_answer() {
   local answers=no
   [[ -n $HEALTH_URL ]] || return 0
-  ! url_answers "$HEALTH_URL" 2 || answers=yes
+  ! url_answers "$HEALTH_URL" || answers=yes
   query_properties
   if [[ ! ${PROPERTY[ActiveState]:-} =~ ^(inactive|failed)$ ]]; then
     run_systemctl stop "$UNIT"
@@ -80,7 +80,7 @@ check_health() {
 excuse_image() {
   local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='exec: |executable|exec format error'
   observe_container
-  [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_started || return 0
+  [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_seen start || return 0
   for wait in 1 0; do # journald may be a moment behind
     said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | grep -avF 'No such container' | last_engine_error) || said=''
     [[ $status =~ ^12[67]$ && -z $said ]] || break
@@ -88,20 +88,20 @@ excuse_image() {
   done
   if [[ $status == 125 ]] || [[ -n $said && $status =~ ^12[67]$ && ! $said =~ $not_runnable ]]; then
     find_unwell 30 start-failed "the engine did not start the container: ${said:-$UNIT ended with $status}" || true
-  elif [[ $STARTED != 40 || $said =~ $not_runnable || $status =~ ^12[67]$ ]]; then
+  elif [[ $STARTED != 40 || $said =~ $not_runnable ]] || { [[ $status =~ ^12[67]$ ]] && was_seen create; }; then
     return 0
   elif [[ ${PROPERTY[Result]:-} == resources ]]; then # such as a file of EnvironmentFile= that is missing
     STARTED=30 UNWELL_REASON=start-failed
   else
-    said=$(journalctl --quiet --no-pager --output=cat --lines=1 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep .) || said=''
+    said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep -avF 'No such container' | tail -n 1) || said=''
     find_unwell 30 step-failed "the container was never started: a step before it failed or timed out ($UNWELL)${said:+; last line: ${said:0:300}}" || true
   fi
 }
 
-# was_started: the engine has started the unit's container, or does not say.
-was_started() {
+# was_seen EVENT: the engine has had this event of the unit's container, or does not say.
+was_seen() {
   local names
-  names=$(list_events '{{.Actor.Attributes.name}}' '{{.Name}}' start) || return 0
+  names=$(list_events '{{.Actor.Attributes.name}}' '{{.Name}}' "$1") || return 0
   grep -qxF -- "$SERVICE" <<<"$names"
 }
 
@@ -265,7 +265,7 @@ describe_last_check() {
   REPLY="; its last check ended with $code: $text"
 }
 
-# url_answers URL [SECONDS]: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.
+# url_answers URL: with a status of 2xx or 3xx. Sets REPLY to the status, or to nothing.
 url_answers() {
   local place=${1#http://} host port=80 path=/
   host=${place%%/*}
@@ -273,7 +273,7 @@ url_answers() {
   if [[ $host =~ :[0-9]+$ ]]; then
     port=${host##*:} host=${host%:*}
   fi
-  REPLY=$(timeout --foreground -k 5 "${2:-10}" bash "$SCRIPT" request "$host" "$port" "$path" 2>/dev/null) || REPLY='' # "did not answer" says it
+  REPLY=$(timeout --foreground -k 5 10 bash "$SCRIPT" request "$host" "$port" "$path" 2>/dev/null) || REPLY='' # "did not answer" says it
   [[ $REPLY == [23]* ]]
 }
 

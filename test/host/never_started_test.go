@@ -172,7 +172,21 @@ func TestTheMessageOfAnEarlierStepIsNotTheCause(t *testing.T) {
 	m.deployed("0.0.1-dev", daemon())
 	unit := strings.Replace(unitWithOptions, "ExecStart=/usr/bin/docker run OPTIONS--pull=never --name=%N ${IMAGE} -serve", "ExecStart=/bin/sh -c 'mount-the-share-of-atta /data && exec docker run --pull=never --name=%N $IMAGE -serve'", 1)
 	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), parameter("health-timeout", "10"))
-	if strings.Contains(a.Message, "No such container") {
+	if !strings.Contains(a.Message, "mount-the-share-of-atta") || strings.Contains(a.Message, "No such container") {
 		t.Errorf("%s %d %q", a.Outcome, a.Code, a.Message)
+	}
+}
+
+// The unit's own shell fails before it comes to docker, in words of its own or without any.
+func TestAShellThatFailsBeforeDockerIsNotTheImagesFault(t *testing.T) {
+	t.Parallel()
+	for name, first := range map[string]string{"silent": "test -r /data/key || exit 126; ", "not found": "mount-the-share-of-atta /data && "} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			unit := strings.Replace(unitOf(t, "daemon.service"), "ExecStart=", "ExecStart=/bin/sh -c '"+first+"exec \"$0\" \"$@\"' ", 1)
+			m.wantExcused(m.deploy("0.0.2-dev", daemon(), parameter("image", m.push()), own("systemd/atta.service", unit), parameter("health-timeout", "10")))
+		})
 	}
 }
