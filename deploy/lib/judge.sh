@@ -91,7 +91,7 @@ disregard_stopped_run() {
 mark_rollback() {
   local version
   if [[ $2 == *'"outcome":"rollback-failed"'* && -d $1/current ]]; then
-    : >"$1/current/rollback-failed" || return 0
+    ln -f -- "$1/current/release.env" "$1/current/rollback-failed" || return 0 # a link needs no room on a disk that is full
     flush_to_disk "$1/current"
   elif [[ $2 == *'"outcome":"deployed"'* ]]; then
     while IFS= read -r version; do

@@ -195,3 +195,15 @@ func TestAJobAfterARollbackThatFailedIsNotGreenWithoutARun(t *testing.T) {
 	m.expect(m.deploy("0.0.1-dev"), "deployed", 0, "0.0.1-dev ran and succeeded")
 	m.wantInSync()
 }
+
+// On a disk that is full to the last inode no file can be made: here, since a link of the mark's name leads nowhere.
+func TestAFailedRollbackIsMarkedOnAFullDisk(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	checked := []change{daemon(), parameter("health-command", "test ! -e $ATTA_ROOT/outage"), parameter("health-timeout", "3"), parameter("min-healthy-time", "1")}
+	m.deployed("0.0.1-dev", checked...)
+	m.write("outage", "", 0o644)
+	m.output("ln -s /nonexistent/file $ATTA_ROOT/opt/atta/releases/0.0.1-dev/rollback-failed")
+	m.expect(m.deploy("0.0.2-dev", checked...), "rollback-failed", 41, "")
+	m.wantFailedRollback()
+}
