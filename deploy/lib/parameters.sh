@@ -18,7 +18,6 @@ stage_settings() {
   if [[ -n $SETTINGS_FROM ]]; then
     check_settings_reach "$BASE/releases/$TO/deploy/systemd/$UNIT"
     read_settings "$BASE/releases/$TO/deploy/.env.example"
-    SUSPECT=0 # only its values are taken, and not the file
     refuse_invalid_line "deploy/.env.example of $TO"
     fetch_parameters
     text="# from $SETTINGS_FROM"

@@ -3,15 +3,15 @@
 # Part of ec2_deploy.sh.
 
 # read_settings FILE…: reads them as docker does, those that are there. Sets SETTING to the values by name, of two of a name
-# the last, NAMES to the names in order, and INVALID to the number of the first line that docker
-# does not take, or 0, and SUSPECT to that of the first that is probably the rest of a value of several lines: docker takes a name
-# alone for a variable of the unit, and a line of base64, which GNU wraps after 76 characters, may look like a name.
+# the last, NAMES to the names in order, and to the number of the first line, or 0: INVALID, which docker does not take;
+# SUSPECT, the rest of a value of several lines; UNSET, a name alone, which docker takes for a variable of the unit, and ignores
+# if there is none.
 # https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
 declare -gA SETTING=()
-NAMES=() INVALID=0 SUSPECT=0
+NAMES=() INVALID=0 SUSPECT=0 UNSET=0
 read_settings() {
   local file line name number value=''
-  SETTING=() NAMES=() INVALID=0 SUSPECT=0
+  SETTING=() NAMES=() INVALID=0 SUSPECT=0 UNSET=0
   for file; do
     number=0
     [[ -e $file ]] || continue
@@ -27,15 +27,24 @@ read_settings() {
       name=${line%%=*}
       if [[ -z $name || $name == *[[:space:]]* ]]; then
         ((INVALID > 0)) || INVALID=$number
-      elif [[ $line != *=* || $name == *[+/]* ]] && ! unit_sets "$line" || [[ $value =~ ^[A-Za-z0-9+/]{76}$ && $line =~ ^[A-Za-z0-9+/]+={0,2}$ ]]; then
+      elif [[ $line != *=* && ! $line =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]] || continues_base64 "$value" "$line"; then
         ((SUSPECT > 0)) || SUSPECT=$number
-      elif [[ $line == *=* && $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
+      elif [[ $line != *=* ]]; then
+        ((UNSET > 0)) || unit_sets "$line" || UNSET=$number
+      elif [[ $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
         [[ -n ${SETTING[$name]+set} ]] || NAMES+=("$name")
         SETTING[$name]=${line#*=}
       fi
       value=${line#*=}
     done <"$file"
   done
+}
+
+# continues_base64 VALUE LINE: the line looks like the next one of a value in base64, which is wrapped after 64 (PEM) or 76 (GNU)
+# characters and has a multiple of four, and not like a variable in capitals.
+continues_base64() {
+  local value=${1#[\"\']} line=${2%[\"\']}
+  [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^[A-Z][A-Z0-9]*=?$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
 }
 
 # unit_sets NAME: the unit has a variable of this name for docker, its client.
@@ -59,7 +68,7 @@ docker_reads_settings() {
 # check_settings: the settings must have what .env.example asks for: for KEY=value a line of that name,
 # for KEY= one with a value. A rollback reads no parameters: the release has its own.
 check_settings() {
-  local release=$BASE/releases/$TO example name found needed=() missing=() place=/opt/$SERVICE/.env made=no
+  local release=$BASE/releases/$TO example name found needed=() missing=() place=/opt/$SERVICE/.env
   SETTINGS=$release/settings.env
   [[ $ACTION == rollback ]] || stage_settings
   example=$release/deploy/.env.example
@@ -68,18 +77,17 @@ check_settings() {
   for name in ${NAMES[@]+"${NAMES[@]}"}; do
     needed+=("$name=${SETTING[$name]}")
   done
-  SUSPECT=0 # a name alone says what the program can have
   [[ -e $BASE/.env ]] && is_rollback || refuse_invalid_line "deploy/.env.example of $TO"
   if [[ ! -e $BASE/.env ]]; then
     [[ -z $SETTINGS_FROM ]] || example=/dev/null # its values are in settings.env, and these would win
     install -m 0600 -- "$example" "$BASE/.env.new"
     mv -T -- "$BASE/.env.new" "$BASE/.env"
     log_note "made $BASE/.env from $example"
-    made=yes
   fi
   read_settings "$BASE/.env"
-  [[ $made == no ]] || SUSPECT=0
-  refuse_invalid_line "/opt/$SERVICE/.env"
+  refuse_invalid_line "$place"
+  ((UNSET == 0)) || cmp -s -- "$example" "$BASE/.env" || ! docker_reads_settings .env ||
+    IGNORED+="; warning: $place, line $UNSET, has no value; docker ignores it unless $UNIT has a variable of that name"
   if [[ $ALLOW_ENV_FILE == false && $ACTION != rollback ]] && grep -q '^[^#]*=' "$BASE/.env"; then
     found="sets ${NAMES[*]-}"
     ((INVALID == 0 && ${#NAMES[@]} > 0)) || found="has settings" # a name may be a line of a secret

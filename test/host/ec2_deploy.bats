@@ -98,7 +98,7 @@ release() {
   BASE=$BATS_TEST_TMPDIR UNIT=atta.service read_settings "$BATS_TEST_TMPDIR/env"
   [ "${NAMES[*]}" = 'BOM INDENTED TWICE my.key-2 LAST' ]
   [ "${SETTING[BOM]}${SETTING[INDENTED]}${SETTING[TWICE]}${SETTING[my.key-2]}${SETTING[LAST]}" = '1 a x=yend' ]
-  [ "$INVALID:$SUSPECT" = 0:7 ]
+  [ "$INVALID:$SUSPECT:$UNSET" = 0:0:7 ]
 }
 
 @test "of several files of settings the last one wins, and one may be missing" {

@@ -67,15 +67,54 @@ func TestCaseAValueOfSeveralLinesInTheFileIsNotCutSilently(t *testing.T) {
 	m.deployed("0.1.4-dev")
 }
 
-// base64 of 60 bytes, wrapped at 76 columns: the second line ends with =, so that it looks like a variable.
-func TestAValueOfTwoLinesOfBase64IsNotCutSilently(t *testing.T) {
+// GNU wraps base64 after 76 characters, PEM and openssl after 64. The next line may look like a variable or a name alone.
+func TestAValueOfSeveralLinesOfBase64IsNotCutSilently(t *testing.T) {
 	t.Parallel()
-	m := bootDeployed(t, "0.1.0-dev")
-	text := "TLS_KEY=" + strings.TrimSpace(m.output("head -c 62 /dev/zero | base64")) + "\n"
-	m.write("opt/atta/.env", text, 0o600)
-	a := m.deploy("0.1.1-dev")
-	if a.exit != int(deploy.ExitPreflight) || a.Reason != deploy.ReasonSettingsInvalid {
-		t.Errorf("%q: %s, %q", text, a.Outcome, a.Message)
+	for name, command := range map[string]string{
+		"GNU": "seq 99 | head -c 62 | base64", "openssl": "seq 99 | head -c 64 | base64 -w 64",
+		"a whole line": "seq 99 | head -c 96 | base64 -w 64", "quoted": `printf '"%s"' "$(seq 99 | head -c 64 | base64 -w 64)"`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := bootDeployed(t, "0.1.0-dev")
+			m.write("opt/atta/.env", "TLS_KEY="+strings.TrimSpace(m.output(command))+"\n", 0o600)
+			if a := m.deploy("0.1.1-dev"); a.exit != int(deploy.ExitPreflight) || a.Reason != deploy.ReasonSettingsInvalid {
+				t.Errorf("%s, %q", a.Outcome, a.Message)
+			}
+		})
+	}
+}
+
+// What docker takes, and is no rest of the value before it.
+func TestLinesThatLookOddAreTaken(t *testing.T) {
+	t.Parallel()
+	token := "TOKEN=" + strings.Repeat("ab12", 19) + "\n"
+	for name, text := range map[string]string{
+		"an empty variable after a long token":     token + "DEBUG=\n",
+		"an empty variable of three letters":       token + "KEY=\n",
+		"a name alone after a long token":          token + "https_proxy\n",
+		"a name with slashes, as of AWS AppConfig": "/config/application/url=http://x\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.write("opt/atta/.env", text, 0o600)
+			if a := m.deploy("0.0.1-dev", daemon()); a.Outcome != "deployed" {
+				t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+			}
+		})
+	}
+}
+
+// Docker ignores a name alone of which the unit has no variable. That a drop-in or systemd itself sets one cannot be known before.
+func TestANameAloneOfNoVariableIsAWarning(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("etc/systemd/system/atta.service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", 0o644)
+	m.write("opt/atta/.env", "GREETING=x\nhttps_proxy\n", 0o600)
+	a := m.deploy("0.0.1-dev", daemon())
+	if want := "0.0.1-dev runs; warning: /opt/atta/.env, line 2, has no value; docker ignores it unless atta.service has a variable of that name"; a.Message != want {
+		t.Errorf("%s: %q", a.Outcome, a.Message)
 	}
 }
 
@@ -85,7 +124,9 @@ func TestANameAloneThatTheUnitSetsIsTaken(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	m.write("opt/atta/.env", "IMAGE_TAG\nREGION\n", 0o600)
-	m.deployed("0.0.1-dev", daemon())
+	if a := m.deployed("0.0.1-dev", daemon()); a.Message != "0.0.1-dev runs" {
+		t.Errorf("%q", a.Message)
+	}
 	if got := m.output("docker container inspect --format '{{json .Config.Env}}' atta"); !strings.Contains(got, `"IMAGE_TAG=0.0.1-dev"`) {
 		t.Errorf("the program has %s", got)
 	}
