@@ -66,10 +66,13 @@ func (h *Host) hasRelease() bool {
 // triedRelease reports whether a host has started the release, and does not run it for a reason that others may have
 // as well.
 func (h *Host) triedRelease() bool {
+	ofThisHost := h.Report != nil && slices.Contains([]deploy.Reason{deploy.ReasonCutOff, deploy.ReasonStopped, deploy.ReasonScriptFailed}, h.Report.Reason)
 	switch h.State {
 	case RolledBack:
-		return h.Report == nil || !slices.Contains([]deploy.Reason{deploy.ReasonCutOff, deploy.ReasonStopped, deploy.ReasonScriptFailed}, h.Report.Reason)
-	case RollbackFailed, Drifted:
+		return !ofThisHost
+	case RollbackFailed: // one that was new had nothing to lose
+		return !ofThisHost || h.Before != ""
+	case Drifted:
 		return true
 	}
 	// An engine that does not answer says nothing about the release.

@@ -176,3 +176,23 @@ func TestImageThatIsHealthyElsewhereIsNotQuarantined(t *testing.T) {
 		}
 	})
 }
+
+// An instance that an auto scaling group has just started is at fault itself, twice: its deploy is cut off or a step of it fails (no
+// room in /run, a restart after its first boot), and its rollback to nothing as well. That says nothing about the release, which is
+// healthy elsewhere.
+func TestANewInstanceThatCannotRollBackForItsOwnReasonRollsNothingBack(t *testing.T) {
+	for _, reason := range []deploy.Reason{deploy.ReasonScriptFailed, deploy.ReasonCutOff} {
+		t.Run(string(reason), func(t *testing.T) {
+			onFixture(t, func(t *testing.T, f *fixture) {
+				plan, first, second := f.planWithNewInstance()
+				second.NextBehavior = func(string) simhost.Behavior {
+					return simhost.Behavior{NotProved: reason, Unhealthy: true, RollbackFails: true}
+				}
+				result, err := f.runPlan(plan)
+				if runs := first.State().Version; runs != "0.1.30-dev" || err == nil {
+					t.Errorf("%s: the healthy instance runs %s: %v", states(result), runs, err)
+				}
+			})
+		})
+	}
+}
