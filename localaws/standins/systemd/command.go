@@ -106,10 +106,15 @@ func splitWords(line string) ([]string, error) {
 }
 
 // substituteVariables puts variables into one argument: ${NAME} anywhere, one unknown is
-// empty; $NAME alone becomes as many words as its value has; $$ is a dollar.
+// empty; $NAME alone becomes as many words as its value has, quotes included; $$ is a dollar:
+// https://www.freedesktop.org/software/systemd/man/latest/systemd.service.html#Command%20lines
 func substituteVariables(word string, env []string) []string {
 	if name, ok := strings.CutPrefix(word, "$"); ok && isName(name) {
-		return strings.Fields(lookupEnv(env, name))
+		value := lookupEnv(env, name)
+		if words, err := splitWords(value); err == nil {
+			return words
+		}
+		return strings.Fields(value)
 	}
 	out := ""
 	for {
