@@ -212,7 +212,7 @@ func TestTheScriptsShareNoFunctionNameWithAnotherMeaning(t *testing.T) {
 	const names = `^([a-z_]+)\(\)`
 	shared := []string{
 		"add_to_history", "add_unit_value", "confirm_marks", "describe_unfit_engine", "disregard_stopped_run", "explain_refusal", "find_in_history", "flush_to_disk", "forget_rollout", "has_finished", "ignore_ambient_settings", "is_success_status", "json_string", "judge_container", "last_log_line", "last_message", "last_unit_value",
-		"main", "mark_rollback", "name_identity", "observe_container", "put_back_release", "read_properties", "restore_rollout", "settle_killed_command", "settle_rollout", "starts_at_boot", "unit_setting",
+		"main", "mark_rollback", "name_identity", "observe_container", "print_log", "put_back_release", "read_properties", "restore_rollout", "settle_killed_command", "settle_rollout", "starts_at_boot", "unit_setting",
 	}
 	var both []string
 	for _, name := range found(bootstrap, names) {

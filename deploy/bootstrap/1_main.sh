@@ -79,7 +79,10 @@ run_doctor() {
   [[ -d $folder ]] || folder=${ROOT:-/}
   free=$(df --block-size=1M --output=avail -- "$folder" | tail -n 1)
   ((free >= 64)) || reject_command no-space "not enough room: $folder has ${free// /} MB free, a bundle needs 64 MB, and the image its own size"
-  [[ -w $folder ]] || reject_command script-failed "this host cannot be written to: $folder is read-only"
+  check_run
+  for folder in "${LOG%/*}" "$folder"; do
+    [[ -w $folder ]] || reject_command script-failed "this host cannot be written to: $folder is read-only"
+  done
   identity=$(timeout -k 5 20 aws sts get-caller-identity --region "${GIVEN[region]}" --query Arn --output text 2>&1) || {
     [[ ! ${identity##*$'\n'} =~ $INVALID_CREDENTIALS ]] || reject_command bundle-unavailable "$(explain_refusal "${identity##*$'\n'}" '')"
     [[ ! ${identity##*$'\n'} =~ [Cc]redentials ]] || reject_command bundle-unavailable "this host has no credentials to download with: ${identity##*$'\n'}"
@@ -106,7 +109,6 @@ begin_command() {
   require_tools
   check_folders
   prepare_log
-  log_line "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
   hold_host_lock
   recover_interrupted_deploy
   settle_killed_command
@@ -140,5 +142,5 @@ run_status() {
   [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
   trap - EXIT
   print_report "$outcome" 0 "" status "$INSTALLED"
-  [[ -z $ABOUT || $ABOUT =~ ^(none|(deployed|unchanged):.*)$ ]] || print_log_end "${GIVEN[about]}"
+  [[ -z $ABOUT || $ABOUT =~ ^(none|(deployed|unchanged):.*)$ ]] || print_log "${GIVEN[about]}" | tail -n 60 | tail -c 6000
 }

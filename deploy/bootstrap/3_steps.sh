@@ -24,14 +24,21 @@ check_folders() {
     reject_command unsafe-folder "$home/recover does not lead to a release's script: $(readlink -- "$home/recover")"
 }
 
-# prepare_log: from here on what a command says goes to the log, whose last line is then why it failed.
+# prepare_log: from here on what a command says goes to the log, whose last line is then why it failed. A log that is full stops no rollback.
 prepare_log() {
-  local problem free
-  problem=$(create_log 2>&1) || reject_command "$(reason_of "$problem")" "this host cannot be written to: ${problem##*$'\n'}"
-  free=$(df --block-size=1K --output=avail -- "$RUN" | tail -n 1)
-  ((free >= 1024)) || reject_command no-space "not enough room: $RUN has ${free// /} KB free, the files of a deploy need 1 MB"
+  local problem
+  problem=$(create_log 2>&1) || [[ $COMMAND == rollback && $problem == *'No space left'* ]] ||
+    reject_command "$(reason_of "$problem")" "this host cannot be written to: ${problem##*$'\n'}"
+  check_run
   follow_log
-  exec 2>>"$LOG"
+  exec 2>>"$LOG" || exec 2>/dev/null
+}
+
+# check_run: systemd does not read units again while /run has less than 16 MB: https://github.com/systemd/systemd/pull/5219
+check_run() {
+  local free
+  free=$(df --block-size=1M --output=avail -- "$ROOT/run" | tail -n 1)
+  ((free >= 17)) || reject_command no-space "not enough room: $ROOT/run has ${free// /} MB free, systemd needs 16 MB to reload units, and a deploy 1 MB for its files"
 }
 
 # The log may hold what the program has printed, so it is root's alone.
@@ -40,7 +47,8 @@ create_log() {
   mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}" && install -d -m 0700 "$RUN" || return
   size=$(stat -c %s -- "$LOG" 2>/dev/null) || size=0
   ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1" || return
-  [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
+  [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG" || return
+  add_to_log "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
 }
 
 # reason_of PROBLEM: prints the reason for what a command said.

@@ -1,9 +1,11 @@
 
 # --- report
 
-log_line() { TZ=UTC printf '%(%FT%TZ)T bootstrap: %s\n' -1 "$*" >>"$LOG" || true; }
+add_to_log() { TZ=UTC printf '%(%FT%TZ)T bootstrap: %s\n' -1 "$*" >>"$LOG"; }
 
-last_log_line() { tail -n 1 "$LOG" 2>/dev/null || true; }
+log_line() { add_to_log "$@" || true; }
+
+last_log_line() { print_log | tail -n 1; }
 
 # flush_to_disk PATH…: what was written is on the disk. Before coreutils 8.24 sync takes no
 # arguments, says so, and writes everything.
@@ -38,14 +40,11 @@ abort_command() {
 # append_history LINE: by the release's script, if the command came so far.
 append_history() { add_to_history "$COMMAND" "$1" || log_line "the history cannot be written"; }
 
-# print_log_end DEPLOYMENT: the end of its log, after the result line.
-print_log_end() { sed -n "/ bootstrap: deployment $1:/,\$p" "$LOG" 2>/dev/null | tail -n 60 | tail -c 6000 || true; }
-
-# exit_with_log CODE: prints the end of this deployment's log and exits with a code that the
+# exit_with_log CODE: prints the end of this deployment's log, after the result line, and exits with a code that the
 # agent passes on. It takes 168 for success, 169 for a skip, 194 for a reboot request.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html
 exit_with_log() {
-  print_log_end "$DEPLOYMENT"
+  print_log | tail -n 60 | tail -c 6000
   case $1 in
     10 | 20 | 30 | 40 | 41 | 50 | 51) exit "$1" ;;
     *) exit 30 ;;

@@ -11,3 +11,6 @@ add_to_history() {
   [[ -z $(tail -c 1 -- "$file" 2>/dev/null) ]] || printf '\n' >>"$file" || return
   (umask 077 && TZ=UTC printf '%(%FT%TZ)T %s %s\n' -1 "$1" "$2" >>"$file") && flush_to_disk "$file"
 }
+
+# print_log [DEPLOYMENT]: the log, from where the deployment, this one by default, began. The last line of an earlier one would be no cause.
+print_log() { sed -n "/ bootstrap: deployment ${1:-$DEPLOYMENT}:/,\$p" "$LOG" 2>/dev/null || true; }

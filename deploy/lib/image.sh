@@ -108,9 +108,9 @@ pull_image() {
   elif ! is_ecr_host "$registry" "$endpoint"; then
     problem="$registry is not an ECR registry, so it does not get the password for ECR; AWS names $endpoint"
   elif ! printf '%s' "$token" | base64 -d | sed 's/^AWS://' | docker login --username AWS --password-stdin "$registry" >&2; then
-    problem="log in to $registry: $(last_engine_error <"$LOG")"
+    problem="log in to $registry: $(print_log | last_engine_error)"
   elif ! pull_with_retries; then
-    problem="pull $IMAGE: $(last_engine_error <"$LOG")"
+    problem="pull $IMAGE: $(print_log | last_engine_error)"
     if [[ $problem =~ starport-layer-bucket|'HTTP 403 response body: invalid character' ]]; then
       problem+="; the layers are in S3, and this host has to reach s3://prod-$region-starport-layer-bucket: allow it in the policy of the VPC endpoint for S3, or in the proxy"
     else
@@ -131,7 +131,7 @@ pull_with_retries() {
     if docker pull --quiet "$IMAGE" 2>&1 | sed -u 's/?[^" ]*X-Amz-[^" ]*//g' >&2; then
       return 0
     fi
-    said=$(last_engine_error <"$LOG")
+    said=$(print_log | last_engine_error)
     [[ $said =~ toomanyrequests|'Rate exceeded'|EOF|'reset by peer'|'TLS handshake timeout'|' '50[0234]' ' ]] || return 1
     ((try < 4)) || return 1
     log_note "the pull is tried again: $said"

@@ -41,7 +41,7 @@ check_tools() {
   ENGINE=$(query_docker info --format '{{.DockerRootDir}} {{.SecurityOptions}} {{.DriverStatus}}' 2>/dev/null) || ENGINE=''
   STORE=''
   [[ $ENGINE == /* ]] || STORE=$(query_docker info --format '{{.Store.GraphRoot}}' 2>/dev/null) || STORE=''
-  [[ $ENGINE == /* ]] || query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer: $(last_engine_error <"$LOG")"
+  [[ $ENGINE == /* ]] || query_docker ps --quiet >/dev/null || refuse engine-unavailable "the Docker engine does not answer: $(print_log | last_engine_error)"
   describe_unfit_engine "$ENGINE" || refuse engine-unavailable "systemd does not answer"
   [[ -z $REPLY ]] || refuse engine-unfit "$REPLY"
 }

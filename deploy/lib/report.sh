@@ -57,8 +57,8 @@ log_note() {
 # log_wait WHAT SECONDS: what is waited for, and until when.
 log_wait() { log_note "waiting for $1, until $(date -u -d "+$2 seconds" +%FT%TZ)"; }
 
-# last_log_line: of the log, without the time and the version that this script puts before its own.
-last_log_line() { tail -n 1 "$LOG" 2>/dev/null | sed 's/^20[0-9TZ:-]* [^ ]*: //' || true; }
+# last_log_line: without the time and the version that this script puts before its own.
+last_log_line() { print_log | tail -n 1 | sed 's/^20[0-9TZ:-]* [^ ]*: //'; }
 
 # last_engine_error: of the last lines that docker or podman printed, the last that is not advice. Of a
 # settings file that it does not take docker prints the line, which may be a secret.

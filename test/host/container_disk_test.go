@@ -73,7 +73,7 @@ func TestE2EAHostWhereNothingCanBeWrittenSaysSoInThePreflight(t *testing.T) {
 	before := m.snapshot()
 	for version, c := range map[string]struct{ begin, end, message string }{
 		"0.1.0-dev": {"mount --bind /opt /opt && mount -o remount,bind,ro /opt", "umount /opt", "Read-only file system"},
-		"0.1.1-dev": {"dd if=/dev/zero of=/run/filler bs=4K 2>/dev/null; dd if=/dev/zero of=/run/crumbs bs=1 count=4096 2>/dev/null; test -e /run/filler", "rm -f /run/filler /run/crumbs", "not enough room: /run/atta-deploy has 0 KB free"},
+		"0.1.1-dev": {"dd if=/dev/zero of=/run/filler bs=4K 2>/dev/null; dd if=/dev/zero of=/run/crumbs bs=1 count=4096 2>/dev/null; test -e /run/filler", "rm -f /run/filler /run/crumbs", "not enough room: /run has 0 MB free"},
 	} {
 		m.output(c.begin)
 		a := m.deploy(version, serving("8081"))

@@ -5,6 +5,7 @@ package host_test
 import (
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 )
 
@@ -57,4 +58,57 @@ func TestAChangeThatCannotBeWrittenDownIsNotBegun(t *testing.T) {
 		t.Error("the deploy is still under way")
 	}
 	m.deployed("0.0.2-dev", daemon())
+}
+
+// The disk had an error, and the kernel has made it read-only. The log of the earlier deploy is there.
+func TestAReadOnlyDiskIsTheCauseAndNotTheEndOfTheLastDeploy(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.write("run/command", script(m.prepare("0.0.2-dev").args), 0o755)
+	a := m.readResult(m.sh(`unshare --mount sh -c 'for f in opt var; do mount --bind "$ATTA_ROOT/$f" "$ATTA_ROOT/$f" && mount -o remount,bind,ro "$ATTA_ROOT/$f" || exit; done; exec "$ATTA_ROOT/run/command"'`))
+	if !strings.Contains(a.Message, "ead-only") || strings.Contains(a.Message, "0.0.1-dev") {
+		t.Errorf("%s %d %s: %s\n%s", a.Outcome, a.exit, a.Reason, a.Message, a.stderr)
+	}
+}
+
+// /var/log is full. Whether the release is deployed or refused for it, the last line of the last deploy is not why.
+func TestAFullLogIsNotTheEndOfTheLastDeploy(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.write("run/command", script(m.prepare("0.0.2-dev", daemon()).args), 0o755)
+	a := m.readResult(m.sh(`cd $ATTA_ROOT/run && mkdir log && unshare --mount sh -c '
+mount -t tmpfs -o size=64k tmpfs log && tail -n 1 $ATTA_ROOT/var/log/atta-deploy.log >log/atta-deploy.log && mount --bind log $ATTA_ROOT/var/log &&
+while cat log/atta-deploy.log >>log/more 2>/dev/null; do :; done
+while tail -n 1 $ATTA_ROOT/var/log/atta-deploy.log | cat - >>$ATTA_ROOT/var/log/atta-deploy.log 2>/dev/null; do :; done
+exec ./command'`))
+	if a.Outcome != "deployed" && (strings.Contains(a.Message, "0.0.1-dev") || a.Reason != "no-space") {
+		t.Errorf("%s %d %s: %s\n%s", a.Outcome, a.exit, a.Reason, a.Message, a.stderr)
+	}
+}
+
+// systemd reloads nothing while less than 16 MB of /run are free, so neither the new release nor, in the rollback, the old one would be
+// started: https://github.com/systemd/systemd/pull/5219
+func TestAHostWhereSystemdCouldNotReloadIsRefusedBeforeItChanges(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.wrap("df", `case "$*" in */run) printf 'Avail\n8\n'; exit ;; esac`)
+	m.replace("systemctl", `[ "$1" != daemon-reload ] || { echo 'Failed to reload daemon: Refusing to reload, not enough space available on /run/systemd. Currently, 8.0M are free, but a safety buffer of 16.0M is enforced.' >&2; exit 1; }
+`+m.passOn("systemctl"))
+	a := m.deploy("0.0.2-dev", daemon())
+	if state := strings.TrimSpace(m.sh("systemctl is-active atta").stdout); a.Outcome != "refused" || state != "active" {
+		t.Errorf("%s %d: %s; atta.service is %s", a.Outcome, a.exit, a.Message, state)
+	}
+}
+
+// A deploy would be refused: /run is full.
+func TestTheDoctorSeesThatRunIsFull(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.wrap("df", `case "$*" in */run) printf 'Avail\n10\n'; exit ;; esac`)
+	m.expect(m.deploy("0.0.2-dev"), "refused", 10, "not enough room")
+	m.expect(m.send([]string{"doctor", "--service=atta", "--region=us-east-1", "--deployment=ask"}), "refused", 10, "not enough room")
 }
