@@ -148,6 +148,8 @@ source "${SCRIPT%/*}/lib/judge.sh"
 source "${SCRIPT%/*}/lib/evidence.sh"
 # shellcheck source=lib/units.sh
 source "${SCRIPT%/*}/lib/units.sh"
+# shellcheck source=lib/blame.sh
+source "${SCRIPT%/*}/lib/blame.sh"
 # shellcheck source=lib/health.sh
 source "${SCRIPT%/*}/lib/health.sh"
 # shellcheck source=lib/rollback.sh

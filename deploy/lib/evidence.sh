@@ -74,8 +74,8 @@ list_events() {
 is_evident() {
   observe_container
   [[ " $* " == *" $EVIDENCE "* ]] && return 0
-  if [[ $EVIDENCE == failed ]]; then
-    find_unwell 40 unhealthy "$UNIT: $SEEN"
+  if [[ $EVIDENCE == failed || $EVIDENCE == at-work ]]; then
+    find_ended "$UNIT: $SEEN"
   else
     find_unwell 30 not-seen "$UNIT: $SEEN"
   fi
@@ -154,8 +154,6 @@ check_docker_options() {
   # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
   [[ ${1##*/} == "$UNIT" ]] || return 0
   [[ ! $REPLY =~ --pull[=[:blank:]]+[\"\']?always ]] || refuse_pull
-  ! is_detached "$1" ||
-    refuse unit-invalid "the container of deploy/systemd/$UNIT runs in the background, so systemd would take it for ended at once: remove --detach"
   unit_setting Service.ExecStartPre "$1"
   while IFS= read -r line; do
     [[ $line =~ ^[@:+!|]*- || ! $line =~ (docker|podman)\ +(image\ +)?pull\ .*\$\{?IMAGE([^A-Za-z0-9_]|$) ]] || refuse_pull
@@ -166,32 +164,13 @@ refuse_pull() {
   refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
 }
 
-# is_detached FILE: the unit's process is the client of a container in the background, which ends at once, and the unit with it:
-# https://github.com/scollier/SATraining/issues/67. A shell may go on, and a unit may not need the process.
-is_detached() {
-  local word words=()
-  last_unit_value Service.Type "$1"
-  [[ ! $REPLY =~ ^(forking|notify) ]] || return 1
-  last_unit_value Service.RemainAfterExit "$1"
-  [[ ! ${REPLY,,} =~ ^(1|yes|y|true|t|on)$ ]] || return 1
-  docker_options "$1" own
-  read -ra words <<<"$REPLY"
-  for word in ${words[@]+"${words[@]}"}; do
-    [[ ! $word =~ ^(--detach(=(1|t|T|true|TRUE|True))?|-[itPq]*d([^=].*|=(1|t|T|true|TRUE|True))?)$ ]] || return 0
-  done
-  return 1
-}
-
-# docker_options FILE [own]: sets REPLY to what the unit's commands give to docker run before the image, and to the values of the
-# variables that they name there, which come from the unit or from the files that it reads; with own, only those of a docker that
-# is not started by a shell and runs the container by which a deploy sees the unit. An argument with blanks is one word.
+# docker_options FILE: sets REPLY to what the unit's commands give to docker run before the image, and to the values of the variables
+# that they name there, which come from the unit or from the files that it reads.
 docker_options() {
   local line name options='' text
   unit_setting Service.ExecStart "$1"
   while IFS= read -r line; do
     [[ $line =~ (docker|podman)[[:blank:]].*(run|create)[[:blank:]] ]] || continue
-    [[ ${2:-} != own || $line =~ ^[^[:blank:]]*(docker|podman)[[:blank:]] ]] || continue
-    [[ ${2:-} != own ]] || names_container "$line" || continue
     if [[ $line =~ [[:blank:]\"\'](\$\{IMAGE\}|\$IMAGE)([[:blank:]\"\'].*|$) ]]; then
       line=${line%"${BASH_REMATCH[0]}"}
     else
@@ -200,8 +179,6 @@ docker_options() {
     fi
     options+=" $line "
   done <<<"$REPLY"
-  join_words "$options"
-  options=$REPLY
   text=$(list_variables "$1")
   while IFS= read -r line; do
     name=${line%%=*}
@@ -210,24 +187,12 @@ docker_options() {
   REPLY=$options
 }
 
-# join_words TEXT: sets REPLY to the text without its quotes, and with each quoted part that has blanks as one word.
-join_words() {
-  local text=$1 part
-  REPLY=''
-  while [[ $text =~ ^([^\"\']*)(\"[^\"]*\"|\'[^\']*\')(.*)$ ]]; do
-    part=${BASH_REMATCH[2]} text=${BASH_REMATCH[3]}
-    part=${part:1:${#part}-2}
-    REPLY+=${BASH_REMATCH[1]}${part//[[:blank:]]/_}
-  done
-  REPLY+=$text
-}
-
 # list_variables FILE: prints what Environment= and the release's files of EnvironmentFile= set, NAME=VALUE a line each.
 list_variables() {
   local line file quote name value
   unit_setting Service.Environment "$1"
-  while [[ $REPLY =~ ([\"\']?)([A-Za-z_][A-Za-z0-9_]*)=(.*) ]]; do
-    quote=${BASH_REMATCH[1]} name=${BASH_REMATCH[2]} line=${BASH_REMATCH[3]}
+  while [[ $REPLY =~ ([\"\']?)([A-Za-z_][A-Za-z0-9_]*)=([\"\']?)(.*) ]]; do
+    quote=${BASH_REMATCH[1]}${BASH_REMATCH[3]} name=${BASH_REMATCH[2]} line=${BASH_REMATCH[4]}
     value=${line%%["${quote:-$' \t\n'}"]*}
     printf '%s=%s\n' "$name" "$value"
     REPLY=${line#"$value"}

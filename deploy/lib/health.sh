@@ -72,46 +72,6 @@ check_health() {
   fi
 }
 
-# excuse_image: what the engine did not start since the start of the unit says nothing about the image, unless the image's program
-# cannot be run. The engine's client ends with 125 then, and with 126 or 127 also for a device that is missing or, of
-# podman, a port that is taken:
-# https://github.com/docker/cli/blob/v27.0.0/cli/command/container/run.go (toStatusError)
-# https://github.com/containers/podman/blob/v4.3.1/libpod/define/exec_codes.go (ExitCode)
-excuse_image() {
-  local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='exec: |executable|exec format error'
-  observe_container
-  [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_seen start || return 0
-  for wait in 1 0; do # journald may be a moment behind
-    said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" --unit="$UNIT" | grep -aE '^(docker|podman|Error)[: ]' | grep -avF 'No such container' | last_engine_error) || said=''
-    [[ $status =~ ^12[67]$ && -z $said ]] || break
-    sleep "$wait"
-  done
-  if [[ $status == 125 ]] || [[ -n $said && $status =~ ^12[67]$ && ! $said =~ $not_runnable ]]; then
-    find_unwell 30 start-failed "the engine did not start the container: ${said:-$UNIT ended with $status}" || true
-  elif [[ $STARTED != 40 || $said =~ $not_runnable ]] || { [[ $status =~ ^12[67]$ ]] && was_seen create; }; then
-    return 0
-  elif [[ ${PROPERTY[Result]:-} == resources ]]; then # such as a file of EnvironmentFile= that is missing
-    STARTED=30 UNWELL_REASON=start-failed
-  else
-    said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" 2>/dev/null | grep -avF 'No such container' | tail -n 1) || said=''
-    find_unwell 30 step-failed "the container was never started: a step before it failed or timed out ($UNWELL)${said:+; last line: ${said:0:300}}" || true
-  fi
-}
-
-# was_seen EVENT: the engine has had this event of the unit's container, or does not say.
-was_seen() {
-  local names
-  names=$(list_events '{{.Actor.Attributes.name}}' '{{.Name}}' "$1") || return 0
-  grep -qxF -- "$SERVICE" <<<"$names"
-}
-
-# was_out_of_memory: whether the container ran out of memory since its start. If it was removed, the engine's events show
-# it; podman has none of this kind.
-was_out_of_memory() {
-  [[ $(query_docker container inspect --format '{{.State.OOMKilled}}' "$SERVICE" 2>/dev/null) != true ]] || return 0
-  list_events '{{.Actor.Attributes.name}}' '{{.Name}}' oom | grep -xF -- "$SERVICE" >/dev/null # and not -q, which would end docker
-}
-
 # A job is healthy when this start made a new run that ended well, or that is still at
 # work when the time is over: `systemctl start` of a oneshot unit waits for its end,
 # and afterwards the unit is inactive, failed or not. A service is healthy when the
@@ -194,7 +154,7 @@ stays_up() {
     result=$REPLY
     invocation_id
     if [[ ${PROPERTY[ActiveState]:-} != unknown && $REPLY != "$1" ]]; then
-      find_unwell 40 unhealthy "$UNIT did not stay up: it was started again, $result"
+      find_ended "$UNIT did not stay up: it was started again, $result"
       return 1
     fi
     case ${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
@@ -213,9 +173,9 @@ stays_up() {
           fi
         fi
         ;;
-      *:auto-restart*) find_unwell 40 unhealthy "$UNIT did not stay up: $result" || return 1 ;;
+      *:auto-restart*) find_ended "$UNIT did not stay up: $result" || return 1 ;;
       activating:* | unknown:*) ;;
-      *) find_unwell 40 unhealthy "$UNIT did not stay up: $result" || return 1 ;;
+      *) find_ended "$UNIT did not stay up: $result" || return 1 ;;
     esac
     ((SECONDS < DEADLINE)) || return 1
     sleep 1

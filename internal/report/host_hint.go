@@ -134,7 +134,7 @@ var reasonHints = []hint{
 		"The image is not quarantined."),
 	forReleaseFault(deploy.ReasonStepFailed, "`the container was never started`", "A step of the unit failed before the container was started, such as a migration (`ExecStartPre=`): see its last lines. Correct it and release it as {next}; if the cause was outside the release, start the run again.",
 		"The image is not quarantined, as its program was not started."),
-	forReason(deploy.ReasonStopped, "", "The unit was stopped during the deploy: start the run again.", ""),
+	forReason(deploy.ReasonStopped, "", "If somebody stopped the unit during the deploy, start the run again. Otherwise its command does not wait for the container: remove `--detach` (`-d`) from `docker run`, in the unit or in `deploy/docker.env`, and release that as {next}.", ""),
 	{sign: "`cut-off`", named: true, onHost: hasReason(deploy.ReasonCutOff), remedy: "The deploy was killed, or the instance rebooted, before the deploy had ended: start the run again.",
 		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
 			if host.State != rollout.NotDeployed {

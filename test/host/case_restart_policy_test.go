@@ -33,3 +33,23 @@ func TestOnEachMachineCaseARestartPolicyIsRefused(t *testing.T) {
 		m.same(before, m.snapshot())
 	})
 }
+
+// The client of a container that runs in the background ends at once, so systemd takes the service for ended and stops the
+// container. The image is not the cause: https://github.com/scollier/SATraining/issues/67
+func TestOnEachMachineCaseADetachedContainerIsNamedAndItsImageIsNotQuarantined(t *testing.T) {
+	onEachMachine(t, func(_ *testing.T, m machine) {
+		m.deployed("0.1.0-dev", serving(m.port))
+		unit := func(option, restart string) change {
+			return own("systemd/atta.service", "[Service]\n"+restart+"EnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\n"+
+				"ExecStart=/usr/bin/docker run "+option+" --env=PORT="+m.port+" --pull=never --name=%N ${IMAGE} -serve\nExecStop=/usr/bin/docker stop %N\n[Install]\nWantedBy=multi-user.target\n")
+		}
+		for version, c := range map[string]change{
+			"0.1.1-dev": own("docker.env", "DOCKER_ARGS=--detach\n"), // with the built-in unit of a service
+			"0.1.2-dev": unit("-d", ""),
+			"0.1.3-dev": unit("--detach", "Restart=always\n"),
+		} {
+			m.expect(m.deploy(version, serving(m.port), c, parameter("allow-downgrade", "true")), "rolled-back", deploy.ExitStart, "docker run --detach")
+		}
+		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null | wc -l", "0")
+	})
+}

@@ -59,6 +59,7 @@ func TestARestartPolicyThatTheUnitReadsFromAFileIsRefused(t *testing.T) {
 	t.Parallel()
 	unit := strings.Replace(unitOf(t, "daemon.service"), "docker run --rm", "docker run", 1) // docker refuses --rm with a policy
 	for name, changes := range map[string][]change{
+		"quoted":              {own("systemd/atta.service", strings.Replace(unit, "Environment=DOCKER_ARGS=", "Environment=DOCKER_ARGS=\"--init --restart=always\"", 1))},
 		"on a continued line": {own("docker.env", "DOCKER_ARGS=--env=A=B \\\n--restart=always\n"), own("systemd/atta.service", unit)},
 		"only its value":      {own("docker.env", "POLICY=always\n"), own("systemd/atta.service", strings.Replace(unit, "/usr/bin/docker run", "/usr/bin/docker run --restart=${POLICY}", 1))},
 	} {
@@ -118,5 +119,24 @@ func TestAnEarlierUnitDoesNotStandInTheWayBack(t *testing.T) {
 	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit), parameter("allow-downgrade", "true"), parameter("rollback", "true"))
 	if a.Outcome != "deployed" {
 		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// The value of a variable of the program, which docker gets as one argument, is no option of docker.
+func TestAFlagOfTheProgramInAVariableDetachesNothing(t *testing.T) {
+	t.Parallel()
+	unit := strings.Replace(unitOf(t, "daemon.service"), "--env=VERSION=${VERSION}", "--env=VERSION=${VERSION} --env=APP_FLAGS=${APP_FLAGS}", 1)
+	for name, changes := range map[string][]change{
+		"named in an option":    {own("docker.env", "APP_FLAGS=-debug\n"), own("systemd/atta.service", unit)},
+		"named, from the unit":  {own("systemd/atta.service", strings.Replace(unit, "Environment=DOCKER_ARGS=", "Environment=DOCKER_ARGS= \"APP_FLAGS=-v -debug\"", 1))},
+		"quoted in DOCKER_ARGS": {own("docker.env", "DOCKER_ARGS=--env=\"APP_FLAGS=-v -debug\"\n")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			if a := m.deploy("0.0.1-dev", append([]change{daemon()}, changes...)...); a.Outcome != "deployed" {
+				t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+			}
+		})
 	}
 }

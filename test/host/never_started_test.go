@@ -190,3 +190,63 @@ func TestAShellThatFailsBeforeDockerIsNotTheImagesFault(t *testing.T) {
 		})
 	}
 }
+
+// A fault of the host whose message has "exec: " or "executable" in it, and for which docker's client ends with 127.
+func TestAFaultOfTheHostThatNamesAnExecutableIsNotTheImagesFault(t *testing.T) {
+	t.Parallel()
+	const oci = `docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: `
+	for name, text := range map[string]string{
+		"AppArmor": oci + `runc create failed: unable to start container process: error during container init: unable to apply apparmor profile: apparmor failed to apply profile: write /proc/self/attr/apparmor/exec: no such file or directory: unknown`,
+		"runtime":  oci + `unable to retrieve OCI runtime error (open /run/containerd/io.containerd.runtime.v2.task/moby/0a1b/log.json: no such file or directory): exec: "nvidia-container-runtime": executable file not found in $PATH: unknown`,
+		"proxy":    `docker: Error response from daemon: failed to set up container networking: driver failed programming external connectivity on endpoint atta (0a1b): exec: "docker-proxy": executable file not found in $PATH`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.1.0-dev", daemon())
+			m.write("said", text+"\n", 0o644)
+			m.replace("docker", `case "$*" in run*--publish=8080:8080*) cat "$ATTA_ROOT/said" >&2; exit 127 ;; esac
+`+m.passOn("docker"))
+			m.wantExcused(m.deploy("0.1.1-dev", daemon(), parameter("image", m.push()), own("docker.env", "DOCKER_ARGS=--publish=8080:8080\n")))
+		})
+	}
+}
+
+// The container whose volumes it takes is missing, and docker says so.
+func TestAnotherContainerThatIsMissingIsNamed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.1.0-dev", daemon())
+	m.replace("docker", `case "$*" in run*--volumes-from=data*) echo 'docker: Error response from daemon: No such container: data' >&2; exit 125 ;; esac
+`+m.passOn("docker"))
+	a := m.deploy("0.1.1-dev", daemon(), own("docker.env", "DOCKER_ARGS=--volumes-from=data\n"))
+	m.wantExcused(a)
+	if !strings.Contains(a.Message, "No such container: data") {
+		t.Errorf("%s %d %q", a.Outcome, a.Code, a.Message)
+	}
+}
+
+// As TestAStepThatFindsNoContainerDoesNotExcuseTheImage, in podman's words, and for a container that was created and not started.
+func TestAStepThatFindsNothingToKillDoesNotExcuseTheImage(t *testing.T) {
+	t.Parallel()
+	const docker = `docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: unknown`
+	for name, said := range map[string][2]string{
+		"podman":      {"Error: crun: executable file `/nosuch` not found: No such file or directory: OCI runtime attempted to invoke a command that was not found", `Error: no container with name or ID "atta" found: no such container`},
+		"not running": {docker, `Error response from daemon: cannot kill container: atta: container 0a1b2c is not running`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			unit := strings.NewReplacer("OPTIONS", "--label=version=${VERSION} ", "ExecStop=", "ExecStopPost=-/usr/bin/docker kill %N\nExecStop=").Replace(unitWithOptions)
+			m.write("run/run", said[0]+"\n", 0o644)
+			m.write("run/kill", said[1]+"\n", 0o644)
+			m.replace("docker", `case "$*" in run*--label=version=0.0.2-dev*) cat "$ATTA_ROOT/run/run" >&2; exit 127 ;; "kill atta") cat "$ATTA_ROOT/run/kill" >&2; exit 1 ;; esac
+`+m.passOn("docker"))
+			a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), parameter("health-timeout", "10"))
+			if text := m.text("opt/atta/quarantine"); a.Code != 40 || text == "" || strings.Contains(a.Message, "o such container") || strings.Contains(a.Message, "is not running") {
+				t.Errorf("%s %d %q; quarantine %q", a.Outcome, a.Code, a.Message, text)
+			}
+		})
+	}
+}

@@ -156,8 +156,10 @@ func TestANameAloneDoesNotStandInTheWayBack(t *testing.T) {
 func TestANameAloneInTheExampleIsTakenByANewInstance(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	if a := m.deploy("0.0.1-dev", daemon(), own(".env.example", "LOG_LEVEL=info\nSENTRY_DSN\n")); a.Outcome != "deployed" {
-		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	for _, version := range []string{"0.0.1-dev", "0.0.2-dev"} {
+		if a := m.deploy(version, daemon(), own(".env.example", "LOG_LEVEL=info\nSENTRY_DSN\n")); a.Message != version+" runs" {
+			t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -176,7 +177,7 @@ func (e *engine) signalContainer(c *container, signal syscall.Signal) error {
 	if err := syscall.Kill(c.State.Pid, signal); err != nil && err != syscall.ESRCH {
 		return daemonError("cannot kill container: %w", err)
 	}
-	return nil
+	return e.recordEvent(c, "kill", map[string]string{"signal": strconv.Itoa(int(signal))})
 }
 
 func (e *engine) stopContainers(args []string) error {

@@ -98,7 +98,10 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 		key, value, _ := strings.Cut(label, "=")
 		c.Config.Labels[key] = value
 	}
-	return c, e.createFiles(c, img, options.Last("cidfile"))
+	if err := e.createFiles(c, img, options.Last("cidfile")); err != nil {
+		return c, err
+	}
+	return c, e.recordEvent(c, "create", nil)
 }
 
 // createFiles gives a container its folder and files, unless its name is taken.

@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# blame.sh: why a release is not healthy, and whether its image is to blame. Part of ec2_deploy.sh.
+
+# find_ended MESSAGE: the run has ended. If its container was stopped from outside, or goes on, that says nothing about the image:
+# https://github.com/scollier/SATraining/issues/67
+find_ended() {
+  observe_container
+  if [[ $EVIDENCE =~ ^(running|at-work)$ && ! ${PROPERTY[ActiveState]:-} =~ ^(active|activating)$ ]] || { [[ ${PROPERTY[Result]:-} == success ]] && was_stopped; }; then
+    find_unwell 30 stopped "$1; the container had not ended by itself: $UNIT was stopped, or its command does not wait for it (docker run --detach)"
+  else
+    find_unwell 40 unhealthy "$1"
+  fi
+}
+
+# was_stopped: the engine has stopped the container. Its event may come after the end.
+was_stopped() { was_seen kill stop || { sleep 1 && was_seen kill stop; }; }
+
+# excuse_image: what the engine did not start since the start of the unit says nothing about the image, unless the image's program
+# cannot be run. The engine's client ends with 125 then, and with 126 or 127 also for a device that is missing or, of
+# podman, a port that is taken:
+# https://github.com/docker/cli/blob/v27.0.0/cli/command/container/run.go (toStatusError)
+# https://github.com/containers/podman/blob/v4.3.1/libpod/define/exec_codes.go (ExitCode)
+# What names an executable of the host, such as docker-proxy, is not about the program.
+excuse_image() {
+  local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='container process(:| caused:?) "?exec|crun: .*executable|exec format error'
+  observe_container
+  [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_seen start || return 0
+  for wait in 1 0; do # journald may be a moment behind
+    said=$(print_said | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''
+    [[ $status =~ ^12[67]$ && -z $said ]] || break
+    sleep "$wait"
+  done
+  if [[ $status == 125 ]] || [[ -n $said && $status =~ ^12[67]$ && ! $said =~ $not_runnable ]]; then
+    find_unwell 30 start-failed "the engine did not start the container: ${said:-$UNIT ended with $status}" || true
+  elif [[ $said =~ $not_runnable ]]; then
+    UNWELL+=": ${said:0:300}"
+  elif [[ $STARTED != 40 ]] || { [[ $status =~ ^12[67]$ ]] && was_seen create; }; then
+    return 0
+  elif [[ ${PROPERTY[Result]:-} == resources ]]; then # such as a file of EnvironmentFile= that is missing
+    STARTED=30 UNWELL_REASON=start-failed
+  else
+    said=$(print_said | tail -n 1)
+    find_unwell 30 step-failed "the container was never started: a step before it failed or timed out ($UNWELL)${said:+; last line: ${said:0:300}}" || true
+  fi
+}
+
+# print_said: prints what the unit's command, and what it has started, have written since the start; the steps before and after it have
+# other processes. If it has written nothing, what they all have.
+print_said() {
+  local match said=''
+  match=$(systemctl show --property=ExecMainPID "$UNIT")
+  for match in "_PID=${match#*=}" "_SYSTEMD_UNIT=$UNIT"; do
+    [[ -n $said ]] || said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" "$match" 2>/dev/null) || said=''
+  done
+  printf '%s\n' "$said"
+}
+
+# was_seen EVENT…: the engine has had one of these of the unit's container, or does not say.
+was_seen() {
+  local names
+  names=$(list_events '{{.Actor.Attributes.name}}' '{{.Name}}' "$@") || return 0
+  grep -qxF -- "$SERVICE" <<<"$names"
+}
+
+# was_out_of_memory: whether the container ran out of memory since its start. If it was removed, the engine's events show
+# it; podman has none of this kind.
+was_out_of_memory() {
+  [[ $(query_docker container inspect --format '{{.State.OOMKilled}}' "$SERVICE" 2>/dev/null) != true ]] || return 0
+  list_events '{{.Actor.Attributes.name}}' '{{.Name}}' oom | grep -xF -- "$SERVICE" >/dev/null # and not -q, which would end docker
+}
