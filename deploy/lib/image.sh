@@ -40,40 +40,24 @@ ensure_image() {
   keep_image
 }
 
-# keep_image: the container that keeps the image has no settings, since it would keep old secrets. Docker is asked with
-# them, where it reads them, before the old release stops, and that container is removed; one that a kill has left goes with the
-# next deploy.
+# keep_image: the container that keeps the image has no settings, since it would keep old secrets.
 keep_image() {
-  local label problem check=$SERVICE.check
+  local label
   if label=$(docker container inspect --format '{{index .Config.Labels "keeps-image-of"}} {{.Image}}' "$SERVICE-$TO" 2>/dev/null); then
     [[ $label == "$SERVICE $IMAGE_ID" ]] ||
       refuse foreign-container "a container named $SERVICE-$TO is here that no deploy of this release has made; remove it (docker rm --force $SERVICE-$TO)"
   elif ! create_keeper "$SERVICE-$TO"; then
     refuse image-unavailable "the image of $TO cannot be kept: $(last_engine_error <<<"$REPLY")"
   fi
-  [[ $(docker container inspect --format '{{index .Config.Labels "keeps-image-of"}}' "$check" 2>/dev/null) != "$SERVICE" ]] ||
-    docker rm --force --volumes "$check" >/dev/null 2>&1 || true
-  set --
-  ! docker_reads_settings current/settings.env || set -- "$@" --env-file="$SETTINGS"
-  ! docker_reads_settings .env || set -- "$@" --env-file="$BASE/.env"
-  if ! create_keeper "$check" "$@"; then
-    problem=$(last_engine_error <<<"$REPLY")
-    if (($# > 0)) && create_keeper "$check"; then
-      docker rm --volumes "$check" >/dev/null || true
-      refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $problem"
-    fi
-    refuse image-unavailable "the image of $TO cannot be kept: $problem"
-  fi
-  docker rm --volumes "$check" >/dev/null
 }
 
-# create_keeper NAME ARGUMENT…: creates a container that keeps the image, or sets REPLY to the message of docker, which may quote a
-# line of the settings. After a power failure containerd may list an image of which it has lost a part, which a pull restores.
+# create_keeper NAME: creates a container that keeps the image, or sets REPLY to the message of docker. After a power failure containerd
+# may list an image of which it has lost a part, which a pull restores.
 # https://github.com/moby/moby/issues/46077
 create_keeper() {
   local try
   for try in 1 2; do
-    REPLY=$(docker create --pull=never --network=none --name="$1" --label="keeps-image-of=$SERVICE" "${@:2}" "$IMAGE" never-started 2>&1) && return 0
+    REPLY=$(docker create --pull=never --network=none --name="$1" --label="keeps-image-of=$SERVICE" "$IMAGE" never-started 2>&1) && return 0
     [[ $try == 1 && $REPLY == *'content digest '*': not found'* ]] || return 1
     log_note "a part of the image is not on this host any more, and it is pulled again"
     pull_image

@@ -97,9 +97,25 @@ check_settings() {
   for name in ${needed[@]+"${needed[@]}"}; do
     [[ -n ${SETTING[${name%%=*}]:-} || (-n ${name#*=} && -n ${SETTING[${name%%=*}]+set}) ]] || missing+=("${name%%=*}")
   done
-  ((${#missing[@]} > 0)) || return 0
+  if ((${#missing[@]} == 0)); then
+    ask_docker_for_settings
+    return
+  fi
   [[ -z $SETTINGS_FROM ]] || refuse settings-missing "$SETTINGS_FROM lacks ${missing[*]}, which $TO needs, or $place sets them to nothing: add them to Parameter Store and deploy again"
   refuse settings-missing "$place lacks ${missing[*]}, which $TO needs: add them on the host and deploy again"
+}
+
+# ask_docker_for_settings: docker's client reads the files before it asks for the image, which need not be here yet. Podman reads them later.
+# https://github.com/docker/cli/blob/v27.0.0/cli/command/container/create.go (runCreate)
+ask_docker_for_settings() {
+  local none said files=()
+  ! docker_reads_settings current/settings.env || files+=(--env-file="$SETTINGS")
+  ! docker_reads_settings .env || files+=(--env-file="$BASE/.env")
+  ((${#files[@]} > 0)) || return 0
+  none=localhost/none@sha256:$(printf '0%.0s' {1..64})
+  said=$(query_docker create --pull=never "${files[@]}" "$none" 2>&1) || true
+  [[ $said == "$(query_docker create --pull=never "$none" 2>&1)" ]] ||
+    refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $(last_engine_error <<<"$said")"
 }
 
 # refuse_invalid_line FILE: the line itself may be a secret.

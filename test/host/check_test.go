@@ -131,24 +131,6 @@ func TestADeployThatIsKilledAtItsEndHasItsOwnChecks(t *testing.T) {
 	}
 }
 
-// A deploy is killed while docker is asked with the settings; the next one meets that container.
-func TestTheContainerThatKeepsAnImageHasNoSettingsAfterAKill(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
-	m.write("opt/atta/.env", "TOKEN=canary-7f3a\n", 0o600)
-	k := m.withHook()
-	m.attempt("0.0.2-dev", daemon(), environment(k.before(`docker rm --volumes "$check"`)))
-	m.output("docker container inspect atta.check")
-	m.deployed("0.0.2-dev", daemon())
-	if m.output("docker container inspect atta.check >/dev/null 2>&1 && echo there || true") != "" {
-		t.Error("the container with the settings is still there")
-	}
-	if env := m.output("docker container inspect --format '{{.Config.Env}}' atta-0.0.2-dev"); strings.Contains(env, "canary") {
-		t.Errorf("the container that stays has the settings: %s", env)
-	}
-}
-
 // What a deploy was sent with that was killed says nothing about the release, also to the operator in a shell.
 func TestARollbackByHandAfterAKillIsJudgedByTheChecksOfTheRelease(t *testing.T) {
 	t.Parallel()
@@ -216,4 +198,23 @@ func TestAResultWhoseLineWasCutIsThatOfTheJournal(t *testing.T) {
 	if a.About != "deployed:0" {
 		t.Errorf("asked about d-new, the host says %q", a.About)
 	}
+}
+
+// Docker's client reads the settings before it asks for the image, which a check has not pulled.
+func TestACheckAsksDockerForTheSettings(t *testing.T) {
+	t.Parallel()
+	m := bootDeployed(t, "0.0.1-dev")
+	m.output("printf 'A=1\\nB=\\376\\375\\n' >$ATTA_ROOT/opt/atta/.env")
+	m.expect(m.check("0.0.2-dev"), "refused", 10, "docker does not take /opt/atta/.env: docker: ")
+}
+
+// The parameters are read by docker, too: here it is as if it did not take them.
+func TestDockerIsAskedForTheParametersAsWell(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("GREETING", "hi")
+	m.deployed("0.0.1-dev", m.fromParameters())
+	m.replace("docker", `case "$1:$*" in create:*settings*) echo "docker: invalid env file (settings)" >&2; exit 125 ;; esac
+`+m.passOn("docker"))
+	m.expect(m.check("0.0.2-dev", m.fromParameters()), "refused", 10, "invalid env file (settings)")
 }

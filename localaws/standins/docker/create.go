@@ -44,11 +44,19 @@ func (e *engine) newContainer(command string, options instance.Options, args []s
 	if err := needArguments(command, args, 1, -1); err != nil {
 		return nil, err
 	}
-	img, err := e.imageToRun(args[0], options.Last("pull"))
-	if err != nil {
-		return nil, err
+	// Docker's client reads the files first: https://github.com/docker/cli/blob/v27.0.0/cli/command/container/create.go (runCreate)
+	var img image
+	var env []string
+	var err error
+	if e.kind() != kindPodman {
+		_, err = e.containerEnv(img, options)
 	}
-	env, err := e.containerEnv(img, options)
+	if err == nil {
+		if img, err = e.imageToRun(args[0], options.Last("pull")); err != nil {
+			return nil, err
+		}
+		env, err = e.containerEnv(img, options)
+	}
 	if err != nil && command == "create" {
 		return nil, exitError{daemonStatus, fmt.Errorf("docker: %w\n\nRun 'docker create --help' for more information", err)}
 	} else if err != nil {
