@@ -3,6 +3,7 @@ package deploy_test
 import (
 	"io/fs"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/org/atta-deploy-action/deploy"
@@ -23,6 +24,16 @@ func TestBuiltInUnitsHaveNoMountNamespace(t *testing.T) {
 		}
 		if found := hidden.Find(text); found != nil {
 			t.Errorf("%s sets %s", unit, found)
+		}
+	}
+}
+
+// Docker's own files of logs grow without bound by default: https://docs.docker.com/engine/logging/drivers/json-file/
+func TestTheLogsOfTheBuiltInUnitsAreBounded(t *testing.T) {
+	for _, name := range []string{"systemd/atta.service", "systemd/daemon.service"} {
+		unit, err := deploy.Files.ReadFile(name)
+		if err != nil || !strings.Contains(string(unit), "--log-driver=json-file --log-opt=max-size=10m") {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }

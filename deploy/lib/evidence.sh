@@ -160,6 +160,19 @@ check_docker_options() {
   done <<<"$REPLY"
 }
 
+# note_unlabeled FILE: where SELinux is enforced, and the engine uses it, a container may not use a folder of the host that is not
+# labeled for containers: https://docs.docker.com/engine/storage/bind-mounts/#configure-the-selinux-label
+note_unlabeled() {
+  local word words=()
+  [[ ($ENGINE == *name=selinux* || -n $STORE) && $(getenforce 2>/dev/null) == Enforcing ]] || return 0
+  docker_options "$1"
+  read -ra words <<<"${REPLY//[=\"\']/ }"
+  for word in ${words[@]+"${words[@]}"}; do
+    [[ ! $word =~ ^/opt/[^:]*:/[^:]*(:(.*))?$ || ,${BASH_REMATCH[2]}, =~ ,[zZ], ]] ||
+      IGNORED+="; warning: SELinux is enforced here, and deploy/systemd/${1##*/} mounts ${word%%:*} without the option z, so its container may not be allowed to use it"
+  done
+}
+
 refuse_pull() {
   refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
 }

@@ -68,7 +68,7 @@ check_units() {
   check_observable "$folder/$UNIT"
   ! is_rollback || return 0
   for unit in $units; do
-    [[ $unit != *.service ]] || check_docker_options "$folder/$unit"
+    [[ $unit != *.service ]] || { check_docker_options "$folder/$unit" && note_unlabeled "$folder/$unit"; }
   done
   check_boot "$folder" "$units"
 }

@@ -210,3 +210,33 @@ func TestCaseTheNameOfAContainerThatIsBeingRemovedIsWaitedFor(t *testing.T) {
 		t.Error("no container was being removed")
 	}
 }
+
+// Where SELinux is enforced, a container may not use a folder that is not labeled for containers.
+func TestCaseAVolumeThatSELinuxWouldNotAllowIsNamed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("../bin/getenforce", "#!/bin/sh\necho Enforcing\n", 0o755)
+	engine := m.output("docker info --format '{{.DockerRootDir}} [name=selinux] {{.DriverStatus}}'")
+	m.replace("docker", `case "$*" in info*DockerRootDir*) echo '`+engine+`'; exit ;; esac
+`+m.passOn("docker"))
+	unit := strings.Replace(unitWithOptions, "OPTIONS", "--volume=/opt/%N/output:/app/output:rw,z -v /opt/%N/cache:/cache --volume=/dev/log:/dev/log ", 1)
+	a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit))
+	if _, warnings, _ := strings.Cut(a.Message, "; "); warnings != "warning: SELinux is enforced here, and deploy/systemd/atta.service mounts /opt/%N/cache without the option z, so its container may not be allowed to use it" {
+		t.Errorf("%s: %s", a.Outcome, a.Message)
+	}
+	if a := m.deploy("0.0.2-dev", daemon()); a.Message != "0.0.2-dev runs" {
+		t.Errorf("the built-in unit: %s", a.Message)
+	}
+}
+
+// An agent's unit may have UMask=0000.
+func TestCaseALaxUmaskOpensNothing(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.setParameter("GREETING", "hi")
+	m.write("run/command", script(m.prepare("0.0.1-dev", m.fromParameters()).args), 0o755)
+	m.expect(m.readResult(m.sh("umask 000; $ATTA_ROOT/run/command")), "deployed", 0, "")
+	if open := m.output("find $ATTA_ROOT/opt/atta $ATTA_ROOT/etc/systemd $ATTA_ROOT/var/log ! -type l -perm /022"); open != "" {
+		t.Errorf("everybody may write to\n%s", open)
+	}
+}

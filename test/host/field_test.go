@@ -77,6 +77,7 @@ func TestOnEachMachineCaseUnitsAreCheckedAsTheyWillBe(t *testing.T) {
 				own("systemd/atta-tidy.service", "[Unit]\nDocumentation=man:atta-tidy(8)\n[Service]\nType=oneshot\nExecStartPre=-/opt/nothing\nExecStart=/opt/atta/current/deploy/"+script+"\n"),
 				own("systemd/atta-tidy.timer", "[Timer]\nOnCalendar=daily\n[Install]\nWantedBy=timers.target\n"),
 				own("tidy.sh", "#!/bin/sh\n"),
+				own("systemd/atta.service", strings.Replace(unitOf(m.t, "atta.service"), "ExecStart=", "ExecStartPre=/opt/%N/current/deploy/"+script+"\nExecStart=", 1)),
 			}
 		}
 		m.deployed("0.0.1-dev", tidy("tidy.sh")...)
@@ -100,7 +101,11 @@ func TestOnEachMachineCaseALoginNeedsNoCredentialHelper(t *testing.T) {
 			t.Errorf("docker logs: %s", logs)
 		}
 		m.want("docker ps --all --format '{{.Names}}' | grep -x $s", m.service)
-		m.want("journalctl --quiet --no-pager --output=cat --unit=$s | grep -c 'sample 0.0.2-dev'", "1")
+		m.want("journalctl --quiet --no-pager --output=cat | grep -cx 'sample 0.0.2-dev'", "1") // in the whole journal
+		m.deployed("0.0.3-dev", serving(m.port))
+		if logs := m.output("docker logs $s 2>&1"); !strings.Contains(logs, "sample 0.0.3-dev") {
+			t.Errorf("docker logs of a service: %s", logs)
+		}
 	})
 }
 
@@ -109,7 +114,7 @@ func TestOnEachMachineCaseSettingsForOtherToolsChangeNothing(t *testing.T) {
 	onEachMachine(t, func(_ *testing.T, m machine) {
 		ambient := environment([]string{
 			"SHELLOPTS=noclobber", "CDPATH=/", "TMPDIR=/nowhere", "LC_ALL=de_DE.UTF-8", "GREP_OPTIONS=--color=always", "TAR_OPTIONS=--strip-components=1",
-			"GZIP=--no-such-option", "DOCKER_HOST=tcp://127.0.0.1:1", "DOCKER_CONTEXT=elsewhere", "DOCKER_DEFAULT_PLATFORM=linux/s390x", "CONTAINER_HOST=tcp://127.0.0.1:1",
+			"GZIP=--no-such-option", "DOCKER_HOST=tcp://127.0.0.1:1", "DOCKER_CONTEXT=elsewhere", "DOCKER_DEFAULT_PLATFORM=linux/s390x", "CONTAINER_HOST=tcp://127.0.0.1:1", "AWS_DEFAULT_OUTPUT=table", "AWS_PAGER=false",
 		})
 		m.deployed("0.0.1-dev", ambient)
 		m.deployed("0.0.2-dev", ambient)

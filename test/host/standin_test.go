@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -49,7 +50,11 @@ func prepareMachines(ctx context.Context, dir string) (listen string, stop func(
 	tools, err = host.BuildStandins(ctx, dir)
 	return "", func() error {
 		if points := swept.points.Load(); points > 0 {
-			fmt.Printf("%d kill points, %d consistent\n", points, swept.consistent.Load())
+			consistent := swept.consistent.Load()
+			fmt.Printf("%d kill points, %d consistent\n", points, consistent)
+			if consistent != points {
+				return errors.New("not every kill point was recovered from")
+			}
 		}
 		return nil
 	}, err
