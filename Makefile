@@ -35,6 +35,7 @@ test-all: ## Run the quick tests and the long ones: every case on the stand-in h
 
 cases: ## Run the inputs and surroundings that people have reported, and their like (part of make test-all)
 	go test -tags=long -run=Case -count=1 -timeout=15m ./...
+	bats test/*.bats
 
 terraform: ## Check and test the Terraform module (TERRAFORM_PLUGINS=folder with a mirror of the AWS provider)
 	go test -tags=terraform -count=1 -run=TestTerraformModule .

@@ -151,7 +151,7 @@ func TestHintsNameEachStateAndReasonOnce(t *testing.T) {
 	), rollout.OutcomeRollbackFailed)
 	if diff := cmp.Diff([]string{
 		failed,
-		"i-1 and 1 more: Free disk space on the instance, or lower keep-releases.",
+		"i-1 and 1 more: Free space on the instance, in the folder that the message names, or lower keep-releases.",
 		"i-2: The command arrived late, or after a newer one, and was not run: start the run again if this version is still wanted.",
 	}, report.Hints(result, err)); diff != "" {
 		t.Error(diff)

@@ -153,20 +153,20 @@ var reasonHints = []hint{
 	forReleaseFault(deploy.ReasonUnitInvalid, "", "Correct the unit as the message says, and release it as {next}.",
 		"systemd would not start the release's unit, or a deploy could not see what it runs; the message names both."),
 	forReason(deploy.ReasonImageUnavailable, "`the credentials of this host are those of …`", "Docker's or the AWS CLI's message says why the image is not available. The instance's role needs [these permissions](permissions.md#the-instances-role).",
-		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names. A subnet without internet access needs [endpoints](instance.md#requirements)."),
+		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names. A subnet without internet access needs [endpoints](instance.md#requirements). A clock that is wrong is set by `timedatectl set-ntp true`."),
 	forReason(deploy.ReasonBundleUnavailable, "`cannot be downloaded`", "The message of the AWS CLI says why the bundle is not available. The instance's role needs [these permissions](permissions.md#the-instances-role).",
-		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names."),
+		"With Default Host Management, the role is not that of the instance profile: grant the permission to the role that the message names. A clock that is wrong is set by `timedatectl set-ntp true`."),
 	forReason(deploy.ReasonBundleInvalid, "", "The bundle is not what this action wrote, or holds what it must not: release {next}, and check who else may write to the bucket.", ""),
 	forReason(deploy.ReasonReleaseChanged, "", "The release's folder on the instance was changed, or is from another bundle or image: restore it, or release {next}.", ""),
 	forReason(deploy.ReasonQuarantined, "`this image is quarantined`", "The image was unhealthy on this instance: release the fix as {next}, or [deploy this version with `allow-quarantined: true`](workflows.md#quarantine) if the image was not the cause.", ""),
 	forReason(deploy.ReasonJobRunning, "`a run of … has not ended within`", "A job was running on the instance: start the run again when it has ended, raise `drain-timeout`, or set `on-running: kill`. If the program is to stay up, set `mode: service` and, once, `on-running: kill`.", ""),
 	forReason(deploy.ReasonBusy, "", "Another deploy was running on the instance: start the run again when it has ended.", ""),
-	{sign: "`no-space`", named: true, onHost: hasReason(deploy.ReasonNoSpace), remedy: "Free disk space on the instance, or lower `keep-releases`.",
+	{sign: "`no-space`", named: true, onHost: hasReason(deploy.ReasonNoSpace), remedy: "Free space on the instance, in the folder that the message names, or lower `keep-releases`.",
 		inRun: func(_ rollout.Result, host *rollout.Host, _ int) string {
 			if host.Report.Phase != deploy.PhaseDownload {
 				return ""
 			}
-			return "Free disk space on the instance. It is too little to fetch the bundle, and old releases are removed only after that."
+			return "Free space on the instance. It is too little to fetch the bundle, and old releases are removed only after that."
 		}},
 	forReason(deploy.ReasonArchitecture, "", "Build the image for the architecture that the message names, or for several: `docker buildx build --platform linux/amd64,linux/arm64`.", ""),
 	forReason(deploy.ReasonToolMissing, "", "Install what the message names on the instance, which needs bash, Docker, systemd, the AWS CLI, tar, gzip, findutils, diffutils and util-linux. See [the requirements](instance.md#requirements).", ""),

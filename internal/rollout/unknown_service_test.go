@@ -1,6 +1,7 @@
 package rollout_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 
@@ -35,6 +36,9 @@ func TestARollbackAfterAFirstDeploySaysThatThereIsNothing(t *testing.T) {
 		wantErrorParts(t, err,
 			"instance i-01 (name-of-i-01) has nothing to roll back to: no release before 0.1.28-dev was seen healthy there",
 			"instance i-02 (name-of-i-02) has nothing to roll back to: no release before 0.1.28-dev was seen healthy there")
+		if !errors.Is(err, rollout.ErrNoPrevious) {
+			t.Error("the hint does not know the error")
+		}
 	})
 }
 
