@@ -15,7 +15,7 @@ func TestRemediesNameTheInstancesOfTheirCause(t *testing.T) {
 	full, exited := host("i-1", rollout.NotDeployed, "", "", "no room"), host("i-2", rollout.RolledBack, "", "", "exited")
 	full.Report = &deploy.Report{Outcome: deploy.OutcomeRefused, Reason: deploy.ReasonNoSpace}
 	exited.Report = &deploy.Report{Outcome: deploy.OutcomeRolledBack, Reason: deploy.ReasonUnhealthy, Exit: 3}
-	for want, hosts := range map[string][]*rollout.Host{"Free space on": {full}, "i-1: Free disk space on": {full, exited}} {
+	for want, hosts := range map[string][]*rollout.Host{"Free space on": {full}, "i-1: Free space on": {full, exited}} {
 		result, err := unhealthy(finished(hosts...), rollout.OutcomeRolledBack)
 		if hints := report.Hints(result, err); !slices.ContainsFunc(hints, func(hint string) bool { return strings.HasPrefix(hint, want) }) {
 			t.Errorf("no hint begins with %q: %q", want, hints)
