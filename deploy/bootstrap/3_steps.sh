@@ -26,12 +26,17 @@ check_folders() {
 
 # prepare_log: from here on what a command says goes to the log, whose last line is then why it failed. A log that is full stops no rollback.
 prepare_log() {
-  local problem
-  problem=$(create_log 2>&1) || [[ $COMMAND == rollback && $problem == *'No space left'* ]] ||
-    reject_command "$(reason_of "$problem")" "this host cannot be written to: ${problem##*$'\n'}"
+  try_to_write create_log
   check_run
   follow_log
+  try_to_write add_to_log "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
   exec 2>>"$LOG" || exec 2>/dev/null
+}
+
+try_to_write() {
+  local problem
+  problem=$("$@" 2>&1) || [[ $COMMAND == rollback && $problem == *'No space left'* ]] ||
+    reject_command "$(reason_of "$problem")" "this host cannot be written to: ${problem##*$'\n'}"
 }
 
 # check_run: systemd does not read units again while /run has less than 16 MB: https://github.com/systemd/systemd/pull/5219
@@ -47,8 +52,7 @@ create_log() {
   mkdir -p "$HOME_OF_SERVICE/releases" "${LOG%/*}" && install -d -m 0700 "$RUN" || return
   size=$(stat -c %s -- "$LOG" 2>/dev/null) || size=0
   ((size < 4 * 1024 * 1024)) || mv -f -- "$LOG" "$LOG.1" || return
-  [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG" || return
-  add_to_log "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
+  [[ -e $LOG ]] || install -m 0600 /dev/null "$LOG"
 }
 
 # reason_of PROBLEM: prints the reason for what a command said.

@@ -44,7 +44,7 @@ read_settings() {
 # characters and has a multiple of four, and not like a variable in capitals.
 continues_base64() {
   local value=${1#[\"\']} line=${2%[\"\']}
-  [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^[A-Z][A-Z0-9]*=?$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
+  [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^[A-Z][A-Z0-9]{0,40}=?$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
 }
 
 # unit_sets NAME: the unit has a variable of this name for docker, its client.

@@ -55,13 +55,16 @@ func TestCaseAValueOfSeveralLinesInTheFileIsNotCutSilently(t *testing.T) {
 	for version, text := range map[string]string{
 		"0.1.1-dev": "TLS_KEY=" + wrapped + "\n",
 		"0.1.2-dev": "TLS_KEY=\"" + wrapped + "\"\n",
-		"0.1.3-dev": "TOKEN=abcdefgh\nijklmnop\n",
 	} {
 		m.write("opt/atta/.env", text, 0o600)
 		a := m.deploy(version, parameter("allow-downgrade", "true"))
 		if a.exit != int(deploy.ExitPreflight) || a.Reason != deploy.ReasonSettingsInvalid {
 			t.Errorf("%s: %s, %q", strings.ReplaceAll(text, "\n", "|"), a.Outcome, a.Message)
 		}
+	}
+	m.write("opt/atta/.env", "TOKEN=abcdefgh\nijklmnop\n", 0o600) // which could be a name
+	if a := m.deployed("0.1.3-dev"); !strings.Contains(a.Message, "; warning: /opt/atta/.env, line 2, has no value; ") {
+		t.Errorf("%q", a.Message)
 	}
 	m.write("opt/atta/.env", "GREETING=hi\n# KEY\n\nEMPTY=\n", 0o600)
 	m.deployed("0.1.4-dev")
