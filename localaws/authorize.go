@@ -53,7 +53,7 @@ func (d denial) withCode(status int, code string) *Error {
 
 // answerOf returns the answer to a request that ended with err.
 func answerOf(api service, err error) *Error {
-	switch e := err.(type) {
+	switch e := err.(type) { //nolint:errorlint // the emulator wraps none
 	case denial:
 		switch api.(type) {
 		case *ecrRegistry:

@@ -1,6 +1,7 @@
 package localaws
 
 import (
+	"errors"
 	"net/http"
 	"strings"
 )
@@ -46,7 +47,7 @@ func authorizeS3(r *request, b *bucket, action, key string) error {
 		}
 	}
 	err := r.authorize(needed)
-	if denied, ok := err.(denial); ok { // S3 alone puts the resource in quotes
+	if denied := (denial{}); errors.As(err, &denied) { // S3 alone puts the resource in quotes
 		return denial{strings.Replace(denied.message, needed.resource, `"`+needed.resource+`"`, 1)}
 	}
 	return err

@@ -69,7 +69,7 @@ func loadConfig(ctx context.Context, who inputs.Identity, tokens TokenSource) (a
 
 // explainLoadError names the variable that refers to a file of the runner, which a container action does not see.
 func explainLoadError(err error) error {
-	switch bundle := os.Getenv("AWS_CA_BUNDLE"); {
+	switch bundle := os.Getenv("AWS_CA_BUNDLE"); { //nolint:forbidigo // the SDK reads it, and this explains why it cannot
 	case errors.As(err, new(config.SharedConfigProfileNotExistError)):
 		return fmt.Errorf("AWS_PROFILE names a profile, and the container of this action has no ~/.aws: set AWS_PROFILE to an empty value in the env of this step: %w", err)
 	case bundle != "" && errors.Is(err, fs.ErrNotExist):

@@ -26,22 +26,22 @@ func TestProgressIsOneLineOfATerminal(t *testing.T) {
 	var terminal strings.Builder
 	a := newAction(&terminal, map[string]string{"GITHUB_ACTIONS": "false"})
 	a.ShowOn(&terminal)
-	const clear = "\r\x1b[K"
+	const wipe = "\r\x1b[K"
 	want := ""
 	for _, step := range []struct {
 		do    func()
 		shown string
 	}{
-		{func() { a.Progress("1 %") }, clear + "1 %"},
-		{func() { a.Progress("2 %") }, clear + "2 %"},
-		{func() { a.Info("a line") }, clear + "a line\n"},
+		{func() { a.Progress("1 %") }, wipe + "1 %"},
+		{func() { a.Progress("2 %") }, wipe + "2 %"},
+		{func() { a.Info("a line") }, wipe + "a line\n"},
 		{func() { a.Info("another") }, "another\n"},
-		{func() { a.Progress(strings.Repeat("x", 100)) }, clear + strings.Repeat("x", 76) + "…"},
-		{func() { a.Untrusted("of a host") }, clear + "of a host\n"},
-		{func() { a.Progress("3 %") }, clear + "3 %"},
-		{func() { _ = a.Group("a step", func() error { return errors.New("ended") }) }, clear + "a step\n"},
-		{func() { a.Progress("4 %") }, clear + "4 %"},
-		{func() { a.Warning("title", "message") }, clear + "warning: title\nmessage\n"},
+		{func() { a.Progress(strings.Repeat("x", 100)) }, wipe + strings.Repeat("x", 76) + "…"},
+		{func() { a.Untrusted("of a host") }, wipe + "of a host\n"},
+		{func() { a.Progress("3 %") }, wipe + "3 %"},
+		{func() { _ = a.Group("a step", func() error { return errors.New("ended") }) }, wipe + "a step\n"},
+		{func() { a.Progress("4 %") }, wipe + "4 %"},
+		{func() { a.Warning("title", "message") }, wipe + "warning: title\nmessage\n"},
 	} {
 		step.do()
 		if want += step.shown; terminal.String() != want {

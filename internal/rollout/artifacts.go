@@ -92,7 +92,7 @@ func (a *artifacts) closeSource() error {
 
 func (a *artifacts) pushImage(ctx context.Context) error {
 	meter := &pushMeter{began: time.Now()}
-	stop := meter.showOn(a.console)
+	stop := meter.showOn(a.console) //nolint:contextcheck // it ends with the push
 	pushed, err := a.services.Repository.Push(ctx, a.source, a.plan.Release.ImageTag(), image.PushOptions{
 		Compression: image.Compression(a.plan.Image.Compression), Recent: a.recentImages(), Refuse: a.checkQuarantine, Progress: meter.setLatest,
 	})

@@ -58,7 +58,8 @@ func (l *liveLog) followCommands(ctx context.Context) *logFollower {
 	f := &logFollower{log: l, stop: stop, ended: make(chan struct{}), seen: map[string]bool{}, newest: map[string]time.Time{}}
 	go func() {
 		defer close(f.ended)
-		for sleepContext(ctx, liveLogInterval) && f.showNewLines(ctx) {
+		for shown := true; shown; {
+			shown = sleepContext(ctx, liveLogInterval) && f.showNewLines(ctx)
 		}
 	}()
 	return f

@@ -35,7 +35,7 @@ type phase struct {
 func Run(ctx context.Context, plan Plan, account Account, console Console) (Result, error) {
 	started := time.Now()
 	narrated := newNarrator(console)
-	defer narrated.announceWaits()()
+	defer narrated.announceWaits()() //nolint:contextcheck // it ends with the run
 	r := &run{plan: plan, console: narrated, document: fleet.Document{Name: plan.Rollout.Document}, result: Result{Plan: plan}}
 	r.artifacts = artifacts{plan: &r.plan, console: narrated, services: &r.services, result: &r.result}
 	err := r.runPhases(ctx, account)

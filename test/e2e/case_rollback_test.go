@@ -86,7 +86,8 @@ func TestCaseAMigrationBeforeTheProgramThatFailsIsExplained(t *testing.T) {
 			t.Errorf("the remedy of another cause is shown: %q", wrong)
 		}
 	}
-	cause, _, _ := strings.Cut(out.summary[strings.Index(out.summary, "**Cause:**"):], "\n")
+	_, cause, _ := strings.Cut(out.summary, "**Cause:**")
+	cause, _, _ = strings.Cut(cause, "\n")
 	if !strings.Contains(cause, "done, exit 3") && !strings.Contains(cause, "status 3") {
 		t.Errorf("the cause names neither the step's last line nor its status: %s", cause)
 	}

@@ -5,14 +5,17 @@ import (
 	"testing"
 )
 
+// ofTag is what a run of the tag 0.1.0-dev has, which names the commit of 40 such digits.
+func ofTag(digit string) []string {
+	return []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev", "GITHUB_SHA=" + strings.Repeat(digit, 40)}
+}
+
 // A version tag that was put on the wrong commit, deleted and pushed again on the right one: the build is skipped,
 // since an earlier run has pushed an image of that version, and the image of the wrong commit is deployed.
 // https://github.com/baresip/baresip/pull/3069
 func TestCaseATagThatWasPutOnAnotherCommitIsNotDeployedFromTheFirst(t *testing.T) {
 	s := play(t)
-	tag := []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev"}
-	first := append(tag, "GITHUB_SHA=1111111111111111111111111111111111111111")
-	second := append(tag[:3:3], "GITHUB_SHA=2222222222222222222222222222222222222222")
+	first, second := ofTag("1"), ofTag("2")
 	s.build("0.1.0-dev")
 	s.run(first...).wants("success")
 
@@ -34,7 +37,7 @@ func TestCaseATagThatWasPutOnAnotherCommitIsNotDeployedFromTheFirst(t *testing.T
 // pushed nothing. The job of the tag that is started again is told that its tag was moved.
 func TestATagThatWasNeverMovedIsNotRefused(t *testing.T) {
 	s := play(t)
-	tag := []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev", "GITHUB_SHA=1111111111111111111111111111111111111111"}
+	tag := ofTag("1")
 	s.build("0.1.0-dev")
 	s.run(tag...).wants("success")
 	// such as deploy.yml, started from the branch main with `image`, or the action in steps of one's own
@@ -48,9 +51,7 @@ func TestATagThatWasNeverMovedIsNotRefused(t *testing.T) {
 // And the other way round: a tag that was moved is not noticed once a run elsewhere, such as make deploy-dev, has sent the same image.
 func TestAMovedTagIsNoticedAfterARunOfTheSameImage(t *testing.T) {
 	s := play(t)
-	tag := []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev"}
-	first := append(tag[:3:3], "GITHUB_SHA=1111111111111111111111111111111111111111")
-	second := append(tag[:3:3], "GITHUB_SHA=2222222222222222222222222222222222222222")
+	first, second := ofTag("1"), ofTag("2")
 	s.build("0.1.0-dev")
 	s.run(first...).wants("success")
 	s.run("version=0.1.0-dev", "GITHUB_REF_TYPE=", "GITHUB_REF_NAME=", "GITHUB_SHA=").wants("success")
@@ -63,9 +64,7 @@ func TestAMovedTagIsNoticedAfterARunOfTheSameImage(t *testing.T) {
 // A tag was moved to a commit that builds the same image, and its run, which has no plan, was green: the image is that commit's as well.
 func TestAMovedTagWhoseImageIsTheSameIsTaken(t *testing.T) {
 	s := play(t)
-	tag := []string{"version=", "GITHUB_REF_TYPE=tag", "GITHUB_REF_NAME=0.1.0-dev"}
-	first := append(tag[:3:3], "GITHUB_SHA=1111111111111111111111111111111111111111")
-	second := append(tag[:3:3], "GITHUB_SHA=2222222222222222222222222222222222222222")
+	first, second := ofTag("1"), ofTag("2")
 	s.build("0.1.0-dev")
 	s.run(first...).wants("success")
 	s.run(second...).wants("success")

@@ -95,15 +95,15 @@ func runEverything(t *testing.T) map[string][]localaws.Permission {
 	s.aws.AddInstance(localaws.Instance{ID: other, Machine: simhost.New("", ""), Tags: map[string]string{"Environment": "dev", "Service": "atta"}})
 	s.exercise("rollback", "instance-ids="+instanceID+","+other, "version=0.1.0-dev", "log-group="+logGroup)
 
-	real := newStage(t, true, localaws.Options{})
-	defer real.close()
-	real.createDocuments()
-	real.build("0.1.0-dev")
-	real.aws.PutParameter(localaws.Parameter{Name: "/atta/dev/TOKEN", Value: "x"})
-	real.runOperation("deploy", "settings-from=/atta/dev", "log-group="+logGroup).wants("success")
+	started := newStage(t, true, localaws.Options{})
+	defer started.close()
+	started.createDocuments()
+	started.build("0.1.0-dev")
+	started.aws.PutParameter(localaws.Parameter{Name: "/atta/dev/TOKEN", Value: "x"})
+	started.runOperation("deploy", "settings-from=/atta/dev", "log-group="+logGroup).wants("success")
 
 	used := map[string][]localaws.Permission{}
-	for _, call := range append(s.aws.Calls(), real.aws.Calls()...) {
+	for _, call := range append(s.aws.Calls(), started.aws.Calls()...) {
 		used[call.Role] = append(used[call.Role], call.Permissions...)
 	}
 	return used

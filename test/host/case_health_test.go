@@ -43,7 +43,7 @@ func TestCaseWhyAHealthcheckFailedIsNotLostBehindItsProgress(t *testing.T) {
 func TestCaseAnAnswerOfSomethingElseIsNotTheReleases(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	old := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {}))
+	old := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
 	defer old.Close()
 	// The program listens on another port, and publishes none.
 	a := m.deploy("0.1.0-dev", daemon(), parameter("health-url", old.URL+"/health"))

@@ -74,7 +74,7 @@ func TestCaseAServiceThatABootDoesNotStartIsNamed(t *testing.T) {
 	if !strings.Contains(a.Message, "[Install]") { // refused, or deployed with a warning
 		t.Errorf("%s: %q", a.Outcome, a.Message)
 	}
-	if err := m.Host.Reboot(); err != nil {
+	if err := m.Reboot(); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("after the boot: %s, drift %v", m.status().Unit, m.status().Drift)
