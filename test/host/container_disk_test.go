@@ -42,7 +42,7 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	}
 	cases := []filled{
 		{"tar -xzf *", fill, "refused", 10, "cannot be unpacked"},
-		{"docker create *", fill, "refused", 10, "nothing was changed"},
+		{"docker create *keeps-image-of*", fill, "refused", 10, "nothing was changed"},
 		{"systemctl stop SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is back"},
 		{"systemctl start SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is back"},
 		{"docker pull *", fillStore(store.pulling), "refused", 10, "no space left on device"},
