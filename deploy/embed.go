@@ -7,7 +7,7 @@ import (
 	"regexp"
 )
 
-//go:embed bootstrap/*.sh lib/*.sh
+//go:embed bootstrap/*.sh
 var parts embed.FS
 
 // Bootstrap is the constant script that an SSM command carries, bootstrap.sh without its comments. Script
@@ -19,6 +19,9 @@ var Bootstrap = commentLine.ReplaceAllString(join(
 func join(names ...string) (text string) {
 	for _, name := range names {
 		part, err := parts.ReadFile(name)
+		if err != nil { // one that ec2_deploy.sh has as well
+			part, err = Files.ReadFile(name)
+		}
 		if err != nil {
 			panic(err) // the name is wrong
 		}
