@@ -5,9 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
+	"time"
 
 	"al.essio.dev/pkg/shellescape"
 
+	"github.com/org/atta-deploy-action/localaws"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -21,6 +25,7 @@ func serve(ctx context.Context) error {
 	if err := s.prepareShell(); err != nil {
 		return err
 	}
+	go s.followParameters(ctx)
 	fmt.Printf(`
 Instances of the service atta in the environment demo: %d. In another shell, in your repository or an empty folder:
 
@@ -29,13 +34,14 @@ Instances of the service atta in the environment demo: %d. In another shell, in 
   %[3]s --operation=status
   %[3]s --operation=rollback # after a second version
 
-A program that stays up needs --mode=service; docs/instance.md says how to deploy one of your own. A shell on the first
+A program that stays up needs --mode=service; docs/instance.md says how to deploy one of your own. With
+--settings-from=/atta/demo/, its settings are the lines KEY=value of %[5]s. A shell on the first
 instance, in which systemctl, journalctl and the files below $ATTA_ROOT are its own:
 
   %[4]s
 
 Ctrl-C ends this, and removes everything.
-`, len(s.hosts), filepath.Join(s.folder, "image.tar"), s.commandPath(), shellescape.QuoteCommand([]string{"env", "ATTA_ROOT=" + s.hosts[0].Root(), "PATH=" + filepath.Join(filepath.Dir(s.hosts[0].Root()), "bin") + ":" + os.Getenv("PATH"), "bash"}))
+`, len(s.hosts), filepath.Join(s.folder, "image.tar"), s.commandPath(), shellescape.QuoteCommand([]string{"env", "ATTA_ROOT=" + s.hosts[0].Root(), "PATH=" + filepath.Join(filepath.Dir(s.hosts[0].Root()), "bin") + ":" + os.Getenv("PATH"), "bash"}), s.parametersFile())
 	<-ctx.Done()
 	return nil
 }
@@ -60,4 +66,34 @@ func (s *stage) prepareShell() error {
 		return fmt.Errorf("write command: %w", err)
 	}
 	return nil
+}
+
+func (s *stage) parametersFile() string { return filepath.Join(s.folder, "parameters.env") }
+
+// followParameters keeps the emulated Parameter Store as the file says, until ctx ends.
+func (s *stage) followParameters(ctx context.Context) {
+	var names []string
+	for ticker := time.NewTicker(200 * time.Millisecond); ctx.Err() == nil; <-ticker.C {
+		names = s.readParameters(names)
+	}
+}
+
+// readParameters sets a parameter for each line of the file, and removes those of earlier lines that are gone.
+func (s *stage) readParameters(before []string) (names []string) {
+	text, err := os.ReadFile(s.parametersFile())
+	if err != nil {
+		return before
+	}
+	for line := range strings.Lines(string(text)) {
+		if key, value, ok := strings.Cut(strings.TrimSpace(line), "="); ok {
+			names = append(names, "/atta/demo/"+key)
+			s.aws.PutParameter(localaws.Parameter{Name: "/atta/demo/" + key, Value: value, Type: "SecureString"})
+		}
+	}
+	for _, name := range before {
+		if !slices.Contains(names, name) {
+			s.aws.DeleteParameter(name)
+		}
+	}
+	return names
 }
