@@ -1,16 +1,18 @@
 # shellcheck shell=bash
 # blame.sh: why a release is not healthy, and whether its image is to blame. Part of ec2_deploy.sh.
 
-# find_ended MESSAGE: the run has ended. If its container was stopped from outside, or goes on, that says nothing about the image:
-# https://github.com/scollier/SATraining/issues/67
+# find_ended MESSAGE [CODE REASON]: the run has ended, with 40 unless its container was stopped from outside, or goes on. That says nothing
+# about the image: https://github.com/scollier/SATraining/issues/67
 find_ended() {
-  observe_container
-  if [[ $EVIDENCE =~ ^(running|at-work)$ && ! ${PROPERTY[ActiveState]:-} =~ ^(active|activating)$ ]] || { [[ ${PROPERTY[Result]:-} == success ]] && was_stopped; }; then
+  if goes_on || { [[ ${PROPERTY[Result]:-} == success ]] && was_stopped; }; then
     find_unwell 30 stopped "$1; the container had not ended by itself: $UNIT was stopped, or its command does not wait for it (docker run --detach)"
   else
-    find_unwell 40 unhealthy "$1"
+    find_unwell "${2:-40}" "${3:-unhealthy}" "$1"
   fi
 }
+
+# goes_on: the container runs, and none of its name has ended since the start.
+goes_on() { [[ $(query_docker container inspect --format '{{.State.Running}}' "$SERVICE" 2>/dev/null) == true ]] && ! was_seen die died; }
 
 # was_stopped: the engine has stopped the container. Its event may come after the end.
 was_stopped() { was_seen kill stop || { sleep 1 && was_seen kill stop; }; }
@@ -22,7 +24,7 @@ was_stopped() { was_seen kill stop || { sleep 1 && was_seen kill stop; }; }
 # https://github.com/containers/podman/blob/v4.3.1/libpod/define/exec_codes.go (ExitCode)
 # What names an executable of the host, such as docker-proxy, is not about the program.
 excuse_image() {
-  local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='container process(:| caused:?) "?exec|crun: .*executable|exec format error'
+  local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='container process(:| caused:?)( error during container init:)? "?exec|crun: .*executable|exec format error'
   observe_container
   [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_seen start || return 0
   for wait in 1 0; do # journald may be a moment behind

@@ -74,11 +74,11 @@ list_events() {
 is_evident() {
   observe_container
   [[ " $* " == *" $EVIDENCE "* ]] && return 0
-  if [[ $EVIDENCE == failed || $EVIDENCE == at-work ]]; then
-    find_ended "$UNIT: $SEEN"
-  else
-    find_unwell 30 not-seen "$UNIT: $SEEN"
-  fi
+  case $EVIDENCE in
+    failed) find_ended "$UNIT: $SEEN" ;;
+    at-work) find_ended "$UNIT: $SEEN" 30 not-seen ;;
+    *) find_unwell 30 not-seen "$UNIT: $SEEN" ;;
+  esac
 }
 
 # is_soon_evident WORD…: the same, and an engine that does not answer once condemns nothing.

@@ -27,7 +27,7 @@ read_settings() {
       name=${line%%=*}
       if [[ -z $name || $name == *[[:space:]]* ]]; then
         ((INVALID > 0)) || INVALID=$number
-      elif [[ $line != *=* && ! $line =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]] || continues_base64 "$value" "$line"; then
+      elif [[ $line != *=* && $line == *[[:alnum:]]* && ! $line =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]] || continues_base64 "$value" "$line"; then
         ((SUSPECT > 0)) || SUSPECT=$number
       elif [[ $line != *=* ]]; then
         ((UNSET > 0)) || unit_sets "$line" || UNSET=$number
@@ -44,7 +44,7 @@ read_settings() {
 # characters and has a multiple of four, and not like a variable in capitals.
 continues_base64() {
   local value=${1#[\"\']} line=${2%[\"\']}
-  [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^[A-Z][A-Z0-9]{0,40}=?$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
+  [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $value == *[g-zG-Z+/]* && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^[A-Z][A-Z0-9]{0,40}=?$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
 }
 
 # unit_sets NAME: the unit has a variable of this name for docker, its client.
@@ -108,14 +108,17 @@ check_settings() {
 # ask_docker_for_settings: docker's client reads the files before it asks for the image, which need not be here yet. Podman reads them later.
 # https://github.com/docker/cli/blob/v27.0.0/cli/command/container/create.go (runCreate)
 ask_docker_for_settings() {
-  local none said files=()
+  local none said try files=()
   ! docker_reads_settings current/settings.env || files+=(--env-file="$SETTINGS")
   ! docker_reads_settings .env || files+=(--env-file="$BASE/.env")
   ((${#files[@]} > 0)) || return 0
   none=localhost/none@sha256:$(printf '0%.0s' {1..64})
-  said=$(query_docker create --pull=never "${files[@]}" "$none" 2>&1) || true
-  [[ $said == "$(query_docker create --pull=never "$none" 2>&1)" ]] ||
-    refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $(last_engine_error <<<"$said")"
+  for try in 1 2; do # an engine that fails once says nothing
+    said=$(query_docker create --pull=never "${files[@]}" "$none" 2>&1) || true
+    [[ $said != "$(query_docker create --pull=never "$none" 2>&1)" ]] || return 0
+  done
+  query_docker ps --quiet >/dev/null 2>&1 || refuse engine-unavailable "the Docker engine does not answer"
+  refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $(last_engine_error <<<"$said")"
 }
 
 # refuse_invalid_line FILE: the line itself may be a secret.

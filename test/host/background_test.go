@@ -55,14 +55,15 @@ func TestAContainerInTheBackgroundDoesNotCondemnTheImage(t *testing.T) {
 		return own("systemd/atta.service", strings.Replace(unitWithOptions, old, text, 1))
 	}
 	for name, changes := range map[string][]change{
-		"-dp":                           {unit("OPTIONS", "-dp 18080:18080 ")},
-		"quoted":                        {unit("OPTIONS", `"-d" `)},
-		"started again":                 {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "[Install]", "Restart=always\n[Install]").Replace(unitWithOptions))},
-		"without ExecStop=":             {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "ExecStop=", "# ").Replace(unitWithOptions))},
-		"in docker.env":                 {own("docker.env", "DOCKER_ARGS=\"--detach --init\"\n")},
-		"in the unit":                   {own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "Environment=DOCKER_ARGS=", "Environment=DOCKER_ARGS=\"--init -d --tty\"", 1))},
-		"of a shell":                    {own("systemd/atta.service", strings.Replace(unitWithOptions, "/usr/bin/docker run OPTIONS--pull=never --name=%N ${IMAGE} -serve", "/bin/sh -c 'docker run -d --pull=never --name=%N $IMAGE -serve'", 1))},
-		"of a job, which goes on alone": {own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run -d --pull=never --name=%N ${IMAGE} -sleep 60s\n")},
+		"-dp":                              {unit("OPTIONS", "-dp 18080:18080 ")},
+		"quoted":                           {unit("OPTIONS", `"-d" `)},
+		"started again":                    {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "[Install]", "Restart=always\n[Install]").Replace(unitWithOptions))},
+		"without ExecStop=":                {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "ExecStop=", "# ").Replace(unitWithOptions))},
+		"in docker.env":                    {own("docker.env", "DOCKER_ARGS=\"--detach --init\"\n")},
+		"in the unit":                      {own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "Environment=DOCKER_ARGS=", "Environment=DOCKER_ARGS=\"--init -d --tty\"", 1))},
+		"started again, and never stopped": {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "ExecStop=", "# ", "[Install]", "Restart=always\nRestartSec=5\n[Install]").Replace(unitWithOptions))},
+		"of a shell":                       {own("systemd/atta.service", strings.Replace(unitWithOptions, "/usr/bin/docker run OPTIONS--pull=never --name=%N ${IMAGE} -serve", "/bin/sh -c 'docker run -d --pull=never --name=%N $IMAGE -serve'", 1))},
+		"of a job, which goes on alone":    {own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run -d --pull=never --name=%N ${IMAGE} -sleep 60s\n")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -109,5 +110,17 @@ func TestAUnitThatRemainsIsTakenInCapitals(t *testing.T) {
 		"ExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run --detach --pull=never --name=%N ${IMAGE}\nExecStop=/usr/bin/docker stop %N\n[Install]\nWantedBy=multi-user.target\n"))
 	if strings.Contains(a.Message, "background") {
 		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
+// A server that ends at once, with exit status 0. A step after it takes a moment, as one that takes the instance out of a load balancer.
+func TestAServerThatEndsByItselfIsToBlameAlsoWhileItsUnitIsStopping(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	unit := strings.Replace(unitOf(t, "daemon.service"), "Restart=always", "ExecStopPost=/bin/sleep 3\nRestart=always", 1)
+	a := m.deploy("0.0.2-dev", daemon(), own("systemd/atta.service", unit), parameter("image", m.push(sample.WithCmd("-sleep", "2s"))), parameter("health-timeout", "20"), parameter("min-healthy-time", "5"))
+	if text := m.text("opt/atta/quarantine"); a.Code != 40 || text == "" {
+		t.Errorf("%s %d %s %q; quarantine %q", a.Outcome, a.Code, a.Reason, a.Message, text)
 	}
 }

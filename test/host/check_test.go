@@ -218,3 +218,15 @@ func TestDockerIsAskedForTheParametersAsWell(t *testing.T) {
 `+m.passOn("docker"))
 	m.expect(m.check("0.0.2-dev", m.fromParameters()), "refused", 10, "invalid env file (settings)")
 }
+
+// The engine does not answer the first question.
+func TestAnEngineThatDoesNotAnswerIsNotAFaultOfTheSettings(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev")
+	m.replace("docker", `case "$*" in create*localhost/none*) test -e "$ATTA_ROOT/asked" || { : >"$ATTA_ROOT/asked"; echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1; } ;; esac
+`+m.passOn("docker"))
+	if a := m.deploy("0.0.2-dev"); a.Outcome != "deployed" && (a.Reason == "settings-invalid" || strings.Contains(a.Message, ".env")) {
+		t.Errorf("%s %d %s: %s", a.Outcome, a.exit, a.Reason, a.Message)
+	}
+}

@@ -248,3 +248,26 @@ func TestAStepThatFindsNothingToKillDoesNotExcuseTheImage(t *testing.T) {
 		})
 	}
 }
+
+// The image's program is missing, or not executable, in the words of a current runc.
+func TestAProgramThatRuncCannotExecuteDuringInitIsTheImagesFault(t *testing.T) {
+	t.Parallel()
+	const oci = `docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: error during container init: `
+	for name, test := range map[string][2]string{
+		"missing":        {"127", oci + `exec: "/app/server": stat /app/server: no such file or directory: unknown`},
+		"not executable": {"126", oci + `exec: "/app/entrypoint.sh": permission denied: unknown`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.1.0-dev", daemon())
+			m.write("said", test[1]+"\n", 0o644)
+			m.replace("docker", `case "$*" in run*--label=version=0.1.1-dev*) cat "$ATTA_ROOT/said" >&2; exit `+test[0]+` ;; esac
+`+m.passOn("docker"))
+			a := m.deploy("0.1.1-dev", daemon(), parameter("image", m.push()), parameter("health-timeout", "10"))
+			if text := m.text("opt/atta/quarantine"); a.Code != 40 || text == "" {
+				t.Errorf("%s %d %s %q; quarantine %q", a.Outcome, a.Code, a.Reason, a.Message, text)
+			}
+		})
+	}
+}

@@ -51,7 +51,7 @@ func TestSettingsThatTheNextReleaseNeedsAreAllNamedBeforeAnythingChanges(t *test
 func TestCaseAValueOfSeveralLinesInTheFileIsNotCutSilently(t *testing.T) {
 	t.Parallel()
 	m := bootDeployed(t, "0.1.0-dev")
-	wrapped := strings.TrimSpace(m.output("head -c 200 /dev/zero | base64")) // the documented remedy for a key in PEM, as GNU prints it
+	wrapped := strings.TrimSpace(m.output("seq 99 | head -c 200 | base64")) // the documented remedy for a key in PEM, as GNU prints it
 	for version, text := range map[string]string{
 		"0.1.1-dev": "TLS_KEY=" + wrapped + "\n",
 		"0.1.2-dev": "TLS_KEY=\"" + wrapped + "\"\n",
@@ -93,10 +93,12 @@ func TestLinesThatLookOddAreTaken(t *testing.T) {
 	t.Parallel()
 	token := "TOKEN=" + strings.Repeat("ab12", 19) + "\n"
 	for name, text := range map[string]string{
-		"an empty variable after a long token":     token + "DEBUG=\n",
-		"an empty variable of three letters":       token + "KEY=\n",
-		"a name alone after a long token":          token + "https_proxy\n",
-		"a name with slashes, as of AWS AppConfig": "/config/application/url=http://x\n",
+		"an empty variable after a long token":             token + "DEBUG=\n",
+		"an empty variable of three letters":               token + "KEY=\n",
+		"a name alone after a long token":                  token + "https_proxy\n",
+		"an empty one in lower case after 32 bytes in hex": "TOKEN=" + strings.Repeat("0a1b2c3d", 8) + "\ntimeout=\n",
+		"a line of dashes":                                 "--------\nA=1\n",
+		"a name with slashes, as of AWS AppConfig":         "/config/application/url=http://x\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
