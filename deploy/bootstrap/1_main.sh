@@ -80,9 +80,7 @@ run_doctor() {
   free=$(df --block-size=1M --output=avail -- "$folder" | tail -n 1)
   ((free >= 64)) || reject_command no-space "not enough room: $folder has ${free// /} MB free, a bundle needs 64 MB, and the image its own size"
   check_run
-  for folder in "${LOG%/*}" "$folder"; do
-    [[ -w $folder ]] || reject_command script-failed "this host cannot be written to: $folder is read-only"
-  done
+  [[ -w $folder && -w ${LOG%/*} ]] || reject_command script-failed "this host cannot be written to: $folder or ${LOG%/*} is read-only"
   identity=$(timeout -k 5 20 aws sts get-caller-identity --region "${GIVEN[region]}" --query Arn --output text 2>&1) || {
     [[ ! ${identity##*$'\n'} =~ $INVALID_CREDENTIALS ]] || reject_command bundle-unavailable "$(explain_refusal "${identity##*$'\n'}" '')"
     [[ ! ${identity##*$'\n'} =~ [Cc]redentials ]] || reject_command bundle-unavailable "this host has no credentials to download with: ${identity##*$'\n'}"
@@ -142,5 +140,5 @@ run_status() {
   [[ ! -f $HOME_OF_SERVICE/current/release.env ]] || outcome=status
   trap - EXIT
   print_report "$outcome" 0 "" status "$INSTALLED"
-  [[ -z $ABOUT || $ABOUT =~ ^(none|(deployed|unchanged):.*)$ ]] || print_log "${GIVEN[about]}" | tail -n 60 | tail -c 6000
+  [[ -z $ABOUT || $ABOUT =~ ^(none|(deployed|unchanged):.*)$ ]] || print_log_end "${GIVEN[about]}"
 }

@@ -26,14 +26,14 @@ check_folders() {
 
 # prepare_log: from here on what a command says goes to the log, whose last line is then why it failed. A log that is full stops no rollback.
 prepare_log() {
-  try_to_write create_log
+  try_write create_log
   check_run
   follow_log
-  try_to_write add_to_log "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
+  try_write add_to_log "deployment $DEPLOYMENT: $COMMAND $SERVICE $VERSION ${GIVEN[image]:-}"
   exec 2>>"$LOG" || exec 2>/dev/null
 }
 
-try_to_write() {
+try_write() {
   local problem
   problem=$("$@" 2>&1) || [[ $COMMAND == rollback && $problem == *'No space left'* ]] ||
     reject_command "$(reason_of "$problem")" "this host cannot be written to: ${problem##*$'\n'}"
@@ -43,7 +43,7 @@ try_to_write() {
 check_run() {
   local free
   free=$(df --block-size=1M --output=avail -- "$ROOT/run" | tail -n 1)
-  ((free >= 17)) || reject_command no-space "not enough room: $ROOT/run has ${free// /} MB free, systemd needs 16 MB to reload units, and a deploy 1 MB for its files"
+  ((free >= 17)) || reject_command no-space "not enough room: $ROOT/run has $((free)) MB free, systemd needs 16 MB to reload units"
 }
 
 # The log may hold what the program has printed, so it is root's alone.

@@ -40,11 +40,13 @@ abort_command() {
 # append_history LINE: by the release's script, if the command came so far.
 append_history() { add_to_history "$COMMAND" "$1" || log_line "the history cannot be written"; }
 
+print_log_end() { print_log "$@" | tail -n 60 | tail -c 6000; }
+
 # exit_with_log CODE: prints the end of this deployment's log, after the result line, and exits with a code that the
 # agent passes on. It takes 168 for success, 169 for a skip, 194 for a reboot request.
 # https://docs.aws.amazon.com/systems-manager/latest/userguide/send-commands-reboot.html
 exit_with_log() {
-  print_log | tail -n 60 | tail -c 6000
+  print_log_end
   case $1 in
     10 | 20 | 30 | 40 | 41 | 50 | 51) exit "$1" ;;
     *) exit 30 ;;

@@ -4,8 +4,8 @@
 # find_ended MESSAGE [CODE REASON]: the run has ended, with 40 unless its container was stopped from outside, or goes on. That says nothing
 # about the image: https://github.com/scollier/SATraining/issues/67
 find_ended() {
-  if goes_on || { [[ ${PROPERTY[Result]:-} == success ]] && was_stopped; }; then
-    find_unwell 30 stopped "$1; the container had not ended by itself: $UNIT was stopped, or its command does not wait for it (docker run --detach)"
+  if goes_on || { [[ ${PROPERTY[Result]:-} =~ ^(success|start-limit-hit)$ ]] && was_stopped; }; then
+    find_unwell 30 stopped "$1, although the container was running: $UNIT was stopped, or its command does not wait for the container (docker run --detach)"
   else
     find_unwell "${2:-40}" "${3:-unhealthy}" "$1"
   fi

@@ -154,6 +154,8 @@ check_docker_options() {
   # When it is started, nobody has logged in to the registry: https://github.com/aws/amazon-vpc-cni-k8s/issues/1217
   [[ ${1##*/} == "$UNIT" ]] || return 0
   [[ ! $REPLY =~ --pull[=[:blank:]]+[\"\']?always ]] || refuse_pull
+  ! is_detached "$1" ||
+    refuse unit-invalid "the container of deploy/systemd/$UNIT runs in the background, so systemd would take it for ended at once: remove --detach"
   unit_setting Service.ExecStartPre "$1"
   while IFS= read -r line; do
     [[ $line =~ ^[@:+!|]*- || ! $line =~ (docker|podman)\ +(image\ +)?pull\ .*\$\{?IMAGE([^A-Za-z0-9_]|$) ]] || refuse_pull
@@ -174,7 +176,29 @@ note_unlabeled() {
 }
 
 refuse_pull() {
-  refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and there is no login to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
+  refuse unit-invalid "deploy/systemd/$UNIT pulls its image, and nobody is logged in to the registry when it starts: remove that, as the deploy has pulled the image (--pull=never)"
+}
+
+# is_detached FILE: the unit's one command is the client of a container that it plainly starts in the background: the client ends at
+# once, and the unit with it, unless that needs no process. What is written in another way shows when it is started.
+is_detached() {
+  local word words=() options='' text value
+  last_unit_value Service.Type "$1"
+  [[ ! $REPLY =~ ^(forking|notify) ]] || return 1
+  last_unit_value Service.RemainAfterExit "$1"
+  [[ ! ${REPLY,,} =~ ^(1|yes|y|true|t|on)$ ]] || return 1
+  unit_setting Service.ExecStart "$1"
+  [[ $REPLY =~ ^[^[:space:]]*(docker|podman)[[:blank:]] && $REPLY != *$'\n'* ]] && names_container "$REPLY" || return 1
+  text=$(list_variables "$1")
+  read -ra words <<<"${REPLY%%\$\{IMAGE\}*}"
+  for word in ${words[@]+"${words[@]}"}; do # only a variable that is a word is several options
+    options+=" $word"
+    [[ $word =~ ^\$([A-Za-z_][A-Za-z0-9_]*)$ ]] || continue
+    value=$(sed -n "s/^${BASH_REMATCH[1]}=//p" <<<"$text" | tail -n 1)
+    options+=" $value"
+  done
+  options=$(sed "s/\"[^\"]*\"//g; s/'[^']*'//g" <<<"$options")
+  [[ "$options " =~ [[:blank:]](-d|--detach|--detach=true)[[:blank:]] ]]
 }
 
 # docker_options FILE: sets REPLY to what the unit's commands give to docker run before the image, and to the values of the variables

@@ -28,6 +28,7 @@ free_space() {
     require_space "$REPLY" $((IMAGE_BYTES * 4 / 1024 + 64 * 1024)) "the image"
   fi
   require_space "$BASE" $((16 * 1024)) "the release"
+  require_space "$RUN" $((17 * 1024)) "systemd, which reloads no unit below 16 MB, and the files of a deploy"
 }
 
 # find_image_store: sets REPLY to the folder below which the engine keeps images: Docker's own,

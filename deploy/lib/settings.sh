@@ -3,15 +3,15 @@
 # Part of ec2_deploy.sh.
 
 # read_settings FILE…: reads them as docker does, those that are there. Sets SETTING to the values by name, of two of a name
-# the last, NAMES to the names in order, and to the number of the first line, or 0: INVALID, which docker does not take;
-# SUSPECT, the rest of a value of several lines; UNSET, a name alone, which docker takes for a variable of the unit, and ignores
-# if there is none.
+# the last, NAMES to the names in order, and to the number of the first line, or 0: INVALID, which docker does not take, and
+# SUSPECT, which is probably the rest of a value of several lines. Docker takes a name alone for one of its own variables, and ignores it
+# if it has none.
 # https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
 declare -gA SETTING=()
-NAMES=() INVALID=0 SUSPECT=0 UNSET=0
+NAMES=() INVALID=0 SUSPECT=0
 read_settings() {
   local file line name number value=''
-  SETTING=() NAMES=() INVALID=0 SUSPECT=0 UNSET=0
+  SETTING=() NAMES=() INVALID=0 SUSPECT=0
   for file; do
     number=0
     [[ -e $file ]] || continue
@@ -27,11 +27,9 @@ read_settings() {
       name=${line%%=*}
       if [[ -z $name || $name == *[[:space:]]* ]]; then
         ((INVALID > 0)) || INVALID=$number
-      elif [[ $line != *=* && $line == *[[:alnum:]]* && ! $line =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]] || continues_base64 "$value" "$line"; then
+      elif [[ $line != *=* ]] && ! is_name_alone "$line" || continues_base64 "$value" "$line"; then
         ((SUSPECT > 0)) || SUSPECT=$number
-      elif [[ $line != *=* ]]; then
-        ((UNSET > 0)) || unit_sets "$line" || UNSET=$number
-      elif [[ $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
+      elif [[ $line == *=* && $name =~ ^[A-Za-z_][A-Za-z0-9_.-]*$ ]]; then
         [[ -n ${SETTING[$name]+set} ]] || NAMES+=("$name")
         SETTING[$name]=${line#*=}
       fi
@@ -47,15 +45,29 @@ continues_base64() {
   [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $value == *[g-zG-Z+/]* && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^[A-Z][A-Z0-9]{0,40}=?$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
 }
 
-# unit_sets NAME: the unit has a variable of this name for docker, its client.
-unit_sets() {
-  local release=$BASE/releases/$TO
-  [[ $1 =~ ^[A-Za-z_][A-Za-z0-9_]*$ && -f $release/deploy/systemd/$UNIT ]] || return 1
-  ! grep -qsE "^[[:blank:]]*$1=" "$release/release.env" "$release/deploy/"*.env || return 0
-  unit_setting Service.PassEnvironment "$release/deploy/systemd/$UNIT"
+# is_name_alone LINE: it is a line of the release's example, or docker, the unit's command, has a variable of this name: from the
+# unit, its drop-ins or a file that they name, or from systemd.
+# https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment%20variables%20in%20spawned%20processes
+is_name_alone() {
+  local release=$BASE/releases/$TO text file
+  ! grep -qsxF -- "$1" "$release/deploy/.env.example" || return 0
+  [[ $1 =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || return 1
+  [[ ! $1 =~ ^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID)$ ]] || return 0
+  text=$(systemctl show-environment 2>/dev/null) || text=''
+  [[ $'\n'$text != *$'\n'"$1="* ]] || return 0
+  text=$(cat -- "$release/deploy/systemd/$UNIT" "$ROOT"/{etc,run,usr/lib}/systemd/system/"$UNIT.d"/*.conf 2>/dev/null) || true
+  unit_setting Service.PassEnvironment /dev/stdin <<<"$text"
   [[ " ${REPLY//$'\n'/ } " != *[[:blank:]]"$1"[[:blank:]]* ]] || return 0
-  unit_setting Service.Environment "$release/deploy/systemd/$UNIT"
-  [[ $REPLY =~ (^|[[:space:]\"\'])$1= ]]
+  unit_setting Service.Environment /dev/stdin <<<"$text"
+  [[ ! $REPLY =~ (^|[[:space:]\"\'])$1= ]] || return 0
+  unit_setting Service.EnvironmentFile /dev/stdin <<<"$text"
+  while IFS= read -r file; do
+    file=${file#-}
+    file=${file//%[Np]/$SERVICE}
+    [[ $file != "/opt/$SERVICE/current/"* ]] || file=/opt/$SERVICE/releases/$TO/${file#"/opt/$SERVICE/current/"}
+    ! grep -qsE "^[[:blank:]]*$1=" -- "$ROOT$file" || return 0
+  done <<<"$REPLY"
+  return 1
 }
 
 # docker_reads_settings FILE: the release's unit hands /opt/SERVICE/FILE to docker, which has to understand
@@ -86,8 +98,6 @@ check_settings() {
   fi
   read_settings "$BASE/.env"
   refuse_invalid_line "$place"
-  ((UNSET == 0)) || cmp -s -- "$example" "$BASE/.env" || ! docker_reads_settings .env ||
-    IGNORED+="; warning: $place, line $UNSET, has no value; docker ignores it unless $UNIT has a variable of that name"
   if [[ $ALLOW_ENV_FILE == false && $ACTION != rollback ]] && grep -q '^[^#]*=' "$BASE/.env"; then
     found="sets ${NAMES[*]-}"
     ((INVALID == 0 && ${#NAMES[@]} > 0)) || found="has settings" # a name may be a line of a secret

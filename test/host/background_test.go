@@ -57,13 +57,13 @@ func TestAContainerInTheBackgroundDoesNotCondemnTheImage(t *testing.T) {
 	for name, changes := range map[string][]change{
 		"-dp":                              {unit("OPTIONS", "-dp 18080:18080 ")},
 		"quoted":                           {unit("OPTIONS", `"-d" `)},
-		"started again":                    {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "[Install]", "Restart=always\n[Install]").Replace(unitWithOptions))},
-		"without ExecStop=":                {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "ExecStop=", "# ").Replace(unitWithOptions))},
+		"started again":                    {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "-dt ", "[Install]", "Restart=always\n[Install]").Replace(unitWithOptions))},
+		"without ExecStop=":                {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "-dt ", "ExecStop=", "# ").Replace(unitWithOptions))},
 		"in docker.env":                    {own("docker.env", "DOCKER_ARGS=\"--detach --init\"\n")},
-		"in the unit":                      {own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "Environment=DOCKER_ARGS=", "Environment=DOCKER_ARGS=\"--init -d --tty\"", 1))},
-		"started again, and never stopped": {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "--detach ", "ExecStop=", "# ", "[Install]", "Restart=always\nRestartSec=5\n[Install]").Replace(unitWithOptions))},
+		"in the unit":                      {own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "Environment=DOCKER_ARGS=", "Environment=DOCKER_ARGS=\"--init -dt\"", 1))},
+		"started again, and never stopped": {own("systemd/atta.service", strings.NewReplacer("OPTIONS", "-dt ", "ExecStop=", "# ", "[Install]", "Restart=always\nRestartSec=5\n[Install]").Replace(unitWithOptions))},
 		"of a shell":                       {own("systemd/atta.service", strings.Replace(unitWithOptions, "/usr/bin/docker run OPTIONS--pull=never --name=%N ${IMAGE} -serve", "/bin/sh -c 'docker run -d --pull=never --name=%N $IMAGE -serve'", 1))},
-		"of a job, which goes on alone":    {own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run -d --pull=never --name=%N ${IMAGE} -sleep 60s\n")},
+		"of a job, which goes on alone":    {own("systemd/atta.service", "[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/docker run -dt --pull=never --name=%N ${IMAGE} -sleep 60s\n")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

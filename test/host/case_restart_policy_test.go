@@ -48,7 +48,10 @@ func TestOnEachMachineCaseADetachedContainerIsNamedAndItsImageIsNotQuarantined(t
 			"0.1.2-dev": unit("-d", ""),
 			"0.1.3-dev": unit("--detach", "Restart=always\n"),
 		} {
-			m.expect(m.deploy(version, serving(m.port), c, parameter("allow-downgrade", "true")), "rolled-back", deploy.ExitStart, "docker run --detach")
+			m.expect(m.deploy(version, serving(m.port), c, parameter("allow-downgrade", "true")), "refused", deploy.ExitPreflight, "remove --detach")
+		}
+		for version, restart := range map[string]string{"0.2.0-dev": "", "0.2.1-dev": "Restart=always\n"} { // which only the start shows
+			m.expect(m.deploy(version, serving(m.port), unit("-dt", restart), parameter("allow-downgrade", "true")), "rolled-back", deploy.ExitStart, "docker run --detach")
 		}
 		m.want("cat $ATTA_ROOT/opt/$s/quarantine 2>/dev/null | wc -l", "0")
 	})

@@ -230,3 +230,17 @@ func TestAnEngineThatDoesNotAnswerIsNotAFaultOfTheSettings(t *testing.T) {
 		t.Errorf("%s %d %s: %s", a.Outcome, a.exit, a.Reason, a.Message)
 	}
 }
+
+// A deploy is killed when docker has been asked with the settings. They are in no container but the one that runs.
+func TestTheContainerThatKeepsAnImageHasNoSettingsAfterAKill(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	m.write("opt/atta/.env", "TOKEN=canary-7f3a\n", 0o600)
+	k := m.withHook()
+	m.attempt("0.0.2-dev", daemon(), environment(k.before(`docker tag "$IMAGE" "${IMAGE%@*}:$IMAGE_TAG"`)))
+	m.deployed("0.0.2-dev", daemon())
+	if others := m.output("docker ps --all --format '{{.Names}}' | grep -vx atta | xargs docker container inspect --format '{{.Name}} {{.Config.Env}}'"); !strings.Contains(others, "atta-0.0.2-dev") || strings.Contains(others, "canary") {
+		t.Errorf("containers that stay: %s", others)
+	}
+}

@@ -122,7 +122,7 @@ func TestAnEarlierUnitDoesNotStandInTheWayBack(t *testing.T) {
 	}
 }
 
-// The value of a variable of the program, which docker gets as one argument, is no option of docker.
+// Docker gets the value of a variable of the program as one argument, and takes nothing in it for an option.
 func TestAFlagOfTheProgramInAVariableDetachesNothing(t *testing.T) {
 	t.Parallel()
 	unit := strings.Replace(unitOf(t, "daemon.service"), "--env=VERSION=${VERSION}", "--env=VERSION=${VERSION} --env=APP_FLAGS=${APP_FLAGS}", 1)

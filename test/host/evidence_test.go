@@ -31,6 +31,7 @@ func TestOnEachMachineAJobThatRunsAnotherImageIsNotDeployed(t *testing.T) {
 			"0.1.2-dev": {unit("--name=%N-job ${IMAGE}"), "refused", "gives its container no name"},
 			"0.1.3-dev": {own("docker.env", "IMAGE="+other+"\n"), "rolled-back", "the container atta has the image " + other},
 			"0.1.4-dev": {own("docker.env", "DOCKER_ARGS="+other+"\n"), "rolled-back", "the container atta has the image " + other},
+			"0.1.5-dev": {own("docker.env", "DOCKER_ARGS=--detach\n"), "refused", "remove --detach"},
 		} {
 			code := deploy.ExitPreflight
 			if c.outcome == "rolled-back" {

@@ -40,6 +40,7 @@ func TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem(t *testing.T) {
 			"blanks around =":    {"0.0.6-dev", "", "\n# x\nTOKEN = secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 3: docker takes"},
 			"several lines":      {"0.0.7-dev", "", "KEY=-----BEGIN KEY-----\nsecret\n-----END KEY-----\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 3: docker takes"},
 			"the end of a value": {"0.0.11-dev", "", "A=secret+/\nab/secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 2: it is not KEY=value"},
+			"a name alone":       {"0.0.12-dev", "", "A=1\nsecret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 2: it is not KEY=value"},
 			"no name":            {"0.0.8-dev", "", "=secret\n", deploy.ReasonSettingsInvalid, "/opt/atta/.env, line 1: docker takes"},
 			"not UTF-8":          {"0.0.9-dev", "", "A=1\nB=\xfe\xfd\n", deploy.ReasonSettingsInvalid, "docker does not take /opt/atta/.env: docker: "},
 		}

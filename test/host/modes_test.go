@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
 )
@@ -162,6 +163,23 @@ func TestAServiceThatAConnectionStartsIsDeployed(t *testing.T) {
 	defer systemd.Close()
 	for _, version := range []string{"0.0.1-dev", "0.0.2-dev"} {
 		a := m.deploy(version, daemon(), parameter("health-url", systemd.URL+"/health"), parameter("health-timeout", "10"), parameter("min-healthy-time", "1"))
+		if a.Outcome != "deployed" {
+			t.Errorf("%s: a healthy release is lost: %s %d: %s", version, a.Outcome, a.Code, a.Message)
+		}
+	}
+}
+
+// systemd listens for the service, whose program needs longer to answer than the question whether something else does.
+func TestASlowServiceThatAConnectionStartsIsDeployed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	systemd := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		m.sh("systemctl start atta") // as systemd does for a socket
+		time.Sleep(3 * time.Second)
+	}))
+	defer systemd.Close()
+	for _, version := range []string{"0.0.1-dev", "0.0.2-dev"} {
+		a := m.deploy(version, daemon(), parameter("health-url", systemd.URL+"/health"), parameter("health-timeout", "20"), parameter("min-healthy-time", "1"))
 		if a.Outcome != "deployed" {
 			t.Errorf("%s: a healthy release is lost: %s %d: %s", version, a.Outcome, a.Code, a.Message)
 		}

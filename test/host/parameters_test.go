@@ -73,7 +73,7 @@ func TestTheCommandIsConstantAndSmall(t *testing.T) {
 		t.Error("bootstrap.sh has {{")
 	}
 	longest := shellescape.QuoteCommand([]string{"deploy", strings.Repeat("--service="+strings.Repeat("a", 250)+" ", 10)})
-	if size := len(deploy.Bootstrap) + len(longest); size > 42_000 {
+	if size := len(deploy.Bootstrap) + len(longest); size > 40_000 {
 		t.Errorf("the command has %d bytes", size)
 	}
 }

@@ -55,16 +55,13 @@ func TestCaseAValueOfSeveralLinesInTheFileIsNotCutSilently(t *testing.T) {
 	for version, text := range map[string]string{
 		"0.1.1-dev": "TLS_KEY=" + wrapped + "\n",
 		"0.1.2-dev": "TLS_KEY=\"" + wrapped + "\"\n",
+		"0.1.3-dev": "TOKEN=abcdefgh\nijklmnop\n",
 	} {
 		m.write("opt/atta/.env", text, 0o600)
 		a := m.deploy(version, parameter("allow-downgrade", "true"))
 		if a.exit != int(deploy.ExitPreflight) || a.Reason != deploy.ReasonSettingsInvalid {
 			t.Errorf("%s: %s, %q", strings.ReplaceAll(text, "\n", "|"), a.Outcome, a.Message)
 		}
-	}
-	m.write("opt/atta/.env", "TOKEN=abcdefgh\nijklmnop\n", 0o600) // which could be a name
-	if a := m.deployed("0.1.3-dev"); !strings.Contains(a.Message, "; warning: /opt/atta/.env, line 2, has no value; ") {
-		t.Errorf("%q", a.Message)
 	}
 	m.write("opt/atta/.env", "GREETING=hi\n# KEY\n\nEMPTY=\n", 0o600)
 	m.deployed("0.1.4-dev")
@@ -95,9 +92,7 @@ func TestLinesThatLookOddAreTaken(t *testing.T) {
 	for name, text := range map[string]string{
 		"an empty variable after a long token":             token + "DEBUG=\n",
 		"an empty variable of three letters":               token + "KEY=\n",
-		"a name alone after a long token":                  token + "https_proxy\n",
 		"an empty one in lower case after 32 bytes in hex": "TOKEN=" + strings.Repeat("0a1b2c3d", 8) + "\ntimeout=\n",
-		"a line of dashes":                                 "--------\nA=1\n",
 		"a name with slashes, as of AWS AppConfig":         "/config/application/url=http://x\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -111,16 +106,37 @@ func TestLinesThatLookOddAreTaken(t *testing.T) {
 	}
 }
 
-// Docker ignores a name alone of which the unit has no variable. That a drop-in or systemd itself sets one cannot be known before.
-func TestANameAloneOfNoVariableIsAWarning(t *testing.T) {
+// The unit's variables are also those of a drop-in of the operator, of a file of the instance, and of systemd.
+func TestANameAloneThatTheInstanceSetsIsTaken(t *testing.T) {
+	t.Parallel()
+	reads := own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "EnvironmentFile=/opt/%N/current/release.env", "EnvironmentFile=/opt/%N/current/release.env\nEnvironmentFile=-/etc/default/atta", 1))
+	for name, c := range map[string]struct {
+		settings, path, text string
+		unit                 change
+	}{
+		"drop-in": {"https_proxy\n", "etc/systemd/system/atta.service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", daemon()},
+		"file":    {"https_proxy\n", "etc/default/atta", "https_proxy=http://proxy:3128\n", reads},
+		"systemd": {"INVOCATION_ID\nPATH\n", "etc/default/atta", "", daemon()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.write(c.path, c.text, 0o644)
+			m.write("opt/atta/.env", c.settings, 0o600)
+			if a := m.deploy("0.0.1-dev", daemon(), c.unit); a.Outcome != "deployed" {
+				t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+			}
+		})
+	}
+}
+
+// The file is there, and the unit does not read it.
+func TestANameAloneOfAFileThatTheUnitDoesNotReadIsRefused(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	m.write("etc/systemd/system/atta.service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", 0o644)
+	m.write("etc/default/atta", "https_proxy=http://proxy:3128\n", 0o644)
 	m.write("opt/atta/.env", "GREETING=x\nhttps_proxy\n", 0o600)
-	a := m.deploy("0.0.1-dev", daemon())
-	if want := "0.0.1-dev runs; warning: /opt/atta/.env, line 2, has no value; docker ignores it unless atta.service has a variable of that name"; a.Message != want {
-		t.Errorf("%s: %q", a.Outcome, a.Message)
-	}
+	m.expect(m.deploy("0.0.1-dev", daemon(), own("more.env", "https_proxy=x\n")), "refused", deploy.ExitPreflight, "/opt/atta/.env, line 2: it is not KEY=value")
 }
 
 // Docker's client takes the value of a name alone from its environment, which is the unit's: Environment=, and release.env of each
@@ -162,7 +178,7 @@ func TestANameAloneInTheExampleIsTakenByANewInstance(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	for _, version := range []string{"0.0.1-dev", "0.0.2-dev"} {
-		if a := m.deploy(version, daemon(), own(".env.example", "LOG_LEVEL=info\nSENTRY_DSN\n")); a.Message != version+" runs" {
+		if a := m.deploy(version, daemon(), own(".env.example", "--------\nLOG_LEVEL=info\nSENTRY_DSN\n")); a.Message != version+" runs" {
 			t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
 		}
 	}

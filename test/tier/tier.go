@@ -15,7 +15,7 @@ import (
 )
 
 // Sampled reports whether a random quarter of the slow tests, and half of the cases of each, are enough.
-var Sampled = os.Getenv("SAMPLE_CASES") != ""
+var Sampled = os.Getenv("SAMPLE_CASES") != "" //nolint:forbidigo // no input of the action
 
 // Some returns all cases or, where the slow tests are not wanted, a random eight of them.
 func Some[K comparable, V any](cases map[K]V) map[K]V {

@@ -59,6 +59,9 @@ func (m *manager) runSystemctl(options instance.Options, args []string) error {
 	case "is-system-running":
 		fmt.Println("running")
 		return nil
+	case "show-environment":
+		fmt.Println("PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
+		return nil
 	case "default":
 		return m.bootUnits()
 	case "reset-failed":
