@@ -139,7 +139,10 @@ func TestSetupScriptCreatesTheRoleOfAPlan(t *testing.T) {
 func TestPrintedCommandsLimitOnlyANewEnvironment(t *testing.T) {
 	_, printed := runSetupScript(t, "")
 	for exists, want := range map[string][]string{
-		"true": {"api --silent repos/org/atta/environments/dev"},
+		"true": {
+			"api --silent repos/org/atta/environments/dev",
+			"api repos/org/atta/environments/dev --jq .deployment_branch_policy == null",
+		},
 		"false": {
 			"api --silent repos/org/atta/environments/dev",
 			"api --silent --method PUT repos/org/atta/environments/dev -F deployment_branch_policy[protected_branches]=false -F deployment_branch_policy[custom_branch_policies]=true",
@@ -149,14 +152,18 @@ func TestPrintedCommandsLimitOnlyANewEnvironment(t *testing.T) {
 		},
 	} {
 		dir := t.TempDir()
-		gh := "#!/bin/sh\necho \"$*\" >>" + dir + "/calls\ncase $* in *--jq*) echo main ;; *environments/dev) " + exists + " ;; esac\n"
+		gh := "#!/bin/sh\necho \"$*\" >>" + dir + "/calls\ncase $* in *'== null') echo true ;; *--jq*) echo main ;; *environments/dev) " + exists + " ;; esac\n"
 		if err := os.WriteFile(filepath.Join(dir, "gh"), []byte(gh), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		sh := exec.CommandContext(t.Context(), "sh")
 		sh.Env, sh.Stdin = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH")), strings.NewReader(printed)
-		if out, err := sh.CombinedOutput(); err != nil {
+		out, err := sh.CombinedOutput()
+		if err != nil {
 			t.Fatal(err, string(out))
+		}
+		if warned := strings.Contains(string(out), "the environment dev existed and has no rules"); warned != (exists == "true") {
+			t.Errorf("if that the environment exists is %s, the commands print %q", exists, out)
 		}
 		calls := strings.Split(strings.TrimSpace(readFile(t, filepath.Join(dir, "calls"))), "\n")
 		calls = slices.DeleteFunc(calls, func(call string) bool { return strings.HasPrefix(call, "variable ") })

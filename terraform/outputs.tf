@@ -46,6 +46,7 @@ output "commands" {
     # Only if it does not exist: PUT would remove its protection rules.
     "if ! gh api --silent ${local.environments}/${environment} 2>/dev/null; then\n",
     environment == var.environment ? local.create_limited : ["  gh api --silent --method PUT ${local.environments}/${environment}\n"],
+    environment == var.environment ? local.warn_unlimited : [],
     "fi\n",
     [for name, value in variables : join("", [
       # Somebody may have set a list, or left the instance out.
@@ -65,6 +66,10 @@ locals {
     "  gh api --silent --method PUT ${local.limited} -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'\n",
     "  gh api --silent ${local.limited}/deployment-branch-policies -f type=tag -f 'name=*-${var.environment}'\n",
     "  gh api --silent ${local.limited}/deployment-branch-policies -f type=branch -f \"name=$(gh api repos/${var.github_repository} --jq .default_branch)\"\n",
+  ]
+  warn_unlimited = [
+    "elif [ \"$(gh api ${local.limited} --jq '.deployment_branch_policy == null')\" = true ]; then\n",
+    "  echo 'the environment ${var.environment} existed and has no rules, so each branch and tag may deploy to it: limit its deployment branches and tags' >&2\n",
   ]
 
   # docs/workflows.md lists which input each of them sets.

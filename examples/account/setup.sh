@@ -171,6 +171,8 @@ print_environment() {
     printf '  %s\n' "gh api --silent --method PUT $path -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'" \
       "gh api --silent $path/deployment-branch-policies -f type=tag -f 'name=*-$environment'" \
       "gh api --silent $path/deployment-branch-policies -f type=branch -f \"name=\$(gh api repos/$repository --jq .default_branch)\""
+    printf '%s\n' "elif [ \"\$(gh api $path --jq '.deployment_branch_policy == null')\" = true ]; then"
+    printf '  %s\n' "echo 'the environment $environment existed and has no rules, so each branch and tag may deploy to it: limit its deployment branches and tags' >&2"
   fi
   printf 'fi\n'
   printf "gh variable set %s --env $environment --repo $repository --body '%s'\n" "$@"

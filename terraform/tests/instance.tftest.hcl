@@ -44,6 +44,8 @@ run "no_instance_by_default" {
         gh api --silent --method PUT repos/Org/atta-jobs/environments/dev -F 'deployment_branch_policy[protected_branches]=false' -F 'deployment_branch_policy[custom_branch_policies]=true'
         gh api --silent repos/Org/atta-jobs/environments/dev/deployment-branch-policies -f type=tag -f 'name=*-dev'
         gh api --silent repos/Org/atta-jobs/environments/dev/deployment-branch-policies -f type=branch -f "name=$(gh api repos/Org/atta-jobs --jq .default_branch)"
+      elif [ "$(gh api repos/Org/atta-jobs/environments/dev --jq '.deployment_branch_policy == null')" = true ]; then
+        echo 'the environment dev existed and has no rules, so each branch and tag may deploy to it: limit its deployment branches and tags' >&2
       fi
       gh variable set AWS_REGION --env dev --repo Org/atta-jobs --body 'us-east-1'
       gh variable set AWS_ROLE_ARN --env dev --repo Org/atta-jobs --body 'arn:aws:iam::123456789012:role/atta-deploy-dev'
