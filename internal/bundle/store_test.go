@@ -3,6 +3,8 @@ package bundle_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
@@ -13,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/internal/bundle"
 	"github.com/org/atta-deploy-action/internal/storage"
 	"github.com/org/atta-deploy-action/localaws"
@@ -219,4 +222,37 @@ func TestPutSucceedsAfterALostResponse(t *testing.T) {
 		t.Errorf("%+v %v", got, err)
 	}
 	wantOperations(t, server, "s3:PutObject", "s3:PutObject", "s3:HeadObject")
+}
+
+// The object may be of any size, with a checksum or, of another tool, without one.
+func TestStoreReadsNoMoreThanABundleMayHave(t *testing.T) {
+	t.Parallel()
+	server, client := cloud(t)
+	large := make([]byte, deploy.MaxBundle+1)
+	write := func(key string, checksum types.ChecksumAlgorithm) {
+		t.Helper()
+		_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String(bucket), Key: aws.String(key), Body: bytes.NewReader(large), ChecksumAlgorithm: checksum})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	sum := sha256.Sum256(large)
+	find := func(sha256 string) error {
+		_, err := newStore(client).Find(t.Context(), atta(t), sha256)
+		return err
+	}
+	write(bundleKey, types.ChecksumAlgorithmCrc32)
+	if err := find(hex.EncodeToString(sum[:])); err == nil || !strings.Contains(err.Error(), "it has 33554433 bytes, and a bundle may have 33554432") {
+		t.Error(err)
+	}
+	if slices.Contains(operations(server), "s3:GetObject") {
+		t.Error("it was downloaded")
+	}
+	if _, err := client.DeleteObject(t.Context(), &s3.DeleteObjectInput{Bucket: aws.String(bucket), Key: aws.String(bundleKey)}); err != nil {
+		t.Fatal(err)
+	}
+	write(oldKey, types.ChecksumAlgorithmSha256)
+	if err := find(strings.Repeat("0", 64)); err == nil || !strings.Contains(err.Error(), "it has more than 33554432 bytes") {
+		t.Error(err)
+	}
 }

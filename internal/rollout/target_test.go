@@ -40,3 +40,15 @@ func TestPreviousVersionIsThatOfTheHostsOnTheCurrentOne(t *testing.T) {
 		})
 	}
 }
+
+// Layers are learned from images that were seen healthy on every instance.
+func TestLayersAreLearnedFromVerifiedImagesOnly(t *testing.T) {
+	current := lease.Current{Digest: "sha256:current", Verified: true, BeforeImage: "sha256:before"}
+	for want, verified := range map[string]bool{"sha256:current sha256:before": true, "sha256:before": false} {
+		current.Verified = verified
+		a := artifacts{result: &Result{Current: current}}
+		if got := strings.Join(a.recentImages(), " "); got != want {
+			t.Errorf("if that the current image is verified is %t, %q", verified, got)
+		}
+	}
+}

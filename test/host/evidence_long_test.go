@@ -244,3 +244,21 @@ func TestAFailureSurvivesResetFailed(t *testing.T) {
 	}
 	m.wantMark("0.0.1-dev", "")
 }
+
+// Its unit is up for as long as another process of it is.
+func TestAContainerThatWasRemovedByHandIsStartedAgain(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := own("systemd/atta.service", "[Service]\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\n"+
+		"ExecStart=/bin/sh -c 'docker run --pull=never --detach --name=%N ${IMAGE} -sleep 600s && exec sleep 600'\n[Install]\nWantedBy=multi-user.target\n")
+	m.deployed("0.0.1-dev", unit)
+	m.untouched(func() { m.expect(m.deploy("0.0.1-dev", unit), "unchanged", 0, "") })
+	m.sh("docker rm --force atta")
+	if a := m.ask(); a.Unit != "active" || strings.Join(a.Drift, " ") != "container" {
+		t.Errorf("unit %s, drift %v", a.Unit, a.Drift)
+	}
+	m.deployed("0.0.1-dev", unit)
+	if a := m.ask(); a.Evidence != deploy.EvidenceRunning {
+		t.Errorf("%+v", a.Report)
+	}
+}

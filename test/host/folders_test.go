@@ -25,6 +25,8 @@ func TestNothingIsRunFromAFolderThatOthersMayChange(t *testing.T) {
 		`mkdir -m o+w "$ATTA_ROOT/opt/atta/releases/\$(touch ran)"`: {`rmdir "$ATTA_ROOT/opt/atta/releases/\$(touch ran)"`, `/opt/atta/releases/\$\(touch\ ran\) && chmod go-w `},
 		"ln -s /tmp/evil.sh $ATTA_ROOT/opt/atta/recover; echo '#!/bin/sh\ntouch '$ATTA_ROOT'/ran' >$ATTA_ROOT/evil; chmod +x $ATTA_ROOT/evil; ln -sfn $ATTA_ROOT/evil $ATTA_ROOT/opt/atta/recover": {
 			"rm $ATTA_ROOT/opt/atta/recover", "/opt/atta/recover does not lead to a release's script"},
+		"mkdir $ATTA_ROOT/other; cp -a $ATTA_ROOT/opt/atta/releases/0.0.1-dev/. $ATTA_ROOT/other; ln -sfn $ATTA_ROOT/other $ATTA_ROOT/opt/atta/current": {
+			"ln -sfn releases/0.0.1-dev $ATTA_ROOT/opt/atta/current; rm -r $ATTA_ROOT/other", "/opt/atta/current does not lead to a release"},
 	} {
 		m.sh(spoil)
 		m.untouched(func() {
