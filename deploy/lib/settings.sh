@@ -55,7 +55,7 @@ is_name_alone() {
   [[ ! $1 =~ ^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID)$ ]] || return 0
   text=$(systemctl show-environment 2>/dev/null) || text=''
   [[ $'\n'$text != *$'\n'"$1="* ]] || return 0
-  text=$(cat -- "$release/deploy/systemd/$UNIT" "$ROOT"/{etc,run,usr/lib}/systemd/system/"$UNIT.d"/*.conf 2>/dev/null) || true
+  text=$(grep -h '' -- "$release/deploy/systemd/$UNIT" "$ROOT"/{etc,run,usr/lib}/systemd/system/{service,"$UNIT"}.d/*.conf 2>/dev/null) || true
   unit_setting Service.PassEnvironment /dev/stdin <<<"$text"
   [[ " ${REPLY//$'\n'/ } " != *[[:blank:]]"$1"[[:blank:]]* ]] || return 0
   unit_setting Service.Environment /dev/stdin <<<"$text"

@@ -114,13 +114,15 @@ func TestANameAloneThatTheInstanceSetsIsTaken(t *testing.T) {
 		settings, path, text string
 		unit                 change
 	}{
-		"drop-in": {"https_proxy\n", "etc/systemd/system/atta.service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", daemon()},
-		"file":    {"https_proxy\n", "etc/default/atta", "https_proxy=http://proxy:3128\n", reads},
-		"systemd": {"INVOCATION_ID\nPATH\n", "etc/default/atta", "", daemon()},
+		"drop-in":                 {"https_proxy\n", "etc/systemd/system/atta.service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", daemon()},
+		"drop-in of all services": {"https_proxy\n", "etc/systemd/system/service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", daemon()},
+		"file":                    {"https_proxy\n", "etc/default/atta", "https_proxy=http://proxy:3128\n", reads},
+		"systemd":                 {"INVOCATION_ID\nPATH\n", "etc/default/atta", "", daemon()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := boot(t)
+			m.write("etc/systemd/system/service.d/0.conf", "[Service]\nNice=5", 0o644) // without a line end
 			m.write(c.path, c.text, 0o644)
 			m.write("opt/atta/.env", c.settings, 0o600)
 			if a := m.deploy("0.0.1-dev", daemon(), c.unit); a.Outcome != "deployed" {
