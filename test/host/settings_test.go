@@ -122,7 +122,7 @@ func TestANameAloneThatTheInstanceSetsIsTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := boot(t)
-			m.write("etc/systemd/system/service.d/0.conf", "[Service]\nNice=5", 0o644) // without a line end
+			m.write("etc/systemd/system/service.d/0.conf", "[Unit]\nDocumentation=https://example.com", 0o644) // without a line end
 			m.write(c.path, c.text, 0o644)
 			m.write("opt/atta/.env", c.settings, 0o600)
 			if a := m.deploy("0.0.1-dev", daemon(), c.unit); a.Outcome != "deployed" {
