@@ -192,6 +192,7 @@ is_detached() {
   text=$(list_variables "$1")
   read -ra words <<<"${REPLY%%\$\{IMAGE\}*}"
   for word in ${words[@]+"${words[@]}"}; do # only a variable that is a word is several options
+    [[ $word != '$IMAGE' ]] || break
     options+=" $word"
     [[ $word =~ ^\$([A-Za-z_][A-Za-z0-9_]*)$ ]] || continue
     value=$(sed -n "s/^${BASH_REMATCH[1]}=//p" <<<"$text" | tail -n 1)

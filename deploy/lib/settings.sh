@@ -116,6 +116,7 @@ check_settings() {
 }
 
 # ask_docker_for_settings: docker's client reads the files before it asks for the image, which need not be here yet. Podman reads them later.
+# Only the error of an answer counts, since each can begin with warnings that have the time: https://github.com/containers/podman/issues/12983
 # https://github.com/docker/cli/blob/v27.0.0/cli/command/container/create.go (runCreate)
 ask_docker_for_settings() {
   local none said try files=()
@@ -124,11 +125,11 @@ ask_docker_for_settings() {
   ((${#files[@]} > 0)) || return 0
   none=localhost/none@sha256:$(printf '0%.0s' {1..64})
   for try in 1 2; do # an engine that fails once says nothing
-    said=$(query_docker create --pull=never "${files[@]}" "$none" 2>&1) || true
-    [[ $said != "$(query_docker create --pull=never "$none" 2>&1)" ]] || return 0
+    said=$(query_docker create --pull=never "${files[@]}" "$none" 2>&1 | last_engine_error) || true
+    [[ $said != "$(query_docker create --pull=never "$none" 2>&1 | last_engine_error)" ]] || return 0
   done
   query_docker ps --quiet >/dev/null 2>&1 || refuse engine-unavailable "the Docker engine does not answer"
-  refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $(last_engine_error <<<"$said")"
+  refuse settings-invalid "docker does not take /opt/$SERVICE/.env: $said"
 }
 
 # refuse_invalid_line FILE: the line itself may be a secret.

@@ -47,6 +47,16 @@ func TestAnArgumentOfTheProgramIsNoOptionOfDocker(t *testing.T) {
 	}
 }
 
+// systemd also replaces $IMAGE, as a word of its own.
+func TestAnArgumentBehindTheImageIsNoOptionOfDocker(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	unit := strings.NewReplacer("OPTIONS", "--init ", "${IMAGE} -serve", "$IMAGE -serve -d").Replace(unitWithOptions)
+	if a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit)); a.Reason == deploy.ReasonUnitInvalid {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}
+
 // The client of a container in the background ends at once, and systemd takes the unit for ended: the image is not to blame, however
 // the option is written.
 func TestAContainerInTheBackgroundDoesNotCondemnTheImage(t *testing.T) {

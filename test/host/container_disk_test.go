@@ -7,8 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/org/atta-deploy-action/deploy"
+	"github.com/org/atta-deploy-action/localaws"
+	"github.com/org/atta-deploy-action/localaws/container"
 )
 
 // otherLayer makes the image one of which the instance has nothing yet.
@@ -83,4 +86,31 @@ func TestE2EAHostWhereNothingCanBeWrittenSaysSoInThePreflight(t *testing.T) {
 		m.isServing("0.0.1-dev")
 	}
 	m.deployed("0.2.0-dev", serving("8081"))
+}
+
+// The AWS CLI of the instance signs its requests an hour before AWS gets them.
+func TestE2ECaseAClockThatIsWrongIsNamed(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", serving("8081"))
+	before := m.snapshot()
+	listen, err := container.Gateway(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := localaws.Start(localaws.Options{Listen: listen, Now: func() time.Time { return time.Now().Add(time.Hour) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = later.Close() })
+	later.CreateBucket(m.name)
+	key, err := later.Config().Credentials.Retrieve(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.output("cat >/usr/local/bin/aws <<'END'\n#!/bin/sh\nexport HOME=/root AWS_ACCESS_KEY_ID=" + key.AccessKeyID + " AWS_SECRET_ACCESS_KEY=" + key.SecretAccessKey +
+		"\nexec /usr/bin/aws --endpoint-url " + later.URL() + " \"$@\"\nEND\n")
+	m.expect(m.send([]string{"doctor", "--service=" + m.service, "--deployment=ask", "--region=us-east-1"}), "refused", deploy.ExitPreflight, "the clock of this host is wrong, it says 20")
+	m.expect(m.deploy("0.0.2-dev", serving("8081")), "refused", deploy.ExitPreflight, "the clock of this host is wrong, it says 20")
+	m.same(before, m.snapshot())
 }

@@ -73,3 +73,13 @@ func TestOldReleasesLeaveNoImageOnAnyEngine(t *testing.T) {
 		})
 	}
 }
+
+// Podman can begin each answer with warnings, which have the time: https://github.com/containers/podman/issues/12983
+func TestWarningsOfPodmanAreNoFaultOfTheSettings(t *testing.T) {
+	t.Parallel()
+	m := bootEngine(t, "podman")
+	m.write("opt/atta/.env", "GREETING=good day\n", 0o600)
+	m.replace("docker", `echo "time=\"$(date +%FT%T.%N)\" level=warning msg=\"a cgroup is not delegated\"" >&2; `+m.passOn("docker"))
+	m.deployed("0.1.1-dev")
+	m.wantOutput("good day from 0.1.1-dev\n")
+}
