@@ -4,7 +4,8 @@
 # find_ended MESSAGE [CODE REASON]: the run has ended, with 40 unless its container was stopped from outside, or goes on. That says nothing
 # about the image: https://github.com/scollier/SATraining/issues/67
 find_ended() {
-  if goes_on || { [[ ${PROPERTY[Result]:-} =~ ^(success|start-limit-hit)$ ]] && was_stopped; }; then
+  # Of other results systemd has stopped it, for a time-out of the program's own.
+  if goes_on || { [[ ${PROPERTY[Result]:-} =~ ^(success|exit-code|signal|start-limit-hit)$ ]] && was_stopped; }; then
     find_unwell 30 stopped "$1, although the container was running: $UNIT was stopped, or its command does not wait for the container (docker run --detach)"
   else
     find_unwell "${2:-40}" "${3:-unhealthy}" "$1"
@@ -46,16 +47,27 @@ excuse_image() {
   fi
 }
 
-# print_said: prints what the unit's command, and what it has started, have written since the start; the steps before and after it have
-# other processes. If it has written nothing, what they all have.
+# print_said: prints what the unit's main process has written since the start, and not the steps before and after it. If that has no
+# message of the engine, whose client may be a child of a shell, the rest since then; if it is nothing, what they all have.
 print_said() {
-  local match said=''
-  match=$(systemctl show --property=ExecMainPID "$UNIT")
-  for match in "_PID=${match#*=}" "_SYSTEMD_UNIT=$UNIT"; do
-    [[ -n $said ]] || said=$(journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" "$match" 2>/dev/null) || said=''
-  done
-  printf '%s\n' "$said"
+  local line pid=0 start=0 said='' later='' engine='^(docker|podman|Error)[: ]'
+  line=$(systemctl show --property=ExecMainPID,ExecMainStartTimestampMonotonic "$UNIT") || line=''
+  [[ ! $line =~ ExecMainPID=([0-9]+) ]] || pid=${BASH_REMATCH[1]}
+  [[ ! $line =~ Monotonic=([0-9]+) ]] || start=${BASH_REMATCH[1]}
+  said=$(read_unit_log cat "_PID=$pid")
+  if ! grep -qaE "$engine" <<<"$said"; then
+    while IFS= read -r line; do
+      [[ $line =~ ^\[\ *([0-9]+)\.([0-9]{6})\]\ [^:]*:\ (.*)$ ]] && ((10#${BASH_REMATCH[1]}${BASH_REMATCH[2]} >= start)) || continue
+      later+=${BASH_REMATCH[3]}$'\n'
+    done < <(read_unit_log short-monotonic)
+    line=$(grep -aE '^docker: ' <<<"$later") || line=$later # a step of the unit does not run a container
+    ! grep -qaE "$engine" <<<"$line" || said=$line
+  fi
+  printf '%s\n' "${said:-$(read_unit_log cat)}"
 }
+
+# read_unit_log FORMAT [FIELD=VALUE]: prints the last lines of the unit's processes since the start.
+read_unit_log() { journalctl --quiet --no-pager --output="$1" --lines=50 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" "${@:2}" 2>/dev/null || true; }
 
 # was_seen EVENT…: the engine has had one of these of the unit's container, or does not say.
 was_seen() {

@@ -126,7 +126,7 @@ check_observable() {
   exec=" ${REPLY//[\"\'$'\n']/ } "
   [[ $exec =~ \$(\{IMAGE\}|IMAGE[^A-Za-z0-9_]) || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
     refuse unit-invalid "deploy/systemd/$UNIT does not run \${IMAGE}, so a deploy could not see what it runs: ExecStart=/usr/bin/docker run … --name=%N … \${IMAGE}"
-  [[ $exec != *IMAGE* ]] || names_container "$exec" ||
+  [[ $exec != *IMAGE* || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] || names_container "$exec" ||
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
   [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
@@ -188,11 +188,11 @@ is_detached() {
   last_unit_value Service.RemainAfterExit "$1"
   [[ ! ${REPLY,,} =~ ^(1|yes|y|true|t|on)$ ]] || return 1
   unit_setting Service.ExecStart "$1"
-  [[ $REPLY =~ ^[^[:space:]]*(docker|podman)[[:blank:]] && $REPLY != *$'\n'* ]] && names_container "$REPLY" || return 1
+  [[ $REPLY =~ ^[^[:space:]]*(docker|podman)[[:blank:]]+(container[[:blank:]]+)?run[[:blank:]] && $REPLY != *$'\n'* ]] && names_container "$REPLY" || return 1
   text=$(list_variables "$1")
   read -ra words <<<"${REPLY%%\$\{IMAGE\}*}"
   for word in ${words[@]+"${words[@]}"}; do # only a variable that is a word is several options
-    [[ $word != '$IMAGE' ]] || break
+    [[ ! $word =~ ^[\"\']?\$IMAGE[\"\']?$ ]] || break
     options+=" $word"
     [[ $word =~ ^\$([A-Za-z_][A-Za-z0-9_]*)$ ]] || continue
     value=$(sed -n "s/^${BASH_REMATCH[1]}=//p" <<<"$text" | tail -n 1)
@@ -217,13 +217,17 @@ docker_options() {
     fi
     options+=" $line "
   done <<<"$REPLY"
+  options=$(drop_values <<<"$options")
   text=$(list_variables "$1")
   while IFS= read -r line; do
     name=${line%%=*}
     [[ -z $name || ! $options =~ \$\{?$name([^A-Za-z0-9_]|$) ]] || options+=" ${line#*=} "
   done <<<"$text"
-  REPLY=$options
+  REPLY=$(drop_values <<<"$options")
 }
+
+# drop_values: prints the options without variables and labels, whose values are none.
+drop_values() { sed -E "s/[\"'](--env|--label)=[^\"']*[\"']//g; s/(^|[[:blank:]])(-e|--env|-l|--label)[=[:blank:]]+(\"[^\"]*\"|'[^']*'|[^[:blank:]]+)/\1/g"; }
 
 # list_variables FILE: prints what Environment= and the release's files of EnvironmentFile= set, NAME=VALUE a line each.
 list_variables() {

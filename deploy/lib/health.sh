@@ -91,7 +91,7 @@ is_healthy() {
   STARTED=40 UNWELL_REASON=unhealthy
   describe_result
   case ${PROPERTY[Type]:-}:${PROPERTY[ActiveState]:-}:${PROPERTY[SubState]:-} in
-    oneshot:activating:auto-restart) UNWELL="$UNIT failed: $REPLY" && return 1 ;;
+    oneshot:activating:auto-restart) find_ended "$UNIT failed: $REPLY" || return 1 ;;
     oneshot:activating:*)
       UNWELL="systemctl start $UNIT ended with $START_CODE before the run did" STARTED=30 UNWELL_REASON=start-failed
       ((START_CODE == 124)) && is_soon_evident at-work && passes_checks || return 1
@@ -102,8 +102,7 @@ is_healthy() {
       fi
       ;;
     oneshot:*)
-      UNWELL="$UNIT failed: $REPLY"
-      [[ ${PROPERTY[Result]:-}:${PROPERTY[ActiveState]:-} =~ ^success:(inactive|active)$ ]] || return 1
+      [[ ${PROPERTY[Result]:-}:${PROPERTY[ActiveState]:-} =~ ^success:(inactive|active)$ ]] || find_ended "$UNIT failed: $REPLY" || return 1
       if ((START_CODE != 0)) && ! { ((START_CODE == 124)) && has_finished; }; then
         UNWELL="$UNIT was stopped before its end: systemctl start ended with $START_CODE" STARTED=30 UNWELL_REASON=stopped
         return 1

@@ -51,9 +51,11 @@ func TestAnArgumentOfTheProgramIsNoOptionOfDocker(t *testing.T) {
 func TestAnArgumentBehindTheImageIsNoOptionOfDocker(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
-	unit := strings.NewReplacer("OPTIONS", "--init ", "${IMAGE} -serve", "$IMAGE -serve -d").Replace(unitWithOptions)
-	if a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit)); a.Reason == deploy.ReasonUnitInvalid {
-		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	for _, command := range []string{"$IMAGE -serve -d", `"$IMAGE" -serve -d`} {
+		unit := strings.NewReplacer("OPTIONS", "--init ", "${IMAGE} -serve", command).Replace(unitWithOptions)
+		if a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit)); a.Reason == deploy.ReasonUnitInvalid {
+			t.Errorf("%s: %s %d: %s", command, a.Outcome, a.exit, a.Message)
+		}
 	}
 }
 

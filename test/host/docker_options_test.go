@@ -140,3 +140,22 @@ func TestAFlagOfTheProgramInAVariableDetachesNothing(t *testing.T) {
 		})
 	}
 }
+
+// A variable or a label of the container may have the text of an option.
+func TestAValueOfAVariableIsNoRestartPolicy(t *testing.T) {
+	t.Parallel()
+	for name, option := range map[string]string{
+		"plain":       "--env=ARGS=--restart=always ",
+		"quoted":      `"--env=ARGS=-x --restart=always" -e "ARGS=-y --restart always" `,
+		"of the unit": "--env=ARGS=${APP_ARGS} ",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			unit := strings.NewReplacer("OPTIONS", option, "EnvironmentFile=", "Environment=\"APP_ARGS=-x --restart=always\"\nEnvironmentFile=").Replace(unitWithOptions)
+			if a := m.deploy("0.0.1-dev", daemon(), own("systemd/atta.service", unit)); a.Outcome != "deployed" {
+				t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+			}
+		})
+	}
+}

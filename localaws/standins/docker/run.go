@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -98,7 +99,9 @@ func (e *engine) startContainer(c *container, attached bool) (int, error) {
 	for {
 		select {
 		case sig := <-caught:
+			// The client asks the engine, whose event it is: https://github.com/docker/cli/blob/v27.0.0/cli/command/container/signals.go
 			_ = syscall.Kill(pid, sig.(syscall.Signal))
+			_ = e.recordEvent(c, "kill", map[string]string{"signal": strconv.Itoa(int(sig.(syscall.Signal)))})
 		case <-tick.C:
 			if err := follow.copyNewLines(); err != nil {
 				return daemonStatus, err

@@ -1,0 +1,107 @@
+//go:build !e2e
+
+package host_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/org/atta-deploy-action/localaws/sample"
+)
+
+// stopsWhen stops the unit as soon as it is in a state of the new release.
+func (m standin) stopsWhen(state string) {
+	for range 300 {
+		time.Sleep(100 * time.Millisecond)
+		if strings.TrimSpace(m.sh("readlink $ATTA_ROOT/opt/atta/current").stdout) == "releases/0.0.2-dev" && m.show("ActiveState") == state &&
+			strings.Contains(m.sh("docker ps --format '{{.Names}}'").stdout, "atta") {
+			m.sh("systemctl stop atta.service")
+			return
+		}
+	}
+}
+
+// Somebody stops the unit during the deploy, and the program, which has no handler for SIGTERM, ends with 143, as that of a JVM does.
+// A unit without SuccessExitStatus=143 has failed then.
+func TestAProgramThatEndsWith143WhenItIsStoppedIsNotToBlame(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		state string
+		unit  change
+	}{
+		"service": {"active", daemon(sample.WithCmd("-sleep", "600s"))},
+		"job":     {"activating", image(sample.WithCmd("-sleep", "600s"))},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			go m.stopsWhen(c.state)
+			m.wantExcused(m.deploy("0.0.2-dev", c.unit, parameter("min-healthy-time", "8"), parameter("health-timeout", "30")))
+		})
+	}
+}
+
+const (
+	runScript     = "#!/bin/bash\nset -eu\nECHO\ndocker run --pull=never --name=atta --label=version=$VERSION OPTION \"$IMAGE\" -serve\n"
+	unitOfAScript = "[Unit]\nWants=docker.service\nAfter=docker.service\n[Service]\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\n" +
+		"ExecStart=/opt/%N/current/deploy/run.sh\nExecStop=/usr/bin/docker stop %N\nSTOPPOST[Install]\nWantedBy=multi-user.target\n"
+)
+
+// deployScript deploys a release whose unit runs docker from a script. The journal has its messages under the script's child, as journald
+// does, and not under the unit's main process.
+func (m standin) deployScript(docker, echo, option, stopPost string) answer {
+	m.t.Helper()
+	keep := func(name string) string {
+		m.write("../bin/"+name+".own", "#!/bin/sh\n"+m.passOn(name)+"\n", 0o755)
+		return m.Path("..", "bin", name+".own")
+	}
+	m.replace("journalctl", `case "$*" in *_PID=1\ *) ;; *_PID=*) "`+keep("journalctl")+`" "$@" | grep -v -e '^docker: ' -e '^Error'; exit 0 ;; esac
+`+m.passOn("journalctl"))
+	m.replace("docker", "own=\""+keep("docker")+"\"\ncase \"$*\" in\n"+docker+"\nesac\n"+m.passOn("docker"))
+	script := strings.NewReplacer("ECHO", echo, "OPTION", option).Replace(runScript)
+	return m.deploy("0.0.2-dev", daemon(), parameter("image", m.push()), own("run.sh", script), own("systemd/atta.service", strings.Replace(unitOfAScript, "STOPPOST", stopPost, 1)), parameter("health-timeout", "10"))
+}
+
+func TestAMessageOfDockerInAScriptIsRead(t *testing.T) {
+	t.Parallel()
+	device := `run*--device=/dev/kvm*) "$own" create --pull=never --name=atta $(sed -n 's/^IMAGE=//p' $ATTA_ROOT/opt/atta/current/release.env) >/dev/null
+  echo 'docker: Error response from daemon: error gathering device information while adding custom device "/dev/kvm": no such file or directory' >&2; exit 127 ;;`
+	for name, echo := range map[string]string{"that says something": "echo starting atta", "that says nothing": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			a := m.deployScript(device, echo, "--device=/dev/kvm", "")
+			m.wantExcused(a)
+			if !strings.Contains(a.Message, "error gathering device information") {
+				t.Errorf("%q", a.Message)
+			}
+		})
+	}
+	t.Run("a port that is taken", func(t *testing.T) {
+		t.Parallel()
+		m := boot(t)
+		m.deployed("0.0.1-dev", daemon())
+		a := m.deployScript(`run*--publish=80:80*) echo 'docker: Error response from daemon: driver failed programming external connectivity on endpoint atta: Bind for 0.0.0.0:80 failed: port is already allocated.' >&2; exit 125 ;;`,
+			"echo starting atta", "--publish=80:80", "")
+		m.wantExcused(a)
+		if !strings.Contains(a.Message, "already allocated") {
+			t.Errorf("%q", a.Message)
+		}
+	})
+}
+
+// A step after it finds no container.
+func TestAProgramThatIsMissingInAScriptIsToBlame(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	a := m.deployScript(`run*--label=version=0.0.2-dev*) echo 'docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: unknown' >&2; exit 127 ;;
+"rm --force --volumes atta") "$own" container inspect atta >/dev/null 2>&1 || { echo 'Error response from daemon: No such container: atta' >&2; exit 1; } ;;`,
+		"", "--rm", "ExecStopPost=-/usr/bin/docker rm --force --volumes %N\n")
+	if text := m.text("opt/atta/quarantine"); a.Code != 40 || text == "" || strings.Contains(a.Message, "No such container") {
+		t.Errorf("%s %d %q; quarantine %q", a.Outcome, a.Code, a.Message, text)
+	}
+}
