@@ -81,7 +81,7 @@ func ParseReport(output string) (*Report, error) {
 			Report
 		}
 		if err := json.Unmarshal([]byte(text), &report); err != nil {
-			return nil, fmt.Errorf("unreadable result line: %w", err)
+			return nil, errors.New("unreadable result line: it is not JSON, or a value in it has another type")
 		}
 		if report.Format != reportFormat {
 			return nil, fmt.Errorf("result line of unknown format %d", report.Format)

@@ -28,6 +28,16 @@ func TestBuiltInUnitsHaveNoMountNamespace(t *testing.T) {
 	}
 }
 
+// journald drops lines of a unit that logs much: https://www.freedesktop.org/software/systemd/man/latest/journald.conf.html#RateLimitIntervalSec=
+func TestNoLineOfTheBuiltInUnitsIsDropped(t *testing.T) {
+	for _, name := range []string{"systemd/atta.service", "systemd/daemon.service"} {
+		unit, err := deploy.Files.ReadFile(name)
+		if err != nil || !strings.Contains(string(unit), "\nLogRateLimitIntervalSec=0\n") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // Docker's own files of logs grow without bound by default: https://docs.docker.com/engine/logging/drivers/json-file/
 func TestTheLogsOfTheBuiltInUnitsAreBounded(t *testing.T) {
 	for _, name := range []string{"systemd/atta.service", "systemd/daemon.service"} {

@@ -162,8 +162,8 @@ verify_units() {
     refuse unit-invalid "systemd does not accept the unit files: $said"
   fi
   printf '%s' "${said:+$said$'\n'}" >&2
-  # Of the built-in units, systemd 219 does not know these two settings.
-  said=$(grep -F -- "$folder/" <<<"$said" | grep -vE 'LockPersonality|RestrictRealtime' | sed "s|^\\[\{0,1\}$folder/||" | head -n 3 | paste -s -d ';') || true
+  # Of the built-in units, systemd 219 does not know these settings.
+  said=$(grep -F -- "$folder/" <<<"$said" | grep -vE 'LockPersonality|RestrictRealtime|LogRateLimitIntervalSec' | sed "s|^\\[\{0,1\}$folder/||" | head -n 3 | paste -s -d ';') || true
   IGNORED=${said:+; systemd warnings: $said}
 }
 

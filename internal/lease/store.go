@@ -85,8 +85,8 @@ func (s *Store) readObject(ctx context.Context, name string, value any) (object,
 	if err != nil {
 		return object{}, s.explainTimeout(ctx, "read", name, fmt.Errorf("read %s: %w", s.objectURI(name), err))
 	}
-	if err := json.Unmarshal(content, value); err != nil {
-		return object{}, fmt.Errorf("read %s: %w: %w", s.objectURI(name), ErrInvalidObject, err)
+	if err := json.Unmarshal(content, value); err != nil { // which names types of Go
+		return object{}, fmt.Errorf("read %s: %w: it is not JSON, or a value in it has another type; restore an earlier version of the object, or delete it", s.objectURI(name), ErrInvalidObject)
 	}
 	if input, ok := value.(validator); ok {
 		if err := input.validate(); err != nil {

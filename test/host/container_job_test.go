@@ -69,3 +69,18 @@ func TestE2EATimerComesAndGoesWithItsRelease(t *testing.T) {
 	m.want(states, timed)
 	m.output("rm -f /opt/$s/output/greeting.txt; for i in {1..50}; do [[ ! -e /opt/$s/output/greeting.txt ]] || exit 0; sleep 0.1; done; exit 1")
 }
+
+// By default journald drops lines of a unit that prints many at once. Here it would take up to 60,000, depending on the free space:
+// https://github.com/systemd/systemd/blob/v252/src/journal/journald-rate-limit.c (burst_modulate)
+func TestE2ENoLineOfABurstIsLost(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.output("mkdir -p /opt/$s && echo LINES=80000 >/opt/$s/.env")
+	m.deployed("0.0.1-dev")
+	if got := m.output("for i in {1..100}; do n=$(journalctl --unit=$s --output=cat | grep -c '^line '); ((n < 80000)) || break; sleep 0.2; done; echo $n $(journalctl --unit=$s --output=cat | grep '^line ' | sort -u | wc -l)"); got != "80000 80000\n" {
+		t.Errorf("the journal has %s lines", got)
+	}
+	if got := m.output("docker logs $s | tail -n 1"); got != "done, exit 0\n" {
+		t.Errorf("the last line is %q", got)
+	}
+}

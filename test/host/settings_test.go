@@ -196,3 +196,22 @@ func TestANameAloneThatTheUnitPassesIsTaken(t *testing.T) {
 		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
 	}
 }
+
+// The file of the release is invalid, also where the instance has its own already, and with parameters.
+func TestAnExampleThatDockerDoesNotTakeIsRefused(t *testing.T) {
+	t.Parallel()
+	for name, line := range map[string]string{"export": "export TOKEN=", "blanks": "TOKEN = x"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := bootDeployed(t, "0.0.1-dev")
+			example := own(".env.example", "# what it needs\n"+line+"\n")
+			want := "deploy/.env.example of 0.0.2-dev, line 2: docker takes KEY=value only"
+			m.untouched(func() {
+				m.expect(m.deploy("0.0.2-dev", example), "refused", deploy.ExitPreflight, want)
+				m.expect(m.deploy("0.0.2-dev", example, parameter("settings-from", "/atta/dev/")), "refused", deploy.ExitPreflight, want)
+			})
+			m = boot(t)
+			m.expect(m.deploy("0.0.2-dev", example), "refused", deploy.ExitPreflight, want)
+		})
+	}
+}

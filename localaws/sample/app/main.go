@@ -43,6 +43,13 @@ func run() (int, error) {
 	version := cmp.Or(os.Getenv("VERSION"), "unknown")
 	greeting := cmp.Or(os.Getenv("GREETING"), "hello")
 	fmt.Println("sample", version)
+	lines, err := strconv.Atoi(cmp.Or(os.Getenv("LINES"), "0"))
+	if err != nil {
+		return 0, fmt.Errorf("read LINES: %w", err)
+	}
+	for i := range lines {
+		fmt.Println("line", i)
+	}
 	line := fmt.Sprintf("%s from %s\n", greeting, version)
 	if err := os.WriteFile(filepath.Join("output", "greeting.txt"), []byte(line), 0o644); err != nil {
 		return 0, fmt.Errorf("write output: %w", err)
