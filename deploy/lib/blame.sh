@@ -15,8 +15,16 @@ find_ended() {
 # goes_on: the container runs, and none of its name has ended since the start.
 goes_on() { [[ $(query_docker container inspect --format '{{.State.Running}}' "$SERVICE" 2>/dev/null) == true ]] && ! was_seen die died; }
 
-# was_stopped: the engine has stopped the container. Its event may come after the end.
-was_stopped() { was_seen kill stop || { sleep 1 && was_seen kill stop; }; }
+# was_stopped: somebody has stopped the container. The event may come after the end.
+was_stopped() { was_ended_by_signal || { sleep 1 && was_ended_by_signal; }; }
+
+# was_ended_by_signal: the engine has stopped the container, or has sent it SIGINT, SIGQUIT, SIGKILL or SIGTERM. Clients of Docker 20.10 pass
+# on each SIGURG of their own: https://github.com/docker/cli/pull/3107
+was_ended_by_signal() {
+  local events
+  events=$(list_events '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.signal}}' '{{.Name}}' kill stop) || return 0
+  grep -qxE -- "$SERVICE( stop .*| kill (2|3|9|15))?" <<<"$events"
+}
 
 # excuse_image: what the engine did not start since the start of the unit says nothing about the image, unless the image's program
 # cannot be run. The engine's client ends with 125 then, and with 126 or 127 also for a device that is missing or, of
@@ -27,6 +35,7 @@ was_stopped() { was_seen kill stop || { sleep 1 && was_seen kill stop; }; }
 excuse_image() {
   local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='container process(:| caused:?)( error during container init:)? "?exec|crun: .*executable|exec format error'
   observe_container
+  [[ $EVIDENCE != other-image ]] || find_unwell 30 not-seen "$UNWELL; $SEEN" || return 0
   [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_seen start || return 0
   for wait in 1 0; do # journald may be a moment behind
     said=$(print_said | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''

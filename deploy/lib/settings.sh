@@ -50,7 +50,8 @@ continues_base64() {
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment%20variables%20in%20spawned%20processes
 is_name_alone() {
   local release=$BASE/releases/$TO text file
-  ! grep -qsxF -- "$1" "$release/deploy/.env.example" || return 0
+  text=$(sed -e 's/\r$//' -e 's/^[[:space:]]*//' "$release/deploy/.env.example" 2>/dev/null) || text=''
+  ! grep -qxF -- "$1" <<<"$text" || return 0
   [[ $1 =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || return 1
   [[ ! $1 =~ ^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID)$ ]] || return 0
   text=$(systemctl show-environment 2>/dev/null) || text=''

@@ -197,6 +197,17 @@ func TestANameAloneThatTheUnitPassesIsTaken(t *testing.T) {
 	}
 }
 
+// Its lines may have the ends of Windows, or blanks before them.
+func TestANameAloneOfAnExampleIsTakenAsDockerReadsIt(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"LOG_LEVEL=info\r\nSENTRY_DSN\r\n", "LOG_LEVEL=info\n  SENTRY_DSN\n"} {
+		m := boot(t)
+		if a := m.deploy("0.0.1-dev", daemon(), own(".env.example", text)); a.Outcome != "deployed" {
+			t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+		}
+	}
+}
+
 // The file of the release is invalid, also where the instance has its own already, and with parameters.
 func TestAnExampleThatDockerDoesNotTakeIsRefused(t *testing.T) {
 	t.Parallel()

@@ -105,3 +105,45 @@ func TestAProgramThatIsMissingInAScriptIsToBlame(t *testing.T) {
 		t.Errorf("%s %d %q; quarantine %q", a.Outcome, a.Code, a.Message, text)
 	}
 }
+
+func TestAHealthCommandThatTheHostCannotRunIsNotTheImagesFault(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	a := m.deploy("0.0.2-dev", daemon(), parameter("health-command", "grpc-health-probe -addr=127.0.0.1:80"), parameter("health-timeout", "8"))
+	m.wantExcused(a)
+	if !strings.Contains(a.Message, "health-command ended with 127: this host cannot run it") {
+		t.Errorf("%q", a.Message)
+	}
+}
+
+// A file on the host makes the unit run the image of the release before, which does not know an option of this one.
+func TestAnotherImageThatCrashesIsNotTheReleases(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]string{"removed": "docker run --rm", "kept": "docker run"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			m.sh("mkdir -p $ATTA_ROOT/etc/default; grep ^IMAGE= $ATTA_ROOT/opt/atta/current/release.env >$ATTA_ROOT/etc/default/atta")
+			unit := strings.NewReplacer("EnvironmentFile=-/opt", "EnvironmentFile=-/etc/default/atta\nEnvironmentFile=-/opt", "docker run --rm", options, "$DOCKER_ARGS ${IMAGE}", "$DOCKER_ARGS ${IMAGE} --new-option").Replace(unitOf(t, "daemon.service"))
+			a := m.deploy("0.0.2-dev", daemon(sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", unit), parameter("health-timeout", "15"))
+			m.wantExcused(a)
+			if !strings.Contains(a.Message, "has the image") && !strings.Contains(a.Message, "had the image") {
+				t.Errorf("%q", a.Message)
+			}
+		})
+	}
+}
+
+// A signal that stops nothing, such as SIGURG, which some clients of Docker pass on again and again, does not excuse a program that ends.
+func TestASignalThatStopsNothingDoesNotExcuseTheImage(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	unit := strings.Replace(unitOf(t, "daemon.service"), "Restart=always", "ExecStartPost=-/bin/sh -c 'sleep 1; docker kill --signal=WINCH %N'\nRestart=always", 1)
+	a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "4s"), sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "8"))
+	if a.Code != 40 {
+		t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
+	}
+}
