@@ -1,6 +1,7 @@
 package clients
 
 import (
+	"context"
 	"net/http"
 	"os"
 	"strings"
@@ -58,6 +59,27 @@ func TestConsoleIsThatOfThePartition(t *testing.T) {
 	} {
 		if got := consoleHost(t.Context(), region); got != want {
 			t.Errorf("the console of %s is %s, want %s", region, got, want)
+		}
+	}
+}
+
+func TestSTSIsThatOfThePartition(t *testing.T) {
+	for region, want := range map[string]string{
+		"us-east-1":      "sts.us-east-1.amazonaws.com",
+		"us-gov-west-1":  "sts.us-gov-west-1.amazonaws.com",
+		"cn-north-1":     "sts.cn-north-1.amazonaws.com.cn",
+		"eusc-de-east-1": "sts.eusc-de-east-1.amazonaws.eu",
+		"us-isob-east-1": "sts.us-isob-east-1.sc2s.sgov.gov",
+	} {
+		var hosts hostRecorder
+		cfg := aws.Config{
+			Region: region, HTTPClient: &hosts, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+				return aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}, nil
+			}),
+		}
+		if _, _, err := callerAccount(t.Context(), cfg, nil); err == nil || len(hosts) != 1 || hosts[0] != want {
+			t.Errorf("the request for %s went to %v, want %s: %v", region, hosts, want, err)
 		}
 	}
 }
