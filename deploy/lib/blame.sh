@@ -4,8 +4,8 @@
 # find_ended MESSAGE [CODE REASON]: the run has ended, with 40 unless its container was stopped from outside, or goes on. That says nothing
 # about the image: https://github.com/scollier/SATraining/issues/67
 find_ended() {
-  # Of other results systemd has stopped it, for a time-out of the program's own.
-  if goes_on || { [[ ${PROPERTY[Result]:-} =~ ^(success|exit-code|signal|start-limit-hit)$ ]] && was_stopped; }; then
+  # Of other results systemd has stopped it, for a time-out of the program or, before a service was up, for a step that failed.
+  if goes_on || { [[ ${PROPERTY[Result]:-}:$START_CODE:${PROPERTY[Type]:-} =~ ^(success|start-limit-hit):|^(exit-code|signal):(0:|.*:oneshot) ]] && was_stopped; }; then
     find_unwell 30 stopped "$1, although the container was running: $UNIT was stopped, or its command does not wait for the container (docker run --detach)"
   else
     find_unwell "${2:-40}" "${3:-unhealthy}" "$1"

@@ -242,7 +242,7 @@ list_variables() {
   unit_setting Service.EnvironmentFile "$1"
   while IFS= read -r line; do
     file=${1%/systemd/*}/${line##*/}
-    [[ $line != */deploy/*.env || ! -f $file ]] || sed -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' -e 's/^[[:blank:]]*//' -- "$file" | grep '^[A-Za-z_][A-Za-z0-9_]*=' || true
+    [[ $line != */deploy/*.env || ! -f $file ]] || sed -e 's/\r$//' -e ':a' -e '/\\$/{N;s/\\\n/ /;ba' -e '}' -e 's/^[[:blank:]]*//' -- "$file" | grep '^[A-Za-z_][A-Za-z0-9_]*=' || true
   done <<<"$REPLY"
 }
 

@@ -159,3 +159,13 @@ func TestAValueOfAVariableIsNoRestartPolicy(t *testing.T) {
 		})
 	}
 }
+
+func TestAPolicyOfNoInAFileOfWindowsIsTaken(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.replace("docker", `for a; do shift; case $a in --restart=*) ;; *) set -- "$@" "$a" ;; esac; done # the stand-in does not know it
+`+m.passOn("docker"))
+	if a := m.deploy("0.0.1-dev", daemon(), own("docker.env", "DOCKER_ARGS=--init --restart=no\r\n")); a.Outcome != "deployed" {
+		t.Errorf("%s %d: %s", a.Outcome, a.exit, a.Message)
+	}
+}

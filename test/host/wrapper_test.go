@@ -147,3 +147,33 @@ func TestASignalThatStopsNothingDoesNotExcuseTheImage(t *testing.T) {
 		t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
 	}
 }
+
+// A service waits in vain to be ready, and systemd stops its program for that.
+func TestAServiceThatIsNeverReadyIsToBlame(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.deployed("0.0.1-dev", daemon())
+	unit := strings.Replace(unitOf(t, "daemon.service"), "Restart=always", "ExecStartPost=/bin/sh -c 'sleep 3; test -e $$ATTA_ROOT/run/ready || { echo not ready >&2; exit 1; }'\nRestart=always", 1)
+	a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "600s"), sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "5"))
+	if a.Code != 40 {
+		t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
+	}
+}
+
+// Steps of the unit that stop what is not there do not excuse it.
+func TestAProgramThatCrashesBetweenStepsThatStopItIsToBlame(t *testing.T) {
+	t.Parallel()
+	for name, restart := range map[string]string{"service": "Restart=always\nRestartSec=0", "job": "Type=oneshot"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			unit := "[Unit]\nWants=docker.service\nAfter=docker.service\n[Service]\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker kill %N\nExecStartPre=-/usr/bin/docker stop %N\nExecStartPre=-/usr/bin/docker rm -f %N\n" +
+				"ExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\nExecStop=-/usr/bin/docker stop %N\nExecStopPost=-/usr/bin/docker kill %N\nExecStopPost=-/usr/bin/docker rm -f %N\n" + restart + "\n[Install]\nWantedBy=multi-user.target\n"
+			a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "300ms", "-exit", "3"), sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "5"))
+			if a.Code != 40 {
+				t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
+			}
+		})
+	}
+}
