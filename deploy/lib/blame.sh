@@ -18,8 +18,8 @@ goes_on() { [[ $(query_docker container inspect --format '{{.State.Running}}' "$
 # was_stopped: somebody has stopped the container. The event may come after the end.
 was_stopped() { was_ended_by_signal || { sleep 1 && was_ended_by_signal; }; }
 
-# was_ended_by_signal: the engine has stopped the container, or has sent it SIGINT, SIGQUIT, SIGKILL or SIGTERM. Clients of Docker 20.10 pass
-# on each SIGURG of their own: https://github.com/docker/cli/pull/3107
+# was_ended_by_signal: the engine has stopped the container, or has sent it SIGINT, SIGQUIT, SIGKILL or SIGTERM. Some clients of Docker
+# 20.10 also forward each SIGURG that Go's runtime sends them: https://github.com/docker/cli/pull/3107
 was_ended_by_signal() {
   local events
   events=$(list_events '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.signal}}' '{{.Name}}' kill stop) || return 0
@@ -57,26 +57,20 @@ excuse_image() {
 }
 
 # print_said: prints what the unit's main process has written since the start, and not the steps before and after it. If that has no
-# message of the engine, whose client may be a child of a shell, the rest since then; if it is nothing, what they all have.
+# message of the engine, what docker run has written, which may be a child of it; if it is nothing, what all have.
 print_said() {
-  local line pid=0 start=0 said='' later='' engine='^(docker|podman|Error)[: ]'
-  line=$(systemctl show --property=ExecMainPID,ExecMainStartTimestampMonotonic "$UNIT") || line=''
-  [[ ! $line =~ ExecMainPID=([0-9]+) ]] || pid=${BASH_REMATCH[1]}
-  [[ ! $line =~ Monotonic=([0-9]+) ]] || start=${BASH_REMATCH[1]}
-  said=$(read_unit_log cat "_PID=$pid")
-  if ! grep -qaE "$engine" <<<"$said"; then
-    while IFS= read -r line; do
-      [[ $line =~ ^\[\ *([0-9]+)\.([0-9]{6})\]\ [^:]*:\ (.*)$ ]] && ((10#${BASH_REMATCH[1]}${BASH_REMATCH[2]} >= start)) || continue
-      later+=${BASH_REMATCH[3]}$'\n'
-    done < <(read_unit_log short-monotonic)
-    line=$(grep -aE '^docker: ' <<<"$later") || line=$later # a step of the unit does not run a container
-    ! grep -qaE "$engine" <<<"$line" || said=$line
+  local pid said child
+  pid=$(systemctl show --property=ExecMainPID "$UNIT")
+  said=$(read_unit_log "_PID=${pid#*=}")
+  if ! grep -qaE '^(docker|podman|Error)[: ]' <<<"$said"; then
+    child=$(read_unit_log | grep -aE '^docker: ') || child=''
+    said=${child:-$said}
   fi
-  printf '%s\n' "${said:-$(read_unit_log cat)}"
+  printf '%s\n' "${said:-$(read_unit_log)}"
 }
 
-# read_unit_log FORMAT [FIELD=VALUE]: prints the last lines of the unit's processes since the start.
-read_unit_log() { journalctl --quiet --no-pager --output="$1" --lines=50 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" "${@:2}" 2>/dev/null || true; }
+# read_unit_log [FIELD=VALUE]: prints the last lines of the unit's processes since the start.
+read_unit_log() { journalctl --quiet --no-pager --output=cat --lines=50 --since="@$STARTED_AT" "_SYSTEMD_UNIT=$UNIT" "$@" 2>/dev/null || true; }
 
 # was_seen EVENT…: the engine has had one of these of the unit's container, or does not say.
 was_seen() {

@@ -47,7 +47,7 @@ func TestAnArgumentOfTheProgramIsNoOptionOfDocker(t *testing.T) {
 	}
 }
 
-// systemd also replaces $IMAGE, as a word of its own.
+// systemd also replaces $IMAGE where it is a whole word.
 func TestAnArgumentBehindTheImageIsNoOptionOfDocker(t *testing.T) {
 	t.Parallel()
 	m := boot(t)

@@ -2,14 +2,12 @@ package systemd
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/org/atta-deploy-action/localaws/standins/instance"
@@ -190,48 +188,4 @@ func parseTime(text string) (time.Time, error) {
 		return time.Now().Add(-span), nil
 	}
 	return time.Time{}, fmt.Errorf("Failed to parse timestamp: %s", text)
-}
-
-// lines turns a process's output into records, a line each. What comes before
-// the pid is known waits for it.
-type lines struct {
-	mu      sync.Mutex
-	pid     int
-	partial []byte
-	write   func(pid int, text string)
-}
-
-// Write implements io.Writer.
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.partial = append(l.partial, p...)
-	l.writeLines()
-	return len(p), nil
-}
-
-func (l *lines) setPID(pid int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.pid = pid
-	l.writeLines()
-}
-
-func (l *lines) writeLines() {
-	for l.pid != 0 {
-		line, rest, found := bytes.Cut(l.partial, []byte("\n"))
-		if !found {
-			return
-		}
-		l.write(l.pid, string(line))
-		l.partial = rest
-	}
-}
-
-func (l *lines) flushLine() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.partial) > 0 {
-		l.write(l.pid, string(l.partial))
-	}
 }

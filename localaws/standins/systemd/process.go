@@ -93,29 +93,36 @@ func (s *supervisor) startProcess(c command, main bool) *process {
 		return p
 	}
 	invocation := s.state.Invocation
-	output := &lines{write: func(pid int, text string) {
+	output, err := openOutput(func(pid int, text string) {
 		_ = s.appendToJournal(record{Unit: s.u.name, Invocation: invocation, Identifier: filepath.Base(c.path), PID: pid, Message: text, Output: true})
-	}}
+	})
+	if err != nil {
+		s.logMessage("%s: Failed to set up standard output: %v", s.u.name, err)
+		p.end = ending{1, 209}
+		close(p.done)
+		return p
+	}
 	cmd := &exec.Cmd{
-		Path: c.path, Args: c.argv, Env: s.env, Dir: dir, Stdout: output, Stderr: output,
-		WaitDelay:   100 * time.Millisecond, // a child that keeps the output does not keep the unit
+		Path: c.path, Args: c.argv, Env: s.env, Dir: dir, Stdout: output.child, Stderr: output.child,
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true},
 	}
-	if err := cmd.Start(); err != nil {
+	err = cmd.Start()
+	_ = output.child.Close()
+	if err != nil {
+		output.close()
 		s.logMessage("%s: Failed at step EXEC spawning %s: %v", s.u.name, c.argv[0], errors.Unwrap(err))
 		p.end = ending{1, 203}
 		close(p.done)
 		return p
 	}
 	p.pid = cmd.Process.Pid
-	output.setPID(p.pid)
 	if main {
 		s.state.MainPID, s.state.ExecMainPID, s.state.ExecStart = p.pid, p.pid, time.Now()
 		s.enterState(s.state.Active, s.state.Sub)
 	}
 	go func() {
 		_ = cmd.Wait()
-		output.flushLine()
+		output.close()
 		p.end = ending{1, cmd.ProcessState.ExitCode()}
 		if ws := cmd.ProcessState.Sys().(syscall.WaitStatus); ws.Signaled() {
 			p.end = ending{2, int(ws.Signal())}

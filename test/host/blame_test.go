@@ -49,17 +49,12 @@ const (
 		"ExecStart=/opt/%N/current/deploy/run.sh\nExecStop=/usr/bin/docker stop %N\nSTOPPOST[Install]\nWantedBy=multi-user.target\n"
 )
 
-// deployScript deploys a release whose unit runs docker from a script. The journal has its messages under the script's child, as journald
-// does, and not under the unit's main process.
-func (m standin) deployScript(docker, echo, option, stopPost string) answer {
+// deployScript deploys a release whose unit runs docker as a child of a script. Of its calls, docker answers those that are cases here,
+// where $own is the real one.
+func (m standin) deployScript(cases, echo, option, stopPost string) answer {
 	m.t.Helper()
-	keep := func(name string) string {
-		m.write("../bin/"+name+".own", "#!/bin/sh\n"+m.passOn(name)+"\n", 0o755)
-		return m.Path("..", "bin", name+".own")
-	}
-	m.replace("journalctl", `case "$*" in *_PID=1\ *) ;; *_PID=*) "`+keep("journalctl")+`" "$@" | grep -v -e '^docker: ' -e '^Error'; exit 0 ;; esac
-`+m.passOn("journalctl"))
-	m.replace("docker", "own=\""+keep("docker")+"\"\ncase \"$*\" in\n"+docker+"\nesac\n"+m.passOn("docker"))
+	m.write("../bin/docker.own", "#!/bin/sh\n"+m.passOn("docker")+"\n", 0o755)
+	m.replace("docker", `own="`+m.Path("..", "bin", "docker.own")+`"; case "$*" in `+cases+" esac; "+m.passOn("docker"))
 	script := strings.NewReplacer("ECHO", echo, "OPTION", option).Replace(runScript)
 	return m.deploy("0.0.2-dev", daemon(), parameter("image", m.push()), own("run.sh", script), own("systemd/atta.service", strings.Replace(unitOfAScript, "STOPPOST", stopPost, 1)), parameter("health-timeout", "10"))
 }
@@ -112,7 +107,7 @@ func TestAHealthCommandThatTheHostCannotRunIsNotTheImagesFault(t *testing.T) {
 	m.deployed("0.0.1-dev", daemon())
 	a := m.deploy("0.0.2-dev", daemon(), parameter("health-command", "grpc-health-probe -addr=127.0.0.1:80"), parameter("health-timeout", "8"))
 	m.wantExcused(a)
-	if !strings.Contains(a.Message, "health-command ended with 127: this host cannot run it") {
+	if !strings.Contains(a.Message, "health-command ended with 127: a command of it was not found or cannot be run") {
 		t.Errorf("%q", a.Message)
 	}
 }
@@ -136,41 +131,29 @@ func TestAnotherImageThatCrashesIsNotTheReleases(t *testing.T) {
 	}
 }
 
-// A signal that stops nothing, such as SIGURG, which some clients of Docker pass on again and again, does not excuse a program that ends.
-func TestASignalThatStopsNothingDoesNotExcuseTheImage(t *testing.T) {
+// Somebody stops nothing here: a signal is only passed on, as SIGURG is by some clients of Docker; systemd stops a program that is never
+// ready; steps of the unit stop what is not there any more.
+func TestAProgramThatNobodyStopsIsToBlame(t *testing.T) {
 	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
-	unit := strings.Replace(unitOf(t, "daemon.service"), "Restart=always", "ExecStartPost=-/bin/sh -c 'sleep 1; docker kill --signal=WINCH %N'\nRestart=always", 1)
-	a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "4s"), sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "8"))
-	if a.Code != 40 {
-		t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
+	steps := "[Service]\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker kill %N\nExecStartPre=-/usr/bin/docker stop %N\nExecStartPre=-/usr/bin/docker rm -f %N\n" +
+		"ExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\nExecStop=-/usr/bin/docker stop %N\nExecStopPost=-/usr/bin/docker kill %N\nExecStopPost=-/usr/bin/docker rm -f %N\nRESTART\n[Install]\nWantedBy=multi-user.target\n"
+	builtIn := func(added string) string {
+		return strings.Replace(unitOf(t, "daemon.service"), "Restart=always", added+"\nRestart=always", 1)
 	}
-}
-
-// A service waits in vain to be ready, and systemd stops its program for that.
-func TestAServiceThatIsNeverReadyIsToBlame(t *testing.T) {
-	t.Parallel()
-	m := boot(t)
-	m.deployed("0.0.1-dev", daemon())
-	unit := strings.Replace(unitOf(t, "daemon.service"), "Restart=always", "ExecStartPost=/bin/sh -c 'sleep 3; test -e $$ATTA_ROOT/run/ready || { echo not ready >&2; exit 1; }'\nRestart=always", 1)
-	a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "600s"), sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "5"))
-	if a.Code != 40 {
-		t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
-	}
-}
-
-// Steps of the unit that stop what is not there do not excuse it.
-func TestAProgramThatCrashesBetweenStepsThatStopItIsToBlame(t *testing.T) {
-	t.Parallel()
-	for name, restart := range map[string]string{"service": "Restart=always\nRestartSec=0", "job": "Type=oneshot"} {
+	for name, c := range map[string]struct {
+		unit    string
+		program sample.Option
+	}{
+		"signal":             {builtIn("ExecStartPost=-/bin/sh -c 'sleep 1; docker kill --signal=WINCH %N'"), sample.WithCmd("-sleep", "4s")},
+		"never ready":        {builtIn("ExecStartPost=/bin/sh -c 'sleep 3; test -e $$ATTA_ROOT/run/ready || { echo not ready >&2; exit 1; }'"), sample.WithCmd("-sleep", "600s")},
+		"steps of a service": {strings.Replace(steps, "RESTART", "Restart=always\nRestartSec=0", 1), sample.WithCmd("-sleep", "300ms", "-exit", "3")},
+		"steps of a job":     {strings.Replace(steps, "RESTART", "Type=oneshot", 1), sample.WithCmd("-sleep", "300ms", "-exit", "3")},
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := boot(t)
 			m.deployed("0.0.1-dev", daemon())
-			unit := "[Unit]\nWants=docker.service\nAfter=docker.service\n[Service]\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker kill %N\nExecStartPre=-/usr/bin/docker stop %N\nExecStartPre=-/usr/bin/docker rm -f %N\n" +
-				"ExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\nExecStop=-/usr/bin/docker stop %N\nExecStopPost=-/usr/bin/docker kill %N\nExecStopPost=-/usr/bin/docker rm -f %N\n" + restart + "\n[Install]\nWantedBy=multi-user.target\n"
-			a := m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "300ms", "-exit", "3"), sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "5"))
+			a := m.deploy("0.0.2-dev", daemon(c.program, sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", c.unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "8"))
 			if a.Code != 40 {
 				t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
 			}
