@@ -188,7 +188,7 @@ is_detached() {
   last_unit_value Service.RemainAfterExit "$1"
   [[ ! ${REPLY,,} =~ ^(1|yes|y|true|t|on)$ ]] || return 1
   unit_setting Service.ExecStart "$1"
-  [[ $REPLY =~ ^[^[:space:]]*(docker|podman)[[:blank:]]+(container[[:blank:]]+)?run[[:blank:]] && $REPLY != *$'\n'* ]] && names_container "$REPLY" || return 1
+  [[ $REPLY =~ ^[^[:space:]]*(docker|podman)[[:blank:]] && ! $REPLY =~ ^[^[:space:]]*[[:blank:]]+compose[[:blank:]] && $REPLY != *$'\n'* ]] && names_container "$REPLY" || return 1
   text=$(list_variables "$1")
   read -ra words <<<"${REPLY%%\$\{IMAGE\}*}"
   for word in ${words[@]+"${words[@]}"}; do # only a variable that is a word is several options
@@ -217,17 +217,17 @@ docker_options() {
     fi
     options+=" $line "
   done <<<"$REPLY"
-  options=$(drop_values <<<"$options")
+  options=$(remove_variables <<<"$options")
   text=$(list_variables "$1")
   while IFS= read -r line; do
     name=${line%%=*}
     [[ -z $name || ! $options =~ \$\{?$name([^A-Za-z0-9_]|$) ]] || options+=" ${line#*=} "
   done <<<"$text"
-  REPLY=$(drop_values <<<"$options")
+  REPLY=$(remove_variables <<<"$options")
 }
 
-# drop_values: prints the options without variables and labels, whose values are none.
-drop_values() { sed -E "s/[\"'](--env|--label)=[^\"']*[\"']//g; s/(^|[[:blank:]])(-e|--env|-l|--label)[=[:blank:]]+(\"[^\"]*\"|'[^']*'|[^[:blank:]]+)/\1/g"; }
+# remove_variables: prints the options without those that set a variable or a label, whose text may look like an option.
+remove_variables() { sed -E "s/[\"'](--env|--label)=[^\"']*[\"']//g; s/(^|[[:blank:]])(-e|--env|-l|--label)[=[:blank:]]+(\"[^\"]*\"|'[^']*'|[^[:blank:]]+)/\1/g"; }
 
 # list_variables FILE: prints what Environment= and the release's files of EnvironmentFile= set, NAME=VALUE a line each.
 list_variables() {

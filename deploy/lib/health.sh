@@ -198,7 +198,7 @@ passes_checks() {
   if [[ -n $HEALTH_COMMAND ]]; then
     # Not as an argument, which every user of the host could read.
     env SERVICE="$SERVICE" VERSION="$TO" timeout -k 5 60 bash /dev/fd/7 7<<<"$HEALTH_COMMAND" </dev/null >&2 8>&- 9>&- || code=$?
-    [[ ! $code =~ ^12[67]$ ]] || find_unwell 30 not-seen "health-command ended with $code: this host cannot run it" || return 1
+    [[ ! $code =~ ^12[67]$ ]] || find_unwell 30 not-seen "health-command ended with $code: a command of it was not found or cannot be run" || return 1
     ((code == 0)) || find_unwell 40 unhealthy "health-command ended with $code" || return 1
   fi
   if [[ -n $HEALTH_URL ]] && ! url_answers "$HEALTH_URL"; then

@@ -4,8 +4,8 @@
 
 # read_settings FILE…: reads them as docker does, those that are there. Sets SETTING to the values by name, of two of a name
 # the last, NAMES to the names in order, and to the number of the first line, or 0: INVALID, which docker does not take, and
-# SUSPECT, which is probably the rest of a value of several lines. Docker takes a name alone for one of its own variables, and ignores it
-# if it has none.
+# SUSPECT, which is probably the rest of a value of several lines. Docker gives a name alone the value that the variable has for docker, and
+# ignores it if there is none.
 # https://github.com/docker/cli/blob/master/pkg/kvfile/kvfile.go
 declare -gA SETTING=()
 NAMES=() INVALID=0 SUSPECT=0

@@ -1,13 +1,13 @@
 package clients
 
 import (
-	"context"
 	"net/http"
 	"os"
 	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-containerregistry/pkg/authn"
 
 	"github.com/org/atta-deploy-action/internal/inputs"
@@ -49,37 +49,24 @@ func TestEachRegionOfECRIssuesItsOwnToken(t *testing.T) {
 	}
 }
 
-func TestConsoleIsThatOfThePartition(t *testing.T) {
-	for region, want := range map[string]string{
-		"us-east-1":      "us-east-1.console.aws.amazon.com",
-		"us-gov-west-1":  "us-gov-west-1.console.amazonaws-us-gov.com",
-		"cn-north-1":     "cn-north-1.console.amazonaws.cn",
-		"eusc-de-east-1": "eusc-de-east-1.console.amazonaws-eusc.eu",
-		"us-isob-east-1": "us-isob-east-1.console.sc2shome.sgov.gov",
+func TestHostsAreThoseOfThePartition(t *testing.T) {
+	for region, want := range map[string]struct{ console, sts string }{
+		"us-east-1":      {"us-east-1.console.aws.amazon.com", "sts.us-east-1.amazonaws.com"},
+		"us-gov-west-1":  {"us-gov-west-1.console.amazonaws-us-gov.com", "sts.us-gov-west-1.amazonaws.com"},
+		"cn-north-1":     {"cn-north-1.console.amazonaws.cn", "sts.cn-north-1.amazonaws.com.cn"},
+		"eusc-de-east-1": {"eusc-de-east-1.console.amazonaws-eusc.eu", "sts.eusc-de-east-1.amazonaws.eu"},
+		"us-isob-east-1": {"us-isob-east-1.console.sc2shome.sgov.gov", "sts.us-isob-east-1.sc2s.sgov.gov"},
 	} {
-		if got := consoleHost(t.Context(), region); got != want {
-			t.Errorf("the console of %s is %s, want %s", region, got, want)
+		if got := consoleHost(t.Context(), region); got != want.console {
+			t.Errorf("the console of %s is %s, want %s", region, got, want.console)
 		}
-	}
-}
-
-func TestSTSIsThatOfThePartition(t *testing.T) {
-	for region, want := range map[string]string{
-		"us-east-1":      "sts.us-east-1.amazonaws.com",
-		"us-gov-west-1":  "sts.us-gov-west-1.amazonaws.com",
-		"cn-north-1":     "sts.cn-north-1.amazonaws.com.cn",
-		"eusc-de-east-1": "sts.eusc-de-east-1.amazonaws.eu",
-		"us-isob-east-1": "sts.us-isob-east-1.sc2s.sgov.gov",
-	} {
 		var hosts hostRecorder
 		cfg := aws.Config{
 			Region: region, HTTPClient: &hosts, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
-			Credentials: aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-				return aws.Credentials{AccessKeyID: "key", SecretAccessKey: "secret"}, nil
-			}),
+			Credentials: credentials.NewStaticCredentialsProvider("key", "secret", ""),
 		}
-		if _, _, err := callerAccount(t.Context(), cfg, nil); err == nil || len(hosts) != 1 || hosts[0] != want {
-			t.Errorf("the request for %s went to %v, want %s: %v", region, hosts, want, err)
+		if _, _, err := callerAccount(t.Context(), cfg, nil); err == nil || len(hosts) != 1 || hosts[0] != want.sts {
+			t.Errorf("the request for %s went to %v, want %s: %v", region, hosts, want.sts, err)
 		}
 	}
 }
