@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # blame.sh: why a release is not healthy, and whether its image is to blame. Part of ec2_deploy.sh.
 
-# find_ended MESSAGE [CODE REASON]: the run has ended, with 40 unless its container was stopped from outside, or goes on. That says nothing
-# about the image: https://github.com/scollier/SATraining/issues/67
+# find_ended MESSAGE [CODE REASON]: the run has ended, with 40 unless its container was stopped from outside, with the engine as well, or
+# goes on. That says nothing about the image: https://github.com/scollier/SATraining/issues/67
 find_ended() {
+  query_docker ps --quiet >/dev/null 2>&1 || find_unwell 30 not-seen "$1; the Docker engine does not answer" || return 1
   # Of other results systemd has stopped it, for a time-out of the program or, before a service was up, for a step that failed.
   if goes_on || { [[ ${PROPERTY[Result]:-}:$START_CODE:${PROPERTY[Type]:-} =~ ^(success|start-limit-hit):|^(exit-code|signal):(0:|.*:oneshot) ]] && was_stopped; }; then
     find_unwell 30 stopped "$1, although the container was running: $UNIT was stopped, or its command does not wait for the container (docker run --detach)"
@@ -22,7 +23,7 @@ was_stopped() { was_ended_by_signal || { sleep 1 && was_ended_by_signal; }; }
 # 20.10 also forward each SIGURG that Go's runtime sends them: https://github.com/docker/cli/pull/3107
 was_ended_by_signal() {
   local events
-  events=$(list_events '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.signal}}' '{{.Name}}' kill stop) || return 0
+  events=$(list_events '{{.Actor.Attributes.name}} {{.Action}} {{.Actor.Attributes.signal}}' '{{.Name}}' kill stop) || return 1
   grep -qxE -- "$SERVICE( stop .*| kill (2|3|9|15))?" <<<"$events"
 }
 

@@ -160,3 +160,26 @@ func TestAProgramThatNobodyStopsIsToBlame(t *testing.T) {
 		})
 	}
 }
+
+// The engine is restarted, as by an upgrade, and answers again when the release is rolled back. Its client loses the container, or the
+// container is stopped.
+func TestAnEngineThatIsRestartedDoesNotCondemnTheImage(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"125", "143"} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			m.write("../bin/docker.own", "#!/bin/sh\n"+m.passOn("docker")+"\n", 0o755)
+			m.replace("docker", `own="`+m.Path("..", "bin", "docker.own")+`"
+if [ -e $ATTA_ROOT/run/down ] && ! grep -q '^CODE=[0-9]' $ATTA_ROOT/opt/atta/state; then echo 'Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?' >&2; exit 1; fi
+case "$*" in run*--label=version=0.0.2-dev*) "$own" "$@" & sleep 3; "$own" kill atta >/dev/null 2>&1; : >$ATTA_ROOT/run/down; echo 'docker: error waiting for container: unexpected EOF' >&2; exit `+code+` ;; esac
+`+m.passOn("docker"))
+			a := m.deploy("0.0.2-dev", daemon(sample.WithVersion("0.0.2-dev")), parameter("health-timeout", "30"), parameter("min-healthy-time", "8"))
+			m.wantExcused(a)
+			if a.Outcome != "rolled-back" || !strings.Contains(a.Message, "the Docker engine does not answer") {
+				t.Errorf("%s: %q", a.Outcome, a.Message)
+			}
+		})
+	}
+}
