@@ -70,6 +70,8 @@ read_arguments() {
   [[ -f $DEFAULTS/lib/unit_file.sh ]] || die "keep the built-in files next to this script: $DEFAULTS/lib is missing"
   # shellcheck source=lib/unit_file.sh
   source "$DEFAULTS/lib/unit_file.sh"
+  # shellcheck source=lib/unit_name.sh
+  source "$DEFAULTS/lib/unit_name.sh"
   TAR=$(command -v gtar || command -v tar)
   "$TAR" --version | grep -q 'GNU tar' || die "GNU tar is needed; on macOS: brew install gnu-tar"
   readonly VERSION SERVICE MODE OWN ALLOWED OUTPUT DEFAULTS TAR
@@ -144,10 +146,10 @@ refuse_secrets() {
 
 # Refuses units that would not be installed, a unit of another mode, and a timer whose unit is missing.
 check_units() {
-  local units=$STAGE/tree/deploy/systemd unit=$SERVICE.service name starts is=service
+  local units=$STAGE/tree/deploy/systemd unit=$SERVICE.service name is=service
   while IFS= read -r name; do
     [[ $name != "$SERVICE-recover.service" ]] || die "a name that is reserved for the deploy: systemd/$name"
-    [[ $name =~ ^$SERVICE(-[A-Za-z0-9_.-]+)?\.(service|timer)$ ]] ||
+    may_install "$name" ||
       [[ ! $name =~ \.(service|socket|device|mount|automount|swap|target|path|timer|slice|scope)(\.d/.*)?$ ]] ||
       die "this unit would not be installed, name it $SERVICE.service, $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer: systemd/$name"
   done < <(cd "$units" && find . -type f | sed 's|^\./||')
@@ -158,9 +160,8 @@ check_units() {
   fi
   for name in "$units"/*.timer; do
     [[ -f $name ]] || continue
-    last_unit_value Timer.Unit "$name"
-    starts=${REPLY:-$(basename -- "$name" .timer).service}
-    [[ -f $units/$starts ]] || die "systemd/${name##*/} starts $starts, which is not in the bundle"
+    timer_unit "$name"
+    [[ -f $units/$REPLY ]] || die "systemd/${name##*/} starts $REPLY, which is not in the bundle"
   done
 }
 

@@ -122,6 +122,8 @@ source "${SCRIPT%/*}/lib/context.sh"
 source "${SCRIPT%/*}/lib/ambient.sh"
 # shellcheck source=lib/unit_file.sh
 source "${SCRIPT%/*}/lib/unit_file.sh"
+# shellcheck source=lib/unit_name.sh
+source "${SCRIPT%/*}/lib/unit_name.sh"
 # shellcheck source=lib/settings.sh
 source "${SCRIPT%/*}/lib/settings.sh"
 # shellcheck source=lib/parameters.sh

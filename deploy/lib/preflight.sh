@@ -53,7 +53,7 @@ check_units() {
   list_units "$TO"
   units=$REPLY
   for unit in $units; do
-    [[ $unit =~ ^$SERVICE(-[A-Za-z0-9_.-]+)?\.(service|timer)$ && $unit != "$RECOVERY" ]] ||
+    may_install "$unit" ||
       refuse unit-invalid "deploy/systemd/$unit must be called $SERVICE.timer, $SERVICE-SOMETHING.service or $SERVICE-SOMETHING.timer"
     owns_unit "$unit" || refuse foreign-unit "${PROPERTY[FragmentPath]:-} was here before any release of $SERVICE; remove it first, or choose another service name"
   done
@@ -131,13 +131,6 @@ is_wanted() {
 elapses_alone() {
   unit_setting 'Timer.On*' "$1"
   grep -qE '^(OnCalendar|OnActiveSec|OnBootSec|OnStartupSec)=|^On(Clock|Timezone)Change=(1|yes|y|true|t|on)$' <<<"$REPLY"
-}
-
-# timer_unit FILE: sets REPLY to the unit that the timer starts.
-timer_unit() {
-  local name=${1##*/}
-  last_unit_value Timer.Unit "$1"
-  REPLY=${REPLY:-${name%.timer}.service}
 }
 
 # verify_units FOLDER NAMES: systemd would start them, once `current` leads to this release.
