@@ -74,7 +74,7 @@ engines: ## Run all tests of the host scripts on Docker 29 and podman 4, as root
 	for instance in $(ENGINES); do \
 		INSTANCE=$$instance go test -tags=e2e,long -shuffle=on -count=1 -timeout=90m -run='E2E|OnEachMachine' -skip=Workflow ./test/host || exit; done
 
-check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats busybox)
+check: $(BIN)/actionlint ## Check format, Go, shell and workflows (Debian: shellcheck bats busybox original-awk)
 	@test -z "$$(gofmt -l .)" || { gofmt -l . && echo 'run gofmt -w on these files' && exit 1; }
 	go vet -tags=bench,long,terraform ./...
 	go vet -tags=bench,e2e ./...
