@@ -39,10 +39,10 @@ read_settings() {
 }
 
 # continues_base64 VALUE LINE: the line looks like the next one of a value in base64, which is wrapped after 64 (PEM) or 76 (GNU)
-# characters and has a multiple of four, and not like a variable in capitals.
+# characters and has a multiple of four, and not like a variable in capitals or an empty one in lower case.
 continues_base64() {
   local value=${1#[\"\']} line=${2%[\"\']}
-  [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $value == *[g-zG-Z+/]* && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^[A-Z][A-Z0-9]{0,40}=?$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
+  [[ $value =~ ^[A-Za-z0-9+/]{60,}$ && $value == *[g-zG-Z+/]* && $line =~ ^[A-Za-z0-9+/]+={0,2}$ && ! $line =~ ^([A-Z][A-Z0-9]{0,40}=?|[a-z]{7,40}=)$ ]] && ((${#line} % 4 == 0 && ${#line} <= ${#value}))
 }
 
 # is_name_alone LINE: it is a line of the release's example, or docker, the unit's command, has a variable of this name: from the

@@ -93,6 +93,7 @@ func TestLinesThatLookOddAreTaken(t *testing.T) {
 		"an empty variable after a long token":             token + "DEBUG=\n",
 		"an empty variable of three letters":               token + "KEY=\n",
 		"an empty one in lower case after 32 bytes in hex": "TOKEN=" + strings.Repeat("0a1b2c3d", 8) + "\ntimeout=\n",
+		"an empty one in lower case after any long token":  "TOKEN=" + strings.Repeat("gh12", 22) + "\ntimeout=\n",
 		"a name with slashes, as of AWS AppConfig":         "/config/application/url=http://x\n",
 	} {
 		t.Run(name, func(t *testing.T) {
