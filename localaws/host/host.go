@@ -46,7 +46,7 @@ func New(o Options) (*Host, error) {
 	}
 	booted := h.Path("run", "systemd", "booted")
 	if _, err := os.Stat(booted); errors.Is(err, os.ErrNotExist) {
-		if err := instance.WriteFile(booted, nil); err != nil {
+		if err := instance.MarkBoot(booted); err != nil {
 			return nil, fmt.Errorf("write time of boot: %w", err)
 		}
 	}

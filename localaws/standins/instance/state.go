@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
+	"time"
 )
 
 // ReadJSON fills v from a file; a missing file leaves v as it is.
@@ -70,4 +72,19 @@ func Locked(path string) bool {
 	}
 	defer file.Close()
 	return syscall.Flock(int(file.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) != nil
+}
+
+// MarkBoot writes the file that says when the instance was started. It holds the zero of the clock that the kernel counts in
+// /proc/uptime, since what runs on the instance reads that. The kernel cuts it to hundredths of a second.
+func MarkBoot(path string) error {
+	text, err := os.ReadFile("/proc/uptime")
+	if err != nil {
+		return err
+	}
+	word, _, _ := strings.Cut(string(text), " ")
+	up, err := time.ParseDuration(word + "s")
+	if err != nil {
+		return err
+	}
+	return WriteFile(path, []byte(time.Now().Add(-up-10*time.Millisecond).Format(time.RFC3339Nano)))
 }

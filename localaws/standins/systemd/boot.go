@@ -11,7 +11,7 @@ import (
 // bootUnits starts what is enabled, as a boot does: all starts are queued before the
 // first one is made, so that what is ordered waits.
 func (m *manager) bootUnits() error {
-	if err := instance.WriteFile(m.runtimePath("booted"), nil); err != nil {
+	if err := instance.MarkBoot(m.runtimePath("booted")); err != nil {
 		return err
 	}
 	if err := m.reloadUnits(); err != nil {
@@ -46,7 +46,17 @@ func (m *manager) bootUnits() error {
 	return err
 }
 
-// bootTime is when the instance was started, the zero of its monotonic clock.
+// clockZero is the zero of the clock of the instance's kernel.
+func (m *manager) clockZero() time.Time {
+	text, _ := os.ReadFile(m.runtimePath("booted"))
+	zero, err := time.Parse(time.RFC3339Nano, string(text))
+	if err != nil {
+		return m.bootTime()
+	}
+	return zero
+}
+
+// bootTime is when the instance was started.
 func (m *manager) bootTime() time.Time {
 	info, err := os.Stat(m.runtimePath("booted"))
 	if err != nil {

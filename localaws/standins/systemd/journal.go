@@ -162,7 +162,7 @@ func (m *manager) formatRecord(r record, style string) string {
 	case "short-iso":
 		stamp = r.Time.Format("2006-01-02T15:04:05-0700")
 	case "short-monotonic":
-		up := r.Time.Sub(m.bootTime())
+		up := r.Time.Sub(m.clockZero())
 		stamp = fmt.Sprintf("[%5d.%06d]", int64(up.Seconds()), up.Microseconds()%1e6)
 	}
 	host, _ := os.Hostname()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"net"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -14,7 +15,11 @@ type output struct {
 	conn  *net.UnixConn
 	child *os.File // what the process writes to; a socket, as under systemd
 	ended chan struct{}
+
+	ending atomic.Bool // the started process has ended
 }
+
+func (o *output) setDeadline() { _ = o.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond)) }
 
 // openOutput calls write for each line until close. A line without an end is written at the end.
 func openOutput(write func(pid int, text string)) (*output, error) {
@@ -42,6 +47,9 @@ func (o *output) readLines(write func(pid int, text string)) {
 	buffer, control := make([]byte, 64<<10), make([]byte, syscall.CmsgSpace(syscall.SizeofUcred))
 	partial := map[int][]byte{}
 	for {
+		if o.ending.Load() {
+			o.setDeadline() // what is there is read, however long it takes to record a line
+		}
 		n, size, _, _, err := o.conn.ReadMsgUnix(buffer, control)
 		if err != nil {
 			break
@@ -80,7 +88,8 @@ func senderOf(control []byte) int {
 
 // close ends it when all is read; a child that keeps the output has a moment, so that it does not keep the unit.
 func (o *output) close() {
-	_ = o.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	o.ending.Store(true)
+	o.setDeadline()
 	<-o.ended
 	_ = o.conn.Close()
 }

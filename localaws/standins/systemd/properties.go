@@ -67,7 +67,7 @@ func (m *manager) sinceBootMicros(t time.Time) string {
 	if t.IsZero() {
 		return "0"
 	}
-	return strconv.FormatInt(t.Sub(m.bootTime()).Microseconds(), 10)
+	return strconv.FormatInt(t.Sub(m.clockZero()).Microseconds(), 10)
 }
 
 func (m *manager) sinceBoot(t time.Time) string {

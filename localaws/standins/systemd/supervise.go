@@ -67,7 +67,7 @@ func (s *supervisor) enterState(active, sub string) {
 // runOnce takes the service through one life and reports whether to start again.
 func (s *supervisor) runOnce() (again bool) {
 	s.state.Result, s.state.Canceled = "success", false
-	s.state.MainPID, s.state.ExecMainPID, s.state.Code, s.state.Status, s.state.ExecStart = 0, 0, 0, 0, time.Time{}
+	s.state.MainPID, s.state.ExecMainPID, s.state.Code, s.state.Status, s.state.ExecStart, s.state.ExecExit = 0, 0, 0, 0, time.Time{}, time.Time{}
 	s.logMessage("Starting %s...", s.u.description())
 	started := s.runService()
 	if s.state.Result == "success" && started {
@@ -137,6 +137,7 @@ func (s *supervisor) runLongLived(limit time.Duration) bool {
 	s.enterState("activating", "start-post")
 	if !s.runCommands("ExecStartPost", limit, s.stop) {
 		s.terminateProcess(main)
+		s.recordExit(main, commands[0])
 		return false
 	}
 	s.logMessage("Started %s.", s.u.description())
