@@ -49,14 +49,14 @@ continues_base64() {
 # unit, its drop-ins or a file that they name, or from systemd.
 # https://www.freedesktop.org/software/systemd/man/latest/systemd.exec.html#Environment%20variables%20in%20spawned%20processes
 is_name_alone() {
-  local release=$BASE/releases/$TO text file
+  local release=$BASE/releases/$TO text file files
   text=$(sed -e 's/\r$//' -e 's/^[[:space:]]*//' "$release/deploy/.env.example" 2>/dev/null) || text=''
   ! grep -qxF -- "$1" <<<"$text" || return 0
   [[ $1 =~ ^[A-Za-z_][A-Za-z0-9_]*$ ]] || return 1
-  [[ ! $1 =~ ^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID)$ ]] || return 0
+  [[ ! $1 =~ ^(INVOCATION_ID|JOURNAL_STREAM|SYSTEMD_EXEC_PID|MAINPID|MANAGERPID|USER|LOGNAME|HOME|SHELL|NOTIFY_SOCKET|(LISTEN|WATCHDOG)_[A-Z]+|(RUNTIME|STATE|CACHE|LOGS|CONFIGURATION|CREDENTIALS)_DIRECTORY)$ ]] || return 0
   text=$(systemctl show-environment 2>/dev/null) || text=''
   [[ $'\n'$text != *$'\n'"$1="* ]] || return 0
-  text=$(grep -h '' -- "$release/deploy/systemd/$UNIT" "$ROOT"/{etc,run,usr/lib}/systemd/system/{service,"$UNIT"}.d/*.conf 2>/dev/null) || true
+  text=$(grep -h '' -- "$release/deploy/systemd/$UNIT" "$ROOT"/{etc,run,usr/local/lib,usr/lib,lib}/systemd/system{,.control}/{service,"$UNIT"}.d/*.conf 2>/dev/null) || true
   unit_setting Service.PassEnvironment /dev/stdin <<<"$text"
   [[ " ${REPLY//$'\n'/ } " != *[[:blank:]]"$1"[[:blank:]]* ]] || return 0
   unit_setting Service.Environment /dev/stdin <<<"$text"
@@ -66,7 +66,8 @@ is_name_alone() {
     file=${file#-}
     file=${file//%[Np]/$SERVICE}
     [[ $file != "/opt/$SERVICE/current/"* ]] || file=/opt/$SERVICE/releases/$TO/${file#"/opt/$SERVICE/current/"}
-    ! grep -qsE "^[[:blank:]]*$1=" -- "$ROOT$file" || return 0
+    mapfile -t files < <(compgen -G "$ROOT$file") # systemd takes a pattern as well
+    ((${#files[@]} == 0)) || ! grep -qsE "^[[:blank:]]*$1[[:blank:]]*=" -- "${files[@]}" || return 0
   done <<<"$REPLY"
   return 1
 }

@@ -118,7 +118,9 @@ func TestANameAloneThatTheInstanceSetsIsTaken(t *testing.T) {
 		"drop-in":                 {"https_proxy\n", "etc/systemd/system/atta.service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", daemon()},
 		"drop-in of all services": {"https_proxy\n", "etc/systemd/system/service.d/proxy.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", daemon()},
 		"file":                    {"https_proxy\n", "etc/default/atta", "https_proxy=http://proxy:3128\n", reads},
-		"systemd":                 {"INVOCATION_ID\nPATH\n", "etc/default/atta", "", daemon()},
+		"file of a pattern":       {"https_proxy\n", "etc/atta/a.env", "https_proxy = http://proxy:3128\n", own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "[Service]", "[Service]\nEnvironmentFile=-/etc/atta/*.env", 1))},
+		"drop-in of systemctl":    {"https_proxy\n", "etc/systemd/system.control/atta.service.d/a.conf", "[Service]\nEnvironment=https_proxy=http://proxy:3128\n", daemon()},
+		"systemd":                 {"INVOCATION_ID\nPATH\nHOME\nSTATE_DIRECTORY\n", "etc/default/atta", "", daemon()},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
