@@ -4,7 +4,7 @@
 # No file that a deploy has written is evidence. The container of a unit has the unit's name,
 # so it can be told from those of other services that run the same image.
 
-EVIDENCE=none SEEN='' CONTAINER='' CONTAINER_BEFORE='' STARTED_AT=''
+EVIDENCE=none SEEN='' CONTAINER='' CONTAINER_BEFORE='' OTHER_NAME='' STARTED_AT=''
 
 # observe_container: sets EVIDENCE to what is seen of the release's image in the unit's
 # container, SEEN to that in words, and CONTAINER to its id and when it was started. PROPERTY
@@ -41,27 +41,28 @@ observe_release() {
 }
 
 # observe_events: the same of a container that was removed when it had ended, from the engine's
-# events since the start. They name the image as the unit did.
+# events since the start. They name the image as the unit did: sets OTHER_NAME to another name.
 observe_events() {
   local container name status
+  OTHER_NAME=''
   while read -r container name status; do
     if [[ $container != "$SERVICE" ]]; then
       continue
     elif [[ $name != "$IMAGE" ]]; then
-      EVIDENCE=other-image SEEN="the container $SERVICE had the image $name, not $IMAGE"
+      EVIDENCE=other-image OTHER_NAME=$name SEEN="the container $SERVICE had the image $name, not $IMAGE"
     else
       judge_container exited "$status" not-run
     fi
   done < <(list_events '{{.Actor.Attributes.name}} {{.Actor.Attributes.image}} {{.Actor.Attributes.exitCode}}' '{{.Name}} {{.Image}} {{.ContainerExitCode}}' die died)
 }
 
-# list_events FORMAT PODMAN_FORMAT EVENT…: prints the engine's events since the start whose container has a name that begins with
-# that of the unit's, in the words of Docker or podman.
+# list_events FORMAT PODMAN_FORMAT EVENT…: prints the engine's events from the start until UNTIL, or now, whose container has a name
+# that begins with that of the unit's, in the words of Docker or podman.
 # https://docs.docker.com/reference/cli/docker/system/events/
 # https://docs.podman.io/en/latest/markdown/podman-events.1.html
 list_events() {
   local docker=$1 podman=$2 event
-  local -a which=(--since "$STARTED_AT" --until "$(date +%s.%N)" --filter "container=$SERVICE")
+  local -a which=(--since "$STARTED_AT" --until "${UNTIL:-$(date +%s.%N)}" --filter "container=$SERVICE")
   shift 2
   for event; do
     which+=(--filter "event=$event")
@@ -124,9 +125,9 @@ check_observable() {
   local exec settings=${1%/systemd/*}/docker.env
   unit_setting Service.ExecStart "$1"
   exec=" ${REPLY//[\"\'$'\n']/ } "
-  [[ $exec =~ \$(\{IMAGE\}|IMAGE[^A-Za-z0-9_]) || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] ||
+  [[ $exec =~ \$(\{IMAGE\}|IMAGE[^A-Za-z0-9_]) ]] || leaves_run_to_release "$exec" ||
     refuse unit-invalid "deploy/systemd/$UNIT does not run \${IMAGE}, so a deploy could not see what it runs: ExecStart=/usr/bin/docker run … --name=%N … \${IMAGE}"
-  [[ $exec != *IMAGE* || $exec =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] || names_container "$exec" ||
+  [[ $exec != *IMAGE* ]] || leaves_run_to_release "$exec" || names_container "$exec" ||
     refuse unit-invalid "deploy/systemd/$UNIT gives its container no name by which a deploy can see it: add --name=%N to its docker run"
   [[ $exec != *LOG_ARGS* ]] || ! grep -qs '^[[:blank:]]*DOCKER_ARGS=.*--log-driver' "$settings" || grep -qs '^[[:blank:]]*LOG_ARGS=' "$settings" ||
     refuse unit-invalid "deploy/docker.env chooses a log driver in DOCKER_ARGS: set it in LOG_ARGS=, whose options it would clash with"
@@ -134,6 +135,11 @@ check_observable() {
   unit_setting Service.EnvironmentFile "$1"
   is_rollback || [[ $REPLY != */deploy/docker.env* ]] || ! exec=$(grep -nE -m 1 '^[[:blank:]]*export[[:blank:]]' "$settings" 2>/dev/null) ||
     refuse unit-invalid "deploy/docker.env, line ${exec%%:*}: systemd takes only KEY=value: remove export"
+}
+
+# leaves_run_to_release COMMAND: it starts a script or a compose file of the release, which names the container and its image.
+leaves_run_to_release() {
+  [[ $1 =~ /opt/($SERVICE|%N|%p)/current/deploy/ ]] && [[ $1 =~ [[:blank:]]compose[[:blank:]] || ! $1 =~ (docker|podman)[[:blank:]].*(run|create)[[:blank:]] ]]
 }
 
 # names_container COMMAND: it gives its container the unit's name.
@@ -227,7 +233,10 @@ docker_options() {
 }
 
 # remove_variables: prints the options without those that set a variable or a label, whose text may look like an option.
-remove_variables() { sed -E "s/[\"'](--env|--label)=[^\"']*[\"']//g; s/(^|[[:blank:]])(-e|--env|-l|--label)[=[:blank:]]+(\"[^\"]*\"|'[^']*'|[^[:blank:]]+)/\1/g"; }
+remove_variables() {
+  local in_quotes='"([^"\\]|\\.)*"|'"'[^']*'"
+  sed -E "s/\"(--env|--label)=([^\"\\]|\\\\.)*\"|'(--env|--label)=[^']*'//g; s/(^|[[:blank:]])(-e|--env|-l|--label)[=[:blank:]]+($in_quotes|[^[:blank:]\"'])+/\1/g"
+}
 
 # list_variables FILE: prints what Environment= and the release's files of EnvironmentFile= set, NAME=VALUE a line each.
 list_variables() {

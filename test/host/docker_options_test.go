@@ -148,6 +148,8 @@ func TestAValueOfAVariableIsNoRestartPolicy(t *testing.T) {
 		"plain":       "--env=ARGS=--restart=always ",
 		"quoted":      `"--env=ARGS=-x --restart=always" -e "ARGS=-y --restart always" `,
 		"of the unit": "--env=ARGS=${APP_ARGS} ",
+		"in a word":   `--env=ARGS="-x --restart=always" --env ARGS="-x --pull=always" `,
+		"of JSON":     `"--env=ARGS={'a': 1} --restart=always" "--label=ARGS=\"a\" --pull=always" `,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

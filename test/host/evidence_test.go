@@ -29,6 +29,8 @@ func TestOnEachMachineAJobThatRunsAnotherImageIsNotDeployed(t *testing.T) {
 			"0.1.0-dev": {unit("--name=%N " + other), "refused", "does not run ${IMAGE}"},
 			"0.1.1-dev": {unit("${IMAGE}"), "refused", "gives its container no name"},
 			"0.1.2-dev": {unit("--name=%N-job ${IMAGE}"), "refused", "gives its container no name"},
+			"0.1.6-dev": {unit("--env-file=/opt/%N/current/deploy/app.env ${IMAGE}"), "refused", "gives its container no name"},
+			"0.1.7-dev": {unit("--name=%N --env-file=/opt/%N/current/deploy/app.env " + other), "refused", "does not run ${IMAGE}"},
 			"0.1.3-dev": {own("docker.env", "IMAGE="+other+"\n"), "rolled-back", "the container atta has the image " + other},
 			"0.1.4-dev": {own("docker.env", "DOCKER_ARGS="+other+"\n"), "rolled-back", "the container atta has the image " + other},
 			"0.1.5-dev": {own("docker.env", "DOCKER_ARGS=--detach\n"), "refused", "remove --detach"},
