@@ -4,9 +4,13 @@
 # find_ended MESSAGE [CODE REASON]: the run has ended, with 40 unless its container was stopped from outside, with the engine as well, or
 # goes on. That says nothing about the image: https://github.com/scollier/SATraining/issues/67
 find_ended() {
+  local start=$START_CODE
   query_docker ps --quiet >/dev/null 2>&1 || find_unwell 30 not-seen "$1; the Docker engine does not answer" || return 1
+  # So systemctl says that somebody has stopped the unit before it was up:
+  # https://github.com/systemd/systemd/blob/v252/src/shared/bus-wait-for-jobs.c (log_job_error_with_service_result)
+  [[ $(print_log) != *"Job for $UNIT canceled."* ]] || start=0
   # Of other results systemd has stopped it, for a time-out of the program or, before a service was up, for a step that failed.
-  if goes_on || { [[ ${PROPERTY[Result]:-}:$START_CODE:${PROPERTY[Type]:-} =~ ^(success|start-limit-hit):|^(exit-code|signal):(0:|.*:oneshot) ]] && was_stopped; }; then
+  if goes_on || { [[ ${PROPERTY[Result]:-}:$start:${PROPERTY[Type]:-} =~ ^(success|start-limit-hit):|^(exit-code|signal):(0:|.*:oneshot) ]] && was_stopped; }; then
     find_unwell 30 stopped "$1, although the container was running: $UNIT was stopped, or its command does not wait for the container (docker run --detach)"
   else
     find_unwell "${2:-40}" "${3:-unhealthy}" "$1"
@@ -16,8 +20,24 @@ find_ended() {
 # goes_on: the container runs, and none of its name has ended since the start.
 goes_on() { [[ $(query_docker container inspect --format '{{.State.Running}}' "$SERVICE" 2>/dev/null) == true ]] && ! was_seen die died; }
 
-# was_stopped: somebody has stopped the container. The event may come after the end.
-was_stopped() { was_ended_by_signal || { sleep 1 && was_ended_by_signal; }; }
+# was_stopped: somebody has stopped the container. The event may come after the end. But if the unit's own program has given up before
+# the container has ended, or as timeout(1) does with 124, a step of the unit has stopped it.
+was_stopped() {
+  if [[ ${PROPERTY[Result]:-} == exit-code ]]; then
+    [[ ${PROPERTY[ExecMainStatus]:-} != 124 ]] && has_ended_first || return 1
+  fi
+  was_ended_by_signal || { sleep 1 && was_ended_by_signal; }
+}
+
+# has_ended_first: the container has ended before the unit's main process, as far as can be seen. The clock of systemd does not count a
+# time in which the host hibernates.
+has_ended_first() {
+  local UNTIL end=${PROPERTY[ExecMainExitTimestampMonotonic]:-0}
+  ((end > 0)) || return 0
+  moment_of_uptime "$end"
+  UNTIL=$REPLY
+  [[ $UNTIL < $STARTED_AT ]] || was_seen die died
+}
 
 # was_ended_by_signal: the engine has stopped the container, or has sent it SIGINT, SIGQUIT, SIGKILL or SIGTERM. Some clients of Docker
 # 20.10 also forward each SIGURG that Go's runtime sends them: https://github.com/docker/cli/pull/3107
@@ -36,10 +56,10 @@ was_ended_by_signal() {
 excuse_image() {
   local said wait status=${PROPERTY[ExecMainStatus]:-} not_runnable='container process(:| caused:?)( error during container init:)? "?exec|crun: .*executable|exec format error'
   observe_container
-  [[ $EVIDENCE != other-image ]] || find_unwell 30 not-seen "$UNWELL; $SEEN" || return 0
+  [[ $EVIDENCE != other-image ]] || is_other_name || find_unwell 30 not-seen "$UNWELL; $SEEN" || return 0
   [[ $EVIDENCE == none || $EVIDENCE == not-run ]] && ! was_seen start || return 0
   for wait in 1 0; do # journald may be a moment behind
-    said=$(print_said | grep -aE '^(docker|podman|Error)[: ]' | last_engine_error) || said=''
+    said=$(print_said | grep -aE '^((docker|podman|Error): |Error response )' | last_engine_error) || said=''
     [[ $status =~ ^12[67]$ && -z $said ]] || break
     sleep "$wait"
   done
@@ -57,14 +77,19 @@ excuse_image() {
   fi
 }
 
-# print_said: prints what the unit's main process has written since the start, and not the steps before and after it. If that has no
-# message of the engine, what docker run has written, which may be a child of it; if it is nothing, what all have.
+# is_other_name: the removed container's image had another name, which is one of the release's image now. That is no evidence of
+# success, since a name can be moved.
+is_other_name() { [[ -n $OTHER_NAME ]] && has_image && [[ $(query_docker image inspect --format '{{.Id}}' "$OTHER_NAME" 2>/dev/null) == "$IMAGE_ID" ]]; }
+
+# print_said: prints what the unit's main process has written since the start, and not the steps before and after it. If that is no
+# message of docker run, what it has written as a child of that process; if it is nothing, what all have.
 print_said() {
-  local pid said child
+  local pid said child run='^docker: '
+  [[ -z ${STORE:-} ]] || run='^(docker|Error): ' # podman
   pid=$(systemctl show --property=ExecMainPID "$UNIT")
   said=$(read_unit_log "_PID=${pid#*=}")
-  if ! grep -qaE '^(docker|podman|Error)[: ]' <<<"$said"; then
-    child=$(read_unit_log | grep -aE '^docker: ') || child=''
+  if ! grep -qaE "$run" <<<"$said"; then
+    child=$(read_unit_log | grep -aE "$run" | grep -aviE 'no (such )?container') || child=''
     said=${child:-$said}
   fi
   printf '%s\n' "${said:-$(read_unit_log)}"

@@ -35,6 +35,15 @@ uptime_centiseconds() {
   REPLY=$((10#${up/./}))
 }
 
+# moment_of_uptime MICROSECONDS: sets REPLY to when this host was up for so long, as date +%s.%N prints it.
+moment_of_uptime() {
+  local now
+  uptime_centiseconds
+  now=$(date +%s%N)
+  now=$((now - (REPLY * 10000 - $1) * 1000))
+  REPLY=${now%?????????}.${now: -9}
+}
+
 # By hand the log gets everything, and the operator what happens.
 redirect_log() {
   [[ ${ATTA_LOG_OPEN:-} != yes ]] || return 0

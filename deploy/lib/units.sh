@@ -17,7 +17,7 @@ list_units() {
 # query_properties [UNIT]: sets PROPERTY to what systemd has of the unit at this moment. A query that
 # is not answered says nothing about a release, so it is repeated.
 declare -gA PROPERTY=()
-readonly PROPERTIES=Type,RemainAfterExit,ActiveState,SubState,Result,ExecMainStatus,InvocationID,ExecMainStartTimestampMonotonic,UnitFileState,FragmentPath
+readonly PROPERTIES=Type,RemainAfterExit,ActiveState,SubState,Result,ExecMainStatus,InvocationID,ExecMainStartTimestampMonotonic,ExecMainExitTimestampMonotonic,UnitFileState,FragmentPath
 query_properties() {
   local text wait
   PROPERTY=()

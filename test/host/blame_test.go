@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/org/atta-deploy-action/deploy"
 	"github.com/org/atta-deploy-action/localaws/sample"
 )
 
@@ -22,6 +23,14 @@ func (m standin) stopsWhen(state string) {
 	}
 }
 
+// wantBlamed fails the test unless a deploy has found the image unhealthy and quarantined it.
+func (m standin) wantBlamed(a answer) {
+	m.t.Helper()
+	if text := m.text("opt/atta/quarantine"); a.Code != deploy.ExitUnhealthy || text == "" {
+		m.t.Errorf("%s %d %q; quarantine %q", a.Outcome, a.Code, a.Message, text)
+	}
+}
+
 // Somebody stops the unit during the deploy, and the program, which has no handler for SIGTERM, ends with 143, as that of a JVM does.
 // A unit without SuccessExitStatus=143 has failed then.
 func TestAProgramThatEndsWith143WhenItIsStoppedIsNotToBlame(t *testing.T) {
@@ -30,15 +39,16 @@ func TestAProgramThatEndsWith143WhenItIsStoppedIsNotToBlame(t *testing.T) {
 		state string
 		unit  change
 	}{
-		"service": {"active", daemon(sample.WithCmd("-sleep", "600s"))},
-		"job":     {"activating", image(sample.WithCmd("-sleep", "600s"))},
+		"service":                 {"active", own("systemd/atta.service", unitOf(t, "daemon.service"))},
+		"service before it is up": {"activating", own("systemd/atta.service", strings.Replace(unitOf(t, "daemon.service"), "Restart=always", "ExecStartPost=/bin/sleep 6\nRestart=always", 1))},
+		"job":                     {"activating", own("systemd/atta.service", unitOf(t, "atta.service"))},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := boot(t)
 			m.deployed("0.0.1-dev", daemon())
 			go m.stopsWhen(c.state)
-			m.wantExcused(m.deploy("0.0.2-dev", c.unit, parameter("min-healthy-time", "8"), parameter("health-timeout", "30")))
+			m.wantExcused(m.deploy("0.0.2-dev", daemon(sample.WithCmd("-sleep", "600s")), c.unit, parameter("min-healthy-time", "8"), parameter("health-timeout", "30")))
 		})
 	}
 }
@@ -88,6 +98,44 @@ func TestAMessageOfDockerInAScriptIsRead(t *testing.T) {
 	})
 }
 
+// Podman ends with 126 when a port is taken, and its messages begin with another word.
+func TestAMessageOfPodmanInAScriptIsRead(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	m.write("var/lib/docker/kind", "podman", 0o644)
+	m.deployed("0.0.1-dev", daemon())
+	m.wantExcused(m.deployScript(`run*--publish=80:80*) "$own" create --pull=never --name=atta $(sed -n 's/^IMAGE=//p' $ATTA_ROOT/opt/atta/current/release.env) >/dev/null
+  echo 'Error: rootlessport listen tcp 0.0.0.0:80: bind: address already in use' >&2; exit 126 ;;`, "echo starting atta", "--publish=80:80", ""))
+}
+
+// What a script says of its own work is no message of the engine.
+func TestALineOfAScriptThatBeginsLikeAMessageOfDockerIsNone(t *testing.T) {
+	t.Parallel()
+	for _, line := range []string{"docker run atta", "Error reporting is on", "Error: no configuration, using defaults"} {
+		t.Run(line, func(t *testing.T) {
+			t.Parallel()
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			m.wantBlamed(m.deployScript(`run*--label=version=0.0.2-dev*) echo 'docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: unknown' >&2; exit 127 ;;`,
+				"echo '"+line+"'", "--rm", ""))
+		})
+	}
+}
+
+// A script runs the release's image by another name, and its program crashes.
+func TestAnotherNameOfTheImageIsNotAnotherImage(t *testing.T) {
+	t.Parallel()
+	for name, options := range map[string]string{"removed": "--rm ", "kept": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			script := "#!/bin/bash\nset -e\ndocker tag \"$IMAGE\" localhost/atta:run\nexec docker run " + options + "--pull=never --name=atta localhost/atta:run -sleep 300ms -exit 3\n"
+			m := boot(t)
+			m.deployed("0.0.1-dev", daemon())
+			m.wantBlamed(m.deploy("0.0.2-dev", daemon(sample.WithVersion("0.0.2-dev")), own("run.sh", script), own("systemd/atta.service", strings.Replace(unitOfAScript, "STOPPOST", "", 1)), parameter("health-timeout", "15")))
+		})
+	}
+}
+
 // A step after it finds no container.
 func TestAProgramThatIsMissingInAScriptIsToBlame(t *testing.T) {
 	t.Parallel()
@@ -96,8 +144,8 @@ func TestAProgramThatIsMissingInAScriptIsToBlame(t *testing.T) {
 	a := m.deployScript(`run*--label=version=0.0.2-dev*) echo 'docker: Error response from daemon: failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: unable to start container process: exec: "/nosuch": stat /nosuch: no such file or directory: unknown' >&2; exit 127 ;;
 "rm --force --volumes atta") "$own" container inspect atta >/dev/null 2>&1 || { echo 'Error response from daemon: No such container: atta' >&2; exit 1; } ;;`,
 		"", "--rm", "ExecStopPost=-/usr/bin/docker rm --force --volumes %N\n")
-	if text := m.text("opt/atta/quarantine"); a.Code != 40 || text == "" || strings.Contains(a.Message, "No such container") {
-		t.Errorf("%s %d %q; quarantine %q", a.Outcome, a.Code, a.Message, text)
+	if m.wantBlamed(a); strings.Contains(a.Message, "No such container") {
+		t.Errorf("%q", a.Message)
 	}
 }
 
@@ -131,12 +179,13 @@ func TestAnotherImageThatCrashesIsNotTheReleases(t *testing.T) {
 	}
 }
 
-// Somebody stops nothing here: a signal is only passed on, as SIGURG is by some clients of Docker; systemd stops a program that is never
-// ready; steps of the unit stop what is not there any more.
+// Nobody stops anything here: a signal is only passed on, as SIGURG is by some clients of Docker; systemd, timeout(1) or a script of the
+// unit stops a program that is never ready; steps of the unit stop what is not there any more.
 func TestAProgramThatNobodyStopsIsToBlame(t *testing.T) {
 	t.Parallel()
 	steps := "[Service]\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker kill %N\nExecStartPre=-/usr/bin/docker stop %N\nExecStartPre=-/usr/bin/docker rm -f %N\n" +
 		"ExecStart=/usr/bin/docker run --pull=never --name=%N ${IMAGE}\nExecStop=-/usr/bin/docker stop %N\nExecStopPost=-/usr/bin/docker kill %N\nExecStopPost=-/usr/bin/docker rm -f %N\nRESTART\n[Install]\nWantedBy=multi-user.target\n"
+	waits := "#!/bin/bash\ndocker run --rm --pull=never --name=atta \"$IMAGE\" &\nfor i in 1 2 3; do sleep 1; [ ! -e $ATTA_ROOT/run/ready ] || wait; done\necho 'not ready' >&2; exit 1\n"
 	builtIn := func(added string) string {
 		return strings.Replace(unitOf(t, "daemon.service"), "Restart=always", added+"\nRestart=always", 1)
 	}
@@ -146,6 +195,8 @@ func TestAProgramThatNobodyStopsIsToBlame(t *testing.T) {
 	}{
 		"signal":             {builtIn("ExecStartPost=-/bin/sh -c 'sleep 1; docker kill --signal=WINCH %N'"), sample.WithCmd("-sleep", "4s")},
 		"never ready":        {builtIn("ExecStartPost=/bin/sh -c 'sleep 3; test -e $$ATTA_ROOT/run/ready || { echo not ready >&2; exit 1; }'"), sample.WithCmd("-sleep", "600s")},
+		"a timeout":          {"[Service]\nType=oneshot\nEnvironmentFile=/opt/%N/current/release.env\nExecStartPre=-/usr/bin/docker rm --force %N\nExecStart=/usr/bin/timeout 4 docker run --rm --pull=never --name=%N ${IMAGE}\n", sample.WithCmd("-sleep", "600s")},
+		"a script":           {strings.Replace(unitOfAScript, "STOPPOST", "ExecStopPost=-/usr/bin/docker rm --force %N\n", 1), sample.WithCmd("-sleep", "600s")},
 		"steps of a service": {strings.Replace(steps, "RESTART", "Restart=always\nRestartSec=0", 1), sample.WithCmd("-sleep", "300ms", "-exit", "3")},
 		"steps of a job":     {strings.Replace(steps, "RESTART", "Type=oneshot", 1), sample.WithCmd("-sleep", "300ms", "-exit", "3")},
 	} {
@@ -153,10 +204,8 @@ func TestAProgramThatNobodyStopsIsToBlame(t *testing.T) {
 			t.Parallel()
 			m := boot(t)
 			m.deployed("0.0.1-dev", daemon())
-			a := m.deploy("0.0.2-dev", daemon(c.program, sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", c.unit), parameter("health-timeout", "20"), parameter("min-healthy-time", "8"))
-			if a.Code != 40 {
-				t.Errorf("%s %d: %q", a.Outcome, a.Code, a.Message)
-			}
+			a := m.deploy("0.0.2-dev", daemon(c.program, sample.WithVersion("0.0.2-dev")), own("systemd/atta.service", c.unit), own("run.sh", waits), parameter("health-timeout", "20"), parameter("min-healthy-time", "8"))
+			m.wantBlamed(a)
 		})
 	}
 }
