@@ -7,7 +7,7 @@ find_ended() {
   local start=$START_CODE
   query_docker ps --quiet >/dev/null 2>&1 || find_unwell 30 not-seen "$1; the Docker engine does not answer" || return 1
   # So systemctl says that somebody has stopped the unit before it was up:
-  # https://github.com/systemd/systemd/blob/v252/src/shared/bus-wait-for-jobs.c (log_job_error_with_service_result)
+  # https://github.com/systemd/systemd/blob/main/src/shared/bus-wait-for-jobs.c (check_wait_response)
   [[ $(print_log) != *"Job for $UNIT canceled."* ]] || start=0
   # Of other results systemd has stopped it, for a time-out of the program or, before a service was up, for a step that failed.
   if goes_on || { [[ ${PROPERTY[Result]:-}:$start:${PROPERTY[Type]:-} =~ ^(success|start-limit-hit):|^(exit-code|signal):(0:|.*:oneshot) ]] && was_stopped; }; then

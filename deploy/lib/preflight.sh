@@ -149,15 +149,35 @@ verify_units() {
   for unit in $2; do
     files+=("$folder/$unit")
   done
+  list_commands "$folder" "$2"
   if ! said=$(systemd-analyze verify --man=no "${files[@]}" 2>&1); then
     printf '%s\n' "$said" >&2
-    said=$(tail -n 2 <<<"$said" | paste -s -d ' ')
+    said=$(tail -n 2 <<<"$said" | paste -s -d ' ' | sed 's/-command-[0-9]*\.service/.service/g')
     refuse unit-invalid "systemd does not accept the unit files: $said"
   fi
   printf '%s' "${said:+$said$'\n'}" >&2
   # Of the built-in units, systemd 219 does not know these settings.
   said=$(grep -F -- "$folder/" <<<"$said" | grep -vE 'LockPersonality|RestrictRealtime|LogRateLimitIntervalSec' | sed "s|^\\[\{0,1\}$folder/||" | head -n 3 | paste -s -d ';') || true
   IGNORED=${said:+; systemd warnings: $said}
+}
+
+# list_commands FOLDER NAMES: adds to files a unit for each further command of theirs, since systemd 252 and earlier look at the first of each kind only:
+# https://github.com/systemd/systemd/blob/main/src/analyze/analyze-verify-util.c (verify_executables)
+list_commands() {
+  local unit key line name commands=$RUN/$SERVICE.commands
+  rm -rf -- "$commands"
+  for unit in $2; do
+    [[ $unit == *.service ]] || continue
+    for key in ExecCondition ExecStartPre ExecStart ExecStartPost ExecReload ExecStop ExecStopPost; do
+      unit_setting "Service.$key" "$1/$unit"
+      while IFS= read -r line; do
+        install -d -m 0700 "$commands"
+        name=${unit%.service}-command-$((${#files[@]} + 1)).service
+        (umask 022 && printf '[Service]\nType=oneshot\nExecStart=%s\n' "${line//%[Np]/${unit%.service}}" >"$commands/$name")
+        files+=("$commands/$name")
+      done < <(sed 1d <<<"$REPLY")
+    done
+  done
 }
 
 # owns_unit UNIT: the unit does not exist, or a release of this service installed it.

@@ -169,6 +169,8 @@ func TestVerifyNamesWhatSystemdWouldRefuse(t *testing.T) {
 	}
 	m.write("/tmp/job.service", "[Service]\nExecStrat=x\nExecStart=/usr/bin/docker ps\n")
 	m.wantPart(0, "systemd-analyze verify /tmp/job.service", "Unknown key 'ExecStrat' in section [Service], ignoring.")
+	m.write("/tmp/job.service", "[Service]\nType=oneshot\nExecStart=/usr/bin/docker ps\nExecStart=/no/program\n")
+	m.want(0, "systemd-analyze verify /tmp/job.service", "")
 	m.write("/tmp/job.service", service)
 	m.want(0, "systemd-analyze verify /tmp/job.service", "")
 }

@@ -108,23 +108,20 @@ func (v *verification) findUnitFile(name string) string {
 	return ""
 }
 
-// missingPrograms names the programs of a unit that cannot be run.
+// missingPrograms names the programs of a unit that cannot be run. As systemd 252, and unlike newer ones, it looks at the first
+// command of each kind only: https://github.com/systemd/systemd/blob/main/src/analyze/analyze-verify-util.c (verify_executables)
 func (m *manager) missingPrograms(u *unit) (problems []string) {
 	for _, key := range []string{"ExecStartPre", "ExecStart", "ExecStartPost", "ExecStop", "ExecStopPost"} {
 		commands, err := m.parseCommands(u, key, nil)
-		if err != nil {
+		if err != nil || len(commands) == 0 || commands[0].ignore {
 			continue
 		}
-		for _, c := range commands {
-			if c.ignore {
-				continue
-			}
-			info, err := os.Stat(c.path)
-			if err != nil {
-				problems = append(problems, fmt.Sprintf("Command %s is not executable: No such file or directory", c.argv[0]))
-			} else if info.Mode()&0o111 == 0 && strings.Contains(c.path, "/") {
-				problems = append(problems, fmt.Sprintf("Command %s is not executable: Permission denied", c.argv[0]))
-			}
+		c := commands[0]
+		info, err := os.Stat(c.path)
+		if err != nil {
+			problems = append(problems, fmt.Sprintf("Command %s is not executable: No such file or directory", c.argv[0]))
+		} else if info.Mode()&0o111 == 0 && strings.Contains(c.path, "/") {
+			problems = append(problems, fmt.Sprintf("Command %s is not executable: Permission denied", c.argv[0]))
 		}
 	}
 	return problems
