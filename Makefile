@@ -11,7 +11,7 @@ ORAS := v1.3.6
 BIN := $(CURDIR)/.cache/bin
 SCRIPTS := $(shell git ls-files '*.sh' ':!deploy/bootstrap/*' ':!deploy/lib/*') .ci/run .ci/commit_release .ci/move_major .ci/verify_release
 ENGINES := podman docker-29
-ENGINE_TESTS := OnEachMachineCaseSettings|OnEachMachineWhatTheEngine|OnEachMachineAServiceRuns|OnEachMachineAFailedJob|OnEachMachineAJobThatRuns|E2EOldReleases|E2EAFullDisk|E2ENoLineOfABurst
+ENGINE_TESTS := OnEachMachineCaseSettings|OnEachMachineWhatTheEngine|OnEachMachineAServiceRuns|OnEachMachineAFailedJob|OnEachMachineAJobThatRuns|OnEachMachineACheck|OnEachMachineCaseTheHabits|OnEachMachineTheLog|E2EOldReleases|E2EAFullDisk|E2ENoLineOfABurst
 RACE := $(if $(shell command -v gcc),-race)
 
 .DEFAULT_GOAL := help

@@ -9,14 +9,6 @@ import (
 	"testing"
 )
 
-// check sends the preflight of a deploy alone.
-func (m standin) check(version string, changes ...change) answer {
-	m.t.Helper()
-	a := m.prepare(version, append(changes, parameter("deployment", "d-check"))...)
-	a.args = slices.Insert(a.args[1:], 0, "check")
-	return m.send(a.args, a.env...)
-}
-
 func TestACheckSaysWhatADeployWouldRefuse(t *testing.T) {
 	t.Parallel()
 	m := bootServing(t, "0.0.1-dev")

@@ -38,25 +38,30 @@ func TestE2EAFullDiskLeavesTheReleaseThatRuns(t *testing.T) {
 	m.deployed("0.0.2-dev", serving("8081"))
 	before := m.snapshot()
 	type filled struct {
-		at, script string // what fills the disk, and when
+		at, script string // what fills the disk, and when: before the deploy, or in it
 		outcome    deploy.Outcome
 		code       deploy.ExitCode
 		message    string
 	}
 	cases := []filled{
+		{"", fill, "refused", 10, "not enough room: /opt/atta has 0 MB free"},
 		{"tar -xzf *", fill, "refused", 10, "cannot be unpacked"},
 		{"docker create *keeps-image-of*", fill, "refused", 10, "nothing was changed"},
 		{"systemctl stop SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is back"},
 		{"systemctl start SERVICE.service", fill, "rolled-back", 30, "0.0.2-dev is back"},
 		{"docker pull *", fillStore(store.pulling), "refused", 10, "no space left on device"},
 	}
-	for i, c := range someOf(cases, 1, 3, 4) {
+	for i, c := range someOf(cases, 0, 2, 4, 5) {
 		version := fmt.Sprintf("0.1.%d-dev", i)
 		next := []change{serving("8081")}
 		if c.at == "docker pull *" {
 			next = append(next, otherLayer(t))
 		}
-		m.before(c.at, c.script)
+		if c.at == "" {
+			m.run(m.named(c.script)) // which ends with 1
+		} else {
+			m.before(c.at, c.script)
+		}
 		m.expect(m.deploy(version, next...), c.outcome, c.code, c.message)
 		m.output("test ! -e /root/hook; rm -f /opt/$s/filler /opt/$s/crumbs; ! mountpoint -q " + store.pulling + " || umount " + store.pulling)
 		m.settled()

@@ -48,6 +48,7 @@ var sampled = []string{
 	"TestE2ERunningJobIsWaitedForOrKilledAsOnRunningSays",
 	"TestE2EShutdownDuringADeployDoesNotQuarantine",
 	"TestE2ETheUnitsAreAcceptedWithoutAWarning",
+	"TestOnEachMachineACheckSaysWhatADeployWouldRefuse",
 	"TestOnEachMachineAFailedDeployLeavesTheSettingsOfEachRelease",
 	"TestOnEachMachineAFailedJobIsRolledBackWhole",
 	"TestOnEachMachineAJobThatRunsAnotherImageIsNotDeployed",
@@ -57,8 +58,10 @@ var sampled = []string{
 	"TestOnEachMachineCaseAServiceIsStoppedWithTheSignalOfItsImage",
 	"TestOnEachMachineCaseAUnitAtItsStartLimitIsStarted",
 	"TestOnEachMachineCaseSettingsAreReadAsDockerReadsThem",
+	"TestOnEachMachineCaseTheHabitsOfAnOperatorKeepWorking",
 	"TestOnEachMachineCaseUnitsAreCheckedAsTheyWillBe",
 	"TestOnEachMachineCaseWhatAHealthcheckPrintsIsInTheMessage",
+	"TestOnEachMachineTheLogOfAFailedReleaseIsThatOfItsRun",
 	"TestOnEachMachineWhatTheEngineRefusesToStartIsNotTheImagesFault",
 }
 

@@ -96,6 +96,14 @@ func (m machine) prepare(version string, changes ...change) *attempt {
 	return a
 }
 
+// check sends the preflight of a deploy alone.
+func (m machine) check(version string, changes ...change) answer {
+	m.t.Helper()
+	a := m.prepare(version, append(changes, parameter("deployment", "d-check"))...)
+	a.args[0] = "check"
+	return m.send(a.args, a.env...)
+}
+
 // status sends the command that only asks.
 func (m machine) status() answer {
 	m.t.Helper()
