@@ -43,7 +43,7 @@ func (h *Host) Close() error { return h.killProcesses("ATTA_ROOT=" + h.Root()) }
 // in whatever session. Units and containers go on.
 func (h *Host) KillAgent() error { return h.killProcesses("ATTA_ROOT="+h.Root(), instance.AgentMark) }
 
-// killProcesses kills the processes that have these entries in their environment.
+// killProcesses kills the processes that have these entries in their environment, all at the same moment: none sees another end.
 func (h *Host) killProcesses(entries ...string) error {
 	for range 100 {
 		running, err := listProcesses(entries)
@@ -53,9 +53,11 @@ func (h *Host) killProcesses(entries ...string) error {
 		if len(running) == 0 {
 			return nil
 		}
-		for _, pid := range running {
-			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-				return fmt.Errorf("kill process %d: %w", pid, err)
+		for _, sig := range []syscall.Signal{syscall.SIGSTOP, syscall.SIGKILL} {
+			for _, pid := range running {
+				if err := syscall.Kill(pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+					return fmt.Errorf("kill process %d: %w", pid, err)
+				}
 			}
 		}
 		time.Sleep(10 * time.Millisecond)
